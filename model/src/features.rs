@@ -1,0 +1,401 @@
+//! The fold: a feature vector is a pure function of (history, as_of, known_at).
+//!
+//! Training asks for it at past moments, serving asks for it now, replay asks for it as it was; all
+//! run [`Plan::fold`]. Only what had happened at `as_of` *and* was known at `known_at` counts, so
+//! that neither leakage nor a skew between training and serving can be written. A window of w days
+//! is (as_of − w, as_of].
+//!
+//! A new feature is a variant of [`Measure`], its name, and its value in [`Plan::fold`]; its
+//! sentence for people stands in [`crate::explain`].
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    history::{AttributeValue, Attributes, Event, History, kind},
+    time::{DAY, Time},
+};
+
+/// What one feature measures. Values are `f64`, `NaN` stands for missing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "measure", rename_all = "snake_case")]
+pub enum Measure {
+    /// Interactions of a kind in a window, or ever.
+    Count {
+        /// The kind of interaction.
+        kind: String,
+        /// Days of the window; None is ever.
+        days: Option<u32>,
+    },
+    /// The sum of their amounts, in minor units of money.
+    Amount {
+        /// The kind of interaction.
+        kind: String,
+        /// Days of the window; None is ever.
+        days: Option<u32>,
+    },
+    /// Days since the last interaction of a kind; missing when there is none.
+    DaysSinceLast {
+        /// The kind of interaction.
+        kind: String,
+    },
+    /// Days since the first interaction of a kind; missing when there is none.
+    DaysSinceFirst {
+        /// The kind of interaction.
+        kind: String,
+    },
+    /// Distinct UTC days with any interaction in a window, or ever.
+    ActiveDays {
+        /// Days of the window; None is ever.
+        days: Option<u32>,
+    },
+    /// Mean days between consecutive purchases; missing below two purchases.
+    MeanGapDays,
+    /// Days since the last purchase divided by the mean gap; missing without a gap above 0.
+    RecencyOverGap,
+    /// Mean amount of the purchases that carry one, in minor units of money; missing without.
+    AverageAmount,
+    /// Returns divided by purchases; missing without a purchase.
+    ReturnShare,
+    /// Complaints without a later resolution.
+    OpenComplaints,
+    /// `score / expected` of the last survey that has both; missing without.
+    Satisfaction,
+    /// Interactions in the last 30 days against a third of those in the 90 days before, both plus
+    /// one: above 1 is rising.
+    Trend,
+    /// Days since the relation began, at least 0; missing when that is unknown.
+    TenureDays,
+    /// An attribute of the customer; missing when it has no (readable) value.
+    Attribute {
+        /// The attribute's name.
+        name: String,
+        /// How its values are read.
+        #[serde(flatten)]
+        scale: Scale,
+    },
+}
+
+/// How an attribute's values are read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "scale", rename_all = "snake_case")]
+pub enum Scale {
+    /// A number, as it is.
+    Number,
+    /// 0 for false, 1 for true.
+    Boolean,
+    /// The index of the value among the levels; `levels.len()` stands for any other.
+    Category {
+        /// The commonest values, commonest first.
+        levels: Vec<String>,
+    },
+}
+
+/// The feature's name, unique within a plan: `purchase.count_30d`, `tenure_days`, `attribute.region`.
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let window = |days: &Option<u32>| days.map_or("ever".to_owned(), |days| format!("{days}d"));
+        match self {
+            Self::Count { kind, days } => write!(f, "{kind}.count_{}", window(days)),
+            Self::Amount { kind, days } => write!(f, "{kind}.amount_minor_{}", window(days)),
+            Self::DaysSinceLast { kind } => write!(f, "{kind}.days_since_last"),
+            Self::DaysSinceFirst { kind } => write!(f, "{kind}.days_since_first"),
+            Self::ActiveDays { days } => write!(f, "active_days_{}", window(days)),
+            Self::MeanGapDays => f.write_str("purchase.mean_gap_days"),
+            Self::RecencyOverGap => f.write_str("purchase.recency_over_gap"),
+            Self::AverageAmount => f.write_str("purchase.average_amount_minor"),
+            Self::ReturnShare => f.write_str("return_share"),
+            Self::OpenComplaints => f.write_str("open_complaints"),
+            Self::Satisfaction => f.write_str("satisfaction"),
+            Self::Trend => f.write_str("trend"),
+            Self::TenureDays => f.write_str("tenure_days"),
+            Self::Attribute { name, .. } => write!(f, "attribute.{name}"),
+        }
+    }
+}
+
+/// What the features are made of: the spec, resolved against the data that a model is trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Lengths of the windows in days, rising.
+    pub windows_days: Vec<u32>,
+    /// The kinds of interaction that get features of their own.
+    pub kinds: Vec<String>,
+    /// The attributes that get a feature: name and scale.
+    pub attributes: Vec<(String, Scale)>,
+}
+
+impl Plan {
+    /// All features in the order of the fold's row.
+    #[must_use]
+    pub fn measures(&self) -> Vec<Measure> {
+        let windows = || self.windows_days.iter().copied().map(Some).chain([None]);
+        let mut all = Vec::new();
+        for kind in &self.kinds {
+            let kind = || kind.clone();
+            all.extend(windows().map(|days| Measure::Count { kind: kind(), days }));
+            all.extend(windows().map(|days| Measure::Amount { kind: kind(), days }));
+            all.extend([
+                Measure::DaysSinceLast { kind: kind() },
+                Measure::DaysSinceFirst { kind: kind() },
+            ]);
+        }
+        all.extend(windows().map(|days| Measure::ActiveDays { days }));
+        all.extend([
+            Measure::MeanGapDays,
+            Measure::RecencyOverGap,
+            Measure::AverageAmount,
+            Measure::ReturnShare,
+            Measure::OpenComplaints,
+            Measure::Satisfaction,
+            Measure::Trend,
+            Measure::TenureDays,
+        ]);
+        all.extend(self.attributes.iter().map(|(name, scale)| Measure::Attribute {
+            name: name.clone(),
+            scale: scale.clone(),
+        }));
+        all
+    }
+
+    /// How many features a row has.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        let windows = self.windows_days.len() + 1;
+        self.kinds.len() * (2 * windows + 2) + windows + 8 + self.attributes.len()
+    }
+
+    /// Appends the raw feature values of `history` at `as_of`, as known at `known_at`, to `row`:
+    /// [`Plan::width`] numbers in the order of [`Plan::measures`].
+    pub fn fold(&self, history: &History, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
+        let mut tallies = Tallies::new(self, history);
+        let end = history.events().partition_point(|event| event.occur_time <= as_of);
+        for event in history.events()[..end].iter().rev() {
+            if event.record_time <= known_at {
+                tallies.add(event, as_of);
+            }
+        }
+        tallies.write_kinds(as_of, row);
+        tallies.write_active_days(row);
+        tallies.write_purchases(as_of, row);
+        row.push(tallies.open_complaints as f64);
+        row.push(satisfaction(history, as_of, known_at));
+        row.push((tallies.last_30_days as f64 + 1.0) / (tallies.the_90_before as f64 / 3.0 + 1.0));
+        row.push(match history.create_time(as_of, known_at) {
+            Some(create_time) => as_of.days_since(create_time).max(0.0),
+            None => f64::NAN,
+        });
+        let version = history.version_at(as_of, known_at);
+        for (name, scale) in &self.attributes {
+            row.push(version.map_or(f64::NAN, |version| scale.read(&version.attributes, name)));
+        }
+    }
+}
+
+impl Scale {
+    /// The value of attribute `name` on this scale, `NaN` when there is none that fits.
+    fn read(&self, attributes: &Attributes, name: &str) -> f64 {
+        match (self, attributes.get(name)) {
+            (Self::Number, Some(AttributeValue::Number(number))) => *number,
+            (Self::Boolean, Some(AttributeValue::Boolean(truth))) => f64::from(*truth),
+            (Self::Category { levels }, Some(value)) => {
+                let level = level_name(value);
+                levels.iter().position(|known| *known == *level).unwrap_or(levels.len()) as f64
+            }
+            _ => f64::NAN,
+        }
+    }
+}
+
+/// How a value is called when it is a level of a category.
+#[must_use]
+pub fn level_name(value: &AttributeValue) -> std::borrow::Cow<'_, str> {
+    match value {
+        AttributeValue::Text(text) => text.as_str().into(),
+        AttributeValue::Number(number) => number.to_string().into(),
+        AttributeValue::Boolean(truth) => truth.to_string().into(),
+    }
+}
+
+/// `score / expected` of the last visible survey that has both.
+fn satisfaction(history: &History, as_of: Time, known_at: Time) -> f64 {
+    let visible = |event: &Event| event.occur_time <= as_of && event.record_time <= known_at;
+    history
+        .surveys()
+        .iter()
+        .rev()
+        .find(|survey| visible(&history.events()[survey.event as usize]))
+        .map_or(f64::NAN, |survey| survey.satisfaction)
+}
+
+/// Count and sum of one kind in one stretch of time. The sum is wide enough for any number of amounts.
+#[derive(Clone, Copy, Default)]
+struct Bucket {
+    count: u64,
+    amount: i128,
+}
+
+/// First and last moment of one kind.
+#[derive(Clone, Copy)]
+struct Span {
+    first: Time,
+    last: Time,
+}
+
+/// What a history's kind means to the fold.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    Purchase,
+    Return,
+    Complaint,
+    Resolution,
+    Other,
+}
+
+/// All sums of one fold. Events are added newest first.
+struct Tallies<'a> {
+    plan: &'a Plan,
+    /// Per kind of the history: its place in the plan, if it has one, and its role.
+    slots: Vec<(Option<usize>, Role)>,
+    /// Per kind of the plan: `windows + 1` buckets, each holding what the shorter windows do not.
+    buckets: Vec<Bucket>,
+    /// Per kind of the plan.
+    spans: Vec<Option<Span>>,
+    /// The stretch that the event at hand lies in: the first window that holds it.
+    stretch: usize,
+    /// Per stretch: days whose newest event lies in it.
+    active_days: Vec<u64>,
+    last_day: Option<i64>,
+    purchases: u64,
+    purchase_span: Option<Span>,
+    purchase_amounts: Bucket,
+    returns: u64,
+    last_resolution: Option<Time>,
+    open_complaints: u64,
+    last_30_days: u64,
+    the_90_before: u64,
+}
+
+impl<'a> Tallies<'a> {
+    fn new(plan: &'a Plan, history: &History) -> Self {
+        let stretches = plan.windows_days.len() + 1;
+        let slot = |kind: &str| {
+            let role = match kind {
+                kind::PURCHASE => Role::Purchase,
+                kind::RETURN => Role::Return,
+                kind::COMPLAINT => Role::Complaint,
+                kind::RESOLUTION => Role::Resolution,
+                _ => Role::Other,
+            };
+            (plan.kinds.iter().position(|known| known == kind), role)
+        };
+        Self {
+            plan,
+            slots: history.kinds().iter().map(|kind| slot(kind)).collect(),
+            buckets: vec![Bucket::default(); plan.kinds.len() * stretches],
+            spans: vec![None; plan.kinds.len()],
+            stretch: 0,
+            active_days: vec![0; stretches],
+            last_day: None,
+            purchases: 0,
+            purchase_span: None,
+            purchase_amounts: Bucket::default(),
+            returns: 0,
+            last_resolution: None,
+            open_complaints: 0,
+            last_30_days: 0,
+            the_90_before: 0,
+        }
+    }
+
+    fn add(&mut self, event: &Event, as_of: Time) {
+        let age = as_of.0 - event.occur_time.0;
+        let within = |days: u32| age < i64::from(days) * DAY;
+        while self.plan.windows_days.get(self.stretch).is_some_and(|days| !within(*days)) {
+            self.stretch += 1;
+        }
+        let day = event.occur_time.day_number();
+        if self.last_day != Some(day) {
+            self.last_day = Some(day);
+            self.active_days[self.stretch] += 1;
+        }
+        if within(30) {
+            self.last_30_days += 1;
+        } else if within(120) {
+            self.the_90_before += 1;
+        }
+        let amount = (event.amount_minor != Event::NO_AMOUNT).then_some(i128::from(event.amount_minor));
+        let (place, role) = self.slots[event.kind as usize];
+        if let Some(place) = place {
+            let bucket = &mut self.buckets[place * self.active_days.len() + self.stretch];
+            bucket.count += 1;
+            bucket.amount += amount.unwrap_or(0);
+            extend(&mut self.spans[place], event.occur_time);
+        }
+        match role {
+            Role::Purchase => {
+                self.purchases += 1;
+                extend(&mut self.purchase_span, event.occur_time);
+                self.purchase_amounts.count += u64::from(amount.is_some());
+                self.purchase_amounts.amount += amount.unwrap_or(0);
+            }
+            Role::Return => self.returns += 1,
+            Role::Resolution => self.last_resolution = self.last_resolution.or(Some(event.occur_time)),
+            // Newest first: any later resolution has been seen already.
+            Role::Complaint => {
+                let resolved = self.last_resolution.is_some_and(|resolution| resolution > event.occur_time);
+                self.open_complaints += u64::from(!resolved);
+            }
+            Role::Other => {}
+        }
+    }
+
+    fn write_kinds(&self, as_of: Time, row: &mut Vec<f64>) {
+        for (buckets, span) in self.buckets.chunks(self.active_days.len()).zip(&self.spans) {
+            let mut count = 0;
+            row.extend(buckets.iter().map(|bucket| {
+                count += bucket.count;
+                count as f64
+            }));
+            let mut amount = 0;
+            row.extend(buckets.iter().map(|bucket| {
+                amount += bucket.amount;
+                amount as f64
+            }));
+            row.push(span.map_or(f64::NAN, |span| as_of.days_since(span.last)));
+            row.push(span.map_or(f64::NAN, |span| as_of.days_since(span.first)));
+        }
+    }
+
+    fn write_active_days(&self, row: &mut Vec<f64>) {
+        let mut days = 0;
+        row.extend(self.active_days.iter().map(|new| {
+            days += new;
+            days as f64
+        }));
+    }
+
+    fn write_purchases(&self, as_of: Time, row: &mut Vec<f64>) {
+        let gap = match self.purchase_span {
+            Some(span) if self.purchases > 1 => {
+                span.last.days_since(span.first) / (self.purchases - 1) as f64
+            }
+            _ => f64::NAN,
+        };
+        let recency = self.purchase_span.map_or(f64::NAN, |span| as_of.days_since(span.last));
+        let share = |part: f64, whole: u64| if whole == 0 { f64::NAN } else { part / whole as f64 };
+        row.push(gap);
+        row.push(if gap > 0.0 { recency / gap } else { f64::NAN });
+        row.push(share(self.purchase_amounts.amount as f64, self.purchase_amounts.count));
+        row.push(share(self.returns as f64, self.purchases));
+    }
+}
+
+/// Widens the span to an event that is not later than any before it.
+fn extend(span: &mut Option<Span>, occur_time: Time) {
+    match span {
+        Some(span) => span.first = occur_time,
+        None => *span = Some(Span { first: occur_time, last: occur_time }),
+    }
+}

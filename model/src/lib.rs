@@ -1,0 +1,19 @@
+//! What Tally knows: how histories become features, features a model, and a model scores.
+//!
+//! Data flows one way: history → features → design row → score. Nothing here knows a database, a
+//! network or async; everything is a pure function of its arguments.
+
+pub mod artifact;
+pub mod census;
+pub mod encode;
+pub mod evaluate;
+pub mod explain;
+pub mod features;
+pub mod fit;
+pub mod history;
+pub mod linear;
+pub mod scorer;
+pub mod snapshot;
+pub mod spec;
+pub mod time;
+pub mod train;

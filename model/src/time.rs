@@ -1,0 +1,90 @@
+//! Moments: microseconds since 1970 in UTC, the one unit of time in every room of Tally.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// One day in microseconds.
+pub const DAY: i64 = 86_400_000_000;
+
+/// A moment: microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Time(pub i64);
+
+impl Time {
+    /// The earliest moment that Tally stores: the start of 1970.
+    pub const MIN: Self = Self(0);
+    /// The latest moment that Tally stores: the last microsecond of 9999.
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+
+    /// The moment `days` days later (earlier when negative). Saturates.
+    #[must_use]
+    pub const fn plus_days(self, days: i64) -> Self {
+        Self(self.0.saturating_add(days.saturating_mul(DAY)))
+    }
+
+    /// Days from `earlier` to `self`, with fraction.
+    #[must_use]
+    pub fn days_since(self, earlier: Self) -> f64 {
+        (self.0.saturating_sub(earlier.0)) as f64 / DAY as f64
+    }
+
+    /// The number of the UTC day that the moment lies in, 0 for 1970-01-01.
+    #[must_use]
+    pub const fn day_number(self) -> i64 {
+        self.0.div_euclid(DAY)
+    }
+}
+
+/// RFC 3339 in UTC, with as many digits as needed.
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(timestamp) => timestamp.fmt(f),
+            Err(_) => write!(f, "{} µs", self.0),
+        }
+    }
+}
+
+/// Not a moment that Tally understands.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a time of the years 1970 to 9999, such as 2026-01-31 or 2026-01-31T13:45:00Z")]
+pub struct ParseTimeError(String);
+
+/// RFC 3339 with an offset (`2026-01-31T13:45:00Z`), or a date for its midnight in UTC.
+impl FromStr for Time {
+    type Err = ParseTimeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_date = text.len() == "2026-01-31".len();
+        let full = if is_date { format!("{text}T00:00:00Z") } else { text.to_owned() };
+        let time = full.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_microsecond()));
+        match time {
+            Some(time) if (Self::MIN..=Self::MAX).contains(&time) => Ok(time),
+            _ => Err(ParseTimeError(text.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_and_times_are_read_and_written() {
+        let noon: Time = "2011-09-09T12:00:00Z".parse().unwrap();
+        assert_eq!(noon.0, 1_315_569_600_000_000);
+        assert_eq!(noon.to_string(), "2011-09-09T12:00:00Z");
+        assert_eq!("2011-09-09".parse(), Ok(Time(noon.0 - DAY / 2)));
+        assert_eq!("2011-09-09T14:00:00+02:00".parse(), Ok(noon));
+        assert_eq!("9999-12-29T23:59:59.999999Z".parse(), Ok(Time::MAX.plus_days(-2)));
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in ["", "yesterday", "2011-13-01", "2011-09-09T12:00:00", "1969-12-31", "-000001-01-01"] {
+            assert!(text.parse::<Time>().is_err(), "{text}");
+        }
+    }
+}
