@@ -13,6 +13,7 @@ pub mod fit;
 pub mod history;
 pub mod linear;
 pub mod scorer;
+pub mod simulate;
 pub mod snapshot;
 pub mod spec;
 pub mod time;

@@ -1,0 +1,111 @@
+-- Every key contains customer_id where rows belong to a customer, so that the tables can be
+-- distributed by it. Texts that are ordered by compare byte by byte, as in SQLite.
+
+CREATE TABLE customers (
+    customer_id TEXT COLLATE "C" NOT NULL,
+    name        TEXT NOT NULL,
+    create_time TIMESTAMPTZ NOT NULL,
+    -- False while create_time is only the time of the first interaction.
+    stated      BOOLEAN NOT NULL,
+    -- How often UpsertCustomers has found the row; 0 for one that it has just created.
+    revision    BIGINT NOT NULL,
+    PRIMARY KEY (customer_id)
+);
+
+-- The customer record as it stood from effective_time on.
+CREATE TABLE customer_versions (
+    customer_id    TEXT COLLATE "C" NOT NULL REFERENCES customers ON DELETE CASCADE,
+    version        BIGINT NOT NULL,
+    effective_time TIMESTAMPTZ NOT NULL,
+    record_time    TIMESTAMPTZ NOT NULL,
+    create_time    TIMESTAMPTZ NOT NULL,
+    attributes     JSONB NOT NULL,
+    PRIMARY KEY (customer_id, version)
+);
+
+CREATE TABLE interactions (
+    customer_id    TEXT COLLATE "C" NOT NULL REFERENCES customers ON DELETE CASCADE,
+    interaction_id TEXT COLLATE "C" NOT NULL,
+    kind           TEXT NOT NULL,
+    occur_time     TIMESTAMPTZ NOT NULL,
+    record_time    TIMESTAMPTZ NOT NULL,
+    amount_minor   BIGINT,
+    channel        TEXT NOT NULL,
+    properties     JSONB NOT NULL,
+    PRIMARY KEY (customer_id, interaction_id)
+);
+CREATE INDEX interactions_in_order ON interactions (customer_id, occur_time, interaction_id);
+
+CREATE TABLE models (
+    target      TEXT NOT NULL,
+    version     BIGINT NOT NULL,
+    create_time TIMESTAMPTZ NOT NULL,
+    created_by  TEXT NOT NULL,
+    artifact    BYTEA NOT NULL,
+    PRIMARY KEY (target, version)
+);
+
+-- The version of each target that serves.
+CREATE TABLE champions (
+    target       TEXT NOT NULL,
+    version      BIGINT NOT NULL,
+    promote_time TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (target),
+    FOREIGN KEY (target, version) REFERENCES models
+);
+
+CREATE TABLE predictions (
+    customer_id      TEXT COLLATE "C" NOT NULL REFERENCES customers ON DELETE CASCADE,
+    prediction_id    TEXT COLLATE "C" NOT NULL,
+    target           TEXT NOT NULL,
+    model_version    BIGINT NOT NULL,
+    as_of_time       TIMESTAMPTZ NOT NULL,
+    known_time       TIMESTAMPTZ NOT NULL,
+    score_time       TIMESTAMPTZ NOT NULL,
+    horizon_days     BIGINT NOT NULL,
+    probability      DOUBLE PRECISION NOT NULL,
+    lower            DOUBLE PRECISION NOT NULL,
+    upper            DOUBLE PRECISION NOT NULL,
+    grade            TEXT NOT NULL,
+    basis            TEXT NOT NULL,
+    base_log_odds    DOUBLE PRECISION NOT NULL,
+    reasons          JSONB NOT NULL,
+    missing_features JSONB NOT NULL,
+    PRIMARY KEY (customer_id, prediction_id)
+);
+CREATE INDEX predictions_by_probability ON predictions (target, probability, prediction_id);
+CREATE INDEX predictions_by_score_time ON predictions (target, score_time, prediction_id);
+
+-- Per customer and target the prediction with the greatest as_of_time, among those the last stored.
+CREATE TABLE latest_predictions (
+    customer_id   TEXT COLLATE "C" NOT NULL,
+    target        TEXT NOT NULL,
+    prediction_id TEXT COLLATE "C" NOT NULL,
+    as_of_time    TIMESTAMPTZ NOT NULL,
+    score_time    TIMESTAMPTZ NOT NULL,
+    probability   DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (customer_id, target),
+    FOREIGN KEY (customer_id, prediction_id) REFERENCES predictions ON DELETE CASCADE
+);
+CREATE INDEX latest_predictions_by_probability ON latest_predictions (target, probability, prediction_id);
+CREATE INDEX latest_predictions_by_score_time ON latest_predictions (target, score_time, prediction_id);
+
+-- For dashboards: one row a customer and target.
+CREATE VIEW v_latest_predictions AS
+    SELECT p.customer_id, c.name, p.target, p.target || '/' || p.model_version AS model,
+           p.probability, p.lower, p.upper, p.grade, p.basis, p.as_of_time, p.score_time,
+           p.horizon_days, p.reasons, p.prediction_id
+    FROM latest_predictions AS l
+    JOIN predictions AS p ON p.customer_id = l.customer_id AND p.prediction_id = l.prediction_id
+    JOIN customers AS c ON c.customer_id = p.customer_id;
+
+-- For dashboards: who is likelier to leave than to stay, or in the worst quarter.
+CREATE VIEW v_customers_at_risk AS
+    SELECT * FROM v_latest_predictions WHERE target = 'churn' AND (probability >= 0.5 OR grade = 'D');
+
+-- What belongs to the deployment as a whole, such as the key that authenticates page tokens.
+CREATE TABLE settings (
+    name  TEXT NOT NULL,
+    value BYTEA NOT NULL,
+    PRIMARY KEY (name)
+);

@@ -1,0 +1,342 @@
+//! The store: domain rows in, domain rows out. Two implementations, SQLite and PostgreSQL, answer
+//! alike to the bit; nothing outside this folder names sqlx.
+//!
+//! What both databases can say alike stands once, in `sql.rs`; what differs stands in `sqlite.rs`
+//! and `postgres.rs`. A new query that both understand is a method of [`Store`] and its body in the
+//! macro of `sql.rs`.
+//!
+//! Every transaction runs in a task of its own: a caller that goes away in the middle of `BEGIN`
+//! would otherwise leave a connection in the pool inside a transaction that nobody ends.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tally_model::{
+    history::{Attributes, History},
+    scorer::{Grade, Reason},
+    snapshot::Basis,
+    spec::Target,
+    time::Time,
+};
+
+use crate::error::{Error, Result};
+
+mod postgres;
+mod sql;
+mod sqlite;
+
+/// A customer to be stored.
+#[derive(Clone, Debug)]
+pub struct NewCustomer {
+    /// The caller's id.
+    pub customer_id: String,
+    /// None leaves a stored name as it is.
+    pub name: Option<String>,
+    /// None leaves a stored time as it is, and is now for a new customer.
+    pub create_time: Option<Time>,
+    /// The whole set of attributes.
+    pub attributes: Attributes,
+}
+
+/// A stored customer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Customer {
+    /// The caller's id.
+    pub customer_id: String,
+    /// May be empty.
+    pub name: String,
+    /// When the relation began.
+    pub create_time: Time,
+    /// The latest set of attributes.
+    pub attributes: Attributes,
+}
+
+/// An interaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interaction {
+    /// Whose.
+    pub customer_id: String,
+    /// The caller's id of it.
+    pub interaction_id: String,
+    /// What it was.
+    pub kind: String,
+    /// When it happened.
+    pub occur_time: Time,
+    /// When it reached the store.
+    pub record_time: Time,
+    /// Money in minor units.
+    pub amount_minor: Option<i64>,
+    /// Where it happened, may be empty.
+    pub channel: String,
+    /// Further facts.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl Interaction {
+    /// Whether two interactions of the same key say the same; when they reached us does not matter.
+    fn same_content(&self, other: &Self) -> bool {
+        let (mut a, b) = (self.clone(), other);
+        a.record_time = b.record_time;
+        a == *b
+    }
+}
+
+/// What became of a batch of interactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// New ones.
+    pub recorded: usize,
+    /// Those that were there already, with the same content.
+    pub duplicates: usize,
+}
+
+/// A stored model version.
+#[derive(Clone, Debug)]
+pub struct StoredModel {
+    /// What it foretells.
+    pub target: Target,
+    /// 1, 2, 3, …
+    pub version: i64,
+    /// When it was stored.
+    pub create_time: Time,
+    /// By whom.
+    pub created_by: String,
+    /// See [`tally_model::artifact`].
+    pub artifact: Vec<u8>,
+    /// Whether it serves.
+    pub champion: bool,
+}
+
+/// A score that is or is to be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// Ours, unique.
+    pub prediction_id: String,
+    /// Of whom.
+    pub customer_id: String,
+    /// Of what.
+    pub target: Target,
+    /// By which model.
+    pub model_version: i64,
+    /// About which moment.
+    pub as_of: Time,
+    /// What was known by then counts.
+    pub known_at: Time,
+    /// When it was stored.
+    pub score_time: Time,
+    /// Days after `as_of` that decide.
+    pub horizon_days: u32,
+    /// The probability and its 95 % interval.
+    pub probability: f64,
+    /// See `probability`.
+    pub lower: f64,
+    /// See `probability`.
+    pub upper: f64,
+    /// Best to worst.
+    pub grade: Grade,
+    /// What it rests on.
+    pub basis: Basis,
+    /// Log-odds of an average customer.
+    pub base_log_odds: f64,
+    /// The strongest reasons.
+    pub reasons: Vec<Reason>,
+    /// Features without a value.
+    pub missing_features: Vec<String>,
+}
+
+/// The order of a list of predictions; equal values by `prediction_id`, falling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PredictionOrder {
+    /// Likeliest first.
+    #[default]
+    Probability,
+    /// Last stored first.
+    ScoreTime,
+}
+
+/// Which predictions are wanted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PredictionFilter {
+    /// Of this target.
+    pub target: Target,
+    /// At least this probability.
+    pub min_probability: Option<f64>,
+    /// At most this probability.
+    pub max_probability: Option<f64>,
+    /// Only these grades, as stored; empty for all.
+    pub grades: Vec<String>,
+    /// Only this customer.
+    pub customer_id: Option<String>,
+    /// Only this model version.
+    pub model_version: Option<i64>,
+    /// Only the latest of each customer.
+    pub latest_only: bool,
+    /// In which order.
+    pub order: PredictionOrder,
+}
+
+/// Where a page of predictions begins: behind this row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PredictionCursor {
+    /// The last row's probability.
+    pub probability: f64,
+    /// The last row's `score_time`.
+    pub score_time: Time,
+    /// The last row's id.
+    pub prediction_id: String,
+}
+
+/// A database that holds all that Tally stores.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Answers when the database does.
+    async fn ping(&self) -> Result<()>;
+
+    /// Stores customers, all or none; ids are distinct.
+    async fn upsert_customers(&self, customers: Vec<NewCustomer>, now: Time) -> Result<()>;
+    /// One customer.
+    async fn customer(&self, customer_id: &str) -> Result<Option<Customer>>;
+    /// Customers with an id above `after`, by id.
+    async fn customers(&self, after: &str, limit: usize) -> Result<Vec<Customer>>;
+    /// How many customers there are.
+    async fn count_customers(&self) -> Result<u64>;
+    /// Erases a customer and all that is stored of it; false when there was none.
+    async fn delete_customer(&self, customer_id: &str) -> Result<bool>;
+
+    /// Stores interactions, all or none.
+    async fn record_interactions(&self, interactions: Vec<Interaction>) -> Result<Recorded>;
+    /// A customer's interactions behind `after` (time and id), newest first.
+    async fn interactions(
+        &self,
+        customer_id: &str,
+        after: Option<(Time, String)>,
+        limit: usize,
+    ) -> Result<Vec<Interaction>>;
+
+    /// Ids above `after`, in byte order.
+    async fn customer_ids(&self, after: &str, limit: usize) -> Result<Vec<String>>;
+    /// The histories of these customers in the order asked; None for an unknown one.
+    async fn histories(&self, customer_ids: &[String]) -> Result<Vec<Option<History>>>;
+
+    /// Stores a model as the next version of its target and tells which that is.
+    async fn insert_model(&self, model: StoredModel) -> Result<i64>;
+    /// Models of these targets, newest first, behind `after` (target and version).
+    async fn models(
+        &self,
+        target: Option<Target>,
+        after: Option<(Target, i64)>,
+        limit: usize,
+    ) -> Result<Vec<StoredModel>>;
+    /// One model.
+    async fn model(&self, target: Target, version: i64) -> Result<Option<StoredModel>>;
+    /// The version that serves.
+    async fn champion(&self, target: Target) -> Result<Option<i64>>;
+    /// Makes a stored version serve.
+    async fn promote(&self, target: Target, version: i64, now: Time) -> Result<()>;
+
+    /// Stores predictions, all or none. Those of customers that are gone are left out; the number
+    /// of those stored is told.
+    async fn insert_predictions(&self, predictions: Vec<Prediction>) -> Result<usize>;
+    /// A page of predictions.
+    async fn predictions(
+        &self,
+        filter: &PredictionFilter,
+        after: Option<PredictionCursor>,
+        limit: usize,
+    ) -> Result<Vec<Prediction>>;
+    /// How many predictions pass the filter.
+    async fn count_predictions(&self, filter: &PredictionFilter) -> Result<u64>;
+
+    /// The value of a setting; `initial` is stored first when there is none.
+    async fn setting(&self, name: &str, initial: &[u8]) -> Result<Vec<u8>>;
+}
+
+/// Opens the database of `url` (`sqlite://PATH` or `postgres://…`) and brings its schema up to date.
+///
+/// # Errors
+/// When the URL is not understood, the database cannot be reached, or its schema is newer than this
+/// program.
+pub async fn open(url: &str) -> Result<Arc<dyn Store>> {
+    match url.split_once("://").map(|(scheme, _)| scheme) {
+        Some("sqlite") => Ok(Arc::new(sqlite::Sqlite::open(url).await?)),
+        Some("postgres" | "postgresql") => Ok(Arc::new(postgres::Postgres::open(url).await?)),
+        _ => Err(Error::invalid("database", "allowed are sqlite://PATH and postgres://USER@HOST/NAME")),
+    }
+}
+
+/// Runs a transaction to its end, whatever becomes of the caller.
+async fn detached<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.map_err(|error| Error::Internal(format!("a transaction panicked: {error}")))?
+}
+
+/// Runs a transaction as [`detached`], again when another writer came between. Everything it works
+/// on is shared, since it may be wanted more than once.
+async fn repeatable<C, T, F>(context: C, work: impl Fn(Arc<C>) -> F) -> Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    const TRIES: usize = 5;
+    let context = Arc::new(context);
+    for _ in 1..TRIES {
+        match detached(work(Arc::clone(&context))).await {
+            Err(Error::Aborted) => {}
+            done => return done,
+        }
+    }
+    detached(work(context)).await
+}
+
+/// What a driver's error means to us.
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match &error {
+            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
+                Self::Unavailable(error.to_string())
+            }
+            // A row that another writer has just made, or taken away.
+            E::Database(database) if database.is_unique_violation() || database.is_foreign_key_violation() => {
+                Self::Aborted
+            }
+            E::Database(database) => match database.code().as_deref().unwrap_or_default() {
+                // Serialisation failure, deadlock.
+                "40001" | "40P01" => Self::Aborted,
+                // Disk full in PostgreSQL; SQLITE_FULL.
+                "53100" | "13" => Self::StorageFull,
+                // SQLITE_BUSY and its kin, SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN.
+                "5" | "6" | "261" | "517" | "8" | "10" | "14" => Self::Unavailable(error.to_string()),
+                // Connection trouble, resources, operator's intervention, read-only, and what Citus
+                // says of a lost worker.
+                code if ["08", "53", "57"].iter().any(|class| code.starts_with(class) && code.len() == 5)
+                    || ["25006", "XX000", "28P01", "28000", "3D000"].contains(&code) =>
+                {
+                    Self::Unavailable(error.to_string())
+                }
+                _ => Self::Internal(error.to_string()),
+            },
+            _ => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for Error {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError as E;
+        match error {
+            E::Execute(error) | E::ExecuteMigration(error, _) => error.into(),
+            E::VersionMissing(version) => Self::Precondition {
+                reason: "NEWER_SCHEMA",
+                message: format!(
+                    "the database has migration {version}, which this program does not know: it belongs to a newer version"
+                ),
+            },
+            E::VersionMismatch(version) => Self::Precondition {
+                reason: "OTHER_SCHEMA",
+                message: format!("migration {version} of the database is not the one of this program"),
+            },
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}

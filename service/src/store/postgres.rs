@@ -1,0 +1,349 @@
+//! PostgreSQL (and Citus): arrays in by UNNEST, arrays out by array_agg.
+
+use std::{
+    collections::{HashMap, HashSet},
+    str::FromStr,
+    time::Duration,
+};
+
+use sqlx::{
+    AssertSqlSafe, Decode, Encode, PgPool, Postgres as Database, QueryBuilder, Type,
+    encode::IsNull,
+    error::BoxDynError,
+    postgres::{
+        PgArgumentBuffer, PgConnectOptions, PgHasArrayType, PgPoolOptions, PgTypeInfo, PgValueFormat, PgValueRef,
+        types::Oid,
+    },
+    types::Json,
+};
+use tally_model::{
+    history::{Attributes, History, Version},
+    spec::Target,
+    time::Time,
+};
+
+use super::{
+    Customer, Interaction, NewCustomer, Prediction, PredictionCursor, PredictionFilter, PredictionOrder,
+    Recorded, StoredModel, detached, repeatable,
+    sql::{
+        CUSTOMER_COLUMNS, CustomerChange, CustomerRow, InteractionRow, Locked, MODELS, ModelRow, PredictionRow,
+        Stamp, VersionRow, basis_name, conflict, distinct, first_seen, grade_name, implement_store, push_filter,
+        reasons_json,
+    },
+};
+use crate::error::{Error, Result};
+
+type Transaction = sqlx::Transaction<'static, Database>;
+
+/// A connection is waited for so long.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// The store on PostgreSQL.
+#[derive(Clone)]
+pub(super) struct Postgres {
+    pool: PgPool,
+}
+
+impl Postgres {
+    pub(super) async fn open(url: &str) -> Result<Self> {
+        // The driver's text could repeat the password that stands in the URL.
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| Error::invalid("database", "allowed is postgres://USER:PASSWORD@HOST:PORT/NAME"))?
+            .application_name("tally");
+        let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(ACQUIRE).connect_with(options).await?;
+        // One migrator at a time, by an advisory lock; the others wait and find nothing left to do.
+        sqlx::migrate!("../migrations/postgres").run(&pool).await?;
+        Ok(Self { pool })
+    }
+
+    const fn reader(&self) -> &PgPool {
+        &self.pool
+    }
+
+    async fn begin(&self) -> Result<Transaction> {
+        Ok(self.pool.begin().await?)
+    }
+
+    async fn lock_customers(
+        &self,
+        tx: &mut Transaction,
+        customers: &[NewCustomer],
+        now: Time,
+    ) -> Result<Vec<Locked>> {
+        Ok(sqlx::query_as(
+            "INSERT INTO customers (customer_id, name, create_time, stated, revision) \
+             SELECT customer_id, '', $2, true, 0 FROM UNNEST($1::text[]) AS new (customer_id) \
+             ON CONFLICT (customer_id) DO UPDATE SET revision = customers.revision + 1 \
+             RETURNING customer_id, name, create_time, revision",
+        )
+        .bind(customers.iter().map(|customer| customer.customer_id.as_str()).collect::<Vec<_>>())
+        .bind(Stamp(now))
+        .fetch_all(&mut **tx)
+        .await?)
+    }
+
+    async fn latest_versions(
+        &self,
+        tx: &mut Transaction,
+        customers: &[NewCustomer],
+    ) -> Result<Vec<VersionRow>> {
+        Ok(sqlx::query_as(
+            "SELECT DISTINCT ON (customer_id) customer_id, version, create_time, attributes \
+             FROM customer_versions WHERE customer_id = ANY($1) ORDER BY customer_id, version DESC",
+        )
+        .bind(customers.iter().map(|customer| customer.customer_id.as_str()).collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await?)
+    }
+
+    async fn write_changes(&self, tx: &mut Transaction, changes: &[CustomerChange]) -> Result<()> {
+        sqlx::query(
+            "UPDATE customers AS c SET name = new.name, create_time = new.create_time, stated = true \
+             FROM UNNEST($1::text[], $2::text[], $3::timestamptz[]) AS new (customer_id, name, create_time) \
+             WHERE c.customer_id = new.customer_id",
+        )
+        .bind(changes.iter().map(|change| change.customer_id.as_str()).collect::<Vec<_>>())
+        .bind(changes.iter().map(|change| change.name.as_str()).collect::<Vec<_>>())
+        .bind(changes.iter().map(|change| Stamp(change.create_time)).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await?;
+        let new: Vec<_> = changes.iter().filter_map(|change| change.version.map(|version| (change, version))).collect();
+        sqlx::query(
+            "INSERT INTO customer_versions \
+             (customer_id, version, effective_time, record_time, create_time, attributes) \
+             SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], \
+             $5::timestamptz[], $6::jsonb[])",
+        )
+        .bind(new.iter().map(|(change, _)| change.customer_id.as_str()).collect::<Vec<_>>())
+        .bind(new.iter().map(|(_, (version, ..))| *version).collect::<Vec<_>>())
+        .bind(new.iter().map(|(_, (_, effective, _))| Stamp(*effective)).collect::<Vec<_>>())
+        .bind(new.iter().map(|(_, (.., record))| Stamp(*record)).collect::<Vec<_>>())
+        .bind(new.iter().map(|(change, _)| Stamp(change.create_time)).collect::<Vec<_>>())
+        .bind(new.iter().map(|(change, _)| Json(&change.attributes)).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn create_customers(&self, tx: &mut Transaction, first_seen: &[(&str, Time)]) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO customers (customer_id, name, create_time, stated, revision) \
+             SELECT customer_id, '', create_time, false, 0 \
+             FROM UNNEST($1::text[], $2::timestamptz[]) AS new (customer_id, create_time) \
+             ON CONFLICT (customer_id) DO UPDATE SET create_time = excluded.create_time \
+             WHERE NOT customers.stated AND customers.create_time > excluded.create_time",
+        )
+        .bind(first_seen.iter().map(|(customer_id, _)| *customer_id).collect::<Vec<_>>())
+        .bind(first_seen.iter().map(|(_, time)| Stamp(*time)).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn insert_interactions(
+        &self,
+        tx: &mut Transaction,
+        items: &[Interaction],
+    ) -> Result<Vec<(String, String)>> {
+        Ok(sqlx::query_as(
+            "INSERT INTO interactions (customer_id, interaction_id, kind, occur_time, record_time, \
+             amount_minor, channel, properties) \
+             SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::timestamptz[], \
+             $5::timestamptz[], $6::bigint[], $7::text[], $8::jsonb[]) \
+             ON CONFLICT (customer_id, interaction_id) DO NOTHING RETURNING customer_id, interaction_id",
+        )
+        .bind(items.iter().map(|item| item.customer_id.as_str()).collect::<Vec<_>>())
+        .bind(items.iter().map(|item| item.interaction_id.as_str()).collect::<Vec<_>>())
+        .bind(items.iter().map(|item| item.kind.as_str()).collect::<Vec<_>>())
+        .bind(items.iter().map(|item| Stamp(item.occur_time)).collect::<Vec<_>>())
+        .bind(items.iter().map(|item| Stamp(item.record_time)).collect::<Vec<_>>())
+        .bind(items.iter().map(|item| item.amount_minor).collect::<Vec<_>>())
+        .bind(items.iter().map(|item| item.channel.as_str()).collect::<Vec<_>>())
+        .bind(items.iter().map(|item| Json(&item.properties)).collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await?)
+    }
+
+    async fn stored_interactions(
+        &self,
+        tx: &mut Transaction,
+        keys: &[(&str, &str)],
+    ) -> Result<Vec<InteractionRow>> {
+        Ok(sqlx::query_as(
+            "SELECT i.* FROM UNNEST($1::text[], $2::text[]) AS asked (customer_id, interaction_id) \
+             JOIN interactions AS i ON i.customer_id = asked.customer_id \
+             AND i.interaction_id = asked.interaction_id",
+        )
+        .bind(keys.iter().map(|(customer_id, _)| *customer_id).collect::<Vec<_>>())
+        .bind(keys.iter().map(|(_, interaction_id)| *interaction_id).collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await?)
+    }
+
+    async fn present(&self, tx: &mut Transaction, ids: &[&str]) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar("SELECT customer_id FROM customers WHERE customer_id = ANY($1)")
+            .bind(ids)
+            .fetch_all(&mut **tx)
+            .await?)
+    }
+
+    async fn write_predictions(&self, tx: &mut Transaction, new: &[&Prediction]) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO predictions (prediction_id, customer_id, target, model_version, as_of_time, \
+             known_time, score_time, horizon_days, probability, lower, upper, grade, basis, base_log_odds, \
+             reasons, missing_features) \
+             SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], \
+             $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::float8[], $10::float8[], $11::float8[], \
+             $12::text[], $13::text[], $14::float8[], $15::jsonb[], $16::jsonb[])",
+        )
+        .bind(new.iter().map(|p| p.prediction_id.as_str()).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.customer_id.as_str()).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.target.name()).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.model_version).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| Stamp(p.as_of)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| Stamp(p.known_at)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| Stamp(p.score_time)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| i64::from(p.horizon_days)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.probability).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.lower).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.upper).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| grade_name(p.grade)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| basis_name(p.basis)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.base_log_odds).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| reasons_json(p)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| Json(&p.missing_features)).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await?;
+        // A batch may hold a customer twice; only one row a key may reach the upsert.
+        sqlx::query(
+            "INSERT INTO latest_predictions (customer_id, target, prediction_id, as_of_time, score_time, probability) \
+             SELECT DISTINCT ON (customer_id, target) * \
+             FROM UNNEST($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::float8[]) \
+             AS new (customer_id, target, prediction_id, as_of_time, score_time, probability) \
+             ORDER BY customer_id, target, as_of_time DESC, score_time DESC, prediction_id DESC \
+             ON CONFLICT (customer_id, target) DO UPDATE \
+             SET prediction_id = excluded.prediction_id, as_of_time = excluded.as_of_time, \
+             score_time = excluded.score_time, probability = excluded.probability \
+             WHERE (excluded.as_of_time, excluded.score_time) >= \
+             (latest_predictions.as_of_time, latest_predictions.score_time)",
+        )
+        .bind(new.iter().map(|p| p.customer_id.as_str()).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.target.name()).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.prediction_id.as_str()).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| Stamp(p.as_of)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| Stamp(p.score_time)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.probability).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// The histories of those of the customers that are known, in one statement: one row a customer.
+    async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
+        let rows: Vec<HistoryRow> = sqlx::query_as(
+            "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.scores, e.expectations, \
+             v.effective, v.version_recorded, v.created, v.attributes \
+             FROM customers AS c \
+             LEFT JOIN LATERAL ( \
+                 SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
+                 array_agg(kind) AS kinds, array_agg(amount_minor) AS amounts, \
+                 array_agg(score) AS scores, array_agg(expected) AS expectations \
+                 FROM (SELECT occur_time, record_time, kind, amount_minor, \
+                       CASE WHEN kind = 'survey' THEN properties ->> 'score' END AS score, \
+                       CASE WHEN kind = 'survey' THEN properties ->> 'expected' END AS expected \
+                       FROM interactions AS i WHERE i.customer_id = c.customer_id \
+                       ORDER BY i.occur_time, i.interaction_id) AS ordered \
+             ) AS e ON true \
+             LEFT JOIN LATERAL ( \
+                 SELECT array_agg(effective_time) AS effective, array_agg(record_time) AS version_recorded, \
+                 array_agg(create_time) AS created, array_agg(attributes) AS attributes \
+                 FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
+                       ORDER BY v.version) AS ordered \
+             ) AS v ON true \
+             WHERE c.customer_id = ANY($1)",
+        )
+        .bind(customer_ids)
+        .fetch_all(self.reader())
+        .await?;
+        Ok(rows.into_iter().map(HistoryRow::unpack).collect())
+    }
+}
+
+/// A customer's history, packed: aligned arrays, None when there is nothing.
+#[derive(sqlx::FromRow)]
+struct HistoryRow {
+    customer_id: String,
+    occurred: Option<Vec<Stamp>>,
+    recorded: Option<Vec<Stamp>>,
+    kinds: Option<Vec<String>>,
+    amounts: Option<Vec<Option<i64>>>,
+    scores: Option<Vec<Option<String>>>,
+    expectations: Option<Vec<Option<String>>>,
+    effective: Option<Vec<Stamp>>,
+    version_recorded: Option<Vec<Stamp>>,
+    created: Option<Vec<Stamp>>,
+    attributes: Option<Vec<Json<Attributes>>>,
+}
+
+impl HistoryRow {
+    fn unpack(self) -> (String, History) {
+        let mut history = History::default();
+        let times = self.occurred.unwrap_or_default().into_iter().zip(self.recorded.unwrap_or_default());
+        let whats = self.kinds.unwrap_or_default().into_iter().zip(self.amounts.unwrap_or_default());
+        let surveys = self.scores.unwrap_or_default().into_iter().zip(self.expectations.unwrap_or_default());
+        for (((occurred, recorded), (kind, amount)), (score, expected)) in times.zip(whats).zip(surveys) {
+            let survey = score.zip(expected).and_then(|(score, expected)| {
+                Some((score.parse::<f64>().ok()?, expected.parse::<f64>().ok()?))
+            });
+            history.push(&kind, occurred.0, recorded.0, amount, survey);
+        }
+        let begins = self.effective.unwrap_or_default().into_iter().zip(self.version_recorded.unwrap_or_default());
+        let contents = self.created.unwrap_or_default().into_iter().zip(self.attributes.unwrap_or_default());
+        for ((effective, recorded), (created, attributes)) in begins.zip(contents) {
+            history.push_version(Version {
+                effective_time: effective.0,
+                record_time: recorded.0,
+                create_time: created.0,
+                attributes: attributes.0,
+            });
+        }
+        (self.customer_id, history)
+    }
+}
+
+implement_store!(Postgres, Database);
+
+/// 2000-01-01T00:00:00Z, from which PostgreSQL counts, in microseconds since 1970.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+/// The type number of TIMESTAMPTZ, and of its arrays.
+const TIMESTAMPTZ: Oid = Oid(1184);
+const TIMESTAMPTZ_ARRAY: Oid = Oid(1185);
+
+impl Type<Database> for Stamp {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(TIMESTAMPTZ)
+    }
+}
+
+impl PgHasArrayType for Stamp {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(TIMESTAMPTZ_ARRAY)
+    }
+}
+
+impl Encode<'_, Database> for Stamp {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        buffer.extend_from_slice(&(self.0.0 - POSTGRES_EPOCH).to_be_bytes());
+        Ok(IsNull::No)
+    }
+}
+
+impl Decode<'_, Database> for Stamp {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        if value.format() != PgValueFormat::Binary {
+            return Err("a moment came as text".into());
+        }
+        let bytes: [u8; 8] = value.as_bytes()?.try_into()?;
+        Ok(Self(Time(i64::from_be_bytes(bytes).saturating_add(POSTGRES_EPOCH))))
+    }
+}

@@ -1,0 +1,667 @@
+//! What both databases can say alike: row types, and the queries of [`super::Store`].
+//!
+//! Placeholders are `$1`, `RETURNING` and `ON CONFLICT` are common, and the column types differ only
+//! in how a moment is stored, which [`Stamp`] hides. Counts come from `RETURNING`.
+
+use sqlx::{FromRow, types::Json};
+use tally_model::{
+    history::Attributes,
+    scorer::{Grade, Reason},
+    snapshot::Basis,
+    spec::Target,
+    time::Time,
+};
+
+use super::{Customer, Interaction, Prediction, StoredModel};
+use crate::error::{Error, Result};
+
+/// A moment as a column: TIMESTAMPTZ in PostgreSQL, microseconds in SQLite.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp(pub(super) Time);
+
+/// The columns of [`CustomerRow`]; `c` is the customer.
+pub(super) const CUSTOMER_COLUMNS: &str = "c.customer_id, c.name, c.create_time, \
+    (SELECT v.attributes FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
+     ORDER BY v.version DESC LIMIT 1) AS attributes";
+
+#[derive(FromRow)]
+pub(super) struct CustomerRow {
+    customer_id: String,
+    name: String,
+    create_time: Stamp,
+    attributes: Option<Json<Attributes>>,
+}
+
+impl From<CustomerRow> for Customer {
+    fn from(row: CustomerRow) -> Self {
+        Self {
+            customer_id: row.customer_id,
+            name: row.name,
+            create_time: row.create_time.0,
+            attributes: row.attributes.map(|json| json.0).unwrap_or_default(),
+        }
+    }
+}
+
+/// A customer row that an upsert has just locked, as it was before.
+#[derive(FromRow)]
+pub(super) struct Locked {
+    pub(super) customer_id: String,
+    pub(super) name: String,
+    pub(super) create_time: Stamp,
+    pub(super) revision: i64,
+}
+
+/// The latest version of a customer record.
+#[derive(FromRow)]
+pub(super) struct VersionRow {
+    pub(super) customer_id: String,
+    pub(super) version: i64,
+    pub(super) create_time: Stamp,
+    pub(super) attributes: Json<Attributes>,
+}
+
+/// What an upsert writes of one customer.
+pub(super) struct CustomerChange {
+    pub(super) customer_id: String,
+    pub(super) name: String,
+    pub(super) create_time: Time,
+    /// Number, `effective_time` and `record_time` of the new version, if the content is new.
+    pub(super) version: Option<(i64, Time, Time)>,
+    pub(super) attributes: Attributes,
+}
+
+impl CustomerChange {
+    /// What an upsert of `wanted` comes to, given the stored row and its latest version.
+    pub(super) fn new(wanted: super::NewCustomer, stored: &Locked, last: Option<&VersionRow>, now: Time) -> Self {
+        let create_time = wanted.create_time.unwrap_or(stored.create_time.0);
+        let version = match last {
+            Some(last) if last.attributes.0 == wanted.attributes && last.create_time.0 == create_time => None,
+            Some(last) => Some((last.version + 1, now, now)),
+            // The first version counts from the beginning. It was known then, too, unless the
+            // customer was known without it: what was scored without must stay reproducible.
+            None if stored.revision == 0 => Some((1, create_time, create_time.min(now))),
+            None => Some((1, create_time, now)),
+        };
+        let name = wanted.name.unwrap_or_else(|| stored.name.clone());
+        Self { customer_id: wanted.customer_id, name, create_time, version, attributes: wanted.attributes }
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct InteractionRow {
+    customer_id: String,
+    interaction_id: String,
+    kind: String,
+    occur_time: Stamp,
+    record_time: Stamp,
+    amount_minor: Option<i64>,
+    channel: String,
+    properties: Json<std::collections::BTreeMap<String, String>>,
+}
+
+impl From<InteractionRow> for Interaction {
+    fn from(row: InteractionRow) -> Self {
+        Self {
+            customer_id: row.customer_id,
+            interaction_id: row.interaction_id,
+            kind: row.kind,
+            occur_time: row.occur_time.0,
+            record_time: row.record_time.0,
+            amount_minor: row.amount_minor,
+            channel: row.channel,
+            properties: row.properties.0,
+        }
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct ModelRow {
+    target: String,
+    version: i64,
+    create_time: Stamp,
+    created_by: String,
+    artifact: Vec<u8>,
+    champion: bool,
+}
+
+impl TryFrom<ModelRow> for StoredModel {
+    type Error = Error;
+
+    fn try_from(row: ModelRow) -> Result<Self> {
+        Ok(Self {
+            target: target(&row.target)?,
+            version: row.version,
+            create_time: row.create_time.0,
+            created_by: row.created_by,
+            artifact: row.artifact,
+            champion: row.champion,
+        })
+    }
+}
+
+/// A reason as it stands in the `reasons` column, for dashboards to read.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct ReasonJson {
+    feature: String,
+    value: serde_json::Value,
+    baseline: serde_json::Value,
+    contribution: f64,
+    text: String,
+}
+
+impl From<&Reason> for ReasonJson {
+    fn from(reason: &Reason) -> Self {
+        Self {
+            feature: reason.feature.clone(),
+            value: natural_to_json(&reason.value),
+            baseline: natural_to_json(&reason.baseline),
+            contribution: reason.contribution,
+            text: reason.text.clone(),
+        }
+    }
+}
+
+impl From<ReasonJson> for Reason {
+    fn from(json: ReasonJson) -> Self {
+        Self {
+            feature: json.feature,
+            value: natural_from_json(json.value),
+            baseline: natural_from_json(json.baseline),
+            contribution: json.contribution,
+            text: json.text,
+        }
+    }
+}
+
+fn natural_to_json(value: &tally_model::explain::Natural) -> serde_json::Value {
+    use tally_model::explain::Natural;
+    match value {
+        Natural::Missing => serde_json::Value::Null,
+        Natural::Number(number) => (*number).into(),
+        Natural::Boolean(truth) => (*truth).into(),
+        Natural::Text(text) => text.as_str().into(),
+    }
+}
+
+fn natural_from_json(value: serde_json::Value) -> tally_model::explain::Natural {
+    use tally_model::explain::Natural;
+    match value {
+        serde_json::Value::Number(number) => number.as_f64().map_or(Natural::Missing, Natural::Number),
+        serde_json::Value::Bool(truth) => Natural::Boolean(truth),
+        serde_json::Value::String(text) => Natural::Text(text),
+        _ => Natural::Missing,
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct PredictionRow {
+    prediction_id: String,
+    customer_id: String,
+    target: String,
+    model_version: i64,
+    as_of_time: Stamp,
+    known_time: Stamp,
+    score_time: Stamp,
+    horizon_days: i64,
+    probability: f64,
+    lower: f64,
+    upper: f64,
+    grade: String,
+    basis: String,
+    base_log_odds: f64,
+    reasons: Json<Vec<ReasonJson>>,
+    missing_features: Json<Vec<String>>,
+}
+
+impl TryFrom<PredictionRow> for Prediction {
+    type Error = Error;
+
+    fn try_from(row: PredictionRow) -> Result<Self> {
+        Ok(Self {
+            target: target(&row.target)?,
+            grade: grade(&row.grade)?,
+            basis: if row.basis == basis_name(Basis::Cold) { Basis::Cold } else { Basis::Model },
+            horizon_days: u32::try_from(row.horizon_days)
+                .map_err(|_| Error::Internal(format!("horizon of {} days", row.horizon_days)))?,
+            prediction_id: row.prediction_id,
+            customer_id: row.customer_id,
+            model_version: row.model_version,
+            as_of: row.as_of_time.0,
+            known_at: row.known_time.0,
+            score_time: row.score_time.0,
+            probability: row.probability,
+            lower: row.lower,
+            upper: row.upper,
+            base_log_odds: row.base_log_odds,
+            reasons: row.reasons.0.into_iter().map(Reason::from).collect(),
+            missing_features: row.missing_features.0,
+        })
+    }
+}
+
+pub(super) fn reasons_json(prediction: &Prediction) -> Json<Vec<ReasonJson>> {
+    Json(prediction.reasons.iter().map(ReasonJson::from).collect())
+}
+
+fn target(name: &str) -> Result<Target> {
+    Target::ALL
+        .into_iter()
+        .find(|target| target.name() == name)
+        .ok_or_else(|| Error::Internal(format!("a stored target is called `{name}`")))
+}
+
+/// The stored name of a grade.
+pub(super) const fn grade_name(grade: Grade) -> &'static str {
+    match grade {
+        Grade::A => "A",
+        Grade::B => "B",
+        Grade::C => "C",
+        Grade::D => "D",
+    }
+}
+
+fn grade(name: &str) -> Result<Grade> {
+    [Grade::A, Grade::B, Grade::C, Grade::D]
+        .into_iter()
+        .find(|grade| grade_name(*grade) == name)
+        .ok_or_else(|| Error::Internal(format!("a stored grade is called `{name}`")))
+}
+
+/// The stored name of a basis.
+pub(super) const fn basis_name(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Model => "model",
+        Basis::Cold => "cold",
+    }
+}
+
+/// The interactions of a batch, each key once, in the order of their keys, so that two batches lock
+/// rows in the same order. Repetitions inside the batch must say the same.
+pub(super) fn distinct(interactions: Vec<Interaction>) -> Result<(Vec<Interaction>, usize)> {
+    let sent = interactions.len();
+    let mut sorted = interactions;
+    sorted.sort_by(|a, b| (&a.customer_id, &a.interaction_id).cmp(&(&b.customer_id, &b.interaction_id)));
+    let key = |i: &Interaction, j: &Interaction| {
+        i.customer_id == j.customer_id && i.interaction_id == j.interaction_id
+    };
+    for pair in sorted.windows(2).filter(|pair| key(&pair[0], &pair[1])) {
+        if !pair[0].same_content(&pair[1]) {
+            return Err(conflict(&pair[0]));
+        }
+    }
+    sorted.dedup_by(|a, b| key(a, b));
+    let repeated = sent - sorted.len();
+    Ok((sorted, repeated))
+}
+
+/// The refusal of a batch that would change a stored interaction.
+pub(super) fn conflict(item: &Interaction) -> Error {
+    Error::AlreadyExists(format!(
+        "interaction `{}` of customer `{}` comes with other content than before; nothing of the batch was stored",
+        item.interaction_id, item.customer_id
+    ))
+}
+
+/// The earliest interaction of each customer of a batch that is sorted by customer.
+pub(super) fn first_seen(interactions: &[Interaction]) -> Vec<(&str, Time)> {
+    interactions
+        .chunk_by(|a, b| a.customer_id == b.customer_id)
+        .map(|own| {
+            let first = own.iter().map(|interaction| interaction.occur_time).min();
+            (own[0].customer_id.as_str(), first.unwrap_or(Time::MIN))
+        })
+        .collect()
+}
+
+/// Appends `FROM … WHERE …` of a prediction filter; `k` is the table that is ordered by.
+macro_rules! push_filter {
+    ($query:expr, $filter:expr) => {{
+        let (query, filter) = (&mut $query, $filter);
+        query.push(if filter.latest_only {
+            " FROM latest_predictions AS k JOIN predictions AS p \
+             ON p.customer_id = k.customer_id AND p.prediction_id = k.prediction_id"
+        } else {
+            " FROM predictions AS k JOIN predictions AS p \
+             ON p.customer_id = k.customer_id AND p.prediction_id = k.prediction_id"
+        });
+        query.push(" WHERE k.target = ").push_bind(filter.target.name());
+        if let Some(least) = filter.min_probability {
+            query.push(" AND k.probability >= ").push_bind(least);
+        }
+        if let Some(most) = filter.max_probability {
+            query.push(" AND k.probability <= ").push_bind(most);
+        }
+        if let Some(customer_id) = &filter.customer_id {
+            query.push(" AND k.customer_id = ").push_bind(customer_id.clone());
+        }
+        if let Some(version) = filter.model_version {
+            query.push(" AND p.model_version = ").push_bind(version);
+        }
+        if !filter.grades.is_empty() {
+            query.push(" AND p.grade IN (");
+            let mut grades = query.separated(", ");
+            for grade in &filter.grades {
+                grades.push_bind(grade.clone());
+            }
+            query.push(")");
+        }
+    }};
+}
+pub(super) use push_filter;
+
+/// Implements [`super::Store`] for a store whose own file gives what differs: `begin`, `reader`,
+/// the bulk statements, and `histories_of`.
+macro_rules! implement_store {
+    ($store:ident, $database:ty) => {
+        #[async_trait::async_trait]
+        impl $crate::store::Store for $store {
+            async fn ping(&self) -> Result<()> {
+                sqlx::query("SELECT 1").execute(self.reader()).await?;
+                Ok(())
+            }
+
+            async fn upsert_customers(&self, mut customers: Vec<NewCustomer>, now: Time) -> Result<()> {
+                // Rows are locked in the order of their ids, so that two batches cannot lock each other out.
+                customers.sort_by(|a, b| a.customer_id.cmp(&b.customer_id));
+                repeatable((self.clone(), customers), move |shared| async move {
+                    let (store, customers) = &*shared;
+                    let mut tx = store.begin().await?;
+                    let locked = store.lock_customers(&mut tx, &customers, now).await?;
+                    let versions = store.latest_versions(&mut tx, &customers).await?;
+                    let locked: HashMap<&str, &Locked> =
+                        locked.iter().map(|row| (row.customer_id.as_str(), row)).collect();
+                    let versions: HashMap<&str, &VersionRow> =
+                        versions.iter().map(|row| (row.customer_id.as_str(), row)).collect();
+                    let mut changes = Vec::with_capacity(customers.len());
+                    for customer in customers.iter().cloned() {
+                        let id = customer.customer_id.as_str();
+                        let stored =
+                            locked.get(id).ok_or_else(|| Error::Internal("an upserted row is gone".into()))?;
+                        let last = versions.get(id).copied();
+                        changes.push(CustomerChange::new(customer, stored, last, now));
+                    }
+                    store.write_changes(&mut tx, &changes).await?;
+                    Ok(tx.commit().await?)
+                })
+                .await
+            }
+
+            async fn customer(&self, customer_id: &str) -> Result<Option<Customer>> {
+                let sql = format!("SELECT {CUSTOMER_COLUMNS} FROM customers AS c WHERE c.customer_id = $1");
+                let row = sqlx::query_as::<_, CustomerRow>(AssertSqlSafe(sql))
+                    .bind(customer_id)
+                    .fetch_optional(self.reader())
+                    .await?;
+                Ok(row.map(Customer::from))
+            }
+
+            async fn customers(&self, after: &str, limit: usize) -> Result<Vec<Customer>> {
+                let sql = format!(
+                    "SELECT {CUSTOMER_COLUMNS} FROM customers AS c WHERE c.customer_id > $1 \
+                     ORDER BY c.customer_id LIMIT $2"
+                );
+                let rows = sqlx::query_as::<_, CustomerRow>(AssertSqlSafe(sql))
+                    .bind(after)
+                    .bind(limit as i64)
+                    .fetch_all(self.reader())
+                    .await?;
+                Ok(rows.into_iter().map(Customer::from).collect())
+            }
+
+            async fn count_customers(&self) -> Result<u64> {
+                let count: i64 =
+                    sqlx::query_scalar("SELECT count(*) FROM customers").fetch_one(self.reader()).await?;
+                Ok(count as u64)
+            }
+
+            async fn delete_customer(&self, customer_id: &str) -> Result<bool> {
+                let (store, customer_id) = (self.clone(), customer_id.to_owned());
+                detached(async move {
+                    let mut tx = store.begin().await?;
+                    let gone: Option<(String,)> = sqlx::query_as(
+                        "DELETE FROM customers WHERE customer_id = $1 RETURNING customer_id",
+                    )
+                    .bind(customer_id)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+                    tx.commit().await?;
+                    Ok(gone.is_some())
+                })
+                .await
+            }
+
+            async fn record_interactions(&self, interactions: Vec<Interaction>) -> Result<Recorded> {
+                let (items, repeated) = distinct(interactions)?;
+                repeatable((self.clone(), items), move |shared| async move {
+                    let (store, items) = &*shared;
+                    let mut tx = store.begin().await?;
+                    store.create_customers(&mut tx, &first_seen(&items)).await?;
+                    let inserted: HashSet<(String, String)> =
+                        store.insert_interactions(&mut tx, &items).await?.into_iter().collect();
+                    let known: HashMap<(&str, &str), &Interaction> = items
+                        .iter()
+                        .map(|item| ((item.customer_id.as_str(), item.interaction_id.as_str()), item))
+                        .filter(|((id, own), _)| !inserted.contains(&((*id).to_owned(), (*own).to_owned())))
+                        .collect();
+                    if !known.is_empty() {
+                        let keys: Vec<(&str, &str)> = known.keys().copied().collect();
+                        for stored in store.stored_interactions(&mut tx, &keys).await? {
+                            let stored = Interaction::from(stored);
+                            let key = (stored.customer_id.as_str(), stored.interaction_id.as_str());
+                            if let Some(item) = known.get(&key)
+                                && !item.same_content(&stored)
+                            {
+                                return Err(conflict(item));
+                            }
+                        }
+                    }
+                    let duplicates = known.len() + repeated;
+                    tx.commit().await?;
+                    Ok(Recorded { recorded: inserted.len(), duplicates })
+                })
+                .await
+            }
+
+            async fn interactions(
+                &self,
+                customer_id: &str,
+                after: Option<(Time, String)>,
+                limit: usize,
+            ) -> Result<Vec<Interaction>> {
+                let mut query = QueryBuilder::<$database>::new(
+                    "SELECT customer_id, interaction_id, kind, occur_time, record_time, amount_minor, channel, \
+                     properties FROM interactions WHERE customer_id = ",
+                );
+                query.push_bind(customer_id.to_owned());
+                if let Some((occur_time, interaction_id)) = after {
+                    query.push(" AND (occur_time, interaction_id) < (").push_bind(Stamp(occur_time));
+                    query.push(", ").push_bind(interaction_id).push(")");
+                }
+                query.push(" ORDER BY occur_time DESC, interaction_id DESC LIMIT ").push_bind(limit as i64);
+                let rows: Vec<InteractionRow> = query.build_query_as().fetch_all(self.reader()).await?;
+                Ok(rows.into_iter().map(Interaction::from).collect())
+            }
+
+            async fn customer_ids(&self, after: &str, limit: usize) -> Result<Vec<String>> {
+                Ok(sqlx::query_scalar(
+                    "SELECT customer_id FROM customers WHERE customer_id > $1 ORDER BY customer_id LIMIT $2",
+                )
+                .bind(after)
+                .bind(limit as i64)
+                .fetch_all(self.reader())
+                .await?)
+            }
+
+            async fn histories(&self, customer_ids: &[String]) -> Result<Vec<Option<History>>> {
+                let mut found = self.histories_of(customer_ids).await?;
+                // An id may be asked for twice: only its last place takes the history itself.
+                let mut asked: HashMap<&str, usize> = HashMap::new();
+                customer_ids.iter().for_each(|id| *asked.entry(id).or_default() += 1);
+                let mut take = |id: &String| match asked.get_mut(id.as_str()) {
+                    Some(1) | None => found.remove(id),
+                    Some(more) => {
+                        *more -= 1;
+                        found.get(id).cloned()
+                    }
+                };
+                Ok(customer_ids.iter().map(|id| take(id)).collect())
+            }
+
+            async fn insert_model(&self, model: StoredModel) -> Result<i64> {
+                repeatable((self.clone(), model), |shared| async move {
+                    let (store, model) = &*shared;
+                    let mut tx = store.begin().await?;
+                    // Two trainers that end together take the same number; one of them tries again.
+                    let version: i64 = sqlx::query_scalar(
+                        "INSERT INTO models (target, version, create_time, created_by, artifact) \
+                         SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4 FROM models WHERE target = $1 \
+                         RETURNING version",
+                    )
+                    .bind(model.target.name())
+                    .bind(Stamp(model.create_time))
+                    .bind(&model.created_by)
+                    .bind(&model.artifact)
+                    .fetch_one(&mut *tx)
+                    .await?;
+                    tx.commit().await?;
+                    Ok(version)
+                })
+                .await
+            }
+
+            async fn models(
+                &self,
+                target: Option<Target>,
+                after: Option<(Target, i64)>,
+                limit: usize,
+            ) -> Result<Vec<StoredModel>> {
+                let mut query = QueryBuilder::<$database>::new(MODELS);
+                query.push(" WHERE true");
+                if let Some(target) = target {
+                    query.push(" AND m.target = ").push_bind(target.name());
+                }
+                if let Some((target, version)) = after {
+                    query.push(" AND (m.target > ").push_bind(target.name());
+                    query.push(" OR m.target = ").push_bind(target.name());
+                    query.push(" AND m.version < ").push_bind(version).push(")");
+                }
+                query.push(" ORDER BY m.target, m.version DESC LIMIT ").push_bind(limit as i64);
+                let rows: Vec<ModelRow> = query.build_query_as().fetch_all(self.reader()).await?;
+                rows.into_iter().map(StoredModel::try_from).collect()
+            }
+
+            async fn model(&self, target: Target, version: i64) -> Result<Option<StoredModel>> {
+                let sql = format!("{MODELS} WHERE m.target = $1 AND m.version = $2");
+                let row = sqlx::query_as::<_, ModelRow>(AssertSqlSafe(sql))
+                    .bind(target.name())
+                    .bind(version)
+                    .fetch_optional(self.reader())
+                    .await?;
+                row.map(StoredModel::try_from).transpose()
+            }
+
+            async fn champion(&self, target: Target) -> Result<Option<i64>> {
+                Ok(sqlx::query_scalar("SELECT version FROM champions WHERE target = $1")
+                    .bind(target.name())
+                    .fetch_optional(self.reader())
+                    .await?)
+            }
+
+            async fn promote(&self, target: Target, version: i64, now: Time) -> Result<()> {
+                let store = self.clone();
+                detached(async move {
+                    let mut tx = store.begin().await?;
+                    sqlx::query(
+                        "INSERT INTO champions (target, version, promote_time) VALUES ($1, $2, $3) \
+                         ON CONFLICT (target) DO UPDATE \
+                         SET version = excluded.version, promote_time = excluded.promote_time",
+                    )
+                    .bind(target.name())
+                    .bind(version)
+                    .bind(Stamp(now))
+                    .execute(&mut *tx)
+                    .await?;
+                    Ok(tx.commit().await?)
+                })
+                .await
+            }
+
+            async fn insert_predictions(&self, mut predictions: Vec<Prediction>) -> Result<usize> {
+                predictions.sort_by(|a, b| a.customer_id.cmp(&b.customer_id));
+                repeatable((self.clone(), predictions), |shared| async move {
+                    let (store, predictions) = &*shared;
+                    let mut tx = store.begin().await?;
+                    let ids: Vec<&str> = predictions.iter().map(|p| p.customer_id.as_str()).collect();
+                    let present: HashSet<String> = store.present(&mut tx, &ids).await?.into_iter().collect();
+                    let kept: Vec<&Prediction> =
+                        predictions.iter().filter(|p| present.contains(&p.customer_id)).collect();
+                    if !kept.is_empty() {
+                        store.write_predictions(&mut tx, &kept).await?;
+                    }
+                    tx.commit().await?;
+                    Ok(kept.len())
+                })
+                .await
+            }
+
+            async fn predictions(
+                &self,
+                filter: &PredictionFilter,
+                after: Option<PredictionCursor>,
+                limit: usize,
+            ) -> Result<Vec<Prediction>> {
+                let mut query = QueryBuilder::<$database>::new("SELECT p.*");
+                push_filter!(query, filter);
+                let column = match filter.order {
+                    PredictionOrder::Probability => "k.probability",
+                    PredictionOrder::ScoreTime => "k.score_time",
+                };
+                if let Some(after) = after {
+                    query.push(" AND (").push(column).push(", k.prediction_id) < (");
+                    match filter.order {
+                        PredictionOrder::Probability => query.push_bind(after.probability),
+                        PredictionOrder::ScoreTime => query.push_bind(Stamp(after.score_time)),
+                    };
+                    query.push(", ").push_bind(after.prediction_id).push(")");
+                }
+                query.push(" ORDER BY ").push(column).push(" DESC, k.prediction_id DESC LIMIT ");
+                query.push_bind(limit as i64);
+                let rows: Vec<PredictionRow> = query.build_query_as().fetch_all(self.reader()).await?;
+                rows.into_iter().map(Prediction::try_from).collect()
+            }
+
+            async fn count_predictions(&self, filter: &PredictionFilter) -> Result<u64> {
+                let mut query = QueryBuilder::<$database>::new("SELECT count(*)");
+                push_filter!(query, filter);
+                let count: i64 = query.build_query_scalar().fetch_one(self.reader()).await?;
+                Ok(count as u64)
+            }
+
+            async fn setting(&self, name: &str, initial: &[u8]) -> Result<Vec<u8>> {
+                let (store, name, initial) = (self.clone(), name.to_owned(), initial.to_owned());
+                detached(async move {
+                    let mut tx = store.begin().await?;
+                    sqlx::query("INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
+                        .bind(&name)
+                        .bind(initial)
+                        .execute(&mut *tx)
+                        .await?;
+                    let value = sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                        .bind(&name)
+                        .fetch_one(&mut *tx)
+                        .await?;
+                    tx.commit().await?;
+                    Ok(value)
+                })
+                .await
+            }
+        }
+    };
+}
+pub(super) use implement_store;
+
+/// Models with whether they serve, up to the WHERE.
+pub(super) const MODELS: &str = "SELECT m.target, m.version, m.create_time, m.created_by, m.artifact, \
+    (c.version IS NOT NULL) AS champion FROM models AS m \
+    LEFT JOIN champions AS c ON c.target = m.target AND c.version = m.version";
