@@ -142,6 +142,21 @@ impl Artifact {
         digest(names.join("\n").as_bytes())
     }
 
+    /// The standard error of each weight: the norm of its column of the whitener.
+    #[must_use]
+    pub fn standard_errors(&self) -> Vec<f64> {
+        let mut variances = vec![0.0; self.weights.len() + 1];
+        let mut rest = self.whitener.as_slice();
+        for length in 1..=variances.len() {
+            let (line, below) = rest.split_at(length);
+            rest = below;
+            for (variance, value) in variances.iter_mut().zip(line) {
+                *variance += value * value;
+            }
+        }
+        variances[1..].iter().map(|variance| variance.sqrt()).collect()
+    }
+
     /// Checks all that scoring relies on.
     fn validate(&self) -> Result<(), ArtifactError> {
         let invalid = |what: &str| Err(ArtifactError::Invalid(what.to_owned()));

@@ -1,5 +1,13 @@
 //! The programs of Tally: a server, a trainer, a command-line client, and the rooms they share.
 
+pub mod app;
 pub mod error;
 pub mod limits;
+pub mod models;
+pub mod report;
+pub mod rpc;
+pub mod score;
+pub mod score_all;
 pub mod store;
+pub mod tokens;
+pub mod train;

@@ -8,7 +8,10 @@
 //! Every transaction runs in a task of its own: a caller that goes away in the middle of `BEGIN`
 //! would otherwise leave a connection in the pool inside a transaction that nobody ends.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -235,9 +238,9 @@ pub trait Store: Send + Sync {
     /// Makes a stored version serve.
     async fn promote(&self, target: Target, version: i64, now: Time) -> Result<()>;
 
-    /// Stores predictions, all or none. Those of customers that are gone are left out; the number
-    /// of those stored is told.
-    async fn insert_predictions(&self, predictions: Vec<Prediction>) -> Result<usize>;
+    /// Stores predictions, all or none, but for those of customers that are gone; told are the
+    /// customers that are there.
+    async fn insert_predictions(&self, predictions: Vec<Prediction>) -> Result<HashSet<String>>;
     /// A page of predictions.
     async fn predictions(
         &self,

@@ -587,7 +587,7 @@ macro_rules! implement_store {
                 .await
             }
 
-            async fn insert_predictions(&self, mut predictions: Vec<Prediction>) -> Result<usize> {
+            async fn insert_predictions(&self, mut predictions: Vec<Prediction>) -> Result<HashSet<String>> {
                 predictions.sort_by(|a, b| a.customer_id.cmp(&b.customer_id));
                 repeatable((self.clone(), predictions), |shared| async move {
                     let (store, predictions) = &*shared;
@@ -600,7 +600,7 @@ macro_rules! implement_store {
                         store.write_predictions(&mut tx, &kept).await?;
                     }
                     tx.commit().await?;
-                    Ok(kept.len())
+                    Ok(present)
                 })
                 .await
             }

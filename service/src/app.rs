@@ -1,0 +1,52 @@
+//! What every RPC and job works with: the store, the models that serve, the key of page tokens, the
+//! clock.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use tally_model::time::Time;
+
+use crate::{error::Result, models::Models, store::Store, tokens::Tokens};
+
+/// The rooms that requests share.
+pub struct App {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The models that serve.
+    pub models: Models,
+    /// Seals page tokens.
+    pub tokens: Tokens,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// Tells the time; tests pass their own.
+pub type Clock = fn() -> Time;
+
+impl App {
+    /// Sets up what requests share, on an open store.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn new(store: Arc<dyn Store>, clock: Clock) -> Result<Self> {
+        let tokens = Tokens::new(&*store).await?;
+        let models = Models::new(Arc::clone(&store));
+        models.refresh().await?;
+        Ok(Self { store, models, tokens, clock })
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        (self.clock)()
+    }
+}
+
+/// The system's clock.
+#[must_use]
+pub fn system_clock() -> Time {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)).min(Time::MAX)
+}

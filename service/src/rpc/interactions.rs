@@ -1,0 +1,93 @@
+//! InteractionService.
+
+use std::sync::Arc;
+
+use tally_model::time::Time;
+use tally_proto::v1::{
+    ListInteractionsRequest, ListInteractionsResponse, RecordInteractionsRequest, RecordInteractionsResponse,
+    interaction_service_server::InteractionService,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use super::{parse::Check, reply};
+use crate::{app::App, error::Error, limits};
+
+/// The service.
+pub struct Interactions(pub Arc<App>);
+
+#[async_trait]
+impl InteractionService for Interactions {
+    async fn record_interactions(
+        &self,
+        request: Request<RecordInteractionsRequest>,
+    ) -> Result<Response<RecordInteractionsResponse>, Status> {
+        Ok(Response::new(record(&self.0, request.into_inner()).await?))
+    }
+
+    type StreamInteractionsStream = ReceiverStream<Result<RecordInteractionsResponse, Status>>;
+
+    async fn stream_interactions(
+        &self,
+        request: Request<Streaming<RecordInteractionsRequest>>,
+    ) -> Result<Response<Self::StreamInteractionsStream>, Status> {
+        let mut batches = request.into_inner();
+        let app = Arc::clone(&self.0);
+        // One acknowledgement at a time: a client that does not read slows its own stream down.
+        let (acknowledge, acknowledgements) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let answer = match batches.message().await {
+                    Ok(Some(batch)) => record(&app, batch).await.map_err(Status::from),
+                    Ok(None) => break,
+                    Err(status) => Err(status),
+                };
+                let last = answer.is_err();
+                if acknowledge.send(answer).await.is_err() || last {
+                    break;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(acknowledgements)))
+    }
+
+    async fn list_interactions(
+        &self,
+        request: Request<ListInteractionsRequest>,
+    ) -> Result<Response<ListInteractionsResponse>, Status> {
+        let request = request.into_inner();
+        let id = request.customer_id;
+        let mut check = Check::new(self.0.now());
+        check.id("customer_id", &id);
+        let size = check.page_size(request.page_size);
+        let size = check.finish(size)?;
+        let scope = ("ListInteractions", &id);
+        let after: Option<(Time, String)> = self.0.tokens.open(&scope, &request.page_token)?;
+        let mut found = self.0.store.interactions(&id, after, size + 1).await?;
+        if found.is_empty() && self.0.store.customer(&id).await?.is_none() {
+            return Err(Error::unknown_customer(&id).into());
+        }
+        let mut next_page_token = String::new();
+        if found.len() > size {
+            found.truncate(size);
+            let last = &found[size - 1];
+            next_page_token = self.0.tokens.seal(&scope, &(last.occur_time, &last.interaction_id))?;
+        }
+        let interactions = found.into_iter().map(reply::interaction).collect();
+        Ok(Response::new(ListInteractionsResponse { interactions, next_page_token }))
+    }
+}
+
+/// Stores one batch, whole or not at all.
+async fn record(app: &App, request: RecordInteractionsRequest) -> Result<RecordInteractionsResponse, Error> {
+    let mut check = Check::new(app.now());
+    let mut parsed = Vec::with_capacity(request.interactions.len());
+    if check.batch("interactions", request.interactions.len(), limits::INTERACTIONS) {
+        for (n, item) in request.interactions.into_iter().enumerate() {
+            parsed.push(check.interaction(&format!("interactions[{n}]"), item, request.backfill));
+        }
+    }
+    let done = app.store.record_interactions(check.finish(parsed)?).await?;
+    Ok(RecordInteractionsResponse { recorded: done.recorded as i64, duplicates: done.duplicates as i64 })
+}

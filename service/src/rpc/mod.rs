@@ -1,0 +1,12 @@
+//! The gRPC services: parse, call, reply. One file a service.
+//!
+//! A new RPC: its messages in the proto, its method here in the file of its service, its limits in
+//! [`crate::limits`], checked with [`parse::Check`].
+
+pub mod customers;
+pub mod interactions;
+pub mod models;
+mod parse;
+pub mod predictions;
+mod reply;
+pub mod scoring;

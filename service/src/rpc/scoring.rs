@@ -1,0 +1,137 @@
+//! ScoringService. The four RPCs are one: a target, one id or many.
+
+use std::sync::Arc;
+
+use prost_types::Timestamp;
+use tally_model::spec::Target;
+use tally_proto::v1::{
+    BatchPredictChurnRequest, BatchPredictChurnResponse, BatchResult, BatchScoreLeadsRequest,
+    BatchScoreLeadsResponse, PredictChurnRequest, Score, ScoreLeadRequest, batch_result,
+    scoring_service_server::ScoringService,
+};
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{parse::Check, reply};
+use crate::{
+    app::App,
+    error::{Error, Result, item_status},
+    limits,
+    models::ModelName,
+    score::{Question, persist, score},
+    store::Prediction,
+};
+
+/// The service.
+pub struct Scoring(pub Arc<App>);
+
+/// What is asked of the ids.
+struct Options {
+    target: Target,
+    as_of_time: Option<Timestamp>,
+    model: String,
+    max_reasons: i32,
+    persist: bool,
+}
+
+/// The options of a request; all four requests name them alike.
+macro_rules! options {
+    ($target:ident, $request:expr) => {
+        Options {
+            target: Target::$target,
+            as_of_time: $request.as_of_time,
+            model: $request.model,
+            max_reasons: $request.max_reasons,
+            persist: $request.persist,
+        }
+    };
+}
+
+#[async_trait]
+impl ScoringService for Scoring {
+    async fn score_lead(&self, request: Request<ScoreLeadRequest>) -> Result<Response<Score>, Status> {
+        let request = request.into_inner();
+        Ok(self.one(request.customer_id, options!(Lead, request)).await?)
+    }
+
+    async fn predict_churn(&self, request: Request<PredictChurnRequest>) -> Result<Response<Score>, Status> {
+        let request = request.into_inner();
+        Ok(self.one(request.customer_id, options!(Churn, request)).await?)
+    }
+
+    async fn batch_score_leads(
+        &self,
+        request: Request<BatchScoreLeadsRequest>,
+    ) -> Result<Response<BatchScoreLeadsResponse>, Status> {
+        let request = request.into_inner();
+        let results = self.batch(request.customer_ids, options!(Lead, request)).await?;
+        Ok(Response::new(BatchScoreLeadsResponse { results }))
+    }
+
+    async fn batch_predict_churn(
+        &self,
+        request: Request<BatchPredictChurnRequest>,
+    ) -> Result<Response<BatchPredictChurnResponse>, Status> {
+        let request = request.into_inner();
+        let results = self.batch(request.customer_ids, options!(Churn, request)).await?;
+        Ok(Response::new(BatchPredictChurnResponse { results }))
+    }
+}
+
+impl Scoring {
+    async fn one(&self, customer_id: String, options: Options) -> Result<Response<Score>> {
+        let mut check = Check::new(self.0.now());
+        check.id("customer_id", &customer_id);
+        let ids = [customer_id];
+        let mut results = self.answer(&ids, options, check).await?;
+        let result = results.pop().ok_or_else(|| Error::Internal("an id without a result".into()))?;
+        Ok(Response::new(reply::score(result?)))
+    }
+
+    async fn batch(&self, customer_ids: Vec<String>, options: Options) -> Result<Vec<BatchResult>> {
+        let mut check = Check::new(self.0.now());
+        check.batch("customer_ids", customer_ids.len(), limits::BATCH);
+        let results = self.answer(&customer_ids, options, check).await?;
+        let item = |result: Result<Prediction>| BatchResult {
+            result: Some(match result {
+                Ok(prediction) => batch_result::Result::Score(reply::score(prediction)),
+                Err(error) => batch_result::Result::Status(item_status(error)),
+            }),
+        };
+        Ok(results.into_iter().map(item).collect())
+    }
+
+    async fn answer(
+        &self,
+        ids: &[String],
+        options: Options,
+        mut check: Check,
+    ) -> Result<Vec<Result<Prediction>>> {
+        let known_at = self.0.now();
+        let as_of = check.as_of(options.as_of_time.as_ref());
+        let max_reasons = check.max_reasons(options.max_reasons);
+        let model = check.model(options.target, &options.model);
+        let model = check.finish(model)?;
+        let model = self.model(options.target, model).await?;
+        let question = Question { model, as_of, known_at, max_reasons };
+        let mut results = score(&self.0, ids, &question).await?;
+        // In a batch, an id that can be none is one bad item, not a bad request.
+        for (id, result) in ids.iter().zip(&mut results) {
+            let mut check = Check::new(known_at);
+            check.id("customer_id", id);
+            if let Err(error) = check.finish(()) {
+                *result = Err(error);
+            }
+        }
+        if options.persist {
+            persist(&self.0, &mut results).await?;
+        }
+        Ok(results)
+    }
+
+    async fn model(&self, target: Target, name: Option<ModelName>) -> Result<Arc<crate::models::Model>> {
+        match name {
+            Some(name) => self.0.models.version(name).await,
+            None => self.0.models.champion(target).await,
+        }
+    }
+}

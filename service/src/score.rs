@@ -1,0 +1,122 @@
+//! Scoring: ids in, scores out. One path serves a single id, a batch and the whole population, so
+//! that a customer's score is the same bits whichever way it is asked for.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tally_model::{history::History, time::Time};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    error::{Error, Result},
+    models::Model,
+    store::Prediction,
+};
+
+/// Ids whose histories are fetched, and scored, at a time.
+pub const CHUNK: usize = 1_000;
+/// More scores than these are computed off the async workers.
+const INLINE: usize = 8;
+
+/// What is asked for.
+#[derive(Clone)]
+pub struct Question {
+    /// By this model.
+    pub model: Arc<Model>,
+    /// About this moment.
+    pub as_of: Time,
+    /// With what was known by then.
+    pub known_at: Time,
+    /// With so many reasons.
+    pub max_reasons: usize,
+}
+
+impl Question {
+    /// The score of one history, not stored yet.
+    ///
+    /// # Errors
+    /// FAILED_PRECONDITION when the model is not about such a customer.
+    pub fn score(&self, customer_id: &str, history: &History) -> Result<Prediction> {
+        let scorer = &self.model.scorer;
+        let score = scorer.score(history, self.as_of, self.known_at, self.max_reasons)?;
+        Ok(Prediction {
+            prediction_id: String::new(),
+            customer_id: customer_id.to_owned(),
+            target: self.model.name.target,
+            model_version: self.model.name.version,
+            as_of: self.as_of,
+            known_at: self.known_at,
+            score_time: self.known_at,
+            horizon_days: scorer.artifact().outcome.horizon_days,
+            probability: score.probability,
+            lower: score.lower,
+            upper: score.upper,
+            grade: score.grade,
+            basis: score.basis,
+            base_log_odds: score.base_log_odds,
+            reasons: score.reasons,
+            missing_features: score.missing_features,
+        })
+    }
+}
+
+/// One result an id, in the order asked.
+///
+/// # Errors
+/// When the store fails. That an id has no score is a result of its own.
+pub async fn score(app: &App, ids: &[String], question: &Question) -> Result<Vec<Result<Prediction>>> {
+    let mut results = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let histories = app.store.histories(chunk).await?;
+        let (question, ids) = (question.clone(), chunk.to_vec());
+        let work = move || {
+            ids.iter()
+                .zip(histories)
+                .map(|(id, history)| match history {
+                    Some(history) => question.score(id, &history),
+                    None => Err(Error::unknown_customer(id)),
+                })
+                .collect::<Vec<_>>()
+        };
+        results.extend(if chunk.len() > INLINE { off_the_workers(work).await? } else { work() });
+    }
+    Ok(results)
+}
+
+/// Runs what keeps a core busy where no request waits behind it.
+///
+/// # Errors
+/// INTERNAL when the work panics.
+pub async fn off_the_workers<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// Stores the scores among `results`, giving each its id. A score whose customer was deleted
+/// meanwhile becomes NOT_FOUND.
+///
+/// # Errors
+/// When the store fails; then nothing is stored.
+pub async fn persist(app: &App, results: &mut [Result<Prediction>]) -> Result<()> {
+    let score_time = app.now();
+    let mut rows = Vec::new();
+    for prediction in results.iter_mut().flatten() {
+        prediction.prediction_id = Uuid::now_v7().to_string();
+        prediction.score_time = score_time;
+        rows.push(prediction.clone());
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let sent = rows.iter().map(|row| row.customer_id.as_str()).collect::<HashSet<_>>().len();
+    let stored = app.store.insert_predictions(rows).await?;
+    if stored.len() < sent {
+        for result in results {
+            if let Ok(prediction) = result
+                && !stored.contains(&prediction.customer_id)
+            {
+                *result = Err(Error::unknown_customer(&prediction.customer_id));
+            }
+        }
+    }
+    Ok(())
+}
