@@ -152,6 +152,14 @@ impl From<Error> for tonic::Status {
     }
 }
 
+/// The refusal of a message above the limit.
+#[must_use]
+pub fn too_large(limit: usize) -> tonic::Status {
+    let details = ErrorDetails::with_error_info("MESSAGE_TOO_LARGE", DOMAIN, HashMap::new());
+    let message = format!("the message is larger than {limit} bytes; send it in parts");
+    tonic::Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
 /// The `google.rpc.Status` of one item of a batch.
 #[must_use]
 pub fn item_status(error: Error) -> tonic_types::Status {

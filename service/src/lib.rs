@@ -1,13 +1,18 @@
 //! The programs of Tally: a server, a trainer, a command-line client, and the rooms they share.
 
 pub mod app;
+pub mod config;
+pub mod demo;
 pub mod error;
 pub mod limits;
 pub mod models;
+pub mod progress;
 pub mod report;
 pub mod rpc;
 pub mod score;
 pub mod score_all;
+pub mod server;
 pub mod store;
+pub mod telemetry;
 pub mod tokens;
 pub mod train;

@@ -108,6 +108,8 @@ pub enum Step {
     Begin(String, u64),
     /// So many of them are done.
     Done(u64),
+    /// All is done.
+    End,
 }
 
 /// Hears of the steps of a training.
@@ -148,7 +150,9 @@ pub async fn run(
     .await?;
 
     listener(Step::Begin("training".to_owned(), 0));
-    let (trained, rows) = fit(order.clone(), plan, rows, sampling, &listener).await?;
+    let fitted = fit(order.clone(), plan, rows, sampling, &listener).await;
+    listener(Step::End);
+    let (trained, rows) = fitted?;
     if let Some(path) = matrix_out {
         write_matrix(path, &trained, &rows)?;
     }

@@ -1,1 +1,80 @@
-fn main() {}
+//! `tally-serve`: arguments in, server up, until SIGTERM or Ctrl-C.
+
+use std::{error::Error, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use tally_service::{
+    app::{App, system_clock},
+    config::Serve,
+    demo, progress, server, store, telemetry,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match serve(&Serve::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: &Serve) -> Result<(), Box<dyn Error>> {
+    let default_filter = if config.demo && config.log.filter == "info" { "warn" } else { &config.log.filter };
+    telemetry::start(default_filter, config.log.format)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    // The address first: a port that is taken must not have cost a migration.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let address = listener.local_addr()?;
+    let folder = if config.demo && config.database.is_none() { Some(DemoFolder::new()?) } else { None };
+    let database = folder.as_ref().map_or_else(|| config.database().to_owned(), DemoFolder::url);
+    let app = Arc::new(App::new(store::open(&database).await?, system_clock).await?);
+    if config.demo {
+        let listener = progress::training();
+        let preparing = demo::prepare(&app, config.demo_customers, &listener);
+        let made = tokio::select! {
+            made = preparing => made?,
+            _ = terminate.recv() => return Ok(()),
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        println!("{}\n", demo::banner(&made, address, &database));
+    }
+    println!("tally-serve listens on {address}");
+    server::run(listener, app, async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+/// The folder of a demo's own database, gone when the demo ends.
+struct DemoFolder(std::path::PathBuf);
+
+impl DemoFolder {
+    fn new() -> std::io::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("tally-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}", self.0.join("tally.db").display())
+    }
+}
+
+impl Drop for DemoFolder {
+    fn drop(&mut self) {
+        // What cannot be removed is a few megabytes in a temporary folder.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::{parse::Check, reply};
+use super::{edge::contract_status, parse::Check, reply};
 use crate::{app::App, error::Error, limits};
 
 /// The service.
@@ -41,7 +41,7 @@ impl InteractionService for Interactions {
                 let answer = match batches.message().await {
                     Ok(Some(batch)) => record(&app, batch).await.map_err(Status::from),
                     Ok(None) => break,
-                    Err(status) => Err(status),
+                    Err(status) => Err(contract_status(&status).unwrap_or(status)),
                 };
                 let last = answer.is_err();
                 if acknowledge.send(answer).await.is_err() || last {

@@ -4,6 +4,7 @@
 //! [`crate::limits`], checked with [`parse::Check`].
 
 pub mod customers;
+pub mod edge;
 pub mod interactions;
 pub mod models;
 mod parse;

@@ -1,0 +1,145 @@
+//! The server: a function of its listener and of the signal that ends it.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tally_proto::v1::{
+    customer_service_server::CustomerServiceServer, interaction_service_server::InteractionServiceServer,
+    model_service_server::ModelServiceServer, prediction_service_server::PredictionServiceServer,
+    scoring_service_server::ScoringServiceServer,
+};
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tonic::{
+    server::NamedService,
+    transport::{Server, server::TcpIncoming},
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    app::App,
+    error::Result,
+    limits,
+    rpc::{
+        customers::Customers, edge::EdgeLayer, interactions::Interactions, models::Models,
+        predictions::Predictions, scoring::Scoring,
+    },
+};
+
+/// How often the store is asked for new champions: well within the promised 5 seconds.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// Calls in flight get so long to end once we are told to stop; a silent connection would hold a
+/// graceful shutdown for ever.
+const DRAIN: Duration = Duration::from_secs(15);
+/// Streams that one connection may have open.
+const STREAMS: u32 = 200;
+
+/// Why the server ended other than by its signal.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The reflection service could not be built, which is a bug.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The transport failed.
+    #[error("the server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// Serves on `listener` until `shutdown` completes, then lets calls in flight end.
+///
+/// # Errors
+/// When the transport fails.
+pub async fn run(
+    listener: TcpListener,
+    app: Arc<App>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> std::result::Result<(), ServeError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    readiness(&app, &health, app.models.refresh().await).await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = router(&app)?
+        .add_service(health_service)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
+            // Stopping and losing the sender mean the same.
+            let _ = stopped.await;
+        });
+    tokio::pin!(server);
+    let watch = async {
+        let mut ticks = tokio::time::interval(REFRESH_EVERY);
+        loop {
+            ticks.tick().await;
+            readiness(&app, &health, app.models.refresh().await).await;
+        }
+    };
+    tokio::select! {
+        ended = &mut server => return Ok(ended?),
+        () = watch => {}
+        () = shutdown => {}
+    }
+    tracing::info!("stopping: no new calls, those in flight may end");
+    for name in names() {
+        health.set_service_status(name, ServingStatus::NotServing).await;
+    }
+    let _ = stop.send(());
+    match timeout(DRAIN, server).await {
+        Ok(ended) => ended?,
+        Err(_) => tracing::warn!("calls were still open after {DRAIN:?}; they are cut off"),
+    }
+    Ok(())
+}
+
+fn router(
+    app: &Arc<App>,
+) -> std::result::Result<
+    tonic::transport::server::Router<tower::layer::util::Stack<EdgeLayer, tower::layer::util::Identity>>,
+    tonic_reflection::server::Error,
+> {
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(tally_proto::DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    macro_rules! service {
+        ($server:ident, $rooms:ident) => {
+            $server::new($rooms(Arc::clone(app))).max_decoding_message_size(limits::MESSAGE_BYTES)
+        };
+    }
+    // tonic passes "none" over hyper's safe defaults, so they are said again.
+    Ok(Server::builder()
+        .max_concurrent_streams(STREAMS)
+        .http2_max_local_error_reset_streams(Some(1_024))
+        .http2_max_header_list_size(16 << 10)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .layer(EdgeLayer)
+        .add_service(service!(CustomerServiceServer, Customers))
+        .add_service(service!(InteractionServiceServer, Interactions))
+        .add_service(service!(ScoringServiceServer, Scoring))
+        .add_service(service!(PredictionServiceServer, Predictions))
+        .add_service(service!(ModelServiceServer, Models))
+        .add_service(described().build_v1()?)
+        .add_service(described().build_v1alpha()?))
+}
+
+/// The names that health knows: one a service, and "" for the whole.
+fn names() -> [&'static str; 6] {
+    [
+        "",
+        CustomerServiceServer::<Customers>::NAME,
+        InteractionServiceServer::<Interactions>::NAME,
+        PredictionServiceServer::<Predictions>::NAME,
+        ModelServiceServer::<Models>::NAME,
+        ScoringServiceServer::<Scoring>::NAME,
+    ]
+}
+
+/// Says what is ready: all while the store answers, scoring only with a champion.
+async fn readiness(app: &App, health: &HealthReporter, store: Result<()>) {
+    if let Err(error) = &store {
+        tracing::warn!(%error, "not ready");
+    }
+    for name in names() {
+        let scoring = name == ScoringServiceServer::<Scoring>::NAME;
+        let ready = store.is_ok() && (!scoring || app.models.any_champion());
+        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        health.set_service_status(name, status).await;
+    }
+}
