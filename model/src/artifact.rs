@@ -161,7 +161,8 @@ impl Artifact {
     fn validate(&self) -> Result<(), ArtifactError> {
         let invalid = |what: &str| Err(ArtifactError::Invalid(what.to_owned()));
         self.spec.validate().map_err(|error| ArtifactError::Invalid(error.to_string()))?;
-        if self.plan.windows_days.len() > 10 || self.plan.kinds.len() > 50 || self.plan.attributes.len() > 200 {
+        if self.plan.windows_days.len() > 10 || self.plan.kinds.len() > 50 || self.plan.attributes.len() > 200
+        {
             return invalid("the plan is larger than a spec allows");
         }
         let measures = self.plan.measures();

@@ -71,7 +71,8 @@ impl Census {
         let names = match &spec.attributes {
             Choice::List(names) => names.clone(),
             Choice::Auto => {
-                let counts = self.attributes.iter().map(|(name, seen)| (name.clone(), seen.count())).collect();
+                let counts =
+                    self.attributes.iter().map(|(name, seen)| (name.clone(), seen.count())).collect();
                 let mut names = commonest(&counts, ATTRIBUTES);
                 names.sort();
                 names
@@ -125,7 +126,12 @@ mod tests {
         }
         let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let time = Time(0);
-        history.push_version(Version { effective_time: time, record_time: time, create_time: time, attributes });
+        history.push_version(Version {
+            effective_time: time,
+            record_time: time,
+            create_time: time,
+            attributes,
+        });
         history
     }
 
@@ -136,7 +142,12 @@ mod tests {
         let text = |text: &str| Text(text.to_owned());
         census.add(
             &customer(
-                &[("age", Number(3.0)), ("vip", Boolean(true)), ("region", text("north")), ("mixed", Number(1.0))],
+                &[
+                    ("age", Number(3.0)),
+                    ("vip", Boolean(true)),
+                    ("region", text("north")),
+                    ("mixed", Number(1.0)),
+                ],
                 &["visit", "call", "visit", "purchase"],
             ),
             Time(2),
@@ -172,7 +183,10 @@ mod tests {
         assert_eq!((plan.kinds[0].as_str(), plan.kinds[11].as_str()), ("kind29", "kind18"));
         match &plan.attributes[0].1 {
             Scale::Category { levels } => {
-                assert_eq!((levels.len(), levels[0].as_str(), levels[19].as_str()), (20, "level29", "level10"));
+                assert_eq!(
+                    (levels.len(), levels[0].as_str(), levels[19].as_str()),
+                    (20, "level29", "level10")
+                );
             }
             other => panic!("{other:?}"),
         }

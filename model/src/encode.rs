@@ -147,7 +147,12 @@ impl Feature {
         match &self.encoding {
             Encoding::Number { transform, sd, missing, .. } => {
                 let value = if *transform == Transform::Log { "log" } else { "value" };
-                (*sd > 0.0).then_some(value).into_iter().chain(missing.map(|_| "missing")).map(str::to_owned).collect()
+                (*sd > 0.0)
+                    .then_some(value)
+                    .into_iter()
+                    .chain(missing.map(|_| "missing"))
+                    .map(str::to_owned)
+                    .collect()
             }
             Encoding::Category { levels } => levels
                 .iter()
@@ -271,9 +276,8 @@ fn category(column: &[f64]) -> Encoding {
 
 fn number(column: &[f64], twins: &mut Twins) -> Encoding {
     let present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
-    let (low, high) = present.iter().fold((f64::MAX, f64::MIN), |(low, high), value| {
-        (low.min(*value), high.max(*value))
-    });
+    let (low, high) =
+        present.iter().fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
     let absent = column.len() - present.len();
     let missing = (absent > 0
         && !present.is_empty()

@@ -24,7 +24,9 @@ impl Natural {
         match measure {
             _ if raw.is_nan() => Self::Missing,
             Measure::Attribute { scale: Scale::Boolean, .. } => Self::Boolean(raw >= 0.5),
-            Measure::Attribute { scale: Scale::Category { .. }, .. } => Self::Text(measure.level(raw).to_owned()),
+            Measure::Attribute { scale: Scale::Category { .. }, .. } => {
+                Self::Text(measure.level(raw).to_owned())
+            }
             _ => Self::Number(raw),
         }
     }
@@ -73,7 +75,9 @@ fn fact(measure: &Measure, raw: f64, typical: f64) -> String {
 /// What the lack of a value says.
 fn absence(measure: &Measure) -> String {
     match measure {
-        Measure::DaysSinceLast { kind } | Measure::DaysSinceFirst { kind } => format!("No {} so far", words(kind)),
+        Measure::DaysSinceLast { kind } | Measure::DaysSinceFirst { kind } => {
+            format!("No {} so far", words(kind))
+        }
         Measure::MeanGapDays | Measure::RecencyOverGap => "Fewer than two purchases so far".to_owned(),
         Measure::AverageAmount => "No purchase with an amount so far".to_owned(),
         Measure::ReturnShare => "No purchase so far".to_owned(),

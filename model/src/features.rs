@@ -136,10 +136,7 @@ impl Plan {
             let kind = || kind.clone();
             all.extend(windows().map(|days| Measure::Count { kind: kind(), days }));
             all.extend(windows().map(|days| Measure::Amount { kind: kind(), days }));
-            all.extend([
-                Measure::DaysSinceLast { kind: kind() },
-                Measure::DaysSinceFirst { kind: kind() },
-            ]);
+            all.extend([Measure::DaysSinceLast { kind: kind() }, Measure::DaysSinceFirst { kind: kind() }]);
         }
         all.extend(windows().map(|days| Measure::ActiveDays { days }));
         all.extend([
@@ -152,10 +149,11 @@ impl Plan {
             Measure::Trend,
             Measure::TenureDays,
         ]);
-        all.extend(self.attributes.iter().map(|(name, scale)| Measure::Attribute {
-            name: name.clone(),
-            scale: scale.clone(),
-        }));
+        all.extend(
+            self.attributes
+                .iter()
+                .map(|(name, scale)| Measure::Attribute { name: name.clone(), scale: scale.clone() }),
+        );
         all
     }
 

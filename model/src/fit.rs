@@ -16,8 +16,7 @@ const TOLERANCE: f64 = 1e-8;
 /// Newton steps before linfa takes over; convex and damped, it converges in far fewer.
 const NEWTON_STEPS: usize = 50;
 /// The penalties that are tried, strongest first: each fit starts from the one before.
-pub const PENALTIES: [f64; 11] =
-    [10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1];
+pub const PENALTIES: [f64; 11] = [10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1];
 
 /// A fitted regression: log-odds = intercept + weights · row.
 #[derive(Clone, Debug)]
@@ -37,7 +36,9 @@ pub enum FitError {
     #[error("the regression could not be fitted: {0}")]
     Refused(#[from] linfa_logistic::error::Error),
     /// The optimum was not reached.
-    #[error("the regression did not converge: the gradient is {gradient:.3e} a row, allowed is {TOLERANCE:.0e}")]
+    #[error(
+        "the regression did not converge: the gradient is {gradient:.3e} a row, allowed is {TOLERANCE:.0e}"
+    )]
     NotConverged {
         /// The greatest coordinate of the gradient, divided by the number of rows.
         gradient: f64,
@@ -57,7 +58,13 @@ impl Fit {
         let sign = match (2 * positives).cmp(&y.len()) {
             std::cmp::Ordering::Greater => 1.0,
             std::cmp::Ordering::Less => -1.0,
-            std::cmp::Ordering::Equal => if y.first() == Some(&true) { 1.0 } else { -1.0 },
+            std::cmp::Ordering::Equal => {
+                if y.first() == Some(&true) {
+                    1.0
+                } else {
+                    -1.0
+                }
+            }
         };
         let data = DatasetBase::new(x.view(), Array1::from_vec(y.to_vec()));
         let fitted = LogisticRegression::default()
@@ -154,8 +161,7 @@ impl Problem<'_> {
 
     /// Damped Newton steps from `start`, or from nothing.
     fn newton(&self, start: Option<&Fit>) -> Array1<f64> {
-        let mut parameters =
-            start.map_or_else(|| Array1::zeros(self.x.ncols() + 1), Fit::parameters);
+        let mut parameters = start.map_or_else(|| Array1::zeros(self.x.ncols() + 1), Fit::parameters);
         let mut loss = self.loss(&parameters);
         for _ in 0..NEWTON_STEPS {
             let probabilities = self.probabilities(&parameters);

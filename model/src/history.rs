@@ -171,10 +171,7 @@ impl History {
     /// its index.
     pub fn visible(&self, as_of: Time, known_at: Time) -> impl Iterator<Item = (usize, &Event)> {
         let end = self.events.partition_point(|event| event.occur_time <= as_of);
-        self.events[..end]
-            .iter()
-            .enumerate()
-            .filter(move |(_, event)| event.record_time <= known_at)
+        self.events[..end].iter().enumerate().filter(move |(_, event)| event.record_time <= known_at)
     }
 
     /// The customer record as it stood at `as_of`, as far as known at `known_at`.

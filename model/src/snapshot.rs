@@ -59,9 +59,9 @@ impl Outcome {
     /// [`Ineligible`] says why not.
     pub fn eligible(self, history: &History, as_of: Time, known_at: Time) -> Result<Basis, Ineligible> {
         let has = |kind: &str| {
-            history.kind_slot(kind).is_some_and(|slot| {
-                history.visible(as_of, known_at).any(|(_, event)| event.kind == slot)
-            })
+            history
+                .kind_slot(kind)
+                .is_some_and(|slot| history.visible(as_of, known_at).any(|(_, event)| event.kind == slot))
         };
         match (self.target, self.event) {
             (Target::Lead, _) if has(kind::PURCHASE) => return Err(Ineligible::NotALead),
@@ -87,9 +87,7 @@ impl Outcome {
         };
         let end = self.horizon_end(as_of);
         let happened = history.kind_slot(wanted).is_some_and(|slot| {
-            history
-                .visible(end, known_at)
-                .any(|(_, event)| event.occur_time > as_of && event.kind == slot)
+            history.visible(end, known_at).any(|(_, event)| event.occur_time > as_of && event.kind == slot)
         });
         match (self.target, self.event) {
             (Target::Churn, ChurnEvent::Inactivity) => !happened,
@@ -193,10 +191,9 @@ impl Sampling {
     fn moments(&self, history: &History) -> Vec<Time> {
         let latest = self.now.plus_days(-i64::from(self.outcome.horizon_days));
         match self.outcome.target {
-            Target::Churn => (0..CUTOFFS)
-                .rev()
-                .map(|n| latest.plus_days(-i64::from(n * self.cutoff_every_days)))
-                .collect(),
+            Target::Churn => {
+                (0..CUTOFFS).rev().map(|n| latest.plus_days(-i64::from(n * self.cutoff_every_days))).collect()
+            }
             Target::Lead => {
                 let Some(create_time) = history.create_time(self.now, self.now) else { return Vec::new() };
                 self.ages_days

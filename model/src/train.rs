@@ -10,9 +10,7 @@ use crate::{
     features::{Measure, Plan},
     fit::{Fit, FitError, PENALTIES},
     scorer::probability,
-    snapshot::{
-        FEWEST_OF_A_CLASS, Outcome, Part, Snapshots, SplitKind, folds, random_split, temporal_split,
-    },
+    snapshot::{FEWEST_OF_A_CLASS, Outcome, Part, Snapshots, SplitKind, folds, random_split, temporal_split},
     spec::{Spec, Target},
     time::Time,
 };
@@ -139,7 +137,12 @@ struct Design {
 }
 
 impl Design {
-    fn fit(measures: &[Measure], rows: &Snapshots, chosen: &[usize], penalty: f64) -> Result<Self, TrainError> {
+    fn fit(
+        measures: &[Measure],
+        rows: &Snapshots,
+        chosen: &[usize],
+        penalty: f64,
+    ) -> Result<Self, TrainError> {
         let encoder = Encoder::fit(measures, &rows.features, chosen);
         if encoder.width() == 0 {
             return Err(TrainError::NothingVaries(chosen.len()));
@@ -160,7 +163,12 @@ impl Design {
             .fit
             .whitener(&self.x, &labels(rows, chosen))
             .ok_or(FitError::NotConverged { gradient: f64::INFINITY })?;
-        Ok(whitener.rows().into_iter().enumerate().flat_map(|(n, row)| row.to_vec().into_iter().take(n + 1)).collect())
+        Ok(whitener
+            .rows()
+            .into_iter()
+            .enumerate()
+            .flat_map(|(n, row)| row.to_vec().into_iter().take(n + 1))
+            .collect())
     }
 }
 
@@ -179,7 +187,8 @@ fn choose_penalty(
     let mut losses = [0.0; PENALTIES.len()];
     let tried = if chosen.len() > PLENTY_OF_ROWS { 1 } else { FOLDS };
     for validation in 0..tried {
-        let (judge, learn): (Vec<usize>, Vec<usize>) = chosen.iter().partition(|row| fold[**row] == validation);
+        let (judge, learn): (Vec<usize>, Vec<usize>) =
+            chosen.iter().partition(|row| fold[**row] == validation);
         let (learn_labels, judge_labels) = (labels(rows, &learn), labels(rows, &judge));
         let encoder = Encoder::fit(measures, &rows.features, &learn);
         if encoder.width() == 0 || learn_labels.iter().all(|y| *y == learn_labels[0]) {
@@ -191,7 +200,8 @@ fn choose_penalty(
         for (penalty, loss) in PENALTIES.iter().zip(&mut losses) {
             let next = Fit::new(&x, &learn_labels, *penalty, fit.as_ref())?;
             let log_odds = next.log_odds(&judged);
-            *loss += log_odds.iter().zip(&judge_labels).map(|(z, y)| log_loss_of_log_odds(*z, *y)).sum::<f64>();
+            *loss +=
+                log_odds.iter().zip(&judge_labels).map(|(z, y)| log_loss_of_log_odds(*z, *y)).sum::<f64>();
             fit = Some(next);
         }
     }
@@ -217,7 +227,9 @@ fn baselines(
     let purchase = |measure: &Measure| measure.to_string() == "purchase.days_since_last";
     let age = |measure: &Measure| *measure == Measure::TenureDays;
     let alone = match target {
-        Target::Churn => measures.iter().find(|m| purchase(m)).or_else(|| measures.iter().find(|m| recency(m))),
+        Target::Churn => {
+            measures.iter().find(|m| purchase(m)).or_else(|| measures.iter().find(|m| recency(m)))
+        }
         Target::Lead => measures.iter().find(|m| age(m)),
     };
     let place = alone.and_then(|alone| measures.iter().position(|measure| measure == alone));

@@ -81,7 +81,8 @@ async fn fill(store: &dyn Store, today: i64, customers: u32, now: Time, listener
     if marked.is_empty() {
         return Err(Error::Precondition {
             reason: "NOT_A_DEMO",
-            message: "the database holds customers that are not simulated; --demo wants an empty one".to_owned(),
+            message: "the database holds customers that are not simulated; --demo wants an empty one"
+                .to_owned(),
         });
     }
     let text = String::from_utf8_lossy(&marked);

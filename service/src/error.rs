@@ -145,7 +145,9 @@ impl From<Error> for tonic::Status {
         if let Error::Invalid(violations) = &error {
             let shown = violations.iter().take(VIOLATIONS);
             details.set_bad_request(
-                shown.map(|v| FieldViolation::new(v.field.clone(), v.description.clone())).collect::<Vec<_>>(),
+                shown
+                    .map(|v| FieldViolation::new(v.field.clone(), v.description.clone()))
+                    .collect::<Vec<_>>(),
             );
         }
         Self::with_error_details(error.code(), error.public_message(), details)

@@ -121,11 +121,7 @@ pub fn text(outcome: &Outcome) -> String {
     let _ = writeln!(out, "strongest of {} columns, log-odds a standard deviation", all.len());
     let mut table = plain();
     for column in all.iter().take(SHOWN) {
-        table.add_row([
-            format!("{:+.3}", column.coefficient),
-            column.feature.clone(),
-            column.column.clone(),
-        ]);
+        table.add_row([format!("{:+.3}", column.coefficient), column.feature.clone(), column.column.clone()]);
     }
     let _ = writeln!(out, "{table}\n");
     let state = if outcome.verdict.promoted { "now serves" } else { "stored, does not serve" };
@@ -156,7 +152,9 @@ fn metrics_table(outcome: &Outcome) -> Table {
 fn reliability_table(bins: &[ReliabilityBin]) -> Table {
     let mut table = plain();
     let row = |name: &str, value: &dyn Fn(&ReliabilityBin) -> f64| {
-        std::iter::once(name.to_owned()).chain(bins.iter().map(|bin| format!("{:.2}", value(bin)))).collect::<Vec<_>>()
+        std::iter::once(name.to_owned())
+            .chain(bins.iter().map(|bin| format!("{:.2}", value(bin))))
+            .collect::<Vec<_>>()
     };
     table.add_row(row("predicted", &|bin| bin.predicted));
     table.add_row(row("observed", &|bin| bin.observed));

@@ -16,7 +16,6 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     app::App,
-    error::Result,
     limits,
     rpc::{
         customers::Customers, edge::EdgeLayer, interactions::Interactions, models::Models,
@@ -53,31 +52,28 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::result::Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    readiness(&app, &health, app.models.refresh().await).await;
+    let mut readiness = Readiness::new(Arc::clone(&app), health);
+    readiness.look().await;
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = router(&app)?
-        .add_service(health_service)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
+    let server = router(&app)?.add_service(health_service).serve_with_incoming_shutdown(
+        TcpIncoming::from(listener).with_nodelay(Some(true)),
+        async {
             // Stopping and losing the sender mean the same.
             let _ = stopped.await;
-        });
+        },
+    );
     tokio::pin!(server);
-    let watch = async {
-        let mut ticks = tokio::time::interval(REFRESH_EVERY);
-        loop {
-            ticks.tick().await;
-            readiness(&app, &health, app.models.refresh().await).await;
+    tokio::pin!(shutdown);
+    let mut ticks = tokio::time::interval(REFRESH_EVERY);
+    loop {
+        tokio::select! {
+            ended = &mut server => return Ok(ended?),
+            () = &mut shutdown => break,
+            _ = ticks.tick() => readiness.look().await,
         }
-    };
-    tokio::select! {
-        ended = &mut server => return Ok(ended?),
-        () = watch => {}
-        () = shutdown => {}
     }
     tracing::info!("stopping: no new calls, those in flight may end");
-    for name in names() {
-        health.set_service_status(name, ServingStatus::NotServing).await;
-    }
+    readiness.say(false, false).await;
     let _ = stop.send(());
     match timeout(DRAIN, server).await {
         Ok(ended) => ended?,
@@ -132,14 +128,36 @@ fn names() -> [&'static str; 6] {
 }
 
 /// Says what is ready: all while the store answers, scoring only with a champion.
-async fn readiness(app: &App, health: &HealthReporter, store: Result<()>) {
-    if let Err(error) = &store {
-        tracing::warn!(%error, "not ready");
+struct Readiness {
+    app: Arc<App>,
+    health: HealthReporter,
+    /// What was said last (store, scoring): those who watch are told of changes only.
+    said: Option<(bool, bool)>,
+}
+
+impl Readiness {
+    const fn new(app: Arc<App>, health: HealthReporter) -> Self {
+        Self { app, health, said: None }
     }
-    for name in names() {
-        let scoring = name == ScoringServiceServer::<Scoring>::NAME;
-        let ready = store.is_ok() && (!scoring || app.models.any_champion());
-        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-        health.set_service_status(name, status).await;
+
+    /// Looks for new champions, which also tells whether the store answers.
+    async fn look(&mut self) {
+        let refreshed = self.app.models.refresh().await;
+        if let Err(error) = &refreshed {
+            tracing::warn!(%error, "the store does not answer");
+        }
+        let store = refreshed.is_ok();
+        self.say(store, store && self.app.models.any_champion()).await;
+    }
+
+    async fn say(&mut self, store: bool, scoring: bool) {
+        if self.said.replace((store, scoring)) == Some((store, scoring)) {
+            return;
+        }
+        for name in names() {
+            let ready = if name == ScoringServiceServer::<Scoring>::NAME { scoring } else { store };
+            let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+            self.health.set_service_status(name, status).await;
+        }
     }
 }

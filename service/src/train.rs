@@ -144,7 +144,9 @@ pub async fn run(
         rows.add(id, history, &plan, &sampling);
         if let Some(champion) = comparable {
             let new = rows.as_of[rival.len()..].iter();
-            rival.extend(new.map(|as_of| Some(champion.scorer.score(history, *as_of, *as_of, 0).ok()?.probability)));
+            rival.extend(
+                new.map(|as_of| Some(champion.scorer.score(history, *as_of, *as_of, 0).ok()?.probability)),
+            );
         }
     })
     .await?;
@@ -242,10 +244,9 @@ fn judge(
         (Promote::Always, ..) => (true, "promotion was asked for".to_owned()),
         (Promote::Never, ..) => (false, "promotion was not wanted".to_owned()),
         (Promote::Auto, None, _) => (true, "there was no champion".to_owned()),
-        (Promote::Auto, Some(champion), None) => (
-            false,
-            format!("{} foretells something else (event or horizon): not comparable", champion.name),
-        ),
+        (Promote::Auto, Some(champion), None) => {
+            (false, format!("{} foretells something else (event or horizon): not comparable", champion.name))
+        }
         (Promote::Auto, Some(_), Some(rival)) => {
             let better = rival.candidate_log_loss < rival.log_loss;
             let words = if better { "better than" } else { "not better than" };

@@ -1,1 +1,21 @@
-fn main() {}
+//! `tally`: the command-line client.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use tally_service::client::{self, Args};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match client::run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not `eprintln!`, which panics when nobody reads.
+            drop(writeln!(io::stderr(), "error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

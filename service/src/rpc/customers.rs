@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tally_proto::v1::{
-    DeleteCustomerRequest, DeleteCustomerResponse, GetCustomerRequest, GetCustomerResponse, ListCustomersRequest,
-    ListCustomersResponse, UpsertCustomersRequest, UpsertCustomersResponse, customer_service_server::CustomerService,
+    DeleteCustomerRequest, DeleteCustomerResponse, GetCustomerRequest, GetCustomerResponse,
+    ListCustomersRequest, ListCustomersResponse, UpsertCustomersRequest, UpsertCustomersResponse,
+    customer_service_server::CustomerService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -32,7 +33,10 @@ impl CustomerService for Customers {
                 let customer = check.customer(&format!("customers[{n}]"), customer);
                 if let Some(before) = seen.insert(customer.customer_id.clone(), n) {
                     let field = format!("customers[{n}].customer_id");
-                    check.refuse(&field, format!("is the same as that of customers[{before}]; allowed is once"));
+                    check.refuse(
+                        &field,
+                        format!("is the same as that of customers[{before}]; allowed is once"),
+                    );
                 }
                 parsed.push(customer);
             }

@@ -47,12 +47,18 @@ impl ModelService for Models {
         Ok(Response::new(ListModelsResponse { models, next_page_token }))
     }
 
-    async fn get_model(&self, request: Request<GetModelRequest>) -> Result<Response<GetModelResponse>, Status> {
+    async fn get_model(
+        &self,
+        request: Request<GetModelRequest>,
+    ) -> Result<Response<GetModelResponse>, Status> {
         let name = request.into_inner().model;
         let name = match Target::ALL.into_iter().find(|target| target.name() == name) {
             Some(target) => self.0.models.champion(target).await?.name,
             None => ModelName::parse(&name).ok_or_else(|| {
-                Error::invalid("model", "is not a model; allowed are such as churn/7, or churn for its champion")
+                Error::invalid(
+                    "model",
+                    "is not a model; allowed are such as churn/7, or churn for its champion",
+                )
             })?,
         };
         let stored = self.0.store.model(name.target, name.version).await?;

@@ -177,7 +177,8 @@ impl Check {
         self.no_control(name, &customer.name);
         let create_time =
             customer.create_time.as_ref().map(|time| self.time(&format!("{field}.create_time"), time));
-        let attributes = self.attributes(&format!("{field}.attributes"), customer.attributes.unwrap_or_default());
+        let attributes =
+            self.attributes(&format!("{field}.attributes"), customer.attributes.unwrap_or_default());
         NewCustomer {
             customer_id: customer.customer_id,
             name: Some(customer.name).filter(|name| !name.is_empty()),

@@ -18,10 +18,7 @@ use crate::{
 };
 
 pub(super) const fn timestamp(time: Time) -> Timestamp {
-    Timestamp {
-        seconds: time.0.div_euclid(1_000_000),
-        nanos: (time.0.rem_euclid(1_000_000) * 1_000) as i32,
-    }
+    Timestamp { seconds: time.0.div_euclid(1_000_000), nanos: (time.0.rem_euclid(1_000_000) * 1_000) as i32 }
 }
 
 pub(super) const fn target(target: Target) -> v1::Target {
@@ -46,7 +43,9 @@ fn attributes(attributes: Attributes) -> Struct {
         AttributeValue::Number(number) => Kind::NumberValue(number),
         AttributeValue::Text(text) => Kind::StringValue(text),
     };
-    Struct { fields: attributes.into_iter().map(|(name, v)| (name, Value { kind: Some(value(v)) })).collect() }
+    Struct {
+        fields: attributes.into_iter().map(|(name, v)| (name, Value { kind: Some(value(v)) })).collect(),
+    }
 }
 
 pub(super) fn interaction(interaction: Interaction) -> v1::Interaction {

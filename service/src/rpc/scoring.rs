@@ -113,19 +113,21 @@ impl Scoring {
         let model = check.finish(model)?;
         let model = self.model(options.target, model).await?;
         let question = Question { model, as_of, known_at, max_reasons };
-        let mut results = score(&self.0, ids, &question).await?;
         // In a batch, an id that can be none is one bad item, not a bad request.
-        for (id, result) in ids.iter().zip(&mut results) {
+        let bad = |id: &String| {
             let mut check = Check::new(known_at);
             check.id("customer_id", id);
-            if let Err(error) = check.finish(()) {
-                *result = Err(error);
-            }
-        }
+            check.finish(()).err()
+        };
+        let good: Vec<String> = ids.iter().filter(|id| bad(id).is_none()).cloned().collect();
+        let mut scores = score(&self.0, &good, &question).await?;
         if options.persist {
-            persist(&self.0, &mut results).await?;
+            persist(&self.0, &mut scores).await?;
         }
-        Ok(results)
+        let mut scores = scores.into_iter();
+        let result = |id| bad(id).map(Err).or_else(|| scores.next());
+        let results: Option<Vec<_>> = ids.iter().map(result).collect();
+        results.ok_or_else(|| Error::Internal("an id without a result".to_owned()))
     }
 
     async fn model(&self, target: Target, name: Option<ModelName>) -> Result<Arc<crate::models::Model>> {

@@ -300,7 +300,9 @@ impl From<sqlx::Error> for Error {
                 Self::Unavailable(error.to_string())
             }
             // A row that another writer has just made, or taken away.
-            E::Database(database) if database.is_unique_violation() || database.is_foreign_key_violation() => {
+            E::Database(database)
+                if database.is_unique_violation() || database.is_foreign_key_violation() =>
+            {
                 Self::Aborted
             }
             E::Database(database) => match database.code().as_deref().unwrap_or_default() {

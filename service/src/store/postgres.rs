@@ -11,8 +11,8 @@ use sqlx::{
     encode::IsNull,
     error::BoxDynError,
     postgres::{
-        PgArgumentBuffer, PgConnectOptions, PgHasArrayType, PgPoolOptions, PgTypeInfo, PgValueFormat, PgValueRef,
-        types::Oid,
+        PgArgumentBuffer, PgConnectOptions, PgHasArrayType, PgPoolOptions, PgTypeInfo, PgValueFormat,
+        PgValueRef, types::Oid,
     },
     types::Json,
 };
@@ -26,9 +26,9 @@ use super::{
     Customer, Interaction, NewCustomer, Prediction, PredictionCursor, PredictionFilter, PredictionOrder,
     Recorded, StoredModel, detached, repeatable,
     sql::{
-        CUSTOMER_COLUMNS, CustomerChange, CustomerRow, InteractionRow, Locked, MODELS, ModelRow, PredictionRow,
-        Stamp, VersionRow, basis_name, conflict, distinct, first_seen, grade_name, implement_store, push_filter,
-        reasons_json,
+        CUSTOMER_COLUMNS, CustomerChange, CustomerRow, InteractionRow, Locked, MODELS, ModelRow,
+        PredictionRow, Stamp, VersionRow, basis_name, conflict, distinct, first_seen, grade_name,
+        implement_store, push_filter, reasons_json,
     },
 };
 use crate::error::{Error, Result};
@@ -50,7 +50,8 @@ impl Postgres {
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| Error::invalid("database", "allowed is postgres://USER:PASSWORD@HOST:PORT/NAME"))?
             .application_name("tally");
-        let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(ACQUIRE).connect_with(options).await?;
+        let pool =
+            PgPoolOptions::new().max_connections(16).acquire_timeout(ACQUIRE).connect_with(options).await?;
         // One migrator at a time, by an advisory lock; the others wait and find nothing left to do.
         sqlx::migrate!("../migrations/postgres").run(&pool).await?;
         Ok(Self { pool })
@@ -107,7 +108,8 @@ impl Postgres {
         .bind(changes.iter().map(|change| Stamp(change.create_time)).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?;
-        let new: Vec<_> = changes.iter().filter_map(|change| change.version.map(|version| (change, version))).collect();
+        let new: Vec<_> =
+            changes.iter().filter_map(|change| change.version.map(|version| (change, version))).collect();
         sqlx::query(
             "INSERT INTO customer_versions \
              (customer_id, version, effective_time, record_time, create_time, attributes) \
@@ -297,7 +299,8 @@ impl HistoryRow {
             });
             history.push(&kind, occurred.0, recorded.0, amount, survey);
         }
-        let begins = self.effective.unwrap_or_default().into_iter().zip(self.version_recorded.unwrap_or_default());
+        let begins =
+            self.effective.unwrap_or_default().into_iter().zip(self.version_recorded.unwrap_or_default());
         let contents = self.created.unwrap_or_default().into_iter().zip(self.attributes.unwrap_or_default());
         for ((effective, recorded), (created, attributes)) in begins.zip(contents) {
             history.push_version(Version {

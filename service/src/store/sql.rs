@@ -73,7 +73,12 @@ pub(super) struct CustomerChange {
 
 impl CustomerChange {
     /// What an upsert of `wanted` comes to, given the stored row and its latest version.
-    pub(super) fn new(wanted: super::NewCustomer, stored: &Locked, last: Option<&VersionRow>, now: Time) -> Self {
+    pub(super) fn new(
+        wanted: super::NewCustomer,
+        stored: &Locked,
+        last: Option<&VersionRow>,
+        now: Time,
+    ) -> Self {
         let create_time = wanted.create_time.unwrap_or(stored.create_time.0);
         let version = match last {
             Some(last) if last.attributes.0 == wanted.attributes && last.create_time.0 == create_time => None,

@@ -30,9 +30,9 @@ use super::{
     Customer, Interaction, NewCustomer, Prediction, PredictionCursor, PredictionFilter, PredictionOrder,
     Recorded, StoredModel, detached, repeatable,
     sql::{
-        CUSTOMER_COLUMNS, CustomerChange, CustomerRow, InteractionRow, Locked, MODELS, ModelRow, PredictionRow,
-        Stamp, VersionRow, basis_name, conflict, distinct, first_seen, grade_name, implement_store, push_filter,
-        reasons_json,
+        CUSTOMER_COLUMNS, CustomerChange, CustomerRow, InteractionRow, Locked, MODELS, ModelRow,
+        PredictionRow, Stamp, VersionRow, basis_name, conflict, distinct, first_seen, grade_name,
+        implement_store, push_filter, reasons_json,
     },
 };
 use crate::error::{Error, Result};
@@ -61,7 +61,8 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(PATIENCE);
-        let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+        let pool =
+            |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
         let writer = pool(1).connect_with(options.clone()).await?;
         // All migrations in one writing transaction: whole or not at all, and a second program waits.
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -125,7 +126,14 @@ impl Sqlite {
         for change in changes {
             if let Some((version, effective, record)) = change.version {
                 let attributes = to_json(&change.attributes)?;
-                versions.push((&change.customer_id, version, effective, record, change.create_time, attributes));
+                versions.push((
+                    &change.customer_id,
+                    version,
+                    effective,
+                    record,
+                    change.create_time,
+                    attributes,
+                ));
             }
         }
         sqlx::query(

@@ -1,0 +1,19 @@
+# Two stages: build with the toolchain, run with nothing but the programs.
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked --bins
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --create-home --home-dir /data tally
+COPY --from=build /src/target/release/tally-serve /src/target/release/tally-train /src/target/release/tally /usr/local/bin/
+USER tally
+WORKDIR /data
+VOLUME /data
+# A container's loopback is its own: inside, listen on all of its addresses, and publish the port on
+# the host's loopback, as in `docker run -p 127.0.0.1:50051:50051`.
+ENV TALLY_DATABASE=sqlite:///data/tally.db TALLY_LISTEN=0.0.0.0:50051
+EXPOSE 50051
+STOPSIGNAL SIGTERM
+CMD ["tally-serve"]

@@ -1,0 +1,230 @@
+//! Messages of the contract as JSON: its field names, times in RFC 3339, enums without their prefix.
+
+use prost_types::{Timestamp, value::Kind};
+use serde_json::{Value, json};
+use tally_proto::v1::{Metrics, Model, Reason, Score, ScorePopulationResponse, Target};
+use tonic_types::{RpcStatusExt, Status};
+
+use super::time;
+
+pub(super) fn score(score: &Score) -> Value {
+    json!({
+        "customer_id": score.customer_id,
+        "target": target(score.target()),
+        "probability": score.probability,
+        "lower": score.lower,
+        "upper": score.upper,
+        "grade": enum_name(score.grade().as_str_name()),
+        "basis": enum_name(score.basis().as_str_name()),
+        "base_log_odds": score.base_log_odds,
+        "reasons": score.reasons.iter().map(reason).collect::<Vec<_>>(),
+        "model": score.model,
+        "as_of_time": moment(score.as_of_time.as_ref()),
+        "known_time": moment(score.known_time.as_ref()),
+        "horizon_days": score.horizon_days,
+        "missing_features": score.missing_features,
+        "prediction_id": score.prediction_id,
+        "score_time": moment(score.score_time.as_ref()),
+    })
+}
+
+fn reason(reason: &Reason) -> Value {
+    json!({
+        "feature": reason.feature,
+        "value": reason.value.as_ref().map(natural),
+        "baseline": reason.baseline.as_ref().map(natural),
+        "contribution": reason.contribution,
+        "text": reason.text,
+    })
+}
+
+/// What stands in place of the score of a customer that has none.
+pub(super) fn unscored(customer_id: &str, status: &Status) -> Value {
+    let details = status.get_error_details();
+    let mut shown = Vec::new();
+    if let Some(info) = details.error_info() {
+        shown.push(json!({
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": info.reason, "domain": info.domain, "metadata": info.metadata,
+        }));
+    }
+    if let Some(bad) = details.bad_request() {
+        let violation =
+            |v: &tonic_types::FieldViolation| json!({"field": v.field, "description": v.description});
+        shown.push(json!({
+            "@type": "type.googleapis.com/google.rpc.BadRequest",
+            "field_violations": bad.field_violations.iter().map(violation).collect::<Vec<_>>(),
+        }));
+    }
+    let status = json!({"code": status.code, "message": status.message, "details": shown});
+    json!({"customer_id": customer_id, "status": status})
+}
+
+pub(super) fn population(response: &ScorePopulationResponse) -> Value {
+    json!({
+        "done": response.done,
+        "total": response.total,
+        "model": response.model,
+        "stored": response.stored,
+        "as_of_time": moment(response.as_of_time.as_ref()),
+    })
+}
+
+pub(super) fn model(model: &Model) -> Value {
+    let baseline =
+        |b: &tally_proto::v1::Baseline| json!({"name": b.name, "metrics": b.metrics.as_ref().map(metrics)});
+    let bin = |b: &tally_proto::v1::ReliabilityBin| json!({"rows": b.rows, "predicted": b.predicted, "observed": b.observed});
+    let coefficient = |c: &tally_proto::v1::Coefficient| {
+        json!({
+            "feature": c.feature, "column": c.column,
+            "coefficient": c.coefficient, "standard_error": c.standard_error,
+        })
+    };
+    json!({
+        "name": model.name,
+        "target": target(model.target()),
+        "version": model.version,
+        "champion": model.champion,
+        "create_time": moment(model.create_time.as_ref()),
+        "created_by": model.created_by,
+        "as_of_time": moment(model.as_of_time.as_ref()),
+        "horizon_days": model.horizon_days,
+        "rows": model.rows,
+        "positives": model.positives,
+        "split": model.split,
+        "holdout": model.holdout.as_ref().map(metrics),
+        "baselines": model.baselines.iter().map(baseline).collect::<Vec<_>>(),
+        "reliability": model.reliability.iter().map(bin).collect::<Vec<_>>(),
+        "coefficients": model.coefficients.iter().map(coefficient).collect::<Vec<_>>(),
+        "intercept": model.intercept,
+        "penalty": model.penalty,
+        "spec": model.spec,
+        "schema_hash": model.schema_hash,
+        "artifact_hash": model.artifact_hash,
+        "artifact_bytes": model.artifact_bytes,
+    })
+}
+
+fn metrics(metrics: &Metrics) -> Value {
+    json!({
+        "rows": metrics.rows,
+        "positives": metrics.positives,
+        "auc": metrics.auc,
+        "pr_auc": metrics.pr_auc,
+        "log_loss": metrics.log_loss,
+        "brier": metrics.brier,
+        "ece": metrics.ece,
+        "lift_at_10_percent": metrics.lift_at_10_percent,
+    })
+}
+
+/// LEAD or CHURN.
+pub(super) fn target(target: Target) -> &'static str {
+    enum_name(target.as_str_name())
+}
+
+/// `GRADE_A` -> `A`.
+pub(super) fn enum_name(name: &'static str) -> &'static str {
+    name.split_once('_').map_or(name, |(_, name)| name)
+}
+
+fn moment(timestamp: Option<&Timestamp>) -> Option<String> {
+    timestamp.map(|timestamp| time(timestamp).to_string())
+}
+
+/// What the value says, without its wrapping. Whole numbers have no fraction.
+fn natural(value: &prost_types::Value) -> Value {
+    match &value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(truth)) => json!(truth),
+        Some(Kind::NumberValue(number)) if number.fract() == 0.0 && number.abs() < 9e15 => {
+            json!(*number as i64)
+        }
+        Some(Kind::NumberValue(number)) => json!(number),
+        Some(Kind::StringValue(text)) => json!(text),
+        Some(Kind::ListValue(list)) => list.values.iter().map(natural).collect(),
+        Some(Kind::StructValue(fields)) => {
+            fields.fields.iter().map(|(name, value)| (name.clone(), natural(value))).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+    use tally_proto::v1::{Baseline, Basis, Coefficient, Grade, ReliabilityBin};
+
+    use super::*;
+
+    /// The field names of a message, sorted.
+    fn fields(message: &str) -> Vec<String> {
+        let set = FileDescriptorSet::decode(tally_proto::DESCRIPTOR_SET).unwrap();
+        let messages =
+            set.file.iter().filter(|file| file.package() == "tally.v1").flat_map(|file| &file.message_type);
+        let message = messages.into_iter().find(|found| found.name() == message).unwrap();
+        let mut names: Vec<String> = message.field.iter().map(|field| field.name().to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn keys(value: &Value) -> Vec<String> {
+        let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    #[test]
+    fn every_field_of_the_contract_is_there_under_its_name() {
+        let scored = score(&Score { reasons: vec![Reason::default()], ..Score::default() });
+        assert_eq!(keys(&scored), fields("Score"));
+        assert_eq!(keys(&scored["reasons"][0]), fields("Reason"));
+        assert_eq!(keys(&population(&ScorePopulationResponse::default())), fields("ScorePopulationResponse"));
+        let card = model(&Model {
+            holdout: Some(Metrics::default()),
+            baselines: vec![Baseline::default()],
+            reliability: vec![ReliabilityBin::default()],
+            coefficients: vec![Coefficient::default()],
+            ..Model::default()
+        });
+        assert_eq!(keys(&card), fields("Model"));
+        assert_eq!(keys(&card["holdout"]), fields("Metrics"));
+        assert_eq!(keys(&card["baselines"][0]), fields("Baseline"));
+        assert_eq!(keys(&card["reliability"][0]), fields("ReliabilityBin"));
+        assert_eq!(keys(&card["coefficients"][0]), fields("Coefficient"));
+    }
+
+    #[test]
+    fn values_are_natural() {
+        let value = |kind| Some(prost_types::Value { kind: Some(kind) });
+        let reasons = vec![
+            Reason {
+                value: value(Kind::NumberValue(143.0)),
+                baseline: value(Kind::NumberValue(0.5)),
+                ..Reason::default()
+            },
+            Reason {
+                value: value(Kind::StringValue("x".to_owned())),
+                baseline: value(Kind::NullValue(0)),
+                ..Reason::default()
+            },
+        ];
+        let line = score(&Score {
+            target: Target::Churn.into(),
+            grade: Grade::D.into(),
+            basis: Basis::Cold.into(),
+            as_of_time: Some(Timestamp { seconds: 1_315_569_600, nanos: 1_500 }),
+            reasons,
+            ..Score::default()
+        });
+        assert_eq!(line["target"], "CHURN");
+        assert_eq!(line["grade"], "D");
+        assert_eq!(line["basis"], "COLD");
+        assert_eq!(line["as_of_time"], "2011-09-09T12:00:00.000001Z");
+        assert_eq!(line["score_time"], Value::Null);
+        assert_eq!(line["reasons"][0]["value"].to_string(), "143");
+        assert_eq!(line["reasons"][0]["baseline"].to_string(), "0.5");
+        assert_eq!(line["reasons"][1]["value"], "x");
+        assert_eq!(line["reasons"][1]["baseline"], Value::Null);
+    }
+}

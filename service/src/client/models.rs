@@ -1,0 +1,50 @@
+//! `tally models`: the list, and one model's card.
+
+use tally_proto::v1::{GetModelRequest, ListModelsRequest, Model};
+use tonic::{Code, Status};
+
+use super::{
+    Connection,
+    args::{self, target},
+    card,
+    error::Result,
+    json, print, render,
+};
+
+/// Prints the list or the card.
+pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -> Result<()> {
+    match asked {
+        args::Models::List { target: only } => {
+            let only = only.map_or(0, |name| target(name).into());
+            let models = all(server, only).await.map_err(|status| server.error(&status))?;
+            if json {
+                return models.iter().try_for_each(|model| print(&json::model(model).to_string()));
+            }
+            print(&if models.is_empty() { "no models yet".to_owned() } else { render::models(&models) })
+        }
+        args::Models::Show { name } => {
+            let model = one(server, name).await.map_err(|status| server.error(&status))?;
+            print(&if json { json::model(&model).to_string() } else { card::card(&model) })
+        }
+    }
+}
+
+async fn all(server: &Connection, target: i32) -> Result<Vec<Model>, Status> {
+    let mut client = server.models();
+    let mut models = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let page =
+            client.list_models(ListModelsRequest { target, page_size: 0, page_token }).await?.into_inner();
+        models.extend(page.models);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(models);
+        }
+    }
+}
+
+async fn one(server: &Connection, name: &str) -> Result<Model, Status> {
+    let reply = server.models().get_model(GetModelRequest { model: name.to_owned() }).await?;
+    reply.into_inner().model.ok_or_else(|| Status::new(Code::Internal, "the server's reply holds no model"))
+}

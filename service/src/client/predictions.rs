@@ -1,0 +1,100 @@
+//! `tally score-all` and `tally predictions`: everybody, scored and listed.
+
+use indicatif::HumanCount;
+use tally_proto::v1::{
+    Grade, ListPredictionsRequest, ListPredictionsResponse, ScorePopulationRequest, ScorePopulationResponse,
+};
+
+use super::{
+    Connection,
+    args::{self, target},
+    error::{ClientError, Result},
+    json, print, remark, render, timestamp,
+};
+use crate::{limits, progress};
+
+/// Scores everybody, with a progress bar.
+pub(super) async fn score_all(server: &Connection, asked: &args::ScoreAll, json: bool) -> Result<()> {
+    let request = ScorePopulationRequest {
+        target: target(asked.target).into(),
+        as_of_time: asked.as_of.map(timestamp),
+        model: asked.model.clone().unwrap_or_default(),
+    };
+    let bar = progress::begin("scoring", 0);
+    let last = population(server, request, &bar).await;
+    bar.finish_and_clear();
+    let last = last?;
+    print(&if json { json::population(&last).to_string() } else { render::population(&last) })
+}
+
+/// The last message of the run.
+async fn population(
+    server: &Connection,
+    request: ScorePopulationRequest,
+    bar: &indicatif::ProgressBar,
+) -> Result<ScorePopulationResponse> {
+    let failed = |status| server.error(&status);
+    let mut answers = server.predictions().score_population(request).await.map_err(failed)?.into_inner();
+    let mut last = ScorePopulationResponse::default();
+    let mut over = false;
+    while let Some(answer) = answers.message().await.map_err(failed)? {
+        bar.set_length(answer.total.unsigned_abs());
+        bar.set_position(answer.done.unsigned_abs());
+        over = answer.done == answer.total;
+        last = answer;
+    }
+    if over { Ok(last) } else { Err(ClientError::CutShort(render::population(&last))) }
+}
+
+/// Lists stored predictions, page by page.
+pub(super) async fn list(server: &Connection, asked: &args::Predictions, json: bool) -> Result<()> {
+    let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
+    let mut request = request(asked, limit);
+    let mut client = server.predictions();
+    let (mut shown, mut total, mut rows) = (0, None, Vec::new());
+    loop {
+        let page = client.list_predictions(request.clone()).await;
+        let page = page.map_err(|status| server.error(&status))?.into_inner();
+        let ListPredictionsResponse { mut predictions, next_page_token, total_size } = page;
+        predictions.truncate(limit - shown);
+        shown += predictions.len();
+        total.get_or_insert(total_size);
+        if json {
+            for prediction in &predictions {
+                print(&json::score(prediction).to_string())?;
+            }
+        } else {
+            rows.append(&mut predictions);
+        }
+        request.page_token = next_page_token;
+        if shown == limit || request.page_token.is_empty() {
+            break;
+        }
+    }
+    let total = total.unwrap_or_default().unsigned_abs();
+    let showing = format!("showing {} of {}", HumanCount(shown as u64), HumanCount(total));
+    if json {
+        remark(&showing);
+        return Ok(());
+    }
+    if rows.is_empty() {
+        print(&showing)
+    } else {
+        print(&format!("{}\n\n{showing}", render::predictions(&rows)))
+    }
+}
+
+fn request(asked: &args::Predictions, limit: usize) -> ListPredictionsRequest {
+    ListPredictionsRequest {
+        target: target(asked.target).into(),
+        min_probability: asked.min,
+        max_probability: asked.max,
+        grades: asked.grade.iter().map(|grade| Grade::from(*grade).into()).collect(),
+        customer_id: asked.customer.clone().unwrap_or_default(),
+        model: asked.model.clone().unwrap_or_default(),
+        latest_only: Some(!asked.all),
+        order_by: asked.order.order_by().to_owned(),
+        page_size: limit.min(limits::LONGEST_PAGE) as i32,
+        page_token: String::new(),
+    }
+}

@@ -1,0 +1,92 @@
+//! CustomerService: stored, read back, paged, erased.
+
+use prost_types::value::Kind;
+use tally_proto::v1;
+use tonic::Code;
+
+use crate::support::{Tally, assert_refused, customer, interaction, on_both_stores};
+
+on_both_stores!(
+    a_customer_is_read_back_byte_for_byte,
+    upserts_replace_attributes_and_keep_what_is_not_said,
+    customers_are_listed_in_byte_order_page_by_page,
+    a_deleted_customer_is_gone_with_all_that_was_stored,
+);
+
+async fn get(tally: &Tally, id: &str) -> Result<v1::Customer, tonic::Status> {
+    let request = v1::GetCustomerRequest { customer_id: id.to_owned() };
+    Ok(tally.customers().get_customer(request).await?.into_inner().customer.unwrap())
+}
+
+async fn a_customer_is_read_back_byte_for_byte(tally: Tally) {
+    let odd = "O'Brien\"; DROP TABLE customers;-- \u{202e}rtl\u{200b} 🦀 %s {}";
+    let mut stored = customer(
+        odd,
+        "2024-02-29T23:59:59.123456Z",
+        &[
+            ("tenth", Kind::NumberValue(0.1)),
+            ("tiny", Kind::NumberValue(5e-324)),
+            ("huge", Kind::NumberValue(1.797_693_134_862_315_7e308)),
+            ("vip", Kind::BoolValue(true)),
+            ("город", Kind::StringValue("Žižkov \\ \n\t\"'".into())),
+        ],
+    );
+    stored.name = "Ada Łovelace".to_owned();
+    assert_eq!(tally.upsert(vec![stored.clone()]).await.unwrap(), 1);
+    assert_eq!(get(&tally, odd).await.unwrap(), stored);
+    assert_refused(get(&tally, "nobody").await, Code::NotFound, "CUSTOMER_NOT_FOUND", &[]);
+}
+
+async fn upserts_replace_attributes_and_keep_what_is_not_said(tally: Tally) {
+    let mut first =
+        customer("c", "2024-01-01", &[("a", Kind::NumberValue(1.0)), ("b", Kind::BoolValue(true))]);
+    first.name = "Ada".to_owned();
+    tally.upsert(vec![first.clone()]).await.unwrap();
+    let mut second =
+        customer("c", "2024-01-01", &[("a", Kind::NumberValue(2.0)), ("gone", Kind::NullValue(0))]);
+    second.create_time = None;
+    tally.upsert(vec![second]).await.unwrap();
+    let found = get(&tally, "c").await.unwrap();
+    assert_eq!((found.name.as_str(), found.create_time), ("Ada", first.create_time));
+    let attributes = found.attributes.unwrap().fields;
+    assert_eq!(attributes.keys().collect::<Vec<_>>(), ["a"], "the set is replaced, null is absent");
+}
+
+async fn customers_are_listed_in_byte_order_page_by_page(tally: Tally) {
+    let mut ids: Vec<String> =
+        (0..25).map(|n| format!("c{n}")).chain(["Z".into(), "é".into(), "a b".into()]).collect();
+    tally.upsert(ids.iter().map(|id| customer(id, "2024-01-01", &[])).collect()).await.unwrap();
+    ids.sort();
+    let (mut listed, mut page_token, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let request = v1::ListCustomersRequest { page_size: 10, page_token: page_token.clone() };
+        let reply = tally.customers().list_customers(request).await.unwrap().into_inner();
+        // A customer that comes in between does not shift the pages.
+        tally.upsert(vec![customer(&format!("A{pages}"), "2024-01-01", &[])]).await.unwrap();
+        listed.extend(reply.customers.into_iter().map(|customer| customer.customer_id));
+        pages += 1;
+        page_token = reply.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((listed, pages), (ids, 3));
+}
+
+async fn a_deleted_customer_is_gone_with_all_that_was_stored(tally: Tally) {
+    tally.upsert(vec![customer("c", "2024-01-01", &[("a", Kind::NumberValue(1.0))])]).await.unwrap();
+    tally.backfill(vec![interaction("c", "i", "visit", "2024-01-02")]).await.unwrap();
+    let delete = || async {
+        let request = v1::DeleteCustomerRequest { customer_id: "c".into() };
+        tally.customers().delete_customer(request).await
+    };
+    delete().await.unwrap();
+    assert_refused(get(&tally, "c").await, Code::NotFound, "CUSTOMER_NOT_FOUND", &[]);
+    let request = v1::ListInteractionsRequest { customer_id: "c".into(), ..Default::default() };
+    let listed = tally.interactions().list_interactions(request).await;
+    assert_refused(listed, Code::NotFound, "CUSTOMER_NOT_FOUND", &[]);
+    assert_refused(delete().await, Code::NotFound, "CUSTOMER_NOT_FOUND", &[]);
+    // The same interaction is new again, for a customer without attributes.
+    assert_eq!(tally.backfill(vec![interaction("c", "i", "visit", "2024-01-02")]).await.unwrap(), (1, 0));
+    assert!(get(&tally, "c").await.unwrap().attributes.unwrap().fields.is_empty());
+}

@@ -1,0 +1,164 @@
+//! The programs as a person or a scheduler runs them.
+
+use std::process::Stdio;
+
+use tally_model::simulate::Business;
+use tally_proto::v1;
+
+use crate::support::{Database, Served, Tally, interaction, program, text, time};
+
+async fn databases() -> [Database; 2] {
+    [Database::sqlite(), Database::postgres().await]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_ends_the_server_in_order() {
+    for database in databases().await {
+        let mut served = Served::start(&database.url, &[]);
+        assert!(served.terminate().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_start_together_migrate_once() {
+    for database in databases().await {
+        let starts = (0..4).map(|_| {
+            let url = database.url.clone();
+            tokio::task::spawn_blocking(move || Served::start(&url, &[]))
+        });
+        let servers = futures_util::future::join_all(starts).await;
+        assert_eq!(servers.into_iter().filter(Result::is_ok).count(), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_and_a_wrong_database_are_said_in_one_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (arguments, told) in [
+        (["--database", "sqlite:///proc/no/such/tally.db", "--listen", "127.0.0.1:0"], "database"),
+        (["--database", "mysql://x", "--listen", "127.0.0.1:0"], "sqlite://PATH"),
+        (["--database", "sqlite://:memory:", "--listen", address.as_str()], "cannot listen on"),
+        (["--database", "sqlite://x", "--listen", "nowhere"], "--listen"),
+        (["--database", "sqlite://x", "--port", "1"], "--port"),
+    ] {
+        let output = program("tally-serve", "sqlite://x").args(arguments).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && message.contains(told), "{arguments:?}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_little_data_ends_with_have_and_need_and_stores_nothing() {
+    for database in databases().await {
+        let tally = Tally::start(database).await;
+        let few = (0..100).map(|n| interaction(&format!("c{n}"), "i", "purchase", "2024-01-01")).collect();
+        tally.backfill(few).await.unwrap();
+        for target in ["churn", "lead"] {
+            let mut train = program("tally-train", &tally.database.url);
+            let output = train.args([target, "--as-of", "2024-06-01"]).output().unwrap();
+            assert_eq!(output.status.code(), Some(2));
+            let message = String::from_utf8(output.stderr).unwrap();
+            assert!(
+                message.contains("have ") && message.contains("need 200 snapshots, 50 of each"),
+                "{message}"
+            );
+        }
+        let models = tally.models().list_models(v1::ListModelsRequest::default()).await.unwrap();
+        assert_eq!(models.into_inner().models, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spec_a_matrix_and_a_report_go_with_a_training() {
+    let tally = Tally::start(Database::sqlite()).await;
+    let business = Business { customers: 600, ..Business::new(5, time("2024-06-01")) };
+    tally.simulate(&business).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let (spec, matrix, report) = (file("spec.toml"), file("matrix.csv"), file("report.json"));
+    std::fs::write(&spec, "[features]\nkinds = [\"purchase\", \"visit\"]\nwindows_days = [30]\n").unwrap();
+    let files = ["--spec", text(&spec), "--matrix-out", text(&matrix), "--report-out", text(&report)];
+    let shown = tally.train(&[["churn", "--as-of", "2024-06-01"].as_slice(), &files].concat());
+    assert!(shown.contains("churn/1 now serves") && shown.contains("base_rate"), "{shown}");
+
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let mut rows = csv::Reader::from_path(&matrix).unwrap();
+    let header: Vec<String> = rows.headers().unwrap().iter().map(str::to_owned).collect();
+    assert_eq!(header[..4], ["customer_id", "as_of", "split", "label"]);
+    assert!(
+        header.contains(&"visit.count_30d".to_owned()) && !header.contains(&"email.count_30d".to_owned())
+    );
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let holdout = rows.iter().filter(|row| &row[2] == "holdout").count();
+    assert_eq!(
+        (report["rows"].as_u64(), report["holdout"]["rows"].as_u64()),
+        (Some(rows.len() as u64), Some(holdout as u64))
+    );
+    let positives = rows.iter().filter(|row| &row[3] == "1").count();
+    assert_eq!(report["positives"].as_u64(), Some(positives as u64));
+    // No training label looks beyond the start of the holdout.
+    let first =
+        |part: &str| rows.iter().filter(|row| &row[2] == part).map(|row| time(&row[1])).min().unwrap();
+    let last = rows.iter().filter(|row| &row[2] == "train").map(|row| time(&row[1])).max().unwrap();
+    assert!(last.plus_days(90) <= first("holdout"));
+
+    for (mistake, told) in
+        [("[churn]\nhorizon = 3", "horizon"), ("[churn]\nhorizon_days = 0", "churn.horizon_days")]
+    {
+        std::fs::write(&spec, mistake).unwrap();
+        let mut train = program("tally-train", &tally.database.url);
+        let output = train.args(["churn", "--spec", text(&spec)]).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && message.contains(told), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trainers_at_the_same_time_store_two_whole_versions() {
+    for database in databases().await {
+        let tally = Tally::start(database).await;
+        tally.simulate(&Business { customers: 600, ..Business::new(5, time("2024-06-01")) }).await;
+        let trainers: Vec<_> = (0..3)
+            .map(|_| {
+                let mut train = program("tally-train", &tally.database.url);
+                train.args(["churn", "--as-of", "2024-06-01"]).stdout(Stdio::null()).spawn().unwrap()
+            })
+            .collect();
+        for mut trainer in trainers {
+            assert!(trainer.wait().unwrap().success());
+        }
+        let models =
+            tally.models().list_models(v1::ListModelsRequest::default()).await.unwrap().into_inner().models;
+        let versions: Vec<i64> = models.iter().map(|model| model.version).collect();
+        assert_eq!(versions, [3, 2, 1]);
+        assert_eq!(models.iter().filter(|model| model.champion).count(), 1);
+    }
+}
+
+#[test]
+fn the_demo_says_that_it_is_simulated_and_answers() {
+    let mut command = program("tally-serve", "");
+    command.env_remove("TALLY_DATABASE");
+    command.args(["--demo", "--demo-customers", "600", "--listen", "127.0.0.1:0"]);
+    let mut served = Served::spawn(command);
+    assert!(served.shown.contains("600 customers are simulated"), "{}", served.shown);
+    let server = served.url();
+    for (target, most) in [("churn", 0.999), ("lead", 0.95)] {
+        let mut ask = program("tally", "");
+        let asked = ask
+            .args(["--server", &server, "--json", "predictions", target, "--limit", "3"])
+            .output()
+            .unwrap();
+        assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+        let lines = String::from_utf8(asked.stdout).unwrap();
+        assert_eq!(lines.lines().count(), 3, "{lines}");
+        for line in lines.lines() {
+            let prediction: serde_json::Value = serde_json::from_str(line).unwrap();
+            let probability = prediction["probability"].as_f64().unwrap();
+            assert!(0.0 < probability && probability < most, "{line}");
+            assert_eq!(prediction["reasons"].as_array().unwrap().len(), 3);
+        }
+    }
+    assert!(served.terminate().success());
+}
