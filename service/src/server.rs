@@ -50,7 +50,7 @@ pub async fn run(
     listener: TcpListener,
     app: Arc<App>,
     shutdown: impl Future<Output = ()> + Send,
-) -> std::result::Result<(), ServeError> {
+) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut readiness = Readiness::new(Arc::clone(&app), health);
     readiness.look().await;
@@ -84,7 +84,7 @@ pub async fn run(
 
 fn router(
     app: &Arc<App>,
-) -> std::result::Result<
+) -> Result<
     tonic::transport::server::Router<tower::layer::util::Stack<EdgeLayer, tower::layer::util::Identity>>,
     tonic_reflection::server::Error,
 > {

@@ -33,14 +33,18 @@ impl Tokens {
         Ok(Self { key: store.setting("page_token_key", &fresh).await? })
     }
 
-    /// The token for a cursor within `scope`.
-    ///
-    /// # Errors
-    /// When the cursor cannot be written as JSON, which is a bug.
-    pub fn seal(&self, scope: &impl Serialize, cursor: &impl Serialize) -> Result<String> {
+    fn seal(&self, scope: &impl Serialize, cursor: &impl Serialize) -> Result<String> {
         let body = serde_json::to_vec(cursor).map_err(bug)?;
         let mac = self.mac(scope, &body)?.finalize().into_bytes();
         Ok(URL_SAFE_NO_PAD.encode([&mac[..MAC_BYTES], &body].concat()))
+    }
+
+    /// The token of the page behind `cursor`, empty when there is none.
+    ///
+    /// # Errors
+    /// When the cursor cannot be written as JSON, which is a bug.
+    pub fn next(&self, scope: &impl Serialize, cursor: Option<impl Serialize>) -> Result<String> {
+        cursor.map_or_else(|| Ok(String::new()), |cursor| self.seal(scope, &cursor))
     }
 
     /// The cursor in a token; None for the empty token of a first page.

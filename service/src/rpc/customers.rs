@@ -9,7 +9,7 @@ use tally_proto::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{parse::Check, reply};
+use super::{page, parse::Check, reply};
 use crate::{app::App, error::Error, limits};
 
 /// The service.
@@ -65,13 +65,9 @@ impl CustomerService for Customers {
         let size = check.page_size(request.page_size);
         let size = check.finish(size)?;
         let after: Option<String> = self.0.tokens.open(&LIST, &request.page_token)?;
-        let mut customers = self.0.store.customers(&after.unwrap_or_default(), size + 1).await?;
-        let mut next_page_token = String::new();
-        if customers.len() > size {
-            customers.truncate(size);
-            next_page_token = self.0.tokens.seal(&LIST, &customers[size - 1].customer_id)?;
-        }
-        let customers = customers.into_iter().map(reply::customer).collect();
+        let found = self.0.store.customers(&after.unwrap_or_default(), size + 1).await?;
+        let (customers, last) = page::cut(found, size, |row| row.customer_id.clone(), reply::customer);
+        let next_page_token = self.0.tokens.next(&LIST, last)?;
         Ok(Response::new(ListCustomersResponse { customers, next_page_token }))
     }
 

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::{edge::contract_status, parse::Check, reply};
-use crate::{app::App, error::Error, limits};
+use super::{edge::contract_status, page, parse::Check, reply};
+use crate::{app::App, error::Error, limits, store::Interaction};
 
 /// The service.
 pub struct Interactions(pub Arc<App>);
@@ -64,17 +64,13 @@ impl InteractionService for Interactions {
         let size = check.finish(size)?;
         let scope = ("ListInteractions", &id);
         let after: Option<(Time, String)> = self.0.tokens.open(&scope, &request.page_token)?;
-        let mut found = self.0.store.interactions(&id, after, size + 1).await?;
+        let found = self.0.store.interactions(&id, after, size + 1).await?;
         if found.is_empty() && self.0.store.customer(&id).await?.is_none() {
             return Err(Error::unknown_customer(&id).into());
         }
-        let mut next_page_token = String::new();
-        if found.len() > size {
-            found.truncate(size);
-            let last = &found[size - 1];
-            next_page_token = self.0.tokens.seal(&scope, &(last.occur_time, &last.interaction_id))?;
-        }
-        let interactions = found.into_iter().map(reply::interaction).collect();
+        let cursor = |row: &Interaction| (row.occur_time, row.interaction_id.clone());
+        let (interactions, last) = page::cut(found, size, cursor, reply::interaction);
+        let next_page_token = self.0.tokens.next(&scope, last)?;
         Ok(Response::new(ListInteractionsResponse { interactions, next_page_token }))
     }
 }

@@ -7,6 +7,7 @@ pub mod customers;
 pub mod edge;
 pub mod interactions;
 pub mod models;
+mod page;
 mod parse;
 pub mod predictions;
 mod reply;

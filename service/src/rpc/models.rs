@@ -12,7 +12,7 @@ use tally_proto::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{parse::Check, reply};
+use super::{page, parse::Check, reply};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -36,14 +36,11 @@ impl ModelService for Models {
         let size = check.finish(size)?;
         let scope = ("ListModels", target);
         let after: Option<(Target, i64)> = self.0.tokens.open(&scope, &request.page_token)?;
-        let mut found = self.0.store.models(target, after, size + 1).await?;
-        let mut next_page_token = String::new();
-        if found.len() > size {
-            found.truncate(size);
-            let last = &found[size - 1];
-            next_page_token = self.0.tokens.seal(&scope, &(last.target, last.version))?;
-        }
-        let models = found.iter().map(card).collect::<Result<_>>()?;
+        let found = self.0.store.models(target, after, size + 1).await?;
+        let rows = found.iter().map(|row| Ok(((row.target, row.version), card(row)?)));
+        let (models, last) =
+            page::cut(rows.collect::<Result<_>>()?, size, |(place, _)| *place, |(_, card)| card);
+        let next_page_token = self.0.tokens.next(&scope, last)?;
         Ok(Response::new(ListModelsResponse { models, next_page_token }))
     }
 

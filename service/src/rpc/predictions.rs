@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{parse::Check, reply};
+use super::{page, parse::Check, reply};
 use crate::{
     app::App,
     error::Result,
     score::Question,
     score_all::Population,
-    store::{PredictionCursor, PredictionFilter, PredictionOrder},
+    store::{Prediction, PredictionCursor, PredictionFilter, PredictionOrder},
 };
 
 /// The service.
@@ -67,19 +67,14 @@ impl PredictionService for Predictions {
         let scope = ("ListPredictions", &filter);
         let after: Option<PredictionCursor> = self.0.tokens.open(&scope, &request.page_token)?;
         let total_size = self.0.store.count_predictions(&filter).await? as i64;
-        let mut found = self.0.store.predictions(&filter, after, size + 1).await?;
-        let mut next_page_token = String::new();
-        if found.len() > size {
-            found.truncate(size);
-            let last = &found[size - 1];
-            let cursor = PredictionCursor {
-                probability: last.probability,
-                score_time: last.score_time,
-                prediction_id: last.prediction_id.clone(),
-            };
-            next_page_token = self.0.tokens.seal(&scope, &cursor)?;
-        }
-        let predictions = found.into_iter().map(reply::score).collect();
+        let found = self.0.store.predictions(&filter, after, size + 1).await?;
+        let cursor = |row: &Prediction| PredictionCursor {
+            probability: row.probability,
+            score_time: row.score_time,
+            prediction_id: row.prediction_id.clone(),
+        };
+        let (predictions, last) = page::cut(found, size, cursor, reply::score);
+        let next_page_token = self.0.tokens.next(&scope, last)?;
         Ok(Response::new(ListPredictionsResponse { predictions, next_page_token, total_size }))
     }
 }

@@ -1,9 +1,9 @@
 //! The store: domain rows in, domain rows out. Two implementations, SQLite and PostgreSQL, answer
 //! alike to the bit; nothing outside this folder names sqlx.
 //!
-//! What both databases can say alike stands once, in `sql.rs`; what differs stands in `sqlite.rs`
-//! and `postgres.rs`. A new query that both understand is a method of [`Store`] and its body in the
-//! macro of `sql.rs`.
+//! What both databases can say alike stands once, in `sql.rs`, the rows that they exchange in
+//! `rows.rs`; what differs stands in `sqlite.rs` and `postgres.rs`. A new query that both understand
+//! is a method of [`Store`] and its body in the macro of `sql.rs`.
 //!
 //! Every transaction runs in a task of its own: a caller that goes away in the middle of `BEGIN`
 //! would otherwise leave a connection in the pool inside a transaction that nobody ends.
@@ -26,6 +26,7 @@ use tally_model::{
 use crate::error::{Error, Result};
 
 mod postgres;
+mod rows;
 mod sql;
 mod sqlite;
 

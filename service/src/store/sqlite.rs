@@ -29,11 +29,11 @@ use tally_model::{
 use super::{
     Customer, Interaction, NewCustomer, Prediction, PredictionCursor, PredictionFilter, PredictionOrder,
     Recorded, StoredModel, detached, repeatable,
-    sql::{
-        CUSTOMER_COLUMNS, CustomerChange, CustomerRow, InteractionRow, Locked, MODELS, ModelRow,
-        PredictionRow, Stamp, VersionRow, basis_name, conflict, distinct, first_seen, grade_name,
-        implement_store, push_filter, reasons_json,
+    rows::{
+        CustomerChange, CustomerRow, InteractionRow, Locked, ModelRow, PredictionRow, Stamp, VersionRow,
+        basis_name, conflict, distinct, first_seen, grade_name, reasons_json,
     },
+    sql::{CUSTOMER_COLUMNS, MODELS, implement_store, push_filter},
 };
 use crate::error::{Error, Result};
 

@@ -11,6 +11,7 @@ on_both_stores!(
     upserts_replace_attributes_and_keep_what_is_not_said,
     customers_are_listed_in_byte_order_page_by_page,
     a_deleted_customer_is_gone_with_all_that_was_stored,
+    a_page_never_outgrows_a_message,
 );
 
 async fn get(tally: &Tally, id: &str) -> Result<v1::Customer, tonic::Status> {
@@ -89,4 +90,26 @@ async fn a_deleted_customer_is_gone_with_all_that_was_stored(tally: Tally) {
     // The same interaction is new again, for a customer without attributes.
     assert_eq!(tally.backfill(vec![interaction("c", "i", "visit", "2024-01-02")]).await.unwrap(), (1, 0));
     assert!(get(&tally, "c").await.unwrap().attributes.unwrap().fields.is_empty());
+}
+
+async fn a_page_never_outgrows_a_message(tally: Tally) {
+    let names: Vec<String> = (0..200).map(|n| format!("a{n}")).collect();
+    let large: Vec<(&str, Kind)> =
+        names.iter().map(|name| (name.as_str(), Kind::StringValue("x".repeat(1_000)))).collect();
+    for part in 0..3 {
+        let ids = (0..10).map(|n| format!("c{part}{n}"));
+        tally.upsert(ids.map(|id| customer(&id, "2024-01-01", &large)).collect()).await.unwrap();
+    }
+    let mut request = v1::ListCustomersRequest { page_size: 1_000, ..Default::default() };
+    let mut pages = Vec::new();
+    loop {
+        // The client refuses what is above 4 MiB.
+        let reply = tally.customers().list_customers(request.clone()).await.unwrap().into_inner();
+        pages.push(reply.customers.len());
+        if reply.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = reply.next_page_token;
+    }
+    assert_eq!((pages.len(), pages.iter().sum::<usize>()), (2, 30), "{pages:?}");
 }

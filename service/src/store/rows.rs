@@ -1,0 +1,315 @@
+//! Rows as both databases hand them over and take them, and how they become domain values.
+//!
+//! The column types differ only in how a moment is stored, which [`Stamp`] hides.
+
+use sqlx::{FromRow, types::Json};
+use tally_model::{
+    history::Attributes,
+    scorer::{Grade, Reason},
+    snapshot::Basis,
+    spec::Target,
+    time::Time,
+};
+
+use super::{Customer, Interaction, Prediction, StoredModel};
+use crate::error::{Error, Result};
+
+/// A moment as a column: TIMESTAMPTZ in PostgreSQL, microseconds in SQLite.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp(pub(super) Time);
+
+/// A customer with its latest attributes.
+#[derive(FromRow)]
+pub(super) struct CustomerRow {
+    customer_id: String,
+    name: String,
+    create_time: Stamp,
+    attributes: Option<Json<Attributes>>,
+}
+
+impl From<CustomerRow> for Customer {
+    fn from(row: CustomerRow) -> Self {
+        Self {
+            customer_id: row.customer_id,
+            name: row.name,
+            create_time: row.create_time.0,
+            attributes: row.attributes.map(|json| json.0).unwrap_or_default(),
+        }
+    }
+}
+
+/// A customer row that an upsert has just locked, as it was before.
+#[derive(FromRow)]
+pub(super) struct Locked {
+    pub(super) customer_id: String,
+    pub(super) name: String,
+    pub(super) create_time: Stamp,
+    pub(super) revision: i64,
+}
+
+/// The latest version of a customer record.
+#[derive(FromRow)]
+pub(super) struct VersionRow {
+    pub(super) customer_id: String,
+    pub(super) version: i64,
+    pub(super) create_time: Stamp,
+    pub(super) attributes: Json<Attributes>,
+}
+
+/// What an upsert writes of one customer.
+pub(super) struct CustomerChange {
+    pub(super) customer_id: String,
+    pub(super) name: String,
+    pub(super) create_time: Time,
+    /// Number, `effective_time` and `record_time` of the new version, if the content is new.
+    pub(super) version: Option<(i64, Time, Time)>,
+    pub(super) attributes: Attributes,
+}
+
+impl CustomerChange {
+    /// What an upsert of `wanted` comes to, given the stored row and its latest version.
+    pub(super) fn new(
+        wanted: super::NewCustomer,
+        stored: &Locked,
+        last: Option<&VersionRow>,
+        now: Time,
+    ) -> Self {
+        let create_time = wanted.create_time.unwrap_or(stored.create_time.0);
+        let version = match last {
+            Some(last) if last.attributes.0 == wanted.attributes && last.create_time.0 == create_time => None,
+            Some(last) => Some((last.version + 1, now, now)),
+            // The first version counts from the beginning. It was known then, too, unless the
+            // customer was known without it: what was scored without must stay reproducible.
+            None if stored.revision == 0 => Some((1, create_time, create_time.min(now))),
+            None => Some((1, create_time, now)),
+        };
+        let name = wanted.name.unwrap_or_else(|| stored.name.clone());
+        Self { customer_id: wanted.customer_id, name, create_time, version, attributes: wanted.attributes }
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct InteractionRow {
+    customer_id: String,
+    interaction_id: String,
+    kind: String,
+    occur_time: Stamp,
+    record_time: Stamp,
+    amount_minor: Option<i64>,
+    channel: String,
+    properties: Json<std::collections::BTreeMap<String, String>>,
+}
+
+impl From<InteractionRow> for Interaction {
+    fn from(row: InteractionRow) -> Self {
+        Self {
+            customer_id: row.customer_id,
+            interaction_id: row.interaction_id,
+            kind: row.kind,
+            occur_time: row.occur_time.0,
+            record_time: row.record_time.0,
+            amount_minor: row.amount_minor,
+            channel: row.channel,
+            properties: row.properties.0,
+        }
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct ModelRow {
+    target: String,
+    version: i64,
+    create_time: Stamp,
+    created_by: String,
+    artifact: Vec<u8>,
+    champion: bool,
+}
+
+impl TryFrom<ModelRow> for StoredModel {
+    type Error = Error;
+
+    fn try_from(row: ModelRow) -> Result<Self> {
+        Ok(Self {
+            target: target(&row.target)?,
+            version: row.version,
+            create_time: row.create_time.0,
+            created_by: row.created_by,
+            artifact: row.artifact,
+            champion: row.champion,
+        })
+    }
+}
+
+/// A reason as it stands in the `reasons` column, for dashboards to read.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct ReasonJson {
+    feature: String,
+    value: serde_json::Value,
+    baseline: serde_json::Value,
+    contribution: f64,
+    text: String,
+}
+
+impl From<&Reason> for ReasonJson {
+    fn from(reason: &Reason) -> Self {
+        Self {
+            feature: reason.feature.clone(),
+            value: natural_to_json(&reason.value),
+            baseline: natural_to_json(&reason.baseline),
+            contribution: reason.contribution,
+            text: reason.text.clone(),
+        }
+    }
+}
+
+impl From<ReasonJson> for Reason {
+    fn from(json: ReasonJson) -> Self {
+        Self {
+            feature: json.feature,
+            value: natural_from_json(json.value),
+            baseline: natural_from_json(json.baseline),
+            contribution: json.contribution,
+            text: json.text,
+        }
+    }
+}
+
+fn natural_to_json(value: &tally_model::explain::Natural) -> serde_json::Value {
+    use tally_model::explain::Natural;
+    match value {
+        Natural::Missing => serde_json::Value::Null,
+        Natural::Number(number) => (*number).into(),
+        Natural::Boolean(truth) => (*truth).into(),
+        Natural::Text(text) => text.as_str().into(),
+    }
+}
+
+fn natural_from_json(value: serde_json::Value) -> tally_model::explain::Natural {
+    use tally_model::explain::Natural;
+    match value {
+        serde_json::Value::Number(number) => number.as_f64().map_or(Natural::Missing, Natural::Number),
+        serde_json::Value::Bool(truth) => Natural::Boolean(truth),
+        serde_json::Value::String(text) => Natural::Text(text),
+        _ => Natural::Missing,
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct PredictionRow {
+    prediction_id: String,
+    customer_id: String,
+    target: String,
+    model_version: i64,
+    as_of_time: Stamp,
+    known_time: Stamp,
+    score_time: Stamp,
+    horizon_days: i64,
+    probability: f64,
+    lower: f64,
+    upper: f64,
+    grade: String,
+    basis: String,
+    base_log_odds: f64,
+    reasons: Json<Vec<ReasonJson>>,
+    missing_features: Json<Vec<String>>,
+}
+
+impl TryFrom<PredictionRow> for Prediction {
+    type Error = Error;
+
+    fn try_from(row: PredictionRow) -> Result<Self> {
+        Ok(Self {
+            target: target(&row.target)?,
+            grade: grade(&row.grade)?,
+            basis: if row.basis == basis_name(Basis::Cold) { Basis::Cold } else { Basis::Model },
+            horizon_days: u32::try_from(row.horizon_days)
+                .map_err(|_| Error::Internal(format!("horizon of {} days", row.horizon_days)))?,
+            prediction_id: row.prediction_id,
+            customer_id: row.customer_id,
+            model_version: row.model_version,
+            as_of: row.as_of_time.0,
+            known_at: row.known_time.0,
+            score_time: row.score_time.0,
+            probability: row.probability,
+            lower: row.lower,
+            upper: row.upper,
+            base_log_odds: row.base_log_odds,
+            reasons: row.reasons.0.into_iter().map(Reason::from).collect(),
+            missing_features: row.missing_features.0,
+        })
+    }
+}
+
+pub(super) fn reasons_json(prediction: &Prediction) -> Json<Vec<ReasonJson>> {
+    Json(prediction.reasons.iter().map(ReasonJson::from).collect())
+}
+
+fn target(name: &str) -> Result<Target> {
+    Target::ALL
+        .into_iter()
+        .find(|target| target.name() == name)
+        .ok_or_else(|| Error::Internal(format!("a stored target is called `{name}`")))
+}
+
+/// The stored name of a grade.
+pub(super) const fn grade_name(grade: Grade) -> &'static str {
+    match grade {
+        Grade::A => "A",
+        Grade::B => "B",
+        Grade::C => "C",
+        Grade::D => "D",
+    }
+}
+
+fn grade(name: &str) -> Result<Grade> {
+    [Grade::A, Grade::B, Grade::C, Grade::D]
+        .into_iter()
+        .find(|grade| grade_name(*grade) == name)
+        .ok_or_else(|| Error::Internal(format!("a stored grade is called `{name}`")))
+}
+
+/// The stored name of a basis.
+pub(super) const fn basis_name(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Model => "model",
+        Basis::Cold => "cold",
+    }
+}
+
+/// The interactions of a batch, each key once, in the order of their keys, so that two batches lock
+/// rows in the same order. Repetitions inside the batch must say the same.
+pub(super) fn distinct(interactions: Vec<Interaction>) -> Result<(Vec<Interaction>, usize)> {
+    let sent = interactions.len();
+    let mut sorted = interactions;
+    sorted.sort_by(|a, b| (&a.customer_id, &a.interaction_id).cmp(&(&b.customer_id, &b.interaction_id)));
+    let key = |i: &Interaction, j: &Interaction| {
+        i.customer_id == j.customer_id && i.interaction_id == j.interaction_id
+    };
+    for pair in sorted.windows(2).filter(|pair| key(&pair[0], &pair[1])) {
+        if !pair[0].same_content(&pair[1]) {
+            return Err(conflict(&pair[0]));
+        }
+    }
+    sorted.dedup_by(|a, b| key(a, b));
+    let repeated = sent - sorted.len();
+    Ok((sorted, repeated))
+}
+
+/// The refusal of a batch that would change a stored interaction.
+pub(super) fn conflict(item: &Interaction) -> Error {
+    Error::AlreadyExists(format!(
+        "interaction `{}` of customer `{}` comes with other content than before; nothing of the batch was stored",
+        item.interaction_id, item.customer_id
+    ))
+}
+
+/// The earliest interaction of each customer of a batch that is sorted by customer.
+pub(super) fn first_seen(interactions: &[Interaction]) -> Vec<(&str, Time)> {
+    interactions
+        .chunk_by(|a, b| a.customer_id == b.customer_id)
+        .map(|own| {
+            let first = own.iter().map(|interaction| interaction.occur_time).min();
+            (own[0].customer_id.as_str(), first.unwrap_or(Time::MIN))
+        })
+        .collect()
+}
