@@ -78,6 +78,16 @@ pub struct Card {
     pub reliability: Vec<ReliabilityBin>,
 }
 
+impl Card {
+    /// Whether all figures are numbers, which those of a one-sided holdout would not be.
+    fn is_finite(&self) -> bool {
+        let all = std::iter::once(&self.holdout).chain(self.baselines.iter().map(|(_, metrics)| metrics));
+        let figures = all.flat_map(|m| [m.auc, m.pr_auc, m.log_loss, m.brier, m.ece, m.lift_at_10_percent]);
+        let bins = self.reliability.iter().flat_map(|bin| [bin.predicted, bin.observed]);
+        figures.chain(bins).all(f64::is_finite)
+    }
+}
+
 /// Why bytes are no model.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ArtifactError {
@@ -106,7 +116,7 @@ impl Artifact {
         let body = serde_json::to_vec(self).map_err(invalid)?;
         let mut bytes = format!("{MAGIC} {FORMAT} {}\n", digest(&body)).into_bytes();
         bytes.extend(body);
-        Ok(bytes)
+        if bytes.len() > LARGEST { Err(ArtifactError::TooLarge) } else { Ok(bytes) }
     }
 
     /// Reads and validates stored bytes.
@@ -166,6 +176,9 @@ impl Artifact {
             return invalid("the plan is larger than a spec allows");
         }
         let measures = self.plan.measures();
+        if !self.plan.windows_days.is_sorted_by(|a, b| a < b) {
+            return invalid("the windows of the plan do not rise");
+        }
         if self.encoder.features.iter().any(|f| measures.get(f.place) != Some(&f.measure)) {
             return invalid("a feature is not in the plan");
         }
@@ -175,6 +188,9 @@ impl Artifact {
         let columns = self.encoder.width();
         if self.weights.len() != columns || self.whitener.len() != (columns + 1) * (columns + 2) / 2 {
             return invalid("weights and columns differ in number");
+        }
+        if !self.card.is_finite() {
+            return invalid("a metric is not a finite number");
         }
         let numbers = [self.intercept, self.penalty].into_iter();
         let mut numbers = numbers.chain(self.weights.iter().chain(&self.whitener).copied());
@@ -196,7 +212,9 @@ fn fits(encoding: &Encoding, measure: &Measure) -> bool {
     match encoding {
         Encoding::Number { low, high, mean, sd, missing, .. } => {
             let finite = [low, high, mean, sd].iter().all(|value| value.is_finite());
-            !category && finite && low <= high && *sd >= 0.0 && missing.iter().all(share)
+            let scaled =
+                *sd == 0.0 || (*sd > 0.0 && ((high.abs() + low.abs() + mean.abs()) / sd).is_finite());
+            !category && finite && low <= high && scaled && missing.iter().all(share)
         }
         Encoding::Category { levels } => category && levels.iter().all(|(_, part)| share(part)),
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     features::{Plan, Scale, level_name},
-    history::{AttributeValue, History},
+    history::{AttributeValue, History, kind},
     spec::{Choice, FeaturesSpec},
     time::Time,
 };
@@ -13,6 +13,8 @@ use crate::{
 const KINDS: usize = 12;
 /// How many of the commonest values of a category get a column of their own.
 const LEVELS: usize = 20;
+/// A value that fewer customers have gets no column of its own: it is "other".
+const RARE: u64 = 10;
 /// How many attributes are taken at most, the commonest first.
 const ATTRIBUTES: usize = 200;
 /// Distinct values of one attribute, and distinct kinds, that are counted; more (free text, say)
@@ -66,7 +68,7 @@ impl Census {
     pub fn plan(&self, spec: &FeaturesSpec) -> Plan {
         let kinds = match &spec.kinds {
             Choice::List(names) => names.clone(),
-            Choice::Auto => commonest(&self.kinds, KINDS),
+            Choice::Auto => self.commonest_kinds(),
         };
         let names = match &spec.attributes {
             Choice::List(names) => names.clone(),
@@ -84,6 +86,18 @@ impl Census {
     }
 }
 
+impl Census {
+    /// The commonest kinds; purchases are among them wherever they occur, since all turns on them.
+    fn commonest_kinds(&self) -> Vec<String> {
+        let mut kinds = commonest(&self.kinds, KINDS);
+        if self.kinds.contains_key(kind::PURCHASE) && !kinds.iter().any(|known| known == kind::PURCHASE) {
+            kinds.truncate(KINDS - 1);
+            kinds.push(kind::PURCHASE.to_owned());
+        }
+        kinds
+    }
+}
+
 impl Seen {
     const fn count(&self) -> u64 {
         self.numbers + self.booleans + self.texts
@@ -94,7 +108,11 @@ impl Seen {
         match self {
             Self { booleans: 0, texts: 0, .. } => Scale::Number,
             Self { numbers: 0, texts: 0, .. } => Scale::Boolean,
-            Self { levels, .. } => Scale::Category { levels: commonest(levels, LEVELS) },
+            Self { levels, .. } => {
+                let mut counts = levels.clone();
+                counts.retain(|_, count| *count >= RARE);
+                Scale::Category { levels: commonest(&counts, LEVELS) }
+            }
         }
     }
 }
@@ -140,6 +158,11 @@ mod tests {
         use AttributeValue::{Boolean, Number, Text};
         let mut census = Census::default();
         let text = |text: &str| Text(text.to_owned());
+        for _ in 0..9 {
+            let usual = [("region", text("north")), ("mixed", Number(1.0)), ("mixed", Number(1.0))];
+            census.add(&customer(&usual, &[]), Time(2));
+            census.add(&customer(&[("region", text("south")), ("mixed", text("x"))], &[]), Time(2));
+        }
         census.add(
             &customer(
                 &[

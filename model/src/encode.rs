@@ -289,12 +289,13 @@ fn number(column: &[f64], twins: &mut Twins) -> Encoding {
     }
     let plain = Moments::of(&present, Transform::Value);
     let log = Moments::of(&present, Transform::Log);
-    let (transform, moments) =
-        if plain.skewness > SKEWED && log.skewness.abs() < plain.skewness && log.sd > 0.0 {
-            (Transform::Log, log)
-        } else {
-            (Transform::Value, plain)
-        };
+    let (transform, moments) = if !plain.are_finite()
+        || (plain.skewness > SKEWED && log.skewness.abs() < plain.skewness && log.sd > 0.0)
+    {
+        (Transform::Log, log)
+    } else {
+        (Transform::Value, plain)
+    };
     Encoding::Number { transform, low, high, mean: moments.mean, sd: moments.sd, missing }
 }
 
@@ -309,14 +310,16 @@ impl Moments {
     fn of(values: &[f64], transform: Transform) -> Self {
         let n = values.len() as f64;
         let mean = values.iter().map(|value| transform.apply(*value)).sum::<f64>() / n;
-        let (mut second, mut third) = (0.0, 0.0);
-        for value in values {
-            let off = transform.apply(*value) - mean;
-            second += off * off;
-            third += off * off * off;
-        }
-        let sd = (second / n).sqrt();
-        Self { mean, sd, skewness: if sd > 0.0 { third / n / (sd * sd * sd) } else { 0.0 } }
+        let mean_of = |power: i32, scale: f64| {
+            values.iter().map(|value| ((transform.apply(*value) - mean) / scale).powi(power)).sum::<f64>() / n
+        };
+        let sd = mean_of(2, 1.0).sqrt();
+        Self { mean, sd, skewness: if sd > 0.0 { mean_of(3, sd) } else { 0.0 } }
+    }
+
+    /// False when the values are so great that their squares are not numbers any more.
+    const fn are_finite(&self) -> bool {
+        self.mean.is_finite() && self.sd.is_finite() && self.skewness.is_finite()
     }
 }
 

@@ -120,6 +120,7 @@ impl History {
             && score.is_finite()
             && expected.is_finite()
             && expected > 0.0
+            && (score / expected).is_finite()
         {
             let event = self.events.len() as u32;
             self.surveys.push(Survey { event, satisfaction: score / expected });

@@ -4,6 +4,7 @@
 //! own `as_of` is never used.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{
     features::Plan,
@@ -129,6 +130,12 @@ impl Snapshots {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.label.is_empty()
+    }
+
+    /// Whose the row is.
+    #[must_use]
+    pub fn customer_id(&self, row: usize) -> &str {
+        &self.customers[self.customer[row] as usize]
     }
 
     /// How many rows have the outcome.
@@ -284,12 +291,15 @@ pub fn random_split(rows: &Snapshots, seed: u64) -> Vec<Part> {
 }
 
 /// Per row a number below `folds`, the same for all rows of a customer; the numbers have equally
-/// many customers (±1).
+/// many customers (±1). It depends on the seed and the ids, not on the order of the customers.
 #[must_use]
 pub fn folds(rows: &Snapshots, seed: u64, folds: usize) -> Vec<usize> {
-    use rand::{SeedableRng, seq::SliceRandom};
+    let draw = |customer: &usize| {
+        let id = rows.customers[*customer].as_bytes();
+        Sha256::digest([seed.to_be_bytes().as_slice(), id].concat())
+    };
     let mut order: Vec<usize> = (0..rows.customers.len()).collect();
-    order.shuffle(&mut rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(seed));
+    order.sort_by_cached_key(draw);
     let mut fold = vec![0; order.len()];
     for (place, customer) in order.into_iter().enumerate() {
         fold[customer] = place % folds;

@@ -46,6 +46,18 @@ pub enum TrainError {
         /// Those with the outcome.
         positives: usize,
     },
+    /// All rows of the training or of the holdout part have the same outcome.
+    #[error(
+        "too little data: have {positives} of {rows} snapshots with the outcome in one part of the {split} split; \
+         need some with and some without it: more customers, or another --seed",
+        split = SplitKind::Random.name()
+    )]
+    OneSided {
+        /// Snapshots in the part.
+        rows: usize,
+        /// Those with the outcome.
+        positives: usize,
+    },
     /// Every feature has the same value in all rows.
     #[error("no feature varies over the {0} snapshots: there is nothing to learn from")]
     NothingVaries(usize),
@@ -87,9 +99,20 @@ pub fn train(
         SplitKind::Random => None,
     }
     .unwrap_or_else(|| (SplitKind::Random, random_split(rows, options.seed)));
-    let part = |wanted: Part| (0..rows.len()).filter(|row| parts[*row] == wanted).collect::<Vec<_>>();
+    // Sums of floating point numbers depend on their order: it is that of the ids, however they came.
+    let mut everything: Vec<usize> = (0..rows.len()).collect();
+    everything.sort_by_key(|row| (rows.customer_id(*row), rows.as_of[*row]));
+    let part =
+        |wanted: Part| everything.iter().copied().filter(|row| parts[*row] == wanted).collect::<Vec<_>>();
     let (learn, judge) = (part(Part::Train), part(Part::Holdout));
     let judged_labels = labels(rows, &judge);
+    // Few customers with many snapshots each may all have fallen on one side.
+    for part in [&labels(rows, &learn), &judged_labels] {
+        let positives = part.iter().filter(|label| **label).count();
+        if positives == 0 || positives == part.len() {
+            return Err(TrainError::OneSided { rows: part.len(), positives });
+        }
+    }
 
     step("choosing the penalty");
     let measures = plan.measures();
@@ -98,7 +121,6 @@ pub fn train(
     let judged = Design::fit(&measures, rows, &learn, penalty)?.probabilities(rows, &judge);
     let baselines = baselines(&measures, outcome.target, rows, &learn, &judge, &judged_labels)?;
     step("fitting to everything");
-    let everything: Vec<usize> = (0..rows.len()).collect();
     let design = Design::fit(&measures, rows, &everything, penalty)?;
     let card = Card {
         rows: rows.len(),

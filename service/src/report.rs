@@ -118,7 +118,7 @@ pub fn text(outcome: &Outcome) -> String {
     );
     let _ = writeln!(out, "reliability on the holdout\n{}\n", reliability_table(&card.reliability));
     let all = columns(outcome);
-    let _ = writeln!(out, "strongest of {} columns, log-odds a standard deviation", all.len());
+    let _ = writeln!(out, "strongest of {} columns (log-odds; numbers a standard deviation)", all.len());
     let mut table = plain();
     for column in all.iter().take(SHOWN) {
         table.add_row([format!("{:+.3}", column.coefficient), column.feature.clone(), column.column.clone()]);

@@ -23,7 +23,9 @@ async fn main() -> ExitCode {
             eprintln!("error: {error}");
             let short = matches!(
                 error.downcast_ref::<JobError>(),
-                Some(JobError::Train(TrainError::TooLittle { .. } | TrainError::NothingVaries(_)))
+                Some(JobError::Train(
+                    TrainError::TooLittle { .. } | TrainError::OneSided { .. } | TrainError::NothingVaries(_)
+                ))
             );
             ExitCode::from(if short { 2 } else { 1 })
         }

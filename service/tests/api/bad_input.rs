@@ -12,6 +12,7 @@ on_both_stores!(
     bad_scoring_requests_are_refused,
     bad_lists_are_refused,
     messages_above_the_limit_are_refused,
+    messages_that_cannot_be_decoded_are_refused,
 );
 
 const INVALID: (Code, &str) = (Code::InvalidArgument, "INVALID_REQUEST");
@@ -241,5 +242,17 @@ async fn messages_above_the_limit_are_refused(tally: Tally) {
     let refused = tally.backfill(vec![large; 100]).await;
     assert!(refused.as_ref().unwrap_err().message().contains("4194304 bytes"), "{refused:?}");
     assert_refused(refused, Code::ResourceExhausted, "MESSAGE_TOO_LARGE", &[]);
+    assert_empty(&tally).await;
+}
+
+async fn messages_that_cannot_be_decoded_are_refused(tally: Tally) {
+    // Field 1 is a number here, and a list of messages there.
+    let mut raw = tonic::client::Grpc::new(tally.channel.clone());
+    let path = "/tally.v1.CustomerService/UpsertCustomers".parse().unwrap();
+    let codec = tonic_prost::ProstCodec::<v1::ListCustomersRequest, v1::UpsertCustomersResponse>::default();
+    raw.ready().await.unwrap();
+    let foreign = tonic::Request::new(v1::ListCustomersRequest { page_size: 5, ..Default::default() });
+    let refused = raw.unary(foreign, path, codec).await;
+    assert_refused(refused, INVALID.0, INVALID.1, &["message"]);
     assert_empty(&tally).await;
 }

@@ -216,6 +216,24 @@ impl Tally {
         Ok((reply.recorded, reply.duplicates))
     }
 
+    /// Fills the store with a simulated business whose interactions arrive in no order, many of them
+    /// more than once, in batches that cut across customers.
+    pub async fn simulate_in_disorder(&self, business: &Business) {
+        let customers: Vec<SimulatedCustomer> = business.iter().collect();
+        for part in customers.chunks(1_000) {
+            self.upsert(part.iter().rev().map(simulated_customer).collect()).await.unwrap();
+        }
+        let mut interactions: Vec<_> = customers.iter().flat_map(simulated_interactions).collect();
+        let repeated = interactions.iter().step_by(3).cloned().collect::<Vec<_>>();
+        interactions.extend(repeated);
+        let scramble = |n: usize| (n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        let mut order: Vec<usize> = (0..interactions.len()).collect();
+        order.sort_by_key(|n| scramble(*n));
+        for batch in order.chunks(777) {
+            self.backfill(batch.iter().map(|n| interactions[*n].clone()).collect()).await.unwrap();
+        }
+    }
+
     /// Fills the store with a simulated business.
     pub async fn simulate(&self, business: &Business) {
         let customers: Vec<SimulatedCustomer> = business.iter().collect();

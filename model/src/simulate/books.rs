@@ -1,0 +1,117 @@
+//! How a life is written down: each act of a customer becomes an interaction, with an amount, a category
+//! and a channel that have no consequences. The names of people are here too.
+
+use crate::history::kind;
+
+use super::{
+    DAYS_A_YEAR, SimulatedInteraction, day_of_year,
+    dice::Dice,
+    life::{Act, Life},
+};
+
+/// Writes a life down as interactions, and draws what has no consequences: amounts, categories, channels.
+pub(super) struct Books {
+    pub(super) customer_id: String,
+    dice: Dice,
+    pub(super) interactions: Vec<SimulatedInteraction>,
+    /// The last purchase: paid, category.
+    bought: (i64, &'static str),
+    /// The campaign of the last mail.
+    campaign: String,
+}
+
+impl Books {
+    pub(super) const fn new(customer_id: String, dice: Dice) -> Self {
+        Self { customer_id, dice, interactions: Vec::new(), bought: (0, ""), campaign: String::new() }
+    }
+
+    /// Enters `act`, which has just happened in `life`. Who leaves silently leaves no trace.
+    pub(super) fn enter(&mut self, act: Act, life: &Life) {
+        if act == Act::Leave && !life.subscription {
+            return;
+        }
+        let (amount_minor, properties) = self.particulars(act, life);
+        let own = |(name, value): (&str, String)| (name.to_owned(), value);
+        self.interactions.push(SimulatedInteraction {
+            interaction_id: format!("{}-{:05}", self.customer_id, self.interactions.len() + 1),
+            kind: act.kind(),
+            occur_time: life.now,
+            amount_minor,
+            channel: match act {
+                Act::Email | Act::Open | Act::Survey => "email",
+                Act::Call | Act::Resolution => "phone",
+                Act::Meeting => "shop",
+                Act::Visit | Act::Referral => "web",
+                _ => life.person.channel,
+            },
+            properties: properties.into_iter().map(own).collect(),
+        });
+    }
+
+    fn particulars(&mut self, act: Act, life: &Life) -> (Option<i64>, Vec<(&'static str, String)>) {
+        let dice = &mut self.dice;
+        match act {
+            Act::Email | Act::Open => {
+                if act == Act::Email {
+                    self.campaign = campaign(life);
+                }
+                (None, vec![("campaign", self.campaign.clone())])
+            }
+            Act::Call => (None, vec![("cost_minor", (200 + dice.up_to(1_300)).to_string())]),
+            Act::Meeting => (None, vec![("cost_minor", (4_000 + dice.up_to(8_000)).to_string())]),
+            Act::Purchase => {
+                let (price, category) = (dice.lognormal(life.person.basket, 0.35), dice.pick(&CATEGORIES));
+                let paid = minor(price * (1.0 - life.past.discount_percent as f64 / 100.0));
+                let cost = minor(price * (0.5 + 0.15 * dice.uniform()));
+                let mut properties =
+                    vec![("category", category.to_owned()), ("cost_minor", cost.to_string())];
+                if life.past.discount_percent > 0 {
+                    properties.push(("discount_percent", life.past.discount_percent.to_string()));
+                }
+                self.bought = (paid, category);
+                (Some(paid), properties)
+            }
+            Act::Return => {
+                let (paid, category) = self.bought;
+                let share = if dice.chance(0.6) { 1.0 } else { dice.uniform() };
+                (Some(minor(paid as f64 * share)), vec![("category", category.to_owned())])
+            }
+            Act::Survey => {
+                let (score, expected) = life.past.survey.unwrap_or((0.0, 1.0));
+                (None, vec![(kind::SCORE, score.to_string()), (kind::EXPECTED, expected.to_string())])
+            }
+            _ => (None, Vec::new()),
+        }
+    }
+}
+
+/// What a mail sent now is about.
+fn campaign(life: &Life) -> String {
+    if life.past.is_lead() {
+        return "welcome".to_owned();
+    }
+    let year = 1970 + (life.now.day_number() as f64 / DAYS_A_YEAR) as i64;
+    let theme = ((day_of_year(life.now) - 1.0) / (366.0 / THEMES.len() as f64)) as usize;
+    format!("{}-{year}", THEMES[theme])
+}
+
+/// Money as minor units, at least one.
+fn minor(amount: f64) -> i64 {
+    (amount.round() as i64).max(1)
+}
+
+const CATEGORIES: [&str; 8] = ["coffee", "coffee", "coffee", "tea", "tea", "machines", "cups", "service"];
+
+/// What the mails of a sixth of the year are about.
+const THEMES: [&str; 6] = ["new-year", "easter", "garden", "holidays", "autumn", "christmas"];
+
+pub(super) const FIRST_NAMES: [&str; 24] = [
+    "Ada", "Anton", "Clara", "David", "Elena", "Emil", "Fatima", "Felix", "Greta", "Hanna", "Ivan", "Jonas",
+    "Karim", "Lena", "Marta", "Mateo", "Nora", "Oskar", "Paula", "Rosa", "Samuel", "Theo", "Vera", "Yusuf",
+];
+
+pub(super) const LAST_NAMES: [&str; 24] = [
+    "Adler", "Bauer", "Conti", "Dubois", "Eriksen", "Fischer", "Garcia", "Horvat", "Ivanova", "Jansen",
+    "Keller", "Lind", "Moreau", "Novak", "Olsen", "Peeters", "Quint", "Rossi", "Silva", "Toth", "Ulrich",
+    "Vogel", "Weber", "Yilmaz",
+];
