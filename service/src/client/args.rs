@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args as Arguments, Parser, Subcommand, ValueEnum};
 use tally_model::time::Time;
 use tally_proto::v1;
 use tonic::transport::{Endpoint, Uri};
@@ -22,11 +22,11 @@ Exit codes: 0 all went well; 1 something failed, and standard error says what; 2
 #[command(name = "tally", version, after_help = JSON_HELP)]
 pub struct Args {
     /// The server, http://HOST:PORT
-    #[arg(long, global = true, env = "TALLY_SERVER", value_name = "URL",
+    #[arg(long, global = true, env = "TALLY_SERVER", value_name = "URL", display_order = 100,
           default_value = "http://127.0.0.1:50051", value_parser = server)]
     pub server: Endpoint,
     /// Print JSON, for programs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 101)]
     pub json: bool,
     /// What to do
     #[command(subcommand)]
@@ -53,7 +53,8 @@ pub enum Command {
 const CSV_HELP: &str = "\
 customers.csv:     customer_id, create_time (or created_at), any attributes. A column `name` is for people
                    to read. A column of numbers becomes a number (007 is none), one of true and false a
-                   boolean, any other text; an empty field means that the customer has none.
+                   boolean, any other text; an empty field means that the customer has none. A row replaces
+                   all attributes that were stored of the customer.
 interactions.csv:  interaction_id, customer_id, kind, occur_time (or occurred_at), and if you have them
                    amount (decimal money such as 12.50, empty for none), channel, any properties.
 The order of the columns is free. Times are RFC 3339 or dates. Both files are read through and checked
@@ -61,12 +62,13 @@ before anything is sent.";
 
 /// Where the rows come from.
 #[derive(Arguments, Debug)]
+#[command(group = ArgGroup::new("files").required(true).multiple(true))]
 pub struct Import {
     /// CSV file of customers
-    #[arg(long, value_name = "FILE", required_unless_present = "interactions")]
+    #[arg(long, value_name = "FILE", group = "files")]
     pub customers: Option<PathBuf>,
     /// CSV file of interactions
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "files")]
     pub interactions: Option<PathBuf>,
     /// History from another system: take each interaction as known when it happened
     #[arg(long)]

@@ -18,7 +18,8 @@ pub(super) fn card(model: &Model) -> String {
     }
     parts.push(coefficients(model));
     // The spec keeps its lines.
-    let spec: Vec<String> = model.spec.lines().map(|line| format!("  {}", plain(line))).collect();
+    let spec: Vec<String> = model.spec.lines().map(|line| plain(&format!("  {line}"))).collect();
+    let spec: Vec<&str> = spec.iter().map(|line| line.trim_end()).collect();
     parts.push(format!("Spec\n{}", spec.join("\n")));
     parts.join("\n\n")
 }

@@ -1,6 +1,10 @@
 //! What the client can fail with, in words for the person at the terminal.
 
-use std::{error::Error, fmt, io, path::PathBuf};
+use std::{
+    error::Error,
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use indicatif::HumanCount;
 use tonic::{Code, Status};
@@ -66,7 +70,7 @@ pub enum ClientError {
     Output(#[from] io::Error),
 }
 
-fn left_off(file: &std::path::Path, lines: Option<(u64, u64)>, stored: u64) -> String {
+fn left_off(file: &Path, lines: Option<(u64, u64)>, stored: u64) -> String {
     let batch = match lines {
         Some((first, last)) if first == last => format!(" in line {first}"),
         Some((first, last)) => format!(" in the batch of lines {first} to {last}"),
@@ -135,7 +139,7 @@ impl Refusal {
 
     /// Puts `FILE line N` in place of every `LIST[n]`, where `lines` has the lines of the items sent.
     #[must_use]
-    pub fn located(mut self, list: &str, file: &std::path::Path, lines: &[u64]) -> Self {
+    pub fn located(mut self, list: &str, file: &Path, lines: &[u64]) -> Self {
         self.message = locate(&self.message, list, file, lines);
         for (field, description) in &mut self.violations {
             *field = locate(field, list, file, lines);
@@ -145,7 +149,7 @@ impl Refusal {
     }
 }
 
-fn locate(text: &str, list: &str, file: &std::path::Path, lines: &[u64]) -> String {
+fn locate(text: &str, list: &str, file: &Path, lines: &[u64]) -> String {
     let opening = format!("{list}[");
     let mut parts = text.split(opening.as_str());
     let mut located = parts.next().unwrap_or_default().to_owned();
@@ -188,7 +192,7 @@ impl fmt::Display for Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::collections::HashMap;
 
     use tonic_types::ErrorDetails;
 
@@ -217,8 +221,7 @@ mod tests {
             Refusal::of(&status).to_string(),
             "the server refused the request:\n  model: is not a version of a churn model\n  max_reasons: is −2"
         );
-        let details =
-            ErrorDetails::with_error_info("MODEL_NOT_FOUND", "tally.v1", std::collections::HashMap::new());
+        let details = ErrorDetails::with_error_info("MODEL_NOT_FOUND", "tally.v1", HashMap::new());
         let status = Status::with_error_details(Code::NotFound, "no model `churn/9` is stored", details);
         assert_eq!(Refusal::of(&status).to_string(), "no model `churn/9` is stored (MODEL_NOT_FOUND)");
         assert!(!Refusal::of(&Status::new(Code::Unimplemented, "")).to_string().is_empty());

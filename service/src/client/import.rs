@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::json;
 use tally_proto::v1::{Interaction, RecordInteractionsRequest, UpsertCustomersRequest};
@@ -26,6 +26,7 @@ use crate::{app::system_clock, progress};
 
 /// Batches of interactions that may be on their way, not yet acknowledged.
 const IN_FLIGHT: usize = 4;
+
 /// Imports the files, customers first.
 pub(super) async fn run(server: &Connection, import: &args::Import, json: bool) -> Result<()> {
     let begin = Instant::now();
@@ -73,9 +74,7 @@ struct Checked<L> {
 fn check<L: Layout>(path: &Path) -> Result<Checked<L>, CsvError> {
     let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
     let bar = progress::begin(&format!("checking {} (bytes)", path.display()), bytes);
-    let checked = read_through(path, &bar);
-    bar.finish_and_clear();
-    checked
+    read_through(path, &bar)
 }
 
 fn read_through<L: Layout>(path: &Path, bar: &ProgressBar) -> Result<Checked<L>, CsvError> {
@@ -107,9 +106,11 @@ async fn upsert(server: &Connection, file: Checked<Customers>, sum: &mut Sum) ->
         sent.rows += lines.len() as u64;
         bar.set_position(sent.rows);
     }
-    bar.finish_and_clear();
     sent.complete(rows)
 }
+
+/// What is on its way: the lines of each batch, or why no more can be read.
+type OnItsWay = Result<Vec<u64>, CsvError>;
 
 /// One stream of batches, a few of them on their way at a time.
 async fn record(
@@ -120,48 +121,50 @@ async fn record(
 ) -> Result<()> {
     let Checked { path, layout, rows } = file;
     let bar = progress::begin("interactions", rows);
-    let mut client = server.interactions();
-    // The lines of what is on its way, or why no more can be read. Its capacity is what holds the
-    // requests back until the server has acknowledged earlier ones.
-    let (on_its_way, mut awaited) = mpsc::channel::<Result<Vec<u64>, CsvError>>(IN_FLIGHT);
-    let batches = read_ahead(path.clone(), layout);
-    let requests = stream::unfold((batches, on_its_way), move |(mut batches, on_its_way)| async move {
-        let (lines, request) = match batches.recv().await? {
-            Ok(Batch { items, lines }) => (Ok(lines), Some(request(items, backfill))),
-            Err(error) => (Err(error), None),
-        };
-        on_its_way.send(lines).await.ok()?;
-        Some((request?, (batches, on_its_way)))
-    });
+    // The capacity is what holds requests back until the server has acknowledged earlier ones.
+    let (on_its_way, mut awaited) = mpsc::channel(IN_FLIGHT);
+    let requests = requests(read_ahead(path.clone(), layout), on_its_way, backfill);
     let mut sent = Sent::new(server, &path, "interactions");
-    let mut lines_of_next = || awaited.try_recv().ok();
-    let answers = client.stream_interactions(requests).await;
+    let mut next = || awaited.try_recv().ok();
+    let answers = server.interactions().stream_interactions(requests).await;
     let mut answers = match answers {
         Ok(answers) => answers.into_inner(),
-        Err(status) => return Err(sent.refused(lines_of_next(), &status)),
+        Err(status) => return Err(sent.refused(next(), &status)),
     };
     loop {
         match answers.message().await {
             Ok(Some(answer)) => {
-                let Some(Ok(lines)) = lines_of_next() else { continue };
+                let Some(Ok(lines)) = next() else { continue };
                 sum.recorded += answer.recorded;
                 sum.duplicates += answer.duplicates;
                 sent.rows += lines.len() as u64;
                 bar.set_position(sent.rows);
             }
             Ok(None) => break,
-            Err(status) => return Err(sent.refused(lines_of_next(), &status)),
+            Err(status) => return Err(sent.refused(next(), &status)),
         }
     }
-    bar.finish_and_clear();
-    match lines_of_next() {
+    match next() {
         Some(Err(error)) => Err(sent.stopped(error.into())),
         _ => sent.complete(rows),
     }
 }
 
-const fn request(interactions: Vec<Interaction>, backfill: bool) -> RecordInteractionsRequest {
-    RecordInteractionsRequest { interactions, backfill }
+/// Requests from the batches; `on_its_way` hears of each before it goes.
+fn requests(
+    batches: mpsc::Receiver<Result<Batch<Interaction>, CsvError>>,
+    on_its_way: mpsc::Sender<OnItsWay>,
+    backfill: bool,
+) -> impl Stream<Item = RecordInteractionsRequest> + Send + 'static {
+    stream::unfold((batches, on_its_way), move |(mut batches, on_its_way)| async move {
+        let (lines, interactions) = match batches.recv().await? {
+            Ok(Batch { items, lines }) => (Ok(lines), Some(items)),
+            Err(error) => (Err(error), None),
+        };
+        on_its_way.send(lines).await.ok()?;
+        let request = RecordInteractionsRequest { interactions: interactions?, backfill };
+        Some((request, (batches, on_its_way)))
+    })
 }
 
 /// How far the sending of a file is; what an error says of it.
@@ -190,7 +193,7 @@ impl<'a> Sent<'a> {
     }
 
     /// The stream failed; what was next on it is the culprit.
-    fn refused(&self, next: Option<Result<Vec<u64>, CsvError>>, status: &Status) -> ClientError {
+    fn refused(&self, next: Option<OnItsWay>, status: &Status) -> ClientError {
         match next {
             Some(Ok(lines)) => self.failed(&lines, status),
             _ => self.failed(&[], status),
@@ -211,7 +214,7 @@ impl<'a> Sent<'a> {
             return Ok(());
         }
         let message = format!(
-            "{} of {} rows were acknowledged, or the file changed meanwhile",
+            "{} of {} rows were acknowledged; did the file change meanwhile?",
             HumanCount(self.rows),
             HumanCount(rows)
         );

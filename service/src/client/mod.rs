@@ -72,7 +72,7 @@ struct Connection {
 
 impl Connection {
     async fn open(endpoint: &Endpoint) -> Result<Self> {
-        let url = endpoint.uri().to_string();
+        let url = endpoint.uri().to_string().trim_end_matches('/').to_owned();
         // The pings notice a server that is gone without a word during a long run.
         let endpoint = endpoint
             .clone()

@@ -20,26 +20,20 @@ pub(super) async fn score_all(server: &Connection, asked: &args::ScoreAll, json:
         as_of_time: asked.as_of.map(timestamp),
         model: asked.model.clone().unwrap_or_default(),
     };
-    let bar = progress::begin("scoring", 0);
-    let last = population(server, request, &bar).await;
-    bar.finish_and_clear();
-    let last = last?;
+    let last = population(server, request).await?;
     print(&if json { json::population(&last).to_string() } else { render::population(&last) })
 }
 
 /// The last message of the run.
-async fn population(
-    server: &Connection,
-    request: ScorePopulationRequest,
-    bar: &indicatif::ProgressBar,
-) -> Result<ScorePopulationResponse> {
+async fn population(server: &Connection, request: ScorePopulationRequest) -> Result<ScorePopulationResponse> {
     let failed = |status| server.error(&status);
     let mut answers = server.predictions().score_population(request).await.map_err(failed)?.into_inner();
     let mut last = ScorePopulationResponse::default();
     let mut over = false;
+    let mut bar = None;
     while let Some(answer) = answers.message().await.map_err(failed)? {
-        bar.set_length(answer.total.unsigned_abs());
-        bar.set_position(answer.done.unsigned_abs());
+        let total = answer.total.unsigned_abs();
+        bar.get_or_insert_with(|| progress::begin("scoring", total)).set_position(answer.done.unsigned_abs());
         over = answer.done == answer.total;
         last = answer;
     }

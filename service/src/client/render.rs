@@ -24,7 +24,7 @@ pub(super) fn table(
         .set_header(header.to_vec());
     table.add_rows(rows);
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, 1));
     }
     for column in numbers {
         if let Some(column) = table.column_mut(*column) {

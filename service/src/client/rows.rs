@@ -1,6 +1,8 @@
 //! Rows of the two CSV files -> customers and interactions of the contract. Everything that the server
 //! would refuse is refused here, so that a bad row is known before anything is sent.
 
+use std::collections::{BTreeMap, HashMap};
+
 use csv::StringRecord;
 use prost_types::{Struct, Value, value::Kind};
 use tally_model::{history::kind, time::Time};
@@ -71,7 +73,7 @@ impl Layout for Customers {
     }
 
     fn item(&self, record: &StringRecord) -> Result<Customer, Mistake> {
-        let mut fields = std::collections::BTreeMap::new();
+        let mut fields = BTreeMap::new();
         for attribute in &self.attributes {
             let text = value(record, attribute.column)?;
             if !text.is_empty() {
@@ -91,8 +93,7 @@ impl Layout for Customers {
         Ok(Customer {
             customer_id: word(record, self.customer_id, 1, limits::ID_BYTES)?,
             create_time,
-            // A file without attributes says nothing of them.
-            attributes: (!self.attributes.is_empty()).then_some(Struct { fields }),
+            attributes: Some(Struct { fields }),
             name: self.name.map_or(Ok(String::new()), |column| word(record, column, 0, limits::ID_BYTES))?,
         })
     }
@@ -144,7 +145,7 @@ impl Layout for Interactions {
     fn item(&self, record: &StringRecord) -> Result<Interaction, Mistake> {
         let amount = self.amount.map(|column| amount(record, column)).transpose()?.flatten();
         let channel = self.channel.map(|column| word(record, column, 0, limits::WORD_BYTES)).transpose()?;
-        let item = Interaction {
+        Ok(Interaction {
             customer_id: word(record, self.customer_id, 1, limits::ID_BYTES)?,
             interaction_id: word(record, self.interaction_id, 1, limits::ID_BYTES)?,
             kind: word(record, self.kind, 1, limits::WORD_BYTES)?,
@@ -153,8 +154,7 @@ impl Layout for Interactions {
             channel: channel.unwrap_or_default(),
             properties: self.properties(record)?,
             record_time: None,
-        };
-        Ok(item)
+        })
     }
 
     fn unique(_: &Interaction) -> Option<&str> {
@@ -163,19 +163,16 @@ impl Layout for Interactions {
 }
 
 impl Interactions {
-    fn properties(
-        &self,
-        record: &StringRecord,
-    ) -> Result<std::collections::HashMap<String, String>, Mistake> {
+    fn properties(&self, record: &StringRecord) -> Result<HashMap<String, String>, Mistake> {
         let survey = &record[self.kind] == kind::SURVEY;
-        let mut properties = std::collections::HashMap::new();
+        let mut properties = HashMap::new();
         for (column, name) in &self.properties {
             let text = value(record, *column)?;
             if text.is_empty() {
                 continue;
             }
             let finite = || text.parse::<f64>().ok().filter(|number| number.is_finite());
-            let complaint = match name.as_str() {
+            let wanted = match name.as_str() {
                 kind::SCORE if survey && finite().is_none() => "the score of a survey is a number",
                 kind::EXPECTED if survey && finite().is_none_or(|number| number <= 0.0) => {
                     "what a survey expects is a number above 0"
@@ -185,7 +182,7 @@ impl Interactions {
                     continue;
                 }
             };
-            return Err(Mistake { column: *column, message: format!("`{text}`, but {complaint}") });
+            return Err(Mistake { column: *column, message: format!("`{text}`, but {wanted}") });
         }
         if properties.len() > limits::PROPERTIES {
             let message =

@@ -1,5 +1,6 @@
 //! `tally score`: some customers by their ids.
 
+use prost::Message;
 use tally_proto::v1::{
     BatchPredictChurnRequest, BatchResult, BatchScoreLeadsRequest, Score, batch_result::Result as Outcome,
 };
@@ -105,8 +106,6 @@ fn why(outcome: Option<Outcome>) -> tonic_types::Status {
 
 /// Why the customer has no score, as a line.
 fn sentence(id: &str, status: &tonic_types::Status) -> String {
-    use prost::Message;
-
     let details = status.encode_to_vec().into();
     let status = Status::with_details(Code::from_i32(status.code), status.message.clone(), details);
     format!("{}: {}", render::plain(id), Refusal::of(&status))

@@ -277,28 +277,49 @@ pub(super) const fn basis_name(basis: Basis) -> &'static str {
 }
 
 /// The interactions of a batch, each key once, in the order of their keys, so that two batches lock
-/// rows in the same order. Repetitions inside the batch must say the same.
-pub(super) fn distinct(interactions: Vec<Interaction>) -> Result<(Vec<Interaction>, usize)> {
-    let sent = interactions.len();
-    let mut sorted = interactions;
-    sorted.sort_by(|a, b| (&a.customer_id, &a.interaction_id).cmp(&(&b.customer_id, &b.interaction_id)));
-    let key = |i: &Interaction, j: &Interaction| {
-        i.customer_id == j.customer_id && i.interaction_id == j.interaction_id
-    };
-    for pair in sorted.windows(2).filter(|pair| key(&pair[0], &pair[1])) {
-        if !pair[0].same_content(&pair[1]) {
-            return Err(conflict(&pair[0]));
-        }
-    }
-    sorted.dedup_by(|a, b| key(a, b));
-    let repeated = sent - sorted.len();
-    Ok((sorted, repeated))
+/// rows in the same order.
+pub(super) struct Batch {
+    pub(super) items: Vec<Interaction>,
+    /// Where each item stood in the request.
+    places: Vec<usize>,
+    /// How many more of the same were sent.
+    pub(super) repeated: usize,
 }
 
-/// The refusal of a batch that would change a stored interaction.
-pub(super) fn conflict(item: &Interaction) -> Error {
+impl Batch {
+    /// Sorts a batch; repetitions inside it must say the same.
+    pub(super) fn new(interactions: Vec<Interaction>) -> Result<Self> {
+        let key = |item: &Interaction| (item.customer_id.clone(), item.interaction_id.clone());
+        let mut numbered: Vec<(usize, Interaction)> = interactions.into_iter().enumerate().collect();
+        numbered.sort_by_cached_key(|(_, item)| key(item));
+        let mut batch = Self { items: Vec::with_capacity(numbered.len()), places: Vec::new(), repeated: 0 };
+        for (place, item) in numbered {
+            match batch.items.last() {
+                Some(last) if key(last) == key(&item) && last.same_content(&item) => batch.repeated += 1,
+                Some(last) if key(last) == key(&item) => return Err(conflict(place, &item)),
+                _ => {
+                    batch.items.push(item);
+                    batch.places.push(place);
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Refuses the batch when it would change a stored interaction.
+    pub(super) fn agrees_with(&self, stored: &Interaction) -> Result<()> {
+        let key = |item: &Interaction| (item.customer_id.clone(), item.interaction_id.clone());
+        match self.items.binary_search_by_key(&key(stored), key) {
+            Ok(n) if !self.items[n].same_content(stored) => Err(conflict(self.places[n], &self.items[n])),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn conflict(place: usize, item: &Interaction) -> Error {
     Error::AlreadyExists(format!(
-        "interaction `{}` of customer `{}` comes with other content than before; nothing of the batch was stored",
+        "interactions[{place}]: `{}` of customer `{}` comes with other content than before; \
+         nothing of the batch was stored",
         item.interaction_id, item.customer_id
     ))
 }

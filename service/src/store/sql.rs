@@ -125,33 +125,23 @@ macro_rules! implement_store {
             }
 
             async fn record_interactions(&self, interactions: Vec<Interaction>) -> Result<Recorded> {
-                let (items, repeated) = distinct(interactions)?;
-                repeatable((self.clone(), items), move |shared| async move {
-                    let (store, items) = &*shared;
+                let batch = Batch::new(interactions)?;
+                repeatable((self.clone(), batch), move |shared| async move {
+                    let (store, batch) = &*shared;
                     let mut tx = store.begin().await?;
-                    store.create_customers(&mut tx, &first_seen(&items)).await?;
+                    store.create_customers(&mut tx, &first_seen(&batch.items)).await?;
                     let inserted: HashSet<(String, String)> =
-                        store.insert_interactions(&mut tx, &items).await?.into_iter().collect();
-                    let known: HashMap<(&str, &str), &Interaction> = items
-                        .iter()
-                        .map(|item| ((item.customer_id.as_str(), item.interaction_id.as_str()), item))
-                        .filter(|((id, own), _)| !inserted.contains(&((*id).to_owned(), (*own).to_owned())))
-                        .collect();
+                        store.insert_interactions(&mut tx, &batch.items).await?.into_iter().collect();
+                    let is_known = |(id, own): &(&str, &str)| !inserted.contains(&((*id).to_owned(), (*own).to_owned()));
+                    let keys = batch.items.iter().map(|item| (item.customer_id.as_str(), item.interaction_id.as_str()));
+                    let known: Vec<(&str, &str)> = keys.filter(is_known).collect();
                     if !known.is_empty() {
-                        let keys: Vec<(&str, &str)> = known.keys().copied().collect();
-                        for stored in store.stored_interactions(&mut tx, &keys).await? {
-                            let stored = Interaction::from(stored);
-                            let key = (stored.customer_id.as_str(), stored.interaction_id.as_str());
-                            if let Some(item) = known.get(&key)
-                                && !item.same_content(&stored)
-                            {
-                                return Err(conflict(item));
-                            }
+                        for stored in store.stored_interactions(&mut tx, &known).await? {
+                            batch.agrees_with(&stored.into())?;
                         }
                     }
-                    let duplicates = known.len() + repeated;
                     tx.commit().await?;
-                    Ok(Recorded { recorded: inserted.len(), duplicates })
+                    Ok(Recorded { recorded: inserted.len(), duplicates: known.len() + batch.repeated })
                 })
                 .await
             }

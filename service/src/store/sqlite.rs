@@ -30,8 +30,8 @@ use super::{
     Customer, Interaction, NewCustomer, Prediction, PredictionCursor, PredictionFilter, PredictionOrder,
     Recorded, StoredModel, detached, repeatable,
     rows::{
-        CustomerChange, CustomerRow, InteractionRow, Locked, ModelRow, PredictionRow, Stamp, VersionRow,
-        basis_name, conflict, distinct, first_seen, grade_name, reasons_json,
+        Batch, CustomerChange, CustomerRow, InteractionRow, Locked, ModelRow, PredictionRow, Stamp,
+        VersionRow, basis_name, first_seen, grade_name, reasons_json,
     },
     sql::{CUSTOMER_COLUMNS, MODELS, implement_store, push_filter},
 };

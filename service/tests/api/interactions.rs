@@ -71,7 +71,10 @@ async fn other_content_for_a_known_key_refuses_the_whole_batch(tally: Tally) {
         let mut other = sample(1);
         change(&mut other);
         let refused = tally.backfill(vec![sample(2), other.clone()]).await;
-        assert!(refused.as_ref().unwrap_err().message().contains("`i1` of customer `c1`"), "{refused:?}");
+        assert!(
+            refused.as_ref().unwrap_err().message().contains("interactions[1]: `i1` of customer `c1`"),
+            "{refused:?}"
+        );
         assert_refused(refused, Code::AlreadyExists, "OTHER_CONTENT_STORED", &[]);
         let refused = tally
             .backfill(vec![sample(2), sample(3), {
