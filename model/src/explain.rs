@@ -46,6 +46,9 @@ pub fn sentence(measure: &Measure, raw: f64, typical: f64) -> String {
 fn fact(measure: &Measure, raw: f64, typical: f64) -> String {
     match measure {
         Measure::Count { kind, days } => format!("{} {}", count_of(raw, kind), within(*days)),
+        Measure::Amount { kind, days } if raw == 0.0 => {
+            format!("No money in {} {}", plural(kind), within(*days))
+        }
         Measure::Amount { kind, days } => format!("{} in {} {}", money(raw), plural(kind), within(*days)),
         Measure::DaysSinceLast { kind } if raw < 1.0 => format!("Last {} less than a day ago", words(kind)),
         Measure::DaysSinceLast { kind } if raw > typical => format!("No {} for {}", words(kind), days(raw)),
@@ -181,6 +184,12 @@ mod tests {
                 -12_345.0,
                 99.6,
                 "-123.45 in deliveries in the last 7 days; typical is 1.00",
+            ),
+            (
+                Measure::Amount { kind: kind("purchase"), days: Some(365) },
+                0.0,
+                20_881.0,
+                "No money in purchases in the last 365 days; typical is 208.81",
             ),
             (Measure::OpenComplaints, 2.0, 0.1, "2 complaints without a resolution; typical is 0.1"),
             (Measure::Satisfaction, 0.8, 1.0, "Last survey at 80 % of what was expected; typical is 100 %"),

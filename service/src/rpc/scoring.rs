@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prost_types::Timestamp;
-use tally_model::spec::Target;
+use tally_model::{spec::Target, time::Time};
 use tally_proto::v1::{
     BatchPredictChurnRequest, BatchPredictChurnResponse, BatchResult, BatchScoreLeadsRequest,
     BatchScoreLeadsResponse, PredictChurnRequest, Score, ScoreLeadRequest, batch_result,
@@ -79,18 +79,20 @@ impl ScoringService for Scoring {
 
 impl Scoring {
     async fn one(&self, customer_id: String, options: Options) -> Result<Response<Score>> {
-        let mut check = Check::new(self.0.now());
+        let now = self.0.now();
+        let mut check = Check::new(now);
         check.id("customer_id", &customer_id);
         let ids = [customer_id];
-        let mut results = self.answer(&ids, options, check).await?;
+        let mut results = self.answer(&ids, options, check, now).await?;
         let result = results.pop().ok_or_else(|| Error::Internal("an id without a result".into()))?;
         Ok(Response::new(reply::score(result?)))
     }
 
     async fn batch(&self, customer_ids: Vec<String>, options: Options) -> Result<Vec<BatchResult>> {
-        let mut check = Check::new(self.0.now());
+        let now = self.0.now();
+        let mut check = Check::new(now);
         check.batch("customer_ids", customer_ids.len(), limits::BATCH);
-        let results = self.answer(&customer_ids, options, check).await?;
+        let results = self.answer(&customer_ids, options, check, now).await?;
         let item = |result: Result<Prediction>| BatchResult {
             result: Some(match result {
                 Ok(prediction) => batch_result::Result::Score(reply::score(prediction)),
@@ -105,8 +107,8 @@ impl Scoring {
         ids: &[String],
         options: Options,
         mut check: Check,
+        known_at: Time,
     ) -> Result<Vec<Result<Prediction>>> {
-        let known_at = self.0.now();
         let as_of = check.as_of(options.as_of_time.as_ref());
         let max_reasons = check.max_reasons(options.max_reasons);
         let model = check.model(options.target, &options.model);
