@@ -21,6 +21,7 @@ on_both_stores!(
     late_knowledge_and_later_attributes_do_not_change_the_past_of_training,
     a_champion_is_picked_up_and_health_follows,
     model_cards_tell_all,
+    subscriptions_are_scored_by_their_cancellations,
 );
 
 const NOW: &str = "2024-06-01";
@@ -325,4 +326,25 @@ async fn model_cards_tell_all(tally: Tally) {
     assert!(card.coefficients.iter().all(|c| c.standard_error > 0.0) && card.coefficients.len() > 10);
     assert!(card.spec.contains("horizon_days = 90") && card.created_by.contains('@'));
     assert_eq!((card.schema_hash.len(), card.artifact_hash.len()), (64, 64));
+}
+
+async fn subscriptions_are_scored_by_their_cancellations(tally: Tally) {
+    let business = Business { subscription: true, ..business() };
+    tally.simulate(&business).await;
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("spec.toml");
+    std::fs::write(&spec, "[churn]\nevent = \"cancel\"\nhorizon_days = 60\n").unwrap();
+    tally.train(&["churn", "--as-of", NOW, "--spec", crate::support::text(&spec)]);
+    let did = |customer: &tally_model::simulate::SimulatedCustomer, kind: &str| {
+        customer.interactions.iter().any(|interaction| interaction.kind == kind)
+    };
+    let gone = business.iter().find(|customer| did(customer, "cancel")).unwrap().customer_id;
+    let lead = business.iter().find(|c| !did(c, "purchase") && !did(c, "cancel")).unwrap().customer_id;
+    let refused = tally.scoring().predict_churn(churn_request(&gone, time(NOW), 0)).await;
+    assert_refused(refused, Code::FailedPrecondition, "ALREADY_CANCELLED", &[]);
+    let score = tally.scoring().predict_churn(churn_request(&lead, time(NOW), 0)).await.unwrap().into_inner();
+    assert_eq!((score.horizon_days, score.basis()), (60, v1::Basis::Model), "everybody can cancel");
+    let last = tally.score_population(v1::Target::Churn, time(NOW)).await.unwrap();
+    let cancelled = business.iter().filter(|customer| did(customer, "cancel")).count() as i64;
+    assert_eq!(last.stored, 700 - cancelled);
 }
