@@ -1,42 +1,56 @@
 //! What is acknowledged stays, whoever goes away when.
 
-use std::collections::HashSet;
+use std::{
+    collections::{BTreeMap, HashSet},
+    future::poll_fn,
+    task::Poll,
+};
 
+use sqlx::{Connection, PgConnection};
 use tally_proto::v1;
+use tally_service::store;
 
-use crate::support::{Tally, interaction, on_both_stores};
+use crate::support::{Tally, interaction, on_both_stores, time};
 
-on_both_stores!(clients_that_go_away_lose_nothing_of_others, a_restart_finds_everything);
+on_both_stores!(callers_that_give_up_leave_no_open_transaction, a_restart_finds_everything);
 
-/// Cancelling in the middle of BEGIN must not leave a connection in an open transaction: what a later
-/// call is told to be stored would vanish with it.
-async fn clients_that_go_away_lose_nothing_of_others(tally: Tally) {
+/// Giving up in the middle of BEGIN must not leave a connection in an open transaction: the next
+/// caller would be refused, or what it is told to be stored would vanish.
+async fn callers_that_give_up_leave_no_open_transaction(tally: Tally) {
+    let item = |id: String| store::Interaction {
+        customer_id: "c".to_owned(),
+        interaction_id: id,
+        kind: "visit".to_owned(),
+        occur_time: time("2024-01-01"),
+        record_time: time("2024-01-01"),
+        amount_minor: None,
+        channel: String::new(),
+        properties: BTreeMap::default(),
+    };
+    let store = store::open(&tally.database.url).await.unwrap();
     let mut acknowledged = HashSet::new();
-    for n in 0..300_u32 {
-        let id = format!("i{n}");
-        let batch = vec![interaction("c", &id, "visit", "2024-01-01")];
-        // Polled a varying number of times, then dropped; every tenth may end.
-        let call = tally.backfill(batch);
+    for n in 0..1_500_u64 {
+        let given_up = store.record_interactions(vec![item(format!("given-up-{n}"))]);
+        // From giving up at once to letting it end.
+        let mut given_up = std::pin::pin!(given_up);
+        let mut polls = 0;
+        poll_fn(|context| {
+            polls += 1;
+            if polls > n % 30 { Poll::Ready(()) } else { given_up.as_mut().poll(context).map(drop) }
+        })
+        .await;
         if n % 10 == 0 {
-            assert_eq!(call.await.unwrap(), (1, 0));
+            let id = format!("kept-{n}");
+            let done = store.record_interactions(vec![item(id.clone())]).await.unwrap();
+            assert_eq!((done.recorded, done.duplicates), (1, 0));
             acknowledged.insert(id);
-        } else {
-            let mut call = Box::pin(call);
-            for _ in 0..n % 10 {
-                let waker = futures_util::task::noop_waker();
-                let _ = call.as_mut().poll(&mut std::task::Context::from_waker(&waker));
-                tokio::task::yield_now().await;
-            }
         }
     }
-    let request =
-        v1::ListInteractionsRequest { customer_id: "c".into(), page_size: 1_000, ..Default::default() };
-    let stored = tally.interactions().list_interactions(request).await.unwrap().into_inner().interactions;
+    drop(store);
+    let stored =
+        store::open(&tally.database.url).await.unwrap().interactions("c", None, 10_000).await.unwrap();
     let stored: HashSet<String> = stored.into_iter().map(|item| item.interaction_id).collect();
     assert!(acknowledged.is_subset(&stored), "{:?}", acknowledged.difference(&stored));
-    // Nobody is left inside a transaction: a new program can write at once.
-    let second = Tally::start(tally.database.again()).await;
-    assert_eq!(second.backfill(vec![interaction("c", "last", "visit", "2024-01-01")]).await.unwrap(), (1, 0));
 }
 
 async fn a_restart_finds_everything(mut tally: Tally) {
