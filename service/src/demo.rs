@@ -58,7 +58,7 @@ pub async fn prepare(app: &App, customers: u32, listener: &Listener) -> Result<M
         }
         let model = app.models.champion(target).await?;
         let now = app.now();
-        let question = Question { model, as_of: now, known_at: now, max_reasons: REASONS };
+        let question = Question::new(model, now, now, REASONS);
         let mut population = Population::new(app, question).await?;
         let total = app.store.count_customers().await?;
         listener(Step::Begin(format!("scoring everybody ({target})"), total));
@@ -92,20 +92,19 @@ async fn fill(store: &dyn Store, today: i64, customers: u32, now: Time, listener
         return Err(Error::Internal(format!("the mark of the demo reads `{text}`")));
     };
     let customers = customers as usize;
-    if before as usize >= customers {
-        return Ok(false);
-    }
+    // The last batch of a broken-off run may lack its interactions.
+    let start = (before as usize).min(customers).saturating_sub(BATCH);
     let business = Business { customers, ..Business::new(SEED, Time(end)) };
     listener(Step::Begin("simulating a business".to_owned(), customers as u64));
     let mut batch = Vec::with_capacity(BATCH);
-    for (n, customer) in business.iter().enumerate() {
-        batch.push(customer);
+    for n in start..customers {
+        batch.push(business.customer(n));
         if batch.len() == BATCH || n + 1 == customers {
             store_batch(store, std::mem::take(&mut batch), now).await?;
             listener(Step::Done(n as u64 + 1));
         }
     }
-    Ok(true)
+    Ok((before as usize) < customers)
 }
 
 async fn store_batch(store: &dyn Store, batch: Vec<SimulatedCustomer>, now: Time) -> Result<()> {

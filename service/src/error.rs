@@ -7,7 +7,7 @@ use tally_model::{artifact::ArtifactError, snapshot::Ineligible};
 use tonic::Code;
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::limits::VIOLATIONS;
+use crate::limits::{VIOLATION_BYTES, VIOLATIONS};
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "tally.v1";
@@ -58,6 +58,9 @@ pub enum Error {
     /// The database cannot be reached, or we are shutting down.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The caller's deadline has passed.
+    #[error("the deadline of the call has passed")]
+    DeadlineExceeded,
     /// A bug, or damage. The text is for the log only.
     #[error("{0}")]
     Internal(String),
@@ -108,6 +111,7 @@ impl Error {
             Self::Aborted => Code::Aborted,
             Self::StorageFull => Code::ResourceExhausted,
             Self::Unavailable(_) => Code::Unavailable,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Internal(_) => Code::Internal,
         }
     }
@@ -120,6 +124,7 @@ impl Error {
             Self::Aborted => "LOST_RACE",
             Self::StorageFull => "STORAGE_FULL",
             Self::Unavailable(_) => "STORE_UNAVAILABLE",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Internal(_) => "INTERNAL",
         }
     }
@@ -143,7 +148,12 @@ impl From<Error> for tonic::Status {
         }
         let mut details = ErrorDetails::with_error_info(error.reason(), DOMAIN, HashMap::new());
         if let Error::Invalid(violations) = &error {
-            let shown = violations.iter().take(VIOLATIONS);
+            let mut bytes = 0;
+            let shown = violations.iter().take(VIOLATIONS).take_while(|violation| {
+                let fits = bytes < VIOLATION_BYTES;
+                bytes += violation.field.len() + violation.description.len();
+                fits
+            });
             details.set_bad_request(
                 shown
                     .map(|v| FieldViolation::new(v.field.clone(), v.description.clone()))

@@ -29,6 +29,10 @@ pub const MESSAGE_BYTES: usize = 4 << 20;
 /// Most field violations in one error.
 pub const VIOLATIONS: usize = 100;
 
+/// Violations are added to an error up to so many bytes: it travels in a header, and clients limit
+/// those to 8 KiB.
+pub const VIOLATION_BYTES: usize = 3 << 10;
+
 /// The latest moment that is accepted: one day ahead.
 #[must_use]
 pub fn latest(now: Time) -> Time {

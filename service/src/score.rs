@@ -32,6 +32,13 @@ pub struct Question {
 }
 
 impl Question {
+    /// A question asked `now`. About an earlier moment, only what was known then counts, as in
+    /// training: what was reported late would flatter a look back.
+    #[must_use]
+    pub fn new(model: Arc<Model>, as_of: Time, now: Time, max_reasons: usize) -> Self {
+        Self { model, as_of, known_at: as_of.min(now), max_reasons }
+    }
+
     /// The score of one history, not stored yet.
     ///
     /// # Errors

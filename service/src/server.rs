@@ -7,7 +7,11 @@ use tally_proto::v1::{
     model_service_server::ModelServiceServer, prediction_service_server::PredictionServiceServer,
     scoring_service_server::ScoringServiceServer,
 };
-use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    time::{MissedTickBehavior, timeout},
+};
 use tonic::{
     server::NamedService,
     transport::{Server, server::TcpIncoming},
@@ -25,6 +29,8 @@ use crate::{
 
 /// How often the store is asked for new champions: well within the promised 5 seconds.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// A store that takes longer than this to answer is not ready.
+const ANSWER: Duration = Duration::from_secs(2);
 /// Calls in flight get so long to end once we are told to stop; a silent connection would hold a
 /// graceful shutdown for ever.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -52,7 +58,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    let mut readiness = Readiness::new(Arc::clone(&app), health);
+    let mut readiness = Readiness::new(Arc::clone(&app), health.clone());
     readiness.look().await;
     let (stop, stopped) = oneshot::channel::<()>();
     let server = router(&app)?.add_service(health_service).serve_with_incoming_shutdown(
@@ -63,17 +69,20 @@ pub async fn run(
         },
     );
     tokio::pin!(server);
-    tokio::pin!(shutdown);
-    let mut ticks = tokio::time::interval(REFRESH_EVERY);
-    loop {
-        tokio::select! {
-            ended = &mut server => return Ok(ended?),
-            () = &mut shutdown => break,
-            _ = ticks.tick() => readiness.look().await,
-        }
+    // In a task of its own: a database that hangs must hold up neither new connections nor the end.
+    let watching = tokio::spawn(readiness.watch());
+    let ended = tokio::select! {
+        ended = &mut server => Some(ended),
+        () = shutdown => None,
+    };
+    watching.abort();
+    if let Some(ended) = ended {
+        return Ok(ended?);
     }
     tracing::info!("stopping: no new calls, those in flight may end");
-    readiness.say(false, false).await;
+    for name in names() {
+        health.set_service_status(name, ServingStatus::NotServing).await;
+    }
     let _ = stop.send(());
     match timeout(DRAIN, server).await {
         Ok(ended) => ended?,
@@ -140,13 +149,29 @@ impl Readiness {
         Self { app, health, said: None }
     }
 
+    /// Looks again and again.
+    async fn watch(mut self) {
+        let mut ticks = tokio::time::interval(REFRESH_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.look().await;
+        }
+    }
+
     /// Looks for new champions, which also tells whether the store answers.
     async fn look(&mut self) {
-        let refreshed = self.app.models.refresh().await;
-        if let Err(error) = &refreshed {
-            tracing::warn!(%error, "the store does not answer");
-        }
-        let store = refreshed.is_ok();
+        let store = match timeout(ANSWER, self.app.models.refresh()).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the store does not answer");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("the store does not answer within {ANSWER:?}");
+                false
+            }
+        };
         self.say(store, store && self.app.models.any_champion()).await;
     }
 

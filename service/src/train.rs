@@ -30,7 +30,8 @@ use crate::{
 /// When a new model becomes the champion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Promote {
-    /// When there is no champion, or the new model has the lower log loss on its holdout.
+    /// When there is no champion, or the new model has the lower log loss on rows that neither has
+    /// learned from.
     Auto,
     /// In any case.
     Always,
@@ -118,7 +119,7 @@ pub type Listener = Arc<dyn Fn(Step) + Send + Sync>;
 /// Trains, stores and perhaps promotes.
 ///
 /// # Errors
-/// [`JobError`]; then nothing is stored.
+/// [`JobError`]; nothing is stored then, unless the store fails between the model and its promotion.
 pub async fn run(
     store: &dyn Store,
     order: Order,
@@ -158,7 +159,7 @@ pub async fn run(
     if let Some(path) = matrix_out {
         write_matrix(path, &trained, &rows)?;
     }
-    let verdict = judge(order.promote, champion.as_ref(), &trained, &rows, &rival);
+    let mut verdict = judge(order.promote, champion.as_ref(), &trained, &rows, &rival);
     let artifact = trained.artifact;
     let version = store
         .insert_model(StoredModel {
@@ -171,9 +172,30 @@ pub async fn run(
         })
         .await?;
     if verdict.promoted {
-        store.promote(order.target, version, now()).await?;
+        let judged_against = champion.as_ref().map(|champion| champion.name.version);
+        verdict = promote(store, &order, version, judged_against, verdict, now).await?;
     }
     Ok(Outcome { name: ModelName { target: order.target, version }, artifact, verdict })
+}
+
+/// Promotes in place of the champion that the verdict was about. When another training was faster, a
+/// promotion that was asked for goes on top; one that was earned was earned against somebody else.
+async fn promote(
+    store: &dyn Store,
+    order: &Order,
+    version: i64,
+    mut instead_of: Option<i64>,
+    verdict: Verdict,
+    now: fn() -> Time,
+) -> Result<Verdict, Error> {
+    while !store.promote(order.target, version, instead_of, now()).await? {
+        if order.promote == Promote::Auto {
+            let reason = "another training promoted its model meanwhile; train again to compare".to_owned();
+            return Ok(Verdict { promoted: false, reason, ..verdict });
+        }
+        instead_of = store.champion(order.target).await?;
+    }
+    Ok(verdict)
 }
 
 async fn champion(store: &dyn Store, target: Target) -> Result<Option<Model>, Error> {
@@ -218,7 +240,7 @@ async fn fit(
     .await?
 }
 
-/// Compares the new model with the champion on the rows of the holdout that both can score.
+/// Judges whether the new model is better than the champion.
 fn judge(
     promote: Promote,
     champion: Option<&Model>,
@@ -226,27 +248,18 @@ fn judge(
     rows: &Snapshots,
     rival: &[Option<f64>],
 ) -> Verdict {
-    let compared = champion.and_then(|champion| {
-        let loss = |p: f64, row: usize| log_loss_of_log_odds((p / (1.0 - p)).ln(), rows.label[row]);
-        let both = trained.holdout.iter().filter_map(|(row, p)| {
-            let other = (*rival.get(*row)?)?;
-            Some((loss(*p, *row), loss(other, *row)))
-        });
-        let (n, new, old) = both.fold((0, 0.0, 0.0), |(n, new, old), (a, b)| (n + 1, new + a, old + b));
-        (n > 0).then(|| Rival {
-            model: champion.name.to_string(),
-            log_loss: old / f64::from(n),
-            candidate_log_loss: new / f64::from(n),
-            rows: n as usize,
-        })
-    });
+    let compared = champion.and_then(|champion| compare(champion, trained, rows, rival));
     let (promoted, reason) = match (promote, champion, &compared) {
         (Promote::Always, ..) => (true, "promotion was asked for".to_owned()),
         (Promote::Never, ..) => (false, "promotion was not wanted".to_owned()),
         (Promote::Auto, None, _) => (true, "there was no champion".to_owned()),
-        (Promote::Auto, Some(champion), None) => {
-            (false, format!("{} foretells something else (event or horizon): not comparable", champion.name))
-        }
+        (Promote::Auto, Some(champion), None) => (
+            false,
+            format!(
+                "not comparable with {}: it foretells another outcome, or has learned from the whole holdout",
+                champion.name
+            ),
+        ),
         (Promote::Auto, Some(_), Some(rival)) => {
             let better = rival.candidate_log_loss < rival.log_loss;
             let words = if better { "better than" } else { "not better than" };
@@ -260,6 +273,40 @@ fn judge(
         }
     };
     Verdict { promoted, reason, champion: compared }
+}
+
+/// Compares both on rows that neither has learned from: those of the holdout that are later than all
+/// that the champion has seen. Two trainings on the same data as of the same moment have the same
+/// holdout, and were judged on it before they learned from it. None when neither is to be had.
+fn compare(champion: &Model, trained: &Trained, rows: &Snapshots, rival: &[Option<f64>]) -> Option<Rival> {
+    let (old, new) = (champion.scorer.artifact(), &trained.artifact);
+    let loss = |p: f64, row: usize| log_loss_of_log_odds((p / (1.0 - p)).ln(), rows.label[row]);
+    let unseen = trained.holdout.iter().filter(|(row, _)| rows.as_of[*row] > old.card.to);
+    let both = unseen.filter_map(|(row, p)| Some((loss(*p, *row), loss((*rival.get(*row)?)?, *row))));
+    let (n, candidate, former) = both.fold((0, 0.0, 0.0), |(n, a, b), (x, y)| (n + 1, a + x, b + y));
+    let model = champion.name.to_string();
+    if n > 0 {
+        let (log_loss, candidate_log_loss) = (former / f64::from(n), candidate / f64::from(n));
+        return Some(Rival { model, log_loss, candidate_log_loss, rows: n as usize });
+    }
+    let study = |artifact: &Artifact| {
+        let card = &artifact.card;
+        (
+            artifact.outcome,
+            artifact.as_of,
+            card.split,
+            card.seed,
+            card.rows,
+            card.positives,
+            card.holdout.rows,
+        )
+    };
+    (study(old) == study(new)).then_some(Rival {
+        model,
+        log_loss: old.card.holdout.log_loss,
+        candidate_log_loss: new.card.holdout.log_loss,
+        rows: new.card.holdout.rows,
+    })
 }
 
 /// Writes the raw snapshots: who, when, what for, the label, and every feature in natural units.

@@ -1,9 +1,9 @@
 //! `tally-train`: arguments in, a model version in the database and a report out.
 //!
-//! Exit code 2 means that the data do not suffice (or that the arguments are wrong), 1 any other
-//! failure; nothing is stored then.
+//! Exit code 2 means that the data do not suffice (or that the arguments are wrong) and nothing was
+//! stored, 1 any other failure.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, fs::File, io::Write, process::ExitCode};
 
 use clap::Parser;
 use tally_model::train::{Options, TrainError};
@@ -40,6 +40,12 @@ async fn run(config: &Train) -> Result<(), Box<dyn Error>> {
     if as_of > now {
         return Err(format!("--as-of {as_of} lies in the future; allowed is up to now, {now}").into());
     }
+    // A report that cannot be written must not have cost a model.
+    let report_out = config
+        .report_out
+        .as_ref()
+        .map(|path| File::create(path).map_err(|error| format!("the report {}: {error}", path.display())));
+    let mut report_out = report_out.transpose()?;
     let store = store::open(&config.database).await?;
     let order = Order {
         target: config.target.into(),
@@ -51,9 +57,8 @@ async fn run(config: &Train) -> Result<(), Box<dyn Error>> {
     let matrix_out = config.matrix_out.as_deref();
     let outcome = train::run(&*store, order, matrix_out, system_clock, progress::training()).await?;
     println!("{}", report::text(&outcome));
-    if let Some(path) = &config.report_out {
-        std::fs::write(path, report::json(&outcome)?)
-            .map_err(|error| format!("the report {}: {error}", path.display()))?;
+    if let Some(file) = &mut report_out {
+        file.write_all(report::json(&outcome)?.as_bytes())?;
     }
     Ok(())
 }

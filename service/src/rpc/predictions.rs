@@ -34,8 +34,8 @@ impl PredictionService for Predictions {
         request: Request<ScorePopulationRequest>,
     ) -> Result<Response<Self::ScorePopulationStream>, Status> {
         let request = request.into_inner();
-        let known_at = self.0.now();
-        let mut check = Check::new(known_at);
+        let now = self.0.now();
+        let mut check = Check::new(now);
         let target = check.target(request.target);
         let as_of = check.as_of(request.as_of_time.as_ref());
         let model = check.model(target, &request.model);
@@ -43,7 +43,7 @@ impl PredictionService for Predictions {
             Some(name) => self.0.models.version(name).await?,
             None => self.0.models.champion(target).await?,
         };
-        let question = Question { model, as_of, known_at, max_reasons: STORED_REASONS };
+        let question = Question::new(model, as_of, now, STORED_REASONS);
         let app = Arc::clone(&self.0);
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {

@@ -107,17 +107,17 @@ impl Scoring {
         ids: &[String],
         options: Options,
         mut check: Check,
-        known_at: Time,
+        now: Time,
     ) -> Result<Vec<Result<Prediction>>> {
         let as_of = check.as_of(options.as_of_time.as_ref());
         let max_reasons = check.max_reasons(options.max_reasons);
         let model = check.model(options.target, &options.model);
         let model = check.finish(model)?;
         let model = self.model(options.target, model).await?;
-        let question = Question { model, as_of, known_at, max_reasons };
+        let question = Question::new(model, as_of, now, max_reasons);
         // In a batch, an id that can be none is one bad item, not a bad request.
         let bad = |id: &String| {
-            let mut check = Check::new(known_at);
+            let mut check = Check::new(now);
             check.id("customer_id", id);
             check.finish(()).err()
         };

@@ -236,8 +236,10 @@ pub trait Store: Send + Sync {
     async fn model(&self, target: Target, version: i64) -> Result<Option<StoredModel>>;
     /// The version that serves.
     async fn champion(&self, target: Target) -> Result<Option<i64>>;
-    /// Makes a stored version serve.
-    async fn promote(&self, target: Target, version: i64, now: Time) -> Result<()>;
+    /// Makes a stored version serve in place of the champion `instead_of`; false when that one is the
+    /// champion no more.
+    async fn promote(&self, target: Target, version: i64, instead_of: Option<i64>, now: Time)
+    -> Result<bool>;
 
     /// Stores predictions, all or none, but for those of customers that are gone; told are the
     /// customers that are there.
@@ -292,6 +294,14 @@ where
     detached(work(context)).await
 }
 
+// Result codes of SQLite (https://www.sqlite.org/rescode.html).
+const SQLITE_BUSY: u32 = 5;
+const SQLITE_LOCKED: u32 = 6;
+const SQLITE_READONLY: u32 = 8;
+const SQLITE_IOERR: u32 = 10;
+const SQLITE_FULL: u32 = 13;
+const SQLITE_CANTOPEN: u32 = 14;
+
 /// What a driver's error means to us.
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
@@ -309,10 +319,17 @@ impl From<sqlx::Error> for Error {
             E::Database(database) => match database.code().as_deref().unwrap_or_default() {
                 // Serialisation failure, deadlock.
                 "40001" | "40P01" => Self::Aborted,
-                // Disk full in PostgreSQL; SQLITE_FULL.
-                "53100" | "13" => Self::StorageFull,
-                // SQLITE_BUSY and its kin, SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN.
-                "5" | "6" | "261" | "517" | "8" | "10" | "14" => Self::Unavailable(error.to_string()),
+                // Disk full.
+                "53100" => Self::StorageFull,
+                // SQLite's numbers are shorter than PostgreSQL's five characters; their lowest byte is
+                // the kind of trouble.
+                code if code.len() < 5 => match code.parse::<u32>().unwrap_or_default() & 0xff {
+                    SQLITE_FULL => Self::StorageFull,
+                    SQLITE_BUSY | SQLITE_LOCKED | SQLITE_READONLY | SQLITE_IOERR | SQLITE_CANTOPEN => {
+                        Self::Unavailable(error.to_string())
+                    }
+                    _ => Self::Internal(error.to_string()),
+                },
                 // Connection trouble, resources, operator's intervention, read-only, and what Citus
                 // says of a lost worker.
                 code if ["08", "53", "57"].iter().any(|class| code.starts_with(class) && code.len() == 5)

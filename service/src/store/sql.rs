@@ -251,21 +251,31 @@ macro_rules! implement_store {
                     .await?)
             }
 
-            async fn promote(&self, target: Target, version: i64, now: Time) -> Result<()> {
+            async fn promote(
+                &self,
+                target: Target,
+                version: i64,
+                instead_of: Option<i64>,
+                now: Time,
+            ) -> Result<bool> {
                 let store = self.clone();
                 detached(async move {
                     let mut tx = store.begin().await?;
-                    sqlx::query(
-                        "INSERT INTO champions (target, version, promote_time) VALUES ($1, $2, $3) \
-                         ON CONFLICT (target) DO UPDATE \
-                         SET version = excluded.version, promote_time = excluded.promote_time",
-                    )
-                    .bind(target.name())
-                    .bind(version)
-                    .bind(Stamp(now))
-                    .execute(&mut *tx)
-                    .await?;
-                    Ok(tx.commit().await?)
+                    let query = match instead_of {
+                        None => sqlx::query_scalar(
+                            "INSERT INTO champions (target, version, promote_time) VALUES ($1, $2, $3) \
+                             ON CONFLICT (target) DO NOTHING RETURNING version",
+                        ),
+                        Some(_) => sqlx::query_scalar(
+                            "UPDATE champions SET version = $2, promote_time = $3 \
+                             WHERE target = $1 AND version = $4 RETURNING version",
+                        ),
+                    };
+                    let query = query.bind(target.name()).bind(version).bind(Stamp(now));
+                    let query = if let Some(champion) = instead_of { query.bind(champion) } else { query };
+                    let promoted: Option<i64> = query.fetch_optional(&mut *tx).await?;
+                    tx.commit().await?;
+                    Ok(promoted.is_some())
                 })
                 .await
             }

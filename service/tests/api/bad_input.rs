@@ -3,6 +3,7 @@
 use prost_types::{Timestamp, value::Kind};
 use tally_proto::v1;
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::support::{Tally, assert_refused, customer, interaction, on_both_stores, timestamp};
 
@@ -142,6 +143,18 @@ async fn bad_interactions_are_refused(tally: Tally) {
     });
     let fields = ["interactions[0].interaction_id", "interactions[0].kind", "interactions[0].occur_time"];
     assert_refused(tally.backfill(vec![several]).await, INVALID.0, INVALID.1, &fields);
+    // However much is wrong, the error reaches the client: it travels in a header.
+    let worst = with(&|i| {
+        i.interaction_id.clear();
+        i.kind.clear();
+        i.properties = (0..40).map(|n| (format!("{n:064}"), "x".repeat(1_025))).collect();
+    });
+    for batch in [vec![with(&|i| i.interaction_id.clear()); 10_000], vec![worst; 80]] {
+        let refused = tally.backfill(batch).await.unwrap_err();
+        let named = refused.get_details_bad_request().unwrap().field_violations.len();
+        assert!(refused.code() == Code::InvalidArgument && (1..=100).contains(&named), "{refused:?}");
+        assert!(refused.details().len() < 6_000, "{}", refused.details().len());
+    }
     assert_refused(tally.backfill(vec![]).await, INVALID.0, INVALID.1, &["interactions"]);
     let many = |n: usize| {
         (0..n).map(|n| interaction("c", &n.to_string(), "visit", "2024-01-01")).collect::<Vec<_>>()

@@ -46,6 +46,16 @@ async fn callers_that_give_up_leave_no_open_transaction(tally: Tally) {
             acknowledged.insert(id);
         }
     }
+    if tally.database.url.starts_with("postgres") {
+        let mut connection = PgConnection::connect(&tally.database.url).await.unwrap();
+        let ended = async {
+            let open = "SELECT count(*) FROM pg_stat_activity \
+                        WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+            while sqlx::query_scalar::<_, i64>(open).fetch_one(&mut connection).await.unwrap() > 0 {}
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(10), ended).await;
+        waited.expect("no connection of the pool stays in a transaction");
+    }
     drop(store);
     let stored =
         store::open(&tally.database.url).await.unwrap().interactions("c", None, 10_000).await.unwrap();

@@ -6,6 +6,7 @@
 mod bad_input;
 mod customers;
 mod durability;
+mod histories;
 mod interactions;
 mod programs;
 mod real_data;

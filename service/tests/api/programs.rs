@@ -3,7 +3,9 @@
 use std::process::Stdio;
 
 use tally_model::simulate::Business;
-use tally_proto::v1;
+use tally_proto::v1::{self, interaction_service_client::InteractionServiceClient};
+
+use tonic::transport::Channel;
 
 use crate::support::{Database, Served, Tally, interaction, program, text, time};
 
@@ -17,6 +19,31 @@ async fn sigterm_ends_the_server_in_order() {
         let mut served = Served::start(&database.url, &[]);
         assert!(served.terminate().success());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_in_flight_end_before_the_server_does() {
+    let database = Database::sqlite();
+    let mut served = Served::start(&database.url, &[]);
+    let endpoint = Channel::from_shared(served.url()).unwrap();
+    let mut client = InteractionServiceClient::new(endpoint.connect().await.unwrap());
+    let (batches, stream) = tokio::sync::mpsc::channel(1);
+    let batch = |id: &str| v1::RecordInteractionsRequest {
+        interactions: vec![interaction("c", id, "visit", "2024-01-01")],
+        backfill: true,
+    };
+    batches.send(batch("before")).await.unwrap();
+    let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
+    let mut replies = client.stream_interactions(stream).await.unwrap().into_inner();
+    assert_eq!(replies.message().await.unwrap().unwrap().recorded, 1);
+    served.ask_to_end();
+    while endpoint.connect().await.is_ok() {}
+    // It takes no new connections any more, but goes on with this one.
+    batches.send(batch("after")).await.unwrap();
+    assert_eq!(replies.message().await.unwrap().unwrap().recorded, 1);
+    drop(batches);
+    assert!(replies.message().await.unwrap().is_none());
+    assert!(served.wait().success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,6 +22,7 @@ on_both_stores!(
     a_champion_is_picked_up_and_health_follows,
     model_cards_tell_all,
     subscriptions_are_scored_by_their_cancellations,
+    a_better_model_is_promoted_and_a_worse_one_is_not,
 );
 
 const NOW: &str = "2024-06-01";
@@ -261,6 +262,14 @@ async fn late_knowledge_and_later_attributes_do_not_change_the_past_of_training(
         let mut client = tally.models();
         async move { client.get_model(request).await.unwrap().into_inner().model.unwrap() }
     };
+    // Nor does a score about then, asked for now.
+    let business = business();
+    let lead = business.iter().find(|c| !c.interactions.iter().any(|i| i.kind == "purchase")).unwrap();
+    let buy = interaction(&lead.customer_id, "late", "purchase", "2024-05-01");
+    let request = v1::RecordInteractionsRequest { interactions: vec![buy], backfill: false };
+    tally.interactions().record_interactions(request).await.unwrap();
+    let alone = tally.scoring().predict_churn(churn_request(&lead.customer_id, time(NOW), 0)).await;
+    assert_refused(alone, Code::FailedPrecondition, "NOT_A_BUYER", &[]);
     let (before, after) = (card("churn/1").await, card("churn/2").await);
     assert_eq!(before.artifact_hash, after.artifact_hash, "the same data as of then: the same artifact");
     assert!(before.champion && !after.champion, "and no reason to change champions");
@@ -347,4 +356,25 @@ async fn subscriptions_are_scored_by_their_cancellations(tally: Tally) {
     let last = tally.score_population(v1::Target::Churn, time(NOW)).await.unwrap();
     let cancelled = business.iter().filter(|customer| did(customer, "cancel")).count() as i64;
     assert_eq!(last.stored, 700 - cancelled);
+}
+
+async fn a_better_model_is_promoted_and_a_worse_one_is_not(tally: Tally) {
+    tally.simulate(&business()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("poor.toml");
+    std::fs::write(&spec, "[features]\nkinds = []\nwindows_days = []\nattributes = []\n").unwrap();
+    let poor = ["churn", "--spec", crate::support::text(&spec), "--as-of"];
+    let told = tally.train(&[poor.as_slice(), &["2024-03-01"]].concat());
+    assert!(told.contains("churn/1 now serves: there was no champion"), "{told}");
+    // Later data: judged on what the champion has not seen. The same data: on the common holdout.
+    let told = tally.train(&["churn", "--as-of", NOW]);
+    assert!(told.contains("churn/2 now serves: better than churn/1"), "{told}");
+    let told = tally.train(&[poor.as_slice(), &[NOW]].concat());
+    assert!(told.contains("churn/3 stored, does not serve: not better than churn/2"), "{told}");
+    let told = tally.train(&["churn", "--as-of", NOW, "--horizon-days", "60"]);
+    assert!(told.contains("churn/4 stored, does not serve: not comparable with churn/2"), "{told}");
+    let told = tally.train(&[poor.as_slice(), &[NOW, "--promote", "always"]].concat());
+    assert!(told.contains("churn/5 now serves: promotion was asked for"), "{told}");
+    let told = tally.train(&["churn", "--as-of", NOW]);
+    assert!(told.contains("churn/6 now serves: better than churn/5"), "{told}");
 }

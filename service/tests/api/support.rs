@@ -337,11 +337,21 @@ impl Served {
         format!("http://{}", self.address)
     }
 
-    /// Asks it to end, and waits for that.
-    pub fn terminate(&mut self) -> std::process::ExitStatus {
+    /// Asks it to end.
+    pub fn ask_to_end(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
         self.child.wait().unwrap()
+    }
+
+    /// Asks it to end, and waits for that.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        self.ask_to_end();
+        self.wait()
     }
 }
 
