@@ -77,7 +77,7 @@ impl Fit {
         let fit = Self { intercept: fitted.intercept() * sign, weights: fitted.params() * sign, penalty };
         let gradient = problem.gradient(&fit.parameters(), &problem.probabilities(&fit.parameters()));
         let gradient = greatest(&gradient) / y.len() as f64;
-        // Where linfa stops at the precision of its line search, a thousandth of a per mille is left.
+        // linfa's line search may stop short of the tolerance, at the precision of the loss itself.
         if gradient <= 100.0 * TOLERANCE { Ok(fit) } else { Err(FitError::NotConverged { gradient }) }
     }
 

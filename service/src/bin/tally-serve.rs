@@ -25,8 +25,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: &Serve) -> Result<(), Box<dyn Error>> {
-    let default_filter = if config.demo && config.log.filter == "info" { "warn" } else { &config.log.filter };
-    telemetry::start(default_filter, config.log.format)?;
+    telemetry::start(&config.log.filter, config.log.format)?;
     let mut terminate = signal(SignalKind::terminate())?;
     // The address first: a port that is taken must not have cost a migration.
     let listener = TcpListener::bind(config.listen)
