@@ -4,6 +4,7 @@
 //! network or async; everything is a pure function of its arguments.
 
 pub mod artifact;
+pub mod bg_nbd;
 pub mod census;
 pub mod encode;
 pub mod evaluate;
