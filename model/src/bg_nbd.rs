@@ -88,7 +88,7 @@ pub struct BgNbd {
 }
 
 impl BgNbd {
-    /// Whether all parameters lie where they must.
+    /// Whether all parameters lie where they must, which all that follows relies on.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.parameters().iter().all(|parameter| (LEAST..=GREATEST).contains(parameter))
@@ -216,7 +216,8 @@ fn expected_by_series(a: f64, b: f64, shape: f64, ratio: f64) -> f64 {
         sum += term;
         // No later term is a greater part of the one before.
         let shrinks = z * ((shape + n) / (n + 1.0)).max(1.0) * (1.0 + 1.0 / n);
-        if shrinks < 1.0 && term * shrinks <= f64::EPSILON * sum * (1.0 - shrinks) {
+        let more_counts = shrinks >= 1.0 || term * shrinks > f64::EPSILON * sum * (1.0 - shrinks);
+        if !more_counts {
             return sum;
         }
     }
