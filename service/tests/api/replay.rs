@@ -1,7 +1,10 @@
 //! Stored predictions come out again bit for bit, whatever came later, also when writes were under
 //! way as they were made; what does not is told; and the change between two is split exactly.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::atomic::{AtomicI64, Ordering},
+};
 
 use prost_types::value::Kind;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
@@ -10,11 +13,14 @@ use tally_model::{
     time::{DAY, Time},
 };
 use tally_proto::v1::{self, batch_result::Result as Item};
-use tally_service::app::system_clock;
+use tally_service::{
+    app::{App, system_clock},
+    store,
+};
 use tonic::{Code, Status};
 
 use crate::support::{
-    Tally, assert_refused, customer, interaction, on_both_stores, program, text, timestamp,
+    Database, Tally, assert_refused, customer, interaction, on_both_stores, program, text, timestamp,
 };
 
 on_both_stores!(
@@ -348,6 +354,22 @@ async fn scores_kept_among_many_writers_come_out_again(tally: Tally) {
     }
 }
 
+/// What is recorded after a score has a later time than the score, also when the clock is set back.
+#[tokio::test]
+async fn time_neither_stands_still_nor_goes_back() {
+    static LOOKS: AtomicI64 = AtomicI64::new(0);
+    let set_back = || Time(1_000_000_000 - LOOKS.fetch_add(1, Ordering::Relaxed) / 3);
+    let database = Database::sqlite();
+    let app = App::new(store::open(&database.url).await.unwrap(), set_back).await.unwrap();
+    let (looks, again) = std::thread::scope(|scope| {
+        let look = || (0..1_000).map(|_| app.now()).collect::<Vec<_>>();
+        let threads = [scope.spawn(look), scope.spawn(look)];
+        threads.map(|thread| thread.join().unwrap()).into()
+    });
+    assert!(looks.is_sorted_by(|a, b| a < b) && again.is_sorted_by(|a, b| a < b));
+    assert_eq!(looks.iter().chain(&again).collect::<HashSet<_>>().len(), 2_000, "nobody is told the same");
+}
+
 async fn compare(tally: &Tally, from: &str, to: &str) -> Result<v1::ComparePredictionsResponse, Status> {
     let (from_prediction_id, to_prediction_id) = (from.to_owned(), to.to_owned());
     let request = v1::ComparePredictionsRequest { from_prediction_id, to_prediction_id };
@@ -497,9 +519,9 @@ async fn a_change_of_every_kind_is_split_exactly(tally: Tally) {
     assert_adds_up(&back);
     let negated = |part: &Option<v1::LogOddsChange>| {
         let mut part = part.clone().unwrap();
-        (part.log_odds, part.base_log_odds) = (0.0 - part.log_odds, 0.0 - part.base_log_odds);
+        (part.log_odds, part.base_log_odds) = (-part.log_odds, -part.base_log_odds);
         for feature in &mut part.features {
-            feature.log_odds = 0.0 - feature.log_odds;
+            feature.log_odds = -feature.log_odds;
             std::mem::swap(&mut feature.from_reason, &mut feature.to_reason);
         }
         part.features.sort_by(|a, b| a.feature.cmp(&b.feature));
