@@ -112,7 +112,7 @@ pub struct ScoreAll {
     pub model: Option<String>,
 }
 
-/// What to do with stored predictions. The id of one is its prediction_id in the output of --json.
+/// What to do with stored predictions.
 #[derive(Subcommand, Debug)]
 pub enum Predictions {
     /// List predictions of who buys
@@ -121,12 +121,12 @@ pub enum Predictions {
     Churn(Filter),
     /// Compute a prediction again, from what was known then, and tell whether it is the same to the bit
     Replay {
-        /// The prediction_id
+        /// Its prediction_id, as --json shows it
         prediction_id: String,
     },
     /// Tell why two predictions of a customer differ: late data, behaviour, retraining
     Compare {
-        /// The prediction_id of one
+        /// The prediction_id of one, as --json shows it
         from: String,
         /// The prediction_id of the other
         to: String,

@@ -149,20 +149,24 @@ fn change(name: &str, part: &LogOddsChange) -> Vec<Vec<String>> {
     if part.base_log_odds != 0.0 {
         rows.push(change_row("", part.base_log_odds, "an average customer", ""));
     }
-    let (shown, rest) = part.features.split_at(part.features.len().min(SHOWN));
+    let seen = part.features.iter().take(SHOWN).take_while(|feature| feature.log_odds.abs() >= 0.000_05);
+    let (shown, rest) = part.features.split_at(seen.count());
     for feature in shown {
         let (from, to) = (text(feature.from_reason.as_ref()), text(feature.to_reason.as_ref()));
         rows.push(change_row("", feature.log_odds, &from, &to));
     }
     if !rest.is_empty() {
         let sum = rest.iter().map(|feature| feature.log_odds).sum();
-        rows.push(change_row("", sum, &format!("{} more features", rest.len()), ""));
+        let more = if shown.is_empty() { "" } else { " more" };
+        rows.push(change_row("", sum, &format!("{}{more} features", rest.len()), ""));
     }
     rows
 }
 
 fn change_row(name: &str, log_odds: f64, from: &str, to: &str) -> Vec<String> {
-    vec![name.to_owned(), format!("{log_odds:+.4}"), from.to_owned(), to.to_owned()]
+    // Adding 0 makes a negative zero positive.
+    let rounded = (log_odds * 1e4).round() / 1e4 + 0.0;
+    vec![name.to_owned(), format!("{rounded:+.4}"), from.to_owned(), to.to_owned()]
 }
 
 /// How a population run ended.
@@ -251,6 +255,36 @@ mod tests {
     use tally_proto::v1::{Basis, Grade, Target};
 
     use super::*;
+
+    #[test]
+    fn a_change_shows_what_can_be_seen_of_it() {
+        let reason = |text: &str| Some(Reason { text: text.to_owned(), ..Reason::default() });
+        let feature = |log_odds, text: &str| tally_proto::v1::FeatureChange {
+            log_odds,
+            to_reason: reason(text),
+            ..Default::default()
+        };
+        let few = vec![feature(-0.25, "19 purchases so far"), feature(-0.000_01, "never seen")];
+        let text = comparison(&ComparePredictionsResponse {
+            change: -0.250_01,
+            late_data: Some(LogOddsChange { log_odds: -0.250_01, features: few, ..Default::default() }),
+            retraining: Some(LogOddsChange { base_log_odds: 0.5, ..Default::default() }),
+            ..Default::default()
+        });
+        let shown: Vec<Vec<&str>> = text
+            .lines()
+            .skip_while(|line| !line.starts_with("change"))
+            .map(|l| l.split_whitespace().collect())
+            .collect();
+        assert_eq!(shown[2], ["late", "data", "-0.2500"], "{text}");
+        assert_eq!(shown[3], ["-0.2500", "19", "purchases", "so", "far"], "{text}");
+        assert_eq!(shown[4], ["+0.0000", "1", "more", "features"], "{text}");
+        assert_eq!(
+            shown[5..8].concat(),
+            ["behaviour", "+0.0000", "retraining", "+0.0000", "+0.5000", "an", "average", "customer"]
+        );
+        assert_eq!(shown[8], ["all", "-0.2500"], "{text}");
+    }
 
     #[test]
     fn scores_are_a_table_that_can_be_piped() {
