@@ -73,6 +73,9 @@ CREATE TABLE predictions (
     missing_features JSONB NOT NULL,
     PRIMARY KEY (customer_id, prediction_id)
 );
+-- An id alone finds its prediction. Ids are unique by themselves; a unique index would have to hold
+-- customer_id as well.
+CREATE INDEX predictions_by_id ON predictions (prediction_id);
 CREATE INDEX predictions_by_probability ON predictions (target, probability, prediction_id);
 CREATE INDEX predictions_by_score_time ON predictions (target, score_time, prediction_id);
 

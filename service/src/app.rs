@@ -2,13 +2,22 @@
 //! clock.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use tally_model::time::Time;
 
-use crate::{error::Result, models::Models, store::Store, tokens::Tokens};
+use crate::{
+    error::Result,
+    models::Models,
+    store::Store,
+    tokens::Tokens,
+    writers::{Writer, Writers},
+};
 
 /// The rooms that requests share.
 pub struct App {
@@ -20,6 +29,10 @@ pub struct App {
     pub tokens: Tokens,
     /// Tells the time.
     pub clock: Clock,
+    /// The writes under way.
+    pub writers: Writers,
+    /// What [`App::now`] said last, in microseconds.
+    last: AtomicI64,
 }
 
 /// Tells the time; tests pass their own.
@@ -34,13 +47,25 @@ impl App {
         let tokens = Tokens::new(&*store).await?;
         let models = Models::new(Arc::clone(&store));
         models.refresh().await?;
-        Ok(Self { store, models, tokens, clock })
+        Ok(Self { store, models, tokens, clock, writers: Writers::default(), last: AtomicI64::new(0) })
     }
 
-    /// Now.
+    /// Now. Every answer is later than the one before, whatever the clock does: what was known at an
+    /// answer is told from what is recorded at a later one.
     #[must_use]
     pub fn now(&self) -> Time {
-        (self.clock)()
+        let clock = (self.clock)().0;
+        let next = |last: i64| clock.max(last + 1);
+        let taken = self.last.fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| Some(next(last)));
+        // The closure never declines.
+        Time(next(taken.unwrap_or_else(|last| last)))
+    }
+
+    /// Begins a write of interactions or customers, and tells its record time. See [`Writers`].
+    #[must_use]
+    pub fn begin_write(&self) -> (Writer, Time) {
+        // In this order: whoever is told a later time finds the writer entered.
+        (self.writers.enter(), self.now())
     }
 }
 

@@ -100,6 +100,15 @@ impl Error {
         Self::NotFound { reason: "MODEL_NOT_FOUND", message: format!("no model `{name}` is stored") }
     }
 
+    /// No such prediction.
+    #[must_use]
+    pub fn unknown_prediction(prediction_id: &str) -> Self {
+        Self::NotFound {
+            reason: "PREDICTION_NOT_FOUND",
+            message: format!("no prediction `{prediction_id}` is stored"),
+        }
+    }
+
     /// The code that a caller sees.
     #[must_use]
     pub const fn code(&self) -> Code {

@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use tally_model::{history::History, time::Time};
+use tally_model::{explain::Natural, history::History, scorer::Reason, time::Time};
 use uuid::Uuid;
 
 use crate::{
@@ -61,9 +61,23 @@ impl Question {
             grade: score.grade,
             basis: score.basis,
             base_log_odds: score.base_log_odds,
-            reasons: score.reasons,
+            reasons: score.reasons.into_iter().map(storable).collect(),
             missing_features: score.missing_features,
         })
+    }
+}
+
+/// The reason as it comes back from either store: JSON in PostgreSQL knows no negative zero.
+fn storable(reason: Reason) -> Reason {
+    let natural = |value| match value {
+        Natural::Number(number) => Natural::Number(number + 0.0),
+        other => other,
+    };
+    Reason {
+        value: natural(reason.value),
+        baseline: natural(reason.baseline),
+        contribution: reason.contribution + 0.0,
+        ..reason
     }
 }
 
@@ -99,7 +113,8 @@ pub async fn off_the_workers<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 }
 
 /// Stores the scores among `results`, giving each its id. A score whose customer was deleted
-/// meanwhile becomes NOT_FOUND.
+/// meanwhile becomes NOT_FOUND. Scores that are to be kept are made when the writes under way have
+/// [settled](crate::writers::Writers::settled).
 ///
 /// # Errors
 /// When the store fails; then nothing is stored.

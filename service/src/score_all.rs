@@ -30,11 +30,12 @@ pub struct Population<'a> {
 }
 
 impl<'a> Population<'a> {
-    /// Begins a run.
+    /// Begins a run, once the writes that began before the question was asked have ended.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn new(app: &'a App, question: Question) -> Result<Self> {
+        app.writers.settled().await;
         let total = app.store.count_customers().await?;
         let progress = Progress { total, ..Progress::default() };
         Ok(Self { app, question, progress, after: String::new(), over: false })

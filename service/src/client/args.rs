@@ -10,9 +10,8 @@ use tonic::transport::{Endpoint, Uri};
 use crate::config::TargetName;
 
 const JSON_HELP: &str = "\
-With --json, standard output has nothing but JSON: one object for import, score-all and models show;
-one object a line for score, predictions and models list. The field names are those of the contract
-(proto/tally/v1), times are RFC 3339, enums are their names without prefix (LEAD, COLD, A). What
+With --json, standard output has nothing but JSON: one object a line for score, predictions lead|churn
+and models list, one object for the others. The field names are those of the contract (proto/tally/v1), times are RFC 3339, enums are their names without prefix (LEAD, COLD, A). What
 cannot be scored is a line {\"customer_id\": …, \"status\": …} in its place.
 
 Exit codes: 0 all went well; 1 something failed, and standard error says what; 2 wrong arguments.";
@@ -43,7 +42,8 @@ pub enum Command {
     Score(Score),
     /// Score every eligible customer and store the predictions
     ScoreAll(ScoreAll),
-    /// List stored predictions
+    /// List stored predictions, compute one again, or compare two
+    #[command(subcommand)]
     Predictions(Predictions),
     /// List models, or show one's card
     #[command(subcommand)]
@@ -112,12 +112,30 @@ pub struct ScoreAll {
     pub model: Option<String>,
 }
 
+/// What to do with stored predictions.
+#[derive(Subcommand, Debug)]
+pub enum Predictions {
+    /// List predictions of who buys
+    Lead(Filter),
+    /// List predictions of who leaves
+    Churn(Filter),
+    /// Compute a prediction again, from what was known then, and tell whether it is the same to the bit
+    Replay {
+        /// Its prediction_id, as --json shows it
+        prediction_id: String,
+    },
+    /// Tell why two predictions of a customer differ: late data, behaviour, retraining
+    Compare {
+        /// The prediction_id of one, as --json shows it
+        from: String,
+        /// The prediction_id of the other
+        to: String,
+    },
+}
+
 /// Which predictions to list.
 #[derive(Arguments, Debug)]
-pub struct Predictions {
-    /// What was foretold
-    #[arg(value_enum)]
-    pub target: TargetName,
+pub struct Filter {
     /// Least probability, 0 to 1
     #[arg(long, value_name = "P")]
     pub min: Option<f64>,
@@ -256,6 +274,8 @@ mod tests {
             "tally score lead C1 --as-of yesterday",
             "tally predictions lead --limit 0",
             "tally predictions lead --grade E",
+            "tally predictions both",
+            "tally predictions compare ID",
             "tally --server localhost:50051 models list",
             "tally --server https://localhost models list",
         ] {

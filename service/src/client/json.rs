@@ -2,7 +2,10 @@
 
 use prost_types::{Timestamp, value::Kind};
 use serde_json::{Value, json};
-use tally_proto::v1::{Metrics, Model, Reason, Score, ScorePopulationResponse, Target};
+use tally_proto::v1::{
+    ComparePredictionsResponse, FeatureChange, LogOddsChange, Metrics, Model, Reason,
+    ReplayPredictionResponse, Score, ScorePopulationResponse, Target,
+};
 use tonic_types::{RpcStatusExt, Status};
 
 use super::time;
@@ -67,6 +70,44 @@ pub(super) fn population(response: &ScorePopulationResponse) -> Value {
         "model": response.model,
         "stored": response.stored,
         "as_of_time": moment(response.as_of_time.as_ref()),
+    })
+}
+
+pub(super) fn replay(replay: &ReplayPredictionResponse) -> Value {
+    json!({
+        "score": replay.score.as_ref().map(score),
+        "stored": replay.stored.as_ref().map(score),
+        "identical": replay.identical,
+        "differences": replay.differences,
+    })
+}
+
+pub(super) fn comparison(comparison: &ComparePredictionsResponse) -> Value {
+    json!({
+        "from_score": comparison.from_score.as_ref().map(score),
+        "to_score": comparison.to_score.as_ref().map(score),
+        "from_log_odds": comparison.from_log_odds,
+        "to_log_odds": comparison.to_log_odds,
+        "change": comparison.change,
+        "late_data": comparison.late_data.as_ref().map(change),
+        "behaviour": comparison.behaviour.as_ref().map(change),
+        "retraining": comparison.retraining.as_ref().map(change),
+    })
+}
+
+fn change(change: &LogOddsChange) -> Value {
+    let feature = |feature: &FeatureChange| {
+        json!({
+            "feature": feature.feature,
+            "log_odds": feature.log_odds,
+            "from_reason": feature.from_reason.as_ref().map(reason),
+            "to_reason": feature.to_reason.as_ref().map(reason),
+        })
+    };
+    json!({
+        "log_odds": change.log_odds,
+        "base_log_odds": change.base_log_odds,
+        "features": change.features.iter().map(feature).collect::<Vec<_>>(),
     })
 }
 
@@ -180,6 +221,15 @@ mod tests {
         assert_eq!(keys(&scored), fields("Score"));
         assert_eq!(keys(&scored["reasons"][0]), fields("Reason"));
         assert_eq!(keys(&population(&ScorePopulationResponse::default())), fields("ScorePopulationResponse"));
+        assert_eq!(keys(&replay(&ReplayPredictionResponse::default())), fields("ReplayPredictionResponse"));
+        let part = LogOddsChange { features: vec![FeatureChange::default()], ..LogOddsChange::default() };
+        let compared = comparison(&ComparePredictionsResponse {
+            late_data: Some(part),
+            ..ComparePredictionsResponse::default()
+        });
+        assert_eq!(keys(&compared), fields("ComparePredictionsResponse"));
+        assert_eq!(keys(&compared["late_data"]), fields("LogOddsChange"));
+        assert_eq!(keys(&compared["late_data"]["features"][0]), fields("FeatureChange"));
         let card = model(&Model {
             holdout: Some(Metrics::default()),
             baselines: vec![Baseline::default()],

@@ -54,7 +54,7 @@ pub async fn run(args: Args) -> Result<()> {
         Command::Import(import) => import::run(&server, import, args.json).await,
         Command::Score(score) => score::run(&server, score, args.json).await,
         Command::ScoreAll(score_all) => predictions::score_all(&server, score_all, args.json).await,
-        Command::Predictions(filter) => predictions::list(&server, filter, args.json).await,
+        Command::Predictions(asked) => predictions::run(&server, asked, args.json).await,
         Command::Models(models) => models::run(&server, models, args.json).await,
     };
     match done {

@@ -1,8 +1,10 @@
-//! `tally score-all` and `tally predictions`: everybody, scored and listed.
+//! `tally score-all` and `tally predictions`: everybody, scored and listed; what was stored, computed
+//! again and compared.
 
 use indicatif::HumanCount;
 use tally_proto::v1::{
-    Grade, ListPredictionsRequest, ListPredictionsResponse, ScorePopulationRequest, ScorePopulationResponse,
+    ComparePredictionsRequest, Grade, ListPredictionsRequest, ListPredictionsResponse,
+    ReplayPredictionRequest, ScorePopulationRequest, ScorePopulationResponse,
 };
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
     error::{ClientError, Result},
     json, print, remark, render, timestamp,
 };
-use crate::{limits, progress};
+use crate::{config::TargetName, limits, progress};
 
 /// Scores everybody, with a progress bar.
 pub(super) async fn score_all(server: &Connection, asked: &args::ScoreAll, json: bool) -> Result<()> {
@@ -40,10 +42,31 @@ async fn population(server: &Connection, request: ScorePopulationRequest) -> Res
     if over { Ok(last) } else { Err(ClientError::CutShort(render::population(&last))) }
 }
 
+/// Does what is asked with stored predictions.
+pub(super) async fn run(server: &Connection, asked: &args::Predictions, json: bool) -> Result<()> {
+    match asked {
+        args::Predictions::Lead(filter) => list(server, TargetName::Lead, filter, json).await,
+        args::Predictions::Churn(filter) => list(server, TargetName::Churn, filter, json).await,
+        args::Predictions::Replay { prediction_id } => {
+            let request = ReplayPredictionRequest { prediction_id: prediction_id.clone() };
+            let reply = server.predictions().replay_prediction(request).await;
+            let reply = reply.map_err(|status| server.error(&status))?.into_inner();
+            print(&if json { json::replay(&reply).to_string() } else { render::replay(&reply) })
+        }
+        args::Predictions::Compare { from, to } => {
+            let request =
+                ComparePredictionsRequest { from_prediction_id: from.clone(), to_prediction_id: to.clone() };
+            let reply = server.predictions().compare_predictions(request).await;
+            let reply = reply.map_err(|status| server.error(&status))?.into_inner();
+            print(&if json { json::comparison(&reply).to_string() } else { render::comparison(&reply) })
+        }
+    }
+}
+
 /// Lists stored predictions, page by page.
-pub(super) async fn list(server: &Connection, asked: &args::Predictions, json: bool) -> Result<()> {
+async fn list(server: &Connection, target: TargetName, asked: &args::Filter, json: bool) -> Result<()> {
     let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
-    let mut request = request(asked, limit);
+    let mut request = request(target, asked, limit);
     let mut client = server.predictions();
     let (mut shown, mut total, mut rows) = (0, None, Vec::new());
     loop {
@@ -78,9 +101,9 @@ pub(super) async fn list(server: &Connection, asked: &args::Predictions, json: b
     }
 }
 
-fn request(asked: &args::Predictions, limit: usize) -> ListPredictionsRequest {
+fn request(of: TargetName, asked: &args::Filter, limit: usize) -> ListPredictionsRequest {
     ListPredictionsRequest {
-        target: target(asked.target).into(),
+        target: target(of).into(),
         min_probability: asked.min,
         max_probability: asked.max,
         grades: asked.grade.iter().map(|grade| Grade::from(*grade).into()).collect(),

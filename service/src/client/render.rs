@@ -3,7 +3,10 @@
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use indicatif::HumanCount;
 use prost_types::Timestamp;
-use tally_proto::v1::{Model, Reason, Score, ScorePopulationResponse};
+use tally_proto::v1::{
+    ComparePredictionsResponse, LogOddsChange, Model, Reason, ReplayPredictionResponse, Score,
+    ScorePopulationResponse,
+};
 
 use super::{
     json::{enum_name, target},
@@ -87,6 +90,83 @@ fn figures(score: &Score) -> [String; 5] {
 
 fn reason(reason: &Reason) -> String {
     format!("{:+.2} {}", reason.contribution, plain(&reason.text))
+}
+
+/// A stored prediction and what comes out now.
+pub(super) fn replay(replay: &ReplayPredictionResponse) -> String {
+    let told = if replay.identical {
+        "identical, bit for bit, to what was stored".to_owned()
+    } else {
+        let lines = replay.differences.iter().map(|line| format!("\n  {}", plain(line)));
+        format!("not identical to what was stored:{}", lines.collect::<String>())
+    };
+    match &replay.score {
+        Some(score) => format!("{}\n\n{}\n\n{told}", about(score), scores(std::slice::from_ref(score))),
+        None => told,
+    }
+}
+
+/// Why two predictions differ.
+pub(super) fn comparison(comparison: &ComparePredictionsResponse) -> String {
+    let side = |name: &str, score: Option<&Score>, log_odds: f64| {
+        let score = score.cloned().unwrap_or_default();
+        let [customer, probability, ..] = figures(&score);
+        let known = moment(score.known_time.as_ref());
+        vec![
+            name.to_owned(),
+            customer,
+            probability,
+            format!("{log_odds:.4}"),
+            moment(score.as_of_time.as_ref()),
+            known,
+            plain(&score.model),
+        ]
+    };
+    let sides = table(
+        &["", "customer", "probability", "log-odds", "as of", "known at", "model"],
+        &[2, 3],
+        [
+            side("from", comparison.from_score.as_ref(), comparison.from_log_odds),
+            side("to", comparison.to_score.as_ref(), comparison.to_log_odds),
+        ],
+    );
+    let parts = [
+        ("late data", &comparison.late_data),
+        ("behaviour", &comparison.behaviour),
+        ("retraining", &comparison.retraining),
+    ];
+    let mut rows: Vec<Vec<String>> =
+        parts.into_iter().flat_map(|(name, part)| change(name, &part.clone().unwrap_or_default())).collect();
+    rows.push(change_row("all", comparison.change, "", ""));
+    format!("{sides}\n\n{}", table(&["change", "log-odds", "from", "to"], &[1], rows))
+}
+
+/// A part of a change: its sum, its strongest features, and the rest in one line.
+fn change(name: &str, part: &LogOddsChange) -> Vec<Vec<String>> {
+    const SHOWN: usize = 5;
+    let text = |reason: Option<&Reason>| reason.map(|reason| plain(&reason.text)).unwrap_or_default();
+    let mut rows = vec![change_row(name, part.log_odds, "", "")];
+    if part.base_log_odds != 0.0 {
+        rows.push(change_row("", part.base_log_odds, "an average customer", ""));
+    }
+    let seen = part.features.iter().take(SHOWN).take_while(|feature| feature.log_odds.abs() >= 0.000_05);
+    let (shown, rest) = part.features.split_at(seen.count());
+    for feature in shown {
+        let (from, to) = (text(feature.from_reason.as_ref()), text(feature.to_reason.as_ref()));
+        rows.push(change_row("", feature.log_odds, &from, &to));
+    }
+    if !rest.is_empty() {
+        let sum = rest.iter().map(|feature| feature.log_odds).sum();
+        let more = if shown.is_empty() { "" } else { " more" };
+        rows.push(change_row("", sum, &format!("{}{more} features", rest.len()), ""));
+    }
+    rows
+}
+
+fn change_row(name: &str, log_odds: f64, from: &str, to: &str) -> Vec<String> {
+    // Adding 0 makes a negative zero positive.
+    let rounded = (log_odds * 1e4).round() / 1e4 + 0.0;
+    vec![name.to_owned(), format!("{rounded:+.4}"), from.to_owned(), to.to_owned()]
 }
 
 /// How a population run ended.
@@ -175,6 +255,36 @@ mod tests {
     use tally_proto::v1::{Basis, Grade, Target};
 
     use super::*;
+
+    #[test]
+    fn a_change_shows_what_can_be_seen_of_it() {
+        let reason = |text: &str| Some(Reason { text: text.to_owned(), ..Reason::default() });
+        let feature = |log_odds, text: &str| tally_proto::v1::FeatureChange {
+            log_odds,
+            to_reason: reason(text),
+            ..Default::default()
+        };
+        let few = vec![feature(-0.25, "19 purchases so far"), feature(-0.000_01, "never seen")];
+        let text = comparison(&ComparePredictionsResponse {
+            change: -0.250_01,
+            late_data: Some(LogOddsChange { log_odds: -0.250_01, features: few, ..Default::default() }),
+            retraining: Some(LogOddsChange { base_log_odds: 0.5, ..Default::default() }),
+            ..Default::default()
+        });
+        let shown: Vec<Vec<&str>> = text
+            .lines()
+            .skip_while(|line| !line.starts_with("change"))
+            .map(|l| l.split_whitespace().collect())
+            .collect();
+        assert_eq!(shown[2], ["late", "data", "-0.2500"], "{text}");
+        assert_eq!(shown[3], ["-0.2500", "19", "purchases", "so", "far"], "{text}");
+        assert_eq!(shown[4], ["+0.0000", "1", "more", "features"], "{text}");
+        assert_eq!(
+            shown[5..8].concat(),
+            ["behaviour", "+0.0000", "retraining", "+0.0000", "+0.5000", "an", "average", "customer"]
+        );
+        assert_eq!(shown[8], ["all", "-0.2500"], "{text}");
+    }
 
     #[test]
     fn scores_are_a_table_that_can_be_piped() {

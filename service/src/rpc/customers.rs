@@ -24,7 +24,8 @@ impl CustomerService for Customers {
         &self,
         request: Request<UpsertCustomersRequest>,
     ) -> Result<Response<UpsertCustomersResponse>, Status> {
-        let (now, customers) = (self.0.now(), request.into_inner().customers);
+        let (writer, now) = self.0.begin_write();
+        let customers = request.into_inner().customers;
         let mut check = Check::new(now);
         let mut seen = std::collections::HashMap::new();
         let mut parsed = Vec::with_capacity(customers.len());
@@ -43,7 +44,8 @@ impl CustomerService for Customers {
         }
         let parsed = check.finish(parsed)?;
         let upserted = parsed.len() as i64;
-        self.0.store.upsert_customers(parsed, now).await?;
+        let store = Arc::clone(&self.0.store);
+        writer.finish(async move { store.upsert_customers(parsed, now).await }).await?;
         Ok(Response::new(UpsertCustomersResponse { upserted }))
     }
 

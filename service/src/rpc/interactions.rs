@@ -77,13 +77,15 @@ impl InteractionService for Interactions {
 
 /// Stores one batch, whole or not at all.
 async fn record(app: &App, request: RecordInteractionsRequest) -> Result<RecordInteractionsResponse, Error> {
-    let mut check = Check::new(app.now());
+    let (writer, now) = app.begin_write();
+    let mut check = Check::new(now);
     let mut parsed = Vec::with_capacity(request.interactions.len());
     if check.batch("interactions", request.interactions.len(), limits::INTERACTIONS) {
         for (n, item) in request.interactions.into_iter().enumerate() {
             parsed.push(check.interaction(&format!("interactions[{n}]"), item, request.backfill));
         }
     }
-    let done = app.store.record_interactions(check.finish(parsed)?).await?;
+    let (store, parsed) = (Arc::clone(&app.store), check.finish(parsed)?);
+    let done = writer.finish(async move { store.record_interactions(parsed).await }).await?;
     Ok(RecordInteractionsResponse { recorded: done.recorded as i64, duplicates: done.duplicates as i64 })
 }

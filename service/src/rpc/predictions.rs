@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tally_proto::v1::{
-    Grade, ListPredictionsRequest, ListPredictionsResponse, ScorePopulationRequest, ScorePopulationResponse,
-    prediction_service_server::PredictionService,
+    ComparePredictionsRequest, ComparePredictionsResponse, Grade, ListPredictionsRequest,
+    ListPredictionsResponse, ReplayPredictionRequest, ReplayPredictionResponse, ScorePopulationRequest,
+    ScorePopulationResponse, prediction_service_server::PredictionService,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -14,6 +15,7 @@ use super::{page, parse::Check, reply};
 use crate::{
     app::App,
     error::Result,
+    replay::{compare, replay},
     score::Question,
     score_all::Population,
     store::{Prediction, PredictionCursor, PredictionFilter, PredictionOrder},
@@ -76,6 +78,29 @@ impl PredictionService for Predictions {
         let (predictions, last) = page::cut(found, size, cursor, reply::score);
         let next_page_token = self.0.tokens.next(&scope, last)?;
         Ok(Response::new(ListPredictionsResponse { predictions, next_page_token, total_size }))
+    }
+
+    async fn replay_prediction(
+        &self,
+        request: Request<ReplayPredictionRequest>,
+    ) -> Result<Response<ReplayPredictionResponse>, Status> {
+        let id = request.into_inner().prediction_id;
+        let mut check = Check::new(self.0.now());
+        check.id("prediction_id", &id);
+        check.finish(())?;
+        Ok(Response::new(reply::replay(replay(&self.0, &id).await?)))
+    }
+
+    async fn compare_predictions(
+        &self,
+        request: Request<ComparePredictionsRequest>,
+    ) -> Result<Response<ComparePredictionsResponse>, Status> {
+        let ComparePredictionsRequest { from_prediction_id, to_prediction_id } = request.into_inner();
+        let mut check = Check::new(self.0.now());
+        check.id("from_prediction_id", &from_prediction_id);
+        check.id("to_prediction_id", &to_prediction_id);
+        check.finish(())?;
+        Ok(Response::new(reply::comparison(compare(&self.0, &from_prediction_id, &to_prediction_id).await?)))
     }
 }
 

@@ -14,6 +14,7 @@ use tally_proto::v1;
 
 use crate::{
     models::ModelName,
+    replay::{Change, Comparison, FeatureChange, Replay},
     store::{Customer, Interaction, Prediction},
 };
 
@@ -82,6 +83,42 @@ pub(super) fn score(prediction: Prediction) -> v1::Score {
         missing_features: prediction.missing_features,
         prediction_id: prediction.prediction_id,
         score_time: stored.then(|| timestamp(prediction.score_time)),
+    }
+}
+
+pub(super) fn replay(replay: Replay) -> v1::ReplayPredictionResponse {
+    v1::ReplayPredictionResponse {
+        identical: replay.differences.is_empty(),
+        score: replay.score.map(score),
+        stored: Some(score(replay.stored)),
+        differences: replay.differences,
+    }
+}
+
+pub(super) fn comparison(comparison: Comparison) -> v1::ComparePredictionsResponse {
+    v1::ComparePredictionsResponse {
+        from_score: Some(score(comparison.from)),
+        to_score: Some(score(comparison.to)),
+        from_log_odds: comparison.from_log_odds,
+        to_log_odds: comparison.to_log_odds,
+        change: comparison.to_log_odds - comparison.from_log_odds,
+        late_data: Some(change(comparison.late_data)),
+        behaviour: Some(change(comparison.behaviour)),
+        retraining: Some(change(comparison.retraining)),
+    }
+}
+
+fn change(change: Change) -> v1::LogOddsChange {
+    let feature = |feature: FeatureChange| v1::FeatureChange {
+        feature: feature.feature,
+        log_odds: feature.log_odds,
+        from_reason: feature.from.map(reason),
+        to_reason: feature.to.map(reason),
+    };
+    v1::LogOddsChange {
+        log_odds: change.log_odds,
+        base_log_odds: change.base_log_odds,
+        features: change.features.into_iter().map(feature).collect(),
     }
 }
 

@@ -122,6 +122,10 @@ impl Scoring {
             check.finish(()).err()
         };
         let good: Vec<String> = ids.iter().filter(|id| bad(id).is_none()).cloned().collect();
+        if options.persist {
+            // What is kept can be replayed. What is not kept does not wait.
+            self.0.writers.settled().await;
+        }
         let mut scores = score(&self.0, &good, &question).await?;
         if options.persist {
             persist(&self.0, &mut scores).await?;

@@ -298,6 +298,14 @@ macro_rules! implement_store {
                 .await
             }
 
+            async fn prediction(&self, prediction_id: &str) -> Result<Option<Prediction>> {
+                let row = sqlx::query_as::<_, PredictionRow>("SELECT * FROM predictions WHERE prediction_id = $1")
+                    .bind(prediction_id)
+                    .fetch_optional(self.reader())
+                    .await?;
+                row.map(Prediction::try_from).transpose()
+            }
+
             async fn predictions(
                 &self,
                 filter: &PredictionFilter,

@@ -10,5 +10,6 @@ mod histories;
 mod interactions;
 mod programs;
 mod real_data;
+mod replay;
 mod scoring;
 mod support;
