@@ -1,5 +1,5 @@
 //! What every RPC and job works with: the store, the models that serve, the key of page tokens, the
-//! clock.
+//! clock, the metrics.
 
 use std::{
     sync::Arc,
@@ -7,8 +7,9 @@ use std::{
 };
 
 use tally_model::time::Time;
+use tokio::sync::Notify;
 
-use crate::{error::Result, models::Models, store::Store, tokens::Tokens};
+use crate::{error::Result, metrics::Metrics, models::Models, store::Store, tokens::Tokens};
 
 /// The rooms that requests share.
 pub struct App {
@@ -20,6 +21,10 @@ pub struct App {
     pub tokens: Tokens,
     /// Tells the time.
     pub clock: Clock,
+    /// What operators are told.
+    pub metrics: Arc<Metrics>,
+    /// Told when a population has been scored.
+    pub scored: Notify,
 }
 
 /// Tells the time; tests pass their own.
@@ -32,9 +37,10 @@ impl App {
     /// When the store fails.
     pub async fn new(store: Arc<dyn Store>, clock: Clock) -> Result<Self> {
         let tokens = Tokens::new(&*store).await?;
-        let models = Models::new(Arc::clone(&store));
+        let metrics = Arc::new(Metrics::new());
+        let models = Models::new(Arc::clone(&store), Arc::clone(&metrics));
         models.refresh().await?;
-        Ok(Self { store, models, tokens, clock })
+        Ok(Self { store, models, tokens, clock, metrics, scored: Notify::new() })
     }
 
     /// Now.

@@ -10,8 +10,8 @@ use tonic::transport::{Endpoint, Uri};
 use crate::config::TargetName;
 
 const JSON_HELP: &str = "\
-With --json, standard output has nothing but JSON: one object for import, score-all and models show;
-one object a line for score, predictions and models list. The field names are those of the contract
+With --json, standard output has nothing but JSON: one object for import, score-all, models show and
+models drift; one object a line for score, predictions, models list and models realised. The field names are those of the contract
 (proto/tally/v1), times are RFC 3339, enums are their names without prefix (LEAD, COLD, A). What
 cannot be scored is a line {\"customer_id\": …, \"status\": …} in its place.
 
@@ -45,7 +45,7 @@ pub enum Command {
     ScoreAll(ScoreAll),
     /// List stored predictions
     Predictions(Predictions),
-    /// List models, or show one's card
+    /// List models, show one's card, watch how they hold
     #[command(subcommand)]
     Models(Models),
 }
@@ -157,6 +157,26 @@ pub enum Models {
     Show {
         /// A version such as churn/7, or churn for its champion
         name: String,
+    },
+    /// Show how far the last scored population is from what a model has learned from
+    Drift {
+        /// A version such as churn/7, or churn for its champion
+        name: String,
+    },
+    /// Show how past predictions turned out, by month and model
+    Realised {
+        /// What was foretold
+        #[arg(value_enum)]
+        target: TargetName,
+        /// Only this model version, such as churn/7
+        #[arg(long)]
+        model: Option<String>,
+        /// Only predictions about this moment or a later one
+        #[arg(long, value_name = "TIME")]
+        from: Option<Time>,
+        /// Only predictions about an earlier moment
+        #[arg(long, value_name = "TIME")]
+        to: Option<Time>,
     },
 }
 
