@@ -247,7 +247,8 @@ impl Counts {
             return;
         }
         let values = reference.features.iter().map(|(place, _)| raw[*place]).chain([probability]);
-        for ((tally, values_of), value) in self.tallies.iter_mut().zip(reference.distributions()).zip(values) {
+        for ((tally, values_of), value) in self.tallies.iter_mut().zip(reference.distributions()).zip(values)
+        {
             tally.rows[values_of.bins.place(value)] += 1;
             tally.deviation = tally.deviation.saturating_add(values_of.bins.deviation(value));
         }
@@ -257,9 +258,11 @@ impl Counts {
     #[must_use]
     pub fn fit(&self, reference: &Reference) -> bool {
         self.tallies.len() == reference.features.len() + 1
-            && self.tallies.iter().zip(reference.distributions()).all(|(tally, values)| {
-                tally.rows.len() == values.rows.len() && total(&tally.rows).is_some()
-            })
+            && self
+                .tallies
+                .iter()
+                .zip(reference.distributions())
+                .all(|(tally, values)| tally.rows.len() == values.rows.len() && total(&tally.rows).is_some())
     }
 }
 

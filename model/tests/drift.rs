@@ -1,6 +1,8 @@
 //! Drift against values computed elsewhere (a dozen lines of Python that bin and add up by the
 //! definition), and what holds of any data.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use proptest::prelude::*;
 use tally_model::{
     drift::{Bin, Counts, Reference, Report, Shift, Verdict},

@@ -36,8 +36,7 @@ pub struct Serve {
     /// Address and port of the gRPC server; port 0 takes a free one
     #[arg(long, env = "TALLY_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
-    /// Address and port of /metrics, /healthz and /readyz; port 0 takes a free one, an empty value none
-    /// [default: 127.0.0.1:8080, unless that is taken]
+    /// Address and port of /metrics, /healthz and /readyz; an empty value serves none [default: 127.0.0.1:8080, unless that is taken]
     #[arg(long, env = "TALLY_HTTP", value_name = "ADDRESS", value_parser = http)]
     pub http: Option<Http>,
     /// Fill the database with a simulated business, train both models, score everybody, and serve

@@ -193,7 +193,12 @@ impl Metrics {
     #[must_use]
     pub fn call(self: &Arc<Self>, path: &str) -> RunningCall {
         let method = path.strip_prefix('/').filter(|method| self.methods.contains(*method)).unwrap_or(OTHER);
-        RunningCall { metrics: Arc::clone(self), method: method.to_owned(), begun: Instant::now(), over: false }
+        RunningCall {
+            metrics: Arc::clone(self),
+            method: method.to_owned(),
+            begun: Instant::now(),
+            over: false,
+        }
     }
 
     /// Another version serves now.
@@ -268,7 +273,8 @@ fn methods() -> HashSet<String> {
     // The descriptor is part of this program, and served by reflection; were it damaged, every call
     // would count as another one.
     let set = FileDescriptorSet::decode(tally_proto::DESCRIPTOR_SET).unwrap_or_default();
-    let services = set.file.iter().flat_map(|file| file.service.iter().map(|service| (file.package(), service)));
+    let services =
+        set.file.iter().flat_map(|file| file.service.iter().map(|service| (file.package(), service)));
     services
         .flat_map(|(package, service)| {
             service.method.iter().map(move |m| format!("{package}.{}/{}", service.name(), m.name()))

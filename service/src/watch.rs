@@ -3,7 +3,11 @@
 //!
 //! Both are asked for over gRPC, and kept fresh as metrics by [`run`].
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use tally_model::{
     drift::Report,
@@ -61,7 +65,9 @@ pub async fn drift(app: &App, model: &Model) -> Result<Drift> {
     let artifact = model.scorer.artifact();
     let reference = &artifact.reference;
     if !population.counts.fit(reference) {
-        return Err(Error::Internal(format!("the population of {name} was counted in other bins than its own")));
+        return Err(Error::Internal(format!(
+            "the population of {name} was counted in other bins than its own"
+        )));
     }
     let report = Report::new(&artifact.plan.measures(), reference, &population.counts);
     Ok(Drift { model: name, training_rows: reference.rows(), population, report })
@@ -137,14 +143,17 @@ pub async fn realised(app: &App, past: Past) -> Result<Vec<Month>> {
         let mut found = app.store.foretold(past.target, past.version, moments, (&after, last)).await?;
         after.clone_from(last);
         for row in &found {
-            if !outcomes.contains_key(&row.model_version) {
+            if let Entry::Vacant(unknown) = outcomes.entry(row.model_version) {
                 let name = ModelName { target: past.target, version: row.model_version };
                 let model = app.models.version(name).await?;
-                outcomes.insert(row.model_version, model.scorer.artifact().outcome);
+                unknown.insert(model.scorer.artifact().outcome);
             }
         }
         found.retain(|row| outcomes[&row.model_version].horizon_end(row.as_of) <= now);
         let found = first_of_each_month(found);
+        if found.is_empty() {
+            continue;
+        }
         let mut customers: Vec<String> = found.iter().map(|row| row.customer_id.clone()).collect();
         customers.dedup();
         let histories = app.store.histories(&customers).await?;
@@ -168,7 +177,9 @@ pub async fn realised(app: &App, past: Past) -> Result<Vec<Month>> {
         if rows.values().map(|(_, labels)| labels.len()).sum::<usize>() > MOST_ROWS {
             return Err(Error::Precondition {
                 reason: "TOO_MANY_PREDICTIONS",
-                message: format!("more than {MOST_ROWS} predictions; ask for fewer months by from_time and to_time"),
+                message: format!(
+                    "more than {MOST_ROWS} predictions; ask for fewer months by from_time and to_time"
+                ),
             });
         }
     }
@@ -225,7 +236,7 @@ pub async fn run(app: Arc<App>) {
             _ = ticks.tick() => false,
             () = app.scored.notified() => true,
         };
-        if let Err(error) = look(&app, scored || looks % REALISED_EVERY == 0).await {
+        if let Err(error) = look(&app, scored || looks.is_multiple_of(REALISED_EVERY)).await {
             tracing::warn!(%error, "the models could not be watched");
         }
         looks = looks.wrapping_add(1);

@@ -153,8 +153,7 @@ fn drift_bin(bin: &DriftBin) -> Value {
         Some(Bin::Level(level)) => ("level", json!(level)),
         Some(Bin::Missing(_)) | None => ("missing", json!(true)),
     };
-    let mut shown =
-        json!({"training_share": bin.training_share, "population_share": bin.population_share});
+    let mut shown = json!({"training_share": bin.training_share, "population_share": bin.population_share});
     shown[kind] = value;
     shown
 }

@@ -118,9 +118,6 @@ mod tests {
         };
         let shown = realised(&[month]);
         let line: Vec<&str> = shown.lines().last().unwrap().split_whitespace().collect();
-        assert_eq!(
-            line.join(" "),
-            "2026-03 lead/2 12 10.0 % 0.0 % – 0.1050 0.0000 0.0000 –"
-        );
+        assert_eq!(line.join(" "), "2026-03 lead/2 12 10.0 % 0.0 % – 0.1050 0.0000 0.0000 –");
     }
 }

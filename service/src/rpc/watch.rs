@@ -70,9 +70,8 @@ pub(super) async fn realised(
     let mut check = Check::new(app.now());
     let target = check.target(request.target);
     let version = check.model(target, &request.model).map(|name| name.version);
-    let mut bound = |field: &str, time: Option<&Timestamp>, open: Time| {
-        time.map_or(open, |time| check.time(field, time))
-    };
+    let mut bound =
+        |field: &str, time: Option<&Timestamp>, open: Time| time.map_or(open, |time| check.time(field, time));
     let from = bound("from_time", request.from_time.as_ref(), Time::MIN);
     let to = bound("to_time", request.to_time.as_ref(), Time::MAX);
     let past = check.finish(Past { target, version, from, to })?;
@@ -81,11 +80,11 @@ pub(super) async fn realised(
         app.models.version(ModelName { target, version }).await?;
     }
     Ok(GetRealisedPerformanceResponse {
-        months: watch::realised(app, past).await?.into_iter().map(month).collect(),
+        months: watch::realised(app, past).await?.iter().map(month).collect(),
     })
 }
 
-fn month(month: Month) -> RealisedMonth {
+fn month(month: &Month) -> RealisedMonth {
     RealisedMonth {
         month: month.name(),
         model: month.model.to_string(),

@@ -12,3 +12,4 @@ mod programs;
 mod real_data;
 mod scoring;
 mod support;
+mod watching;

@@ -160,8 +160,9 @@ fn run(command: &mut Command) {
 pub struct Tally {
     pub database: Database,
     pub channel: Channel,
+    pub url: String,
     /// Where its metrics are.
-    pub http: std::net::SocketAddr,
+    http: std::net::SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
 }
@@ -177,8 +178,9 @@ impl Tally {
         let server = tokio::spawn(async move {
             server::run(listener, Some(aside), app, async { stopped.await.unwrap_or(()) }).await.unwrap();
         });
-        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        Self { database, channel, http, stop: Some(stop), server: Some(server) }
+        let url = format!("http://{address}");
+        let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();
+        Self { database, channel, url, http, stop: Some(stop), server: Some(server) }
     }
 
     /// Ends the server as a signal would, and waits for its end.
@@ -419,7 +421,7 @@ pub fn interaction(customer: &str, id: &str, kind: &str, occurred: &str) -> v1::
     }
 }
 
-fn simulated_customer(customer: &SimulatedCustomer) -> v1::Customer {
+pub fn simulated_customer(customer: &SimulatedCustomer) -> v1::Customer {
     use tally_model::history::AttributeValue;
     let kind = |value: &AttributeValue| match value {
         AttributeValue::Boolean(truth) => Kind::BoolValue(*truth),
@@ -439,7 +441,7 @@ fn simulated_customer(customer: &SimulatedCustomer) -> v1::Customer {
     }
 }
 
-fn simulated_interactions(customer: &SimulatedCustomer) -> impl Iterator<Item = v1::Interaction> + '_ {
+pub fn simulated_interactions(customer: &SimulatedCustomer) -> impl Iterator<Item = v1::Interaction> + '_ {
     customer.interactions.iter().map(|interaction| v1::Interaction {
         customer_id: customer.customer_id.clone(),
         interaction_id: interaction.interaction_id.clone(),
