@@ -414,10 +414,17 @@ async fn a_model_that_cannot_be_read_raises_an_alarm(tally: Tally) {
         let version = store.insert_model(model).await.unwrap();
         assert!(store.promote(target, version, instead_of, time(NOW)).await.unwrap());
         let refused = format!("tally_model_refused_total{{target=\"{target}\"}}");
-        let all = metric(&tally, &refused, |refused| refused > 0.0).await;
-        // Once a version, however often it is looked at.
-        assert_eq!(all[&refused], 1.0);
-        assert_eq!(all["tally_model_refused_total{target=\"churn\"}"], 1.0);
-        assert_eq!(all["tally_champion_version{target=\"churn\"}"], 1.0, "the one before serves on");
+        metric(&tally, &refused, |refused| refused > 0.0).await;
     }
+    // Once a version, however often it is looked at: a call that finds no champion looks again.
+    for _ in 0..3 {
+        let request = v1::ScoreLeadRequest { customer_id: "nobody".into(), ..Default::default() };
+        let none = tally.scoring().score_lead(request).await;
+        assert_refused(none, Code::FailedPrecondition, "NO_CHAMPION", &[]);
+    }
+    let all = metrics(&tally).await;
+    for target in ["lead", "churn"] {
+        assert_eq!(all[&format!("tally_model_refused_total{{target=\"{target}\"}}")], 1.0);
+    }
+    assert_eq!(all["tally_champion_version{target=\"churn\"}"], 1.0, "the one before serves on");
 }
