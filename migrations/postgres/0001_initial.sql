@@ -75,7 +75,8 @@ CREATE TABLE predictions (
 );
 CREATE INDEX predictions_by_probability ON predictions (target, probability, prediction_id);
 CREATE INDEX predictions_by_score_time ON predictions (target, score_time, prediction_id);
-CREATE INDEX predictions_of_customer ON predictions (customer_id, target, as_of_time);
+-- Pages of customers, for realised performance.
+CREATE INDEX predictions_by_customer ON predictions (target, customer_id, as_of_time);
 
 -- Per customer and target the prediction with the greatest as_of_time, among those the last stored.
 CREATE TABLE latest_predictions (
