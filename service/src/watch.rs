@@ -97,6 +97,8 @@ pub struct Month {
     pub rows: usize,
     /// Those that had the outcome.
     pub positives: usize,
+    /// Those about a moment before the model's data cut-off: it may have learned from what they did.
+    pub before_cutoff: usize,
     /// Mean probability.
     pub mean_predicted: f64,
     /// Area under the ROC curve; None when all had the same outcome.
@@ -119,8 +121,13 @@ impl Month {
     }
 }
 
-/// Probabilities and outcomes, aligned.
-type Rows = (Vec<f64>, Vec<bool>);
+/// The rows of one month and model.
+#[derive(Default)]
+struct Rows {
+    probabilities: Vec<f64>,
+    labels: Vec<bool>,
+    before_cutoff: usize,
+}
 
 /// Judges the predictions whose horizon has passed by what is known now, by month and model.
 ///
@@ -133,7 +140,8 @@ type Rows = (Vec<f64>, Vec<bool>);
 /// FAILED_PRECONDITION (TOO_MANY_PREDICTIONS) when that is more than ten million rows.
 pub async fn realised(app: &App, past: Past) -> Result<Vec<Month>> {
     let now = app.now();
-    let mut outcomes: HashMap<i64, Outcome> = HashMap::new();
+    // Of each version what it foretells, and its data cut-off.
+    let mut outcomes: HashMap<i64, (Outcome, Time)> = HashMap::new();
     let mut rows: HashMap<(Time, i64), Rows> = HashMap::new();
     let mut after = String::new();
     loop {
@@ -146,10 +154,11 @@ pub async fn realised(app: &App, past: Past) -> Result<Vec<Month>> {
             if let Entry::Vacant(unknown) = outcomes.entry(row.model_version) {
                 let name = ModelName { target: past.target, version: row.model_version };
                 let model = app.models.version(name).await?;
-                unknown.insert(model.scorer.artifact().outcome);
+                let artifact = model.scorer.artifact();
+                unknown.insert((artifact.outcome, artifact.as_of));
             }
         }
-        found.retain(|row| outcomes[&row.model_version].horizon_end(row.as_of) <= now);
+        found.retain(|row| outcomes[&row.model_version].0.horizon_end(row.as_of) <= now);
         let found = first_of_each_month(found);
         if found.is_empty() {
             continue;
@@ -163,18 +172,18 @@ pub async fn realised(app: &App, past: Past) -> Result<Vec<Month>> {
             for row in found {
                 // Whoever was erased meanwhile is not judged.
                 let Some(Some(history)) = known.get(&row.customer_id) else { continue };
-                let outcome = outcomes[&row.model_version];
+                let (outcome, cutoff) = outcomes[&row.model_version];
                 if outcome.eligible(history, row.as_of, now).is_ok() {
-                    let (probabilities, labels) =
-                        rows.entry((row.as_of.month_start(), row.model_version)).or_default();
-                    probabilities.push(row.probability);
-                    labels.push(outcome.label(history, row.as_of, now));
+                    let rows = rows.entry((row.as_of.month_start(), row.model_version)).or_default();
+                    rows.probabilities.push(row.probability);
+                    rows.labels.push(outcome.label(history, row.as_of, now));
+                    rows.before_cutoff += usize::from(row.as_of < cutoff);
                 }
             }
             rows
         })
         .await?;
-        if rows.values().map(|(_, labels)| labels.len()).sum::<usize>() > MOST_ROWS {
+        if rows.values().map(|rows| rows.labels.len()).sum::<usize>() > MOST_ROWS {
             return Err(Error::Precondition {
                 reason: "TOO_MANY_PREDICTIONS",
                 message: format!(
@@ -204,15 +213,16 @@ fn first_of_each_month(rows: Vec<Foretold>) -> Vec<Foretold> {
 }
 
 fn judge(target: Target, rows: HashMap<(Time, i64), Rows>) -> Vec<Month> {
-    let month = |((start, version), (probabilities, labels)): ((Time, i64), Rows)| {
-        let metrics = Metrics::new(&probabilities, &labels);
+    let month = |((start, version), rows): ((Time, i64), Rows)| {
+        let metrics = Metrics::new(&rows.probabilities, &rows.labels);
         let both = metrics.positives > 0 && metrics.positives < metrics.rows;
         Month {
             start,
             model: ModelName { target, version },
             rows: metrics.rows,
             positives: metrics.positives,
-            mean_predicted: probabilities.iter().sum::<f64>() / metrics.rows as f64,
+            before_cutoff: rows.before_cutoff,
+            mean_predicted: rows.probabilities.iter().sum::<f64>() / metrics.rows as f64,
             auc: both.then_some(metrics.auc),
             log_loss: metrics.log_loss,
             brier: metrics.brier,

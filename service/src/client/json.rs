@@ -170,6 +170,7 @@ pub(super) fn realised(month: &RealisedMonth) -> Value {
         "brier": month.brier,
         "ece": month.ece,
         "lift_at_10_percent": month.lift_at_10_percent,
+        "rows_before_cutoff": month.rows_before_cutoff,
     })
 }
 

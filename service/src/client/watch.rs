@@ -68,7 +68,15 @@ pub(super) fn realised(months: &[RealisedMonth]) -> String {
         "ECE",
         "lift at 10 %",
     ];
-    table(&header, &[2, 3, 4, 5, 6, 7, 8, 9], rows)
+    let shown = table(&header, &[2, 3, 4, 5, 6, 7, 8, 9], rows);
+    match months.iter().map(|month| month.rows_before_cutoff).sum() {
+        0 => shown,
+        before => format!(
+            "{shown}\n\n{} of these lie before the data cut-off of their model, which may have learned from them: \
+             figures that rest on them flatter",
+            count(before)
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -116,8 +124,10 @@ mod tests {
             log_loss: 0.105,
             ..RealisedMonth::default()
         };
-        let shown = realised(&[month]);
+        let shown = realised(std::slice::from_ref(&month));
         let line: Vec<&str> = shown.lines().last().unwrap().split_whitespace().collect();
         assert_eq!(line.join(" "), "2026-03 lead/2 12 10.0 % 0.0 % – 0.1050 0.0000 0.0000 –");
+        let shown = realised(&[RealisedMonth { rows_before_cutoff: 5, ..month }]);
+        assert!(shown.contains("\n\n5 of these lie before the data cut-off"), "{shown}");
     }
 }

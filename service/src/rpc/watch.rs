@@ -96,5 +96,6 @@ fn month(month: &Month) -> RealisedMonth {
         brier: month.brier,
         ece: month.ece,
         lift_at_10_percent: month.lift_at_10_percent,
+        rows_before_cutoff: month.before_cutoff as i64,
     }
 }

@@ -295,10 +295,27 @@ async fn realised_performance_is_what_happened(tally: Tally) {
     assert_judged(&fewer[0], &judged(january, &left.customer_id));
     assert_judged(&fewer[1], &judged(february, &left.customer_id));
 
-    let realised = ["--server", &tally.url, "--json", "models", "realised", "churn", "--to", "2024-02-01"];
-    let shown = program("tally", "").args(realised).output().unwrap();
+    let arguments = ["--server", &tally.url, "--json", "models", "realised", "churn", "--to", "2024-02-01"];
+    let shown = program("tally", "").args(arguments).output().unwrap();
     let line: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!((&line["month"], &line["rows"]), (&"2024-01".into(), &fewer[0].rows.into()));
+
+    // A look back behind the data cut-off of the model is told from what it foretold.
+    assert!(fewer.iter().all(|month| month.rows_before_cutoff == 0));
+    let before = time("2023-12-20");
+    let known = |score: &&v1::Score| {
+        score.customer_id != left.customer_id && buys[&score.customer_id].iter().any(|buy| *buy < before)
+    };
+    let persist = v1::PredictChurnRequest {
+        customer_id: stored.iter().find(known).unwrap().customer_id.clone(),
+        as_of_time: Some(timestamp(before)),
+        persist: true,
+        ..Default::default()
+    };
+    tally.scoring().predict_churn(persist).await.unwrap();
+    let december = &realised(&tally, ask()).await.unwrap()[0];
+    assert_eq!(december.month, "2023-12");
+    assert_eq!((december.rows, december.rows_before_cutoff), (1, 1));
 }
 
 /// Values by name and labels.
