@@ -12,8 +12,8 @@ USER tally
 WORKDIR /data
 VOLUME /data
 # A container's loopback is its own: inside, listen on all of its addresses, and publish the port on
-# the host's loopback, as in `docker run -p 127.0.0.1:50051:50051`.
-ENV TALLY_DATABASE=sqlite:///data/tally.db TALLY_LISTEN=0.0.0.0:50051
-EXPOSE 50051
+# the host's loopback, as in `docker run -p 127.0.0.1:50051:50051 -p 127.0.0.1:8080:8080`.
+ENV TALLY_DATABASE=sqlite:///data/tally.db TALLY_LISTEN=0.0.0.0:50051 TALLY_HTTP=0.0.0.0:8080
+EXPOSE 50051 8080
 STOPSIGNAL SIGTERM
 CMD ["tally-serve"]

@@ -78,6 +78,8 @@ CREATE TABLE predictions (
 CREATE INDEX predictions_by_id ON predictions (prediction_id);
 CREATE INDEX predictions_by_probability ON predictions (target, probability, prediction_id);
 CREATE INDEX predictions_by_score_time ON predictions (target, score_time, prediction_id);
+-- Pages of customers, for realised performance.
+CREATE INDEX predictions_by_customer ON predictions (target, customer_id, as_of_time);
 
 -- Per customer and target the prediction with the greatest as_of_time, among those the last stored.
 CREATE TABLE latest_predictions (
@@ -105,6 +107,19 @@ CREATE VIEW v_latest_predictions AS
 -- For dashboards: who is likelier to leave than to stay, or in the worst quarter.
 CREATE VIEW v_customers_at_risk AS
     SELECT * FROM v_latest_predictions WHERE target = 'churn' AND (probability >= 0.5 OR grade = 'D');
+
+-- Per model the last scored population, as counts without names: of those with the greatest as_of_time
+-- the one that ended last. A customer that is erased stays a number in them.
+CREATE TABLE populations (
+    target        TEXT NOT NULL,
+    model_version INTEGER NOT NULL,
+    as_of_time    INTEGER NOT NULL,
+    score_time    INTEGER NOT NULL,
+    customers     INTEGER NOT NULL,
+    counts        TEXT NOT NULL,
+    PRIMARY KEY (target, model_version),
+    FOREIGN KEY (target, model_version) REFERENCES models
+) STRICT;
 
 -- What belongs to the deployment as a whole, such as the key that authenticates page tokens.
 CREATE TABLE settings (

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    drift::Reference,
     encode::{Encoder, Encoding},
     evaluate::{Metrics, ReliabilityBin},
     features::{Measure, Plan, Scale},
@@ -48,6 +49,8 @@ pub struct Artifact {
     pub whitener: Vec<f64>,
     /// The quartiles of the probability over the training rows.
     pub quartiles: [f64; 3],
+    /// What the training rows looked like, for watching drift.
+    pub reference: Reference,
     /// How it was trained and how well it holds.
     pub card: Card,
 }
@@ -196,6 +199,9 @@ impl Artifact {
         let mut numbers = numbers.chain(self.weights.iter().chain(&self.whitener).copied());
         if !numbers.all(f64::is_finite) {
             return invalid("a weight is not a finite number");
+        }
+        if !self.reference.fits(&measures) {
+            return invalid("the reference for drift does not fit the features");
         }
         let [a, b, c] = self.quartiles;
         if !(0.0 < a && a <= b && b <= c && c < 1.0) {

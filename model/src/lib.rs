@@ -6,6 +6,7 @@
 pub mod artifact;
 pub mod bg_nbd;
 pub mod census;
+pub mod drift;
 pub mod encode;
 pub mod evaluate;
 pub mod explain;

@@ -62,6 +62,8 @@ pub struct Score {
     pub reasons: Vec<Reason>,
     /// Names of the features without a value.
     pub missing_features: Vec<String>,
+    /// The raw feature values in the order of the plan; empty when nothing is known of the customer.
+    pub raw: Vec<f64>,
 }
 
 /// A model, ready to score.
@@ -117,6 +119,7 @@ impl Scorer {
             base_log_odds: self.artifact.intercept,
             reasons: if cold { Vec::new() } else { self.reasons(&raw, &contributions, max_reasons) },
             missing_features: self.missing(&raw),
+            raw,
         })
     }
 

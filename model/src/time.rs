@@ -30,6 +30,14 @@ impl Time {
         (self.0.saturating_sub(earlier.0)) as f64 / DAY as f64
     }
 
+    /// The first moment of the UTC calendar month that the moment lies in.
+    #[must_use]
+    pub fn month_start(self) -> Self {
+        let day = jiff::Timestamp::from_microsecond(self.0)
+            .map_or(1, |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::UTC).day());
+        Self(self.day_number() * DAY).plus_days(1 - i64::from(day))
+    }
+
     /// The number of the UTC day that the moment lies in, 0 for 1970-01-01.
     #[must_use]
     pub const fn day_number(self) -> i64 {
@@ -79,6 +87,14 @@ mod tests {
         assert_eq!("2011-09-09".parse(), Ok(Time(noon.0 - DAY / 2)));
         assert_eq!("2011-09-09T14:00:00+02:00".parse(), Ok(noon));
         assert_eq!("9999-12-29T23:59:59.999999Z".parse(), Ok(Time::MAX.plus_days(-2)));
+    }
+
+    #[test]
+    fn months_begin_on_their_first() {
+        let start = |text: &str| text.parse::<Time>().unwrap().month_start().to_string();
+        assert_eq!(start("2024-02-29T23:59:59.999999Z"), "2024-02-01T00:00:00Z");
+        assert_eq!(start("2024-03-01"), "2024-03-01T00:00:00Z");
+        assert_eq!(start("1970-01-31T12:00:00Z"), "1970-01-01T00:00:00Z");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use ndarray::Array2;
 
 use crate::{
     artifact::{Artifact, Card},
+    drift::Reference,
     encode::Encoder,
     evaluate::{Metrics, log_loss_of_log_odds, reliability},
     features::{Measure, Plan},
@@ -134,11 +135,14 @@ pub fn train(
         baselines,
         reliability: reliability(&judged, &judged_labels),
     };
+    let scores: Vec<f64> = design.fit.log_odds(&design.x).iter().map(|z| probability(*z)).collect();
+    let watched = design.encoder.features.iter().map(|feature| feature.place);
     let artifact = Artifact {
         outcome,
         spec: spec.clone(),
         as_of,
-        quartiles: quartiles(design.fit.log_odds(&design.x).iter().map(|z| probability(*z)).collect()),
+        reference: Reference::new(&measures, watched, &rows.features, &everything, &scores),
+        quartiles: quartiles(scores),
         whitener: design.whitener(rows, &everything)?,
         plan,
         encoder: design.encoder,

@@ -1,5 +1,5 @@
 //! What every RPC and job works with: the store, the models that serve, the key of page tokens, the
-//! clock.
+//! clock, the metrics.
 
 use std::{
     sync::{
@@ -10,9 +10,11 @@ use std::{
 };
 
 use tally_model::time::Time;
+use tokio::sync::Notify;
 
 use crate::{
     error::Result,
+    metrics::Metrics,
     models::Models,
     store::Store,
     tokens::Tokens,
@@ -33,6 +35,10 @@ pub struct App {
     pub writers: Writers,
     /// What [`App::now`] said last, in microseconds.
     last: AtomicI64,
+    /// What operators are told.
+    pub metrics: Arc<Metrics>,
+    /// Told when a population has been scored.
+    pub scored: Notify,
 }
 
 /// Tells the time; tests pass their own.
@@ -45,9 +51,19 @@ impl App {
     /// When the store fails.
     pub async fn new(store: Arc<dyn Store>, clock: Clock) -> Result<Self> {
         let tokens = Tokens::new(&*store).await?;
-        let models = Models::new(Arc::clone(&store));
+        let metrics = Arc::new(Metrics::new());
+        let models = Models::new(Arc::clone(&store), Arc::clone(&metrics));
         models.refresh().await?;
-        Ok(Self { store, models, tokens, clock, writers: Writers::default(), last: AtomicI64::new(0) })
+        Ok(Self {
+            store,
+            models,
+            tokens,
+            clock,
+            writers: Writers::default(),
+            last: AtomicI64::new(0),
+            metrics,
+            scored: Notify::new(),
+        })
     }
 
     /// Now. Every answer is later than the one before, whatever the clock does: what was known at an

@@ -36,6 +36,9 @@ pub struct Serve {
     /// Address and port of the gRPC server; port 0 takes a free one
     #[arg(long, env = "TALLY_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
+    /// Address and port of /metrics, /healthz and /readyz; an empty value serves none [default: 127.0.0.1:8080, unless that is taken]
+    #[arg(long, env = "TALLY_HTTP", value_name = "ADDRESS", value_parser = http)]
+    pub http: Option<Http>,
     /// Fill the database with a simulated business, train both models, score everybody, and serve
     #[arg(long, env = "TALLY_DEMO")]
     pub demo: bool,
@@ -47,6 +50,24 @@ pub struct Serve {
     #[command(flatten)]
     pub log: Log,
 }
+
+/// Where metrics are served, when it is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http {
+    /// Nowhere.
+    Off,
+    /// Here.
+    At(SocketAddr),
+}
+
+/// Reads `--http`.
+fn http(text: &str) -> Result<Http, std::net::AddrParseError> {
+    if text.is_empty() { Ok(Http::Off) } else { text.parse().map(Http::At) }
+}
+
+/// Where metrics are served when nothing is said. Servers that share a machine share this default: one
+/// that finds it taken goes without.
+pub const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
 impl Serve {
     /// The database to serve, when it is not the demo's own.

@@ -1,7 +1,7 @@
 //! The models that serve: the champions, refreshed from the store, and other versions on demand.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, RwLock},
 };
@@ -10,6 +10,7 @@ use tally_model::{artifact::Artifact, scorer::Scorer, spec::Target};
 
 use crate::{
     error::{Error, Result},
+    metrics::Metrics,
     store::{Store, StoredModel},
 };
 
@@ -75,13 +76,22 @@ pub struct Models {
     store: Arc<dyn Store>,
     champions: RwLock<HashMap<Target, Arc<Model>>>,
     others: RwLock<HashMap<ModelName, Arc<Model>>>,
+    /// Champions that could not be read: told once.
+    refused: RwLock<HashSet<ModelName>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Models {
     /// No champion is known before the first [`Models::refresh`].
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, champions: RwLock::default(), others: RwLock::default() }
+    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            store,
+            champions: RwLock::default(),
+            others: RwLock::default(),
+            refused: RwLock::default(),
+            metrics,
+        }
     }
 
     /// Takes over champions that were promoted since the last look. A champion that cannot be read
@@ -99,11 +109,15 @@ impl Models {
             match self.load(name).await {
                 Ok(model) => {
                     tracing::info!(model = %name, "new champion");
+                    self.metrics.champion(name);
                     write(&self.champions).insert(target, model);
                 }
                 Err(error @ Error::Unavailable(_)) => return Err(error),
                 Err(error) => {
-                    tracing::error!(model = %name, %error, "the champion cannot be read; the one before serves on");
+                    if write(&self.refused).insert(name) {
+                        tracing::error!(model = %name, %error, "the champion cannot be read; the one before serves on");
+                        self.metrics.refused(target);
+                    }
                 }
             }
         }
@@ -114,6 +128,12 @@ impl Models {
     #[must_use]
     pub fn any_champion(&self) -> bool {
         !read(&self.champions).is_empty()
+    }
+
+    /// The champions that serve, at most one a target.
+    #[must_use]
+    pub fn champions(&self) -> Vec<Arc<Model>> {
+        Target::ALL.into_iter().filter_map(|target| self.known_champion(target)).collect()
     }
 
     fn known_champion(&self, target: Target) -> Option<Arc<Model>> {

@@ -3,7 +3,12 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use tally_model::{explain::Natural, history::History, scorer::Reason, time::Time};
+use tally_model::{
+    explain::Natural,
+    history::History,
+    scorer::{Reason, Score},
+    time::Time,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -44,9 +49,13 @@ impl Question {
     /// # Errors
     /// FAILED_PRECONDITION when the model is not about such a customer.
     pub fn score(&self, customer_id: &str, history: &History) -> Result<Prediction> {
-        let scorer = &self.model.scorer;
-        let score = scorer.score(history, self.as_of, self.known_at, self.max_reasons)?;
-        Ok(Prediction {
+        let score = self.model.scorer.score(history, self.as_of, self.known_at, self.max_reasons)?;
+        Ok(self.prediction(customer_id, score))
+    }
+
+    /// A score as it is stored and told.
+    pub(crate) fn prediction(&self, customer_id: &str, score: Score) -> Prediction {
+        Prediction {
             prediction_id: String::new(),
             customer_id: customer_id.to_owned(),
             target: self.model.name.target,
@@ -54,7 +63,7 @@ impl Question {
             as_of: self.as_of,
             known_at: self.known_at,
             score_time: self.known_at,
-            horizon_days: scorer.artifact().outcome.horizon_days,
+            horizon_days: self.model.scorer.artifact().outcome.horizon_days,
             probability: score.probability,
             lower: score.lower,
             upper: score.upper,
@@ -63,7 +72,7 @@ impl Question {
             base_log_odds: score.base_log_odds,
             reasons: score.reasons.into_iter().map(storable).collect(),
             missing_features: score.missing_features,
-        })
+        }
     }
 }
 

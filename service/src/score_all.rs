@@ -1,12 +1,14 @@
 //! The population run: scores every eligible customer and stores the predictions, page by page, in
-//! constant memory. Whoever drives it may stop between pages; what is stored until then stays.
+//! constant memory. Whoever drives it may stop between pages; what is stored until then stays. A run that
+//! comes to its end also stores how the population was distributed, for [`crate::watch`].
 
-use tally_model::{history::History, time::Time};
+use tally_model::{drift::Counts, history::History, time::Time};
 
 use crate::{
     app::App,
     error::Result,
     score::{CHUNK, Question, off_the_workers, persist},
+    store::ScoredPopulation,
 };
 
 /// How far a run is.
@@ -25,6 +27,7 @@ pub struct Population<'a> {
     app: &'a App,
     question: Question,
     progress: Progress,
+    counts: Counts,
     after: String,
     over: bool,
 }
@@ -38,7 +41,8 @@ impl<'a> Population<'a> {
         app.writers.settled().await;
         let total = app.store.count_customers().await?;
         let progress = Progress { total, ..Progress::default() };
-        Ok(Self { app, question, progress, after: String::new(), over: false })
+        let counts = Counts::new(&question.model.scorer.artifact().reference);
+        Ok(Self { app, question, progress, counts, after: String::new(), over: false })
     }
 
     /// Scores and stores the next page. The last progress has `done = total`; after it comes None.
@@ -60,25 +64,46 @@ impl<'a> Population<'a> {
             None => {
                 // Customers may have gone since they were counted.
                 self.progress.total = self.progress.done;
+                self.end().await?;
                 self.over = true;
             }
         }
         Ok(Some(self.progress))
     }
 
-    async fn page(&self, ids: Vec<String>) -> Result<u64> {
+    async fn end(&self) -> Result<()> {
+        let name = self.question.model.name;
+        let population = ScoredPopulation {
+            target: name.target,
+            model_version: name.version,
+            as_of: self.question.as_of,
+            score_time: self.app.now(),
+            counts: self.counts.clone(),
+        };
+        self.app.store.insert_population(population).await?;
+        self.app.scored.notify_one();
+        Ok(())
+    }
+
+    async fn page(&mut self, ids: Vec<String>) -> Result<u64> {
         let histories = self.app.store.histories(&ids).await?;
-        let question = self.question.clone();
-        let mut results = off_the_workers(move || {
-            ids.iter()
-                .zip(histories)
-                .filter_map(|(id, history)| Some((id, history?)))
-                .filter(|(_, history)| existed(history, &question))
-                .map(|(id, history)| question.score(id, &history))
-                .filter(Result::is_ok)
-                .collect::<Vec<_>>()
+        let (question, mut counts) = (self.question.clone(), self.counts.clone());
+        let (mut results, counts) = off_the_workers(move || {
+            let scorer = &question.model.scorer;
+            let mut results = Vec::with_capacity(ids.len());
+            for (id, history) in ids.iter().zip(histories) {
+                if let Some(history) = history.filter(|history| existed(history, &question))
+                    && let Ok(score) =
+                        scorer.score(&history, question.as_of, question.known_at, question.max_reasons)
+                {
+                    counts.add(&scorer.artifact().reference, &score.raw, score.probability);
+                    results.push(Ok(question.prediction(id, score)));
+                }
+            }
+            (results, counts)
         })
         .await?;
+        self.counts = counts;
         persist(self.app, &mut results).await?;
         Ok(results.iter().flatten().count() as u64)
     }

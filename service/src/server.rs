@@ -10,6 +10,7 @@ use tally_proto::v1::{
 use tokio::{
     net::TcpListener,
     sync::oneshot,
+    task::JoinSet,
     time::{MissedTickBehavior, timeout},
 };
 use tonic::{
@@ -20,17 +21,17 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     app::App,
+    http::{self, ANSWER},
     limits,
     rpc::{
         customers::Customers, edge::EdgeLayer, interactions::Interactions, models::Models,
         predictions::Predictions, scoring::Scoring,
     },
+    watch,
 };
 
 /// How often the store is asked for new champions: well within the promised 5 seconds.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
-/// A store that takes longer than this to answer is not ready.
-const ANSWER: Duration = Duration::from_secs(2);
 /// Calls in flight get so long to end once we are told to stop; a silent connection would hold a
 /// graceful shutdown for ever.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -48,12 +49,14 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Serves on `listener` until `shutdown` completes, then lets calls in flight end.
+/// Serves gRPC on `listener`, and metrics on `http` when there is one, until `shutdown` completes; then
+/// lets calls in flight end.
 ///
 /// # Errors
 /// When the transport fails.
 pub async fn run(
     listener: TcpListener,
+    http: Option<TcpListener>,
     app: Arc<App>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -70,7 +73,16 @@ pub async fn run(
     );
     tokio::pin!(server);
     // In a task of its own: a database that hangs must hold up neither new connections nor the end.
-    let watching = tokio::spawn(readiness.watch());
+    let mut aside = JoinSet::new();
+    let watching = aside.spawn(readiness.watch());
+    aside.spawn(watch::run(Arc::clone(&app)));
+    if let Some(http) = http {
+        aside.spawn(async move {
+            if let Err(error) = http::run(http, app).await {
+                tracing::error!(%error, "the HTTP listener failed");
+            }
+        });
+    }
     let ended = tokio::select! {
         ended = &mut server => Some(ended),
         () = shutdown => None,
@@ -114,7 +126,7 @@ fn router(
         .http2_max_header_list_size(16 << 10)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .layer(EdgeLayer)
+        .layer(EdgeLayer(Arc::clone(&app.metrics)))
         .add_service(service!(CustomerServiceServer, Customers))
         .add_service(service!(InteractionServiceServer, Interactions))
         .add_service(service!(ScoringServiceServer, Scoring))

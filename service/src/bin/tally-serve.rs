@@ -5,7 +5,7 @@ use std::{error::Error, process::ExitCode, sync::Arc};
 use clap::Parser;
 use tally_service::{
     app::{App, system_clock},
-    config::Serve,
+    config::{HTTP, Http, Serve},
     demo, progress, server, store, telemetry,
 };
 use tokio::{
@@ -32,6 +32,7 @@ async fn serve(config: &Serve) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
     let address = listener.local_addr()?;
+    let http = http(config.http).await?;
     let folder = if config.demo && config.database.is_none() { Some(DemoFolder::new()?) } else { None };
     let database = folder.as_ref().map_or_else(|| config.database().to_owned(), DemoFolder::url);
     let app = Arc::new(App::new(store::open(&database).await?, system_clock).await?);
@@ -45,8 +46,11 @@ async fn serve(config: &Serve) -> Result<(), Box<dyn Error>> {
         };
         println!("{}\n", demo::banner(&made, address, &database));
     }
+    if let Some(http) = &http {
+        println!("metrics on http://{}/metrics", http.local_addr()?);
+    }
     println!("tally-serve listens on {address}");
-    server::run(listener, app, async move {
+    server::run(listener, http, app, async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
@@ -54,6 +58,23 @@ async fn serve(config: &Serve) -> Result<(), Box<dyn Error>> {
     })
     .await?;
     Ok(())
+}
+
+/// Listens for HTTP where it is said.
+async fn http(wanted: Option<Http>) -> Result<Option<TcpListener>, String> {
+    let address = match wanted {
+        Some(Http::Off) => return Ok(None),
+        Some(Http::At(address)) => address,
+        None => HTTP,
+    };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if wanted.is_none() => {
+            tracing::warn!("no metrics: {address} is not to be had ({error}); --http takes another address");
+            Ok(None)
+        }
+        Err(error) => Err(format!("cannot listen on {address}: {error}")),
+    }
 }
 
 /// The folder of a demo's own database, gone when the demo ends.

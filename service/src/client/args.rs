@@ -10,8 +10,9 @@ use tonic::transport::{Endpoint, Uri};
 use crate::config::TargetName;
 
 const JSON_HELP: &str = "\
-With --json, standard output has nothing but JSON: one object a line for score, predictions lead|churn
-and models list, one object for the others. The field names are those of the contract (proto/tally/v1), times are RFC 3339, enums are their names without prefix (LEAD, COLD, A). What
+With --json, standard output has nothing but JSON: one object a line for score, predictions lead|churn,
+models list and models realised, one object for the others. The field names are those of the contract
+(proto/tally/v1), times are RFC 3339, enums are their names without prefix (LEAD, COLD, A). What
 cannot be scored is a line {\"customer_id\": …, \"status\": …} in its place.
 
 Exit codes: 0 all went well; 1 something failed, and standard error says what; 2 wrong arguments.";
@@ -45,7 +46,7 @@ pub enum Command {
     /// List stored predictions, compute one again, or compare two
     #[command(subcommand)]
     Predictions(Predictions),
-    /// List models, or show one's card
+    /// List models, show one's card, watch how they hold
     #[command(subcommand)]
     Models(Models),
 }
@@ -175,6 +176,26 @@ pub enum Models {
     Show {
         /// A version such as churn/7, or churn for its champion
         name: String,
+    },
+    /// Show how far the last scored population is from what a model has learned from
+    Drift {
+        /// A version such as churn/7, or churn for its champion
+        name: String,
+    },
+    /// Show how past predictions turned out, by month and model
+    Realised {
+        /// What was foretold
+        #[arg(value_enum)]
+        target: TargetName,
+        /// Only this model version, such as churn/7
+        #[arg(long)]
+        model: Option<String>,
+        /// Only predictions about this moment or a later one
+        #[arg(long, value_name = "TIME")]
+        from: Option<Time>,
+        /// Only predictions about an earlier moment
+        #[arg(long, value_name = "TIME")]
+        to: Option<Time>,
     },
 }
 

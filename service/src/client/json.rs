@@ -3,8 +3,9 @@
 use prost_types::{Timestamp, value::Kind};
 use serde_json::{Value, json};
 use tally_proto::v1::{
-    ComparePredictionsResponse, FeatureChange, LogOddsChange, Metrics, Model, Reason,
-    ReplayPredictionResponse, Score, ScorePopulationResponse, Target,
+    ComparePredictionsResponse, DriftBin, DriftRange, FeatureChange, FeatureDrift, GetDriftResponse,
+    LogOddsChange, Metrics, Model, RealisedMonth, Reason, ReplayPredictionResponse, Score,
+    ScorePopulationResponse, Target, drift_bin::Bin,
 };
 use tonic_types::{RpcStatusExt, Status};
 
@@ -159,6 +160,59 @@ fn metrics(metrics: &Metrics) -> Value {
     })
 }
 
+pub(super) fn drift(drift: &GetDriftResponse) -> Value {
+    json!({
+        "model": drift.model,
+        "as_of_time": moment(drift.as_of_time.as_ref()),
+        "score_time": moment(drift.score_time.as_ref()),
+        "customers": drift.customers,
+        "cold_customers": drift.cold_customers,
+        "training_rows": drift.training_rows,
+        "score": drift.score.as_ref().map(feature_drift),
+        "features": drift.features.iter().map(feature_drift).collect::<Vec<_>>(),
+    })
+}
+
+fn feature_drift(drift: &FeatureDrift) -> Value {
+    json!({
+        "feature": drift.feature,
+        "psi": drift.psi,
+        "psi_by_chance": drift.psi_by_chance,
+        "verdict": enum_name(drift.verdict().as_str_name()),
+        "mean_difference": drift.mean_difference,
+        "missing_difference": drift.missing_difference,
+        "bins": drift.bins.iter().map(drift_bin).collect::<Vec<_>>(),
+    })
+}
+
+/// A bin has one of `range`, `level` and `missing`, as in the contract.
+fn drift_bin(bin: &DriftBin) -> Value {
+    let (kind, value) = match &bin.bin {
+        Some(Bin::Range(DriftRange { above, up_to })) => ("range", json!({"above": above, "up_to": up_to})),
+        Some(Bin::Level(level)) => ("level", json!(level)),
+        Some(Bin::Missing(_)) | None => ("missing", json!(true)),
+    };
+    let mut shown = json!({"training_share": bin.training_share, "population_share": bin.population_share});
+    shown[kind] = value;
+    shown
+}
+
+pub(super) fn realised(month: &RealisedMonth) -> Value {
+    json!({
+        "month": month.month,
+        "model": month.model,
+        "rows": month.rows,
+        "positives": month.positives,
+        "mean_predicted": month.mean_predicted,
+        "auc": month.auc,
+        "log_loss": month.log_loss,
+        "brier": month.brier,
+        "ece": month.ece,
+        "lift_at_10_percent": month.lift_at_10_percent,
+        "rows_before_cutoff": month.rows_before_cutoff,
+    })
+}
+
 /// LEAD or CHURN.
 pub(super) fn target(target: Target) -> &'static str {
     enum_name(target.as_str_name())
@@ -242,6 +296,19 @@ mod tests {
         assert_eq!(keys(&card["baselines"][0]), fields("Baseline"));
         assert_eq!(keys(&card["reliability"][0]), fields("ReliabilityBin"));
         assert_eq!(keys(&card["coefficients"][0]), fields("Coefficient"));
+        let feature = FeatureDrift { bins: vec![DriftBin::default()], ..FeatureDrift::default() };
+        let drifted = drift(&GetDriftResponse { score: Some(feature), ..GetDriftResponse::default() });
+        assert_eq!(keys(&drifted), fields("GetDriftResponse"));
+        assert_eq!(keys(&drifted["score"]), fields("FeatureDrift"));
+        let range = Bin::Range(DriftRange::default());
+        let bins = [Some(range), Some(Bin::Level(String::new())), Some(Bin::Missing(true))];
+        let bins = bins.map(|bin| drift_bin(&DriftBin { bin, ..DriftBin::default() }));
+        let mut names: Vec<String> = bins.iter().flat_map(keys).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names, fields("DriftBin"));
+        assert_eq!(keys(&bins[0]["range"]), fields("DriftRange"));
+        assert_eq!(keys(&realised(&RealisedMonth::default())), fields("RealisedMonth"));
     }
 
     #[test]

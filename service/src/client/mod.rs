@@ -33,6 +33,7 @@ mod rows;
 mod score;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use args::Args;
 pub use csv::CsvError;

@@ -1,6 +1,8 @@
-//! `tally models`: the list, and one model's card.
+//! `tally models`: the list, one model's card, and how it holds.
 
-use tally_proto::v1::{GetModelRequest, ListModelsRequest, Model};
+use tally_proto::v1::{
+    GetDriftRequest, GetModelRequest, GetRealisedPerformanceRequest, ListModelsRequest, Model,
+};
 use tonic::{Code, Status};
 
 use super::{
@@ -8,10 +10,10 @@ use super::{
     args::{self, target},
     card,
     error::Result,
-    json, print, render,
+    json, print, render, timestamp, watch,
 };
 
-/// Prints the list or the card.
+/// Prints what was asked for.
 pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -> Result<()> {
     match asked {
         args::Models::List { target: only } => {
@@ -25,6 +27,26 @@ pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -
         args::Models::Show { name } => {
             let model = one(server, name).await.map_err(|status| server.error(&status))?;
             print(&if json { json::model(&model).to_string() } else { card::card(&model) })
+        }
+        args::Models::Drift { name } => {
+            let asked = GetDriftRequest { model: name.clone() };
+            let drift = server.models().get_drift(asked).await.map_err(|status| server.error(&status))?;
+            let drift = drift.into_inner();
+            print(&if json { json::drift(&drift).to_string() } else { watch::drift(&drift) })
+        }
+        args::Models::Realised { target: of, model, from, to } => {
+            let asked = GetRealisedPerformanceRequest {
+                target: target(*of).into(),
+                model: model.clone().unwrap_or_default(),
+                from_time: from.map(timestamp),
+                to_time: to.map(timestamp),
+            };
+            let reply = server.models().get_realised_performance(asked).await;
+            let months = reply.map_err(|status| server.error(&status))?.into_inner().months;
+            if json {
+                return months.iter().try_for_each(|month| print(&json::realised(month).to_string()));
+            }
+            print(&watch::realised(&months))
         }
     }
 }

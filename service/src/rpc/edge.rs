@@ -1,15 +1,19 @@
 //! The edge: what tonic itself answers, turned into the contract's words. A request that cannot be
 //! decoded is the client's mistake, one that is too large names the limit, one that is late is
 //! DEADLINE_EXCEEDED, and a panic ends its own call as INTERNAL instead of breaking off the stream.
+//! Every call is counted here, too, when it ends.
 
 use std::{
     panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, Request, Response};
+use http_body::{Frame, SizeHint};
 use tokio::time::timeout;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
@@ -17,23 +21,27 @@ use tower::{Layer, Service};
 use crate::{
     error::{Error, too_large},
     limits,
+    metrics::{Metrics, RunningCall},
 };
 
 /// Puts [`Edge`] around a service.
-#[derive(Clone, Copy)]
-pub struct EdgeLayer;
+#[derive(Clone)]
+pub struct EdgeLayer(pub Arc<Metrics>);
 
 impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge(inner)
+        Edge { inner, metrics: Arc::clone(&self.0) }
     }
 }
 
 /// See the module.
 #[derive(Clone)]
-pub struct Edge<S>(S);
+pub struct Edge<S> {
+    inner: S,
+    metrics: Arc<Metrics>,
+}
 
 impl<S> Service<Request<Body>> for Edge<S>
 where
@@ -46,23 +54,25 @@ where
     type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let deadline = deadline(request.headers());
-        let call = AssertUnwindSafe(self.0.call(request)).catch_unwind();
+        let running = self.metrics.call(request.uri().path());
+        let call = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
             let ended = match deadline {
                 Some(deadline) => timeout(deadline, call).await,
                 None => Ok(call.await),
             };
-            match ended {
-                Ok(Ok(Ok(response))) => Ok(translate(response)),
-                Ok(Ok(Err(error))) => Err(error),
-                Ok(Err(_)) => Ok(Status::from(Error::Internal("a handler panicked".to_owned())).into_http()),
-                Err(_) => Ok(Status::from(Error::DeadlineExceeded).into_http()),
-            }
+            let response = match ended {
+                Ok(Ok(Ok(response))) => translate(response),
+                Ok(Ok(Err(error))) => return Err(error),
+                Ok(Err(_)) => Status::from(Error::Internal("a handler panicked".to_owned())).into_http(),
+                Err(_) => Status::from(Error::DeadlineExceeded).into_http(),
+            };
+            Ok(observe(response, running))
         })
     }
 }
@@ -107,5 +117,77 @@ pub(super) fn contract_status(status: &Status) -> Option<Status> {
             Some(Error::invalid("message", "is not a valid encoding of this RPC's request").into())
         }
         _ => None,
+    }
+}
+
+/// Lets the call end with its response: at once when that is an error as a whole, or else with its last
+/// trailers.
+fn observe(response: Response<Body>, mut running: RunningCall) -> Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status) => {
+            running.end(code_name(status.code()));
+            response
+        }
+        None => response.map(|inner| Body::new(Observed { inner, running })),
+    }
+}
+
+/// A body that tells how its call ended.
+struct Observed {
+    inner: Body,
+    running: RunningCall,
+}
+
+impl http_body::Body for Observed {
+    type Data = <Body as http_body::Body>::Data;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        let code = match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                frame.trailers_ref().and_then(Status::from_header_map).map(|status| status.code())
+            }
+            Poll::Ready(Some(Err(status))) => Some(status.code()),
+            _ => None,
+        };
+        if let Some(code) = code {
+            self.running.end(code_name(code));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The name of a code in the contract.
+const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }

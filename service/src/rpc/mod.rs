@@ -12,3 +12,4 @@ mod parse;
 pub mod predictions;
 mod reply;
 pub mod scoring;
+mod watch;

@@ -7,12 +7,13 @@ use tally_model::{
     spec::Target,
 };
 use tally_proto::v1::{
-    Baseline, Coefficient, GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, Model,
-    ReliabilityBin, model_service_server::ModelService,
+    Baseline, Coefficient, GetDriftRequest, GetDriftResponse, GetModelRequest, GetModelResponse,
+    GetRealisedPerformanceRequest, GetRealisedPerformanceResponse, ListModelsRequest, ListModelsResponse,
+    Model, ReliabilityBin, model_service_server::ModelService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{page, parse::Check, reply};
+use super::{page, parse::Check, reply, watch};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -48,19 +49,35 @@ impl ModelService for Models {
         &self,
         request: Request<GetModelRequest>,
     ) -> Result<Response<GetModelResponse>, Status> {
-        let name = request.into_inner().model;
-        let name = match Target::ALL.into_iter().find(|target| target.name() == name) {
-            Some(target) => self.0.models.champion(target).await?.name,
-            None => ModelName::parse(&name).ok_or_else(|| {
-                Error::invalid(
-                    "model",
-                    "is not a model; allowed are such as churn/7, or churn for its champion",
-                )
-            })?,
-        };
+        let name = named(&self.0, &request.into_inner().model).await?;
         let stored = self.0.store.model(name.target, name.version).await?;
         let stored = stored.ok_or_else(|| Error::unknown_model(&name.to_string()))?;
         Ok(Response::new(GetModelResponse { model: Some(card(&stored)?) }))
+    }
+
+    async fn get_drift(
+        &self,
+        request: Request<GetDriftRequest>,
+    ) -> Result<Response<GetDriftResponse>, Status> {
+        let name = named(&self.0, &request.into_inner().model).await?;
+        Ok(Response::new(watch::drift(&self.0, name).await?))
+    }
+
+    async fn get_realised_performance(
+        &self,
+        request: Request<GetRealisedPerformanceRequest>,
+    ) -> Result<Response<GetRealisedPerformanceResponse>, Status> {
+        Ok(Response::new(watch::realised(&self.0, &request.into_inner()).await?))
+    }
+}
+
+/// The model that is meant by `churn/7`, or by `churn` for its champion.
+async fn named(app: &App, name: &str) -> Result<ModelName> {
+    match Target::ALL.into_iter().find(|target| target.name() == name) {
+        Some(target) => Ok(app.models.champion(target).await?.name),
+        None => ModelName::parse(name).ok_or_else(|| {
+            Error::invalid("model", "is not a model; allowed are such as churn/7, or churn for its champion")
+        }),
     }
 }
 

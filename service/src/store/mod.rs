@@ -16,6 +16,7 @@ use std::{
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tally_model::{
+    drift::Counts,
     history::{Attributes, History},
     scorer::{Grade, Reason},
     snapshot::Basis,
@@ -191,6 +192,34 @@ pub struct PredictionCursor {
     pub prediction_id: String,
 }
 
+/// What realised performance needs of a stored prediction.
+#[derive(Clone, Debug)]
+pub struct Foretold {
+    /// Of whom.
+    pub customer_id: String,
+    /// By which model.
+    pub model_version: i64,
+    /// About which moment.
+    pub as_of: Time,
+    /// What was foretold.
+    pub probability: f64,
+}
+
+/// A population that was scored to its end, as counts.
+#[derive(Clone, Debug)]
+pub struct ScoredPopulation {
+    /// Of what.
+    pub target: Target,
+    /// By which model.
+    pub model_version: i64,
+    /// About which moment.
+    pub as_of: Time,
+    /// When the run ended.
+    pub score_time: Time,
+    /// How the customers are distributed.
+    pub counts: Counts,
+}
+
 /// A database that holds all that Tally stores.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -255,6 +284,21 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<Prediction>>;
     /// How many predictions pass the filter.
     async fn count_predictions(&self, filter: &PredictionFilter) -> Result<u64>;
+
+    /// The predictions of a target that rest on a model, about `moments` (from, and up to but without,
+    /// the second), of the customers behind the first id up to the second with it; only by `version`
+    /// when given. By customer, moment and time of storing.
+    async fn foretold(
+        &self,
+        target: Target,
+        version: Option<i64>,
+        moments: (Time, Time),
+        customers: (&str, &str),
+    ) -> Result<Vec<Foretold>>;
+    /// Stores a scored population as the last one of its model, unless a later one is there.
+    async fn insert_population(&self, population: ScoredPopulation) -> Result<()>;
+    /// The last scored population of a model.
+    async fn population(&self, target: Target, version: i64) -> Result<Option<ScoredPopulation>>;
 
     /// The value of a setting; `initial` is stored first when there is none.
     async fn setting(&self, name: &str, initial: &[u8]) -> Result<Vec<u8>>;

@@ -4,6 +4,7 @@
 
 use sqlx::{FromRow, types::Json};
 use tally_model::{
+    drift::Counts,
     history::Attributes,
     scorer::{Grade, Reason},
     snapshot::Basis,
@@ -11,7 +12,7 @@ use tally_model::{
     time::Time,
 };
 
-use super::{Customer, Interaction, Prediction, StoredModel};
+use super::{Customer, Foretold, Interaction, Prediction, ScoredPopulation, StoredModel};
 use crate::error::{Error, Result};
 
 /// A moment as a column: TIMESTAMPTZ in PostgreSQL, microseconds in SQLite.
@@ -273,6 +274,48 @@ pub(super) const fn basis_name(basis: Basis) -> &'static str {
     match basis {
         Basis::Model => "model",
         Basis::Cold => "cold",
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct ForetoldRow {
+    customer_id: String,
+    model_version: i64,
+    as_of_time: Stamp,
+    probability: f64,
+}
+
+impl From<ForetoldRow> for Foretold {
+    fn from(row: ForetoldRow) -> Self {
+        Self {
+            customer_id: row.customer_id,
+            model_version: row.model_version,
+            as_of: row.as_of_time.0,
+            probability: row.probability,
+        }
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct PopulationRow {
+    target: String,
+    model_version: i64,
+    as_of_time: Stamp,
+    score_time: Stamp,
+    counts: Json<Counts>,
+}
+
+impl TryFrom<PopulationRow> for ScoredPopulation {
+    type Error = Error;
+
+    fn try_from(row: PopulationRow) -> Result<Self> {
+        Ok(Self {
+            target: target(&row.target)?,
+            model_version: row.model_version,
+            as_of: row.as_of_time.0,
+            score_time: row.score_time.0,
+            counts: row.counts.0,
+        })
     }
 }
 

@@ -339,6 +339,69 @@ macro_rules! implement_store {
                 Ok(count as u64)
             }
 
+            async fn foretold(
+                &self,
+                target: Target,
+                version: Option<i64>,
+                moments: (Time, Time),
+                customers: (&str, &str),
+            ) -> Result<Vec<Foretold>> {
+                let mut query = QueryBuilder::<$database>::new(
+                    "SELECT customer_id, model_version, as_of_time, probability \
+                     FROM predictions WHERE customer_id > ",
+                );
+                query.push_bind(customers.0.to_owned());
+                query.push(" AND customer_id <= ").push_bind(customers.1.to_owned());
+                query.push(" AND target = ").push_bind(target.name());
+                query.push(" AND as_of_time >= ").push_bind(Stamp(moments.0));
+                query.push(" AND as_of_time < ").push_bind(Stamp(moments.1));
+                query.push(" AND basis = ").push_bind(basis_name(Basis::Model));
+                if let Some(version) = version {
+                    query.push(" AND model_version = ").push_bind(version);
+                }
+                query.push(" ORDER BY customer_id, as_of_time, score_time, prediction_id");
+                let rows: Vec<ForetoldRow> = query.build_query_as().fetch_all(self.reader()).await?;
+                Ok(rows.into_iter().map(Foretold::from).collect())
+            }
+
+            async fn insert_population(&self, population: ScoredPopulation) -> Result<()> {
+                let store = self.clone();
+                detached(async move {
+                    let mut tx = store.begin().await?;
+                    sqlx::query(
+                        "INSERT INTO populations \
+                         (target, model_version, as_of_time, score_time, customers, counts) \
+                         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (target, model_version) DO UPDATE \
+                         SET as_of_time = excluded.as_of_time, score_time = excluded.score_time, \
+                         customers = excluded.customers, counts = excluded.counts \
+                         WHERE (excluded.as_of_time, excluded.score_time) >= \
+                         (populations.as_of_time, populations.score_time)",
+                    )
+                    .bind(population.target.name())
+                    .bind(population.model_version)
+                    .bind(Stamp(population.as_of))
+                    .bind(Stamp(population.score_time))
+                    .bind(population.counts.customers as i64)
+                    .bind(Json(&population.counts))
+                    .execute(&mut *tx)
+                    .await?;
+                    Ok(tx.commit().await?)
+                })
+                .await
+            }
+
+            async fn population(&self, target: Target, version: i64) -> Result<Option<ScoredPopulation>> {
+                let row: Option<PopulationRow> = sqlx::query_as(
+                    "SELECT target, model_version, as_of_time, score_time, counts FROM populations \
+                     WHERE target = $1 AND model_version = $2",
+                )
+                .bind(target.name())
+                .bind(version)
+                .fetch_optional(self.reader())
+                .await?;
+                row.map(ScoredPopulation::try_from).transpose()
+            }
+
             async fn setting(&self, name: &str, initial: &[u8]) -> Result<Vec<u8>> {
                 let (store, name, initial) = (self.clone(), name.to_owned(), initial.to_owned());
                 detached(async move {

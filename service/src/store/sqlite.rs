@@ -22,16 +22,17 @@ use sqlx::{
 };
 use tally_model::{
     history::{Attributes, History, Version},
+    snapshot::Basis,
     spec::Target,
     time::Time,
 };
 
 use super::{
-    Customer, Interaction, NewCustomer, Prediction, PredictionCursor, PredictionFilter, PredictionOrder,
-    Recorded, StoredModel, detached, repeatable,
+    Customer, Foretold, Interaction, NewCustomer, Prediction, PredictionCursor, PredictionFilter,
+    PredictionOrder, Recorded, ScoredPopulation, StoredModel, detached, repeatable,
     rows::{
-        Batch, CustomerChange, CustomerRow, InteractionRow, Locked, ModelRow, PredictionRow, Stamp,
-        VersionRow, basis_name, first_seen, grade_name, reasons_json,
+        Batch, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow, PopulationRow,
+        PredictionRow, Stamp, VersionRow, basis_name, first_seen, grade_name, reasons_json,
     },
     sql::{CUSTOMER_COLUMNS, MODELS, implement_store, push_filter},
 };

@@ -13,3 +13,4 @@ mod real_data;
 mod replay;
 mod scoring;
 mod support;
+mod watching;

@@ -7,7 +7,7 @@ use tally_proto::v1::{self, interaction_service_client::InteractionServiceClient
 
 use tonic::transport::Channel;
 
-use crate::support::{Database, Served, Tally, interaction, program, text, time};
+use crate::support::{Database, Served, Tally, get, interaction, program, text, time};
 
 async fn databases() -> [Database; 2] {
     [Database::sqlite(), Database::postgres().await]
@@ -47,6 +47,22 @@ async fn calls_in_flight_end_before_the_server_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_http_tells_whether_the_server_is_alive_and_is_turned_off_by_an_empty_address() {
+    for database in databases().await {
+        let served = Served::start(&database.url, &[]);
+        let address = served.shown.strip_prefix("metrics on http://").unwrap().trim_end();
+        let address = address.strip_suffix("/metrics").unwrap().parse().unwrap();
+        for (path, status) in
+            [("/healthz", "200"), ("/readyz", "200"), ("/metrics", "200"), ("/elsewhere", "404")]
+        {
+            let (head, _) = get(address, path).await;
+            assert!(head.starts_with(&format!("HTTP/1.0 {status}")), "{path}: {head}");
+        }
+        assert_eq!(Served::start(&database.url, &["--http", ""]).shown, "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_start_together_migrate_once() {
     for database in databases().await {
         let starts = (0..4).map(|_| {
@@ -62,7 +78,10 @@ async fn servers_that_start_together_migrate_once() {
 async fn a_taken_port_and_a_wrong_database_are_said_in_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
+    let both = ["--listen", "127.0.0.1:0", "--http", address.as_str()];
     for (arguments, told) in [
+        (both, "cannot listen on"),
+        (["--listen", "127.0.0.1:0", "--http", "8080"], "--http"),
         (["--database", "sqlite:///proc/no/such/tally.db", "--listen", "127.0.0.1:0"], "database"),
         (["--database", "mysql://x", "--listen", "127.0.0.1:0"], "sqlite://PATH"),
         (["--database", "sqlite://:memory:", "--listen", address.as_str()], "cannot listen on"),

@@ -160,6 +160,9 @@ fn run(command: &mut Command) {
 pub struct Tally {
     pub database: Database,
     pub channel: Channel,
+    pub url: String,
+    /// Where its metrics are.
+    http: std::net::SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
 }
@@ -169,12 +172,15 @@ impl Tally {
         let app = Arc::new(App::new(store::open(&database.url).await.unwrap(), system_clock).await.unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let aside = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let http = aside.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
-            server::run(listener, app, async { stopped.await.unwrap_or(()) }).await.unwrap();
+            server::run(listener, Some(aside), app, async { stopped.await.unwrap_or(()) }).await.unwrap();
         });
-        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        Self { database, channel, stop: Some(stop), server: Some(server) }
+        let url = format!("http://{address}");
+        let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();
+        Self { database, channel, url, http, stop: Some(stop), server: Some(server) }
     }
 
     /// Ends the server as a signal would, and waits for its end.
@@ -253,6 +259,11 @@ impl Tally {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// What plain HTTP answers to GET: status line and headers, and the body.
+    pub async fn get(&self, path: &str) -> (String, String) {
+        get(self.http, path).await
+    }
+
     /// Scores everybody; the last message.
     pub async fn score_population(
         &self,
@@ -285,6 +296,18 @@ impl Tally {
     }
 }
 
+/// What plain HTTP answers to GET: status line and headers, and the body.
+pub async fn get(address: std::net::SocketAddr, path: &str) -> (String, String) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
 /// One of our programs, for one database.
 pub fn program(name: &str, database: &str) -> Command {
     let path = match name {
@@ -297,6 +320,9 @@ pub fn program(name: &str, database: &str) -> Command {
     command.env_clear().env("TALLY_LOG", "warn");
     if name != "tally" {
         command.env("TALLY_DATABASE", database);
+    }
+    if name == "tally-serve" {
+        command.env("TALLY_HTTP", "127.0.0.1:0");
     }
     command
 }
@@ -395,7 +421,7 @@ pub fn interaction(customer: &str, id: &str, kind: &str, occurred: &str) -> v1::
     }
 }
 
-fn simulated_customer(customer: &SimulatedCustomer) -> v1::Customer {
+pub fn simulated_customer(customer: &SimulatedCustomer) -> v1::Customer {
     use tally_model::history::AttributeValue;
     let kind = |value: &AttributeValue| match value {
         AttributeValue::Boolean(truth) => Kind::BoolValue(*truth),
@@ -415,7 +441,7 @@ fn simulated_customer(customer: &SimulatedCustomer) -> v1::Customer {
     }
 }
 
-fn simulated_interactions(customer: &SimulatedCustomer) -> impl Iterator<Item = v1::Interaction> + '_ {
+pub fn simulated_interactions(customer: &SimulatedCustomer) -> impl Iterator<Item = v1::Interaction> + '_ {
     customer.interactions.iter().map(|interaction| v1::Interaction {
         customer_id: customer.customer_id.clone(),
         interaction_id: interaction.interaction_id.clone(),
