@@ -8,10 +8,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    bg_nbd,
+    calibrate::Calibration,
+    choose::{Candidate, Choice, Recipe},
     drift::Reference,
-    encode::{Encoder, Encoding},
+    encode::{Cells, Cross, Encoder, Feature},
     evaluate::{Metrics, ReliabilityBin},
     features::{Measure, Plan, Scale},
+    scorer::Scorer,
     snapshot::{Outcome, SplitKind},
     spec::Spec,
     time::Time,
@@ -20,7 +24,7 @@ use crate::{
 /// The first word of every artifact.
 const MAGIC: &str = "tally-model";
 /// The format that this version writes and reads.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 /// The greatest artifact that is read, in bytes.
 const LARGEST: usize = 64 << 20;
 
@@ -44,9 +48,14 @@ pub struct Artifact {
     pub weights: Vec<f64>,
     /// The L2 penalty ½·λ·‖w‖² on the summed loss.
     pub penalty: f64,
-    /// The lower triangle, row by row, of W with: the variance of the log-odds of a design row x is
-    /// ‖W·(1, x)‖².
-    pub whitener: Vec<f64>,
+    /// The lower triangle, row by row, of C with: the variance of the log-odds of a design row x,
+    /// before calibration, is ‖Cᵀ·(1, x)‖².
+    #[serde(with = "packed")]
+    pub covariance_factor: Vec<f32>,
+    /// What makes the log-odds mean what they say, when the regression's own did not.
+    pub calibration: Option<Calibration>,
+    /// Rows and what they score, to be found again before the model serves.
+    pub golden: Vec<Golden>,
     /// The quartiles of the probability over the training rows.
     pub quartiles: [f64; 3],
     /// What the training rows looked like, for watching drift.
@@ -75,19 +84,134 @@ pub struct Card {
     pub seed: u64,
     /// On the holdout, by a fit that had not seen it.
     pub holdout: Metrics,
+    /// The same before calibration.
+    pub uncalibrated: Metrics,
     /// The same of plain rivals, by name.
     pub baselines: Vec<(String, Metrics)>,
     /// Reliability on the holdout.
     pub reliability: Vec<ReliabilityBin>,
+    /// The same before calibration.
+    pub uncalibrated_reliability: Vec<ReliabilityBin>,
+    /// How the model that was judged on the holdout was chosen, from the rows before it.
+    pub evaluated: Study,
+    /// How this model was chosen, in the same way, from all rows.
+    pub chosen: Study,
+    /// Snapshots that this model was fitted to: those that are not too old.
+    pub rows_within_reach: usize,
+    /// The BG/NBD model of the purchases up to the training's `as_of`; churn by inactivity has one.
+    pub bg_nbd: Option<bg_nbd::Fitted>,
+}
+
+/// A choice of how to fit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// What was chosen.
+    pub recipe: Recipe,
+    /// `platt`, `isotonic`, or None when the scores meant what they said.
+    pub calibration: Option<String>,
+    /// Whether the validation rows were later than those fitted to.
+    pub validation: SplitKind,
+    /// What was tried, in this order.
+    pub candidates: Vec<Candidate>,
+}
+
+impl Study {
+    /// What is to be remembered of a choice.
+    #[must_use]
+    pub fn new(choice: &Choice) -> Self {
+        Self {
+            recipe: choice.recipe,
+            calibration: choice.calibration.as_ref().map(|curve| curve.name().to_owned()),
+            validation: choice.validation,
+            candidates: choice.candidates.clone(),
+        }
+    }
+
+    fn is_finite(&self) -> bool {
+        let candidates = self.candidates.iter();
+        candidates.flat_map(|c| [c.log_loss, c.excess, c.standard_error]).all(f64::is_finite)
+    }
+}
+
+/// A raw row and what it scores: whoever computes otherwise must not serve this model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Golden {
+    /// Raw feature values in the order of the plan, None for missing. Nobody's: each feature is at
+    /// one of its quantiles.
+    pub raw: Vec<Option<f64>>,
+    /// The calibrated log-odds.
+    pub log_odds: f64,
+    /// Of the log-odds before calibration.
+    pub standard_error: f64,
+}
+
+impl Golden {
+    /// How many rows there are with values.
+    const ROWS: usize = 8;
+
+    /// Rows that have every feature at its least, …, its greatest value in training, and one without any
+    /// value.
+    #[must_use]
+    pub fn of(scorer: &Scorer) -> Vec<Self> {
+        let artifact = scorer.artifact();
+        let row = |n: usize| {
+            let mut raw = vec![None; artifact.plan.width()];
+            for (place, feature) in artifact.encoder.features.iter().enumerate() {
+                let values = feature.curve_values();
+                // Each feature a step further, so that no row has all at the same quantile.
+                let at = (n + place) % Self::ROWS * (values.len() - 1) / (Self::ROWS - 1);
+                raw[feature.place] = Some(values[at]).filter(|value| n < Self::ROWS && !value.is_nan());
+            }
+            raw
+        };
+        (0..=Self::ROWS)
+            .map(|n| {
+                let raw = row(n);
+                let (log_odds, standard_error) = scorer.assess(&Self::values(&raw));
+                Self { raw, log_odds, standard_error }
+            })
+            .collect()
+    }
+
+    /// The row as the scorer wants it.
+    #[must_use]
+    pub fn values(raw: &[Option<f64>]) -> Vec<f64> {
+        raw.iter().map(|value| value.unwrap_or(f64::NAN)).collect()
+    }
+}
+
+/// Many small numbers as base64 of their little-endian bytes.
+mod packed {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(numbers: &[f32], to: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+        let bytes = STANDARD.decode(String::deserialize(from)?).map_err(D::Error::custom)?;
+        let (numbers, rest) = bytes.as_chunks::<4>();
+        if rest.is_empty() {
+            Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+        } else {
+            Err(D::Error::custom("not a whole number of 4-byte numbers"))
+        }
+    }
 }
 
 impl Card {
     /// Whether all figures are numbers, which those of a one-sided holdout would not be.
     fn is_finite(&self) -> bool {
-        let all = std::iter::once(&self.holdout).chain(self.baselines.iter().map(|(_, metrics)| metrics));
+        let own = [&self.holdout, &self.uncalibrated].into_iter();
+        let all = own.chain(self.baselines.iter().map(|(_, metrics)| metrics));
         let figures = all.flat_map(|m| [m.auc, m.pr_auc, m.log_loss, m.brier, m.ece, m.lift_at_10_percent]);
-        let bins = self.reliability.iter().flat_map(|bin| [bin.predicted, bin.observed]);
-        figures.chain(bins).all(f64::is_finite)
+        let bins = self.reliability.iter().chain(&self.uncalibrated_reliability);
+        let bins = bins.flat_map(|bin| [bin.predicted, bin.observed]);
+        figures.chain(bins).all(f64::is_finite) && self.evaluated.is_finite() && self.chosen.is_finite()
     }
 }
 
@@ -103,6 +227,9 @@ pub enum ArtifactError {
     /// The content does not match its digest.
     #[error("damaged: the checksum does not match")]
     Checksum,
+    /// The scores of its golden rows are not what they were where it was written.
+    #[error("this program computes other scores from it than the one that wrote it")]
+    Golden,
     /// The content is not what it should be.
     #[error("invalid: {0}")]
     Invalid(String),
@@ -155,19 +282,16 @@ impl Artifact {
         digest(names.join("\n").as_bytes())
     }
 
-    /// The standard error of each weight: the norm of its column of the whitener.
+    /// The standard error of each weight: the norm of its line of the covariance's factor.
     #[must_use]
     pub fn standard_errors(&self) -> Vec<f64> {
-        let mut variances = vec![0.0; self.weights.len() + 1];
-        let mut rest = self.whitener.as_slice();
-        for length in 1..=variances.len() {
+        let mut rest = self.covariance_factor.as_slice();
+        let lines = (1..=self.weights.len() + 1).map(|length| {
             let (line, below) = rest.split_at(length);
             rest = below;
-            for (variance, value) in variances.iter_mut().zip(line) {
-                *variance += value * value;
-            }
-        }
-        variances[1..].iter().map(|variance| variance.sqrt()).collect()
+            line.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
+        });
+        lines.skip(1).collect()
     }
 
     /// Checks all that scoring relies on.
@@ -185,18 +309,33 @@ impl Artifact {
         if self.encoder.features.iter().any(|f| measures.get(f.place) != Some(&f.measure)) {
             return invalid("a feature is not in the plan");
         }
-        if self.encoder.features.iter().any(|f| !fits(&f.encoding, &f.measure)) {
+        if !self.encoder.features.iter().all(is_sound) {
             return invalid("an encoding does not fit its feature");
         }
+        if !self.encoder.crosses.iter().all(|cross| self.crosses(cross)) {
+            return invalid("a cross does not fit its features");
+        }
         let columns = self.encoder.width();
-        if self.weights.len() != columns || self.whitener.len() != (columns + 1) * (columns + 2) / 2 {
+        if self.weights.len() != columns || self.covariance_factor.len() != (columns + 1) * (columns + 2) / 2
+        {
             return invalid("weights and columns differ in number");
+        }
+        if self.calibration.as_ref().is_some_and(|curve| !curve.is_valid()) {
+            return invalid("the calibration does not rise");
+        }
+        if self.plan.forecast.and_then(|forecast| forecast.model).is_some_and(|model| !model.is_valid()) {
+            return invalid("a parameter of the BG/NBD model is out of bounds");
+        }
+        if self.golden.is_empty() || self.golden.iter().any(|golden| golden.raw.len() != measures.len()) {
+            return invalid("there is no golden row, or one of another length than the plan");
         }
         if !self.card.is_finite() {
             return invalid("a metric is not a finite number");
         }
         let numbers = [self.intercept, self.penalty].into_iter();
-        let mut numbers = numbers.chain(self.weights.iter().chain(&self.whitener).copied());
+        let mut numbers = numbers
+            .chain(self.weights.iter().copied())
+            .chain(self.covariance_factor.iter().map(|x| f64::from(*x)));
         if !numbers.all(f64::is_finite) {
             return invalid("a weight is not a finite number");
         }
@@ -209,21 +348,35 @@ impl Artifact {
         }
         Ok(())
     }
+
+    /// Whether a cross belongs to two features of this encoder.
+    fn crosses(&self, cross: &Cross) -> bool {
+        let [first, second] = cross.features;
+        let known = first.max(second) < self.encoder.features.len() && first != second;
+        let cells = cross.cells.iter().all(|cells| cells.is_valid() && cells.count() <= 1 << 8);
+        known
+            && cells
+            && cross.means.len() == cross.width()
+            && cross.means.iter().all(|mean| mean.is_finite())
+    }
 }
 
 /// Whether the encoding is sound and belongs to a measure of this scale.
-fn fits(encoding: &Encoding, measure: &Measure) -> bool {
-    let category = matches!(measure, Measure::Attribute { scale: Scale::Category { .. }, .. });
-    let share = |share: &f64| (0.0..=1.0).contains(share);
-    match encoding {
-        Encoding::Number { low, high, mean, sd, missing, .. } => {
-            let finite = [low, high, mean, sd].iter().all(|value| value.is_finite());
-            let scaled =
-                *sd == 0.0 || (*sd > 0.0 && ((high.abs() + low.abs() + mean.abs()) / sd).is_finite());
-            !category && finite && low <= high && scaled && missing.iter().all(share)
-        }
-        Encoding::Category { levels } => category && levels.iter().all(|(_, part)| share(part)),
-    }
+fn is_sound(feature: &Feature) -> bool {
+    let finite = feature.grid.iter().all(|value| value.is_finite()) && feature.grid.is_sorted();
+    let line = feature.line.as_ref().is_none_or(|line| {
+        let hinges = line.hinges.iter().all(|(knot, mean)| knot.is_finite() && mean.is_finite());
+        let all = [line.low, line.high, line.mean, line.sd].iter().all(|value| value.is_finite());
+        let scaled =
+            line.sd > 0.0 && ((line.high.abs() + line.low.abs() + line.mean.abs()) / line.sd).is_finite();
+        hinges && all && scaled && line.low <= line.high
+    });
+    let category = matches!(feature.measure, Measure::Attribute { scale: Scale::Category { .. }, .. });
+    let kind = match feature.cells {
+        Cells::Bins { .. } => !category,
+        Cells::Levels { .. } => category && feature.line.is_none(),
+    };
+    finite && line && kind && feature.cells.is_valid() && !feature.curve_values().is_empty()
 }
 
 /// SHA-256, hexadecimal.

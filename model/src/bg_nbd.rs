@@ -283,6 +283,13 @@ impl Fitted {
     pub const fn converged(&self) -> bool {
         self.problem.is_none()
     }
+
+    /// Whether the parameters are the best of those allowed, though perhaps not the maximum: a sample
+    /// in which nobody seems to leave has b run to its bound, and is described well all the same.
+    #[must_use]
+    pub const fn is_usable(&self) -> bool {
+        self.iterations > 0 && self.log_likelihood.is_finite()
+    }
 }
 
 /// ln Γ(z+n)/Γ(z) = ln z + ln(z+1) + … + ln(z+n−1) and its derivatives by z, growing with n.

@@ -82,7 +82,7 @@ impl Census {
         };
         let scale = |name: &str| self.attributes.get(name).map_or(Scale::Number, Seen::scale);
         let attributes = names.into_iter().map(|name| (name.clone(), scale(&name))).collect();
-        Plan { windows_days: spec.windows_days.clone(), kinds, attributes }
+        Plan { windows_days: spec.windows_days.clone(), kinds, attributes, forecast: None }
     }
 }
 

@@ -1,26 +1,78 @@
 //! The encoder: raw feature values -> design row. Fitted at training, stored in the artifact.
 //!
-//! Numbers are cut to the range seen in training, skewed ones go through a signed log(1 + x), all
-//! are standardised; a missing number becomes the mean, with an indicator column beside it.
-//! Categories become one indicator column a level. Indicators are centred but not scaled, so that
-//! the penalty shrinks rare levels rather than favouring them. Every column has mean 0 in training:
-//! the intercept is the log-odds of an average customer, and contributions are relative to it.
+//! A feature becomes a *line* (numbers only: a standardised value, perhaps with hinges) and *cells*
+//! (which bin or level the value falls into). In the richest [`Form`] a number has both: the line
+//! carries the trend, and cumulative ("thermometer") bins carry what departs from it; the L2 penalty
+//! then punishes the jumps between neighbouring bins, so that the curves come out smooth. A *cross*
+//! is the product of the coarse cells of two features (the pairs of a GA²M: Lou, Caruana, Gehrke and
+//! Hooker 2013, "Accurate Intelligible Models with Pairwise Interactions").
+//!
+//! Numbers are cut to the range seen in training, skewed ones go through a signed log(1 + x). A
+//! missing number contributes nothing, with an indicator column beside it. Indicators are centred but
+//! not scaled, so that the penalty shrinks rare levels rather than favouring them. Every column has
+//! mean 0 in training: the intercept is the log-odds of an average customer, and contributions are
+//! relative to it.
 //!
 //! What never varies is left out, and so is a column that equals an earlier one.
 
 use std::{
-    collections::{HashSet, hash_map::DefaultHasher},
+    collections::{BTreeMap, HashSet, hash_map::DefaultHasher},
+    fmt,
     hash::{Hash, Hasher},
     ops::Range,
 };
 
-use ndarray::{Array2, ArrayViewMut1, Axis, ShapeBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::features::{Measure, Scale};
 
 /// A number of a skewness above this goes through the log, when that makes it less skewed.
 const SKEWED: f64 = 1.0;
+/// The quantiles of the hinges of [`Form::Spline`].
+const KNOTS: [f64; 4] = [0.2, 0.4, 0.6, 0.8];
+/// The bins of a number in [`Form::Steps`], fewest and most, and about how many there are over all
+/// features.
+const BINS: (usize, usize) = (8, 32);
+const BINS_OVER_ALL: usize = 800;
+/// Rows of the rarer outcome that a bin should have.
+const RARER_ROWS_PER_BIN: usize = 50;
+/// The coarse cells of a cross: bins of a number, and levels of a category at most.
+const COARSE: usize = 4;
+/// Values of a number at which effect curves are told, at most.
+const GRID: usize = 21;
+
+/// How rich the curves are that a number may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// A straight line.
+    Plain,
+    /// A straight line, on the logarithm of what is skewed.
+    Log,
+    /// A line with a hinge at each of a few quantiles.
+    Spline,
+    /// A line and cumulative quantile bins.
+    Steps,
+}
+
+impl Form {
+    /// `plain`, `log`, `spline` or `steps`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Log => "log",
+            Self::Spline => "spline",
+            Self::Steps => "steps",
+        }
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// The scale that a number is standardised on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,65 +100,132 @@ impl Transform {
     }
 }
 
-/// How one feature becomes columns.
+/// The columns of a number that follow its value: the standardised value z, then max(0, z − knot) for
+/// each hinge. All are 0 when the value is missing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "encoding", rename_all = "snake_case")]
-pub enum Encoding {
-    /// A standardised number, perhaps with an indicator of its absence.
-    Number {
-        /// The scale that it is standardised on.
-        transform: Transform,
-        /// The least value in training; lower ones are taken as this.
-        low: f64,
-        /// The greatest value in training; higher ones are taken as this.
-        high: f64,
-        /// Mean on the transformed scale.
-        mean: f64,
-        /// Standard deviation on the transformed scale; 0 leaves the column out.
-        sd: f64,
-        /// Share of missing values, when an indicator column says so.
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// The scale that it is standardised on.
+    pub transform: Transform,
+    /// The least value in training; lower ones are taken as this.
+    pub low: f64,
+    /// The greatest value in training; higher ones are taken as this.
+    pub high: f64,
+    /// Mean on the transformed scale.
+    pub mean: f64,
+    /// Standard deviation on the transformed scale, above 0.
+    pub sd: f64,
+    /// The knots on the standardised scale, rising, each with the mean of its hinge.
+    pub hinges: Vec<(f64, f64)>,
+}
+
+impl Line {
+    fn width(&self) -> usize {
+        1 + self.hinges.len()
+    }
+
+    fn standardised(&self, raw: f64) -> f64 {
+        (self.transform.apply(raw.clamp(self.low, self.high)) - self.mean) / self.sd
+    }
+
+    /// Writes the columns of a raw value.
+    pub fn write(&self, raw: f64, out: &mut [f64]) {
+        if raw.is_nan() {
+            out.fill(0.0);
+            return;
+        }
+        let z = self.standardised(raw);
+        out[0] = z;
+        for ((knot, mean), column) in self.hinges.iter().zip(&mut out[1..]) {
+            *column = (z - knot).max(0.0) - mean;
+        }
+    }
+}
+
+/// The columns of a feature that depend only on which cell its value falls into.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Cells {
+    /// Of a number: for each edge, whether the value lies above it.
+    Bins {
+        /// The edges in the unit of the number, rising, each with the share of the present values
+        /// above it. The columns are 0 when the value is missing.
+        edges: Vec<(f64, f64)>,
+        /// The share of missing values, when an indicator column says so.
         missing: Option<f64>,
     },
-    /// One indicator column a level.
-    Category {
+    /// Of a category: which level it is.
+    Levels {
         /// The raw value that each column stands for, None for missing, with its share of the rows.
         levels: Vec<(Option<u32>, f64)>,
     },
 }
 
-impl Encoding {
-    /// How many columns the feature takes.
+impl Cells {
+    /// How many columns there are.
     #[must_use]
-    pub fn width(&self) -> usize {
+    pub const fn width(&self) -> usize {
         match self {
-            Self::Number { sd, missing, .. } => usize::from(*sd > 0.0) + usize::from(missing.is_some()),
-            Self::Category { levels } => levels.len(),
+            Self::Bins { edges, missing } => edges.len() + missing.is_some() as usize,
+            Self::Levels { levels } => levels.len(),
         }
     }
 
-    /// Writes the columns of one raw value.
-    fn write(&self, raw: f64, out: &mut [f64]) {
+    /// How many cells there are: the bins and "missing", or the levels and "another one".
+    #[must_use]
+    pub const fn count(&self) -> usize {
         match self {
-            Self::Number { transform, low, high, mean, sd, missing } => {
-                let mut columns = out.iter_mut();
-                if *sd > 0.0
-                    && let Some(column) = columns.next()
-                {
-                    *column = if raw.is_nan() {
-                        0.0
-                    } else {
-                        (transform.apply(raw.clamp(*low, *high)) - mean) / sd
-                    };
+            Self::Bins { edges, .. } => edges.len() + 2,
+            Self::Levels { levels } => levels.len() + 1,
+        }
+    }
+
+    /// The cell of a raw value.
+    #[must_use]
+    pub fn cell(&self, raw: f64) -> usize {
+        match self {
+            Self::Bins { edges, .. } if raw.is_nan() => edges.len() + 1,
+            Self::Bins { edges, .. } => edges.partition_point(|(edge, _)| raw > *edge),
+            Self::Levels { levels } => {
+                let level = (!raw.is_nan()).then_some(raw as u32);
+                levels.iter().position(|(known, _)| *known == level).unwrap_or(levels.len())
+            }
+        }
+    }
+
+    /// Writes the columns of a cell.
+    pub fn write(&self, cell: usize, out: &mut [f64]) {
+        match self {
+            Self::Bins { edges, missing } => {
+                let absent = cell == edges.len() + 1;
+                for (n, (_, share)) in edges.iter().enumerate() {
+                    out[n] = if absent { 0.0 } else { f64::from(u8::from(cell > n)) - share };
                 }
-                if let (Some(share), Some(column)) = (missing, columns.next()) {
-                    *column = f64::from(u8::from(raw.is_nan())) - share;
+                if let Some(share) = missing {
+                    out[edges.len()] = f64::from(u8::from(absent)) - share;
                 }
             }
-            Self::Category { levels } => {
-                let level = (!raw.is_nan()).then_some(raw as u32);
-                for ((wanted, share), column) in levels.iter().zip(out) {
-                    *column = f64::from(u8::from(*wanted == level)) - share;
+            Self::Levels { levels } => {
+                for (n, (_, share)) in levels.iter().enumerate() {
+                    out[n] = f64::from(u8::from(cell == n)) - share;
                 }
+            }
+        }
+    }
+
+    /// Whether the edges rise, the levels differ, and all shares are shares.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        let share = |share: &f64| (0.0..=1.0).contains(share);
+        match self {
+            Self::Bins { edges, missing } => {
+                edges.iter().all(|(edge, above)| edge.is_finite() && share(above))
+                    && edges.is_sorted_by(|(a, _), (b, _)| a < b)
+                    && missing.iter().all(share)
+            }
+            Self::Levels { levels } => {
+                let distinct: HashSet<_> = levels.iter().map(|(level, _)| level).collect();
+                distinct.len() == levels.len() && levels.iter().all(|(_, s)| share(s))
             }
         }
     }
@@ -114,23 +233,45 @@ impl Encoding {
 
 /// One feature of the design.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Feature {
     /// What it measures.
     pub measure: Measure,
     /// Its place in the fold's row.
     pub place: usize,
-    /// How it becomes columns.
-    pub encoding: Encoding,
+    /// The columns that follow the value; numbers that vary have them.
+    pub line: Option<Line>,
+    /// The columns of the cell that the value falls into.
+    pub cells: Cells,
+    /// Raw values at which the effect curve is told: quantiles of the values in training, rising;
+    /// empty for a category.
+    pub grid: Vec<f64>,
 }
 
 impl Feature {
-    /// The raw value that counts as typical: where a number contributes nothing, or the commonest
+    /// How many columns the feature takes.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.line.as_ref().map_or(0, Line::width) + self.cells.width()
+    }
+
+    /// Writes the columns of one raw value: the line's, then those of the cell.
+    pub fn write(&self, raw: f64, out: &mut [f64]) {
+        let (line, cells) = out.split_at_mut(out.len() - self.cells.width());
+        if let Some(of_value) = &self.line {
+            of_value.write(raw, line);
+        }
+        self.cells.write(self.cells.cell(raw), cells);
+    }
+
+    /// The raw value that counts as typical: the mean of a number on its own scale, or the commonest
     /// level (`NaN` when that is "missing").
     #[must_use]
     pub fn typical(&self) -> f64 {
-        match &self.encoding {
-            Encoding::Number { transform, mean, .. } => transform.invert(*mean),
-            Encoding::Category { levels } => levels
+        match (&self.line, &self.cells) {
+            (Some(line), _) => line.transform.invert(line.mean),
+            (None, Cells::Bins { .. }) => self.grid.first().copied().unwrap_or(f64::NAN),
+            (None, Cells::Levels { levels }) => levels
                 .iter()
                 .fold(None, |best: Option<&(Option<u32>, f64)>, level| match best {
                     Some(best) if best.1 >= level.1 => Some(best),
@@ -141,27 +282,40 @@ impl Feature {
         }
     }
 
-    /// What each column holds: `value`, `log`, `missing`, or `= LEVEL`.
+    /// The raw values at which the effect curve is told: the grid or the levels, and `NaN` when
+    /// missing values have an effect of their own.
+    #[must_use]
+    pub fn curve_values(&self) -> Vec<f64> {
+        match &self.cells {
+            Cells::Bins { missing, .. } => {
+                self.grid.iter().copied().chain(missing.map(|_| f64::NAN)).collect()
+            }
+            Cells::Levels { levels } => {
+                levels.iter().map(|(level, _)| level.map_or(f64::NAN, f64::from)).collect()
+            }
+        }
+    }
+
+    /// What each column holds: `value`, `log`, `hinge at X`, `> X`, `missing`, or `= LEVEL`.
     #[must_use]
     pub fn column_names(&self) -> Vec<String> {
-        match &self.encoding {
-            Encoding::Number { transform, sd, missing, .. } => {
-                let value = if *transform == Transform::Log { "log" } else { "value" };
-                (*sd > 0.0)
-                    .then_some(value)
-                    .into_iter()
-                    .chain(missing.map(|_| "missing"))
-                    .map(str::to_owned)
-                    .collect()
-            }
-            Encoding::Category { levels } => levels
-                .iter()
-                .map(|(level, _)| match level {
-                    Some(level) => format!("= {}", self.measure.level(f64::from(*level))),
-                    None => "missing".to_owned(),
-                })
-                .collect(),
+        let mut names = Vec::new();
+        if let Some(line) = &self.line {
+            names.push(if line.transform == Transform::Log { "log" } else { "value" }.to_owned());
+            let natural = |knot: f64| line.transform.invert(line.mean + line.sd * knot);
+            names.extend(line.hinges.iter().map(|(knot, _)| format!("hinge at {:.6}", natural(*knot))));
         }
+        match &self.cells {
+            Cells::Bins { edges, missing } => {
+                names.extend(edges.iter().map(|(edge, _)| format!("> {edge}")));
+                names.extend(missing.map(|_| "missing".to_owned()));
+            }
+            Cells::Levels { levels } => names.extend(levels.iter().map(|(level, _)| match level {
+                Some(level) => format!("= {}", self.measure.level(f64::from(*level))),
+                None => "missing".to_owned(),
+            })),
+        }
+        names
     }
 }
 
@@ -176,78 +330,183 @@ impl Measure {
             _ => "",
         }
     }
+
+    const fn is_category(&self) -> bool {
+        matches!(self, Self::Attribute { scale: Scale::Category { .. }, .. })
+    }
+}
+
+/// The product of the coarse cells of two features, less its mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cross {
+    /// Which two of the encoder's features.
+    pub features: [usize; 2],
+    /// The coarse cells of each.
+    pub cells: [Cells; 2],
+    /// The mean of each column: first feature's columns by second feature's columns.
+    pub means: Vec<f64>,
+}
+
+impl Cross {
+    /// How many columns there are.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        self.cells[0].width() * self.cells[1].width()
+    }
+
+    /// How many cells there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.cells[0].count() * self.cells[1].count()
+    }
+
+    /// The cell of two raw values.
+    #[must_use]
+    pub fn cell(&self, first: f64, second: f64) -> usize {
+        self.cells[0].cell(first) * self.cells[1].count() + self.cells[1].cell(second)
+    }
+
+    /// Writes the columns of a cell.
+    pub fn write(&self, cell: usize, out: &mut [f64]) {
+        let (rows, columns) = (self.cells[0].width(), self.cells[1].width());
+        let mut factors = vec![0.0; rows + columns];
+        let (first, second) = factors.split_at_mut(rows);
+        self.cells[0].write(cell / self.cells[1].count(), first);
+        self.cells[1].write(cell % self.cells[1].count(), second);
+        let products = first.iter().flat_map(|a| second.iter().map(move |b| a * b));
+        for ((product, mean), out) in products.zip(&self.means).zip(out) {
+            *out = product - mean;
+        }
+    }
 }
 
 /// Raw row -> design row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Encoder {
+    /// How rich the curves of numbers are.
+    pub form: Form,
     /// The features that are used, in the order of their columns.
     pub features: Vec<Feature>,
+    /// The crosses, whose columns come after those of all features.
+    pub crosses: Vec<Cross>,
+}
+
+/// Training rows that an encoder is fitted to: a flat matrix of raw features, and which of its rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// What the columns measure.
+    pub measures: &'a [Measure],
+    /// `measures.len()` values a row.
+    pub raw: &'a [f64],
+    /// The rows to learn from.
+    pub rows: &'a [usize],
+    /// How many of them have the rarer outcome.
+    pub rarer: usize,
+}
+
+impl Sample<'_> {
+    fn column(&self, place: usize) -> Vec<f64> {
+        self.rows.iter().map(|row| self.raw[row * self.measures.len() + place]).collect()
+    }
 }
 
 impl Encoder {
-    /// Fits the encoder to the chosen rows of a flat matrix of raw features.
-    ///
-    /// `raw` has `measures.len()` values a row; `rows` are the rows to learn from.
+    /// Fits the encoder to `sample`, with the features at the places in `keep` (None: all that vary).
     #[must_use]
-    pub fn fit(measures: &[Measure], raw: &[f64], rows: &[usize]) -> Self {
-        let width = measures.len();
+    pub fn fit(sample: Sample<'_>, form: Form, keep: Option<&[usize]>) -> Self {
+        let wanted = |place: &usize| keep.is_none_or(|keep| keep.contains(place));
+        let places: Vec<usize> = (0..sample.measures.len()).filter(wanted).collect();
+        let numbers = places.iter().filter(|place| !sample.measures[**place].is_category()).count();
+        let most = (BINS_OVER_ALL / numbers.max(1)).min(sample.rarer / RARER_ROWS_PER_BIN);
+        let bins = most.clamp(BINS.0, BINS.1);
         let mut twins = Twins::default();
         let mut features = Vec::new();
-        for (place, measure) in measures.iter().enumerate() {
-            let column: Vec<f64> = rows.iter().map(|row| raw[row * width + place]).collect();
+        for place in places {
+            let measure = &sample.measures[place];
+            let column = sample.column(place);
             if twins.is_known(column.iter().map(|value| value.to_bits())) {
                 continue;
             }
-            let encoding = match measure {
-                Measure::Attribute { scale: Scale::Category { .. }, .. } => category(&column),
-                _ => number(&column, &mut twins),
+            let (line, cells, grid) = if measure.is_category() {
+                (None, levels(&column), Vec::new())
+            } else {
+                number(&column, form, bins, &mut twins)
             };
-            if encoding.width() > 0 {
-                features.push(Feature { measure: measure.clone(), place, encoding });
+            let feature = Feature { measure: measure.clone(), place, line, cells, grid };
+            if feature.width() > 0 {
+                features.push(feature);
             }
         }
-        Self { features }
+        Self { form, features, crosses: Vec::new() }
+    }
+
+    /// Adds crosses of these pairs of places.
+    #[must_use]
+    pub fn with_crosses(mut self, sample: Sample<'_>, pairs: &[[usize; 2]]) -> Self {
+        for places in pairs {
+            let index = |place: &usize| self.features.iter().position(|feature| feature.place == *place);
+            let (Some(first), Some(second)) = (index(&places[0]), index(&places[1])) else { continue };
+            let columns = places.map(|place| sample.column(place));
+            let cells = [(first, &columns[0]), (second, &columns[1])]
+                .map(|(n, column)| coarse(&self.features[n].measure, column));
+            let mut cross = Cross { features: [first, second], cells, means: Vec::new() };
+            let width = cross.width();
+            if width == 0 {
+                continue;
+            }
+            cross.means = vec![0.0; width];
+            let mut counts = vec![0_usize; cross.count()];
+            for (a, b) in columns[0].iter().zip(&columns[1]) {
+                counts[cross.cell(*a, *b)] += 1;
+            }
+            let (mut sums, mut out) = (vec![0.0; width], vec![0.0; width]);
+            for (cell, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+                cross.write(cell, &mut out);
+                sums.iter_mut().zip(&out).for_each(|(sum, value)| *sum += value * count as f64);
+            }
+            cross.means = sums.into_iter().map(|sum| sum / sample.rows.len() as f64).collect();
+            self.crosses.push(cross);
+        }
+        self
     }
 
     /// How many columns a design row has.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.features.iter().map(|feature| feature.encoding.width()).sum()
+        let features: usize = self.features.iter().map(Feature::width).sum();
+        features + self.crosses.iter().map(Cross::width).sum::<usize>()
     }
 
     /// Each feature with the columns it takes.
     pub fn columns(&self) -> impl Iterator<Item = (&Feature, Range<usize>)> {
         self.features.iter().scan(0, |start, feature| {
-            let columns = *start..*start + feature.encoding.width();
+            let columns = *start..*start + feature.width();
             *start = columns.end;
             Some((feature, columns))
+        })
+    }
+
+    /// Each cross with the columns it takes.
+    pub fn cross_columns(&self) -> impl Iterator<Item = (&Cross, Range<usize>)> {
+        let start: usize = self.features.iter().map(Feature::width).sum();
+        self.crosses.iter().scan(start, |start, cross| {
+            let columns = *start..*start + cross.width();
+            *start = columns.end;
+            Some((cross, columns))
         })
     }
 
     /// Writes the design row of one raw row; `out` has [`Encoder::width`] places.
     pub fn encode(&self, raw: &[f64], out: &mut [f64]) {
         for (feature, columns) in self.columns() {
-            feature.encoding.write(raw[feature.place], &mut out[columns]);
+            feature.write(raw[feature.place], &mut out[columns]);
         }
-    }
-
-    /// The design matrix of the chosen rows, column-major; `raw` has `raw_width` values a row.
-    #[must_use]
-    pub fn matrix(&self, raw: &[f64], raw_width: usize, rows: &[usize]) -> Array2<f64> {
-        let mut matrix = Array2::zeros((rows.len(), self.width()).f());
-        let mut buffer = vec![0.0; self.width()];
-        for (row, mut out) in rows.iter().zip(matrix.axis_iter_mut(Axis(0))) {
-            self.encode(&raw[row * raw_width..(row + 1) * raw_width], &mut buffer);
-            copy(&buffer, &mut out);
+        for (cross, columns) in self.cross_columns() {
+            let [first, second] = cross.features.map(|n| raw[self.features[n].place]);
+            cross.write(cross.cell(first, second), &mut out[columns]);
         }
-        matrix
-    }
-}
-
-fn copy(from: &[f64], to: &mut ArrayViewMut1<'_, f64>) {
-    for (from, to) in from.iter().zip(to) {
-        *to = *from;
     }
 }
 
@@ -264,39 +523,93 @@ impl Twins {
     }
 }
 
-fn category(column: &[f64]) -> Encoding {
-    let mut counts = std::collections::BTreeMap::<Option<u32>, usize>::new();
+/// One cell a value of a category; none when all rows have the same.
+fn levels(column: &[f64]) -> Cells {
+    let mut counts = BTreeMap::<Option<u32>, usize>::new();
     for value in column {
         *counts.entry((!value.is_nan()).then_some(*value as u32)).or_default() += 1;
     }
     let share = |count| count as f64 / column.len() as f64;
     let levels = counts.into_iter().map(|(level, count)| (level, share(count))).collect::<Vec<_>>();
-    Encoding::Category { levels: if levels.len() > 1 { levels } else { Vec::new() } }
+    Cells::Levels { levels: if levels.len() > 1 { levels } else { Vec::new() } }
 }
 
-fn number(column: &[f64], twins: &mut Twins) -> Encoding {
-    let present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
-    let (low, high) =
-        present.iter().fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
+/// The line, the cells and the grid of a number.
+fn number(column: &[f64], form: Form, bins: usize, twins: &mut Twins) -> (Option<Line>, Cells, Vec<f64>) {
+    let mut present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
+    present.sort_by(f64::total_cmp);
     let absent = column.len() - present.len();
     let missing = (absent > 0
         && !present.is_empty()
         && !twins.is_known(column.iter().map(|value| u64::from(value.is_nan()))))
     .then_some(absent as f64 / column.len() as f64);
-    if present.is_empty() || low == high {
-        let (low, high) = if present.is_empty() { (0.0, 0.0) } else { (low, high) };
-        return Encoding::Number { transform: Transform::Value, low, high, mean: low, sd: 0.0, missing };
+    let (Some(low), Some(high)) = (present.first().copied(), present.last().copied()) else {
+        return (None, Cells::Bins { edges: Vec::new(), missing }, Vec::new());
+    };
+    let line = line(&present, low, high, form);
+    let mut steps = if form == Form::Steps && line.is_some() { edges(&present, bins) } else { Vec::new() };
+    if steps.len() == 1 {
+        // The line says the same.
+        steps.clear();
     }
-    let plain = Moments::of(&present, Transform::Value);
-    let log = Moments::of(&present, Transform::Log);
-    let (transform, moments) = if !plain.are_finite()
-        || (plain.skewness > SKEWED && log.skewness.abs() < plain.skewness && log.sd > 0.0)
-    {
+    let mut grid: Vec<f64> = (0..GRID).map(|n| present[n * (present.len() - 1) / (GRID - 1)]).collect();
+    grid.dedup();
+    (line, Cells::Bins { edges: steps, missing }, grid)
+}
+
+/// The line of rising values; None when they are all the same.
+fn line(present: &[f64], low: f64, high: f64, form: Form) -> Option<Line> {
+    let plain = Moments::of(present, Transform::Value);
+    let log = Moments::of(present, Transform::Log);
+    let skewed = plain.skewness > SKEWED && log.skewness.abs() < plain.skewness && log.sd > 0.0;
+    let (transform, moments) = if !plain.are_finite() || (form != Form::Plain && skewed) {
         (Transform::Log, log)
     } else {
         (Transform::Value, plain)
     };
-    Encoding::Number { transform, low, high, mean: moments.mean, sd: moments.sd, missing }
+    if low >= high || moments.sd <= 0.0 {
+        return None;
+    }
+    let mut line = Line { transform, low, high, mean: moments.mean, sd: moments.sd, hinges: Vec::new() };
+    if form == Form::Spline {
+        let at = |share: f64| present[(share * (present.len() - 1) as f64) as usize];
+        let mut knots: Vec<f64> = KNOTS.into_iter().map(at).filter(|x| low < *x && *x < high).collect();
+        knots.dedup();
+        let hinge = |knot: f64| {
+            let knot = line.standardised(knot);
+            let above = present.iter().map(|value| (line.standardised(*value) - knot).max(0.0));
+            (knot, above.sum::<f64>() / present.len() as f64)
+        };
+        line.hinges = knots.into_iter().map(hinge).collect();
+    }
+    Some(line)
+}
+
+/// The inner edges of so many quantile bins of rising values, each with the share above it.
+fn edges(present: &[f64], bins: usize) -> Vec<(f64, f64)> {
+    let n = present.len();
+    let mut edges: Vec<f64> = (1..bins).map(|bin| present[bin * n / bins]).collect();
+    edges.dedup();
+    edges
+        .into_iter()
+        .map(|edge| (edge, (n - present.partition_point(|value| *value <= edge)) as f64 / n as f64))
+        .filter(|(_, above)| *above > 0.0)
+        .collect()
+}
+
+/// The coarse cells of a feature in a cross: quarters of a number, the commonest levels of a category.
+#[must_use]
+pub fn coarse(measure: &Measure, column: &[f64]) -> Cells {
+    if measure.is_category() {
+        let Cells::Levels { mut levels } = levels(column) else { return levels(column) };
+        levels.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
+        levels.truncate(COARSE);
+        return Cells::Levels { levels };
+    }
+    let mut present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
+    present.sort_by(f64::total_cmp);
+    let edges = if present.is_empty() { Vec::new() } else { edges(&present, COARSE) };
+    Cells::Bins { edges, missing: None }
 }
 
 /// Mean, standard deviation and skewness of a sample.

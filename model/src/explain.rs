@@ -2,7 +2,10 @@
 //!
 //! One template a measure. Another language is another function beside [`sentence`].
 
-use crate::features::{Measure, Scale};
+use crate::{
+    features::{Measure, Scale},
+    history::kind,
+};
 
 /// A value in its own units.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +72,12 @@ fn fact(measure: &Measure, raw: f64, typical: f64) -> String {
         Measure::Satisfaction => format!("Last survey at {} of what was expected", percent(raw)),
         Measure::Trend => format!("Activity of the last 30 days at {} of the 90 days before", percent(raw)),
         Measure::TenureDays => format!("Known for {}", days(raw)),
+        Measure::ExpectedPurchases { days } => {
+            format!("{} to be expected in the next {days} days", count_of(raw, kind::PURCHASE))
+        }
+        Measure::NoPurchaseProbability { days } => {
+            format!("No purchase in the next {days} days to {} by the purchases so far", percent(raw))
+        }
         Measure::Attribute { name, .. } => {
             format!("{} is {}", words(name), attribute_words(measure, raw).unwrap_or_default())
         }
@@ -82,6 +91,9 @@ fn absence(measure: &Measure) -> String {
             format!("No {} so far", words(kind))
         }
         Measure::MeanGapDays | Measure::RecencyOverGap => "Fewer than two purchases so far".to_owned(),
+        Measure::ExpectedPurchases { .. } | Measure::NoPurchaseProbability { .. } => {
+            "No purchase so far".to_owned()
+        }
         Measure::AverageAmount => "No purchase with an amount so far".to_owned(),
         Measure::ReturnShare => "No purchase so far".to_owned(),
         Measure::Satisfaction => "No survey answered so far".to_owned(),
@@ -97,7 +109,7 @@ fn typical_words(measure: &Measure, typical: f64) -> Option<String> {
     }
     Some(match measure {
         Measure::Amount { .. } | Measure::AverageAmount => money(typical),
-        Measure::Satisfaction | Measure::Trend => percent(typical),
+        Measure::Satisfaction | Measure::Trend | Measure::NoPurchaseProbability { .. } => percent(typical),
         Measure::Attribute { .. } => return attribute_words(measure, typical),
         _ => number(typical),
     })

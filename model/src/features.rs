@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    bg_nbd::{BgNbd, Purchases},
     history::{AttributeValue, Attributes, Event, History, kind},
     time::{DAY, Time},
 };
@@ -67,6 +68,16 @@ pub enum Measure {
     Trend,
     /// Days since the relation began, at least 0; missing when that is unknown.
     TenureDays,
+    /// Purchases to be expected in so many days, by the BG/NBD model; missing without a purchase.
+    ExpectedPurchases {
+        /// Days ahead.
+        days: u32,
+    },
+    /// The probability of no purchase in so many days, by the BG/NBD model; missing without a purchase.
+    NoPurchaseProbability {
+        /// Days ahead.
+        days: u32,
+    },
     /// An attribute of the customer; missing when it has no (readable) value.
     Attribute {
         /// The attribute's name.
@@ -110,7 +121,36 @@ impl fmt::Display for Measure {
             Self::Satisfaction => f.write_str("satisfaction"),
             Self::Trend => f.write_str("trend"),
             Self::TenureDays => f.write_str("tenure_days"),
+            Self::ExpectedPurchases { days } => write!(f, "purchase.expected_{days}d"),
+            Self::NoPurchaseProbability { days } => write!(f, "purchase.none_probability_{days}d"),
             Self::Attribute { name, .. } => write!(f, "attribute.{name}"),
+        }
+    }
+}
+
+/// The BG/NBD model's view of what comes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forecast {
+    /// Days ahead.
+    pub days: u32,
+    /// Fitted in training; before, or when the purchases do not suffice, the features are missing.
+    pub model: Option<BgNbd>,
+}
+
+impl Forecast {
+    /// How many features there are.
+    pub const WIDTH: usize = 2;
+
+    /// The expected purchases, and the probability of none.
+    #[must_use]
+    pub fn values(&self, purchases: Option<&Purchases>) -> [f64; Self::WIDTH] {
+        let weeks = f64::from(self.days) / 7.0;
+        match (&self.model, purchases) {
+            (Some(model), Some(purchases)) => {
+                [model.expected_purchases(purchases, weeks), model.probability_of_none(purchases, weeks)]
+            }
+            _ => [f64::NAN; Self::WIDTH],
         }
     }
 }
@@ -124,6 +164,8 @@ pub struct Plan {
     pub kinds: Vec<String>,
     /// The attributes that get a feature: name and scale.
     pub attributes: Vec<(String, Scale)>,
+    /// The BG/NBD features, which come last; churn by inactivity has them.
+    pub forecast: Option<Forecast>,
 }
 
 impl Plan {
@@ -154,6 +196,9 @@ impl Plan {
                 .iter()
                 .map(|(name, scale)| Measure::Attribute { name: name.clone(), scale: scale.clone() }),
         );
+        if let Some(Forecast { days, .. }) = self.forecast {
+            all.extend([Measure::ExpectedPurchases { days }, Measure::NoPurchaseProbability { days }]);
+        }
         all
     }
 
@@ -161,7 +206,11 @@ impl Plan {
     #[must_use]
     pub fn width(&self) -> usize {
         let windows = self.windows_days.len() + 1;
-        self.kinds.len() * (2 * windows + 2) + windows + 8 + self.attributes.len()
+        self.kinds.len() * (2 * windows + 2)
+            + windows
+            + 8
+            + self.attributes.len()
+            + self.forecast.map_or(0, |_| Forecast::WIDTH)
     }
 
     /// Appends the raw feature values of `history` at `as_of`, as known at `known_at`, to `row`:
@@ -187,6 +236,9 @@ impl Plan {
         let version = history.version_at(as_of, known_at);
         for (name, scale) in &self.attributes {
             row.push(version.map_or(f64::NAN, |version| scale.read(&version.attributes, name)));
+        }
+        if let Some(forecast) = &self.forecast {
+            row.extend(forecast.values(Purchases::of(history, as_of, known_at).as_ref()));
         }
     }
 }

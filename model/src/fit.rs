@@ -1,5 +1,4 @@
-//! Fitting: linfa's logistic regression with an L2 penalty, started near its optimum, and the
-//! choice of the penalty.
+//! Fitting: linfa's logistic regression with an L2 penalty, started near its optimum.
 //!
 //! linfa reports success whatever happened, so the gradient is checked here. A few Newton steps
 //! come first: they need only the second derivatives that the intervals need anyway, and leave
@@ -9,14 +8,19 @@ use linfa::{dataset::DatasetBase, traits::Fit as _};
 use linfa_logistic::LogisticRegression;
 use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 
-use crate::{evaluate::log_loss_of_log_odds, linear::Cholesky};
+use crate::{design::Design, evaluate::log_loss_of_log_odds, linear::Cholesky};
 
 /// Per row: how far the gradient of the summed loss may be from 0 in any coordinate.
 const TOLERANCE: f64 = 1e-8;
+/// The same where fits are only compared with each other.
+const ROUGH: f64 = 1e-6;
 /// Newton steps before linfa takes over; convex and damped, it converges in far fewer.
 const NEWTON_STEPS: usize = 50;
-/// The penalties that are tried, strongest first: each fit starts from the one before.
-pub const PENALTIES: [f64; 11] = [10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1];
+/// linfa wants the whole matrix: above so many numbers (512 MiB) the last Newton step stands. It is
+/// held to the same gradient.
+const MATRIX: usize = 1 << 26;
+/// Customers whose scores are summed up at a time.
+const CLUSTERS: usize = 256;
 
 /// A fitted regression: log-odds = intercept + weights · row.
 #[derive(Clone, Debug)]
@@ -46,130 +50,168 @@ pub enum FitError {
 }
 
 impl Fit {
-    /// Fits to the rows of `x` (column-major is fastest) with outcomes `y`, both outcomes present.
+    /// Fits to the rows of `x` with outcomes `y`, both outcomes present.
     ///
     /// # Errors
     /// [`FitError`] when the optimum is not reached.
-    pub fn new(x: &Array2<f64>, y: &[bool], penalty: f64, start: Option<&Self>) -> Result<Self, FitError> {
+    pub fn new(x: &Design, y: &[bool], penalty: f64, start: Option<&Self>) -> Result<Self, FitError> {
         let problem = Problem { x, y, penalty };
-        let parameters = problem.newton(start);
-        // linfa calls the commoner class positive, on a tie the first one seen.
-        let positives = y.iter().filter(|outcome| **outcome).count();
-        let sign = match (2 * positives).cmp(&y.len()) {
-            std::cmp::Ordering::Greater => 1.0,
-            std::cmp::Ordering::Less => -1.0,
-            std::cmp::Ordering::Equal => {
-                if y.first() == Some(&true) {
-                    1.0
-                } else {
-                    -1.0
-                }
-            }
-        };
-        let data = DatasetBase::new(x.view(), Array1::from_vec(y.to_vec()));
-        let fitted = LogisticRegression::default()
-            .alpha(penalty)
-            .max_iterations(1_000)
-            .gradient_tolerance(TOLERANCE * y.len() as f64)
-            .initial_params(parameters * sign)
-            .fit(&data)?;
-        let sign = if fitted.labels().pos.class { 1.0 } else { -1.0 };
-        let fit = Self { intercept: fitted.intercept() * sign, weights: fitted.params() * sign, penalty };
-        let gradient = problem.gradient(&fit.parameters(), &problem.probabilities(&fit.parameters()));
-        let gradient = greatest(&gradient) / y.len() as f64;
+        let mut parameters = problem.newton(start, TOLERANCE);
+        if x.rows() * x.width() <= MATRIX {
+            parameters = linfa(&x.to_matrix(), y, penalty, parameters)?;
+        }
         // linfa's line search may stop short of the tolerance, at the precision of the loss itself.
-        if gradient <= 100.0 * TOLERANCE { Ok(fit) } else { Err(FitError::NotConverged { gradient }) }
+        problem.checked(&parameters, 100.0 * TOLERANCE)
+    }
+
+    /// Fits well enough to compare penalties and encodings.
+    ///
+    /// # Errors
+    /// [`FitError`] when the neighbourhood of the optimum is not reached.
+    pub fn rough(x: &Design, y: &[bool], penalty: f64, start: Option<&Self>) -> Result<Self, FitError> {
+        let problem = Problem { x, y, penalty };
+        problem.checked(&problem.newton(start, ROUGH), 100.0 * ROUGH)
     }
 
     /// The log-odds of each row.
     #[must_use]
-    pub fn log_odds(&self, x: &Array2<f64>) -> Array1<f64> {
-        x.dot(&self.weights) + self.intercept
+    pub fn log_odds(&self, x: &Design) -> Array1<f64> {
+        x.dot(self.weights.view()) + self.intercept
     }
 
-    /// L⁻¹ of the second derivatives of the penalised loss, intercept first: the log-odds of a row
-    /// x has the variance ‖L⁻¹·(1, x)‖² (delta method). None when they are singular.
+    /// The lower triangular C, intercept first, with: the log-odds of a row x has the variance
+    /// ‖Cᵀ·(1, x)‖² (delta method). `cluster` tells whose each row is, equal numbers side by side.
+    ///
+    /// With one row a customer that is the inverse H⁻¹ of the second derivatives of the penalised
+    /// loss, H = J + λ·I: taken as a prior, the penalty makes it cover the bias as well (Nychka 1988,
+    /// "Bayesian Confidence Intervals for Smoothing Splines"). Rows of the same customer are not independent:
+    /// then the information J is replaced in the middle of H⁻¹·(J + λ·I)·H⁻¹ by the sum of the squared scores of the
+    /// customers (Liang and Zeger 1986). None when the second derivatives are singular.
     #[must_use]
-    pub fn whitener(&self, x: &Array2<f64>, y: &[bool]) -> Option<Array2<f64>> {
+    pub fn uncertainty(&self, x: &Design, y: &[bool], cluster: &[u32]) -> Option<Array2<f64>> {
         let problem = Problem { x, y, penalty: self.penalty };
-        let parameters = self.parameters();
-        let hessian = problem.hessian(&problem.probabilities(&parameters));
-        // The intercept goes first, so that a scorer can begin with it.
-        let n = hessian.nrows();
-        let turned = |i: usize| (i + n - 1) % n;
-        let turned = Array2::from_shape_fn((n, n), |(i, j)| hessian[(turned(i), turned(j))]);
-        Cholesky::new(&turned).map(|cholesky| cholesky.inverse_factor())
+        let probabilities = problem.probabilities(&self.parameters());
+        let information = x.gram(&probabilities.mapv(|p| p * (1.0 - p)));
+        let ridge = |matrix: &Array2<f64>| {
+            let mut matrix = matrix.clone();
+            matrix.diag_mut().slice_mut(s![1..]).map_inplace(|value| *value += self.penalty);
+            matrix
+        };
+        let hessian = Cholesky::new(&ridge(&information))?;
+        let inverse = hessian.inverse_factor().t().dot(hessian.inverse_factor());
+        let clusters = cluster.chunk_by(|a, b| a == b).count();
+        let covariance = if clusters == cluster.len() {
+            inverse
+        } else {
+            // Residuals of what was fitted are too small by the degrees of freedom spent.
+            let spent = (&inverse * &information).sum();
+            let few = clusters as f64 / (clusters as f64 - spent.min(clusters as f64 / 2.0));
+            let middle = ridge(&(problem.squared_scores(&probabilities, cluster) * few));
+            inverse.dot(&middle).dot(&inverse)
+        };
+        Cholesky::new(&covariance).map(|cholesky| cholesky.factor().clone())
     }
 
-    /// Weights, then the intercept.
+    /// Intercept, then weights.
     fn parameters(&self) -> Array1<f64> {
         let mut parameters = Array1::zeros(self.weights.len() + 1);
-        parameters.slice_mut(s![..-1]).assign(&self.weights);
-        parameters[self.weights.len()] = self.intercept;
+        parameters[0] = self.intercept;
+        parameters.slice_mut(s![1..]).assign(&self.weights);
         parameters
     }
 }
 
-/// The penalised loss; parameters are the weights, then the intercept.
+/// linfa's fit, from `start` (intercept first, as is what it returns).
+fn linfa(x: &Array2<f64>, y: &[bool], penalty: f64, start: Array1<f64>) -> Result<Array1<f64>, FitError> {
+    // linfa calls the commoner class positive, on a tie the first one seen.
+    let positives = y.iter().filter(|outcome| **outcome).count();
+    let first = y.first() == Some(&true);
+    let sign = match (2 * positives).cmp(&y.len()) {
+        std::cmp::Ordering::Greater => 1.0,
+        std::cmp::Ordering::Equal if first => 1.0,
+        _ => -1.0,
+    };
+    // And it takes the intercept last.
+    let mut initial = start * sign;
+    initial.as_slice_mut().map(|parameters| parameters.rotate_left(1));
+    let data = DatasetBase::new(x.view(), Array1::from_vec(y.to_vec()));
+    let fitted = LogisticRegression::default()
+        .alpha(penalty)
+        .max_iterations(1_000)
+        .gradient_tolerance(TOLERANCE * y.len() as f64)
+        .initial_params(initial)
+        .fit(&data)?;
+    let sign = if fitted.labels().pos.class { 1.0 } else { -1.0 };
+    let mut parameters = Array1::zeros(x.ncols() + 1);
+    parameters[0] = fitted.intercept() * sign;
+    parameters.slice_mut(s![1..]).assign(&(fitted.params() * sign));
+    Ok(parameters)
+}
+
+/// The penalised loss; parameters are the intercept, then the weights.
 struct Problem<'a> {
-    x: &'a Array2<f64>,
+    x: &'a Design,
     y: &'a [bool],
     penalty: f64,
 }
 
 impl Problem<'_> {
     fn log_odds(&self, parameters: &Array1<f64>) -> Array1<f64> {
-        let (weights, intercept) = split(parameters);
-        self.x.dot(&weights) + intercept
+        self.x.dot(weights(parameters)) + parameters[0]
     }
 
     fn loss(&self, parameters: &Array1<f64>) -> f64 {
-        let (weights, _) = split(parameters);
         let log_odds = self.log_odds(parameters);
         let loss: f64 = log_odds.iter().zip(self.y).map(|(z, y)| log_loss_of_log_odds(*z, *y)).sum();
-        loss + 0.5 * self.penalty * weights.dot(&weights)
+        loss + 0.5 * self.penalty * weights(parameters).dot(&weights(parameters))
     }
 
     fn probabilities(&self, parameters: &Array1<f64>) -> Array1<f64> {
         self.log_odds(parameters).mapv_into(|z| 1.0 / (1.0 + (-z).exp()))
     }
 
+    /// Per row the probability less the outcome.
+    fn residuals(&self, probabilities: &Array1<f64>) -> Array1<f64> {
+        probabilities.iter().zip(self.y).map(|(p, y)| p - f64::from(u8::from(*y))).collect()
+    }
+
     fn gradient(&self, parameters: &Array1<f64>, probabilities: &Array1<f64>) -> Array1<f64> {
-        let residuals: Array1<f64> =
-            probabilities.iter().zip(self.y).map(|(p, y)| p - f64::from(u8::from(*y))).collect();
-        let (weights, _) = split(parameters);
+        let residuals = self.residuals(probabilities);
         let mut gradient = Array1::zeros(parameters.len());
-        let (mut slopes, mut intercept) = gradient.view_mut().split_at(Axis(0), weights.len());
-        slopes.assign(&(self.x.t().dot(&residuals) + &weights * self.penalty));
-        intercept.fill(residuals.sum());
+        gradient[0] = residuals.sum();
+        let slopes = self.x.transposed_dot(&residuals) + &(&weights(parameters) * self.penalty);
+        gradient.slice_mut(s![1..]).assign(&slopes);
         gradient
     }
 
-    fn hessian(&self, probabilities: &Array1<f64>) -> Array2<f64> {
-        let spread = probabilities.mapv(|p| (p * (1.0 - p)).sqrt());
-        let weighted = self.x * &spread.view().insert_axis(Axis(1));
-        let columns = self.x.ncols();
-        let mut hessian = Array2::zeros((columns + 1, columns + 1));
-        hessian.slice_mut(s![..columns, ..columns]).assign(&weighted.t().dot(&weighted));
-        hessian.diag_mut().slice_mut(s![..columns]).map_inplace(|value| *value += self.penalty);
-        let border = weighted.t().dot(&spread);
-        hessian.slice_mut(s![columns, ..columns]).assign(&border);
-        hessian.slice_mut(s![..columns, columns]).assign(&border);
-        hessian[(columns, columns)] = spread.dot(&spread);
-        hessian
+    /// The fit, when the gradient a row is within `tolerance`.
+    fn checked(&self, parameters: &Array1<f64>, tolerance: f64) -> Result<Fit, FitError> {
+        let gradient = self.gradient(parameters, &self.probabilities(parameters));
+        let gradient = greatest(&gradient) / self.y.len() as f64;
+        if gradient <= tolerance {
+            Ok(Fit {
+                intercept: parameters[0],
+                weights: weights(parameters).to_owned(),
+                penalty: self.penalty,
+            })
+        } else {
+            Err(FitError::NotConverged { gradient })
+        }
     }
 
     /// Damped Newton steps from `start`, or from nothing.
-    fn newton(&self, start: Option<&Fit>) -> Array1<f64> {
-        let mut parameters = start.map_or_else(|| Array1::zeros(self.x.ncols() + 1), Fit::parameters);
+    fn newton(&self, start: Option<&Fit>, tolerance: f64) -> Array1<f64> {
+        let mut parameters = start.map_or_else(|| Array1::zeros(self.x.width() + 1), Fit::parameters);
         let mut loss = self.loss(&parameters);
         for _ in 0..NEWTON_STEPS {
             let probabilities = self.probabilities(&parameters);
             let gradient = self.gradient(&parameters, &probabilities);
-            if greatest(&gradient) <= TOLERANCE * self.y.len() as f64 {
+            if greatest(&gradient) <= tolerance * self.y.len() as f64 {
                 break;
             }
-            let Some(cholesky) = Cholesky::new(&self.hessian(&probabilities)) else { break };
+            let mut hessian = self.x.gram(&probabilities.mapv(|p| p * (1.0 - p)));
+            hessian.diag_mut().slice_mut(s![1..]).map_inplace(|value| *value += self.penalty);
+            let Some(cholesky) = Cholesky::new(&hessian) else { break };
             let step = cholesky.solve(&gradient);
             let halvings = (0..30).map(|halving| 0.5_f64.powi(halving));
             let better = halvings.into_iter().find_map(|length| {
@@ -182,11 +224,31 @@ impl Problem<'_> {
         }
         parameters
     }
+
+    /// Σ s·sᵀ over the customers, s being the sum of residual · (1, x) over a customer's rows.
+    fn squared_scores(&self, probabilities: &Array1<f64>, cluster: &[u32]) -> Array2<f64> {
+        let width = self.x.width() + 1;
+        let residuals = self.residuals(probabilities);
+        let mut sum = Array2::zeros((width, width));
+        let mut row = 0;
+        let clusters: Vec<usize> = cluster.chunk_by(|a, b| a == b).map(<[u32]>::len).collect();
+        for some in clusters.chunks(CLUSTERS) {
+            let mut scores = Array2::<f64>::zeros((some.len(), width));
+            for (mut score, rows) in scores.axis_iter_mut(Axis(0)).zip(some) {
+                for row in row..row + rows {
+                    score[0] += residuals[row];
+                    self.x.add_row(row, residuals[row], score.slice_mut(s![1..]));
+                }
+                row += rows;
+            }
+            sum += &scores.t().dot(&scores);
+        }
+        sum
+    }
 }
 
-fn split(parameters: &Array1<f64>) -> (ArrayView1<'_, f64>, f64) {
-    let columns = parameters.len() - 1;
-    (parameters.slice(s![..columns]), parameters[columns])
+fn weights(parameters: &Array1<f64>) -> ArrayView1<'_, f64> {
+    parameters.slice(s![1..])
 }
 
 fn greatest(vector: &Array1<f64>) -> f64 {

@@ -5,7 +5,10 @@
 
 pub mod artifact;
 pub mod bg_nbd;
+pub mod calibrate;
 pub mod census;
+pub mod choose;
+pub mod design;
 pub mod drift;
 pub mod encode;
 pub mod evaluate;
@@ -14,6 +17,7 @@ pub mod features;
 pub mod fit;
 pub mod history;
 pub mod linear;
+pub mod pairs;
 pub mod scorer;
 pub mod simulate;
 pub mod snapshot;

@@ -1,7 +1,7 @@
 //! The scorer: a history in, a probability with interval, grade and reasons out.
 
 use crate::{
-    artifact::Artifact,
+    artifact::{Artifact, ArtifactError, Golden},
     encode::Feature,
     explain::{Natural, sentence},
     history::History,
@@ -66,6 +66,15 @@ pub struct Score {
     pub raw: Vec<f64>,
 }
 
+/// What a feature's values do to the log-odds, other features being average.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Effect {
+    /// The feature's name.
+    pub feature: String,
+    /// A value, and what it adds to the log-odds; numbers rise.
+    pub curve: Vec<(Natural, f64)>,
+}
+
 /// A model, ready to score.
 #[derive(Debug)]
 pub struct Scorer {
@@ -75,8 +84,22 @@ pub struct Scorer {
 
 impl Scorer {
     /// Makes a validated artifact ready.
-    #[must_use]
-    pub fn new(artifact: Artifact) -> Self {
+    ///
+    /// # Errors
+    /// [`ArtifactError::Golden`] when this program computes other scores from it than the one that
+    /// wrote it.
+    pub fn new(artifact: Artifact) -> Result<Self, ArtifactError> {
+        let scorer = Self::unchecked(artifact);
+        let same = |golden: &Golden| {
+            let (log_odds, standard_error) = scorer.assess(&Golden::values(&golden.raw));
+            log_odds.to_bits() == golden.log_odds.to_bits()
+                && standard_error.to_bits() == golden.standard_error.to_bits()
+        };
+        if scorer.artifact.golden.iter().all(same) { Ok(scorer) } else { Err(ArtifactError::Golden) }
+    }
+
+    /// Before there are golden rows.
+    pub(crate) fn unchecked(artifact: Artifact) -> Self {
         let columns = artifact.encoder.width();
         Self { artifact, columns }
     }
@@ -106,42 +129,96 @@ impl Scorer {
             self.artifact.plan.fold(history, as_of, known_at, &mut raw);
             self.artifact.encoder.encode(&raw, &mut row);
         }
-        let contributions = self.contributions(&row);
-        let log_odds = self.artifact.intercept + contributions.iter().sum::<f64>();
+        let explained = self.explain(&row);
         let margin = Z95 * self.standard_error(&row);
+        let bound = |z: f64| probability(self.calibrated(z));
         let cold = basis == Basis::Cold;
         Ok(Score {
-            probability: probability(log_odds),
-            lower: probability(log_odds - margin),
-            upper: probability(log_odds + margin),
-            grade: self.grade(probability(log_odds)),
+            probability: probability(explained.log_odds()),
+            lower: bound(explained.uncalibrated - margin),
+            upper: bound(explained.uncalibrated + margin),
+            grade: self.grade(probability(explained.log_odds())),
             basis,
-            base_log_odds: self.artifact.intercept,
-            reasons: if cold { Vec::new() } else { self.reasons(&raw, &contributions, max_reasons) },
+            base_log_odds: explained.base,
+            reasons: if cold {
+                Vec::new()
+            } else {
+                self.reasons(&raw, &explained.contributions, max_reasons)
+            },
             missing_features: self.missing(&raw),
             raw,
         })
     }
 
-    /// What each feature of the encoder adds to the log-odds of a design row.
-    fn contributions(&self, row: &[f64]) -> Vec<f64> {
-        let dot = |columns: std::ops::Range<usize>| {
-            row[columns.clone()].iter().zip(&self.artifact.weights[columns]).map(|(x, w)| x * w).sum()
-        };
-        self.artifact.encoder.columns().map(|(_, columns)| dot(columns)).collect()
+    /// The log-odds of a raw row, and their standard error before calibration.
+    #[must_use]
+    pub fn assess(&self, raw: &[f64]) -> (f64, f64) {
+        let mut row = vec![0.0; self.columns];
+        self.artifact.encoder.encode(raw, &mut row);
+        (self.explain(&row).log_odds(), self.standard_error(&row))
     }
 
-    /// Of the log-odds: ‖W·(1, x)‖.
+    /// The effect curve of each feature: the value's own, without what crosses add, at the slope that
+    /// the calibration has for an average customer.
+    #[must_use]
+    pub fn effects(&self) -> Vec<Effect> {
+        let slope = self.slope(self.artifact.intercept);
+        let effect = |(feature, columns): (&Feature, std::ops::Range<usize>)| {
+            let mut row = vec![0.0; columns.len()];
+            let weights = &self.artifact.weights[columns];
+            let curve = feature.curve_values().into_iter().map(|value| {
+                feature.write(value, &mut row);
+                let log_odds: f64 = row.iter().zip(weights).map(|(x, w)| x * w).sum();
+                (Natural::of(&feature.measure, value), slope * log_odds)
+            });
+            Effect { feature: feature.measure.to_string(), curve: curve.collect() }
+        };
+        self.artifact.encoder.columns().map(effect).collect()
+    }
+
+    fn calibrated(&self, z: f64) -> f64 {
+        self.artifact.calibration.as_ref().map_or(z, |curve| curve.apply(z))
+    }
+
+    /// What a unit of the regression's log-odds counts for between the intercept and `z`.
+    fn slope(&self, z: f64) -> f64 {
+        self.artifact
+            .calibration
+            .as_ref()
+            .map_or(1.0, |curve| curve.slope_between(self.artifact.intercept, z))
+    }
+
+    /// What each feature of the encoder adds to the log-odds of a design row. A cross counts half for
+    /// each of its features (their Shapley values); a calibration that bends scales all alike.
+    fn explain(&self, row: &[f64]) -> Explained {
+        let weights = &self.artifact.weights;
+        let dot = |columns: std::ops::Range<usize>| {
+            row[columns.clone()].iter().zip(&weights[columns]).map(|(x, w)| x * w).sum::<f64>()
+        };
+        let encoder = &self.artifact.encoder;
+        let mut contributions: Vec<f64> = encoder.columns().map(|(_, columns)| dot(columns)).collect();
+        for (cross, columns) in encoder.cross_columns() {
+            let half = 0.5 * dot(columns);
+            for feature in cross.features {
+                contributions[feature] += half;
+            }
+        }
+        let uncalibrated = self.artifact.intercept + contributions.iter().sum::<f64>();
+        let slope = self.slope(uncalibrated);
+        contributions.iter_mut().for_each(|contribution| *contribution *= slope);
+        Explained { base: self.calibrated(self.artifact.intercept), contributions, uncalibrated }
+    }
+
+    /// Of the log-odds before calibration: ‖Cᵀ·(1, x)‖.
     fn standard_error(&self, row: &[f64]) -> f64 {
-        let mut rest = self.artifact.whitener.as_slice();
-        let mut variance = 0.0;
-        for length in 1..=row.len() + 1 {
+        let mut rest = self.artifact.covariance_factor.as_slice();
+        let mut product = vec![0.0; row.len() + 1];
+        for (length, value) in (1..).zip(std::iter::once(&1.0).chain(row)) {
             let (line, below) = rest.split_at(length);
             rest = below;
-            let dot = line[0] + line[1..].iter().zip(row).map(|(w, x)| w * x).sum::<f64>();
-            variance += dot * dot;
+            product.iter_mut().zip(line).for_each(|(sum, c)| *sum += f64::from(*c) * value);
         }
-        variance.sqrt()
+        product.iter().map(|x| x * x).sum::<f64>().sqrt()
     }
 
     fn grade(&self, probability: f64) -> Grade {
@@ -164,6 +241,22 @@ impl Scorer {
     fn missing(&self, raw: &[f64]) -> Vec<String> {
         let absent = |feature: &&Feature| raw.get(feature.place).is_some_and(|value| value.is_nan());
         self.artifact.encoder.features.iter().filter(absent).map(|f| f.measure.to_string()).collect()
+    }
+}
+
+/// The log-odds of a design row, and where they come from.
+struct Explained {
+    /// Of an average customer, calibrated.
+    base: f64,
+    /// One a feature, calibrated.
+    contributions: Vec<f64>,
+    /// Before calibration.
+    uncalibrated: f64,
+}
+
+impl Explained {
+    fn log_odds(&self) -> f64 {
+        self.base + self.contributions.iter().sum::<f64>()
     }
 }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    features::Plan,
+    bg_nbd::Purchases,
+    features::{Forecast, Plan},
     history::{History, kind},
     spec::{ChurnEvent, Spec, Target},
     time::Time,
@@ -96,6 +97,13 @@ impl Outcome {
         }
     }
 
+    /// The BG/NBD features that foretell this outcome, not fitted yet: of churn by inactivity.
+    #[must_use]
+    pub fn forecast(self) -> Option<Forecast> {
+        (self.target == Target::Churn && self.event == ChurnEvent::Inactivity)
+            .then_some(Forecast { days: self.horizon_days, model: None })
+    }
+
     /// The last moment that decides about a snapshot at `as_of`.
     #[must_use]
     pub const fn horizon_end(self, as_of: Time) -> Time {
@@ -117,6 +125,10 @@ pub struct Snapshots {
     pub label: Vec<bool>,
     /// Raw feature values, row by row.
     pub features: Vec<f64>,
+    /// Per row what the BG/NBD model looks at, when the plan has a forecast.
+    pub purchases: Vec<Purchases>,
+    /// The same of every buyer at the training's own `as_of`.
+    pub buyers: Vec<Purchases>,
 }
 
 impl Snapshots {
@@ -144,6 +156,13 @@ impl Snapshots {
         self.label.iter().filter(|label| **label).count()
     }
 
+    /// Fills in the forecast's features, which are the last ones of each row.
+    pub fn foretell(&mut self, forecast: &Forecast, width: usize) {
+        for (row, purchases) in self.features.chunks_mut(width).zip(&self.purchases) {
+            row[width - Forecast::WIDTH..].copy_from_slice(&forecast.values(Some(purchases)));
+        }
+    }
+
     /// Adds the snapshots of one customer: the moments that `spec` prescribes, at which it was
     /// eligible, and whose horizon is over at `now`.
     pub fn add(&mut self, customer_id: &str, history: &History, plan: &Plan, sampling: &Sampling) {
@@ -161,6 +180,12 @@ impl Snapshots {
             self.as_of.push(as_of);
             self.label.push(outcome.label(history, as_of, sampling.now));
             plan.fold(history, as_of, as_of, &mut self.features);
+            if plan.forecast.is_some() {
+                self.purchases.extend(Purchases::of(history, as_of, as_of));
+            }
+        }
+        if plan.forecast.is_some() {
+            self.buyers.extend(Purchases::of(history, sampling.now, sampling.now));
         }
         if self.len() > before {
             self.customers.push(customer_id.to_owned());

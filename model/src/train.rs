@@ -1,27 +1,25 @@
-//! Training: snapshots -> split -> encoding -> choice of the penalty -> evaluation on the holdout ->
-//! refit on everything -> artifact. The same rows, spec and seed give the same bytes.
+//! Training: snapshots -> split -> choice of how to fit -> evaluation on the holdout -> the same again
+//! on everything -> artifact. The same rows, spec and seed give the same bytes.
 
 use ndarray::Array2;
 
 use crate::{
-    artifact::{Artifact, Card},
+    artifact::{Artifact, Card, Golden, Study},
+    bg_nbd::{self, BgNbd, Purchases},
+    choose::{Choice, Fitted, Recipe, Table},
     drift::Reference,
-    encode::Encoder,
-    evaluate::{Metrics, log_loss_of_log_odds, reliability},
+    encode::Form,
+    evaluate::{Metrics, reliability},
     features::{Measure, Plan},
-    fit::{Fit, FitError, PENALTIES},
-    scorer::probability,
-    snapshot::{FEWEST_OF_A_CLASS, Outcome, Part, Snapshots, SplitKind, folds, random_split, temporal_split},
+    fit::FitError,
+    scorer::{Scorer, probability},
+    snapshot::{FEWEST_OF_A_CLASS, Outcome, Part, Snapshots, SplitKind, random_split, temporal_split},
     spec::{Spec, Target},
     time::Time,
 };
 
 /// The fewest snapshots that a model is trained on.
 const FEWEST_ROWS: usize = 200;
-/// The customers are dealt into so many parts to choose the penalty.
-const FOLDS: usize = 5;
-/// Above so many rows a single part is precise enough to choose the penalty.
-const PLENTY_OF_ROWS: usize = 20_000;
 
 /// How to train.
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +81,8 @@ pub struct Trained {
 /// # Errors
 /// [`TrainError`] when the data do not suffice.
 pub fn train(
-    rows: &Snapshots,
-    plan: Plan,
+    rows: &mut Snapshots,
+    mut plan: Plan,
     spec: &Spec,
     outcome: Outcome,
     as_of: Time,
@@ -106,23 +104,33 @@ pub fn train(
     let part =
         |wanted: Part| everything.iter().copied().filter(|row| parts[*row] == wanted).collect::<Vec<_>>();
     let (learn, judge) = (part(Part::Train), part(Part::Holdout));
-    let judged_labels = labels(rows, &judge);
     // Few customers with many snapshots each may all have fallen on one side.
-    for part in [&labels(rows, &learn), &judged_labels] {
-        let positives = part.iter().filter(|label| **label).count();
+    for part in [&learn, &judge] {
+        let positives = part.iter().filter(|row| rows.label[**row]).count();
         if positives == 0 || positives == part.len() {
             return Err(TrainError::OneSided { rows: part.len(), positives });
         }
     }
-
-    step("choosing the penalty");
     let measures = plan.measures();
-    let penalty = choose_penalty(&measures, rows, &learn, options.seed)?;
-    step("evaluating on the holdout");
-    let judged = Design::fit(&measures, rows, &learn, penalty)?.probabilities(rows, &judge);
-    let baselines = baselines(&measures, outcome.target, rows, &learn, &judge, &judged_labels)?;
+
+    step("evaluation");
+    let seen = latest_purchases(rows, &learn);
+    foretell(rows, &mut plan, &measures, &seen);
+    let table = Table { measures: &measures, rows, outcome };
+    let evaluated = Model::fit(table, &learn, split, options.seed, step)?;
+    let (uncalibrated, judged) = evaluated.judge(table, &judge);
+    let judged_labels = table.labels(&judge);
+    let baselines = baselines(table, &learn, &judge, &judged_labels)?;
+
     step("fitting to everything");
-    let design = Design::fit(&measures, rows, &everything, penalty)?;
+    let bought = std::mem::take(&mut rows.buyers);
+    let bg_nbd = foretell(rows, &mut plan, &measures, &bought);
+    rows.buyers = bought;
+    let table = Table { measures: &measures, rows, outcome };
+    let model = Model::fit(table, &everything, split, options.seed, step)?;
+    let calibrated = |z: f64| model.choice.calibration.as_ref().map_or(z, |curve| curve.apply(z));
+    let probabilities: Vec<f64> =
+        model.fitted.fit.log_odds(&model.fitted.design).iter().map(|z| probability(calibrated(*z))).collect();
     let card = Card {
         rows: rows.len(),
         positives,
@@ -132,127 +140,115 @@ pub fn train(
         split,
         seed: options.seed,
         holdout: Metrics::new(&judged, &judged_labels),
+        uncalibrated: Metrics::new(&uncalibrated, &judged_labels),
         baselines,
         reliability: reliability(&judged, &judged_labels),
+        uncalibrated_reliability: reliability(&uncalibrated, &judged_labels),
+        evaluated: Study::new(&evaluated.choice),
+        chosen: Study::new(&model.choice),
+        rows_within_reach: model.fitted.rows.len(),
+        bg_nbd,
     };
-    let scores: Vec<f64> = design.fit.log_odds(&design.x).iter().map(|z| probability(*z)).collect();
-    let watched = design.encoder.features.iter().map(|feature| feature.place);
-    let artifact = Artifact {
+    let covariance_factor = model.covariance_factor(table)?;
+    let Model { fitted: Fitted { encoder, fit, rows: fitted_to, .. }, choice } = model;
+    let watched = encoder.features.iter().map(|feature| feature.place);
+    let mut artifact = Artifact {
         outcome,
         spec: spec.clone(),
         as_of,
-        reference: Reference::new(&measures, watched, &rows.features, &everything, &scores),
-        quartiles: quartiles(scores),
-        whitener: design.whitener(rows, &everything)?,
+        reference: Reference::new(&measures, watched, &rows.features, &fitted_to, &probabilities),
+        quartiles: quartiles(probabilities),
+        covariance_factor,
         plan,
-        encoder: design.encoder,
-        intercept: design.fit.intercept,
-        weights: design.fit.weights.to_vec(),
-        penalty,
+        encoder,
+        intercept: fit.intercept,
+        weights: fit.weights.to_vec(),
+        penalty: fit.penalty,
+        calibration: choice.calibration,
+        golden: Vec::new(),
         card,
     };
+    artifact.golden = Golden::of(&Scorer::unchecked(artifact.clone()));
     Ok(Trained { artifact, parts, holdout: judge.into_iter().zip(judged).collect() })
 }
 
-/// An encoder and a regression, fitted to the same rows.
-struct Design {
-    encoder: Encoder,
-    x: Array2<f64>,
-    fit: Fit,
-    raw_width: usize,
+/// A chosen way to fit, fitted.
+struct Model {
+    choice: Choice,
+    fitted: Fitted,
 }
 
-impl Design {
+impl Model {
     fn fit(
-        measures: &[Measure],
-        rows: &Snapshots,
-        chosen: &[usize],
-        penalty: f64,
+        table: Table<'_>,
+        rows: &[usize],
+        split: SplitKind,
+        seed: u64,
+        step: &dyn Fn(&str),
     ) -> Result<Self, TrainError> {
-        let encoder = Encoder::fit(measures, &rows.features, chosen);
-        if encoder.width() == 0 {
-            return Err(TrainError::NothingVaries(chosen.len()));
-        }
-        let x = encoder.matrix(&rows.features, measures.len(), chosen);
-        let fit = Fit::new(&x, &labels(rows, chosen), penalty, None)?;
-        Ok(Self { encoder, x, fit, raw_width: measures.len() })
+        let choice = table.choose(rows, split, seed, step)?;
+        let fitted = table.fit(&choice.recipe, rows)?.ok_or(TrainError::NothingVaries(rows.len()))?;
+        Ok(Self { choice, fitted })
     }
 
-    fn probabilities(&self, rows: &Snapshots, chosen: &[usize]) -> Vec<f64> {
-        let x = self.encoder.matrix(&rows.features, self.raw_width, chosen);
-        self.fit.log_odds(&x).iter().map(|z| probability(*z)).collect()
+    /// The probabilities of some rows, before and after calibration.
+    fn judge(&self, table: Table<'_>, rows: &[usize]) -> (Vec<f64>, Vec<f64>) {
+        let log_odds = self.fitted.fit.log_odds(&table.design(&self.fitted.encoder, rows));
+        let calibrated =
+            log_odds.iter().map(|z| self.choice.calibration.as_ref().map_or(*z, |curve| curve.apply(*z)));
+        (log_odds.iter().map(|z| probability(*z)).collect(), calibrated.map(probability).collect())
     }
 
-    /// See [`Artifact::whitener`].
-    fn whitener(&self, rows: &Snapshots, chosen: &[usize]) -> Result<Vec<f64>, TrainError> {
-        let whitener = self
-            .fit
-            .whitener(&self.x, &labels(rows, chosen))
+    /// See [`Artifact::covariance_factor`].
+    fn covariance_factor(&self, table: Table<'_>) -> Result<Vec<f32>, TrainError> {
+        let Fitted { fit, rows, design, .. } = &self.fitted;
+        let customer: Vec<u32> = rows.iter().map(|row| table.rows.customer[*row]).collect();
+        let factor: Array2<f64> = fit
+            .uncertainty(design, &table.labels(rows), &customer)
             .ok_or(FitError::NotConverged { gradient: f64::INFINITY })?;
-        Ok(whitener
-            .rows()
-            .into_iter()
-            .enumerate()
-            .flat_map(|(n, row)| row.to_vec().into_iter().take(n + 1))
-            .collect())
+        let lines = factor.rows().into_iter().enumerate();
+        Ok(lines.flat_map(|(n, row)| row.iter().take(n + 1).map(|x| *x as f32).collect::<Vec<_>>()).collect())
     }
 }
 
-fn labels(rows: &Snapshots, chosen: &[usize]) -> Vec<bool> {
-    chosen.iter().map(|row| rows.label[*row]).collect()
-}
-
-/// The penalty with the least log loss on customers that were not learned from.
-fn choose_penalty(
+/// Fits the BG/NBD model to `seen` and fills its features in, when the plan has them.
+fn foretell(
+    rows: &mut Snapshots,
+    plan: &mut Plan,
     measures: &[Measure],
-    rows: &Snapshots,
-    chosen: &[usize],
-    seed: u64,
-) -> Result<f64, TrainError> {
-    let fold = folds(rows, seed, FOLDS);
-    let mut losses = [0.0; PENALTIES.len()];
-    let tried = if chosen.len() > PLENTY_OF_ROWS { 1 } else { FOLDS };
-    for validation in 0..tried {
-        let (judge, learn): (Vec<usize>, Vec<usize>) =
-            chosen.iter().partition(|row| fold[**row] == validation);
-        let (learn_labels, judge_labels) = (labels(rows, &learn), labels(rows, &judge));
-        let encoder = Encoder::fit(measures, &rows.features, &learn);
-        if encoder.width() == 0 || learn_labels.iter().all(|y| *y == learn_labels[0]) {
-            continue;
-        }
-        let x = encoder.matrix(&rows.features, measures.len(), &learn);
-        let judged = encoder.matrix(&rows.features, measures.len(), &judge);
-        let mut fit: Option<Fit> = None;
-        for (penalty, loss) in PENALTIES.iter().zip(&mut losses) {
-            let next = Fit::new(&x, &learn_labels, *penalty, fit.as_ref())?;
-            let log_odds = next.log_odds(&judged);
-            *loss +=
-                log_odds.iter().zip(&judge_labels).map(|(z, y)| log_loss_of_log_odds(*z, *y)).sum::<f64>();
-            fit = Some(next);
-        }
+    seen: &[Purchases],
+) -> Option<bg_nbd::Fitted> {
+    let forecast = plan.forecast.as_mut()?;
+    let fitted = BgNbd::fit(seen);
+    forecast.model = fitted.is_usable().then_some(fitted.model);
+    rows.foretell(forecast, measures.len());
+    Some(fitted)
+}
+
+/// What the BG/NBD model looks at of each customer among `chosen`, at their latest row.
+fn latest_purchases(rows: &Snapshots, chosen: &[usize]) -> Vec<Purchases> {
+    if rows.purchases.is_empty() {
+        return Vec::new();
     }
-    let least = losses.iter().zip(PENALTIES).fold((f64::INFINITY, PENALTIES[0]), |best, (loss, penalty)| {
-        if *loss < best.0 { (*loss, penalty) } else { best }
-    });
-    Ok(least.1)
+    // Rows of a customer stand side by side, the latest last.
+    let customers = chosen.chunk_by(|a, b| rows.customer[*a] == rows.customer[*b]);
+    customers.filter_map(|of_one| of_one.last()).map(|row| rows.purchases[*row]).collect()
 }
 
 /// Plain rivals on the same holdout: the base rate, and one feature alone.
 fn baselines(
-    measures: &[Measure],
-    target: Target,
-    rows: &Snapshots,
+    table: Table<'_>,
     learn: &[usize],
     judge: &[usize],
     judged_labels: &[bool],
 ) -> Result<Vec<(String, Metrics)>, TrainError> {
-    let learn_labels = labels(rows, learn);
-    let rate = learn_labels.iter().filter(|label| **label).count() as f64 / learn.len() as f64;
+    let measures = table.measures;
+    let rate = learn.iter().filter(|row| table.rows.label[**row]).count() as f64 / learn.len() as f64;
     let mut all = vec![("base_rate".to_owned(), Metrics::new(&vec![rate; judge.len()], judged_labels))];
     let recency = |measure: &Measure| matches!(measure, Measure::DaysSinceLast { .. });
     let purchase = |measure: &Measure| measure.to_string() == "purchase.days_since_last";
     let age = |measure: &Measure| *measure == Measure::TenureDays;
-    let alone = match target {
+    let alone = match table.outcome.target {
         Target::Churn => {
             measures.iter().find(|m| purchase(m)).or_else(|| measures.iter().find(|m| recency(m)))
         }
@@ -260,17 +256,14 @@ fn baselines(
     };
     let place = alone.and_then(|alone| measures.iter().position(|measure| measure == alone));
     if let (Some(measure), Some(place)) = (alone, place) {
-        let single = Snapshots {
-            features: rows.features.chunks(measures.len()).map(|row| row[place]).collect(),
-            ..rows.clone()
-        };
-        match Design::fit(std::slice::from_ref(measure), &single, learn, 1.0) {
-            Ok(design) => {
-                let metrics = Metrics::new(&design.probabilities(&single, judge), judged_labels);
-                all.push((measure.to_string(), metrics));
-            }
-            Err(TrainError::NothingVaries(_)) => {}
-            Err(error) => return Err(error),
+        let features = table.rows.features.chunks(measures.len()).map(|row| row[place]).collect();
+        let rows = Snapshots { features, ..table.rows.clone() };
+        let single = Table { measures: std::slice::from_ref(measure), rows: &rows, ..table };
+        let recipe = Recipe { form: Form::Log, penalty: 1.0, pairs: 0, share: 1.0, reach_days: None };
+        if let Some(Fitted { encoder, fit, .. }) = single.fit(&recipe, learn)? {
+            let log_odds = fit.log_odds(&single.design(&encoder, judge));
+            let judged: Vec<f64> = log_odds.iter().map(|z| probability(*z)).collect();
+            all.push((measure.to_string(), Metrics::new(&judged, judged_labels)));
         }
     }
     Ok(all)

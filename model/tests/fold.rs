@@ -376,7 +376,7 @@ prop_compose! {
     ) -> Plan {
         let names = ["a", "b", "c", "d"].into_iter().map(str::to_owned);
         let kinds = kinds.into_iter().map(str::to_owned).collect();
-        Plan { windows_days, kinds, attributes: names.zip(scales).collect() }
+        Plan { windows_days, kinds, attributes: names.zip(scales).collect(), forecast: None }
     }
 }
 
@@ -590,7 +590,12 @@ fn with(interactions: impl IntoIterator<Item = Interaction>) -> Customer {
 /// The value of the feature of this name in a plan of visits and purchases in windows of 7 and 30 days.
 fn value(customer: &Customer, at: Moment, name: &str) -> f64 {
     let kinds = ["visit", "purchase"].map(str::to_owned).to_vec();
-    let plan = Plan { windows_days: vec![7, 30], kinds, attributes: vec![("a".to_owned(), Scale::Number)] };
+    let plan = Plan {
+        windows_days: vec![7, 30],
+        kinds,
+        attributes: vec![("a".to_owned(), Scale::Number)],
+        forecast: None,
+    };
     let place = plan.measures().iter().position(|measure| measure.to_string() == name).unwrap();
     customer.row(&plan, at)[place]
 }
@@ -663,7 +668,7 @@ fn a_label_looks_from_just_after_as_of_to_the_end_of_the_horizon() {
 #[test]
 fn a_snapshot_whose_horizon_is_not_over_is_not_used() {
     let spec = Spec::default();
-    let plan = Plan { windows_days: vec![7], kinds: Vec::new(), attributes: Vec::new() };
+    let plan = Plan { windows_days: vec![7], kinds: Vec::new(), attributes: Vec::new(), forecast: None };
     let history = with([ago("visit", 0)]).history();
     let rows = |target: Target, now: i64| {
         let mut rows = Snapshots::default();
@@ -685,8 +690,12 @@ fn a_purchase_reported_late_neither_makes_a_lead_nor_is_known_to_it() {
             ago("visit", 0),
             Interaction { record: AS_OF + after * MICROSECONDS_A_DAY, ..purchase.clone() },
         ]);
-        let plan =
-            Plan { windows_days: Vec::new(), kinds: vec!["purchase".to_owned()], attributes: Vec::new() };
+        let plan = Plan {
+            windows_days: Vec::new(),
+            kinds: vec!["purchase".to_owned()],
+            attributes: Vec::new(),
+            forecast: None,
+        };
         let mut rows = Snapshots::default();
         let now = Time(AS_OF + 60 * MICROSECONDS_A_DAY);
         rows.add("somebody", &customer.history(), &plan, &Sampling::new(Target::Lead, &Spec::default(), now));
@@ -776,7 +785,12 @@ fn the_version_of_the_greatest_number_counts_that_was_in_force_and_known() {
 #[test]
 fn every_feature_has_a_name_of_its_own() {
     let attributes = ["a", "b"].map(|name| (name.to_owned(), Scale::Number)).to_vec();
-    let plan = Plan { windows_days: DAYS.to_vec(), kinds: KINDS.map(str::to_owned).to_vec(), attributes };
+    let plan = Plan {
+        windows_days: DAYS.to_vec(),
+        kinds: KINDS.map(str::to_owned).to_vec(),
+        attributes,
+        forecast: None,
+    };
     let names: BTreeSet<String> = plan.measures().iter().map(ToString::to_string).collect();
     assert_eq!(names.len(), plan.width());
 }

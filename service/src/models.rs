@@ -67,7 +67,7 @@ impl Model {
             )));
         }
         let name = ModelName { target: stored.target, version: stored.version };
-        Ok(Self { name, scorer: Scorer::new(artifact) })
+        Ok(Self { name, scorer: Scorer::new(artifact)? })
     }
 }
 

@@ -133,10 +133,11 @@ pub async fn run(
     listener(Step::Begin("reading histories".to_owned(), customers));
     let mut census = Census::default();
     pages(store, &listener, |_, history| census.add(history, order.as_of)).await?;
-    let plan = census.plan(&order.spec.features);
 
     listener(Step::Begin("taking snapshots".to_owned(), customers));
     let sampling = Sampling::new(order.target, &order.spec, order.as_of);
+    let mut plan = census.plan(&order.spec.features);
+    plan.forecast = sampling.outcome.forecast();
     let mut rows = Snapshots::default();
     // The champion's probability for each row, where it would have given one.
     let mut rival = Vec::new();
@@ -227,14 +228,15 @@ async fn pages(
 async fn fit(
     order: Order,
     plan: Plan,
-    rows: Snapshots,
+    mut rows: Snapshots,
     sampling: Sampling,
     listener: &Listener,
 ) -> Result<(Trained, Snapshots), JobError> {
     let listener = Arc::clone(listener);
     off_the_workers(move || {
         let step = |what: &str| listener(Step::Begin(what.to_owned(), 0));
-        let trained = train(&rows, plan, &order.spec, sampling.outcome, order.as_of, order.options, &step)?;
+        let trained =
+            train(&mut rows, plan, &order.spec, sampling.outcome, order.as_of, order.options, &step)?;
         Ok((trained, rows))
     })
     .await?

@@ -1,0 +1,429 @@
+//! The choice of how to fit: encoding, penalty, pairs, features and how far back to look, by the log
+//! loss on rows that are later than those fitted to.
+//!
+//! What may bend more may also mislead more when times change, so the simpler way is kept unless a
+//! richer one is better by more than the standard error of the difference ("one standard error
+//! rule": Breiman and others 1984). The holdout is never looked at.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    calibrate::Calibration,
+    design::Design,
+    encode::{Encoder, Form, Sample},
+    evaluate::log_loss_of_log_odds,
+    features::Measure,
+    fit::{Fit, FitError},
+    pairs::{by_importance, strongest},
+    snapshot::{FEWEST_OF_A_CLASS, Outcome, Snapshots, SplitKind, folds},
+    time::{DAY, Time},
+};
+
+/// The penalties that are tried, strongest first: each fit starts from the one before.
+pub const PENALTIES: [f64; 11] = [10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1];
+/// Where validation begins, as shares of the rows in the order of time.
+const ORIGINS: [f64; 3] = [0.4, 0.6, 0.8];
+/// Parts of the customers for a validation that is not in time.
+const FOLDS: usize = 5;
+/// Above so many rows one round of validation is precise enough.
+const PLENTY_OF_ROWS: usize = 20_000;
+/// Numbers of pairs that are tried.
+const PAIRS: [usize; 2] = [5, 10];
+/// Shares of the features that are tried, beside all.
+const SHARES: [f64; 2] = [0.5, 0.25];
+/// Shares of the time looked back that are tried, beside all.
+const REACHES: [i64; 3] = [2, 4, 8];
+
+/// How to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// How rich the curves of numbers are.
+    pub form: Form,
+    /// λ of the penalty ½·λ·‖w‖² on the summed loss.
+    pub penalty: f64,
+    /// How many pairs of features are crossed.
+    pub pairs: usize,
+    /// The share of the features that are kept, the most important ones.
+    pub share: f64,
+    /// Only snapshots of so many days before the latest one are fitted to; None for all.
+    pub reach_days: Option<i64>,
+}
+
+/// One way that was tried, at its best penalty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// What it was.
+    pub recipe: Recipe,
+    /// Mean log loss on the validation rows.
+    pub log_loss: f64,
+    /// How much greater that is than the least of those it was compared with.
+    pub excess: f64,
+    /// The standard error of `excess`, customers being independent.
+    pub standard_error: f64,
+}
+
+/// What was chosen, and from what.
+pub struct Choice {
+    /// The way to fit.
+    pub recipe: Recipe,
+    /// All ways that were tried, in the order of trying.
+    pub candidates: Vec<Candidate>,
+    /// Whether validation rows were later than those fitted to.
+    pub validation: SplitKind,
+    /// The curve that makes scores mean what they say, when they did not.
+    pub calibration: Option<Calibration>,
+}
+
+/// An encoder and a regression, fitted to the same rows.
+pub struct Fitted {
+    /// Raw row -> design row.
+    pub encoder: Encoder,
+    /// The regression.
+    pub fit: Fit,
+    /// The rows fitted to, in the order of the design.
+    pub rows: Vec<usize>,
+    /// Their design.
+    pub design: Design,
+}
+
+/// The rows that a choice is made on.
+#[derive(Clone, Copy)]
+pub struct Table<'a> {
+    /// What the columns measure.
+    pub measures: &'a [Measure],
+    /// All snapshots.
+    pub rows: &'a Snapshots,
+    /// What is foretold.
+    pub outcome: Outcome,
+}
+
+impl Table<'_> {
+    /// The outcomes of some rows.
+    #[must_use]
+    pub fn labels(&self, chosen: &[usize]) -> Vec<bool> {
+        chosen.iter().map(|row| self.rows.label[*row]).collect()
+    }
+
+    /// The design of some rows.
+    #[must_use]
+    pub fn design(&self, encoder: &Encoder, chosen: &[usize]) -> Design {
+        Design::new(encoder, &self.rows.features, self.measures.len(), chosen)
+    }
+
+    fn sample<'b>(&'b self, chosen: &'b [usize]) -> Sample<'b> {
+        let positives = chosen.iter().filter(|row| self.rows.label[**row]).count();
+        Sample {
+            measures: self.measures,
+            raw: &self.rows.features,
+            rows: chosen,
+            rarer: positives.min(chosen.len() - positives),
+        }
+    }
+
+    fn newest(&self, chosen: &[usize]) -> Time {
+        chosen.iter().map(|row| self.rows.as_of[*row]).max().unwrap_or(Time(0))
+    }
+
+    /// The rows within reach of the newest.
+    fn within(&self, chosen: &[usize], reach_days: Option<i64>) -> Vec<usize> {
+        let since = reach_days.map(|days| self.newest(chosen).plus_days(-days));
+        let near = |row: &usize| since.is_none_or(|since| self.rows.as_of[*row] > since);
+        chosen.iter().copied().filter(near).collect()
+    }
+
+    fn has_both(&self, chosen: &[usize], fewest: usize) -> bool {
+        let positives = chosen.iter().filter(|row| self.rows.label[**row]).count();
+        positives >= fewest && chosen.len() - positives >= fewest
+    }
+
+    /// The encoder that `recipe` gives for some rows.
+    fn encoder(&self, recipe: &Recipe, chosen: &[usize]) -> Result<Encoder, FitError> {
+        let (sample, labels) = (self.sample(chosen), self.labels(chosen));
+        let mut encoder = Encoder::fit(sample, recipe.form, None);
+        if recipe.share < 1.0 {
+            let fit = Fit::rough(&self.design(&encoder, chosen), &labels, recipe.penalty, None)?;
+            let mut keep = by_importance(&encoder, &fit, sample);
+            keep.truncate((keep.len() as f64 * recipe.share).ceil() as usize);
+            encoder = Encoder::fit(sample, recipe.form, Some(&keep));
+        }
+        if recipe.pairs > 0 {
+            let design = self.design(&encoder, chosen);
+            let fit = Fit::rough(&design, &labels, recipe.penalty, None)?;
+            let pairs = strongest(&encoder, &fit, sample, &fit.log_odds(&design), &labels, recipe.pairs);
+            encoder = encoder.with_crosses(sample, &pairs);
+        }
+        Ok(encoder)
+    }
+
+    /// Fits to some rows, as far as they are within reach. None when no feature varies.
+    ///
+    /// # Errors
+    /// When the optimum is not reached.
+    pub fn fit(&self, recipe: &Recipe, chosen: &[usize]) -> Result<Option<Fitted>, FitError> {
+        let rows = self.within(chosen, recipe.reach_days);
+        let encoder = self.encoder(recipe, &rows)?;
+        if encoder.width() == 0 {
+            return Ok(None);
+        }
+        let design = self.design(&encoder, &rows);
+        let fit = Fit::new(&design, &self.labels(&rows), recipe.penalty, None)?;
+        Ok(Some(Fitted { encoder, fit, rows, design }))
+    }
+
+    /// Chooses how to fit to `chosen`, with a validation in time if `split` is. `step` hears what is tried.
+    ///
+    /// # Errors
+    /// When an optimum is not reached.
+    pub fn choose(
+        &self,
+        chosen: &[usize],
+        split: SplitKind,
+        seed: u64,
+        step: &dyn Fn(&str),
+    ) -> Result<Choice, FitError> {
+        let in_time = match split {
+            SplitKind::Temporal => self.rounds_in_time(chosen),
+            SplitKind::Random => Vec::new(),
+        };
+        let (validation, rounds) = if in_time.is_empty() {
+            (SplitKind::Random, self.rounds_by_customer(chosen, seed))
+        } else {
+            (SplitKind::Temporal, in_time)
+        };
+        let mut contest = Contest { table: *self, rounds, candidates: Vec::new() };
+        let recipe = |form| Recipe { form, penalty: PENALTIES[0], pairs: 0, share: 1.0, reach_days: None };
+
+        // How far back: all, unless less is better by more than chance.
+        step("choosing how far to look back");
+        let Some(mut best) = contest.run(recipe(Form::Log))? else {
+            // Nothing varies; whoever fits will say so.
+            let recipe = recipe(Form::Plain);
+            return Ok(Choice { recipe, candidates: Vec::new(), validation, calibration: None });
+        };
+        if validation == SplitKind::Temporal {
+            let oldest = chosen.iter().map(|row| self.rows.as_of[*row]).min().unwrap_or(Time(0));
+            let span = (self.newest(chosen).0 - oldest.0) / DAY;
+            for part in REACHES {
+                let near = Recipe { reach_days: Some(span / part), ..best.recipe };
+                if let Some(trial) = contest.run(near)? {
+                    best = contest.better(best, trial);
+                }
+            }
+        }
+        // Straight lines on either scale are equally simple.
+        step("choosing the encoding");
+        if let Some(plain) = contest.run(Recipe { form: Form::Plain, ..best.recipe })? {
+            best = contest.lesser(best, plain);
+        }
+        for form in [Form::Spline, Form::Steps] {
+            if let Some(trial) = contest.run(Recipe { form, ..best.recipe })? {
+                best = contest.better(best, trial);
+            }
+        }
+        step("screening the features");
+        for share in SHARES {
+            if let Some(trial) = contest.run(Recipe { share, ..best.recipe })? {
+                best = contest.lesser(best, trial);
+            }
+        }
+        step("searching pairs of features");
+        for pairs in PAIRS {
+            if let Some(trial) = contest.run(Recipe { pairs, ..best.recipe })? {
+                best = contest.better(best, trial);
+            }
+        }
+        let calibration = contest.calibration(&best, validation);
+        Ok(Choice { recipe: best.recipe, candidates: contest.candidates, validation, calibration })
+    }
+
+    /// Rounds whose validation rows begin where the horizons of the rows fitted to are over.
+    fn rounds_in_time(&self, chosen: &[usize]) -> Vec<Round> {
+        let mut moments: Vec<Time> = chosen.iter().map(|row| self.rows.as_of[*row]).collect();
+        moments.sort_unstable();
+        let some = if chosen.len() > PLENTY_OF_ROWS { &ORIGINS[2..] } else { &ORIGINS[..] };
+        let mut origins: Vec<Time> =
+            some.iter().map(|q| moments[(q * moments.len() as f64) as usize]).collect();
+        origins.dedup();
+        let ends: Vec<Time> = origins.iter().copied().skip(1).chain([Time::MAX]).collect();
+        let round = |(origin, end): (&Time, Time)| {
+            let learn = chosen
+                .iter()
+                .copied()
+                .filter(|row| self.outcome.horizon_end(self.rows.as_of[*row]) <= *origin);
+            let judge = chosen.iter().copied().filter(|row| (*origin..end).contains(&self.rows.as_of[*row]));
+            Round { learn: learn.collect(), judge: judge.collect() }
+        };
+        let enough = |part: &[usize]| self.has_both(part, FEWEST_OF_A_CLASS);
+        let rounds = origins.iter().zip(ends).map(round);
+        rounds.filter(|round| enough(&round.learn) && enough(&round.judge)).collect()
+    }
+
+    /// Rounds that judge customers who were not learned from.
+    fn rounds_by_customer(&self, chosen: &[usize], seed: u64) -> Vec<Round> {
+        let fold = folds(self.rows, seed, FOLDS);
+        let tried = if chosen.len() > PLENTY_OF_ROWS { 1 } else { FOLDS };
+        let round = |validation| {
+            let (judge, learn) = chosen.iter().partition(|row| fold[**row] == validation);
+            Round { learn, judge }
+        };
+        (0..tried)
+            .map(round)
+            .filter(|round: &Round| self.has_both(&round.learn, 1) && !round.judge.is_empty())
+            .collect()
+    }
+}
+
+/// Rows to fit to and rows to judge on.
+struct Round {
+    learn: Vec<usize>,
+    judge: Vec<usize>,
+}
+
+/// A recipe at its best penalty, and the log-odds it gives to the validation rows, round by round.
+struct Trial {
+    recipe: Recipe,
+    log_odds: Vec<f64>,
+}
+
+/// Recipes judged on the same rounds.
+struct Contest<'a> {
+    table: Table<'a>,
+    rounds: Vec<Round>,
+    candidates: Vec<Candidate>,
+}
+
+impl Contest<'_> {
+    /// Tries `recipe` with all penalties, from the strongest on until the loss rises for the second
+    /// time. None when the rows within reach do not suffice.
+    fn run(&mut self, recipe: Recipe) -> Result<Option<Trial>, FitError> {
+        let mut prepared = Vec::new();
+        for round in &self.rounds {
+            let learn = self.table.within(&round.learn, recipe.reach_days);
+            if recipe.reach_days.is_some() && !self.table.has_both(&learn, FEWEST_OF_A_CLASS) {
+                return Ok(None);
+            }
+            let encoder = self.table.encoder(&recipe, &learn)?;
+            if encoder.width() == 0 {
+                return Ok(None);
+            }
+            let design = self.table.design(&encoder, &learn);
+            let judged = self.table.design(&encoder, &round.judge);
+            prepared.push((design, self.table.labels(&learn), judged, None::<Fit>));
+        }
+        let mut best: Option<(f64, Trial)> = None;
+        let mut rises = 0;
+        for penalty in PENALTIES {
+            let mut log_odds = Vec::new();
+            for (design, labels, judged, fit) in &mut prepared {
+                let next = Fit::rough(design, labels, penalty, fit.as_ref())?;
+                log_odds.extend(next.log_odds(judged));
+                *fit = Some(next);
+            }
+            let loss = self.losses(&log_odds).iter().sum::<f64>() / log_odds.len() as f64;
+            if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+                best = Some((loss, Trial { recipe: Recipe { penalty, ..recipe }, log_odds }));
+                rises = 0;
+            } else {
+                rises += 1;
+                if rises == 2 {
+                    break;
+                }
+            }
+        }
+        let Some((log_loss, trial)) = best else { return Ok(None) };
+        self.candidates.push(Candidate { recipe: trial.recipe, log_loss, excess: 0.0, standard_error: 0.0 });
+        Ok(Some(trial))
+    }
+
+    /// Per validation row.
+    fn losses(&self, log_odds: &[f64]) -> Vec<f64> {
+        let judged = self.rounds.iter().flat_map(|round| &round.judge);
+        judged.zip(log_odds).map(|(row, z)| log_loss_of_log_odds(*z, self.table.rows.label[*row])).collect()
+    }
+
+    /// How much greater the mean loss of `a` is than that of `b`, and its standard error.
+    fn excess(&self, a: &[f64], b: &[f64]) -> (f64, f64) {
+        let differences: Vec<f64> = self.losses(a).iter().zip(self.losses(b)).map(|(a, b)| a - b).collect();
+        let n = differences.len() as f64;
+        let mean = differences.iter().sum::<f64>() / n;
+        let mut customers = vec![0.0; self.table.rows.customers.len()];
+        for (row, difference) in self.rounds.iter().flat_map(|round| &round.judge).zip(differences) {
+            customers[self.table.rows.customer[*row] as usize] += difference - mean;
+        }
+        (mean, customers.iter().map(|sum| sum * sum).sum::<f64>().sqrt() / n)
+    }
+
+    /// The richer trial, when it is better by more than a standard error, else the simpler.
+    fn better(&mut self, simple: Trial, rich: Trial) -> Trial {
+        let (excess, standard_error) = self.note(&simple, &rich);
+        if -excess > standard_error { rich } else { simple }
+    }
+
+    /// The one with the lesser loss.
+    fn lesser(&mut self, one: Trial, other: Trial) -> Trial {
+        if self.note(&one, &other).0 <= 0.0 { other } else { one }
+    }
+
+    /// Compares the latest trial with the best so far and notes the result with the candidate.
+    fn note(&mut self, best: &Trial, latest: &Trial) -> (f64, f64) {
+        let compared = self.excess(&latest.log_odds, &best.log_odds);
+        if let Some(candidate) = self.candidates.last_mut() {
+            (candidate.excess, candidate.standard_error) = compared;
+        }
+        compared
+    }
+
+    /// The curve that makes the scores of the validation mean what they say. It has to prove itself on
+    /// validation rows that it was not fitted to, later ones where there are, by more than a standard
+    /// error; else there is none.
+    fn calibration(&self, trial: &Trial, validation: SplitKind) -> Option<Calibration> {
+        let judged: Vec<usize> = self.rounds.iter().flat_map(|round| round.judge.iter().copied()).collect();
+        let scores: Vec<(f64, bool)> =
+            trial.log_odds.iter().zip(&judged).map(|(z, row)| (*z, self.table.rows.label[*row])).collect();
+        let block = self.blocks(&judged, validation);
+        let blocks = block.iter().max().map_or(0, |last| last + 1);
+        let part = |wanted: &dyn Fn(usize) -> bool| -> Vec<(f64, bool)> {
+            scores.iter().zip(&block).filter(|(_, block)| wanted(**block)).map(|(score, _)| *score).collect()
+        };
+        let mut best: Option<(Vec<f64>, Calibration)> = None;
+        for method in [Calibration::platt, Calibration::isotonic] {
+            let mut calibrated = trial.log_odds.clone();
+            // In time nothing is known before the first block.
+            for test in usize::from(validation == SplitKind::Temporal)..blocks {
+                let curve = method(&part(&|block| match validation {
+                    SplitKind::Temporal => block < test,
+                    SplitKind::Random => block != test,
+                }));
+                let tested = calibrated.iter_mut().zip(&block).filter(|(_, block)| **block == test);
+                if let Some(curve) = curve {
+                    tested.for_each(|(z, _)| *z = curve.apply(*z));
+                }
+            }
+            let against = best.as_ref().map_or(&trial.log_odds, |(calibrated, _)| calibrated);
+            let (excess, standard_error) = self.excess(&calibrated, against);
+            if -excess > standard_error
+                && let Some(curve) = method(&scores)
+            {
+                best = Some((calibrated, curve));
+            }
+        }
+        best.map(|(_, curve)| curve)
+    }
+
+    /// Parts of the validation rows that a curve is tested on in turn: thirds in the order of time, or
+    /// halves of the customers.
+    fn blocks(&self, judged: &[usize], validation: SplitKind) -> Vec<usize> {
+        if validation == SplitKind::Temporal {
+            let mut moments: Vec<Time> = judged.iter().map(|row| self.table.rows.as_of[*row]).collect();
+            moments.sort_unstable();
+            let edges = [moments[moments.len() / 3], moments[moments.len() * 2 / 3]];
+            let block =
+                |row: &usize| edges.iter().filter(|edge| self.table.rows.as_of[*row] > **edge).count();
+            return judged.iter().map(block).collect();
+        }
+        let fold = folds(self.table.rows, 0, 2);
+        judged.iter().map(|row| fold[*row]).collect()
+    }
+}

@@ -1,0 +1,215 @@
+//! The design matrix of many rows, kept small: columns that follow a value are stored as they are,
+//! columns that depend only on a cell are stored as the cell and a table.
+//!
+//! A feature with 32 bins takes 2 bytes a row instead of 256, and the second derivatives of the loss
+//! need one addition a row and pair of features, whatever the number of bins.
+
+use ndarray::{Array1, Array2, ArrayView1, Axis, ShapeBuilder, s};
+
+use crate::encode::{Cells, Encoder};
+
+/// Columns that depend only on a cell.
+struct Block {
+    /// The first column.
+    at: usize,
+    /// The cell of each row.
+    cells: Vec<u16>,
+    /// The columns of each cell.
+    table: Array2<f64>,
+}
+
+/// The encoded rows.
+pub struct Design {
+    rows: usize,
+    width: usize,
+    /// Stored columns and which columns of the design they are.
+    dense: Array2<f64>,
+    dense_at: Vec<usize>,
+    blocks: Vec<Block>,
+}
+
+/// A matrix as it is.
+impl From<Array2<f64>> for Design {
+    fn from(dense: Array2<f64>) -> Self {
+        let (rows, width) = dense.dim();
+        Self { rows, width, dense, dense_at: (0..width).collect(), blocks: Vec::new() }
+    }
+}
+
+impl Design {
+    /// Encodes the chosen rows of a flat matrix that has `raw_width` values a row.
+    #[must_use]
+    pub fn new(encoder: &Encoder, raw: &[f64], raw_width: usize, rows: &[usize]) -> Self {
+        let value = |row: &usize, place: usize| raw[row * raw_width + place];
+        let (mut dense_at, mut blocks) = (Vec::new(), Vec::new());
+        for (feature, columns) in encoder.columns() {
+            let first_cell = columns.end - feature.cells.width();
+            dense_at.extend(columns.start..first_cell);
+            if feature.cells.width() > 0 {
+                blocks.push(Block {
+                    at: first_cell,
+                    cells: rows
+                        .iter()
+                        .map(|row| feature.cells.cell(value(row, feature.place)) as u16)
+                        .collect(),
+                    table: table(feature.cells.count(), feature.cells.width(), |cell, out| {
+                        Cells::write(&feature.cells, cell, out);
+                    }),
+                });
+            }
+        }
+        for (cross, columns) in encoder.cross_columns() {
+            let [first, second] = cross.features.map(|n| encoder.features[n].place);
+            let cell = |row| cross.cell(value(row, first), value(row, second)) as u16;
+            blocks.push(Block {
+                at: columns.start,
+                cells: rows.iter().map(cell).collect(),
+                table: table(cross.count(), cross.width(), |cell, out| cross.write(cell, out)),
+            });
+        }
+        let mut dense = Array2::zeros((rows.len(), dense_at.len()).f());
+        let mut start = 0;
+        for feature in &encoder.features {
+            if let Some(line) = &feature.line {
+                let mut buffer = vec![0.0; 1 + line.hinges.len()];
+                for (row, mut out) in rows.iter().zip(dense.axis_iter_mut(Axis(0))) {
+                    line.write(value(row, feature.place), &mut buffer);
+                    out.slice_mut(s![start..start + buffer.len()]).assign(&ArrayView1::from(&buffer));
+                }
+                start += buffer.len();
+            }
+        }
+        Self { rows: rows.len(), width: encoder.width(), dense, dense_at, blocks }
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many columns there are.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// X·w.
+    #[must_use]
+    pub fn dot(&self, weights: ArrayView1<'_, f64>) -> Array1<f64> {
+        let dense_weights: Array1<f64> = self.dense_at.iter().map(|at| weights[*at]).collect();
+        let mut product = self.dense.dot(&dense_weights);
+        for block in &self.blocks {
+            let values = block.table.dot(&weights.slice(s![block.at..block.at + block.table.ncols()]));
+            product.iter_mut().zip(&block.cells).for_each(|(sum, cell)| *sum += values[usize::from(*cell)]);
+        }
+        product
+    }
+
+    /// Xᵀ·v.
+    #[must_use]
+    pub fn transposed_dot(&self, v: &Array1<f64>) -> Array1<f64> {
+        let mut product = Array1::zeros(self.width);
+        for (at, value) in self.dense_at.iter().zip(self.dense.t().dot(v)) {
+            product[*at] = value;
+        }
+        for block in &self.blocks {
+            let sums = block.sums(v.iter());
+            product
+                .slice_mut(s![block.at..block.at + block.table.ncols()])
+                .assign(&block.table.t().dot(&sums));
+        }
+        product
+    }
+
+    /// (1, X)ᵀ·diag(v)·(1, X): the intercept comes first. v ≥ 0.
+    #[must_use]
+    pub fn gram(&self, v: &Array1<f64>) -> Array2<f64> {
+        let mut gram = Array2::zeros((self.width + 1, self.width + 1));
+        gram[(0, 0)] = v.sum();
+        let border = self.transposed_dot(v);
+        gram.slice_mut(s![0, 1..]).assign(&border);
+        gram.slice_mut(s![1.., 0]).assign(&border);
+
+        let weighted = &self.dense * &v.view().insert_axis(Axis(1));
+        let products = self.dense.t().dot(&weighted);
+        for ((i, j), value) in products.indexed_iter() {
+            gram[(self.dense_at[i] + 1, self.dense_at[j] + 1)] = *value;
+        }
+        for (n, block) in self.blocks.iter().enumerate() {
+            let columns = block.at + 1..block.at + 1 + block.table.ncols();
+            for (column, at) in weighted.axis_iter(Axis(1)).zip(&self.dense_at) {
+                let product = block.table.t().dot(&block.sums(column.iter()));
+                gram.slice_mut(s![columns.clone(), at + 1]).assign(&product);
+                gram.slice_mut(s![at + 1, columns.clone()]).assign(&product);
+            }
+            let own = &block.table * &block.sums(v.iter()).insert_axis(Axis(1));
+            gram.slice_mut(s![columns.clone(), columns.clone()]).assign(&block.table.t().dot(&own));
+            for other in &self.blocks[..n] {
+                let other_columns = other.at + 1..other.at + 1 + other.table.ncols();
+                let product = block.table.t().dot(&block.joint_sums(other, v)).dot(&other.table);
+                gram.slice_mut(s![other_columns.clone(), columns.clone()]).assign(&product.t());
+                gram.slice_mut(s![columns.clone(), other_columns]).assign(&product);
+            }
+        }
+        gram
+    }
+
+    /// Adds `scale` times the row to `sum`, which has a place for each column.
+    pub fn add_row(&self, row: usize, scale: f64, mut sum: ndarray::ArrayViewMut1<'_, f64>) {
+        for (at, value) in self.dense_at.iter().zip(self.dense.row(row)) {
+            sum[*at] += scale * value;
+        }
+        for block in &self.blocks {
+            let columns = block.table.row(usize::from(block.cells[row]));
+            sum.slice_mut(s![block.at..block.at + columns.len()]).scaled_add(scale, &columns);
+        }
+    }
+
+    /// The whole matrix, column-major.
+    #[must_use]
+    pub fn to_matrix(&self) -> Array2<f64> {
+        let mut matrix = Array2::zeros((self.rows, self.width).f());
+        for (at, column) in self.dense_at.iter().zip(self.dense.axis_iter(Axis(1))) {
+            matrix.column_mut(*at).assign(&column);
+        }
+        for block in &self.blocks {
+            for (n, values) in block.table.axis_iter(Axis(1)).enumerate() {
+                let column = block.cells.iter().map(|cell| values[usize::from(*cell)]);
+                matrix.column_mut(block.at + n).iter_mut().zip(column).for_each(|(to, from)| *to = from);
+            }
+        }
+        matrix
+    }
+}
+
+impl Block {
+    /// Per cell the sum of its rows' values.
+    fn sums<'a>(&self, values: impl Iterator<Item = &'a f64>) -> Array1<f64> {
+        let mut sums = Array1::zeros(self.table.nrows());
+        for (cell, value) in self.cells.iter().zip(values) {
+            sums[usize::from(*cell)] += value;
+        }
+        sums
+    }
+
+    /// Per cell of both the sum of their rows' values.
+    fn joint_sums(&self, other: &Self, values: &Array1<f64>) -> Array2<f64> {
+        let (count, other_count) = (self.table.nrows(), other.table.nrows());
+        let mut sums = vec![0.0; count * other_count];
+        for ((cell, other_cell), value) in self.cells.iter().zip(&other.cells).zip(values) {
+            sums[usize::from(*cell) * other_count + usize::from(*other_cell)] += value;
+        }
+        Array2::from_shape_fn((count, other_count), |(i, j)| sums[i * other_count + j])
+    }
+}
+
+fn table(count: usize, width: usize, write: impl Fn(usize, &mut [f64])) -> Array2<f64> {
+    let mut table = Array2::zeros((count, width));
+    let mut out = vec![0.0; width];
+    for (cell, mut row) in table.axis_iter_mut(Axis(0)).enumerate() {
+        write(cell, &mut out);
+        row.assign(&ArrayView1::from(&out));
+    }
+    table
+}
