@@ -612,7 +612,8 @@ fn nobody_is_scored_whom_a_model_is_not_about() {
 
 /// As many snapshots of as many customers, so many with the outcome; the first feature is all they have.
 fn plain_rows(rows: usize, positives: usize, first: fn(usize) -> f64) -> (Plan, Snapshots) {
-    let plan = Plan { windows_days: Vec::new(), kinds: vec!["visit".to_owned()], attributes: Vec::new() };
+    let kinds = vec!["visit".to_owned()];
+    let plan = Plan { windows_days: Vec::new(), kinds, properties: Vec::new(), attributes: Vec::new() };
     let mut snapshots = Snapshots::default();
     for row in 0..rows {
         snapshots.customers.push(row.to_string());

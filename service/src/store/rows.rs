@@ -2,9 +2,11 @@
 //!
 //! The column types differ only in how a moment is stored, which [`Stamp`] hides.
 
+use std::collections::BTreeMap;
+
 use sqlx::{FromRow, types::Json};
 use tally_model::{
-    history::Attributes,
+    history::{Attributes, History, kind},
     scorer::{Grade, Reason},
     snapshot::Basis,
     spec::Target,
@@ -97,7 +99,7 @@ pub(super) struct InteractionRow {
     record_time: Stamp,
     amount_minor: Option<i64>,
     channel: String,
-    properties: Json<std::collections::BTreeMap<String, String>>,
+    properties: Json<BTreeMap<String, String>>,
 }
 
 impl From<InteractionRow> for Interaction {
@@ -113,6 +115,21 @@ impl From<InteractionRow> for Interaction {
             properties: row.properties.0,
         }
     }
+}
+
+/// Adds an interaction as both databases hand it over: None for no properties.
+pub(super) fn push_event(
+    history: &mut History,
+    kind: &str,
+    (occur_time, record_time): (Time, Time),
+    amount_minor: Option<i64>,
+    properties: Option<BTreeMap<String, String>>,
+) {
+    let properties = properties.unwrap_or_default();
+    let number = |name| properties.get(name)?.parse::<f64>().ok();
+    let survey = number(kind::SCORE).zip(number(kind::EXPECTED));
+    history.push(kind, occur_time, record_time, amount_minor, survey);
+    properties.iter().for_each(|(name, text)| history.push_property(name, text));
 }
 
 #[derive(FromRow)]
