@@ -134,14 +134,15 @@ impl Census {
 
     /// The properties of these kinds that are likely to say something: numbers in at least 95 % of the
     /// interactions that carry them, carried by at least half of the kind's, not always the same, and
-    /// not called as ids are. Of each kind and of all the most commonly carried.
+    /// not called as ids are; but not what a survey says, which has a feature of its own. Of each kind
+    /// and of all the most commonly carried.
     fn telling_properties(&self, kinds: &[String]) -> Vec<(String, String)> {
         let telling = |((kind, name), values): &(&(String, String), &Values)| {
             let carried = values.numbers + values.texts;
+            let of_survey = kind == kind::SURVEY && [kind::SCORE, kind::EXPECTED].contains(&name.as_str());
             // The name of a feature has its property behind the last dot.
-            !name.contains('.')
-                && !is_id(name)
-                && !(kind == kind::SURVEY && [kind::SCORE, kind::EXPECTED].contains(&name.as_str()))
+            let is_fine = !(name.contains('.') || is_id(name) || of_survey);
+            is_fine
                 && 100 * values.numbers >= 95 * carried
                 && 2 * carried >= self.kinds.get(kind).copied().unwrap_or(0)
                 && values.low < values.high

@@ -1,7 +1,7 @@
 //! PostgreSQL (and Citus): arrays in by UNNEST, arrays out by array_agg.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     str::FromStr,
     time::Duration,
 };
@@ -26,8 +26,8 @@ use super::{
     Customer, Interaction, NewCustomer, Prediction, PredictionCursor, PredictionFilter, PredictionOrder,
     Recorded, StoredModel, detached, repeatable,
     rows::{
-        Batch, CustomerChange, CustomerRow, InteractionRow, Locked, ModelRow, PredictionRow, Stamp,
-        VersionRow, basis_name, first_seen, grade_name, push_event, reasons_json,
+        Batch, CustomerChange, CustomerRow, InteractionRow, Locked, ModelRow, PredictionRow, Properties,
+        Stamp, VersionRow, basis_name, first_seen, grade_name, push_event, reasons_json,
     },
     sql::{CUSTOMER_COLUMNS, MODELS, implement_store, push_filter},
 };
@@ -277,7 +277,7 @@ struct HistoryRow {
     recorded: Option<Vec<Stamp>>,
     kinds: Option<Vec<String>>,
     amounts: Option<Vec<Option<i64>>>,
-    properties: Option<Vec<Option<Json<BTreeMap<String, String>>>>>,
+    properties: Option<Vec<Option<Json<Properties>>>>,
     effective: Option<Vec<Stamp>>,
     version_recorded: Option<Vec<Stamp>>,
     created: Option<Vec<Stamp>>,

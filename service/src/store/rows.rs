@@ -20,6 +20,9 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp(pub(super) Time);
 
+/// The properties of an interaction; sorted, since a database keeps them in an order of its own.
+pub(super) type Properties = BTreeMap<String, String>;
+
 /// A customer with its latest attributes.
 #[derive(FromRow)]
 pub(super) struct CustomerRow {
@@ -99,7 +102,7 @@ pub(super) struct InteractionRow {
     record_time: Stamp,
     amount_minor: Option<i64>,
     channel: String,
-    properties: Json<BTreeMap<String, String>>,
+    properties: Json<Properties>,
 }
 
 impl From<InteractionRow> for Interaction {
@@ -123,7 +126,7 @@ pub(super) fn push_event(
     kind: &str,
     (occur_time, record_time): (Time, Time),
     amount_minor: Option<i64>,
-    properties: Option<BTreeMap<String, String>>,
+    properties: Option<Properties>,
 ) {
     let properties = properties.unwrap_or_default();
     let number = |name| properties.get(name)?.parse::<f64>().ok();
