@@ -298,8 +298,9 @@ impl Artifact {
     fn validate(&self) -> Result<(), ArtifactError> {
         let invalid = |what: &str| Err(ArtifactError::Invalid(what.to_owned()));
         self.spec.validate().map_err(|error| ArtifactError::Invalid(error.to_string()))?;
-        if self.plan.windows_days.len() > 10 || self.plan.kinds.len() > 50 || self.plan.attributes.len() > 200
-        {
+        let plan = &self.plan;
+        let sizes = [plan.windows_days.len(), plan.kinds.len(), plan.properties.len(), plan.attributes.len()];
+        if sizes.iter().zip([10, 50, 50, 200]).any(|(size, most)| *size > most) {
             return invalid("the plan is larger than a spec allows");
         }
         let measures = self.plan.measures();

@@ -1,23 +1,29 @@
-//! The census: which kinds and attributes the data holds, so that `auto` in a spec becomes a [`Plan`].
+//! The census: which kinds, properties and attributes the data holds, so that `auto` in a spec becomes a [`Plan`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
 use crate::{
     features::{Plan, Scale, level_name},
     history::{AttributeValue, History, kind},
-    spec::{Choice, FeaturesSpec},
+    spec::{Choice, FeaturesSpec, property_of},
     time::Time,
 };
 
 /// How many of the commonest kinds get features of their own.
 const KINDS: usize = 12;
+/// How many numeric properties of one kind, and of all kinds, get features of their own.
+const PROPERTIES_OF_A_KIND: usize = 4;
+const PROPERTIES: usize = 12;
 /// How many of the commonest values of a category get a column of their own.
 const LEVELS: usize = 20;
 /// A value that fewer customers have gets no column of its own: it is "other".
 const RARE: u64 = 10;
 /// How many attributes are taken at most, the commonest first.
 const ATTRIBUTES: usize = 200;
-/// Distinct values of one attribute, and distinct kinds, that are counted; more (free text, say)
+/// Distinct values of one attribute, distinct kinds and distinct properties that are counted; more (free text, say)
 /// only add to those known. Bounds the memory of the census.
 const DISTINCT: usize = 10_000;
 
@@ -30,10 +36,22 @@ struct Seen {
     levels: HashMap<String, u64>,
 }
 
+/// What has been seen of one property of one kind.
+#[derive(Clone, Copy)]
+struct Values {
+    numbers: u64,
+    texts: u64,
+    /// The least and the greatest number.
+    low: f64,
+    high: f64,
+}
+
 /// Counts over many histories, taken in one pass.
 #[derive(Default)]
 pub struct Census {
     kinds: HashMap<String, u64>,
+    /// By kind and name.
+    properties: BTreeMap<(String, String), Values>,
     attributes: BTreeMap<String, Seen>,
 }
 
@@ -47,6 +65,7 @@ impl Census {
         for (kind, count) in history.kinds().iter().zip(counts).filter(|(_, count)| *count > 0) {
             count_up(&mut self.kinds, kind, count);
         }
+        self.add_properties(history, as_of);
         let Some(version) = history.version_at(as_of, as_of) else { return };
         for (name, value) in &version.attributes {
             if self.attributes.len() >= DISTINCT && !self.attributes.contains_key(name) {
@@ -70,6 +89,13 @@ impl Census {
             Choice::List(names) => names.clone(),
             Choice::Auto => self.commonest_kinds(),
         };
+        let properties = match &spec.properties {
+            Choice::List(names) => {
+                let own = |(kind, name): (&str, &str)| (kind.to_owned(), name.to_owned());
+                names.iter().filter_map(|name| property_of(name).map(own)).collect()
+            }
+            Choice::Auto => self.telling_properties(&kinds),
+        };
         let names = match &spec.attributes {
             Choice::List(names) => names.clone(),
             Choice::Auto => {
@@ -82,11 +108,57 @@ impl Census {
         };
         let scale = |name: &str| self.attributes.get(name).map_or(Scale::Number, Seen::scale);
         let attributes = names.into_iter().map(|name| (name.clone(), scale(&name))).collect();
-        Plan { windows_days: spec.windows_days.clone(), kinds, attributes, forecast: None }
+        Plan { windows_days: spec.windows_days.clone(), kinds, properties, attributes, forecast: None }
     }
 }
 
 impl Census {
+    fn add_properties(&mut self, history: &History, as_of: Time) {
+        let mut own = BTreeMap::<(u32, u32), Values>::new();
+        let mut count = |event: u32, property: u32, number: Option<f64>| {
+            let event = &history.events()[event as usize];
+            if event.occur_time <= as_of && event.record_time <= as_of {
+                own.entry((event.kind, property)).or_default().add(number);
+            }
+        };
+        history.numbers().iter().for_each(|number| count(number.event, number.property, Some(number.value)));
+        history.texts().iter().for_each(|text| count(text.event, text.property, None));
+        let names = history.property_names();
+        for ((kind, property), values) in own {
+            let key = (history.kinds()[kind as usize].to_string(), names[property as usize].to_owned());
+            if self.properties.len() < DISTINCT || self.properties.contains_key(&key) {
+                self.properties.entry(key).or_default().merge(values);
+            }
+        }
+    }
+
+    /// The properties of these kinds that are likely to say something: numbers in at least 95 % of the
+    /// interactions that carry them, carried by at least half of the kind's, not always the same, and
+    /// not called as ids are; but not what a survey says, which has a feature of its own. Of each kind
+    /// and of all the most commonly carried.
+    fn telling_properties(&self, kinds: &[String]) -> Vec<(String, String)> {
+        let telling = |((kind, name), values): &(&(String, String), &Values)| {
+            let carried = values.numbers + values.texts;
+            let of_survey = kind == kind::SURVEY && [kind::SCORE, kind::EXPECTED].contains(&name.as_str());
+            // The name of a feature has its property behind the last dot.
+            let is_fine = !(name.contains('.') || is_id(name) || of_survey);
+            is_fine
+                && 100 * values.numbers >= 95 * carried
+                && 2 * carried >= self.kinds.get(kind).copied().unwrap_or(0)
+                && values.low < values.high
+        };
+        let mut found: Vec<_> = self.properties.iter().filter(telling).collect();
+        found.sort_by_key(|(name, values)| (Reverse(values.numbers + values.texts), *name));
+        let mut chosen: Vec<(String, String)> = Vec::new();
+        for (name, _) in found {
+            let of_kind = chosen.iter().filter(|(kind, _)| *kind == name.0).count();
+            if kinds.contains(&name.0) && of_kind < PROPERTIES_OF_A_KIND && chosen.len() < PROPERTIES {
+                chosen.push(name.clone());
+            }
+        }
+        chosen
+    }
+
     /// The commonest kinds; purchases are among them wherever they occur, since all turns on them.
     fn commonest_kinds(&self) -> Vec<String> {
         let mut kinds = commonest(&self.kinds, KINDS);
@@ -95,6 +167,37 @@ impl Census {
             kinds.push(kind::PURCHASE.to_owned());
         }
         kinds
+    }
+}
+
+/// Whether a property of this name is an identifier, whose size says nothing: `id`, `order_id`, `orderId`.
+fn is_id(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    lower == "id" || lower.ends_with("_id") || name.ends_with("Id")
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self { numbers: 0, texts: 0, low: f64::INFINITY, high: f64::NEG_INFINITY }
+    }
+}
+
+impl Values {
+    /// Counts one more, None for a text.
+    fn add(&mut self, number: Option<f64>) {
+        match number {
+            Some(value) => {
+                self.merge(Self { numbers: 1, texts: 0, low: value, high: value });
+            }
+            None => self.texts += 1,
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.numbers += other.numbers;
+        self.texts += other.texts;
+        self.low = self.low.min(other.low);
+        self.high = self.high.max(other.high);
     }
 }
 
@@ -190,6 +293,89 @@ mod tests {
                 ("vip".to_owned(), Scale::Boolean),
             ]
         );
+    }
+
+    /// The auto properties of interactions of these kinds, of which the `n`-th has these properties.
+    fn properties(kinds: &[&str], of: impl Fn(&str, usize) -> Vec<(String, String)>) -> Vec<String> {
+        let mut census = Census::default();
+        for n in 0..100 {
+            let mut history = History::default();
+            for kind in kinds {
+                history.push(kind, Time(1), Time(1), None, None);
+                of(kind, n).iter().for_each(|(name, text)| history.push_property(name, text));
+            }
+            // Neither of these is known yet.
+            for (occur, record) in [(1, 3), (3, 3)] {
+                history.push(kinds[0], Time(occur), Time(record), None, None);
+                history.push_property("constant", "2");
+                history.push_property("units", "many");
+            }
+            census.add(&history, Time(2));
+        }
+        let plan = census.plan(&FeaturesSpec::default());
+        plan.properties.iter().map(|(kind, name)| format!("{kind}.{name}")).collect()
+    }
+
+    #[test]
+    fn properties_are_taken_that_are_common_numbers_and_vary() {
+        let found = properties(&["purchase", "survey"], |kind, n| {
+            let own = |name: &str, text: String| (name.to_owned(), text);
+            let number = n.to_string();
+            let word = || "n/a".to_owned();
+            let mut all = vec![
+                own("constant", "1".to_owned()),
+                own("id", number.clone()),
+                own("order_id", number.clone()),
+                own("orderId", number.clone()),
+                own("a.b", number.clone()),
+                own("note", word()),
+                own("paid", if n < 5 { word() } else { number.clone() }),
+                own("nearly", if n < 6 { word() } else { number.clone() }),
+            ];
+            all.extend((n < 50).then(|| own("half", number.clone())));
+            all.extend((n < 49).then(|| own("rare", number.clone())));
+            all.extend((kind == "purchase").then(|| own("units", number.clone())));
+            all.extend((kind == "survey").then(|| own(kind::SCORE, number.clone())));
+            all.extend((kind == "survey").then(|| own(kind::EXPECTED, number)));
+            all
+        });
+        assert_eq!(found, ["purchase.paid", "purchase.units", "survey.paid", "purchase.half", "survey.half"]);
+    }
+
+    #[test]
+    fn at_most_four_properties_of_a_kind_and_twelve_in_all_are_taken() {
+        let found = properties(&["a", "b", "c", "d"], |kind, n| {
+            // The later in the alphabet the commoner, and kind `d` has the rarest.
+            let most = if kind == "d" { 80 } else { 100 };
+            let carried = ["p", "q", "r", "s", "t"].into_iter().enumerate().filter(|(m, _)| n < most - 4 + m);
+            carried.map(|(_, name)| (name.to_owned(), n.to_string())).collect()
+        });
+        let expected: Vec<String> = ["t", "s", "r", "q"]
+            .iter()
+            .flat_map(|p| ["a", "b", "c"].map(|kind| format!("{kind}.{p}")))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn listed_properties_are_taken_as_they_are_and_others_only_of_kinds_in_the_plan() {
+        let mut census = Census::default();
+        for n in 0..2 {
+            let mut history = customer(&[], &["visit"]);
+            history.push_property("minutes", &n.to_string());
+            census.add(&history, Time(2));
+        }
+        let plan = |properties: &Choice, kinds: &[&str]| {
+            let kinds = Choice::List(kinds.iter().map(|kind| (*kind).to_owned()).collect());
+            census
+                .plan(&FeaturesSpec { properties: properties.clone(), kinds, ..FeaturesSpec::default() })
+                .properties
+        };
+        let own = |kind: &str, name: &str| (kind.to_owned(), name.to_owned());
+        assert_eq!(plan(&Choice::Auto, &["visit"]), [own("visit", "minutes")]);
+        assert_eq!(plan(&Choice::Auto, &["call"]), []);
+        let list = Choice::List(["call.minutes", "a.b.c"].map(str::to_owned).to_vec());
+        assert_eq!(plan(&list, &[]), [own("call", "minutes"), own("a.b", "c")]);
     }
 
     #[test]

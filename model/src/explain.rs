@@ -57,10 +57,21 @@ fn fact(measure: &Measure, raw: f64, typical: f64) -> String {
         Measure::DaysSinceLast { kind } if raw > typical => format!("No {} for {}", words(kind), days(raw)),
         Measure::DaysSinceLast { kind } => format!("Last {} {} ago", words(kind), days(raw)),
         Measure::DaysSinceFirst { kind } => format!("First {} {} ago", words(kind), days(raw)),
+        Measure::PropertySum { kind, property, days } => {
+            format!("{} in {} {}", quantity(raw, property), plural(kind), within(*days))
+        }
+        Measure::PropertyMean { kind, property } => {
+            format!("{} per {} on average", quantity(raw, property), words(kind))
+        }
+        Measure::SilenceDays if raw < 1.0 => "Last heard of less than a day ago".to_owned(),
+        Measure::SilenceDays if raw > typical => format!("Not heard of for {}", days(raw)),
+        Measure::SilenceDays => format!("Last heard of {} ago", days(raw)),
         Measure::ActiveDays { days: Some(window) } => {
             format!("Active on {} of the last {window} days", number(raw))
         }
         Measure::ActiveDays { days: None } => format!("Active on {} so far", days(raw)),
+        Measure::PurchaseDays if raw == 0.0 => "No purchase so far".to_owned(),
+        Measure::PurchaseDays => format!("Bought on {} so far", days(raw)),
         Measure::MeanGapDays => format!("Buys every {} on average", days(raw)),
         Measure::RecencyOverGap => {
             format!("Last purchase {} usual gaps between purchases ago", number(raw))
@@ -90,6 +101,10 @@ fn absence(measure: &Measure) -> String {
         Measure::DaysSinceLast { kind } | Measure::DaysSinceFirst { kind } => {
             format!("No {} so far", words(kind))
         }
+        Measure::PropertyMean { kind, property } => {
+            format!("No {} with {} so far", words(kind), unit(property).0)
+        }
+        Measure::SilenceDays => "Never heard of so far".to_owned(),
         Measure::MeanGapDays | Measure::RecencyOverGap => "Fewer than two purchases so far".to_owned(),
         Measure::ExpectedPurchases { .. } | Measure::NoPurchaseProbability { .. } => {
             "No purchase so far".to_owned()
@@ -109,6 +124,9 @@ fn typical_words(measure: &Measure, typical: f64) -> Option<String> {
     }
     Some(match measure {
         Measure::Amount { .. } | Measure::AverageAmount => money(typical),
+        Measure::PropertySum { property, .. } | Measure::PropertyMean { property, .. } => {
+            unit(property).1(typical)
+        }
         Measure::Satisfaction | Measure::Trend | Measure::NoPurchaseProbability { .. } => percent(typical),
         Measure::Attribute { .. } => return attribute_words(measure, typical),
         _ => number(typical),
@@ -133,6 +151,20 @@ fn count_of(count: f64, kind: &str) -> String {
         "0" => format!("No {}", words(kind)),
         "1" => format!("1 {}", words(kind)),
         many => format!("{many} {}", plural(kind)),
+    }
+}
+
+/// So much of a property: `412 units`, `12.50 cost`, `No units`.
+fn quantity(value: f64, property: &str) -> String {
+    let (unit, shown) = unit(property);
+    if value == 0.0 { format!("No {unit}") } else { format!("{} {unit}", shown(value)) }
+}
+
+/// What a property is called, and how its values are shown: `cost_minor` is money.
+fn unit(property: &str) -> (String, fn(f64) -> String) {
+    match property.strip_suffix("_minor") {
+        Some(name) => (words(name), money),
+        None => (words(property), number),
     }
 }
 
@@ -182,6 +214,9 @@ mod tests {
         let kind = |kind: &str| kind.to_owned();
         let visits = |days| Measure::Count { kind: kind("visit"), days };
         let last = Measure::DaysSinceLast { kind: kind("purchase") };
+        let units =
+            |days| Measure::PropertySum { kind: kind("purchase"), property: "units".to_owned(), days };
+        let mean = Measure::PropertyMean { kind: kind("visit"), property: "call_minutes".to_owned() };
         let levels = vec!["north".to_owned(), "south".to_owned()];
         let region = Measure::Attribute { name: "region".into(), scale: Scale::Category { levels } };
         let vip = Measure::Attribute { name: "is_vip".into(), scale: Scale::Boolean };
@@ -203,6 +238,24 @@ mod tests {
                 20_881.0,
                 "No money in purchases in the last 365 days; typical is 208.81",
             ),
+            (units(Some(90)), 412.3, 97.0, "412 units in purchases in the last 90 days; typical is 97"),
+            (units(None), 0.0, 2.5, "No units in purchases so far; typical is 2.5"),
+            (mean.clone(), 8.44, 6.0, "8.4 call minutes per visit on average; typical is 6"),
+            (mean, f64::NAN, 6.0, "No visit with call minutes so far; typical is 6"),
+            (
+                Measure::PropertySum {
+                    kind: kind("call"),
+                    property: "cost_minor".to_owned(),
+                    days: Some(30),
+                },
+                1_250.0,
+                300.0,
+                "12.50 cost in calls in the last 30 days; typical is 3.00",
+            ),
+            (Measure::SilenceDays, 143.2, 42.1, "Not heard of for 143 days; typical is 42"),
+            (Measure::SilenceDays, 1.04, 42.1, "Last heard of 1 day ago; typical is 42"),
+            (Measure::SilenceDays, 0.4, 42.1, "Last heard of less than a day ago; typical is 42"),
+            (Measure::PurchaseDays, 12.0, 2.6, "Bought on 12 days so far; typical is 2.6"),
             (Measure::OpenComplaints, 2.0, 0.1, "2 complaints without a resolution; typical is 0.1"),
             (Measure::Satisfaction, 0.8, 1.0, "Last survey at 80 % of what was expected; typical is 100 %"),
             (region.clone(), 0.0, 1.0, "region is north; typical is south"),

@@ -46,11 +46,31 @@ pub enum Measure {
         /// The kind of interaction.
         kind: String,
     },
+    /// The sum of a numeric property over the interactions of a kind in a window, or ever.
+    PropertySum {
+        /// The kind of interaction.
+        kind: String,
+        /// The property.
+        property: String,
+        /// Days of the window; None is ever.
+        days: Option<u32>,
+    },
+    /// Its mean over the interactions of the kind that carry it as a number; missing without.
+    PropertyMean {
+        /// The kind of interaction.
+        kind: String,
+        /// The property.
+        property: String,
+    },
+    /// Days since the last interaction of any kind; missing when there is none.
+    SilenceDays,
     /// Distinct UTC days with any interaction in a window, or ever.
     ActiveDays {
         /// Days of the window; None is ever.
         days: Option<u32>,
     },
+    /// Distinct UTC days with a purchase.
+    PurchaseDays,
     /// Mean days between consecutive purchases; missing below two purchases.
     MeanGapDays,
     /// Days since the last purchase divided by the mean gap; missing without a gap above 0.
@@ -112,7 +132,13 @@ impl fmt::Display for Measure {
             Self::Amount { kind, days } => write!(f, "{kind}.amount_minor_{}", window(days)),
             Self::DaysSinceLast { kind } => write!(f, "{kind}.days_since_last"),
             Self::DaysSinceFirst { kind } => write!(f, "{kind}.days_since_first"),
+            Self::PropertySum { kind, property, days } => {
+                write!(f, "{kind}.{property}_sum_{}", window(days))
+            }
+            Self::PropertyMean { kind, property } => write!(f, "{kind}.{property}_mean"),
+            Self::SilenceDays => f.write_str("days_since_last"),
             Self::ActiveDays { days } => write!(f, "active_days_{}", window(days)),
+            Self::PurchaseDays => f.write_str("purchase.days_ever"),
             Self::MeanGapDays => f.write_str("purchase.mean_gap_days"),
             Self::RecencyOverGap => f.write_str("purchase.recency_over_gap"),
             Self::AverageAmount => f.write_str("purchase.average_amount_minor"),
@@ -162,6 +188,8 @@ pub struct Plan {
     pub windows_days: Vec<u32>,
     /// The kinds of interaction that get features of their own.
     pub kinds: Vec<String>,
+    /// The numeric properties that get features: kind of interaction and name.
+    pub properties: Vec<(String, String)>,
     /// The attributes that get a feature: name and scale.
     pub attributes: Vec<(String, Scale)>,
     /// The BG/NBD features, which come last; churn by inactivity has them.
@@ -180,8 +208,19 @@ impl Plan {
             all.extend(windows().map(|days| Measure::Amount { kind: kind(), days }));
             all.extend([Measure::DaysSinceLast { kind: kind() }, Measure::DaysSinceFirst { kind: kind() }]);
         }
+        for (kind, property) in &self.properties {
+            let own = || (kind.clone(), property.clone());
+            all.extend(windows().map(|days| {
+                let (kind, property) = own();
+                Measure::PropertySum { kind, property, days }
+            }));
+            let (kind, property) = own();
+            all.push(Measure::PropertyMean { kind, property });
+        }
+        all.push(Measure::SilenceDays);
         all.extend(windows().map(|days| Measure::ActiveDays { days }));
         all.extend([
+            Measure::PurchaseDays,
             Measure::MeanGapDays,
             Measure::RecencyOverGap,
             Measure::AverageAmount,
@@ -207,8 +246,9 @@ impl Plan {
     pub fn width(&self) -> usize {
         let windows = self.windows_days.len() + 1;
         self.kinds.len() * (2 * windows + 2)
+            + self.properties.len() * (windows + 1)
             + windows
-            + 8
+            + 10
             + self.attributes.len()
             + self.forecast.map_or(0, |_| Forecast::WIDTH)
     }
@@ -224,6 +264,8 @@ impl Plan {
             }
         }
         tallies.write_kinds(as_of, row);
+        self.fold_properties(history, as_of, known_at, row);
+        row.push(tallies.last.map_or(f64::NAN, |last| as_of.days_since(last)));
         tallies.write_active_days(row);
         tallies.write_purchases(as_of, row);
         row.push(tallies.open_complaints as f64);
@@ -239,6 +281,43 @@ impl Plan {
         }
         if let Some(forecast) = &self.forecast {
             row.extend(forecast.values(Purchases::of(history, as_of, known_at).as_ref()));
+        }
+    }
+
+    /// The part of the row that is about properties. A sum of floating point numbers depends on its
+    /// order: it goes from the newest to the oldest, and a window goes on from the next shorter one.
+    fn fold_properties(&self, history: &History, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
+        if self.properties.is_empty() {
+            return;
+        }
+        let stretches = self.windows_days.len() + 1;
+        let slots: Vec<_> = self
+            .properties
+            .iter()
+            .map(|(kind, name)| history.kind_slot(kind).zip(history.property_slot(name)))
+            .collect();
+        let mut sums = vec![0.0; slots.len() * stretches];
+        let mut counts = vec![0_u64; slots.len()];
+        for number in history.numbers().iter().rev() {
+            let event = &history.events()[number.event as usize];
+            if event.occur_time > as_of || event.record_time > known_at {
+                continue;
+            }
+            let slot = Some((event.kind, number.property));
+            if let Some(place) = slots.iter().position(|wanted| *wanted == slot) {
+                let age = as_of.0 - event.occur_time.0;
+                let stretch = self.windows_days.iter().position(|days| age < i64::from(*days) * DAY);
+                sums[place * stretches + stretch.unwrap_or(stretches - 1)] += number.value;
+                counts[place] += 1;
+            }
+        }
+        for (sums, count) in sums.chunks(stretches).zip(counts) {
+            let mut sum = 0.0;
+            row.extend(sums.iter().map(|new| {
+                sum += new;
+                sum
+            }));
+            row.push(if count == 0 { f64::NAN } else { sum / count as f64 });
         }
     }
 }
@@ -314,10 +393,13 @@ struct Tallies<'a> {
     spans: Vec<Option<Span>>,
     /// The stretch that the event at hand lies in: the first window that holds it.
     stretch: usize,
+    /// When the newest event happened.
+    last: Option<Time>,
     /// Per stretch: days whose newest event lies in it.
     active_days: Vec<u64>,
     last_day: Option<i64>,
     purchases: u64,
+    purchase_days: u64,
     purchase_span: Option<Span>,
     purchase_amounts: Bucket,
     returns: u64,
@@ -346,9 +428,11 @@ impl<'a> Tallies<'a> {
             buckets: vec![Bucket::default(); plan.kinds.len() * stretches],
             spans: vec![None; plan.kinds.len()],
             stretch: 0,
+            last: None,
             active_days: vec![0; stretches],
             last_day: None,
             purchases: 0,
+            purchase_days: 0,
             purchase_span: None,
             purchase_amounts: Bucket::default(),
             returns: 0,
@@ -365,6 +449,7 @@ impl<'a> Tallies<'a> {
         while self.plan.windows_days.get(self.stretch).is_some_and(|days| !within(*days)) {
             self.stretch += 1;
         }
+        self.last = self.last.or(Some(event.occur_time));
         let day = event.occur_time.day_number();
         if self.last_day != Some(day) {
             self.last_day = Some(day);
@@ -386,6 +471,9 @@ impl<'a> Tallies<'a> {
         match role {
             Role::Purchase => {
                 self.purchases += 1;
+                // The span begins at the purchase that was added last.
+                let same_day = self.purchase_span.is_some_and(|span| span.first.day_number() == day);
+                self.purchase_days += u64::from(!same_day);
                 extend(&mut self.purchase_span, event.occur_time);
                 self.purchase_amounts.count += u64::from(amount.is_some());
                 self.purchase_amounts.amount += amount.unwrap_or(0);
@@ -435,6 +523,7 @@ impl<'a> Tallies<'a> {
         };
         let recency = self.purchase_span.map_or(f64::NAN, |span| as_of.days_since(span.last));
         let share = |part: f64, whole: u64| if whole == 0 { f64::NAN } else { part / whole as f64 };
+        row.push(self.purchase_days as f64);
         row.push(gap);
         row.push(if gap > 0.0 { recency / gap } else { f64::NAN });
         row.push(share(self.purchase_amounts.amount as f64, self.purchase_amounts.count));

@@ -71,6 +71,38 @@ pub struct Survey {
     pub satisfaction: f64,
 }
 
+/// A property of the `event`-th event that reads as a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number {
+    /// Index into [`History::events`].
+    pub event: u32,
+    /// See [`History::property_slot`].
+    pub property: u32,
+    /// Its value, at most [`Number::GREATEST`] either way.
+    pub value: f64,
+}
+
+impl Number {
+    /// A property beyond this is no number to us, as for amounts of money: so sums stay finite.
+    pub const GREATEST: f64 = 1e15;
+
+    /// The value of a decimal such as `12`, `-0.5` or `1e3`; None for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<f64> {
+        // Rust reads `inf` and `NaN`, too: neither is within the range.
+        text.trim().parse::<f64>().ok().filter(|value| value.abs() <= Self::GREATEST)
+    }
+}
+
+/// A property of the `event`-th event that does not read as a number. What it says is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Index into [`History::events`].
+    pub event: u32,
+    /// See [`History::property_slot`].
+    pub property: u32,
+}
+
 /// The customer record as it stood from `effective_time` on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Version {
@@ -91,6 +123,10 @@ pub struct History {
     kinds: Vec<Box<str>>,
     events: Vec<Event>,
     surveys: Vec<Survey>,
+    /// The names of properties, each with its slot.
+    properties: BTreeMap<Box<str>, u32>,
+    numbers: Vec<Number>,
+    texts: Vec<Text>,
     versions: Vec<Version>,
 }
 
@@ -133,6 +169,21 @@ impl History {
         });
     }
 
+    /// Adds a property to the interaction that was pushed last; each name at most once.
+    pub fn push_property(&mut self, name: &str, text: &str) {
+        debug_assert!(!self.events.is_empty(), "a property belongs to an interaction");
+        let event = self.events.len().saturating_sub(1) as u32;
+        let property = self.property_slot(name).unwrap_or_else(|| {
+            let slot = self.properties.len() as u32;
+            self.properties.insert(name.into(), slot);
+            slot
+        });
+        match Number::parse(text) {
+            Some(value) => self.numbers.push(Number { event, property, value }),
+            None => self.texts.push(Text { event, property }),
+        }
+    }
+
     /// Adds the next version of the customer record.
     pub fn push_version(&mut self, version: Version) {
         self.versions.push(version);
@@ -154,6 +205,35 @@ impl History {
     #[must_use]
     pub fn surveys(&self) -> &[Survey] {
         &self.surveys
+    }
+
+    /// The properties that read as numbers, in the order of the events.
+    #[must_use]
+    pub fn numbers(&self) -> &[Number] {
+        &self.numbers
+    }
+
+    /// The properties that do not, in the order of the events.
+    #[must_use]
+    pub fn texts(&self) -> &[Text] {
+        &self.texts
+    }
+
+    /// The names of the properties that occur, by slot.
+    #[must_use]
+    pub fn property_names(&self) -> Vec<&str> {
+        let mut names = vec![""; self.properties.len()];
+        for (name, slot) in &self.properties {
+            names[*slot as usize] = name;
+        }
+        names
+    }
+
+    /// The slot of a property of this name, if one occurs; [`Number::property`] and
+    /// [`Text::property`] hold it.
+    #[must_use]
+    pub fn property_slot(&self, name: &str) -> Option<u32> {
+        self.properties.get(name).copied()
     }
 
     /// The versions of the customer record in order.

@@ -130,14 +130,30 @@ pub struct FeaturesSpec {
     pub windows_days: Vec<u32>,
     /// The kinds of interaction that get features: the commonest 12, or a list of up to 50.
     pub kinds: Choice,
+    /// The numeric properties that get features, as `kind.property`: those that the census finds
+    /// worth it (up to 12), or a list of up to 50.
+    pub properties: Choice,
     /// The attributes that get features: all that occur (up to 200), or a list of up to 200.
     pub attributes: Choice,
 }
 
 impl Default for FeaturesSpec {
     fn default() -> Self {
-        Self { windows_days: vec![7, 30, 90, 365], kinds: Choice::Auto, attributes: Choice::Auto }
+        Self {
+            windows_days: vec![7, 30, 90, 365],
+            kinds: Choice::Auto,
+            properties: Choice::Auto,
+            attributes: Choice::Auto,
+        }
     }
+}
+
+/// The kind and the property that `kind.property` names, split at the last dot; None when either is
+/// no name.
+#[must_use]
+pub fn property_of(name: &str) -> Option<(&str, &str)> {
+    let is_name = |name: &str| (1..=64).contains(&name.len());
+    name.rsplit_once('.').filter(|(kind, property)| is_name(kind) && is_name(property))
 }
 
 /// The whole spec.
@@ -202,7 +218,7 @@ impl Spec {
         };
         let windows = &self.features.windows_days;
         let ages = &self.lead.ages_days;
-        let checks: [(bool, &'static str, String, &'static str); 7] = [
+        let checks: [(bool, &'static str, String, &'static str); 8] = [
             (days(self.churn.horizon_days), "churn.horizon_days", self.churn.horizon_days.to_string(), DAYS),
             (
                 days(self.churn.cutoff_every_days),
@@ -228,6 +244,16 @@ impl Spec {
                 "features.kinds",
                 format!("{:?}", self.features.kinds),
                 "\"auto\", or up to 50 different names of 1 to 64 bytes",
+            ),
+            (
+                names(&self.features.properties, 50, 129)
+                    && match &self.features.properties {
+                        Choice::Auto => true,
+                        Choice::List(list) => list.iter().all(|name| property_of(name).is_some()),
+                    },
+                "features.properties",
+                format!("{:?}", self.features.properties),
+                "\"auto\", or up to 50 different names of the form \"kind.property\"",
             ),
             (
                 names(&self.features.attributes, 200, 64),
@@ -283,6 +309,7 @@ ages_days = [0, 7, 30]
 [features]
 windows_days = [7, 30, 90, 365]
 kinds = "auto"
+properties = "auto"
 attributes = "auto"
 "#;
 
@@ -291,8 +318,13 @@ attributes = "auto"
         assert_eq!(Spec::parse(DOCUMENTED).unwrap(), Spec::default());
         assert_eq!(Spec::parse("").unwrap(), Spec::default());
         assert_eq!(Spec::parse(&Spec::default().to_string()).unwrap(), Spec::default());
-        let listed = Spec::parse("[features]\nkinds = [\"purchase\", \"call\"]").unwrap();
-        assert_eq!(Spec::parse(&listed.to_string()).unwrap(), listed);
+        for list in
+            ["kinds = [\"purchase\", \"call\"]", "properties = [\"purchase.units\"]", "properties = []"]
+        {
+            let listed = Spec::parse(&format!("[features]\n{list}")).unwrap();
+            assert_ne!(listed, Spec::default());
+            assert_eq!(Spec::parse(&listed.to_string()).unwrap(), listed);
+        }
     }
 
     #[test]
@@ -306,6 +338,12 @@ attributes = "auto"
             ("[lead]\nages_days = [7, 0]", "lead.ages_days"),
             ("[features]\nwindows_days = [30, 30]", "features.windows_days"),
             ("[features]\nkinds = [\"a\", \"a\"]", "features.kinds"),
+            ("[features]\nproperties = [\"units\"]", "\"kind.property\""),
+            ("[features]\nproperties = [\"purchase.\"]", "features.properties"),
+            ("[features]\nproperties = [\".units\"]", "features.properties"),
+            ("[features]\nproperties = [\"a.b\", \"a.b\"]", "features.properties"),
+            ("[features]\nproperties = \"all\"", "`all` is neither \"auto\" nor a list"),
+            ("[features]\nproperties = {purchase = \"units\"}", "properties"),
             ("[feature]\nkinds = \"auto\"", "feature"),
         ] {
             let message = Spec::parse(text).unwrap_err().to_string();

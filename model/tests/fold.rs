@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{
     prelude::*,
@@ -28,6 +28,25 @@ const KINDS: [&str; 8] =
 /// Lengths of windows, and the edges that events crowd at.
 const DAYS: [u32; 8] = [1, 7, 30, 60, 90, 120, 365, 3_650];
 const LEVELS: [&str; 4] = ["north", "south", "1.5", "true"];
+/// What properties say, and the number that it is. Sums of these are exact in whatever order.
+const VALUES: [(&str, Option<f64>); 16] = [
+    ("3", Some(3.0)),
+    (" 12\t", Some(12.0)),
+    ("-0.25", Some(-0.25)),
+    ("+.5", Some(0.5)),
+    ("1e3", Some(1_000.0)),
+    ("0", Some(0.0)),
+    ("-0", Some(0.0)),
+    ("1000000000000001", None),
+    ("-1e16", None),
+    ("inf", None),
+    ("NaN", None),
+    ("0x10", None),
+    ("1,5", None),
+    ("12 units", None),
+    ("north", None),
+    ("", None),
+];
 
 // ---------------------------------------------------------------------------------------------------
 // The reference
@@ -41,6 +60,7 @@ struct Interaction {
     record: i64,
     amount: Option<i64>,
     survey: Option<(f64, f64)>,
+    properties: BTreeMap<&'static str, &'static str>,
 }
 
 /// A customer as somebody would write it down who never heard of a fold.
@@ -57,14 +77,23 @@ struct Moment {
     known_at: i64,
 }
 
+impl Interaction {
+    /// The number that a property of this interaction is.
+    fn number(&self, property: &str) -> Option<f64> {
+        let (_, number) = *VALUES.iter().find(|(text, _)| self.properties.get(property) == Some(text))?;
+        number
+    }
+}
+
 impl Customer {
     /// What a store would hand over: ordered by time, equal times by interaction id.
     fn history(&self) -> History {
         let mut ordered: Vec<&Interaction> = self.interactions.iter().collect();
         ordered.sort_by_key(|interaction| (interaction.occur, &interaction.id));
         let mut history = History::default();
-        for Interaction { kind, occur, record, amount, survey, .. } in ordered {
+        for Interaction { kind, occur, record, amount, survey, properties, .. } in ordered {
             history.push(kind, Time(*occur), Time(*record), *amount, *survey);
+            properties.iter().for_each(|(name, text)| history.push_property(name, text));
         }
         self.versions.iter().cloned().for_each(|version| history.push_version(version));
         history
@@ -107,6 +136,21 @@ impl Customer {
             Measure::Amount { kind, days } => sum(of(kind).filter(|i| within(i, *days))),
             Measure::DaysSinceLast { kind } => of(kind).map(|i| i.occur).max().map_or(f64::NAN, age),
             Measure::DaysSinceFirst { kind } => of(kind).map(|i| i.occur).min().map_or(f64::NAN, age),
+            Measure::PropertySum { kind, property, days } => {
+                of(kind).filter(|i| within(i, *days)).filter_map(|i| i.number(property)).sum::<f64>() + 0.0
+            }
+            Measure::PropertyMean { kind, property } => {
+                let numbers: Vec<f64> = of(kind).filter_map(|i| i.number(property)).collect();
+                match numbers.len() {
+                    0 => f64::NAN,
+                    many => (numbers.iter().sum::<f64>() + 0.0) / many as f64,
+                }
+            }
+            Measure::SilenceDays => seen().map(|i| i.occur).max().map_or(f64::NAN, age),
+            Measure::PurchaseDays => {
+                let days = purchases().map(|occur| occur.div_euclid(MICROSECONDS_A_DAY));
+                days.collect::<BTreeSet<_>>().len() as f64
+            }
             Measure::ActiveDays { days } => {
                 let days =
                     seen().filter(|i| within(i, *days)).map(|i| i.occur.div_euclid(MICROSECONDS_A_DAY));
@@ -306,17 +350,31 @@ prop_compose! {
         record in record(at.known_at),
         amount in amount(),
         survey in answer(),
+        properties in properties(),
     ) -> Interaction {
-        Interaction { id: format!("{id:04x}"), kind, occur, record: record.time(occur), amount, survey }
+        let record = record.time(occur);
+        Interaction { id: format!("{id:04x}"), kind, occur, record, amount, survey, properties }
     }
 }
 
+fn properties() -> impl Strategy<Value = BTreeMap<&'static str, &'static str>> {
+    let value = select(&VALUES[..]).prop_map(|(text, _)| text);
+    prop_oneof![
+        Just(BTreeMap::new()),
+        prop::collection::btree_map(select(&["units", "minutes", "note"][..]), value, 0..3),
+    ]
+}
+
 /// Interactions with ids of their own. Some come many times, and now and then so often that their
-/// amounts add up to more than an `i64` holds.
+/// amounts add up to more than an `i64` holds; those have no properties, whose sums would not be exact.
 fn interactions(at: Moment) -> impl Strategy<Value = Vec<Interaction>> {
     let copies = prop_oneof![60 => Just(1_usize), 10 => 2_usize..5, 1 => 9_300_usize..9_400];
     let one = (interaction(at), copies).prop_map(|(interaction, copies)| {
         let is_paired_off = ["complaint", "resolution"].contains(&interaction.kind);
+        let mut interaction = interaction;
+        if copies > 5 {
+            interaction.properties.clear();
+        }
         vec![interaction; if is_paired_off { copies.min(5) } else { copies }]
     });
     prop::collection::vec(one, 0..40).prop_map(|bunches| {
@@ -372,11 +430,16 @@ prop_compose! {
     fn plan()(
         windows_days in subsequence(DAYS.to_vec(), 0..=DAYS.len()),
         kinds in subsequence([&KINDS[..], &["unheard_of"]].concat(), 0..=5).prop_shuffle(),
+        properties in prop::collection::btree_set(
+            (select(&KINDS[..4]), select(&["units", "minutes", "unheard_of"][..])),
+            0..4,
+        ),
         scales in prop::collection::vec(scale(), 0..4),
     ) -> Plan {
         let names = ["a", "b", "c", "d"].into_iter().map(str::to_owned);
         let kinds = kinds.into_iter().map(str::to_owned).collect();
-        Plan { windows_days, kinds, attributes: names.zip(scales).collect(), forecast: None }
+        let properties = properties.into_iter().map(|(kind, name)| (kind.to_owned(), name.to_owned())).collect();
+        Plan { windows_days, kinds, properties, attributes: names.zip(scales).collect(), forecast: None }
     }
 }
 
@@ -577,7 +640,20 @@ const NOW: Moment = Moment { as_of: AS_OF, known_at: AS_OF };
 /// Something of a kind, so many microseconds before `AS_OF`, known at once.
 fn ago(kind: &'static str, microseconds: i64) -> Interaction {
     let occur = AS_OF - microseconds;
-    Interaction { id: String::new(), kind, occur, record: occur, amount: Some(100), survey: None }
+    Interaction {
+        id: String::new(),
+        kind,
+        occur,
+        record: occur,
+        amount: Some(100),
+        survey: None,
+        properties: BTreeMap::new(),
+    }
+}
+
+/// A visit of so many minutes.
+fn minutes(text: &'static str, microseconds: i64) -> Interaction {
+    Interaction { properties: [("minutes", text)].into(), ..ago("visit", microseconds) }
 }
 
 /// A customer of these interactions, whose ids rise in the order given.
@@ -590,12 +666,9 @@ fn with(interactions: impl IntoIterator<Item = Interaction>) -> Customer {
 /// The value of the feature of this name in a plan of visits and purchases in windows of 7 and 30 days.
 fn value(customer: &Customer, at: Moment, name: &str) -> f64 {
     let kinds = ["visit", "purchase"].map(str::to_owned).to_vec();
-    let plan = Plan {
-        windows_days: vec![7, 30],
-        kinds,
-        attributes: vec![("a".to_owned(), Scale::Number)],
-        forecast: None,
-    };
+    let properties = vec![("visit".to_owned(), "minutes".to_owned())];
+    let attributes = vec![("a".to_owned(), Scale::Number)];
+    let plan = Plan { windows_days: vec![7, 30], kinds, properties, attributes, forecast: None };
     let place = plan.measures().iter().position(|measure| measure.to_string() == name).unwrap();
     customer.row(&plan, at)[place]
 }
@@ -612,16 +685,44 @@ fn a_window_is_open_at_its_start_and_closed_at_its_end() {
         (30 * MICROSECONDS_A_DAY - 1, 0.0, 1.0, 1.0),
         (30 * MICROSECONDS_A_DAY, 0.0, 0.0, 1.0),
     ] {
-        let customer = with([ago("visit", microseconds)]);
+        let customer = with([minutes("12", microseconds)]);
         for (window, wanted) in [("7d", week), ("30d", month), ("ever", ever)] {
-            for (feature, scale) in
-                [("visit.count_", 1.0), ("visit.amount_minor_", 100.0), ("active_days_", 1.0)]
-            {
+            for (feature, scale) in [
+                ("visit.count_", 1.0),
+                ("visit.amount_minor_", 100.0),
+                ("visit.minutes_sum_", 12.0),
+                ("active_days_", 1.0),
+            ] {
                 let got = value(&customer, NOW, &format!("{feature}{window}"));
                 assert_eq!(got, wanted * scale, "{feature}{window} of a visit {microseconds} µs ago");
             }
         }
     }
+}
+
+#[test]
+fn a_property_counts_where_it_is_a_number_that_is_known() {
+    let told = [minutes("1.25", 5), minutes("long", 6), minutes("4", 7), ago("visit", 8), minutes("-0.5", 9)];
+    let late = Interaction { record: AS_OF + 1, ..minutes("100", 4) };
+    let of_calls = Interaction { kind: "call", ..minutes("1000", 3) };
+    let customer = with(told.into_iter().chain([late, of_calls, minutes("10000", -1)]));
+    for (feature, wanted, when_known) in [
+        ("visit.minutes_sum_7d", 4.75, 104.75),
+        ("visit.minutes_sum_ever", 4.75, 104.75),
+        ("visit.minutes_mean", 4.75 / 3.0, 104.75 / 4.0),
+        ("days_since_last", 3.0 / MICROSECONDS_A_DAY as f64, 3.0 / MICROSECONDS_A_DAY as f64),
+    ] {
+        assert_eq!(value(&customer, NOW, feature), wanted, "{feature}");
+        let later = Moment { known_at: AS_OF + 1, ..NOW };
+        assert_eq!(value(&customer, later, feature), when_known, "{feature}");
+    }
+    let greatest =
+        with([minutes("1e15", 1), minutes("1000000000000001", 2), minutes("-1e15", 8 * MICROSECONDS_A_DAY)]);
+    assert_eq!(value(&greatest, NOW, "visit.minutes_sum_7d"), 1e15);
+    assert_eq!(value(&greatest, NOW, "visit.minutes_sum_30d"), 0.0);
+    let without = with([ago("visit", 5), minutes("long", 4)]);
+    assert_eq!(value(&without, NOW, "visit.minutes_sum_ever"), 0.0);
+    assert!(value(&without, NOW, "visit.minutes_mean").is_nan());
 }
 
 #[test]
@@ -668,7 +769,13 @@ fn a_label_looks_from_just_after_as_of_to_the_end_of_the_horizon() {
 #[test]
 fn a_snapshot_whose_horizon_is_not_over_is_not_used() {
     let spec = Spec::default();
-    let plan = Plan { windows_days: vec![7], kinds: Vec::new(), attributes: Vec::new(), forecast: None };
+    let plan = Plan {
+        windows_days: vec![7],
+        kinds: Vec::new(),
+        properties: Vec::new(),
+        attributes: Vec::new(),
+        forecast: None,
+    };
     let history = with([ago("visit", 0)]).history();
     let rows = |target: Target, now: i64| {
         let mut rows = Snapshots::default();
@@ -690,9 +797,11 @@ fn a_purchase_reported_late_neither_makes_a_lead_nor_is_known_to_it() {
             ago("visit", 0),
             Interaction { record: AS_OF + after * MICROSECONDS_A_DAY, ..purchase.clone() },
         ]);
+        let kinds = vec!["purchase".to_owned()];
         let plan = Plan {
             windows_days: Vec::new(),
-            kinds: vec!["purchase".to_owned()],
+            kinds,
+            properties: Vec::new(),
             attributes: Vec::new(),
             forecast: None,
         };
@@ -713,6 +822,8 @@ fn days_are_those_of_utc_and_begin_at_midnight() {
     let customer = |first: i64, second: i64| with([ago("visit", first), ago("visit", second)]);
     assert_eq!(value(&customer(noon, noon + 1), NOW, "active_days_7d"), 2.0, "midnight and just before");
     assert_eq!(value(&customer(0, noon), NOW, "active_days_7d"), 1.0, "midnight and noon");
+    let bought = [noon + 1, noon, 5, 0].map(|microseconds| ago("purchase", microseconds));
+    assert_eq!(value(&with(bought), NOW, "purchase.days_ever"), 2.0, "one before, three after midnight");
 }
 
 #[test]
@@ -785,9 +896,12 @@ fn the_version_of_the_greatest_number_counts_that_was_in_force_and_known() {
 #[test]
 fn every_feature_has_a_name_of_its_own() {
     let attributes = ["a", "b"].map(|name| (name.to_owned(), Scale::Number)).to_vec();
+    let own = |(kind, name): (&str, &str)| (kind.to_owned(), name.to_owned());
+    let properties = [("visit", "count"), ("call", "amount_minor"), ("call", "x"), ("call.x", "sum_7d")];
     let plan = Plan {
         windows_days: DAYS.to_vec(),
         kinds: KINDS.map(str::to_owned).to_vec(),
+        properties: properties.map(own).to_vec(),
         attributes,
         forecast: None,
     };

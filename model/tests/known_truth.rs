@@ -616,9 +616,11 @@ fn nobody_is_scored_whom_a_model_is_not_about() {
 
 /// As many snapshots of as many customers, so many with the outcome; the first feature is all they have.
 fn plain_rows(rows: usize, positives: usize, first: fn(usize) -> f64) -> (Plan, Snapshots) {
+    let kinds = vec!["visit".to_owned()];
     let plan = Plan {
         windows_days: Vec::new(),
-        kinds: vec!["visit".to_owned()],
+        kinds,
+        properties: Vec::new(),
         attributes: Vec::new(),
         forecast: None,
     };

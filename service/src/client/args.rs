@@ -57,7 +57,8 @@ customers.csv:     customer_id, create_time (or created_at), any attributes. A c
                    boolean, any other text; an empty field means that the customer has none. A row replaces
                    all attributes that were stored of the customer.
 interactions.csv:  interaction_id, customer_id, kind, occur_time (or occurred_at), and if you have them
-                   amount (decimal money such as 12.50, empty for none), channel, any properties.
+                   amount (decimal money such as 12.50, empty for none), channel, any properties; models
+                   learn from those that are numbers, such as units or minutes.
 The order of the columns is free. Times are RFC 3339 or dates. Both files are read through and checked
 before anything is sent.";
 

@@ -28,7 +28,8 @@ use super::{
     PredictionOrder, Recorded, ScoredPopulation, StoredModel, detached, repeatable,
     rows::{
         Batch, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow, PopulationRow,
-        PredictionRow, Stamp, VersionRow, basis_name, first_seen, grade_name, reasons_json,
+        PredictionRow, Properties, Stamp, VersionRow, basis_name, first_seen, grade_name, push_event,
+        reasons_json,
     },
     sql::{CUSTOMER_COLUMNS, MODELS, implement_store, push_filter},
 };
@@ -244,16 +245,14 @@ impl Postgres {
     /// The histories of those of the customers that are known, in one statement: one row a customer.
     async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
         let rows: Vec<HistoryRow> = sqlx::query_as(
-            "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.scores, e.expectations, \
+            "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.properties, \
              v.effective, v.version_recorded, v.created, v.attributes \
              FROM customers AS c \
              LEFT JOIN LATERAL ( \
                  SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
                  array_agg(kind) AS kinds, array_agg(amount_minor) AS amounts, \
-                 array_agg(score) AS scores, array_agg(expected) AS expectations \
-                 FROM (SELECT occur_time, record_time, kind, amount_minor, \
-                       CASE WHEN kind = 'survey' THEN properties ->> 'score' END AS score, \
-                       CASE WHEN kind = 'survey' THEN properties ->> 'expected' END AS expected \
+                 array_agg(nullif(properties, '{}')) AS properties \
+                 FROM (SELECT occur_time, record_time, kind, amount_minor, properties \
                        FROM interactions AS i WHERE i.customer_id = c.customer_id \
                        ORDER BY i.occur_time, i.interaction_id) AS ordered \
              ) AS e ON true \
@@ -280,8 +279,7 @@ struct HistoryRow {
     recorded: Option<Vec<Stamp>>,
     kinds: Option<Vec<String>>,
     amounts: Option<Vec<Option<i64>>>,
-    scores: Option<Vec<Option<String>>>,
-    expectations: Option<Vec<Option<String>>>,
+    properties: Option<Vec<Option<Json<Properties>>>>,
     effective: Option<Vec<Stamp>>,
     version_recorded: Option<Vec<Stamp>>,
     created: Option<Vec<Stamp>>,
@@ -293,12 +291,10 @@ impl HistoryRow {
         let mut history = History::default();
         let times = self.occurred.unwrap_or_default().into_iter().zip(self.recorded.unwrap_or_default());
         let whats = self.kinds.unwrap_or_default().into_iter().zip(self.amounts.unwrap_or_default());
-        let surveys = self.scores.unwrap_or_default().into_iter().zip(self.expectations.unwrap_or_default());
-        for (((occurred, recorded), (kind, amount)), (score, expected)) in times.zip(whats).zip(surveys) {
-            let survey = score.zip(expected).and_then(|(score, expected)| {
-                Some((score.parse::<f64>().ok()?, expected.parse::<f64>().ok()?))
-            });
-            history.push(&kind, occurred.0, recorded.0, amount, survey);
+        let properties = self.properties.unwrap_or_default();
+        for (((occurred, recorded), (kind, amount)), properties) in times.zip(whats).zip(properties) {
+            let properties = properties.map(|json| json.0);
+            push_event(&mut history, &kind, (occurred.0, recorded.0), amount, properties);
         }
         let begins =
             self.effective.unwrap_or_default().into_iter().zip(self.version_recorded.unwrap_or_default());

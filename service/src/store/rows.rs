@@ -2,10 +2,12 @@
 //!
 //! The column types differ only in how a moment is stored, which [`Stamp`] hides.
 
+use std::collections::BTreeMap;
+
 use sqlx::{FromRow, types::Json};
 use tally_model::{
     drift::Counts,
-    history::Attributes,
+    history::{Attributes, History, kind},
     scorer::{Grade, Reason},
     snapshot::Basis,
     spec::Target,
@@ -18,6 +20,9 @@ use crate::error::{Error, Result};
 /// A moment as a column: TIMESTAMPTZ in PostgreSQL, microseconds in SQLite.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp(pub(super) Time);
+
+/// The properties of an interaction; sorted, since a database keeps them in an order of its own.
+pub(super) type Properties = BTreeMap<String, String>;
 
 /// A customer with its latest attributes.
 #[derive(FromRow)]
@@ -98,7 +103,7 @@ pub(super) struct InteractionRow {
     record_time: Stamp,
     amount_minor: Option<i64>,
     channel: String,
-    properties: Json<std::collections::BTreeMap<String, String>>,
+    properties: Json<Properties>,
 }
 
 impl From<InteractionRow> for Interaction {
@@ -114,6 +119,21 @@ impl From<InteractionRow> for Interaction {
             properties: row.properties.0,
         }
     }
+}
+
+/// Adds an interaction as both databases hand it over: None for no properties.
+pub(super) fn push_event(
+    history: &mut History,
+    kind: &str,
+    (occur_time, record_time): (Time, Time),
+    amount_minor: Option<i64>,
+    properties: Option<Properties>,
+) {
+    let properties = properties.unwrap_or_default();
+    let number = |name| properties.get(name)?.parse::<f64>().ok();
+    let survey = number(kind::SCORE).zip(number(kind::EXPECTED));
+    history.push(kind, occur_time, record_time, amount_minor, survey);
+    properties.iter().for_each(|(name, text)| history.push_property(name, text));
 }
 
 #[derive(FromRow)]

@@ -32,7 +32,7 @@ use super::{
     PredictionOrder, Recorded, ScoredPopulation, StoredModel, detached, repeatable,
     rows::{
         Batch, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow, PopulationRow,
-        PredictionRow, Stamp, VersionRow, basis_name, first_seen, grade_name, reasons_json,
+        PredictionRow, Stamp, VersionRow, basis_name, first_seen, grade_name, push_event, reasons_json,
     },
     sql::{CUSTOMER_COLUMNS, MODELS, implement_store, push_filter},
 };
@@ -255,8 +255,7 @@ impl Sqlite {
         let rows: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT c.customer_id, \
              (SELECT json_group_array(json_array(occur_time, record_time, kind, amount_minor, \
-                 CASE WHEN kind = 'survey' THEN properties ->> '$.score' END, \
-                 CASE WHEN kind = 'survey' THEN properties ->> '$.expected' END) \
+                 nullif(properties, '{}')) \
                  ORDER BY occur_time, interaction_id) \
               FROM interactions AS i WHERE i.customer_id = c.customer_id), \
              (SELECT json_group_array(json_array(effective_time, record_time, create_time, attributes) \
@@ -271,18 +270,16 @@ impl Sqlite {
     }
 }
 
-/// An interaction as packed: times, kind, amount, and score and expectation of a survey.
-type PackedEvent = (i64, i64, String, Option<i64>, Option<String>, Option<String>);
+/// An interaction as packed: times, kind, amount, and the properties, if any, as JSON in a string.
+type PackedEvent = (i64, i64, String, Option<i64>, Option<String>);
 /// A version as packed: times, and the attributes as JSON in a string.
 type PackedVersion = (i64, i64, i64, String);
 
 fn unpack(events: &str, versions: &str) -> Result<History> {
     let mut history = History::default();
-    for (occurred, recorded, kind, amount, score, expected) in from_json::<Vec<PackedEvent>>(events)? {
-        let survey = score
-            .zip(expected)
-            .and_then(|(score, expected)| Some((score.parse::<f64>().ok()?, expected.parse::<f64>().ok()?)));
-        history.push(&kind, Time(occurred), Time(recorded), amount, survey);
+    for (occurred, recorded, kind, amount, properties) in from_json::<Vec<PackedEvent>>(events)? {
+        let properties = properties.as_deref().map(from_json).transpose()?;
+        push_event(&mut history, &kind, (Time(occurred), Time(recorded)), amount, properties);
     }
     for (effective, recorded, created, attributes) in from_json::<Vec<PackedVersion>>(versions)? {
         history.push_version(Version {

@@ -20,6 +20,13 @@ fn interactions(customer: usize) -> Vec<Interaction> {
     let one = |n: usize| {
         let occur_time = Time(start.0 + (n / 4) as i64 * DAY / 3);
         let survey = [(kind::SCORE, format!("{}", n % 7)), (kind::EXPECTED, "2.5".to_owned())];
+        // Long and short names, which the databases order each in its way; numbers that a database
+        // might round; texts that a packed row must survive.
+        let purchase = [
+            ("units", format!("0.{n}0000000000000001")),
+            ("a_longer_name", format!(" -{n}e-3\t")),
+            ("b", "{\"a\": \"\\1\"}, 'NULL' \u{1f980}".to_owned()),
+        ];
         let kind = kinds[(n * 5 + customer) % kinds.len()];
         Interaction {
             customer_id: format!("c{customer}"),
@@ -30,10 +37,10 @@ fn interactions(customer: usize) -> Vec<Interaction> {
             record_time: Time(occur_time.0 + (n % 3) as i64 * 1_234_567),
             amount_minor: n.is_multiple_of(2).then_some(n as i64 - 50),
             channel: String::new(),
-            properties: if kind == kind::SURVEY {
-                survey.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-            } else {
-                BTreeMap::default()
+            properties: match kind {
+                kind::SURVEY => survey.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+                kind::PURCHASE => purchase.map(|(key, value)| (key.to_owned(), value)).into(),
+                _ => BTreeMap::default(),
             },
         }
     };
@@ -48,6 +55,7 @@ fn wanted(mut interactions: Vec<Interaction>, versions: &[Version]) -> History {
         let number = |key: &str| item.properties.get(key).and_then(|text| text.parse::<f64>().ok());
         let survey = number(kind::SCORE).zip(number(kind::EXPECTED));
         history.push(&item.kind, item.occur_time, item.record_time, item.amount_minor, survey);
+        item.properties.iter().for_each(|(name, text)| history.push_property(name, text));
     }
     versions.iter().cloned().for_each(|version| history.push_version(version));
     history
@@ -88,5 +96,6 @@ async fn histories_are_in_order_whatever_the_order_of_arrival(tally: Tally) {
     let whole = |customer: usize, versions: &[Version]| Some(wanted(interactions(customer), versions));
     let expected = [whole(2, &[]), whole(0, &versions), None, whole(0, &versions), whole(1, &[])];
     assert_eq!(found, expected);
-    assert!(expected[0].as_ref().unwrap().surveys().len() > 10);
+    let history = expected[0].as_ref().unwrap();
+    assert!(history.surveys().len() > 10 && history.numbers().len() > 50 && history.texts().len() > 10);
 }

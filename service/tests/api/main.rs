@@ -9,6 +9,7 @@ mod durability;
 mod histories;
 mod interactions;
 mod programs;
+mod properties;
 mod real_data;
 mod replay;
 mod scoring;
