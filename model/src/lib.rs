@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod census;
+pub mod compare;
 pub mod encode;
 pub mod evaluate;
 pub mod explain;

@@ -1,6 +1,8 @@
 //! Training: snapshots -> split -> encoding -> choice of the penalty -> evaluation on the holdout ->
 //! refit on everything -> artifact. The same rows, spec and seed give the same bytes.
 
+use std::collections::HashSet;
+
 use ndarray::Array2;
 
 use crate::{
@@ -71,6 +73,8 @@ pub enum TrainError {
 pub struct Trained {
     /// The model.
     pub artifact: Artifact,
+    /// The model as it was evaluated: it has learned from nothing but the training part.
+    pub evaluated: Artifact,
     /// Per snapshot, what it was used for in the evaluation.
     pub parts: Vec<Part>,
     /// The holdout's rows and the probabilities that the evaluated fit gave them.
@@ -118,36 +122,40 @@ pub fn train(
     let measures = plan.measures();
     let penalty = choose_penalty(&measures, rows, &learn, options.seed)?;
     step("evaluating on the holdout");
-    let judged = Design::fit(&measures, rows, &learn, penalty)?.probabilities(rows, &judge);
+    let evaluated = Design::fit(&measures, rows, &learn, penalty)?;
+    let judged = evaluated.probabilities(rows, &judge);
     let baselines = baselines(&measures, outcome.target, rows, &learn, &judge, &judged_labels)?;
     step("fitting to everything");
     let design = Design::fit(&measures, rows, &everything, penalty)?;
-    let card = Card {
-        rows: rows.len(),
-        positives,
-        customers: rows.customers.len(),
-        from: rows.as_of.iter().copied().min().unwrap_or(as_of),
-        to: rows.as_of.iter().copied().max().unwrap_or(as_of),
-        split,
-        seed: options.seed,
-        holdout: Metrics::new(&judged, &judged_labels),
-        baselines,
-        reliability: reliability(&judged, &judged_labels),
+    let artifact = |design: Design, chosen: &[usize]| {
+        let moments = || chosen.iter().map(|row| rows.as_of[*row]);
+        Ok::<_, TrainError>(Artifact {
+            outcome,
+            spec: spec.clone(),
+            as_of,
+            quartiles: quartiles(design.fit.log_odds(&design.x).iter().map(|z| probability(*z)).collect()),
+            whitener: design.whitener(rows, chosen)?,
+            plan: plan.clone(),
+            encoder: design.encoder,
+            intercept: design.fit.intercept,
+            weights: design.fit.weights.to_vec(),
+            penalty,
+            card: Card {
+                rows: chosen.len(),
+                positives: labels(rows, chosen).into_iter().filter(|label| *label).count(),
+                customers: chosen.iter().map(|row| rows.customer[*row]).collect::<HashSet<_>>().len(),
+                from: moments().min().unwrap_or(as_of),
+                to: moments().max().unwrap_or(as_of),
+                split,
+                seed: options.seed,
+                holdout: Metrics::new(&judged, &judged_labels),
+                baselines: baselines.clone(),
+                reliability: reliability(&judged, &judged_labels),
+            },
+        })
     };
-    let artifact = Artifact {
-        outcome,
-        spec: spec.clone(),
-        as_of,
-        quartiles: quartiles(design.fit.log_odds(&design.x).iter().map(|z| probability(*z)).collect()),
-        whitener: design.whitener(rows, &everything)?,
-        plan,
-        encoder: design.encoder,
-        intercept: design.fit.intercept,
-        weights: design.fit.weights.to_vec(),
-        penalty,
-        card,
-    };
-    Ok(Trained { artifact, parts, holdout: judge.into_iter().zip(judged).collect() })
+    let (evaluated, artifact) = (artifact(evaluated, &learn)?, artifact(design, &everything)?);
+    Ok(Trained { artifact, evaluated, parts, holdout: judge.into_iter().zip(judged).collect() })
 }
 
 /// An encoder and a regression, fitted to the same rows.
