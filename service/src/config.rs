@@ -15,6 +15,14 @@ use crate::{telemetry::LogFormat, train::Promote};
 /// The database of both programs.
 const DATABASE: &str = "sqlite://tally.db";
 
+/// Whoever runs this program, as user@host.
+#[must_use]
+pub fn user_at_host() -> String {
+    let user = whoami::username().unwrap_or_else(|_| "unknown".to_owned());
+    let host = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
+    format!("{user}@{host}")
+}
+
 /// How to log.
 #[derive(Args, Clone, Debug)]
 pub struct Log {

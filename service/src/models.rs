@@ -10,6 +10,7 @@ use tally_model::{artifact::Artifact, scorer::Scorer, spec::Target};
 
 use crate::{
     error::{Error, Result},
+    score::off_the_workers,
     store::{Store, StoredModel},
 };
 
@@ -68,6 +69,14 @@ impl Model {
         let name = ModelName { target: stored.target, version: stored.version };
         Ok(Self { name, scorer: Scorer::new(artifact) })
     }
+
+    /// The same off the async workers: an artifact may be large.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub async fn load_off_the_workers(stored: StoredModel) -> Result<Self> {
+        off_the_workers(move || Self::load(&stored)).await?
+    }
 }
 
 /// The models that serve.
@@ -75,35 +84,52 @@ pub struct Models {
     store: Arc<dyn Store>,
     champions: RwLock<HashMap<Target, Arc<Model>>>,
     others: RwLock<HashMap<ModelName, Arc<Model>>>,
+    /// Champions that cannot be read. A version never changes: it is not looked at again.
+    unreadable: RwLock<HashMap<Target, ModelName>>,
+    /// Held by whoever refreshes: what was read first must not be taken over last.
+    refreshing: tokio::sync::Mutex<()>,
 }
 
 impl Models {
     /// No champion is known before the first [`Models::refresh`].
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, champions: RwLock::default(), others: RwLock::default() }
+        Self {
+            store,
+            champions: RwLock::default(),
+            others: RwLock::default(),
+            unreadable: RwLock::default(),
+            refreshing: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Takes over champions that were promoted since the last look. A champion that cannot be read
-    /// is logged, and the one before goes on serving.
+    /// is logged once, and the one before goes on serving.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn refresh(&self) -> Result<()> {
+        let _only_one = self.refreshing.lock().await;
         for target in Target::ALL {
             let Some(version) = self.store.champion(target).await? else { continue };
             let name = ModelName { target, version };
+            if read(&self.unreadable).get(&target) == Some(&name) {
+                continue;
+            }
             if self.known_champion(target).is_some_and(|known| known.name == name) {
+                write(&self.unreadable).remove(&target);
                 continue;
             }
             match self.load(name).await {
                 Ok(model) => {
                     tracing::info!(model = %name, "new champion");
                     write(&self.champions).insert(target, model);
+                    write(&self.unreadable).remove(&target);
                 }
                 Err(error @ Error::Unavailable(_)) => return Err(error),
                 Err(error) => {
                     tracing::error!(model = %name, %error, "the champion cannot be read; the one before serves on");
+                    write(&self.unreadable).insert(target, name);
                 }
             }
         }
@@ -123,7 +149,7 @@ impl Models {
     /// The champion of `target`.
     ///
     /// # Errors
-    /// FAILED_PRECONDITION (NO_CHAMPION) when none was promoted yet.
+    /// FAILED_PRECONDITION (NO_CHAMPION) when none was promoted yet, or none that can be read.
     pub async fn champion(&self, target: Target) -> Result<Arc<Model>> {
         if let Some(known) = self.known_champion(target) {
             return Ok(known);
@@ -131,7 +157,10 @@ impl Models {
         self.refresh().await?;
         self.known_champion(target).ok_or_else(|| Error::Precondition {
             reason: "NO_CHAMPION",
-            message: format!("no {target} model serves yet; train one with `tally-train {target}`"),
+            message: match read(&self.unreadable).get(&target) {
+                Some(name) => format!("the champion {name} cannot be read; roll back or promote another"),
+                None => format!("no {target} model serves yet; train one with `tally-train {target}`"),
+            },
         })
     }
 
@@ -156,7 +185,7 @@ impl Models {
     async fn load(&self, name: ModelName) -> Result<Arc<Model>> {
         let stored = self.store.model(name.target, name.version).await?;
         let stored = stored.ok_or_else(|| Error::unknown_model(&name.to_string()))?;
-        Ok(Arc::new(Model::load(&stored)?))
+        Ok(Arc::new(Model::load_off_the_workers(stored).await?))
     }
 }
 

@@ -10,5 +10,6 @@ pub mod models;
 mod page;
 mod parse;
 pub mod predictions;
+mod registry;
 mod reply;
 pub mod scoring;

@@ -85,7 +85,7 @@ pub(super) fn score(prediction: Prediction) -> v1::Score {
     }
 }
 
-const fn grade(grade: Grade) -> v1::Grade {
+pub(super) const fn grade(grade: Grade) -> v1::Grade {
     match grade {
         Grade::A => v1::Grade::A,
         Grade::B => v1::Grade::B,

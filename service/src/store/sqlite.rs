@@ -21,19 +21,20 @@ use sqlx::{
     types::Json,
 };
 use tally_model::{
+    compare::Pair,
     history::{Attributes, History, Version},
     spec::Target,
     time::Time,
 };
 
 use super::{
-    Customer, Interaction, NewCustomer, Prediction, PredictionCursor, PredictionFilter, PredictionOrder,
-    Recorded, StoredModel, detached, repeatable,
+    Customer, Evaluation, HoldoutScore, Interaction, NewCustomer, Prediction, PredictionCursor,
+    PredictionFilter, PredictionOrder, Promotion, Recorded, StoredModel, detached, repeatable,
     rows::{
-        Batch, CustomerChange, CustomerRow, InteractionRow, Locked, ModelRow, PredictionRow, Stamp,
-        VersionRow, basis_name, first_seen, grade_name, reasons_json,
+        Batch, CustomerChange, CustomerRow, InteractionRow, Locked, ModelRow, PairRow, PredictionRow,
+        PromotionRow, Stamp, VersionRow, basis_name, first_seen, grade_name, reasons_json,
     },
-    sql::{CUSTOMER_COLUMNS, MODELS, implement_store, push_filter},
+    sql::{CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, push_filter},
 };
 use crate::error::{Error, Result};
 
