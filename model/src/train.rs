@@ -127,7 +127,7 @@ pub fn train(
     let baselines = baselines(&measures, outcome.target, rows, &learn, &judge, &judged_labels)?;
     step("fitting to everything");
     let design = Design::fit(&measures, rows, &everything, penalty)?;
-    let artifact = |design: Design, chosen: &[usize]| {
+    let artifact = |design: Design, chosen: &[usize], plan: Plan| {
         let moments = || chosen.iter().map(|row| rows.as_of[*row]);
         Ok::<_, TrainError>(Artifact {
             outcome,
@@ -135,7 +135,7 @@ pub fn train(
             as_of,
             quartiles: quartiles(design.fit.log_odds(&design.x).iter().map(|z| probability(*z)).collect()),
             whitener: design.whitener(rows, chosen)?,
-            plan: plan.clone(),
+            plan,
             encoder: design.encoder,
             intercept: design.fit.intercept,
             weights: design.fit.weights.to_vec(),
@@ -154,7 +154,8 @@ pub fn train(
             },
         })
     };
-    let (evaluated, artifact) = (artifact(evaluated, &learn)?, artifact(design, &everything)?);
+    let evaluated = artifact(evaluated, &learn, plan.clone())?;
+    let artifact = artifact(design, &everything, plan)?;
     Ok(Trained { artifact, evaluated, parts, holdout: judge.into_iter().zip(judged).collect() })
 }
 

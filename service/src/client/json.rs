@@ -2,10 +2,13 @@
 
 use prost_types::{Timestamp, value::Kind};
 use serde_json::{Value, json};
-use tally_proto::v1::{Metrics, Model, Reason, Score, ScorePopulationResponse, Target};
+use tally_proto::v1::{
+    GradeChange, Metrics, Model, ModelComparison, PreviewPromotionResponse, PromoteModelResponse, Promotion,
+    Reason, Score, ScorePopulationResponse, Target,
+};
 use tonic_types::{RpcStatusExt, Status};
 
-use super::time;
+use super::{registry, time};
 
 pub(super) fn score(score: &Score) -> Value {
     json!({
@@ -102,6 +105,66 @@ pub(super) fn model(model: &Model) -> Value {
         "schema_hash": model.schema_hash,
         "artifact_hash": model.artifact_hash,
         "artifact_bytes": model.artifact_bytes,
+        "problem": model.problem,
+    })
+}
+
+pub(super) fn promoted(response: &PromoteModelResponse) -> Value {
+    json!({
+        "promotion": response.promotion.as_ref().map(promotion),
+        "comparison": response.comparison.as_ref().map(comparison),
+    })
+}
+
+pub(super) fn promotion(promotion: &Promotion) -> Value {
+    json!({
+        "target": target(promotion.target()),
+        "sequence": promotion.sequence,
+        "promote_time": moment(promotion.promote_time.as_ref()),
+        "who": promotion.who,
+        "from_model": promotion.from_model,
+        "to_model": promotion.to_model,
+        "kind": registry::kind(promotion),
+        "forced": promotion.forced,
+        "reason": promotion.reason,
+        "finding": promotion.finding,
+    })
+}
+
+fn comparison(comparison: &ModelComparison) -> Value {
+    json!({
+        "champion": comparison.champion,
+        "rows": comparison.rows,
+        "positives": comparison.positives,
+        "customers": comparison.customers,
+        "candidate_log_loss": comparison.candidate_log_loss,
+        "champion_log_loss": comparison.champion_log_loss,
+        "difference": comparison.difference,
+        "lower": comparison.lower,
+        "upper": comparison.upper,
+    })
+}
+
+pub(super) fn preview(preview: &PreviewPromotionResponse) -> Value {
+    let change = |change: &GradeChange| {
+        json!({
+            "from_grade": enum_name(change.from_grade().as_str_name()),
+            "to_grade": enum_name(change.to_grade().as_str_name()),
+            "customers": change.customers,
+            "amount_minor": change.amount_minor,
+        })
+    };
+    json!({
+        "model": preview.model,
+        "champion": preview.champion,
+        "as_of_time": moment(preview.as_of_time.as_ref()),
+        "customers": preview.customers,
+        "amount_minor": preview.amount_minor,
+        "changed_customers": preview.changed_customers,
+        "changed_amount_minor": preview.changed_amount_minor,
+        "changes": preview.changes.iter().map(change).collect::<Vec<_>>(),
+        "comparison": preview.comparison.as_ref().map(comparison),
+        "refusal": preview.refusal,
     })
 }
 
@@ -192,6 +255,19 @@ mod tests {
         assert_eq!(keys(&card["baselines"][0]), fields("Baseline"));
         assert_eq!(keys(&card["reliability"][0]), fields("ReliabilityBin"));
         assert_eq!(keys(&card["coefficients"][0]), fields("Coefficient"));
+        let moved = promoted(&PromoteModelResponse {
+            promotion: Some(Promotion::default()),
+            comparison: Some(ModelComparison::default()),
+        });
+        assert_eq!(keys(&moved), fields("PromoteModelResponse"));
+        assert_eq!(keys(&moved["promotion"]), fields("Promotion"));
+        assert_eq!(keys(&moved["comparison"]), fields("ModelComparison"));
+        let change = preview(&PreviewPromotionResponse {
+            changes: vec![GradeChange::default()],
+            ..PreviewPromotionResponse::default()
+        });
+        assert_eq!(keys(&change), fields("PreviewPromotionResponse"));
+        assert_eq!(keys(&change["changes"][0]), fields("GradeChange"));
     }
 
     #[test]

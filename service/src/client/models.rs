@@ -1,6 +1,9 @@
-//! `tally models`: the list, and one model's card.
+//! `tally models`: the list, one model's card, and which one serves.
 
-use tally_proto::v1::{GetModelRequest, ListModelsRequest, Model};
+use tally_proto::v1::{
+    GetModelRequest, ListModelsRequest, ListPromotionsRequest, Model, PreviewPromotionRequest,
+    PromoteModelRequest, Promotion, RollbackModelRequest,
+};
 use tonic::{Code, Status};
 
 use super::{
@@ -8,10 +11,11 @@ use super::{
     args::{self, target},
     card,
     error::Result,
-    json, print, render,
+    json, print, registry, render, timestamp,
 };
+use crate::config::user_at_host;
 
-/// Prints the list or the card.
+/// Does what is asked, and prints what came of it.
 pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -> Result<()> {
     match asked {
         args::Models::List { target: only } => {
@@ -25,6 +29,58 @@ pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -
         args::Models::Show { name } => {
             let model = one(server, name).await.map_err(|status| server.error(&status))?;
             print(&if json { json::model(&model).to_string() } else { card::card(&model) })
+        }
+        args::Models::Promote { name, force, reason } => {
+            let request = PromoteModelRequest {
+                model: name.clone(),
+                force: *force,
+                reason: reason.clone(),
+                requested_by: user_at_host(),
+            };
+            let reply = server.models().promote_model(request).await;
+            let reply = reply.map_err(|status| server.error(&status))?.into_inner();
+            let moved = reply.promotion.clone().unwrap_or_default();
+            print(&if json { json::promoted(&reply).to_string() } else { registry::moved(&moved) })
+        }
+        args::Models::Rollback { target: name, reason } => {
+            let request = RollbackModelRequest {
+                target: target(*name).into(),
+                reason: reason.clone(),
+                requested_by: user_at_host(),
+            };
+            let reply = server.models().rollback_model(request).await;
+            let moved =
+                reply.map_err(|status| server.error(&status))?.into_inner().promotion.unwrap_or_default();
+            print(&if json { json::promotion(&moved).to_string() } else { registry::moved(&moved) })
+        }
+        args::Models::Preview { name, as_of } => {
+            let request = PreviewPromotionRequest { model: name.clone(), as_of_time: as_of.map(timestamp) };
+            let reply = server.models().preview_promotion(request).await;
+            let preview = reply.map_err(|status| server.error(&status))?.into_inner();
+            print(&if json { json::preview(&preview).to_string() } else { registry::preview(&preview) })
+        }
+        args::Models::History { target: name } => {
+            let moves =
+                history(server, target(*name).into()).await.map_err(|status| server.error(&status))?;
+            if json {
+                return moves.iter().try_for_each(|promotion| print(&json::promotion(promotion).to_string()));
+            }
+            print(&if moves.is_empty() { "no champion yet".to_owned() } else { registry::history(&moves) })
+        }
+    }
+}
+
+async fn history(server: &Connection, target: i32) -> Result<Vec<Promotion>, Status> {
+    let mut client = server.models();
+    let mut moves = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListPromotionsRequest { target, page_size: 0, page_token };
+        let page = client.list_promotions(request).await?.into_inner();
+        moves.extend(page.promotions);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(moves);
         }
     }
 }
