@@ -10,5 +10,6 @@ mod histories;
 mod interactions;
 mod programs;
 mod real_data;
+mod registry;
 mod scoring;
 mod support;
