@@ -84,7 +84,7 @@ pub struct Models {
     store: Arc<dyn Store>,
     champions: RwLock<HashMap<Target, Arc<Model>>>,
     others: RwLock<HashMap<ModelName, Arc<Model>>>,
-    /// Champions that cannot be read. A version never changes: it is not looked at again.
+    /// Champions that cannot be read, as was logged.
     unreadable: RwLock<HashMap<Target, ModelName>>,
     /// Held by whoever refreshes: what was read first must not be taken over last.
     refreshing: tokio::sync::Mutex<()>,
@@ -113,9 +113,6 @@ impl Models {
         for target in Target::ALL {
             let Some(version) = self.store.champion(target).await? else { continue };
             let name = ModelName { target, version };
-            if read(&self.unreadable).get(&target) == Some(&name) {
-                continue;
-            }
             if self.known_champion(target).is_some_and(|known| known.name == name) {
                 write(&self.unreadable).remove(&target);
                 continue;
@@ -127,9 +124,11 @@ impl Models {
                     write(&self.unreadable).remove(&target);
                 }
                 Err(error @ Error::Unavailable(_)) => return Err(error),
+                // It is tried again at the next look: whoever repairs it need not restart anything.
                 Err(error) => {
-                    tracing::error!(model = %name, %error, "the champion cannot be read; the one before serves on");
-                    write(&self.unreadable).insert(target, name);
+                    if write(&self.unreadable).insert(target, name) != Some(name) {
+                        tracing::error!(model = %name, %error, "the champion cannot be read; the one before serves on");
+                    }
                 }
             }
         }
@@ -154,7 +153,10 @@ impl Models {
         if let Some(known) = self.known_champion(target) {
             return Ok(known);
         }
-        self.refresh().await?;
+        // One that cannot be read is not read again for every request.
+        if !read(&self.unreadable).contains_key(&target) {
+            self.refresh().await?;
+        }
         self.known_champion(target).ok_or_else(|| Error::Precondition {
             reason: "NO_CHAMPION",
             message: match read(&self.unreadable).get(&target) {

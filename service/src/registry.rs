@@ -145,28 +145,41 @@ pub fn foretells(outcome: Outcome) -> String {
     }
 }
 
-/// The last move of a target's champion, which tells the champion.
-///
-/// # Errors
-/// When the store fails.
-pub async fn last(store: &dyn Store, target: Target) -> Result<Option<Promotion>> {
-    Ok(store.promotions(target, None, 1).await?.pop())
+/// Where a target stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The version that serves.
+    pub champion: Option<i64>,
+    /// The number of the last move.
+    sequence: i64,
 }
 
-/// The move that comes after `last`.
-#[must_use]
-pub fn next(last: Option<&Promotion>, to: ModelName, kind: PromotionKind, hand: Hand) -> Promotion {
-    Promotion {
-        target: to.target,
-        sequence: last.map_or(0, |last| last.sequence) + 1,
-        time: hand.time,
-        who: hand.who,
-        from: last.map(|last| last.to),
-        to: to.version,
-        kind,
-        forced: false,
-        reason: hand.reason,
-        finding: String::new(),
+impl Standing {
+    /// Reads it. A move between the two queries makes the next one fail, and be tried again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn of(store: &dyn Store, target: Target) -> Result<Self> {
+        let last = store.promotions(target, None, 1).await?.pop();
+        let champion = store.champion(target).await?;
+        Ok(Self { champion, sequence: last.map_or(0, |last| last.sequence) })
+    }
+
+    /// The move that comes next.
+    #[must_use]
+    pub fn next(self, to: ModelName, kind: PromotionKind, hand: Hand) -> Promotion {
+        Promotion {
+            target: to.target,
+            sequence: self.sequence + 1,
+            time: hand.time,
+            who: hand.who,
+            from: self.champion,
+            to: to.version,
+            kind,
+            forced: false,
+            reason: hand.reason,
+            finding: String::new(),
+        }
     }
 }
 
@@ -180,22 +193,19 @@ pub fn next(last: Option<&Promotion>, to: ModelName, kind: PromotionKind, hand: 
 /// moved the champion meanwhile.
 pub async fn promote(app: &App, name: ModelName, force: bool, hand: Hand) -> Result<(Promotion, Gate)> {
     let outcome = readable(&*app.store, name).await?.scorer.artifact().outcome;
-    let last = last(&*app.store, name.target).await?;
-    if last.as_ref().is_some_and(|last| last.to == name.version) {
+    let standing = Standing::of(&*app.store, name.target).await?;
+    if standing.champion == Some(name.version) {
         let message = format!("{name} is the champion already");
         return Err(Error::Precondition { reason: "ALREADY_CHAMPION", message });
     }
-    let gate = gate(&*app.store, name, outcome, last.as_ref().map(|last| last.to)).await?;
+    let gate = gate(&*app.store, name, outcome, standing.champion).await?;
     let refusal = gate.refusal(name);
     let forced = refusal.is_some();
     if let Some(refusal) = refusal.filter(|_| !force) {
         return Err(refusal);
     }
-    let promotion = Promotion {
-        forced,
-        finding: gate.to_string(),
-        ..next(last.as_ref(), name, PromotionKind::Promote, hand)
-    };
+    let promotion =
+        Promotion { forced, finding: gate.to_string(), ..standing.next(name, PromotionKind::Promote, hand) };
     Ok((carry_out(app, promotion).await?, gate))
 }
 
@@ -206,36 +216,37 @@ pub async fn promote(app: &App, name: ModelName, force: bool, hand: Hand) -> Res
 /// FAILED_PRECONDITION when nothing serves (NO_CHAMPION), nothing did before (NO_FORMER_CHAMPION), or
 /// what did cannot be read (UNREADABLE_MODEL); ABORTED when somebody else moved the champion meanwhile.
 pub async fn roll_back(app: &App, target: Target, hand: Hand) -> Result<Promotion> {
-    let last = last(&*app.store, target).await?.ok_or_else(|| Error::Precondition {
+    let standing = Standing::of(&*app.store, target).await?;
+    let present = standing.champion.ok_or_else(|| Error::Precondition {
         reason: "NO_CHAMPION",
         message: format!("no {target} model serves yet: there is nothing to roll back"),
     })?;
-    let present = ModelName { target, version: last.to };
-    let former = former(&*app.store, &last).await?.ok_or_else(|| Error::Precondition {
+    let present = ModelName { target, version: present };
+    let former = former(&*app.store, target).await?.ok_or_else(|| Error::Precondition {
         reason: "NO_FORMER_CHAMPION",
         message: format!("no champion came before {present}: there is nothing to roll back to"),
     })?;
     let former = ModelName { target, version: former };
     readable(&*app.store, former).await?;
-    carry_out(app, next(Some(&last), former, PromotionKind::Rollback, hand)).await
+    carry_out(app, standing.next(former, PromotionKind::Rollback, hand)).await
 }
 
 /// The champion before the present one. Read backwards, a rollback undoes the latest move before it
 /// that is not undone yet; the first move that is left made the present champion.
-async fn former(store: &dyn Store, last: &Promotion) -> Result<Option<i64>> {
-    let mut undone = 0;
-    let mut moves = vec![last.clone()];
-    while let Some(oldest) = moves.last().map(|oldest| oldest.sequence) {
-        for promotion in &moves {
+async fn former(store: &dyn Store, target: Target) -> Result<Option<i64>> {
+    let (mut undone, mut before) = (0, None);
+    loop {
+        let moves = store.promotions(target, before, PAGE).await?;
+        let Some(oldest) = moves.last() else { return Ok(None) };
+        before = Some(oldest.sequence);
+        for promotion in moves {
             match promotion.kind {
                 PromotionKind::Rollback => undone += 1,
                 PromotionKind::Promote | PromotionKind::Training if undone > 0 => undone -= 1,
                 PromotionKind::Promote | PromotionKind::Training => return Ok(promotion.from),
             }
         }
-        moves = store.promotions(last.target, Some(oldest), PAGE).await?;
     }
-    Ok(None)
 }
 
 /// A stored model that can be read.

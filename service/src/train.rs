@@ -25,7 +25,7 @@ use crate::{
     config::user_at_host,
     error::Error,
     models::{Model, ModelName},
-    registry::{self, Hand, foretells},
+    registry::{self, Hand, Standing, foretells},
     score::{CHUNK, off_the_workers},
     store::{Evaluation, HoldoutScore, Promotion, PromotionKind, Store, StoredModel},
 };
@@ -191,8 +191,8 @@ async fn promote(
     now: fn() -> Time,
 ) -> Result<Verdict, Error> {
     loop {
-        let last = registry::last(store, name.target).await?;
-        let gate = registry::gate(store, name, outcome, last.as_ref().map(|last| last.to)).await?;
+        let standing = Standing::of(store, name.target).await?;
+        let gate = registry::gate(store, name, outcome, standing.champion).await?;
         let (promoted, reason) = match promote {
             Promote::Auto => (gate.is_better(), gate.to_string()),
             Promote::Always => (true, format!("promotion was asked for; {gate}")),
@@ -204,7 +204,7 @@ async fn promote(
             let promotion = Promotion {
                 forced: gate.refusal(name).is_some(),
                 finding: gate.to_string(),
-                ..registry::next(last.as_ref(), name, PromotionKind::Training, hand)
+                ..standing.next(name, PromotionKind::Training, hand)
             };
             if !store.promote(promotion).await? {
                 continue;

@@ -319,8 +319,8 @@ pub trait Store: Send + Sync {
     async fn evaluated(&self, target: Target, version: i64) -> Result<Option<Vec<u8>>>;
     /// The holdout rows that neither version has learned from, by customer and moment.
     async fn pairs(&self, target: Target, candidate: i64, champion: i64) -> Result<Vec<Pair>>;
-    /// Moves the champion and notes it, both or neither; false when the champion has been moved since
-    /// `promotion.from` became it, with `promotion.sequence - 1`.
+    /// Moves the champion and notes it, both or neither; false when `promotion.from` is the champion no
+    /// more, or a move of this sequence is noted already.
     async fn promote(&self, promotion: Promotion) -> Result<bool>;
     /// The moves of a champion before the one with this sequence, newest first.
     async fn promotions(&self, target: Target, before: Option<i64>, limit: usize) -> Result<Vec<Promotion>>;
