@@ -311,16 +311,16 @@ async fn a_thousand_promotions_during_traffic_fail_no_call_and_mix_no_batch(tall
     train(&tally, POOR, &["--as-of", NOW, "--horizon-days", "60", "--promote", "always"]);
     let elsewhere = Tally::start(tally.database.again()).await;
     let over = Arc::new(AtomicBool::new(false));
-    let ids: Vec<String> = business.iter().map(|customer| customer.customer_id).take(40).collect();
+    let ids: Vec<String> = business.iter().map(|customer| customer.customer_id).take(20).collect();
     let asked = buyer(&business);
     let mut traffic = Vec::new();
-    for (n, server) in [&tally, &elsewhere, &tally, &elsewhere].into_iter().enumerate() {
+    for (n, server) in [&tally, &tally, &elsewhere].into_iter().enumerate() {
         let (mut client, over, ids, asked) = (server.scoring(), over.clone(), ids.clone(), asked.clone());
         traffic.push(tokio::spawn(async move {
             let (mut calls, mut models) = (0_u64, std::collections::BTreeSet::new());
             while !over.load(Ordering::Relaxed) {
                 let as_of_time = Some(timestamp(time(NOW)));
-                if n < 2 {
+                if n == 0 {
                     let customer_id = asked.clone();
                     let request = v1::PredictChurnRequest { customer_id, as_of_time, ..Default::default() };
                     models.insert(client.predict_churn(request).await.unwrap().into_inner().model);
@@ -336,7 +336,7 @@ async fn a_thousand_promotions_during_traffic_fail_no_call_and_mix_no_batch(tall
                             _ => None,
                         })
                         .collect();
-                    assert!(of_batch.len() > 10);
+                    assert!(of_batch.len() > 5);
                     of_batch.dedup();
                     assert_eq!(of_batch.len(), 1, "{of_batch:?}");
                     models.extend(of_batch.into_iter().map(|(model, _)| model));
@@ -359,7 +359,7 @@ async fn a_thousand_promotions_during_traffic_fail_no_call_and_mix_no_batch(tall
     for (n, client) in traffic.into_iter().enumerate() {
         let (calls, models) = client.await.unwrap();
         assert!(calls > 100, "client {n} made {calls} calls");
-        assert!(n % 2 == 1 || models.len() == 2, "client {n} saw {models:?}");
+        assert!(n == 2 || models.len() == 2, "client {n} saw {models:?}");
     }
     assert_eq!(assert_one_line(tally.models()).await.len(), 1_003);
 }
