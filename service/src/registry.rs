@@ -86,7 +86,7 @@ impl Gate {
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoChampion => write!(f, "without a rival: there was no champion"),
+            Self::NoChampion => write!(f, "there was no champion"),
             Self::NotComparable(champion, why) => write!(f, "not comparable with {champion}: {why}"),
             Self::Compared(champion, c) => {
                 let words = match c.difference {
@@ -94,7 +94,8 @@ impl fmt::Display for Gate {
                     0.0 => "as good as",
                     _ => "worse than",
                 };
-                let chance = if c.lower <= 0.0 && 0.0 <= c.upper { ", which may be chance" } else { "" };
+                let may = c.difference != 0.0 && c.lower <= 0.0 && 0.0 <= c.upper;
+                let chance = if may { ", which may be chance" } else { "" };
                 write!(
                     f,
                     "{words} {champion} on the same {} rows: log loss {:.4} against {:.4}, \

@@ -16,7 +16,7 @@ pub(super) fn moved(promotion: &Promotion) -> String {
     let forced = if promotion.forced { ", by force" } else { "" };
     let finding = match promotion.finding.as_str() {
         "" => String::new(),
-        finding => format!("\n{} is {}", plain(&promotion.to_model), plain(finding)),
+        finding => format!(": {}", plain(finding)),
     };
     format!("{} serves now{former}{forced}{finding}", plain(&promotion.to_model))
 }
@@ -112,7 +112,7 @@ mod tests {
             finding: "worse than churn/1".to_owned(),
             ..Promotion::default()
         };
-        let told = "churn/2 serves now, in place of churn/1, by force\nchurn/2 is worse than churn/1";
+        let told = "churn/2 serves now, in place of churn/1, by force: worse than churn/1";
         assert_eq!(moved(&promotion), told);
         assert_eq!(kind(&promotion), "PROMOTE");
     }

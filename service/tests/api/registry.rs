@@ -577,7 +577,10 @@ async fn the_command_line_moves_champions() {
     let refused = run(&["promote", "churn/2"]).unwrap_err();
     assert!(refused.contains("worse than churn/1") && refused.contains("WORSE_THAN_CHAMPION"), "{refused}");
     let moved = run(&["promote", "churn/2", "--force", "--reason", "a try"]).unwrap();
-    assert!(moved.starts_with("churn/2 serves now, in place of churn/1, by force\n"), "{moved}");
+    assert!(
+        moved.starts_with("churn/2 serves now, in place of churn/1, by force: worse than churn/1 on"),
+        "{moved}"
+    );
     let moved = run(&["rollback", "churn", "--reason", "it was bad"]).unwrap();
     assert_eq!(moved, "churn/1 serves now, in place of churn/2\n");
     let history = run(&["history", "churn"]).unwrap();
