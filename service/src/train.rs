@@ -230,7 +230,11 @@ impl Rival {
         let Some(stored) = store.model(target, version).await? else { return Ok(None) };
         let Some(evaluated) = store.evaluated(target, version).await? else { return Ok(None) };
         let evaluated = StoredModel { artifact: evaluated, ..stored.clone() };
-        match Model::load(&stored).and_then(|model| Ok([model.scorer, Model::load(&evaluated)?.scorer])) {
+        let both = async {
+            let serving = Model::load_off_the_workers(stored).await?;
+            Ok::<_, Error>([serving.scorer, Model::load_off_the_workers(evaluated).await?.scorer])
+        };
+        match both.await {
             Ok(fits) => Ok(Some(Self { version, fits })),
             Err(error) => {
                 tracing::warn!(model = %ModelName { target, version }, %error, "the champion cannot be read");
