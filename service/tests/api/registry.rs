@@ -478,10 +478,12 @@ impl Write for Lines {
 
 #[tokio::test]
 async fn a_damaged_champion_is_logged_once() {
-    let tally = Tally::start(Database::sqlite()).await;
+    let mut tally = Tally::start(Database::sqlite()).await;
     tally.simulate(&business(300)).await;
     train(&tally, POOR, &["--as-of", NOW]);
     tally.database.sql("UPDATE models SET artifact = substr(artifact, 1, 50)").await;
+    // It would log on this thread, too.
+    tally.stop().await;
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
