@@ -42,6 +42,8 @@ CREATE TABLE models (
     create_time TIMESTAMPTZ NOT NULL,
     created_by  TEXT NOT NULL,
     artifact    BYTEA NOT NULL,
+    -- The same model as it was evaluated: learned from the training part alone.
+    evaluated   BYTEA NOT NULL,
     PRIMARY KEY (target, version)
 );
 
@@ -53,6 +55,40 @@ CREATE TABLE champions (
     PRIMARY KEY (target),
     FOREIGN KEY (target, version) REFERENCES models
 );
+
+-- The audit of every move of a champion. Each is written in one transaction with the move itself.
+CREATE TABLE promotions (
+    target       TEXT NOT NULL,
+    -- 1, 2, 3, … within a target.
+    sequence     BIGINT NOT NULL,
+    promote_time TIMESTAMPTZ NOT NULL,
+    who          TEXT NOT NULL,
+    -- NULL for the first champion.
+    from_version BIGINT,
+    to_version   BIGINT NOT NULL,
+    -- promote, rollback or training.
+    kind         TEXT NOT NULL,
+    -- Whether the gate had refused it.
+    forced       BOOLEAN NOT NULL,
+    reason       TEXT NOT NULL,
+    -- What the gate found, in words.
+    finding      TEXT NOT NULL,
+    PRIMARY KEY (target, sequence),
+    FOREIGN KEY (target, to_version) REFERENCES models
+);
+
+-- What a model said of holdout rows that it had not learned from; two models are compared on the
+-- rows that they share.
+CREATE TABLE holdout_scores (
+    customer_id   TEXT COLLATE "C" NOT NULL REFERENCES customers ON DELETE CASCADE,
+    target        TEXT NOT NULL,
+    model_version BIGINT NOT NULL,
+    as_of_time    TIMESTAMPTZ NOT NULL,
+    label         BOOLEAN NOT NULL,
+    probability   DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (customer_id, target, model_version, as_of_time)
+);
+CREATE INDEX holdout_scores_by_model ON holdout_scores (target, model_version);
 
 CREATE TABLE predictions (
     customer_id      TEXT COLLATE "C" NOT NULL REFERENCES customers ON DELETE CASCADE,

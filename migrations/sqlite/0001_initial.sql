@@ -42,6 +42,8 @@ CREATE TABLE models (
     create_time INTEGER NOT NULL,
     created_by  TEXT NOT NULL,
     artifact    BLOB NOT NULL,
+    -- The same model as it was evaluated: learned from the training part alone.
+    evaluated   BLOB NOT NULL,
     PRIMARY KEY (target, version)
 ) STRICT;
 
@@ -53,6 +55,40 @@ CREATE TABLE champions (
     PRIMARY KEY (target),
     FOREIGN KEY (target, version) REFERENCES models
 ) STRICT;
+
+-- The audit of every move of a champion. Each is written in one transaction with the move itself.
+CREATE TABLE promotions (
+    target       TEXT NOT NULL,
+    -- 1, 2, 3, … within a target.
+    sequence     INTEGER NOT NULL,
+    promote_time INTEGER NOT NULL,
+    who          TEXT NOT NULL,
+    -- NULL for the first champion.
+    from_version INTEGER,
+    to_version   INTEGER NOT NULL,
+    -- promote, rollback or training.
+    kind         TEXT NOT NULL,
+    -- Whether the gate had refused it.
+    forced       INTEGER NOT NULL,
+    reason       TEXT NOT NULL,
+    -- What the gate found, in words.
+    finding      TEXT NOT NULL,
+    PRIMARY KEY (target, sequence),
+    FOREIGN KEY (target, to_version) REFERENCES models
+) STRICT;
+
+-- What a model said of holdout rows that it had not learned from; two models are compared on the
+-- rows that they share.
+CREATE TABLE holdout_scores (
+    customer_id   TEXT NOT NULL REFERENCES customers ON DELETE CASCADE,
+    target        TEXT NOT NULL,
+    model_version INTEGER NOT NULL,
+    as_of_time    INTEGER NOT NULL,
+    label         INTEGER NOT NULL,
+    probability   REAL NOT NULL,
+    PRIMARY KEY (customer_id, target, model_version, as_of_time)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX holdout_scores_by_model ON holdout_scores (target, model_version);
 
 CREATE TABLE predictions (
     customer_id      TEXT NOT NULL REFERENCES customers ON DELETE CASCADE,

@@ -26,7 +26,7 @@ const MAGIC: &str = "tally-model";
 /// The format that this version writes and reads.
 const FORMAT: &str = "2";
 /// The greatest artifact that is read, in bytes.
-const LARGEST: usize = 64 << 20;
+pub const LARGEST: usize = 64 << 20;
 
 /// A model, complete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -273,6 +273,12 @@ impl Artifact {
             serde_json::from_slice(body).map_err(|error| ArtifactError::Invalid(error.to_string()))?;
         artifact.validate()?;
         Ok(artifact)
+    }
+
+    /// Whether a snapshot at `as_of` is later than all that was learned from, the labels included.
+    #[must_use]
+    pub fn has_not_seen(&self, as_of: Time) -> bool {
+        self.outcome.horizon_end(self.card.to) <= as_of
     }
 
     /// SHA-256 of the resolved list of features, hexadecimal.

@@ -213,6 +213,22 @@ impl Cells {
         }
     }
 
+    fn column_names(&self, measure: &Measure) -> Vec<String> {
+        match self {
+            Self::Bins { edges, missing } => {
+                let above = edges.iter().map(|(edge, _)| format!("> {edge}"));
+                above.chain(missing.map(|_| "missing".to_owned())).collect()
+            }
+            Self::Levels { levels } => {
+                let name = |level: &Option<u32>| match level {
+                    Some(level) => format!("= {}", measure.level(f64::from(*level))),
+                    None => "missing".to_owned(),
+                };
+                levels.iter().map(|(level, _)| name(level)).collect()
+            }
+        }
+    }
+
     /// Whether the edges rise, the levels differ, and all shares are shares.
     #[must_use]
     pub fn is_valid(&self) -> bool {
@@ -305,16 +321,7 @@ impl Feature {
             let natural = |knot: f64| line.transform.invert(line.mean + line.sd * knot);
             names.extend(line.hinges.iter().map(|(knot, _)| format!("hinge at {:.6}", natural(*knot))));
         }
-        match &self.cells {
-            Cells::Bins { edges, missing } => {
-                names.extend(edges.iter().map(|(edge, _)| format!("> {edge}")));
-                names.extend(missing.map(|_| "missing".to_owned()));
-            }
-            Cells::Levels { levels } => names.extend(levels.iter().map(|(level, _)| match level {
-                Some(level) => format!("= {}", self.measure.level(f64::from(*level))),
-                None => "missing".to_owned(),
-            })),
-        }
+        names.extend(self.cells.column_names(&self.measure));
         names
     }
 }
@@ -496,6 +503,22 @@ impl Encoder {
             *start = columns.end;
             Some((cross, columns))
         })
+    }
+
+    /// The feature and the content of each column; of a cross `FIRST × SECOND`.
+    #[must_use]
+    pub fn column_names(&self) -> Vec<(String, String)> {
+        let features = self.features.iter().flat_map(|feature| {
+            feature.column_names().into_iter().map(|column| (feature.measure.to_string(), column))
+        });
+        let crosses = self.crosses.iter().flat_map(|cross| {
+            let [first, second] = cross.features.map(|n| &self.features[n].measure);
+            let [columns, others] = [(0, first), (1, second)].map(|(n, m)| cross.cells[n].column_names(m));
+            let name = format!("{first} × {second}");
+            let pairs = columns.iter().flat_map(|a| others.iter().map(move |b| format!("{a} × {b}")));
+            pairs.map(|column| (name.clone(), column)).collect::<Vec<_>>()
+        });
+        features.chain(crosses).collect()
     }
 
     /// Writes the design row of one raw row; `out` has [`Encoder::width`] places.

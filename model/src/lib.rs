@@ -8,6 +8,7 @@ pub mod bg_nbd;
 pub mod calibrate;
 pub mod census;
 pub mod choose;
+pub mod compare;
 pub mod design;
 pub mod drift;
 pub mod encode;

@@ -1,7 +1,7 @@
 //! Training: snapshots -> split -> choice of how to fit -> evaluation on the holdout -> the same again
 //! on everything -> artifact. The same rows, spec and seed give the same bytes.
 
-use ndarray::Array2;
+use std::collections::HashSet;
 
 use crate::{
     artifact::{Artifact, Card, Golden, Study},
@@ -9,7 +9,7 @@ use crate::{
     choose::{Choice, Fitted, Recipe, Table},
     drift::Reference,
     encode::Form,
-    evaluate::{Metrics, reliability},
+    evaluate::{Metrics, ReliabilityBin, reliability},
     features::{Measure, Plan},
     fit::FitError,
     scorer::{Scorer, probability},
@@ -70,6 +70,8 @@ pub enum TrainError {
 pub struct Trained {
     /// The model.
     pub artifact: Artifact,
+    /// The model as it was evaluated: it has learned from nothing but the training part.
+    pub evaluated: Artifact,
     /// Per snapshot, what it was used for in the evaluation.
     pub parts: Vec<Part>,
     /// The holdout's rows and the probabilities that the evaluated fit gave them.
@@ -82,7 +84,7 @@ pub struct Trained {
 /// [`TrainError`] when the data do not suffice.
 pub fn train(
     rows: &mut Snapshots,
-    mut plan: Plan,
+    plan: Plan,
     spec: &Spec,
     outcome: Outcome,
     as_of: Time,
@@ -111,103 +113,149 @@ pub fn train(
             return Err(TrainError::OneSided { rows: part.len(), positives });
         }
     }
-    let measures = plan.measures();
+    let task = Task { spec, outcome, as_of, split, seed: options.seed, step };
 
-    step("evaluation");
+    step("choosing how to fit, on what was before the holdout");
     let seen = latest_purchases(rows, &learn);
-    foretell(rows, &mut plan, &measures, &seen);
+    let evaluated = Model::fit(rows, plan.clone(), &learn, &seen, &task)?;
+    let measures = plan.measures();
     let table = Table { measures: &measures, rows, outcome };
-    let evaluated = Model::fit(table, &learn, split, options.seed, step)?;
     let (uncalibrated, judged) = evaluated.judge(table, &judge);
-    let judged_labels = table.labels(&judge);
-    let baselines = baselines(table, &learn, &judge, &judged_labels)?;
+    let labels = table.labels(&judge);
+    let evaluation = Evaluation {
+        holdout: Metrics::new(&judged, &labels),
+        uncalibrated: Metrics::new(&uncalibrated, &labels),
+        baselines: baselines(table, &learn, &judge, &labels)?,
+        reliability: reliability(&judged, &labels),
+        uncalibrated_reliability: reliability(&uncalibrated, &labels),
+        study: Study::new(&evaluated.choice),
+    };
+    let evaluated = evaluated.artifact(rows, &learn, &evaluation, &task)?;
 
-    step("fitting to everything");
-    let bought = std::mem::take(&mut rows.buyers);
-    let bg_nbd = foretell(rows, &mut plan, &measures, &bought);
-    rows.buyers = bought;
-    let table = Table { measures: &measures, rows, outcome };
-    let model = Model::fit(table, &everything, split, options.seed, step)?;
-    let calibrated = |z: f64| model.choice.calibration.as_ref().map_or(z, |curve| curve.apply(z));
-    let probabilities: Vec<f64> =
-        model.fitted.fit.log_odds(&model.fitted.design).iter().map(|z| probability(calibrated(*z))).collect();
-    let card = Card {
-        rows: rows.len(),
-        positives,
-        customers: rows.customers.len(),
-        from: rows.as_of.iter().copied().min().unwrap_or(as_of),
-        to: rows.as_of.iter().copied().max().unwrap_or(as_of),
-        split,
-        seed: options.seed,
-        holdout: Metrics::new(&judged, &judged_labels),
-        uncalibrated: Metrics::new(&uncalibrated, &judged_labels),
-        baselines,
-        reliability: reliability(&judged, &judged_labels),
-        uncalibrated_reliability: reliability(&uncalibrated, &judged_labels),
-        evaluated: Study::new(&evaluated.choice),
-        chosen: Study::new(&model.choice),
-        rows_within_reach: model.fitted.rows.len(),
-        bg_nbd,
-    };
-    let covariance_factor = model.covariance_factor(table)?;
-    let Model { fitted: Fitted { encoder, fit, rows: fitted_to, .. }, choice } = model;
-    let watched = encoder.features.iter().map(|feature| feature.place);
-    let mut artifact = Artifact {
-        outcome,
-        spec: spec.clone(),
-        as_of,
-        reference: Reference::new(&measures, watched, &rows.features, &fitted_to, &probabilities),
-        quartiles: quartiles(probabilities),
-        covariance_factor,
-        plan,
-        encoder,
-        intercept: fit.intercept,
-        weights: fit.weights.to_vec(),
-        penalty: fit.penalty,
-        calibration: choice.calibration,
-        golden: Vec::new(),
-        card,
-    };
-    artifact.golden = Golden::of(&Scorer::unchecked(artifact.clone()));
-    Ok(Trained { artifact, parts, holdout: judge.into_iter().zip(judged).collect() })
+    step("choosing how to fit, on everything");
+    let buyers = std::mem::take(&mut rows.buyers);
+    let model = Model::fit(rows, plan, &everything, &buyers, &task)?;
+    let artifact = model.artifact(rows, &everything, &evaluation, &task)?;
+    Ok(Trained { artifact, evaluated, parts, holdout: judge.into_iter().zip(judged).collect() })
 }
 
-/// A chosen way to fit, fitted.
+/// What is to be done with whatever rows.
+struct Task<'a> {
+    spec: &'a Spec,
+    outcome: Outcome,
+    as_of: Time,
+    split: SplitKind,
+    seed: u64,
+    step: &'a dyn Fn(&str),
+}
+
+/// How the holdout went.
+struct Evaluation {
+    holdout: Metrics,
+    uncalibrated: Metrics,
+    baselines: Vec<(String, Metrics)>,
+    reliability: Vec<ReliabilityBin>,
+    uncalibrated_reliability: Vec<ReliabilityBin>,
+    study: Study,
+}
+
+/// A way to fit, chosen and fitted.
 struct Model {
+    plan: Plan,
+    bg_nbd: Option<bg_nbd::Fitted>,
     choice: Choice,
     fitted: Fitted,
 }
 
 impl Model {
+    /// Chooses and fits on some rows. The BG/NBD model is fitted to the purchases `seen`.
     fn fit(
-        table: Table<'_>,
-        rows: &[usize],
-        split: SplitKind,
-        seed: u64,
-        step: &dyn Fn(&str),
+        rows: &mut Snapshots,
+        mut plan: Plan,
+        chosen: &[usize],
+        seen: &[Purchases],
+        task: &Task<'_>,
     ) -> Result<Self, TrainError> {
-        let choice = table.choose(rows, split, seed, step)?;
-        let fitted = table.fit(&choice.recipe, rows)?.ok_or(TrainError::NothingVaries(rows.len()))?;
-        Ok(Self { choice, fitted })
+        let measures = plan.measures();
+        let bg_nbd = foretell(rows, &mut plan, &measures, seen);
+        let table = Table { measures: &measures, rows, outcome: task.outcome };
+        let choice = table.choose(chosen, task.split, task.seed, task.step)?;
+        (task.step)("fitting");
+        let fitted = table.fit(&choice.recipe, chosen)?.ok_or(TrainError::NothingVaries(chosen.len()))?;
+        Ok(Self { plan, bg_nbd, choice, fitted })
+    }
+
+    fn calibrated(&self, z: f64) -> f64 {
+        self.choice.calibration.as_ref().map_or(z, |curve| curve.apply(z))
     }
 
     /// The probabilities of some rows, before and after calibration.
     fn judge(&self, table: Table<'_>, rows: &[usize]) -> (Vec<f64>, Vec<f64>) {
         let log_odds = self.fitted.fit.log_odds(&table.design(&self.fitted.encoder, rows));
-        let calibrated =
-            log_odds.iter().map(|z| self.choice.calibration.as_ref().map_or(*z, |curve| curve.apply(*z)));
-        (log_odds.iter().map(|z| probability(*z)).collect(), calibrated.map(probability).collect())
+        let calibrated = log_odds.iter().map(|z| probability(self.calibrated(*z))).collect();
+        (log_odds.iter().map(|z| probability(*z)).collect(), calibrated)
     }
 
     /// See [`Artifact::covariance_factor`].
-    fn covariance_factor(&self, table: Table<'_>) -> Result<Vec<f32>, TrainError> {
-        let Fitted { fit, rows, design, .. } = &self.fitted;
-        let customer: Vec<u32> = rows.iter().map(|row| table.rows.customer[*row]).collect();
-        let factor: Array2<f64> = fit
-            .uncertainty(design, &table.labels(rows), &customer)
-            .ok_or(FitError::NotConverged { gradient: f64::INFINITY })?;
+    fn covariance_factor(&self, rows: &Snapshots) -> Result<Vec<f32>, TrainError> {
+        let Fitted { fit, rows: within, design, .. } = &self.fitted;
+        let customer: Vec<u32> = within.iter().map(|row| rows.customer[*row]).collect();
+        let labels: Vec<bool> = within.iter().map(|row| rows.label[*row]).collect();
+        let factor = fit.uncertainty(design, &labels, &customer);
+        let factor = factor.ok_or(FitError::NotConverged { gradient: f64::INFINITY })?;
         let lines = factor.rows().into_iter().enumerate();
         Ok(lines.flat_map(|(n, row)| row.iter().take(n + 1).map(|x| *x as f32).collect::<Vec<_>>()).collect())
+    }
+
+    /// The artifact of a model that was chosen on the rows `chosen`.
+    fn artifact(
+        self,
+        rows: &Snapshots,
+        chosen: &[usize],
+        evaluation: &Evaluation,
+        task: &Task<'_>,
+    ) -> Result<Artifact, TrainError> {
+        let covariance_factor = self.covariance_factor(rows)?;
+        let log_odds = self.fitted.fit.log_odds(&self.fitted.design);
+        let probabilities: Vec<f64> = log_odds.iter().map(|z| probability(self.calibrated(*z))).collect();
+        let Self { plan, bg_nbd, choice, fitted: Fitted { encoder, fit, rows: within, .. } } = self;
+        let moments = || chosen.iter().map(|row| rows.as_of[*row]);
+        let watched = encoder.features.iter().map(|feature| feature.place);
+        let mut artifact = Artifact {
+            outcome: task.outcome,
+            spec: task.spec.clone(),
+            as_of: task.as_of,
+            reference: Reference::new(&plan.measures(), watched, &rows.features, &within, &probabilities),
+            quartiles: quartiles(probabilities),
+            covariance_factor,
+            plan,
+            encoder,
+            intercept: fit.intercept,
+            weights: fit.weights.to_vec(),
+            penalty: fit.penalty,
+            calibration: choice.calibration.clone(),
+            golden: Vec::new(),
+            card: Card {
+                rows: chosen.len(),
+                positives: chosen.iter().filter(|row| rows.label[**row]).count(),
+                customers: chosen.iter().map(|row| rows.customer[*row]).collect::<HashSet<_>>().len(),
+                from: moments().min().unwrap_or(task.as_of),
+                to: moments().max().unwrap_or(task.as_of),
+                split: task.split,
+                seed: task.seed,
+                holdout: evaluation.holdout,
+                uncalibrated: evaluation.uncalibrated,
+                baselines: evaluation.baselines.clone(),
+                reliability: evaluation.reliability.clone(),
+                uncalibrated_reliability: evaluation.uncalibrated_reliability.clone(),
+                evaluated: evaluation.study.clone(),
+                chosen: Study::new(&choice),
+                rows_within_reach: within.len(),
+                bg_nbd,
+            },
+        };
+        artifact.golden = Golden::of(&Scorer::unchecked(artifact.clone()));
+        Ok(artifact)
     }
 }
 

@@ -15,6 +15,14 @@ use crate::{telemetry::LogFormat, train::Promote};
 /// The database of both programs.
 const DATABASE: &str = "sqlite://tally.db";
 
+/// Whoever runs this program, as user@host.
+#[must_use]
+pub fn user_at_host() -> String {
+    let user = whoami::username().unwrap_or_else(|_| "unknown".to_owned());
+    let host = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
+    format!("{user}@{host}")
+}
+
 /// How to log.
 #[derive(Args, Clone, Debug)]
 pub struct Log {
@@ -82,8 +90,11 @@ impl Serve {
 #[command(name = "tally-train", version)]
 pub struct Train {
     /// What the model foretells
-    #[arg(value_enum)]
-    pub target: TargetName,
+    #[arg(value_enum, required_unless_present = "all", conflicts_with = "all")]
+    pub target: Option<TargetName>,
+    /// Train both models, one after the other; each stands and falls by itself
+    #[arg(long, env = "TALLY_ALL", conflicts_with_all = ["horizon_days", "matrix_out", "report_out"])]
+    pub all: bool,
     /// sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME
     #[arg(long, env = "TALLY_DATABASE", hide_env_values = true, default_value = DATABASE)]
     pub database: String,
@@ -117,6 +128,12 @@ pub struct Train {
 }
 
 impl Train {
+    /// What to train, in this order.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        self.target.map_or_else(|| Target::ALL.to_vec(), |target| vec![target.into()])
+    }
+
     /// The spec to train with.
     ///
     /// # Errors
@@ -129,8 +146,8 @@ impl Train {
                 .and_then(|text| Spec::parse(&text).map_err(|error| error.to_string()))
                 .map_err(|error| format!("the spec {}: {error}", path.display()))?,
         };
-        if let Some(days) = self.horizon_days {
-            spec.set_horizon_days(self.target.into(), days);
+        if let (Some(days), Some(target)) = (self.horizon_days, self.target) {
+            spec.set_horizon_days(target.into(), days);
             spec.validate().map_err(|error| format!("--horizon-days: {error}"))?;
         }
         Ok(spec)
@@ -178,6 +195,16 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn a_training_is_of_one_target_or_of_all() {
+        let read = |line: &str| Train::try_parse_from(line.split(' '));
+        assert_eq!(read("tally-train churn").unwrap().targets(), [Target::Churn]);
+        assert_eq!(read("tally-train --all").unwrap().targets(), Target::ALL);
+        for line in ["tally-train", "tally-train churn --all", "tally-train --all --report-out r.json"] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
 
     #[test]
     fn every_flag_is_an_environment_variable_of_its_name() {

@@ -52,6 +52,9 @@ pub enum Error {
     /// Another writer was faster; the same request may succeed now.
     #[error("another write of the same data came between; try again")]
     Aborted,
+    /// Somebody else moved the champion first.
+    #[error("{0}")]
+    Overtaken(String),
     /// The database has no room.
     #[error("storage full: nothing was stored")]
     StorageFull,
@@ -117,7 +120,7 @@ impl Error {
             Self::NotFound { .. } => Code::NotFound,
             Self::Precondition { .. } => Code::FailedPrecondition,
             Self::AlreadyExists(_) => Code::AlreadyExists,
-            Self::Aborted => Code::Aborted,
+            Self::Aborted | Self::Overtaken(_) => Code::Aborted,
             Self::StorageFull => Code::ResourceExhausted,
             Self::Unavailable(_) => Code::Unavailable,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
@@ -130,7 +133,7 @@ impl Error {
             Self::Invalid(_) => "INVALID_REQUEST",
             Self::NotFound { reason, .. } | Self::Precondition { reason, .. } => reason,
             Self::AlreadyExists(_) => "OTHER_CONTENT_STORED",
-            Self::Aborted => "LOST_RACE",
+            Self::Aborted | Self::Overtaken(_) => "LOST_RACE",
             Self::StorageFull => "STORAGE_FULL",
             Self::Unavailable(_) => "STORE_UNAVAILABLE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",

@@ -1,7 +1,7 @@
 //! The models that serve: the champions, refreshed from the store, and other versions on demand.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     sync::{Arc, RwLock},
 };
@@ -11,6 +11,7 @@ use tally_model::{artifact::Artifact, scorer::Scorer, spec::Target};
 use crate::{
     error::{Error, Result},
     metrics::Metrics,
+    score::off_the_workers,
     store::{Store, StoredModel},
 };
 
@@ -69,6 +70,14 @@ impl Model {
         let name = ModelName { target: stored.target, version: stored.version };
         Ok(Self { name, scorer: Scorer::new(artifact)? })
     }
+
+    /// The same off the async workers: an artifact may be large.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub async fn load_off_the_workers(stored: StoredModel) -> Result<Self> {
+        off_the_workers(move || Self::load(&stored)).await?
+    }
 }
 
 /// The models that serve.
@@ -76,9 +85,11 @@ pub struct Models {
     store: Arc<dyn Store>,
     champions: RwLock<HashMap<Target, Arc<Model>>>,
     others: RwLock<HashMap<ModelName, Arc<Model>>>,
-    /// Champions that could not be read: told once.
-    refused: RwLock<HashSet<ModelName>>,
     metrics: Arc<Metrics>,
+    /// Champions that cannot be read, as was logged and counted.
+    unreadable: RwLock<HashMap<Target, ModelName>>,
+    /// Held by whoever refreshes: what was read first must not be taken over last.
+    refreshing: tokio::sync::Mutex<()>,
 }
 
 impl Models {
@@ -89,21 +100,24 @@ impl Models {
             store,
             champions: RwLock::default(),
             others: RwLock::default(),
-            refused: RwLock::default(),
             metrics,
+            unreadable: RwLock::default(),
+            refreshing: tokio::sync::Mutex::default(),
         }
     }
 
     /// Takes over champions that were promoted since the last look. A champion that cannot be read
-    /// is logged, and the one before goes on serving.
+    /// is logged once, and the one before goes on serving.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn refresh(&self) -> Result<()> {
+        let _only_one = self.refreshing.lock().await;
         for target in Target::ALL {
             let Some(version) = self.store.champion(target).await? else { continue };
             let name = ModelName { target, version };
             if self.known_champion(target).is_some_and(|known| known.name == name) {
+                write(&self.unreadable).remove(&target);
                 continue;
             }
             match self.load(name).await {
@@ -111,10 +125,12 @@ impl Models {
                     tracing::info!(model = %name, "new champion");
                     self.metrics.champion(name);
                     write(&self.champions).insert(target, model);
+                    write(&self.unreadable).remove(&target);
                 }
                 Err(error @ Error::Unavailable(_)) => return Err(error),
+                // It is tried again at the next look: whoever repairs it need not restart anything.
                 Err(error) => {
-                    if write(&self.refused).insert(name) {
+                    if write(&self.unreadable).insert(target, name) != Some(name) {
                         tracing::error!(model = %name, %error, "the champion cannot be read; the one before serves on");
                         self.metrics.refused(target);
                     }
@@ -143,15 +159,21 @@ impl Models {
     /// The champion of `target`.
     ///
     /// # Errors
-    /// FAILED_PRECONDITION (NO_CHAMPION) when none was promoted yet.
+    /// FAILED_PRECONDITION (NO_CHAMPION) when none was promoted yet, or none that can be read.
     pub async fn champion(&self, target: Target) -> Result<Arc<Model>> {
         if let Some(known) = self.known_champion(target) {
             return Ok(known);
         }
-        self.refresh().await?;
+        // One that cannot be read is not read again for every request.
+        if !read(&self.unreadable).contains_key(&target) {
+            self.refresh().await?;
+        }
         self.known_champion(target).ok_or_else(|| Error::Precondition {
             reason: "NO_CHAMPION",
-            message: format!("no {target} model serves yet; train one with `tally-train {target}`"),
+            message: match read(&self.unreadable).get(&target) {
+                Some(name) => format!("the champion {name} cannot be read; roll back or promote another"),
+                None => format!("no {target} model serves yet; train one with `tally-train {target}`"),
+            },
         })
     }
 
@@ -176,7 +198,7 @@ impl Models {
     async fn load(&self, name: ModelName) -> Result<Arc<Model>> {
         let stored = self.store.model(name.target, name.version).await?;
         let stored = stored.ok_or_else(|| Error::unknown_model(&name.to_string()))?;
-        Ok(Arc::new(Model::load(&stored)?))
+        Ok(Arc::new(Model::load_off_the_workers(stored).await?))
     }
 }
 

@@ -4,7 +4,11 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use serde::Serialize;
-use tally_model::evaluate::{Metrics, ReliabilityBin};
+use tally_model::{
+    artifact::Study,
+    bg_nbd,
+    evaluate::{Metrics, ReliabilityBin},
+};
 
 use crate::train::{Outcome, Verdict};
 
@@ -29,6 +33,13 @@ struct Report<'a> {
     holdout: &'a Metrics,
     baselines: std::collections::BTreeMap<&'a str, &'a Metrics>,
     reliability: &'a [ReliabilityBin],
+    uncalibrated_holdout: &'a Metrics,
+    uncalibrated_reliability: &'a [ReliabilityBin],
+    /// How this model was fitted, and how the one that was judged on the holdout.
+    chosen: &'a Study,
+    evaluated: &'a Study,
+    rows_within_reach: usize,
+    bg_nbd: Option<&'a bg_nbd::Fitted>,
     verdict: &'a Verdict,
     intercept: f64,
     coefficients: Vec<Column>,
@@ -45,9 +56,7 @@ struct Column {
 }
 
 fn columns(outcome: &Outcome) -> Vec<Column> {
-    let named = outcome.artifact.encoder.features.iter().flat_map(|feature| {
-        feature.column_names().into_iter().map(|column| (feature.measure.to_string(), column))
-    });
+    let named = outcome.artifact.encoder.column_names().into_iter();
     let mut all: Vec<Column> = named
         .zip(&outcome.artifact.weights)
         .map(|((feature, column), coefficient)| Column { feature, column, coefficient: *coefficient })
@@ -78,6 +87,12 @@ pub fn json(outcome: &Outcome) -> serde_json::Result<String> {
         holdout: &card.holdout,
         baselines: card.baselines.iter().map(|(name, metrics)| (name.as_str(), metrics)).collect(),
         reliability: &card.reliability,
+        uncalibrated_holdout: &card.uncalibrated,
+        uncalibrated_reliability: &card.uncalibrated_reliability,
+        chosen: &card.chosen,
+        evaluated: &card.evaluated,
+        rows_within_reach: card.rows_within_reach,
+        bg_nbd: card.bg_nbd.as_ref(),
         verdict: &outcome.verdict,
         intercept: artifact.intercept,
         coefficients: columns(outcome),

@@ -110,7 +110,7 @@ impl<'a> Population<'a> {
 }
 
 /// Whether anything was known of the customer at the moment in question.
-fn existed(history: &History, question: &Question) -> bool {
+pub(crate) fn existed(history: &History, question: &Question) -> bool {
     let known: Option<Time> = history.create_time(question.as_of, question.known_at);
     known.is_some_and(|create_time| create_time <= question.as_of)
 }

@@ -10,28 +10,34 @@ use serde::Serialize;
 use tally_model::{
     artifact::Artifact,
     census::Census,
-    evaluate::log_loss_of_log_odds,
+    compare::{Comparison, sample},
     explain::Natural,
-    features::{Measure, Plan},
+    features::{Forecast, Measure, Plan},
     history::History,
-    snapshot::{Sampling, Snapshots},
+    scorer::Scorer,
+    snapshot::{Outcome as Foretold, Sampling, Snapshots},
     spec::{Spec, Target},
     time::Time,
     train::{Options, TrainError, Trained, train},
 };
 
 use crate::{
+    config::user_at_host,
     error::Error,
     models::{Model, ModelName},
+    registry::{self, Hand, Standing, foretells},
     score::{CHUNK, off_the_workers},
-    store::{Store, StoredModel},
+    store::{Evaluation, HoldoutScore, Promotion, PromotionKind, Store, StoredModel},
 };
+
+/// Holdout rows that are stored to compare the model with others; a larger holdout is sampled.
+const STORED_ROWS: usize = 20_000;
 
 /// When a new model becomes the champion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Promote {
-    /// When there is no champion, or the new model has the lower log loss on rows that neither has
-    /// learned from.
+    /// When there is no champion, or the new model has the lower log loss on holdout rows that neither
+    /// has learned from.
     Auto,
     /// In any case.
     Always,
@@ -86,21 +92,10 @@ pub struct Verdict {
     pub promoted: bool,
     /// Why.
     pub reason: String,
-    /// The champion before, on the same holdout.
-    pub champion: Option<Rival>,
-}
-
-/// How the champion before did on the holdout of the new model.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Rival {
-    /// Its name.
-    pub model: String,
-    /// Its log loss.
-    pub log_loss: f64,
-    /// The new model's log loss on the same rows.
-    pub candidate_log_loss: f64,
-    /// How many rows those are.
-    pub rows: usize,
+    /// The champion before, when the two could be compared.
+    pub champion: Option<String>,
+    /// The two on the same rows.
+    pub comparison: Option<Comparison>,
 }
 
 /// What a running training tells.
@@ -128,7 +123,7 @@ pub async fn run(
     listener: Listener,
 ) -> Result<Outcome, JobError> {
     let customers = store.count_customers().await?;
-    let champion = champion(store, order.target).await?;
+    let rival = Rival::new(store, order.target).await?;
 
     listener(Step::Begin("reading histories".to_owned(), customers));
     let mut census = Census::default();
@@ -139,16 +134,14 @@ pub async fn run(
     let mut plan = census.plan(&order.spec.features);
     plan.forecast = sampling.outcome.forecast();
     let mut rows = Snapshots::default();
-    // The champion's probability for each row, where it would have given one.
-    let mut rival = Vec::new();
-    let comparable = champion.as_ref().filter(|c| c.scorer.artifact().outcome == sampling.outcome);
+    // The champion's probability for each row that it can be asked about.
+    let mut rival_says = Vec::new();
+    let rival = rival.filter(|rival| foretells(rival.outcome()) == foretells(sampling.outcome));
     pages(store, &listener, |id, history| {
         rows.add(id, history, &plan, &sampling);
-        if let Some(champion) = comparable {
-            let new = rows.as_of[rival.len()..].iter();
-            rival.extend(
-                new.map(|as_of| Some(champion.scorer.score(history, *as_of, *as_of, 0).ok()?.probability)),
-            );
+        if let Some(rival) = &rival {
+            let new = rows.as_of[rival_says.len()..].iter();
+            rival_says.extend(new.map(|as_of| rival.probability(history, *as_of)));
         }
     })
     .await?;
@@ -160,48 +153,107 @@ pub async fn run(
     if let Some(path) = matrix_out {
         write_matrix(path, &trained, &rows)?;
     }
-    let mut verdict = judge(order.promote, champion.as_ref(), &trained, &rows, &rival);
+    let evaluation = Evaluation {
+        evaluated: trained.evaluated.to_bytes().map_err(Error::from)?,
+        rival: rival.map(|rival| rival.version),
+        scores: sample(&rows, &trained.holdout, STORED_ROWS)
+            .into_iter()
+            .map(|(row, probability)| HoldoutScore {
+                customer_id: rows.customer_id(row).to_owned(),
+                as_of: rows.as_of[row],
+                label: rows.label[row],
+                probability,
+                rival: rival_says.get(row).copied().flatten(),
+            })
+            .collect(),
+    };
     let artifact = trained.artifact;
-    let version = store
-        .insert_model(StoredModel {
-            target: order.target,
-            version: 0,
-            create_time: now(),
-            created_by: created_by(),
-            artifact: artifact.to_bytes().map_err(Error::from)?,
-            champion: false,
-        })
-        .await?;
-    if verdict.promoted {
-        let judged_against = champion.as_ref().map(|champion| champion.name.version);
-        verdict = promote(store, &order, version, judged_against, verdict, now).await?;
-    }
-    Ok(Outcome { name: ModelName { target: order.target, version }, artifact, verdict })
+    let model = StoredModel {
+        target: order.target,
+        version: 0,
+        create_time: now(),
+        created_by: user_at_host(),
+        artifact: artifact.to_bytes().map_err(Error::from)?,
+        champion: false,
+    };
+    let version = store.insert_model(model, evaluation).await?;
+    let name = ModelName { target: order.target, version };
+    let verdict = promote(store, order.promote, name, artifact.outcome, now).await?;
+    Ok(Outcome { name, artifact, verdict })
 }
 
-/// Promotes in place of the champion that the verdict was about. When another training was faster, a
-/// promotion that was asked for goes on top; one that was earned was earned against somebody else.
+/// Promotes the new model as the order wants it, by the gate that [`registry::promote`] has. When
+/// somebody else moves the champion meanwhile, the new model is judged against that one.
 async fn promote(
     store: &dyn Store,
-    order: &Order,
-    version: i64,
-    mut instead_of: Option<i64>,
-    verdict: Verdict,
+    promote: Promote,
+    name: ModelName,
+    outcome: Foretold,
     now: fn() -> Time,
 ) -> Result<Verdict, Error> {
-    while !store.promote(order.target, version, instead_of, now()).await? {
-        if order.promote == Promote::Auto {
-            let reason = "another training promoted its model meanwhile; train again to compare".to_owned();
-            return Ok(Verdict { promoted: false, reason, ..verdict });
+    loop {
+        let standing = Standing::of(store, name.target).await?;
+        let gate = registry::gate(store, name, outcome, standing.champion).await?;
+        let (promoted, reason) = match promote {
+            Promote::Auto => (gate.is_better(), gate.to_string()),
+            Promote::Always => (true, format!("promotion was asked for; {gate}")),
+            Promote::Never => (false, format!("promotion was not wanted; {gate}")),
+        };
+        if promoted {
+            let why = if promote == Promote::Always { "asked for" } else { "passed the gate" };
+            let hand = Hand { who: user_at_host(), reason: why.to_owned(), time: now() };
+            let promotion = Promotion {
+                forced: gate.refusal(name).is_some(),
+                finding: gate.to_string(),
+                ..standing.next(name, PromotionKind::Training, hand)
+            };
+            if !store.promote(promotion).await? {
+                continue;
+            }
         }
-        instead_of = store.champion(order.target).await?;
+        let (champion, comparison) = gate.comparison().unzip();
+        let champion = champion.map(|champion| champion.to_string());
+        return Ok(Verdict { promoted, reason, champion, comparison });
     }
-    Ok(verdict)
 }
 
-async fn champion(store: &dyn Store, target: Target) -> Result<Option<Model>, Error> {
-    let Some(version) = store.champion(target).await? else { return Ok(None) };
-    store.model(target, version).await?.as_ref().map(Model::load).transpose()
+/// The champion that a new model will be compared with.
+struct Rival {
+    version: i64,
+    /// What serves, and the same model as it was evaluated.
+    fits: [Scorer; 2],
+}
+
+impl Rival {
+    /// None when nothing serves, or nothing that can be read: the gate says so then.
+    async fn new(store: &dyn Store, target: Target) -> Result<Option<Self>, Error> {
+        let Some(version) = store.champion(target).await? else { return Ok(None) };
+        let Some(stored) = store.model(target, version).await? else { return Ok(None) };
+        let Some(evaluated) = store.evaluated(target, version).await? else { return Ok(None) };
+        let evaluated = StoredModel { artifact: evaluated, ..stored.clone() };
+        let both = async {
+            let serving = Model::load_off_the_workers(stored).await?;
+            Ok::<_, Error>([serving.scorer, Model::load_off_the_workers(evaluated).await?.scorer])
+        };
+        match both.await {
+            Ok(fits) => Ok(Some(Self { version, fits })),
+            Err(error) => {
+                tracing::warn!(model = %ModelName { target, version }, %error, "the champion cannot be read");
+                Ok(None)
+            }
+        }
+    }
+
+    const fn outcome(&self) -> Foretold {
+        self.fits[0].artifact().outcome
+    }
+
+    /// By the later of its fits that has not seen the snapshot, if there is one: what serves has
+    /// learned from newer data, but for that from more snapshots than its evaluation had.
+    fn probability(&self, history: &History, as_of: Time) -> Option<f64> {
+        let fit = self.fits.iter().find(|fit| fit.artifact().has_not_seen(as_of))?;
+        Some(fit.score(history, as_of, as_of, 0).ok()?.probability)
+    }
 }
 
 /// Hands every customer's history to `each`, in the order of the ids.
@@ -242,82 +294,18 @@ async fn fit(
     .await?
 }
 
-/// Judges whether the new model is better than the champion.
-fn judge(
-    promote: Promote,
-    champion: Option<&Model>,
-    trained: &Trained,
-    rows: &Snapshots,
-    rival: &[Option<f64>],
-) -> Verdict {
-    let compared = champion.and_then(|champion| compare(champion, trained, rows, rival));
-    let (promoted, reason) = match (promote, champion, &compared) {
-        (Promote::Always, ..) => (true, "promotion was asked for".to_owned()),
-        (Promote::Never, ..) => (false, "promotion was not wanted".to_owned()),
-        (Promote::Auto, None, _) => (true, "there was no champion".to_owned()),
-        (Promote::Auto, Some(champion), None) => (
-            false,
-            format!(
-                "not comparable with {}: it foretells another outcome, or has learned from the whole holdout",
-                champion.name
-            ),
-        ),
-        (Promote::Auto, Some(_), Some(rival)) => {
-            let better = rival.candidate_log_loss < rival.log_loss;
-            let words = if better { "better than" } else { "not better than" };
-            (
-                better,
-                format!(
-                    "{words} {} on the same {} rows: log loss {:.4} against {:.4}",
-                    rival.model, rival.rows, rival.candidate_log_loss, rival.log_loss
-                ),
-            )
-        }
-    };
-    Verdict { promoted, reason, champion: compared }
-}
-
-/// Compares both on rows that neither has learned from: those of the holdout that are later than all
-/// that the champion has seen. Two trainings on the same data as of the same moment have the same
-/// holdout, and were judged on it before they learned from it. None when neither is to be had.
-fn compare(champion: &Model, trained: &Trained, rows: &Snapshots, rival: &[Option<f64>]) -> Option<Rival> {
-    let (old, new) = (champion.scorer.artifact(), &trained.artifact);
-    let loss = |p: f64, row: usize| log_loss_of_log_odds((p / (1.0 - p)).ln(), rows.label[row]);
-    let unseen = trained.holdout.iter().filter(|(row, _)| rows.as_of[*row] > old.card.to);
-    let both = unseen.filter_map(|(row, p)| Some((loss(*p, *row), loss((*rival.get(*row)?)?, *row))));
-    let (n, candidate, former) = both.fold((0, 0.0, 0.0), |(n, a, b), (x, y)| (n + 1, a + x, b + y));
-    let model = champion.name.to_string();
-    if n > 0 {
-        let (log_loss, candidate_log_loss) = (former / f64::from(n), candidate / f64::from(n));
-        return Some(Rival { model, log_loss, candidate_log_loss, rows: n as usize });
-    }
-    let study = |artifact: &Artifact| {
-        let card = &artifact.card;
-        (
-            artifact.outcome,
-            artifact.as_of,
-            card.split,
-            card.seed,
-            card.rows,
-            card.positives,
-            card.holdout.rows,
-        )
-    };
-    (study(old) == study(new)).then_some(Rival {
-        model,
-        log_loss: old.card.holdout.log_loss,
-        candidate_log_loss: new.card.holdout.log_loss,
-        rows: new.card.holdout.rows,
-    })
-}
-
-/// Writes the raw snapshots: who, when, what for, the label, and every feature in natural units.
+/// Writes the raw snapshots: who, when, what for, the label, and every feature in natural units. Left
+/// out are the BG/NBD features, which training makes from the others, by parameters of its own for
+/// each set of rows.
 fn write_matrix(path: &Path, trained: &Trained, rows: &Snapshots) -> Result<(), csv::Error> {
-    let measures = trained.artifact.plan.measures();
+    let plan = &trained.artifact.plan;
+    let mut measures = plan.measures();
+    let width = measures.len();
+    measures.truncate(width - plan.forecast.map_or(0, |_| Forecast::WIDTH));
     let mut file = csv::Writer::from_path(path)?;
     let fixed = ["customer_id", "as_of", "split", "label"].map(str::to_owned);
     file.write_record(fixed.into_iter().chain(measures.iter().map(Measure::to_string)))?;
-    for (row, features) in rows.features.chunks(measures.len()).enumerate() {
+    for (row, features) in rows.features.chunks(width).enumerate() {
         let fixed = [
             rows.customers[rows.customer[row] as usize].clone(),
             rows.as_of[row].to_string(),
@@ -334,11 +322,4 @@ fn write_matrix(path: &Path, trained: &Trained, rows: &Snapshots) -> Result<(), 
     }
     file.flush()?;
     Ok(())
-}
-
-/// Who trains: user@host.
-fn created_by() -> String {
-    let user = whoami::username().unwrap_or_else(|_| "unknown".to_owned());
-    let host = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
-    format!("{user}@{host}")
 }

@@ -1,7 +1,7 @@
 //! `tally-train`: arguments in, a model version in the database and a report out.
 //!
 //! Exit code 2 means that the data do not suffice (or that the arguments are wrong) and nothing was
-//! stored, 1 any other failure.
+//! stored of that target, 1 any other failure. With `--all` both targets are tried, and 1 outweighs 2.
 
 use std::{error::Error, fs::File, io::Write, process::ExitCode};
 
@@ -10,29 +10,41 @@ use tally_model::train::{Options, TrainError};
 use tally_service::{
     app::system_clock,
     config::Train,
-    progress, report, store, telemetry,
+    progress, report,
+    store::{self, Store},
+    telemetry,
     train::{self, JobError, Order},
 };
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = Train::parse();
-    match run(&config).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let failures = match run(&config).await {
+        Ok(failures) => failures,
         Err(error) => {
             eprintln!("error: {error}");
-            let short = matches!(
-                error.downcast_ref::<JobError>(),
-                Some(JobError::Train(
-                    TrainError::TooLittle { .. } | TrainError::OneSided { .. } | TrainError::NothingVaries(_)
-                ))
-            );
-            ExitCode::from(if short { 2 } else { 1 })
+            return ExitCode::FAILURE;
         }
+    };
+    let short = |error: &Failure| {
+        matches!(
+            error.downcast_ref::<JobError>(),
+            Some(JobError::Train(
+                TrainError::TooLittle { .. } | TrainError::OneSided { .. } | TrainError::NothingVaries(_)
+            ))
+        )
+    };
+    match failures.as_slice() {
+        [] => ExitCode::SUCCESS,
+        failures if failures.iter().all(short) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
     }
 }
 
-async fn run(config: &Train) -> Result<(), Box<dyn Error>> {
+type Failure = Box<dyn Error>;
+
+/// Trains what is asked for and tells of each target that failed.
+async fn run(config: &Train) -> Result<Vec<Failure>, Failure> {
     telemetry::start(&config.log.filter, config.log.format)?;
     let spec = config.read_spec()?;
     let now = system_clock();
@@ -47,17 +59,33 @@ async fn run(config: &Train) -> Result<(), Box<dyn Error>> {
         .map(|path| File::create(path).map_err(|error| format!("the report {}: {error}", path.display())));
     let mut report_out = report_out.transpose()?;
     let store = store::open(&config.database).await?;
-    let order = Order {
-        target: config.target.into(),
-        as_of,
-        spec,
-        options: Options { split: config.split.into(), seed: config.seed },
-        promote: config.promote,
-    };
+    let mut failures = Vec::new();
+    for target in config.targets() {
+        let order = Order {
+            target,
+            as_of,
+            spec: spec.clone(),
+            options: Options { split: config.split.into(), seed: config.seed },
+            promote: config.promote,
+        };
+        if let Err(error) = one(config, &*store, order, report_out.as_mut()).await {
+            eprintln!("error: {target}: {error}");
+            failures.push(error);
+        }
+    }
+    Ok(failures)
+}
+
+async fn one(
+    config: &Train,
+    store: &dyn Store,
+    order: Order,
+    report_out: Option<&mut File>,
+) -> Result<(), Failure> {
     let matrix_out = config.matrix_out.as_deref();
-    let outcome = train::run(&*store, order, matrix_out, system_clock, progress::training()).await?;
+    let outcome = train::run(store, order, matrix_out, system_clock, progress::training()).await?;
     println!("{}", report::text(&outcome));
-    if let Some(file) = &mut report_out {
+    if let Some(file) = report_out {
         file.write_all(report::json(&outcome)?.as_bytes())?;
     }
     Ok(())

@@ -12,6 +12,8 @@ use crate::config::TargetName;
 const JSON_HELP: &str = "\
 With --json, standard output has nothing but JSON: one object a line for score, predictions lead|churn,
 models list and models realised, one object for the others. The field names are those of the contract
+With --json, standard output has nothing but JSON: one object for import, score-all and models show,
+promote, rollback and preview; one object a line for score, predictions and models list and history. The field names are those of the contract
 (proto/tally/v1), times are RFC 3339, enums are their names without prefix (LEAD, COLD, A). What
 cannot be scored is a line {\"customer_id\": …, \"status\": …} in its place.
 
@@ -47,6 +49,7 @@ pub enum Command {
     #[command(subcommand)]
     Predictions(Predictions),
     /// List models, show one's card, watch how they hold
+    /// List models, show one's card, choose which one serves
     #[command(subcommand)]
     Models(Models),
 }
@@ -164,7 +167,7 @@ pub struct Filter {
     pub limit: u64,
 }
 
-/// What to see of the models.
+/// What to see of the models, or do with them.
 #[derive(Subcommand, Debug)]
 pub enum Models {
     /// List the stored models, newest first
@@ -197,6 +200,40 @@ pub enum Models {
         /// Only predictions about an earlier moment
         #[arg(long, value_name = "TIME")]
         to: Option<Time>,
+    },
+    /// Make a version the champion, if it is not worse than the present one on the same holdout
+    Promote {
+        /// A version such as churn/7
+        name: String,
+        /// Also when it is worse, or cannot be compared
+        #[arg(long)]
+        force: bool,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Go back to the champion before the present one
+    Rollback {
+        /// Whose champion
+        #[arg(value_enum)]
+        target: TargetName,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Show whose grade a promotion would change, and the money behind them
+    Preview {
+        /// A version such as churn/7
+        name: String,
+        /// The moment that the customers are graded about [default: now]
+        #[arg(long, value_name = "TIME")]
+        as_of: Option<Time>,
+    },
+    /// List the moves of a champion, newest first
+    History {
+        /// Whose champion
+        #[arg(value_enum)]
+        target: TargetName,
     },
 }
 

@@ -12,6 +12,15 @@ const COEFFICIENTS: usize = 15;
 
 /// The card, as a text of several paragraphs.
 pub(super) fn card(model: &Model) -> String {
+    if !model.problem.is_empty() {
+        return format!(
+            "{}, stored {} by {}\n{}",
+            plain(&model.name),
+            moment(model.create_time.as_ref()),
+            plain(&model.created_by),
+            plain(&model.problem)
+        );
+    }
     let mut parts = vec![facts(model), against_rivals(model)];
     if !model.reliability.is_empty() {
         parts.push(reliability(model));

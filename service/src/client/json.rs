@@ -3,13 +3,14 @@
 use prost_types::{Timestamp, value::Kind};
 use serde_json::{Value, json};
 use tally_proto::v1::{
-    ComparePredictionsResponse, DriftBin, DriftRange, FeatureChange, FeatureDrift, GetDriftResponse,
-    LogOddsChange, Metrics, Model, RealisedMonth, Reason, ReplayPredictionResponse, Score,
-    ScorePopulationResponse, Target, drift_bin::Bin,
+    BgNbd, Candidate, ComparePredictionsResponse, DriftBin, DriftRange, EffectCurve, EffectPoint,
+    FeatureChange, FeatureDrift, GetDriftResponse, GradeChange, LogOddsChange, Metrics, Model,
+    ModelComparison, PreviewPromotionResponse, PromoteModelResponse, Promotion, RealisedMonth, Reason,
+    Recipe, ReplayPredictionResponse, Score, ScorePopulationResponse, Study, Target, drift_bin::Bin,
 };
 use tonic_types::{RpcStatusExt, Status};
 
-use super::time;
+use super::{registry, time};
 
 pub(super) fn score(score: &Score) -> Value {
     json!({
@@ -144,6 +145,120 @@ pub(super) fn model(model: &Model) -> Value {
         "schema_hash": model.schema_hash,
         "artifact_hash": model.artifact_hash,
         "artifact_bytes": model.artifact_bytes,
+        "problem": model.problem,
+        "uncalibrated_holdout": model.uncalibrated_holdout.as_ref().map(metrics),
+        "uncalibrated_reliability": model.uncalibrated_reliability.iter().map(bin).collect::<Vec<_>>(),
+        "chosen": model.chosen.as_ref().map(study),
+        "evaluated": model.evaluated.as_ref().map(study),
+        "rows_within_reach": model.rows_within_reach,
+        "effects": model.effects.iter().map(effect).collect::<Vec<_>>(),
+        "bg_nbd": model.bg_nbd.as_ref().map(bg_nbd),
+    })
+}
+
+fn study(study: &Study) -> Value {
+    json!({
+        "recipe": study.recipe.as_ref().map(recipe),
+        "calibration": study.calibration,
+        "validation": study.validation,
+        "candidates": study.candidates.iter().map(candidate).collect::<Vec<_>>(),
+    })
+}
+
+fn recipe(recipe: &Recipe) -> Value {
+    json!({
+        "form": recipe.form,
+        "penalty": recipe.penalty,
+        "pairs": recipe.pairs,
+        "share": recipe.share,
+        "reach_days": recipe.reach_days,
+    })
+}
+
+fn candidate(candidate: &Candidate) -> Value {
+    json!({
+        "recipe": candidate.recipe.as_ref().map(recipe),
+        "log_loss": candidate.log_loss,
+        "excess": candidate.excess,
+        "standard_error": candidate.standard_error,
+    })
+}
+
+fn effect(curve: &EffectCurve) -> Value {
+    let point =
+        |point: &EffectPoint| json!({"value": point.value.as_ref().map(natural), "log_odds": point.log_odds});
+    json!({"feature": curve.feature, "points": curve.points.iter().map(point).collect::<Vec<_>>()})
+}
+
+fn bg_nbd(fitted: &BgNbd) -> Value {
+    json!({
+        "r": fitted.r,
+        "alpha": fitted.alpha,
+        "a": fitted.a,
+        "b": fitted.b,
+        "log_likelihood": fitted.log_likelihood,
+        "customers": fitted.customers,
+        "converged": fitted.converged,
+        "problem": fitted.problem,
+    })
+}
+
+pub(super) fn promoted(response: &PromoteModelResponse) -> Value {
+    json!({
+        "promotion": response.promotion.as_ref().map(promotion),
+        "comparison": response.comparison.as_ref().map(model_comparison),
+    })
+}
+
+pub(super) fn promotion(promotion: &Promotion) -> Value {
+    json!({
+        "target": target(promotion.target()),
+        "sequence": promotion.sequence,
+        "promote_time": moment(promotion.promote_time.as_ref()),
+        "who": promotion.who,
+        "from_model": promotion.from_model,
+        "to_model": promotion.to_model,
+        "kind": registry::kind(promotion),
+        "forced": promotion.forced,
+        "reason": promotion.reason,
+        "finding": promotion.finding,
+    })
+}
+
+fn model_comparison(comparison: &ModelComparison) -> Value {
+    json!({
+        "champion": comparison.champion,
+        "rows": comparison.rows,
+        "positives": comparison.positives,
+        "customers": comparison.customers,
+        "candidate_log_loss": comparison.candidate_log_loss,
+        "champion_log_loss": comparison.champion_log_loss,
+        "difference": comparison.difference,
+        "lower": comparison.lower,
+        "upper": comparison.upper,
+    })
+}
+
+pub(super) fn preview(preview: &PreviewPromotionResponse) -> Value {
+    let change = |change: &GradeChange| {
+        json!({
+            "from_grade": enum_name(change.from_grade().as_str_name()),
+            "to_grade": enum_name(change.to_grade().as_str_name()),
+            "customers": change.customers,
+            "amount_minor": change.amount_minor,
+        })
+    };
+    json!({
+        "model": preview.model,
+        "champion": preview.champion,
+        "as_of_time": moment(preview.as_of_time.as_ref()),
+        "customers": preview.customers,
+        "amount_minor": preview.amount_minor,
+        "changed_customers": preview.changed_customers,
+        "changed_amount_minor": preview.changed_amount_minor,
+        "changes": preview.changes.iter().map(change).collect::<Vec<_>>(),
+        "comparison": preview.comparison.as_ref().map(model_comparison),
+        "refusal": preview.refusal,
     })
 }
 
@@ -289,6 +404,13 @@ mod tests {
             baselines: vec![Baseline::default()],
             reliability: vec![ReliabilityBin::default()],
             coefficients: vec![Coefficient::default()],
+            chosen: Some(Study {
+                recipe: Some(Recipe::default()),
+                candidates: vec![Candidate::default()],
+                ..Study::default()
+            }),
+            effects: vec![EffectCurve { points: vec![EffectPoint::default()], ..EffectCurve::default() }],
+            bg_nbd: Some(BgNbd::default()),
             ..Model::default()
         });
         assert_eq!(keys(&card), fields("Model"));
@@ -296,6 +418,12 @@ mod tests {
         assert_eq!(keys(&card["baselines"][0]), fields("Baseline"));
         assert_eq!(keys(&card["reliability"][0]), fields("ReliabilityBin"));
         assert_eq!(keys(&card["coefficients"][0]), fields("Coefficient"));
+        assert_eq!(keys(&card["chosen"]), fields("Study"));
+        assert_eq!(keys(&card["chosen"]["recipe"]), fields("Recipe"));
+        assert_eq!(keys(&card["chosen"]["candidates"][0]), fields("Candidate"));
+        assert_eq!(keys(&card["effects"][0]), fields("EffectCurve"));
+        assert_eq!(keys(&card["effects"][0]["points"][0]), fields("EffectPoint"));
+        assert_eq!(keys(&card["bg_nbd"]), fields("BgNbd"));
         let feature = FeatureDrift { bins: vec![DriftBin::default()], ..FeatureDrift::default() };
         let drifted = drift(&GetDriftResponse { score: Some(feature), ..GetDriftResponse::default() });
         assert_eq!(keys(&drifted), fields("GetDriftResponse"));
@@ -309,6 +437,19 @@ mod tests {
         assert_eq!(names, fields("DriftBin"));
         assert_eq!(keys(&bins[0]["range"]), fields("DriftRange"));
         assert_eq!(keys(&realised(&RealisedMonth::default())), fields("RealisedMonth"));
+        let moved = promoted(&PromoteModelResponse {
+            promotion: Some(Promotion::default()),
+            comparison: Some(ModelComparison::default()),
+        });
+        assert_eq!(keys(&moved), fields("PromoteModelResponse"));
+        assert_eq!(keys(&moved["promotion"]), fields("Promotion"));
+        assert_eq!(keys(&moved["comparison"]), fields("ModelComparison"));
+        let change = preview(&PreviewPromotionResponse {
+            changes: vec![GradeChange::default()],
+            ..PreviewPromotionResponse::default()
+        });
+        assert_eq!(keys(&change), fields("PreviewPromotionResponse"));
+        assert_eq!(keys(&change["changes"][0]), fields("GradeChange"));
     }
 
     #[test]

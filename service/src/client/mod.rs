@@ -28,6 +28,7 @@ mod import;
 mod json;
 mod models;
 mod predictions;
+mod registry;
 mod render;
 mod rows;
 mod score;

@@ -186,7 +186,13 @@ pub(super) fn models(models: &[Model]) -> String {
         let holdout = model.holdout.unwrap_or_default();
         vec![
             plain(&model.name),
-            if model.champion { "champion" } else { "" }.to_owned(),
+            match (model.champion, model.problem.is_empty()) {
+                (true, true) => "champion",
+                (false, true) => "",
+                (true, false) => "champion, DAMAGED",
+                (false, false) => "DAMAGED",
+            }
+            .to_owned(),
             moment(model.as_of_time.as_ref()),
             format!("{} days", model.horizon_days),
             count(model.rows),

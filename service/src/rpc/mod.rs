@@ -3,6 +3,7 @@
 //! A new RPC: its messages in the proto, its method here in the file of its service, its limits in
 //! [`crate::limits`], checked with [`parse::Check`].
 
+mod card;
 pub mod customers;
 pub mod edge;
 pub mod interactions;
@@ -10,6 +11,7 @@ pub mod models;
 mod page;
 mod parse;
 pub mod predictions;
+mod registry;
 mod reply;
 pub mod scoring;
 mod watch;

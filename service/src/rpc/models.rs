@@ -2,24 +2,32 @@
 
 use std::sync::Arc;
 
-use tally_model::{
-    artifact::{Artifact, digest},
-    spec::Target,
-};
+use prost::Message;
+use tally_model::spec::Target;
 use tally_proto::v1::{
-    Baseline, Coefficient, GetDriftRequest, GetDriftResponse, GetModelRequest, GetModelResponse,
-    GetRealisedPerformanceRequest, GetRealisedPerformanceResponse, ListModelsRequest, ListModelsResponse,
-    Model, ReliabilityBin, model_service_server::ModelService,
+    GetDriftRequest, GetDriftResponse, GetModelRequest, GetModelResponse, GetRealisedPerformanceRequest,
+    GetRealisedPerformanceResponse, ListModelsRequest, ListModelsResponse, ListPromotionsRequest,
+    ListPromotionsResponse, Model, PreviewPromotionRequest, PreviewPromotionResponse, PromoteModelRequest,
+    PromoteModelResponse, RollbackModelRequest, RollbackModelResponse, model_service_server::ModelService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{page, parse::Check, reply, watch};
+use super::{
+    card::{Detail, card},
+    page,
+    parse::Check,
+    watch,
+};
 use crate::{
     app::App,
     error::{Error, Result},
+    limits,
     models::ModelName,
-    store::StoredModel,
+    score::off_the_workers,
 };
+
+/// Artifacts that a list holds in memory at a time.
+const ARTIFACTS: usize = 8;
 
 /// The service.
 pub struct Models(pub Arc<App>);
@@ -37,10 +45,8 @@ impl ModelService for Models {
         let size = check.finish(size)?;
         let scope = ("ListModels", target);
         let after: Option<(Target, i64)> = self.0.tokens.open(&scope, &request.page_token)?;
-        let found = self.0.store.models(target, after, size + 1).await?;
-        let rows = found.iter().map(|row| Ok(((row.target, row.version), card(row)?)));
-        let (models, last) =
-            page::cut(rows.collect::<Result<_>>()?, size, |(place, _)| *place, |(_, card)| card);
+        let cards = self.cards(target, after, size + 1).await?;
+        let (models, last) = page::cut(cards, size, |(place, _)| *place, |(_, card)| card);
         let next_page_token = self.0.tokens.next(&scope, last)?;
         Ok(Response::new(ListModelsResponse { models, next_page_token }))
     }
@@ -52,7 +58,36 @@ impl ModelService for Models {
         let name = named(&self.0, &request.into_inner().model).await?;
         let stored = self.0.store.model(name.target, name.version).await?;
         let stored = stored.ok_or_else(|| Error::unknown_model(&name.to_string()))?;
-        Ok(Response::new(GetModelResponse { model: Some(card(&stored)?) }))
+        let model = off_the_workers(move || card(&stored, Detail::Full)).await?;
+        Ok(Response::new(GetModelResponse { model: Some(model) }))
+    }
+
+    async fn promote_model(
+        &self,
+        request: Request<PromoteModelRequest>,
+    ) -> Result<Response<PromoteModelResponse>, Status> {
+        Ok(Response::new(self.promote(request).await?))
+    }
+
+    async fn rollback_model(
+        &self,
+        request: Request<RollbackModelRequest>,
+    ) -> Result<Response<RollbackModelResponse>, Status> {
+        Ok(Response::new(self.roll_back(request).await?))
+    }
+
+    async fn preview_promotion(
+        &self,
+        request: Request<PreviewPromotionRequest>,
+    ) -> Result<Response<PreviewPromotionResponse>, Status> {
+        Ok(Response::new(self.preview(request.into_inner()).await?))
+    }
+
+    async fn list_promotions(
+        &self,
+        request: Request<ListPromotionsRequest>,
+    ) -> Result<Response<ListPromotionsResponse>, Status> {
+        Ok(Response::new(self.history(request.into_inner()).await?))
     }
 
     async fn get_drift(
@@ -81,59 +116,27 @@ async fn named(app: &App, name: &str) -> Result<ModelName> {
     }
 }
 
-/// The model card of a stored model.
-fn card(stored: &StoredModel) -> Result<Model> {
-    let artifact = Artifact::from_bytes(&stored.artifact)?;
-    let name = ModelName { target: stored.target, version: stored.version };
-    let card = &artifact.card;
-    Ok(Model {
-        name: name.to_string(),
-        target: reply::target(stored.target).into(),
-        version: stored.version,
-        champion: stored.champion,
-        create_time: Some(reply::timestamp(stored.create_time)),
-        created_by: stored.created_by.clone(),
-        as_of_time: Some(reply::timestamp(artifact.as_of)),
-        horizon_days: artifact.outcome.horizon_days as i32,
-        rows: card.rows as i64,
-        positives: card.positives as i64,
-        split: card.split.name().to_owned(),
-        holdout: Some(reply::metrics(&card.holdout)),
-        baselines: card
-            .baselines
-            .iter()
-            .map(|(name, metrics)| Baseline { name: name.clone(), metrics: Some(reply::metrics(metrics)) })
-            .collect(),
-        reliability: card
-            .reliability
-            .iter()
-            .map(|bin| ReliabilityBin {
-                rows: bin.rows as i64,
-                predicted: bin.predicted,
-                observed: bin.observed,
-            })
-            .collect(),
-        coefficients: coefficients(&artifact),
-        intercept: artifact.intercept,
-        penalty: artifact.penalty,
-        spec: artifact.spec.to_string(),
-        schema_hash: artifact.schema_hash(),
-        artifact_hash: digest(&stored.artifact),
-        artifact_bytes: stored.artifact.len() as i64,
-    })
-}
-
-fn coefficients(artifact: &Artifact) -> Vec<Coefficient> {
-    let names = artifact.encoder.features.iter().flat_map(|feature| {
-        feature.column_names().into_iter().map(|column| (feature.measure.to_string(), column))
-    });
-    names
-        .zip(artifact.weights.iter().zip(artifact.standard_errors()))
-        .map(|((feature, column), (coefficient, standard_error))| Coefficient {
-            feature,
-            column,
-            coefficient: *coefficient,
-            standard_error,
-        })
-        .collect()
+impl Models {
+    /// Cards behind `after`, `limit` of them or as many as fill a message. Artifacts are large: few
+    /// are in memory at a time.
+    async fn cards(
+        &self,
+        target: Option<Target>,
+        mut after: Option<(Target, i64)>,
+        limit: usize,
+    ) -> Result<Vec<((Target, i64), Model)>> {
+        let (mut cards, mut bytes) = (Vec::new(), 0);
+        while cards.len() < limit && bytes < limits::MESSAGE_BYTES {
+            let found = self.0.store.models(target, after, ARTIFACTS.min(limit - cards.len())).await?;
+            let Some(last) = found.last() else { break };
+            after = Some((last.target, last.version));
+            let read = move || {
+                found.iter().map(|row| ((row.target, row.version), card(row, Detail::Brief))).collect()
+            };
+            let read: Vec<(_, Model)> = off_the_workers(read).await?;
+            bytes += read.iter().map(|(_, card)| card.encoded_len()).sum::<usize>();
+            cards.extend(read);
+        }
+        Ok(cards)
+    }
 }

@@ -169,6 +169,20 @@ impl Check {
         parsed
     }
 
+    /// A model version of any target.
+    pub(super) fn version(&mut self, name: &str) -> ModelName {
+        ModelName::parse(name).unwrap_or_else(|| {
+            self.refuse("model", "is not a model version; allowed are such as churn/7");
+            ModelName { target: Target::Lead, version: 0 }
+        })
+    }
+
+    /// A remark for the audit, which may be empty.
+    pub(super) fn remark(&mut self, field: &str, remark: &str, most: usize) {
+        self.text(field, remark, 0, most);
+        self.no_control(field, remark);
+    }
+
     /// A customer to be stored.
     pub(super) fn customer(&mut self, field: &str, customer: v1::Customer) -> NewCustomer {
         self.id(&format!("{field}.customer_id"), &customer.customer_id);

@@ -122,7 +122,7 @@ fn change(change: Change) -> v1::LogOddsChange {
     }
 }
 
-const fn grade(grade: Grade) -> v1::Grade {
+pub(super) const fn grade(grade: Grade) -> v1::Grade {
     match grade {
         Grade::A => v1::Grade::A,
         Grade::B => v1::Grade::B,
@@ -148,7 +148,7 @@ fn reason(reason: Reason) -> v1::Reason {
     }
 }
 
-fn natural(value: Natural) -> Value {
+pub(super) fn natural(value: Natural) -> Value {
     let kind = match value {
         Natural::Missing => Kind::NullValue(0),
         Natural::Number(number) => Kind::NumberValue(number),

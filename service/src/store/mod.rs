@@ -16,6 +16,7 @@ use std::{
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tally_model::{
+    compare::Pair,
     drift::Counts,
     history::{Attributes, History},
     scorer::{Grade, Reason},
@@ -111,6 +112,83 @@ pub struct StoredModel {
     pub artifact: Vec<u8>,
     /// Whether it serves.
     pub champion: bool,
+}
+
+/// A holdout row, and what was said of it by a fit that had not learned from it.
+#[derive(Clone, Debug)]
+pub struct HoldoutScore {
+    /// Whose.
+    pub customer_id: String,
+    /// About which moment.
+    pub as_of: Time,
+    /// Whether the outcome came about.
+    pub label: bool,
+    /// The probability by the new model.
+    pub probability: f64,
+    /// The probability by the champion of then, when it had not learned from the row either.
+    pub rival: Option<f64>,
+}
+
+/// How a new model was evaluated.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The artifact of the model as it was evaluated.
+    pub evaluated: Vec<u8>,
+    /// The version of the champion that is `rival` in `scores`.
+    pub rival: Option<i64>,
+    /// The holdout, or a sample of it.
+    pub scores: Vec<HoldoutScore>,
+}
+
+/// How a champion came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromotionKind {
+    /// Somebody promoted it.
+    Promote,
+    /// Somebody went back to it.
+    Rollback,
+    /// Its own training promoted it.
+    Training,
+}
+
+impl PromotionKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Promote, Self::Rollback, Self::Training];
+
+    /// `promote`, `rollback` or `training`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Promote => "promote",
+            Self::Rollback => "rollback",
+            Self::Training => "training",
+        }
+    }
+}
+
+/// One move of a champion, as it is audited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promotion {
+    /// Of which target.
+    pub target: Target,
+    /// 1, 2, 3, … within the target.
+    pub sequence: i64,
+    /// When.
+    pub time: Time,
+    /// By whom, as far as is known.
+    pub who: String,
+    /// The champion before; None for the first.
+    pub from: Option<i64>,
+    /// The champion since.
+    pub to: i64,
+    /// How it came to be.
+    pub kind: PromotionKind,
+    /// Whether the gate had refused it.
+    pub forced: bool,
+    /// Why, in the words of whoever did it.
+    pub reason: String,
+    /// What the gate found, in words.
+    pub finding: String,
 }
 
 /// A score that is or is to be stored.
@@ -252,8 +330,9 @@ pub trait Store: Send + Sync {
     /// The histories of these customers in the order asked; None for an unknown one.
     async fn histories(&self, customer_ids: &[String]) -> Result<Vec<Option<History>>>;
 
-    /// Stores a model as the next version of its target and tells which that is.
-    async fn insert_model(&self, model: StoredModel) -> Result<i64>;
+    /// Stores a model as the next version of its target and tells which that is. Holdout rows of
+    /// customers that are gone are left out.
+    async fn insert_model(&self, model: StoredModel, evaluation: Evaluation) -> Result<i64>;
     /// Models of these targets, newest first, behind `after` (target and version).
     async fn models(
         &self,
@@ -265,10 +344,15 @@ pub trait Store: Send + Sync {
     async fn model(&self, target: Target, version: i64) -> Result<Option<StoredModel>>;
     /// The version that serves.
     async fn champion(&self, target: Target) -> Result<Option<i64>>;
-    /// Makes a stored version serve in place of the champion `instead_of`; false when that one is the
-    /// champion no more.
-    async fn promote(&self, target: Target, version: i64, instead_of: Option<i64>, now: Time)
-    -> Result<bool>;
+    /// The artifact of a version as it was evaluated.
+    async fn evaluated(&self, target: Target, version: i64) -> Result<Option<Vec<u8>>>;
+    /// The holdout rows that neither version has learned from, by customer and moment.
+    async fn pairs(&self, target: Target, candidate: i64, champion: i64) -> Result<Vec<Pair>>;
+    /// Moves the champion and notes it, both or neither; false when `promotion.from` is the champion no
+    /// more, or a move of this sequence is noted already.
+    async fn promote(&self, promotion: Promotion) -> Result<bool>;
+    /// The moves of a champion before the one with this sequence, newest first.
+    async fn promotions(&self, target: Target, before: Option<i64>, limit: usize) -> Result<Vec<Promotion>>;
 
     /// Stores predictions, all or none, but for those of customers that are gone; told are the
     /// customers that are there.

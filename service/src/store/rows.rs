@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{FromRow, types::Json};
 use tally_model::{
+    compare::Pair,
     drift::Counts,
     history::{Attributes, History, kind},
     scorer::{Grade, Reason},
@@ -14,7 +15,9 @@ use tally_model::{
     time::Time,
 };
 
-use super::{Customer, Foretold, Interaction, Prediction, ScoredPopulation, StoredModel};
+use super::{
+    Customer, Foretold, Interaction, Prediction, Promotion, PromotionKind, ScoredPopulation, StoredModel,
+};
 use crate::error::{Error, Result};
 
 /// A moment as a column: TIMESTAMPTZ in PostgreSQL, microseconds in SQLite.
@@ -158,6 +161,61 @@ impl TryFrom<ModelRow> for StoredModel {
             artifact: row.artifact,
             champion: row.champion,
         })
+    }
+}
+
+#[derive(FromRow)]
+pub(super) struct PromotionRow {
+    target: String,
+    sequence: i64,
+    promote_time: Stamp,
+    who: String,
+    from_version: Option<i64>,
+    to_version: i64,
+    kind: String,
+    forced: bool,
+    reason: String,
+    finding: String,
+}
+
+impl TryFrom<PromotionRow> for Promotion {
+    type Error = Error;
+
+    fn try_from(row: PromotionRow) -> Result<Self> {
+        let kind = PromotionKind::ALL.into_iter().find(|kind| kind.name() == row.kind);
+        Ok(Self {
+            target: target(&row.target)?,
+            sequence: row.sequence,
+            time: row.promote_time.0,
+            who: row.who,
+            from: row.from_version,
+            to: row.to_version,
+            kind: kind
+                .ok_or_else(|| Error::Internal(format!("a promotion is of the kind `{}`", row.kind)))?,
+            forced: row.forced,
+            reason: row.reason,
+            finding: row.finding,
+        })
+    }
+}
+
+/// A holdout row of two models.
+#[derive(FromRow)]
+pub(super) struct PairRow {
+    customer_id: String,
+    label: bool,
+    candidate: f64,
+    champion: f64,
+}
+
+impl From<PairRow> for Pair {
+    fn from(row: PairRow) -> Self {
+        Self {
+            customer_id: row.customer_id,
+            label: row.label,
+            candidate: row.candidate,
+            champion: row.champion,
+        }
     }
 }
 

@@ -2,6 +2,10 @@
 //!
 //! Placeholders are `$1`; `RETURNING` and `ON CONFLICT` are common. Counts come from `RETURNING`.
 
+use std::sync::LazyLock;
+
+use tally_model::artifact::LARGEST;
+
 /// The columns of `CustomerRow`; `c` is the customer.
 pub(super) const CUSTOMER_COLUMNS: &str = "c.customer_id, c.name, c.create_time, \
     (SELECT v.attributes FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
@@ -191,22 +195,42 @@ macro_rules! implement_store {
                 Ok(customer_ids.iter().map(|id| take(id)).collect())
             }
 
-            async fn insert_model(&self, model: StoredModel) -> Result<i64> {
-                repeatable((self.clone(), model), |shared| async move {
-                    let (store, model) = &*shared;
+            async fn insert_model(&self, model: StoredModel, evaluation: Evaluation) -> Result<i64> {
+                repeatable((self.clone(), model, evaluation), |shared| async move {
+                    let (store, model, evaluation) = &*shared;
                     let mut tx = store.begin().await?;
                     // Two trainers that end together take the same number; one of them tries again.
                     let version: i64 = sqlx::query_scalar(
-                        "INSERT INTO models (target, version, create_time, created_by, artifact) \
-                         SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4 FROM models WHERE target = $1 \
+                        "INSERT INTO models (target, version, create_time, created_by, artifact, evaluated) \
+                         SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5 FROM models WHERE target = $1 \
                          RETURNING version",
                     )
                     .bind(model.target.name())
                     .bind(Stamp(model.create_time))
                     .bind(&model.created_by)
                     .bind(&model.artifact)
+                    .bind(&evaluation.evaluated)
                     .fetch_one(&mut *tx)
                     .await?;
+                    let ids: Vec<&str> = evaluation.scores.iter().map(|row| row.customer_id.as_str()).collect();
+                    let present: HashSet<String> = store.present(&mut tx, &ids).await?.into_iter().collect();
+                    let known = || evaluation.scores.iter().filter(|row| present.contains(&row.customer_id));
+                    let own = known().map(|row| (row, version, row.probability));
+                    let rival = known().filter_map(|row| Some((row, evaluation.rival?, row.rival?)));
+                    let rows: Vec<(&HoldoutScore, i64, f64)> = own.chain(rival).collect();
+                    for part in rows.chunks(HOLDOUT_ROWS) {
+                        let mut query = QueryBuilder::<$database>::new(
+                            "INSERT INTO holdout_scores \
+                             (customer_id, target, model_version, as_of_time, label, probability) ",
+                        );
+                        query.push_values(part, |mut values, (row, version, probability)| {
+                            values.push_bind(&row.customer_id).push_bind(model.target.name());
+                            values.push_bind(*version).push_bind(Stamp(row.as_of));
+                            values.push_bind(row.label).push_bind(*probability);
+                        });
+                        // What the champion said in its own evaluation stands.
+                        query.push(" ON CONFLICT DO NOTHING").build().execute(&mut *tx).await?;
+                    }
                     tx.commit().await?;
                     Ok(version)
                 })
@@ -219,7 +243,7 @@ macro_rules! implement_store {
                 after: Option<(Target, i64)>,
                 limit: usize,
             ) -> Result<Vec<StoredModel>> {
-                let mut query = QueryBuilder::<$database>::new(MODELS);
+                let mut query = QueryBuilder::<$database>::new(MODELS.as_str());
                 query.push(" WHERE true");
                 if let Some(target) = target {
                     query.push(" AND m.target = ").push_bind(target.name());
@@ -235,7 +259,7 @@ macro_rules! implement_store {
             }
 
             async fn model(&self, target: Target, version: i64) -> Result<Option<StoredModel>> {
-                let sql = format!("{MODELS} WHERE m.target = $1 AND m.version = $2");
+                let sql = format!("{} WHERE m.target = $1 AND m.version = $2", *MODELS);
                 let row = sqlx::query_as::<_, ModelRow>(AssertSqlSafe(sql))
                     .bind(target.name())
                     .bind(version)
@@ -251,17 +275,35 @@ macro_rules! implement_store {
                     .await?)
             }
 
-            async fn promote(
-                &self,
-                target: Target,
-                version: i64,
-                instead_of: Option<i64>,
-                now: Time,
-            ) -> Result<bool> {
+            async fn evaluated(&self, target: Target, version: i64) -> Result<Option<Vec<u8>>> {
+                Ok(sqlx::query_scalar("SELECT evaluated FROM models WHERE target = $1 AND version = $2")
+                    .bind(target.name())
+                    .bind(version)
+                    .fetch_optional(self.reader())
+                    .await?)
+            }
+
+            async fn pairs(&self, target: Target, candidate: i64, champion: i64) -> Result<Vec<Pair>> {
+                let rows: Vec<PairRow> = sqlx::query_as(
+                    "SELECT a.customer_id, a.label, a.probability AS candidate, b.probability AS champion \
+                     FROM holdout_scores AS a JOIN holdout_scores AS b ON b.customer_id = a.customer_id \
+                     AND b.target = a.target AND b.as_of_time = a.as_of_time \
+                     WHERE a.target = $1 AND a.model_version = $2 AND b.model_version = $3 \
+                     ORDER BY a.customer_id, a.as_of_time",
+                )
+                .bind(target.name())
+                .bind(candidate)
+                .bind(champion)
+                .fetch_all(self.reader())
+                .await?;
+                Ok(rows.into_iter().map(Pair::from).collect())
+            }
+
+            async fn promote(&self, promotion: Promotion) -> Result<bool> {
                 let store = self.clone();
                 detached(async move {
                     let mut tx = store.begin().await?;
-                    let query = match instead_of {
+                    let query = match promotion.from {
                         None => sqlx::query_scalar(
                             "INSERT INTO champions (target, version, promote_time) VALUES ($1, $2, $3) \
                              ON CONFLICT (target) DO NOTHING RETURNING version",
@@ -271,13 +313,58 @@ macro_rules! implement_store {
                              WHERE target = $1 AND version = $4 RETURNING version",
                         ),
                     };
-                    let query = query.bind(target.name()).bind(version).bind(Stamp(now));
-                    let query = if let Some(champion) = instead_of { query.bind(champion) } else { query };
-                    let promoted: Option<i64> = query.fetch_optional(&mut *tx).await?;
+                    let query =
+                        query.bind(promotion.target.name()).bind(promotion.to).bind(Stamp(promotion.time));
+                    let query = if let Some(from) = promotion.from { query.bind(from) } else { query };
+                    let moved: Option<i64> = query.fetch_optional(&mut *tx).await?;
+                    if moved.is_none() {
+                        tx.rollback().await?;
+                        return Ok(false);
+                    }
+                    // The number is taken when the champion went away and came back meanwhile.
+                    let noted: Option<i64> = sqlx::query_scalar(
+                        "INSERT INTO promotions (target, sequence, promote_time, who, from_version, to_version, \
+                         kind, forced, reason, finding) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                         ON CONFLICT (target, sequence) DO NOTHING RETURNING sequence",
+                    )
+                    .bind(promotion.target.name())
+                    .bind(promotion.sequence)
+                    .bind(Stamp(promotion.time))
+                    .bind(promotion.who)
+                    .bind(promotion.from)
+                    .bind(promotion.to)
+                    .bind(promotion.kind.name())
+                    .bind(promotion.forced)
+                    .bind(promotion.reason)
+                    .bind(promotion.finding)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+                    if noted.is_none() {
+                        tx.rollback().await?;
+                        return Ok(false);
+                    }
                     tx.commit().await?;
-                    Ok(promoted.is_some())
+                    Ok(true)
                 })
                 .await
+            }
+
+            async fn promotions(
+                &self,
+                target: Target,
+                before: Option<i64>,
+                limit: usize,
+            ) -> Result<Vec<Promotion>> {
+                let rows: Vec<PromotionRow> = sqlx::query_as(
+                    "SELECT * FROM promotions WHERE target = $1 AND sequence < $2 \
+                     ORDER BY sequence DESC LIMIT $3",
+                )
+                .bind(target.name())
+                .bind(before.unwrap_or(i64::MAX))
+                .bind(limit as i64)
+                .fetch_all(self.reader())
+                .await?;
+                rows.into_iter().map(Promotion::try_from).collect()
             }
 
             async fn insert_predictions(&self, mut predictions: Vec<Prediction>) -> Result<HashSet<String>> {
@@ -425,7 +512,16 @@ macro_rules! implement_store {
 }
 pub(super) use implement_store;
 
-/// Models with whether they serve, up to the WHERE.
-pub(super) const MODELS: &str = "SELECT m.target, m.version, m.create_time, m.created_by, m.artifact, \
-    (c.version IS NOT NULL) AS champion FROM models AS m \
-    LEFT JOIN champions AS c ON c.target = m.target AND c.version = m.version";
+/// Holdout rows of a statement, with six bound values each; SQLite allows 32,766 of those.
+pub(super) const HOLDOUT_ROWS: usize = 2_000;
+
+/// Models with whether they serve, up to the WHERE. Of an artifact that is too large to be read, no
+/// more is fetched than shows that.
+pub(super) static MODELS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT m.target, m.version, m.create_time, m.created_by, \
+         substr(m.artifact, 1, {}) AS artifact, (c.version IS NOT NULL) AS champion FROM models AS m \
+         LEFT JOIN champions AS c ON c.target = m.target AND c.version = m.version",
+        LARGEST + 1
+    )
+});

@@ -21,6 +21,7 @@ use sqlx::{
     types::Json,
 };
 use tally_model::{
+    compare::Pair,
     history::{Attributes, History, Version},
     snapshot::Basis,
     spec::Target,
@@ -28,13 +29,15 @@ use tally_model::{
 };
 
 use super::{
-    Customer, Foretold, Interaction, NewCustomer, Prediction, PredictionCursor, PredictionFilter,
-    PredictionOrder, Recorded, ScoredPopulation, StoredModel, detached, repeatable,
+    Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction, PredictionCursor,
+    PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel, detached,
+    repeatable,
     rows::{
-        Batch, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow, PopulationRow,
-        PredictionRow, Stamp, VersionRow, basis_name, first_seen, grade_name, push_event, reasons_json,
+        Batch, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow, PairRow,
+        PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name, first_seen, grade_name,
+        push_event, reasons_json,
     },
-    sql::{CUSTOMER_COLUMNS, MODELS, implement_store, push_filter},
+    sql::{CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, push_filter},
 };
 use crate::error::{Error, Result};
 

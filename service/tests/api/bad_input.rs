@@ -12,6 +12,7 @@ on_both_stores!(
     bad_interactions_are_refused,
     bad_scoring_requests_are_refused,
     bad_lists_are_refused,
+    bad_promotions_are_refused,
     messages_above_the_limit_are_refused,
     messages_that_cannot_be_decoded_are_refused,
 );
@@ -247,6 +248,44 @@ async fn bad_lists_are_refused(tally: Tally) {
     assert_refused(refused, INVALID.0, INVALID.1, &["model"]);
     let unknown = tally.models().get_model(v1::GetModelRequest { model: "lead/3".into() }).await;
     assert_refused(unknown, Code::NotFound, "MODEL_NOT_FOUND", &[]);
+}
+
+async fn bad_promotions_are_refused(tally: Tally) {
+    type Change = fn(&mut v1::PromoteModelRequest);
+    let cases: [(Change, &str); 7] = [
+        (|r| r.model.clear(), "model"),
+        (|r| r.model = "churn".into(), "model"),
+        (|r| r.model = "churn/0".into(), "model"),
+        (|r| r.reason = "x".repeat(1_025), "reason"),
+        (|r| r.reason = "\u{1b}[2J".into(), "reason"),
+        (|r| r.requested_by = "x".repeat(257), "requested_by"),
+        (|r| r.requested_by = "\0".into(), "requested_by"),
+    ];
+    for (change, field) in cases {
+        let mut request =
+            v1::PromoteModelRequest { model: "churn/1".into(), force: true, ..Default::default() };
+        change(&mut request);
+        let refused = tally.models().promote_model(request).await;
+        assert_refused(refused, INVALID.0, INVALID.1, &[field]);
+    }
+    let request = v1::PromoteModelRequest { model: "churn/1".into(), force: true, ..Default::default() };
+    let unknown = tally.models().promote_model(request).await;
+    assert_refused(unknown, Code::NotFound, "MODEL_NOT_FOUND", &[]);
+    let request = v1::RollbackModelRequest { reason: "\n".into(), ..Default::default() };
+    let refused = tally.models().rollback_model(request).await;
+    assert_refused(refused, INVALID.0, INVALID.1, &["target", "reason"]);
+    let request = v1::RollbackModelRequest { target: v1::Target::Lead.into(), ..Default::default() };
+    let refused = tally.models().rollback_model(request).await;
+    assert_refused(refused, Code::FailedPrecondition, "NO_CHAMPION", &[]);
+    let request = v1::PreviewPromotionRequest { model: "lead".into(), as_of_time: Some(bad_times()[0]) };
+    let refused = tally.models().preview_promotion(request).await;
+    assert_refused(refused, INVALID.0, INVALID.1, &["model", "as_of_time"]);
+    let request = v1::PreviewPromotionRequest { model: "lead/1".into(), as_of_time: None };
+    let refused = tally.models().preview_promotion(request).await;
+    assert_refused(refused, Code::FailedPrecondition, "NO_CHAMPION", &[]);
+    let request = v1::ListPromotionsRequest { page_size: -1, ..Default::default() };
+    let refused = tally.models().list_promotions(request).await;
+    assert_refused(refused, INVALID.0, INVALID.1, &["target", "page_size"]);
 }
 
 async fn messages_above_the_limit_are_refused(tally: Tally) {

@@ -11,6 +11,7 @@ mod interactions;
 mod programs;
 mod properties;
 mod real_data;
+mod registry;
 mod replay;
 mod scoring;
 mod support;

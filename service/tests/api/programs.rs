@@ -7,7 +7,7 @@ use tally_proto::v1::{self, interaction_service_client::InteractionServiceClient
 
 use tonic::transport::Channel;
 
-use crate::support::{Database, Served, Tally, get, interaction, program, text, time};
+use crate::support::{Database, Served, Tally, get, interaction, program, text, time, timestamp};
 
 async fn databases() -> [Database; 2] {
     [Database::sqlite(), Database::postgres().await]
@@ -165,10 +165,10 @@ async fn trainers_at_the_same_time_store_two_whole_versions() {
     for database in databases().await {
         let tally = Tally::start(database).await;
         tally.simulate(&Business { customers: 600, ..Business::new(5, time("2024-06-01")) }).await;
-        let trainers: Vec<_> = (0..3)
+        let trainers: Vec<_> = (0..2)
             .map(|_| {
                 let mut train = program("tally-train", &tally.database.url);
-                train.args(["churn", "--as-of", "2024-06-01"]).stdout(Stdio::null()).spawn().unwrap()
+                train.args(["--all", "--as-of", "2024-06-01"]).stdout(Stdio::null()).spawn().unwrap()
             })
             .collect();
         for mut trainer in trainers {
@@ -176,9 +176,46 @@ async fn trainers_at_the_same_time_store_two_whole_versions() {
         }
         let models =
             tally.models().list_models(v1::ListModelsRequest::default()).await.unwrap().into_inner().models;
-        let versions: Vec<i64> = models.iter().map(|model| model.version).collect();
-        assert_eq!(versions, [3, 2, 1]);
-        assert_eq!(models.iter().filter(|model| model.champion).count(), 1);
+        let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
+        assert_eq!(names, ["churn/2", "churn/1", "lead/2", "lead/1"]);
+        assert!(models.iter().all(|model| model.problem.is_empty()));
+        for pair in models.chunks(2) {
+            assert_eq!(pair[0].artifact_hash, pair[1].artifact_hash, "the same data: the same model");
+            assert_eq!(pair.iter().filter(|model| model.champion).count(), 1);
+            // Each has a holdout of its own to be compared on.
+            let request = v1::PromoteModelRequest {
+                model: pair.iter().find(|model| !model.champion).unwrap().name.clone(),
+                ..Default::default()
+            };
+            let reply = tally.models().promote_model(request).await.unwrap().into_inner();
+            let comparison = reply.comparison.unwrap();
+            assert_eq!((comparison.difference, comparison.rows), (0.0, pair[0].holdout.unwrap().rows));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_little_data_for_one_target_does_not_keep_the_other_from_its_model() {
+    for database in databases().await {
+        let tally = Tally::start(database).await;
+        // Whoever comes, comes to buy: nobody was ever a lead. Two of three buy again and again.
+        let start = time("2022-06-01");
+        let purchases = (0..300_i64).flat_map(|n| {
+            let times = if n % 3 == 0 { 1 } else { 12 };
+            (0..times).map(move |again| {
+                let mut bought = interaction(&format!("c{n}"), &again.to_string(), "purchase", "2022-06-01");
+                bought.occur_time = Some(timestamp(start.plus_days(n % 200 + again * (20 + n % 17))));
+                bought
+            })
+        });
+        tally.backfill(purchases.collect()).await.unwrap();
+        let mut train = program("tally-train", &tally.database.url);
+        let output = train.args(["--all", "--as-of", "2024-01-01"]).output().unwrap();
+        let (told, failed) =
+            (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(told.contains("churn/1 now serves"), "{told}\n{failed}");
+        assert!(failed.starts_with("error: lead: too little data: have 0 snapshots"), "{failed}");
+        assert_eq!(output.status.code(), Some(2));
     }
 }
 

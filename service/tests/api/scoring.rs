@@ -370,7 +370,7 @@ async fn a_better_model_is_promoted_and_a_worse_one_is_not(tally: Tally) {
     let told = tally.train(&["churn", "--as-of", NOW]);
     assert!(told.contains("churn/2 now serves: better than churn/1"), "{told}");
     let told = tally.train(&[poor.as_slice(), &[NOW]].concat());
-    assert!(told.contains("churn/3 stored, does not serve: not better than churn/2"), "{told}");
+    assert!(told.contains("churn/3 stored, does not serve: worse than churn/2"), "{told}");
     let told = tally.train(&["churn", "--as-of", NOW, "--horizon-days", "60"]);
     assert!(told.contains("churn/4 stored, does not serve: not comparable with churn/2"), "{told}");
     let told = tally.train(&[poor.as_slice(), &[NOW, "--promote", "always"]].concat());

@@ -11,7 +11,7 @@ use std::{
 };
 
 use prost_types::{Struct, Timestamp, Value, value::Kind};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tally_model::{
     simulate::{Business, SimulatedCustomer},
     time::Time,
@@ -67,6 +67,18 @@ impl Database {
         let mut connection = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
         Self { url: cluster.url(&name), _folder: None }
+    }
+
+    /// Runs a statement behind the server's back; the first column of the first row, if there is one.
+    pub async fn sql(&self, statement: &str) -> Option<i64> {
+        let statement = AssertSqlSafe(statement.to_owned());
+        if self.url.starts_with("sqlite") {
+            let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(statement).fetch_optional(&mut connection).await.unwrap()
+        } else {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(statement).fetch_optional(&mut connection).await.unwrap()
+        }
     }
 
     /// Another handle to a database that somebody else keeps.

@@ -417,7 +417,7 @@ async fn a_model_that_cannot_be_read_raises_an_alarm(tally: Tally) {
     tally.train(&["churn", "--as-of", NOW]);
     metric(&tally, "tally_champion_version{target=\"churn\"}", |version| version == 1.0).await;
     let store = store::open(&tally.database.url).await.unwrap();
-    for (target, instead_of) in
+    for (target, from) in
         [(tally_model::spec::Target::Churn, Some(1)), (tally_model::spec::Target::Lead, None)]
     {
         let model = store::StoredModel {
@@ -428,8 +428,21 @@ async fn a_model_that_cannot_be_read_raises_an_alarm(tally: Tally) {
             artifact: b"tally-model 1 nonsense\n{}".to_vec(),
             champion: false,
         };
-        let version = store.insert_model(model).await.unwrap();
-        assert!(store.promote(target, version, instead_of, time(NOW)).await.unwrap());
+        let evaluation = store::Evaluation { evaluated: Vec::new(), rival: None, scores: Vec::new() };
+        let to = store.insert_model(model, evaluation).await.unwrap();
+        let promotion = store::Promotion {
+            target,
+            sequence: if from.is_some() { 2 } else { 1 },
+            time: time(NOW),
+            who: "somebody".into(),
+            from,
+            to,
+            kind: store::PromotionKind::Promote,
+            forced: true,
+            reason: String::new(),
+            finding: String::new(),
+        };
+        assert!(store.promote(promotion).await.unwrap());
         let refused = format!("tally_model_refused_total{{target=\"{target}\"}}");
         metric(&tally, &refused, |refused| refused > 0.0).await;
     }

@@ -1,0 +1,117 @@
+//! What a promotion would change: every customer graded by champion and candidate, page by page, in
+//! constant memory, before anything moves.
+
+use std::sync::Arc;
+
+use tally_model::{
+    history::{Event, History, kind},
+    scorer::Grade,
+};
+
+use crate::{
+    app::App,
+    error::Result,
+    score::{CHUNK, Question, off_the_workers},
+    score_all::existed,
+};
+
+/// The purchases of so many days are the money behind a customer.
+pub const MONEY_DAYS: i64 = 365;
+/// Best to worst.
+pub const GRADES: [Grade; 4] = [Grade::A, Grade::B, Grade::C, Grade::D];
+
+/// Some customers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// How many.
+    pub customers: u64,
+    /// Their purchases of the last [`MONEY_DAYS`] days, in minor units.
+    pub amount_minor: i64,
+}
+
+impl Cell {
+    fn add(&mut self, other: Self) {
+        self.customers += other.customers;
+        self.amount_minor = self.amount_minor.saturating_add(other.amount_minor);
+    }
+}
+
+/// The customers that both models are about, by the champion's grade and the candidate's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Preview([[Cell; 4]; 4]);
+
+impl Preview {
+    /// All sixteen cells: the champion's grade, the candidate's, and who is in it.
+    pub fn cells(&self) -> impl Iterator<Item = (Grade, Grade, Cell)> + '_ {
+        GRADES
+            .into_iter()
+            .zip(&self.0)
+            .flat_map(|(from, row)| GRADES.into_iter().zip(row).map(move |(to, cell)| (from, to, *cell)))
+    }
+
+    /// Everybody.
+    #[must_use]
+    pub fn all(&self) -> Cell {
+        self.sum(|_, _| true)
+    }
+
+    /// Those whose grade changes.
+    #[must_use]
+    pub fn changed(&self) -> Cell {
+        self.sum(|from, to| from != to)
+    }
+
+    fn sum(&self, wanted: impl Fn(Grade, Grade) -> bool) -> Cell {
+        let mut sum = Cell::default();
+        self.cells().filter(|(from, to, _)| wanted(*from, *to)).for_each(|(.., cell)| sum.add(cell));
+        sum
+    }
+
+    /// Looks at every customer. Both questions are about the same moment.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn new(app: &App, champion: Question, candidate: Question) -> Result<Self> {
+        let both = Arc::new((champion, candidate));
+        let mut preview = Self::default();
+        let mut after = String::new();
+        loop {
+            let ids = app.store.customer_ids(&after, CHUNK).await?;
+            let Some(last) = ids.last() else { return Ok(preview) };
+            after.clone_from(last);
+            let histories = app.store.histories(&ids).await?;
+            let both = Arc::clone(&both);
+            let page =
+                off_the_workers(move || page(&both.0, &both.1, histories.into_iter().flatten())).await?;
+            for (sum, cell) in preview.0.iter_mut().flatten().zip(page.0.iter().flatten()) {
+                sum.add(*cell);
+            }
+        }
+    }
+}
+
+fn page(champion: &Question, candidate: &Question, histories: impl Iterator<Item = History>) -> Preview {
+    let mut preview = Preview::default();
+    let grade = |question: &Question, history: &History| {
+        let scorer = &question.model.scorer;
+        scorer.score(history, question.as_of, question.known_at, 0).ok().map(|score| score.grade)
+    };
+    for history in histories.filter(|history| existed(history, candidate)) {
+        if let (Some(from), Some(to)) = (grade(champion, &history), grade(candidate, &history)) {
+            let amount_minor = money(&history, candidate);
+            preview.0[from as usize][to as usize].add(Cell { customers: 1, amount_minor });
+        }
+    }
+    preview
+}
+
+/// A customer's purchases of the last [`MONEY_DAYS`] days before the moment in question.
+fn money(history: &History, question: &Question) -> i64 {
+    let purchase = history.kind_slot(kind::PURCHASE);
+    let since = question.as_of.plus_days(-MONEY_DAYS);
+    history
+        .visible(question.as_of, question.known_at)
+        .filter(|(_, event)| Some(event.kind) == purchase && event.occur_time > since)
+        .filter(|(_, event)| event.amount_minor != Event::NO_AMOUNT)
+        .fold(0, |sum, (_, event)| event.amount_minor.saturating_add(sum))
+}
