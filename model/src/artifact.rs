@@ -24,7 +24,7 @@ use crate::{
 /// The first word of every artifact.
 const MAGIC: &str = "tally-model";
 /// The format that this version writes and reads.
-const FORMAT: &str = "2";
+const FORMAT: &str = "1";
 /// The greatest artifact that is read, in bytes.
 pub const LARGEST: usize = 64 << 20;
 

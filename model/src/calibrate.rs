@@ -7,7 +7,7 @@ use crate::evaluate::log_loss_of_log_odds;
 
 /// Newton steps of the Platt fit; it is convex in two parameters.
 const STEPS: usize = 50;
-/// The fewest rows that a knot of the isotonic curve stands for.
+/// Rows of a group in the isotonic fit.
 const FEWEST_ROWS: usize = 30;
 
 /// A rising curve from log-odds to log-odds.
@@ -112,18 +112,19 @@ impl Calibration {
         fitted.is_valid().then_some(fitted)
     }
 
-    /// The isotonic curve of least loss, its knots standing for some rows each; None when the scores do
-    /// not rank.
+    /// The isotonic curve of least loss over groups of rows that are neighbours in z; None when the scores
+    /// do not rank.
     #[must_use]
     pub fn isotonic(scores: &[(f64, bool)]) -> Option<Self> {
         let mut sorted = scores.to_vec();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        // Pools of (rows, positives, sum of z), merged while the rate falls or a pool is small.
+        // Pools of (rows, positives, sum of z), the last two merged while the rate does not rise.
         let mut pools: Vec<(f64, f64, f64)> = Vec::new();
-        for (z, y) in sorted {
-            pools.push((1.0, f64::from(u8::from(y)), z));
+        for some in sorted.chunks(FEWEST_ROWS) {
+            let positives = some.iter().filter(|(_, y)| *y).count() as f64;
+            pools.push((some.len() as f64, positives, some.iter().map(|(z, _)| z).sum()));
             while let [.., a, b] = pools.as_slice() {
-                if a.0 >= FEWEST_ROWS as f64 && a.1 / a.0 < b.1 / b.0 {
+                if a.1 / a.0 < b.1 / b.0 {
                     break;
                 }
                 let merged = (a.0 + b.0, a.1 + b.1, a.2 + b.2);

@@ -5,6 +5,9 @@
 //! richer one is better by more than the standard error of the difference ("one standard error
 //! rule": Breiman and others 1984). The holdout is never looked at.
 
+use std::collections::BTreeMap;
+
+use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -21,6 +24,10 @@ use crate::{
 
 /// The penalties that are tried, strongest first: each fit starts from the one before.
 pub const PENALTIES: [f64; 11] = [10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1];
+/// The first penalty that is tried for a variation of a recipe, as a multiple of that recipe's.
+const STRONGER: f64 = 11.0;
+/// Rows that a round fits to, at most; whole customers.
+const ROUND_ROWS: usize = 10_000;
 /// Where validation begins, as shares of the rows in the order of time.
 const ORIGINS: [f64; 3] = [0.4, 0.6, 0.8];
 /// Parts of the customers for a validation that is not in time.
@@ -28,11 +35,11 @@ const FOLDS: usize = 5;
 /// Above so many rows one round of validation is precise enough.
 const PLENTY_OF_ROWS: usize = 20_000;
 /// Numbers of pairs that are tried.
-const PAIRS: [usize; 2] = [5, 10];
+const PAIRS: [usize; 1] = [10];
 /// Shares of the features that are tried, beside all.
 const SHARES: [f64; 2] = [0.5, 0.25];
 /// Shares of the time looked back that are tried, beside all.
-const REACHES: [i64; 3] = [2, 4, 8];
+const REACHES: [i64; 2] = [2, 4];
 
 /// How to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -213,19 +220,19 @@ impl Table<'_> {
             }
         }
         // Straight lines on either scale are equally simple.
-        step("choosing the encoding");
         if let Some(plain) = contest.run(Recipe { form: Form::Plain, ..best.recipe })? {
             best = contest.lesser(best, plain);
-        }
-        for form in [Form::Spline, Form::Steps] {
-            if let Some(trial) = contest.run(Recipe { form, ..best.recipe })? {
-                best = contest.better(best, trial);
-            }
         }
         step("screening the features");
         for share in SHARES {
             if let Some(trial) = contest.run(Recipe { share, ..best.recipe })? {
                 best = contest.lesser(best, trial);
+            }
+        }
+        step("choosing the encoding");
+        for form in [Form::Spline, Form::Steps] {
+            if let Some(trial) = contest.run(Recipe { form, ..best.recipe })? {
+                best = contest.better(best, trial);
             }
         }
         step("searching pairs of features");
@@ -256,8 +263,18 @@ impl Table<'_> {
             Round { learn: learn.collect(), judge: judge.collect() }
         };
         let enough = |part: &[usize]| self.has_both(part, FEWEST_OF_A_CLASS);
-        let rounds = origins.iter().zip(ends).map(round);
+        let rounds = origins.iter().zip(ends).map(round).map(|round| self.thinned(round));
         rounds.filter(|round| enough(&round.learn) && enough(&round.judge)).collect()
+    }
+
+    /// A round that fits to some of the customers, when there are more rows than it takes to compare.
+    fn thinned(&self, mut round: Round) -> Round {
+        let parts = round.learn.len().div_ceil(ROUND_ROWS);
+        if parts > 1 {
+            let part = folds(self.rows, 0, parts);
+            round.learn.retain(|row| part[*row] == 0);
+        }
+        round
     }
 
     /// Rounds that judge customers who were not learned from.
@@ -266,7 +283,7 @@ impl Table<'_> {
         let tried = if chosen.len() > PLENTY_OF_ROWS { 1 } else { FOLDS };
         let round = |validation| {
             let (judge, learn) = chosen.iter().partition(|row| fold[**row] == validation);
-            Round { learn, judge }
+            self.thinned(Round { learn, judge })
         };
         (0..tried)
             .map(round)
@@ -279,6 +296,28 @@ impl Table<'_> {
 struct Round {
     learn: Vec<usize>,
     judge: Vec<usize>,
+}
+
+/// A round, encoded by a recipe.
+struct Prepared {
+    design: Design,
+    labels: Vec<bool>,
+    judged: Design,
+    /// At the penalty before.
+    fit: Option<Fit>,
+}
+
+/// Does the same with each item, each on a thread of its own; the results are in the order of the
+/// items.
+fn at_once<I: Send, T: Send>(items: impl Iterator<Item = I>, each: impl Fn(I) -> T + Sync) -> Vec<T> {
+    let each = &each;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = items.map(|item| scope.spawn(move || each(item))).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, T>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect()
+    })
 }
 
 /// A recipe at its best penalty, and the log-odds it gives to the validation rows, round by round.
@@ -295,11 +334,10 @@ struct Contest<'a> {
 }
 
 impl Contest<'_> {
-    /// Tries `recipe` with all penalties, from the strongest on until the loss rises for the second
-    /// time. None when the rows within reach do not suffice.
+    /// Tries `recipe` with falling penalties, from just above its own on until the loss rises. None when
+    /// the rows within reach do not suffice.
     fn run(&mut self, recipe: Recipe) -> Result<Option<Trial>, FitError> {
-        let mut prepared = Vec::new();
-        for round in &self.rounds {
+        let prepare = |round: &Round| -> Result<Option<Prepared>, FitError> {
             let learn = self.table.within(&round.learn, recipe.reach_days);
             if recipe.reach_days.is_some() && !self.table.has_both(&learn, FEWEST_OF_A_CLASS) {
                 return Ok(None);
@@ -310,26 +348,28 @@ impl Contest<'_> {
             }
             let design = self.table.design(&encoder, &learn);
             let judged = self.table.design(&encoder, &round.judge);
-            prepared.push((design, self.table.labels(&learn), judged, None::<Fit>));
-        }
+            Ok(Some(Prepared { design, labels: self.table.labels(&learn), judged, fit: None }))
+        };
+        let prepared =
+            at_once(self.rounds.iter(), prepare).into_iter().collect::<Result<Option<Vec<_>>, _>>()?;
+        let Some(mut prepared) = prepared else { return Ok(None) };
         let mut best: Option<(f64, Trial)> = None;
-        let mut rises = 0;
-        for penalty in PENALTIES {
-            let mut log_odds = Vec::new();
-            for (design, labels, judged, fit) in &mut prepared {
-                let next = Fit::rough(design, labels, penalty, fit.as_ref())?;
-                log_odds.extend(next.log_odds(judged));
-                *fit = Some(next);
-            }
+        // A recipe that changes another one has a similar penalty.
+        let strongest = STRONGER * recipe.penalty;
+        for penalty in PENALTIES.into_iter().filter(|penalty| *penalty <= strongest) {
+            let judge = |prepared: &mut Prepared| -> Result<Array1<f64>, FitError> {
+                let next = Fit::rough(&prepared.design, &prepared.labels, penalty, prepared.fit.as_ref())?;
+                let log_odds = next.log_odds(&prepared.judged);
+                prepared.fit = Some(next);
+                Ok(log_odds)
+            };
+            let judged = at_once(prepared.iter_mut(), judge).into_iter().collect::<Result<Vec<_>, _>>()?;
+            let log_odds: Vec<f64> = judged.into_iter().flatten().collect();
             let loss = self.losses(&log_odds).iter().sum::<f64>() / log_odds.len() as f64;
             if best.as_ref().is_none_or(|(least, _)| loss < *least) {
                 best = Some((loss, Trial { recipe: Recipe { penalty, ..recipe }, log_odds }));
-                rises = 0;
             } else {
-                rises += 1;
-                if rises == 2 {
-                    break;
-                }
+                break;
             }
         }
         let Some((log_loss, trial)) = best else { return Ok(None) };
@@ -348,11 +388,12 @@ impl Contest<'_> {
         let differences: Vec<f64> = self.losses(a).iter().zip(self.losses(b)).map(|(a, b)| a - b).collect();
         let n = differences.len() as f64;
         let mean = differences.iter().sum::<f64>() / n;
-        let mut customers = vec![0.0; self.table.rows.customers.len()];
+        // By id, so that the sum does not depend on the order in which the customers came.
+        let mut customers = BTreeMap::<&str, f64>::new();
         for (row, difference) in self.rounds.iter().flat_map(|round| &round.judge).zip(differences) {
-            customers[self.table.rows.customer[*row] as usize] += difference - mean;
+            *customers.entry(self.table.rows.customer_id(*row)).or_default() += difference - mean;
         }
-        (mean, customers.iter().map(|sum| sum * sum).sum::<f64>().sqrt() / n)
+        (mean, customers.values().map(|sum| sum * sum).sum::<f64>().sqrt() / n)
     }
 
     /// The richer trial, when it is better by more than a standard error, else the simpler.

@@ -6,7 +6,10 @@
 
 use ndarray::{Array1, Array2, ArrayView1, Axis, ShapeBuilder, s};
 
-use crate::encode::{Cells, Encoder};
+use crate::encode::Encoder;
+
+/// So few columns of cells are stored as they are: a table would save nothing.
+const NARROW: usize = 2;
 
 /// Columns that depend only on a cell.
 struct Block {
@@ -43,20 +46,19 @@ impl Design {
         let value = |row: &usize, place: usize| raw[row * raw_width + place];
         let (mut dense_at, mut blocks) = (Vec::new(), Vec::new());
         for (feature, columns) in encoder.columns() {
-            let first_cell = columns.end - feature.cells.width();
-            dense_at.extend(columns.start..first_cell);
-            if feature.cells.width() > 0 {
-                blocks.push(Block {
-                    at: first_cell,
-                    cells: rows
-                        .iter()
-                        .map(|row| feature.cells.cell(value(row, feature.place)) as u16)
-                        .collect(),
-                    table: table(feature.cells.count(), feature.cells.width(), |cell, out| {
-                        Cells::write(&feature.cells, cell, out);
-                    }),
-                });
+            let width = feature.cells.width();
+            if width <= NARROW {
+                dense_at.extend(columns);
+                continue;
             }
+            let at = columns.end - width;
+            dense_at.extend(columns.start..at);
+            let cell = |row| feature.cells.cell(value(row, feature.place)) as u16;
+            blocks.push(Block {
+                at,
+                cells: rows.iter().map(cell).collect(),
+                table: table(feature.cells.count(), width, |cell, out| feature.cells.write(cell, out)),
+            });
         }
         for (cross, columns) in encoder.cross_columns() {
             let [first, second] = cross.features.map(|n| encoder.features[n].place);
@@ -69,15 +71,22 @@ impl Design {
         }
         let mut dense = Array2::zeros((rows.len(), dense_at.len()).f());
         let mut start = 0;
-        for feature in &encoder.features {
-            if let Some(line) = &feature.line {
-                let mut buffer = vec![0.0; 1 + line.hinges.len()];
-                for (row, mut out) in rows.iter().zip(dense.axis_iter_mut(Axis(0))) {
-                    line.write(value(row, feature.place), &mut buffer);
-                    out.slice_mut(s![start..start + buffer.len()]).assign(&ArrayView1::from(&buffer));
-                }
-                start += buffer.len();
+        for (feature, columns) in encoder.columns() {
+            let mut buffer = vec![0.0; columns.len()];
+            let stored = match feature.cells.width() {
+                narrow if narrow <= NARROW => columns.len(),
+                wide => columns.len() - wide,
+            };
+            if stored == 0 {
+                continue;
             }
+            for (n, row) in rows.iter().enumerate() {
+                feature.write(value(row, feature.place), &mut buffer);
+                for (column, x) in buffer[..stored].iter().enumerate() {
+                    dense[(n, start + column)] = *x;
+                }
+            }
+            start += stored;
         }
         Self { rows: rows.len(), width: encoder.width(), dense, dense_at, blocks }
     }
@@ -186,11 +195,11 @@ impl Design {
 impl Block {
     /// Per cell the sum of its rows' values.
     fn sums<'a>(&self, values: impl Iterator<Item = &'a f64>) -> Array1<f64> {
-        let mut sums = Array1::zeros(self.table.nrows());
+        let mut sums = vec![0.0; self.table.nrows()];
         for (cell, value) in self.cells.iter().zip(values) {
             sums[usize::from(*cell)] += value;
         }
-        sums
+        Array1::from_vec(sums)
     }
 
     /// Per cell of both the sum of their rows' values.

@@ -29,11 +29,11 @@ use crate::features::{Measure, Scale};
 /// A number of a skewness above this goes through the log, when that makes it less skewed.
 const SKEWED: f64 = 1.0;
 /// The quantiles of the hinges of [`Form::Spline`].
-const KNOTS: [f64; 4] = [0.2, 0.4, 0.6, 0.8];
+const KNOTS: [f64; 3] = [0.25, 0.5, 0.75];
 /// The bins of a number in [`Form::Steps`], fewest and most, and about how many there are over all
 /// features.
-const BINS: (usize, usize) = (8, 32);
-const BINS_OVER_ALL: usize = 800;
+const BINS: (usize, usize) = (4, 32);
+const BINS_OVER_ALL: usize = 500;
 /// Rows of the rarer outcome that a bin should have.
 const RARER_ROWS_PER_BIN: usize = 50;
 /// The coarse cells of a cross: bins of a number, and levels of a category at most.
@@ -662,9 +662,15 @@ impl Moments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::design::Design;
 
     fn measures(n: usize) -> Vec<Measure> {
         (0..n).map(|n| Measure::Count { kind: format!("k{n}"), days: None }).collect()
+    }
+
+    fn fit(measures: &[Measure], raw: &[f64], form: Form) -> Encoder {
+        let rows: Vec<usize> = (0..raw.len() / measures.len()).collect();
+        Encoder::fit(Sample { measures, raw, rows: &rows, rarer: rows.len() / 2 }, form, None)
     }
 
     #[test]
@@ -675,12 +681,12 @@ mod tests {
             .zip([f64::NAN, 5.0, 6.0, 5.0])
             .flat_map(|(x, gap)| [x, 7.0, x, gap, f64::NAN])
             .collect();
-        let encoder = Encoder::fit(&measures(5), &raw, &[0, 1, 2, 3]);
+        let encoder = fit(&measures(5), &raw, Form::Log);
         let places: Vec<usize> = encoder.features.iter().map(|feature| feature.place).collect();
         assert_eq!(places, [0, 3]);
         assert_eq!(encoder.features[1].column_names(), ["value", "missing"]);
-        let matrix = encoder.matrix(&raw, 5, &[0, 1, 2, 3]);
-        for mean in matrix.mean_axis(Axis(0)).unwrap() {
+        let matrix = Design::new(&encoder, &raw, 5, &[0, 1, 2, 3]).to_matrix();
+        for mean in matrix.mean_axis(ndarray::Axis(0)).unwrap() {
             assert!(mean.abs() < 1e-12, "{mean}");
         }
         assert_eq!(matrix[(0, 1)], 0.0, "a missing number is the mean");
@@ -688,9 +694,57 @@ mod tests {
     }
 
     #[test]
+    fn every_form_centres_its_columns_and_design_and_scoring_agree() {
+        let levels = ["north", "south", "west"].map(str::to_owned).to_vec();
+        let region = Measure::Attribute { name: "region".into(), scale: Scale::Category { levels } };
+        let all = [measures(3), vec![region]].concat();
+        let rows = 400;
+        let raw: Vec<f64> = (0..rows)
+            .flat_map(|n| {
+                let n = f64::from(n);
+                let gap = if n % 7.0 == 0.0 { f64::NAN } else { (n * 0.37).sin() };
+                [n, (n * 1.7).cos().exp() * 100.0, gap, (n * n) % 3.0]
+            })
+            .collect();
+        let chosen: Vec<usize> = (0..rows as usize).collect();
+        for form in [Form::Plain, Form::Log, Form::Spline, Form::Steps] {
+            let sample = Sample { measures: &all, raw: &raw, rows: &chosen, rarer: 200 };
+            let encoder = Encoder::fit(sample, form, None).with_crosses(sample, &[[0, 3], [1, 2]]);
+            assert_eq!(encoder.crosses.len(), 2);
+            assert_eq!(encoder.column_names().len(), encoder.width());
+            let design = Design::new(&encoder, &raw, 4, &chosen);
+            let matrix = design.to_matrix();
+            let mut out = vec![0.0; encoder.width()];
+            for row in [0, 1, 14, 399] {
+                encoder.encode(&raw[row * 4..row * 4 + 4], &mut out);
+                assert_eq!(matrix.row(row).to_vec(), out, "{form}");
+                let mut added = ndarray::Array1::zeros(encoder.width());
+                design.add_row(row, 2.0, added.view_mut());
+                assert_eq!(added / 2.0, matrix.row(row));
+            }
+            for mean in matrix.mean_axis(ndarray::Axis(0)).unwrap() {
+                assert!(mean.abs() < 1e-10, "{form}: {mean}");
+            }
+            // The products that skip the matrix are the matrix's.
+            let v: ndarray::Array1<f64> = (0..rows).map(|n| f64::from(n % 5) * 0.1).collect();
+            let near = |a: ndarray::ArrayView1<'_, f64>, b: ndarray::ArrayView1<'_, f64>| {
+                a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-9)
+            };
+            assert!(near(design.transposed_dot(&v).view(), matrix.t().dot(&v).view()));
+            let w: ndarray::Array1<f64> = (0..encoder.width()).map(|n| (n as f64).sin()).collect();
+            assert!(near(design.dot(w.view()).view(), matrix.dot(&w).view()));
+            let ones = ndarray::Array2::ones((rows as usize, 1));
+            let with_one = ndarray::concatenate![ndarray::Axis(1), ones, matrix];
+            let gram = with_one.t().dot(&(&with_one * &v.view().insert_axis(ndarray::Axis(1))));
+            for (a, b) in design.gram(&v).rows().into_iter().zip(gram.rows()) {
+                assert!(near(a, b), "{form}");
+            }
+        }
+    }
+
+    #[test]
     fn extremes_are_cut_to_the_range_of_training() {
-        let raw = [0.0, 1.0, 2.0, 3.0];
-        let encoder = Encoder::fit(&measures(1), &raw, &[0, 1, 2, 3]);
+        let encoder = fit(&measures(1), &[0.0, 1.0, 2.0, 3.0], Form::Log);
         let encode = |value: f64| {
             let mut out = [0.0];
             encoder.encode(&[value], &mut out);
@@ -703,7 +757,8 @@ mod tests {
     #[test]
     fn skewed_numbers_go_through_the_log_and_back() {
         let raw: Vec<f64> = (0..12).map(|n| f64::from(1 << n)).collect();
-        let encoder = Encoder::fit(&measures(1), &raw, &(0..12).collect::<Vec<_>>());
+        assert_eq!(fit(&measures(1), &raw, Form::Plain).features[0].column_names(), ["value"]);
+        let encoder = fit(&measures(1), &raw, Form::Log);
         assert_eq!(encoder.features[0].column_names(), ["log"]);
         let mut out = [1.0];
         encoder.encode(&[encoder.features[0].typical()], &mut out);
@@ -714,7 +769,7 @@ mod tests {
     fn a_level_unseen_in_training_is_no_level() {
         let levels = ["north", "south"].map(str::to_owned).to_vec();
         let region = Measure::Attribute { name: "region".into(), scale: Scale::Category { levels } };
-        let encoder = Encoder::fit(&[region], &[0.0, 1.0, 1.0, f64::NAN], &[0, 1, 2, 3]);
+        let encoder = fit(&[region], &[0.0, 1.0, 1.0, f64::NAN], Form::Log);
         assert_eq!(encoder.features[0].column_names(), ["missing", "= north", "= south"]);
         assert_eq!(encoder.features[0].typical(), 1.0);
         let mut out = [0.0; 3];

@@ -6,6 +6,7 @@
 use ndarray::{Array1, Array2, ShapeBuilder, array, concatenate};
 use proptest::prelude::*;
 use tally_model::{
+    design::Design,
     evaluate::{Metrics, auc, reliability},
     fit::Fit,
 };
@@ -61,6 +62,15 @@ fn design() -> Array2<f64> {
     design
 }
 
+fn x() -> Design {
+    Design::from(design())
+}
+
+/// Every row is another customer's.
+fn strangers() -> Vec<u32> {
+    (0..ROWS as u32).collect()
+}
+
 fn outcomes(digits: &str) -> Vec<bool> {
     digits.bytes().map(|digit| digit == b'1').collect()
 }
@@ -83,7 +93,7 @@ fn assert_close(got: &[f64], wanted: &[f64], tolerance: f64) {
 #[test]
 fn coefficients_are_those_of_scikit_learn_whichever_class_is_commoner() {
     for (digits, penalty, wanted) in COEFFICIENTS {
-        let fit = Fit::new(&design(), &outcomes(digits), penalty, None).unwrap();
+        let fit = Fit::new(&x(), &outcomes(digits), penalty, None).unwrap();
         assert_close(&coefficients(&fit), &wanted, 1e-6);
         assert_eq!(fit.penalty, penalty);
     }
@@ -93,7 +103,7 @@ fn coefficients_are_those_of_scikit_learn_whichever_class_is_commoner() {
 fn flipping_all_outcomes_negates_intercept_and_weights() {
     // Of an exact tie, this makes the first outcome the other one.
     for (digits, penalty, wanted) in COEFFICIENTS {
-        let fit = Fit::new(&design(), &flipped(&outcomes(digits)), penalty, None).unwrap();
+        let fit = Fit::new(&x(), &flipped(&outcomes(digits)), penalty, None).unwrap();
         assert_close(&coefficients(&fit), &wanted.map(|value| -value), 1e-6);
     }
 }
@@ -105,7 +115,9 @@ fn the_order_of_the_rows_does_not_matter_whichever_outcome_comes_first() {
         for first in 0..4 {
             let order: Vec<usize> = (0..ROWS).map(|row| (row * 3 + first) % ROWS).collect();
             let turned: Vec<bool> = order.iter().map(|row| outcomes[*row]).collect();
-            let fit = Fit::new(&design.select(ndarray::Axis(0), &order), &turned, penalty, None).unwrap();
+            let fit =
+                Fit::new(&Design::from(design.select(ndarray::Axis(0), &order)), &turned, penalty, None)
+                    .unwrap();
             assert_close(&coefficients(&fit), &wanted, 1e-6);
         }
     }
@@ -117,9 +129,9 @@ fn the_optimum_does_not_depend_on_the_start_or_on_the_memory_layout() {
     let by_rows = design().as_standard_layout().into_owned();
     for (digits, penalty, wanted) in COEFFICIENTS {
         let outcomes = outcomes(digits);
-        let started = Fit::new(&design(), &outcomes, penalty, Some(&far)).unwrap();
+        let started = Fit::new(&x(), &outcomes, penalty, Some(&far)).unwrap();
         assert_close(&coefficients(&started), &wanted, 1e-6);
-        let laid_out = Fit::new(&by_rows, &outcomes, penalty, None).unwrap();
+        let laid_out = Fit::new(&Design::from(by_rows.clone()), &outcomes, penalty, None).unwrap();
         assert_close(&coefficients(&laid_out), &wanted, 1e-6);
     }
 }
@@ -128,7 +140,8 @@ fn the_optimum_does_not_depend_on_the_start_or_on_the_memory_layout() {
 fn the_penalty_is_on_the_summed_loss() {
     let twice = concatenate![ndarray::Axis(0), design(), design()];
     for (digits, penalty, wanted) in COEFFICIENTS {
-        let fit = Fit::new(&twice, &outcomes(&digits.repeat(2)), 2.0 * penalty, None).unwrap();
+        let fit = Fit::new(&Design::from(twice.clone()), &outcomes(&digits.repeat(2)), 2.0 * penalty, None)
+            .unwrap();
         assert_close(&coefficients(&fit), &wanted, 1e-6);
     }
 }
@@ -137,7 +150,7 @@ fn the_penalty_is_on_the_summed_loss() {
 fn a_strong_penalty_leaves_the_base_rate() {
     for digits in [MOST, FEW, HALF] {
         let outcomes = outcomes(digits);
-        let fit = Fit::new(&design(), &outcomes, 1e12, None).unwrap();
+        let fit = Fit::new(&x(), &outcomes, 1e12, None).unwrap();
         let positives = outcomes.iter().filter(|outcome| **outcome).count() as f64;
         let base = (positives / (ROWS as f64 - positives)).ln();
         assert_close(&coefficients(&fit), &[base, 0.0, 0.0, 0.0], 1e-6);
@@ -147,34 +160,60 @@ fn a_strong_penalty_leaves_the_base_rate() {
 #[test]
 fn log_odds_are_the_intercept_plus_the_weighted_row() {
     let fit = Fit { intercept: 0.5, weights: array![1.0, -2.0, 4.0], penalty: 1.0 };
-    let log_odds = fit.log_odds(&array![[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [2.0, -3.0, 0.25]]);
+    let log_odds = fit.log_odds(&Design::from(array![[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [2.0, -3.0, 0.25]]));
     assert_eq!(log_odds, array![0.5, 3.5, 9.5]);
 }
 
 #[test]
-fn the_whitener_gives_the_variance_of_the_log_odds() {
+fn the_uncertainty_gives_the_variance_of_the_log_odds() {
     for (digits, penalty, variances) in VARIANCES {
         let outcomes = outcomes(digits);
-        let fit = Fit::new(&design(), &outcomes, penalty, None).unwrap();
-        let whitener = fit.whitener(&design(), &outcomes).unwrap();
+        let fit = Fit::new(&x(), &outcomes, penalty, None).unwrap();
+        let factor = fit.uncertainty(&x(), &outcomes, &strangers()).unwrap();
         for (i, j) in (0..4).flat_map(|i| (i + 1..4).map(move |j| (i, j))) {
-            assert_eq!(whitener[(i, j)], 0.0, "nothing above the diagonal");
+            assert_eq!(factor[(i, j)], 0.0, "nothing above the diagonal");
         }
         for ([a, b, c], wanted) in POINTS.into_iter().zip(variances) {
-            let white: Array1<f64> = whitener.dot(&array![1.0, a, b, c]);
-            let variance = white.dot(&white);
+            let product: Array1<f64> = factor.t().dot(&array![1.0, a, b, c]);
+            let variance = product.dot(&product);
             assert!((variance - wanted).abs() <= 1e-6 * wanted.max(1.0), "{variance}, not {wanted}");
         }
     }
 }
 
 #[test]
-fn there_is_no_whitener_where_nothing_is_certain() {
+fn rows_told_again_make_nobody_surer() {
+    // Each row several times, as of the same customer. The penalty is nearly nothing, and grows along.
+    let variances = |times: usize, one_customer: bool| {
+        let rows: Vec<usize> = (0..times * ROWS).map(|n| n / times).collect();
+        let design = Design::from(design().select(ndarray::Axis(0), &rows));
+        let outcomes = outcomes(HALF);
+        let told: Vec<bool> = rows.iter().map(|row| outcomes[*row]).collect();
+        let whose = |n: usize| if one_customer { rows[n] as u32 } else { n as u32 };
+        let whose: Vec<u32> = (0..rows.len()).map(whose).collect();
+        let fit = Fit::new(&design, &told, 1e-3 * times as f64, None).unwrap();
+        let factor = fit.uncertainty(&design, &told, &whose).unwrap();
+        POINTS.map(|[a, b, c]| {
+            let product: Array1<f64> = factor.t().dot(&array![1.0, a, b, c]);
+            product.dot(&product)
+        })
+    };
+    let (twice, thrice) = (variances(2, true), variances(3, true));
+    for (twice, thrice) in twice.into_iter().zip(thrice) {
+        assert!((thrice / twice - 1.0).abs() < 0.01, "{thrice}, not {twice}");
+    }
+    for (twice, thrice) in variances(2, false).into_iter().zip(variances(3, false)) {
+        assert!((thrice / twice - 2.0 / 3.0).abs() < 0.01, "strangers who say the same: {thrice}, {twice}");
+    }
+}
+
+#[test]
+fn there_is_no_uncertainty_where_nothing_is_certain() {
     // A column of zeros, and no penalty on its weight.
     let column = design().column(0).to_owned();
-    let zeros = ndarray::stack![ndarray::Axis(1), column, Array1::zeros(ROWS)];
+    let zeros = Design::from(ndarray::stack![ndarray::Axis(1), column, Array1::zeros(ROWS)]);
     let fit = Fit { intercept: 0.0, weights: array![0.0, 0.0], penalty: 0.0 };
-    assert!(fit.whitener(&zeros, &outcomes(MOST)).is_none());
+    assert!(fit.uncertainty(&zeros, &outcomes(MOST), &strangers()).is_none());
 }
 
 /// Every pair of a row with the outcome and one without, one by one.

@@ -39,15 +39,16 @@ fn snapshots(histories: &[(String, History)], target: Target, now: Time) -> (Pla
     let spec = Spec::default();
     let (mut census, mut rows) = (Census::default(), Snapshots::default());
     histories.iter().for_each(|(_, history)| census.add(history, now));
-    let plan = census.plan(&spec.features);
+    let mut plan = census.plan(&spec.features);
     let sampling = Sampling::new(target, &spec, now);
+    plan.forecast = sampling.outcome.forecast();
     histories.iter().for_each(|(id, history)| rows.add(id, history, &plan, &sampling));
     (plan, rows)
 }
 
 fn fit(
     plan: Plan,
-    rows: &Snapshots,
+    rows: &mut Snapshots,
     target: Target,
     now: Time,
     split: SplitKind,
@@ -69,9 +70,9 @@ struct Study {
 impl Study {
     fn new(business: Business, target: Target) -> Self {
         let histories = histories(business);
-        let (plan, rows) = snapshots(&histories, target, business.end);
-        let trained = fit(plan, &rows, target, business.end, SplitKind::Temporal).unwrap();
-        let scorer = Scorer::new(trained.artifact.clone());
+        let (plan, mut rows) = snapshots(&histories, target, business.end);
+        let trained = fit(plan, &mut rows, target, business.end, SplitKind::Temporal).unwrap();
+        let scorer = Scorer::new(trained.artifact.clone()).unwrap();
         Self { business, target, histories, rows, trained, scorer }
     }
 
@@ -233,9 +234,9 @@ fn trained_with_hints(customers: usize, target: Target, late: Option<i64>) -> (P
     let tell = |(id, history): &(String, History)| {
         (id.clone(), with_hints(history, hints.get(id.as_str()).map_or(&[], Vec::as_slice)))
     };
-    let (plan, told) = snapshots(&plain.iter().map(tell).collect::<Vec<_>>(), target, now);
+    let (plan, mut told) = snapshots(&plain.iter().map(tell).collect::<Vec<_>>(), target, now);
     assert_eq!((&told.as_of, &told.label), (&rows.as_of, &rows.label), "the same snapshots");
-    let trained = fit(plan.clone(), &told, target, now, SplitKind::Temporal).unwrap();
+    let trained = fit(plan.clone(), &mut told, target, now, SplitKind::Temporal).unwrap();
     (plan, told, trained)
 }
 
@@ -296,8 +297,8 @@ fn the_same_customers_in_any_order_give_the_same_bytes() {
                 let middle = histories.len() / 3;
                 histories.rotate_left(middle);
                 histories.reverse();
-                let (plan, rows) = snapshots(&histories, target, business.end);
-                fit(plan, &rows, target, business.end, split).unwrap().artifact.to_bytes().unwrap()
+                let (plan, mut rows) = snapshots(&histories, target, business.end);
+                fit(plan, &mut rows, target, business.end, split).unwrap().artifact.to_bytes().unwrap()
             };
             assert!(in_another_order() == in_another_order(), "{target}, {split:?}");
         }
@@ -316,7 +317,9 @@ fn serving_sees_what_training_saw() {
             let dot: f64 = design.iter().zip(&artifact.weights).map(|(x, w)| x * w).sum();
             let as_of = study.rows.as_of[row];
             let score = study.scorer.score(study.history_of_row(row), as_of, as_of, 0).unwrap();
-            assert!((score.probability - probability(artifact.intercept + dot)).abs() < 1e-12);
+            let log_odds = artifact.intercept + dot;
+            let log_odds = artifact.calibration.as_ref().map_or(log_odds, |curve| curve.apply(log_odds));
+            assert!((score.probability - probability(log_odds)).abs() < 1e-12);
         }
     }
 }
@@ -332,7 +335,7 @@ fn a_model_survives_storage_to_the_last_bit() {
         let stored = Artifact::from_bytes(&bytes).unwrap();
         assert!(stored == study.trained.artifact);
         assert!(stored.to_bytes().unwrap() == bytes);
-        let scorer = Scorer::new(stored);
+        let scorer = Scorer::new(stored).unwrap();
         for (_, history) in study.histories.iter().take(300) {
             let score = |scorer: &Scorer| scorer.score(history, study.business.end, study.business.end, 5);
             assert_eq!(format!("{:?}", score(&scorer)), format!("{:?}", score(&study.scorer)));
@@ -389,11 +392,17 @@ fn resigned(edit: Edit) -> Vec<u8> {
 fn content_that_cannot_be_scored_with_is_refused_whatever_its_checksum() {
     use serde_json::json;
     assert!(Artifact::from_bytes(&resigned(|_| {})).is_ok(), "unedited it is accepted");
-    let edits: [(&str, Edit); 14] = [
+    let edits: [(&str, Edit); 18] = [
         ("a weight too few", |v| drop(v["weights"].as_array_mut().unwrap().pop())),
         ("a weight too many", |v| v["weights"].as_array_mut().unwrap().push(json!(0.5))),
         ("a weight that is none", |v| v["weights"][0] = json!(null)),
-        ("a whitener too short", |v| drop(v["whitener"].as_array_mut().unwrap().pop())),
+        ("a covariance too short", |v| v["covariance_factor"] = json!("AACAPw==")),
+        ("a covariance that is none", |v| v["covariance_factor"] = json!("!")),
+        ("no golden row", |v| v["golden"] = json!([])),
+        ("a golden row too short", |v| drop(v["golden"][0]["raw"].as_array_mut().unwrap().pop())),
+        ("a calibration that falls", |v| {
+            v["calibration"] = json!({"calibration": "platt", "slope": -1.0, "offset": 0.0});
+        }),
         ("no intercept", |v| drop(v.as_object_mut().unwrap().remove("intercept"))),
         ("an unknown key", |v| v["surprise"] = json!(1)),
         ("falling quartiles", |v| v["quartiles"] = json!([0.5, 0.4, 0.6])),
@@ -406,8 +415,8 @@ fn content_that_cannot_be_scored_with_is_refused_whatever_its_checksum() {
         ("a window fewer", |v| drop(v["plan"]["windows_days"].as_array_mut().unwrap().pop())),
         ("a range upside down", |v| {
             let number = v["encoder"]["features"].as_array_mut().unwrap().iter_mut();
-            let encoding = number.map(|f| &mut f["encoding"]).find(|e| e["encoding"] == "number").unwrap();
-            (encoding["low"], encoding["high"]) = (json!(2.0), json!(1.0));
+            let line = number.map(|f| &mut f["line"]).find(|line| line.is_object()).unwrap();
+            (line["low"], line["high"]) = (json!(2.0), json!(1.0));
         }),
         ("an absurd spec", |v| v["spec"]["lead"]["horizon_days"] = json!(0)),
     ];
@@ -417,6 +426,13 @@ fn content_that_cannot_be_scored_with_is_refused_whatever_its_checksum() {
             other => panic!("{name}: {:?}", other.map(|_| "accepted")),
         }
     }
+}
+
+#[test]
+fn a_model_that_scores_otherwise_than_it_did_must_not_serve() {
+    let mut artifact = LEAD.trained.artifact.clone();
+    artifact.weights[0] += 1e-9;
+    assert_eq!(Scorer::new(artifact).unwrap_err(), ArtifactError::Golden);
 }
 
 #[test]
@@ -604,7 +620,7 @@ fn nobody_is_scored_whom_a_model_is_not_about() {
 
     let artifact = CHURN.trained.artifact.clone();
     let outcome = Outcome { event: ChurnEvent::Cancel, ..artifact.outcome };
-    let told = Scorer::new(Artifact { outcome, ..artifact });
+    let told = Scorer::new(Artifact { outcome, ..artifact }).unwrap();
     assert_eq!(ask(&told, &left, now), Err(Ineligible::AlreadyCancelled));
     assert_eq!(ask(&told, &left, just_before), Ok(Basis::Cold), "subscribed until it cancels");
     assert_eq!(ask(&told, &silent, now), Ok(Basis::Cold));
@@ -640,8 +656,8 @@ fn plain_rows(rows: usize, positives: usize, first: fn(usize) -> f64) -> (Plan, 
 #[test]
 fn too_little_data_is_refused_with_what_there_is_and_what_is_needed() {
     let fit = |rows, positives| {
-        let (plan, snapshots) = plain_rows(rows, positives, |row| (row % 7) as f64);
-        fit(plan, &snapshots, Target::Lead, Time(10_000 * DAY), SplitKind::Temporal)
+        let (plan, mut snapshots) = plain_rows(rows, positives, |row| (row % 7) as f64);
+        fit(plan, &mut snapshots, Target::Lead, Time(10_000 * DAY), SplitKind::Temporal)
     };
     for (rows, positives) in
         [(0, 0), (1, 1), (199, 60), (199, 139), (200, 49), (200, 151), (5_000, 0), (5_000, 5_000)]
@@ -668,8 +684,8 @@ fn too_little_data_is_refused_with_what_there_is_and_what_is_needed() {
 
 #[test]
 fn where_nothing_varies_there_is_nothing_to_learn() {
-    let (plan, snapshots) = plain_rows(400, 150, |_| 3.0);
-    let error = fit(plan, &snapshots, Target::Lead, Time(10_000 * DAY), SplitKind::Temporal).unwrap_err();
+    let (plan, mut snapshots) = plain_rows(400, 150, |_| 3.0);
+    let error = fit(plan, &mut snapshots, Target::Lead, Time(10_000 * DAY), SplitKind::Temporal).unwrap_err();
     assert!(matches!(error, TrainError::NothingVaries(_)), "{error}");
 }
 
@@ -692,8 +708,8 @@ fn absurd_numbers_do_not_stop_a_training() {
             again.push_version(version);
             *history = again;
         }
-        let (plan, rows) = snapshots(&histories, Target::Churn, business.end);
-        let trained = fit(plan, &rows, Target::Churn, business.end, SplitKind::Random).unwrap();
+        let (plan, mut rows) = snapshots(&histories, Target::Churn, business.end);
+        let trained = fit(plan, &mut rows, Target::Churn, business.end, SplitKind::Random).unwrap();
         Artifact::from_bytes(&trained.artifact.to_bytes().unwrap()).unwrap();
         assert!(trained.artifact.card.holdout.auc > 0.7, "{huge}");
     }
