@@ -15,8 +15,8 @@ pub const ORANGE: RGBColor = RGBColor(214, 106, 10);
 /// … and what stands in the background.
 pub const GREY: RGBColor = RGBColor(130, 130, 130);
 const GRID: RGBColor = RGBColor(228, 228, 228);
-/// The name that a tick of a category has at most, in characters.
-const LONGEST_NAME: usize = 18;
+/// Pixels that a character of a tick takes, about.
+const CHARACTER: u32 = 7;
 
 /// A plot could not be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -68,11 +68,10 @@ impl Axis {
         Self { low, high, log: true, ticks: ticks.collect() }
     }
 
-    /// Categories; number n stands at n.
-    fn names(names: impl ExactSizeIterator<Item = String>) -> Self {
+    /// Categories, from the top down: number n stands at -n. Names take at most so many pixels.
+    fn names(names: impl ExactSizeIterator<Item = String>, pixels: u32) -> Self {
         let high = names.len() as f64 - 0.5;
-        // The first one on top.
-        let ticks = names.enumerate().map(|(n, name)| (-(n as f64), short(&name)));
+        let ticks = names.enumerate().map(|(n, name)| (-(n as f64), short(&name, pixels / CHARACTER)));
         Self { low: -high, high: 0.5, log: false, ticks: ticks.collect() }
     }
 
@@ -94,11 +93,12 @@ pub fn number(x: f64) -> String {
     format!("{}{unit}", (x * 1e4).round() / 1e4 + 0.0)
 }
 
-fn short(name: &str) -> String {
-    if name.chars().count() <= LONGEST_NAME {
+fn short(name: &str, most: u32) -> String {
+    let most = most as usize;
+    if name.chars().count() <= most {
         return name.to_owned();
     }
-    name.chars().take(LONGEST_NAME - 1).chain(['…']).collect()
+    name.chars().take(most - 1).chain(['…']).collect()
 }
 
 impl Ranged for Axis {
@@ -201,10 +201,11 @@ impl Chart<'_> {
 /// [`PlotError`] when the library gives up.
 pub fn bars(title: &str, width: u32, x: (Axis, &str), bars: &[(String, f64)]) -> Result<String, PlotError> {
     let height = 60 + 22 * bars.len() as u32;
+    let names_width = width / 3;
     svg(title, (width, height), |area| {
         let mut builder = ChartBuilder::on(area);
-        let builder = builder.margin(8).margin_right(14).x_label_area_size(36).y_label_area_size(118);
-        let names = Axis::names(bars.iter().map(|(name, _)| name.clone()));
+        let builder = builder.margin(8).margin_right(14).x_label_area_size(36).y_label_area_size(names_width);
+        let names = Axis::names(bars.iter().map(|(name, _)| name.clone()), names_width - 8);
         let mut chart = builder.build_cartesian_2d(x.0, names).map_err(problem)?;
         mesh(&mut chart, x.1, "")?;
         let bar = |(n, (_, length)): (usize, &(String, f64))| {
