@@ -31,7 +31,7 @@ const EFFECTS: usize = 12;
 const LEVELS: usize = 12;
 /// Features whose drift is listed: those that moved most.
 const MOVED: usize = 15;
-const PLOT: (u32, u32) = (440, 330);
+const PLOT: (u32, u32) = (356, 300);
 const SMALL: (u32, u32) = (350, 220);
 
 const STYLE: &str = "
@@ -44,7 +44,7 @@ th { font-weight: 600; } .figure { text-align: right; white-space: nowrap; }
 tr.chosen td { font-weight: 600; background: #eef4fc; }
 .verdict { padding: .7rem 1rem; border-left: 4px solid #b36b00; background: #fdf6ea; } .verdict.serves { border-color: #1b7f3b; background: #edf8f0; }
 .plots { display: flex; flex-wrap: wrap; gap: 1.2rem; } figure { margin: 0; max-width: 100%; } svg { max-width: 100%; height: auto; display: block; }
-figcaption { font-size: 14px; max-width: 440px; overflow-wrap: anywhere; } .effects figcaption { max-width: 340px; }
+figcaption { font-size: 14px; max-width: 350px; overflow-wrap: anywhere; }
 .note { color: #555; } .blue { color: #1f62bd; } .orange { color: #d66a0a; } .grey { color: #767676; } .blue, .orange { font-weight: 600; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; } summary { cursor: pointer; }
 ";
@@ -441,7 +441,7 @@ fn draw_effect(out: &mut String, effect: &Effect, mut caption: String, log_odds:
     };
     let median = numbers[numbers.len() / 2].0;
     let skewed = low >= 0.0 && high > 8.0 * median.max(1.0);
-    let x = if skewed { Axis::skewed(low, high) } else { Axis::numbers(low, high, 4, number) };
+    let x = if skewed { Axis::skewed(low, high) } else { Axis::numbers(low, high, 6, number) };
     let mut marks = vec![Mark::Dashed(GREY, vec![(low, 0.0), (high, 0.0)])];
     if let Some(z) = missing {
         marks.push(Mark::Dashed(ORANGE, vec![(low, z), (high, z)]));

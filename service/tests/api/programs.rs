@@ -184,9 +184,11 @@ async fn a_report_is_one_page_with_plots_that_needs_nothing_and_trusts_no_name()
         }
     }
     let folder = tempfile::tempdir().unwrap();
-    let report = folder.path().join("report.HTML");
+    let (report, spec) = (folder.path().join("report.HTML"), folder.path().join("spec.toml"));
+    // Few features, quick to choose from.
+    std::fs::write(&spec, "[features]\nkinds = [\"purchase\", \"visit\"]\nwindows_days = [30]\n").unwrap();
     let page = |as_of: &str| {
-        tally.train(&["churn", "--as-of", as_of, "--report-out", text(&report)]);
+        tally.train(&["churn", "--as-of", as_of, "--spec", text(&spec), "--report-out", text(&report)]);
         std::fs::read_to_string(&report).unwrap()
     };
 
