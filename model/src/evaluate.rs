@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// Bins of the reliability diagram and of the calibration error.
 const BINS: usize = 10;
+/// Thresholds that a curve is told at, about; and bars of the histogram.
+const POINTS: usize = 198;
+const BARS: usize = 25;
 
 /// The metrics of one set of probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +41,83 @@ pub struct ReliabilityBin {
     pub predicted: f64,
     /// Share with the outcome.
     pub observed: f64,
+}
+
+/// What plots of a set of probabilities show. Curves are points (x, y), the likeliest rows first, at
+/// most 200 each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curves {
+    /// Share of the rows without the outcome taken, share of those with it found; from (0, 0) to (1, 1).
+    pub roc: Vec<(f64, f64)>,
+    /// Recall, and the share of the rows taken that have the outcome.
+    pub precision_recall: Vec<(f64, f64)>,
+    /// Share of the rows taken, and how many times likelier than average they had the outcome; from
+    /// one row in a hundred on, since the first few rows say nothing.
+    pub lift: Vec<(f64, f64)>,
+    /// How the probabilities are spread.
+    pub histogram: Histogram,
+}
+
+/// Shares of the rows of each outcome, by probability, in bars of equal width from 0 on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Histogram {
+    /// The width of a bar; the last one holds the greatest probability.
+    pub width: f64,
+    /// Of the rows with the outcome.
+    pub positives: Vec<f64>,
+    /// Of the rows without it.
+    pub negatives: Vec<f64>,
+}
+
+impl Curves {
+    /// The curves of `probabilities` against `outcomes`.
+    #[must_use]
+    pub fn new(probabilities: &[f64], outcomes: &[bool]) -> Self {
+        let taken = cumulated(probabilities, outcomes);
+        let (all, positives) = taken.last().copied().unwrap_or_default();
+        let negatives = all - positives;
+        let first = std::iter::once((0.0, 0.0));
+        let roc = taken.iter().map(|(rows, found)| ((rows - found) / negatives, found / positives));
+        let precision_recall = taken.iter().map(|(rows, found)| (found / positives, found / rows));
+        let lift = taken.iter().map(|(rows, found)| (rows / all, found / rows / (positives / all)));
+        Self {
+            roc: first.chain(roc).collect(),
+            precision_recall: precision_recall.collect(),
+            lift: lift.filter(|(share, _)| *share >= 0.01).collect(),
+            histogram: Histogram::new(probabilities, outcomes),
+        }
+    }
+}
+
+impl Histogram {
+    fn new(probabilities: &[f64], outcomes: &[bool]) -> Self {
+        let greatest = probabilities.iter().copied().fold(0.0, f64::max);
+        let width = greatest / BARS as f64;
+        let shares = |wanted: bool| {
+            let mut bars = vec![0.0; BARS];
+            let n = outcomes.iter().filter(|outcome| **outcome == wanted).count() as f64;
+            for (p, _) in probabilities.iter().zip(outcomes).filter(|(_, outcome)| **outcome == wanted) {
+                bars[((p / width) as usize).min(BARS - 1)] += 1.0 / n;
+            }
+            bars
+        };
+        Self { width, positives: shares(true), negatives: shares(false) }
+    }
+}
+
+/// Rows taken and positives among them, down to each of so many thresholds.
+fn cumulated(probabilities: &[f64], outcomes: &[bool]) -> Vec<(f64, f64)> {
+    let step = outcomes.len() as f64 / POINTS as f64;
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    let (mut seen, mut found, mut next) = (0, 0, 0.0);
+    for (rows, positives) in groups(probabilities, outcomes) {
+        (seen, found) = (seen + rows, found + positives);
+        if seen as f64 >= next || seen == outcomes.len() {
+            points.push((seen as f64, found as f64));
+            next = seen as f64 + step;
+        }
+    }
+    points
 }
 
 impl Metrics {
@@ -185,6 +265,47 @@ mod tests {
         let bins = reliability(&probabilities, &outcomes);
         assert_eq!(bins.len(), 10);
         assert_eq!((bins[9].rows, bins[9].observed, bins[8].observed), (10, 1.0, 0.0));
+    }
+
+    /// The area under points by the trapezoidal rule.
+    fn area(points: &[(f64, f64)]) -> f64 {
+        points.windows(2).map(|two| (two[1].0 - two[0].0) * (two[0].1 + two[1].1) / 2.0).sum()
+    }
+
+    #[test]
+    fn curves_equal_their_definitions() {
+        let curves = Curves::new(&P, &Y);
+        // Down the rows: .9 and .8 hit, .65 misses, .55 hits, the two of .4 hit once, .35 hits, the rest miss.
+        let found = [(1, 1), (2, 2), (3, 2), (4, 3), (6, 4), (7, 5), (8, 5), (9, 5), (10, 5)];
+        let found = found.map(|(rows, found)| (f64::from(rows), f64::from(found)));
+        let roc: Vec<_> = found.iter().map(|(n, k)| ((n - k) / 5.0, k / 5.0)).collect();
+        assert_eq!((curves.roc[0], &curves.roc[1..]), ((0.0, 0.0), roc.as_slice()));
+        assert!((area(&curves.roc) - 0.82).abs() < 1e-12);
+        assert_eq!(curves.precision_recall, found.map(|(n, k)| (k / 5.0, k / n)));
+        assert_eq!(curves.lift, found.map(|(n, k)| (n / 10.0, k / n / 0.5)));
+        let histogram = &curves.histogram;
+        assert!((histogram.width - 0.9 / 25.0).abs() < 1e-15);
+        // .9 in the last bar, .35 in the tenth (.324 to .36).
+        assert_eq!(
+            (histogram.positives[24], histogram.positives[9], histogram.negatives[24]),
+            (0.2, 0.2, 0.0)
+        );
+        for bars in [&histogram.positives, &histogram.negatives] {
+            assert!((bars.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn curves_of_many_rows_are_thinned_and_keep_their_area() {
+        let probabilities: Vec<f64> = (0..10_000).map(|n| (f64::from(n) + 0.5) / 10_000.0).collect();
+        let outcomes: Vec<bool> = (0..10_000_u32).map(|n| n.wrapping_mul(7919) % 10_000 < n).collect();
+        let curves = Curves::new(&probabilities, &outcomes);
+        for points in [&curves.roc, &curves.precision_recall, &curves.lift] {
+            assert!((100..=200).contains(&points.len()), "{}", points.len());
+        }
+        assert_eq!(curves.roc.last(), Some(&(1.0, 1.0)));
+        assert_eq!(curves.lift.last(), Some(&(1.0, 1.0)));
+        assert!((area(&curves.roc) - auc(&probabilities, &outcomes)).abs() < 1e-3);
     }
 
     #[test]

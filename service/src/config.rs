@@ -119,8 +119,8 @@ pub struct Train {
     /// Write the raw training snapshots to this CSV file
     #[arg(long, env = "TALLY_MATRIX_OUT", value_name = "FILE.csv")]
     pub matrix_out: Option<PathBuf>,
-    /// Write the report to this JSON file
-    #[arg(long, env = "TALLY_REPORT_OUT", value_name = "FILE.json")]
+    /// Write the report to this file: a page with plots when its name ends in .html, otherwise JSON
+    #[arg(long, env = "TALLY_REPORT_OUT", value_name = "FILE.html|FILE.json")]
     pub report_out: Option<PathBuf>,
     /// How to log
     #[command(flatten)]

@@ -11,6 +11,7 @@ use tally_model::{
     artifact::Artifact,
     census::Census,
     compare::{Comparison, sample},
+    drift::{Counts, Report},
     explain::Natural,
     features::{Forecast, Measure, Plan},
     history::History,
@@ -32,6 +33,9 @@ use crate::{
 
 /// Holdout rows that are stored to compare the model with others; a larger holdout is sampled.
 const STORED_ROWS: usize = 20_000;
+/// Customers whose snapshots are compared with the champion's training, about; of more, every so
+/// many-th.
+const DRIFT_CUSTOMERS: u64 = 20_000;
 
 /// When a new model becomes the champion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -83,6 +87,24 @@ pub struct Outcome {
     pub artifact: Artifact,
     /// Whether it serves now, and why.
     pub verdict: Verdict,
+    /// The holdout's probabilities and outcomes.
+    pub holdout: Vec<(f64, bool)>,
+    /// How far the snapshots are from those that the champion before has learned from; None without
+    /// a champion that foretells the same.
+    pub drift: Option<Moved>,
+}
+
+/// How far the snapshots of a training are from those of the champion.
+#[derive(Debug)]
+pub struct Moved {
+    /// The champion.
+    pub champion: ModelName,
+    /// Snapshots that the champion has learned from.
+    pub learned_from: u64,
+    /// Snapshots of this training that were compared with them.
+    pub compared: u64,
+    /// By score and feature of the champion.
+    pub report: Report,
 }
 
 /// Whether the new model serves.
@@ -136,15 +158,21 @@ pub async fn run(
     let mut rows = Snapshots::default();
     // The champion's probability for each row that it can be asked about.
     let mut rival_says = Vec::new();
-    let rival = rival.filter(|rival| foretells(rival.outcome()) == foretells(sampling.outcome));
+    let mut rival = rival.filter(|rival| foretells(rival.outcome()) == foretells(sampling.outcome));
+    let (drift_step, mut looked_at) = (customers.div_ceil(DRIFT_CUSTOMERS).max(1), 0_u64);
     pages(store, &listener, |id, history| {
         rows.add(id, history, &plan, &sampling);
-        if let Some(rival) = &rival {
-            let new = rows.as_of[rival_says.len()..].iter();
-            rival_says.extend(new.map(|as_of| rival.probability(history, *as_of)));
+        if let Some(rival) = &mut rival {
+            let new = &rows.as_of[rival_says.len()..];
+            rival_says.extend(new.iter().map(|as_of| rival.probability(history, *as_of)));
+            if looked_at.is_multiple_of(drift_step) {
+                rival.count(history, new);
+            }
+            looked_at += 1;
         }
     })
     .await?;
+    let drift = rival.as_ref().map(|rival| rival.moved(order.target));
 
     listener(Step::Begin("training".to_owned(), 0));
     let fitted = fit(order.clone(), plan, rows, sampling, &listener).await;
@@ -167,6 +195,7 @@ pub async fn run(
             })
             .collect(),
     };
+    let holdout = trained.holdout.iter().map(|(row, probability)| (*probability, rows.label[*row])).collect();
     let artifact = trained.artifact;
     let model = StoredModel {
         target: order.target,
@@ -179,7 +208,7 @@ pub async fn run(
     let version = store.insert_model(model, evaluation).await?;
     let name = ModelName { target: order.target, version };
     let verdict = promote(store, order.promote, name, artifact.outcome, now).await?;
-    Ok(Outcome { name, artifact, verdict })
+    Ok(Outcome { name, artifact, verdict, holdout, drift })
 }
 
 /// Promotes the new model as the order wants it, by the gate that [`registry::promote`] has. When
@@ -222,6 +251,8 @@ struct Rival {
     version: i64,
     /// What serves, and the same model as it was evaluated.
     fits: [Scorer; 2],
+    /// New snapshots in the bins of its training.
+    counts: Counts,
 }
 
 impl Rival {
@@ -236,7 +267,10 @@ impl Rival {
             Ok::<_, Error>([serving.scorer, Model::load_off_the_workers(evaluated).await?.scorer])
         };
         match both.await {
-            Ok(fits) => Ok(Some(Self { version, fits })),
+            Ok(fits) => {
+                let counts = Counts::new(&fits[0].artifact().reference);
+                Ok(Some(Self { version, fits, counts }))
+            }
             Err(error) => {
                 tracing::warn!(model = %ModelName { target, version }, %error, "the champion cannot be read");
                 Ok(None)
@@ -253,6 +287,24 @@ impl Rival {
     fn probability(&self, history: &History, as_of: Time) -> Option<f64> {
         let fit = self.fits.iter().find(|fit| fit.artifact().has_not_seen(as_of))?;
         Some(fit.score(history, as_of, as_of, 0).ok()?.probability)
+    }
+
+    /// Counts snapshots of a customer, as what serves sees them.
+    fn count(&mut self, history: &History, moments: &[Time]) {
+        let serving = &self.fits[0];
+        for score in moments.iter().filter_map(|as_of| serving.score(history, *as_of, *as_of, 0).ok()) {
+            self.counts.add(&serving.artifact().reference, &score.raw, score.probability);
+        }
+    }
+
+    fn moved(&self, target: Target) -> Moved {
+        let artifact = self.fits[0].artifact();
+        Moved {
+            champion: ModelName { target, version: self.version },
+            learned_from: artifact.reference.rows(),
+            compared: self.counts.customers,
+            report: Report::new(&artifact.plan.measures(), &artifact.reference, &self.counts),
+        }
     }
 }
 

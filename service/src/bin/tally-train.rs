@@ -86,7 +86,9 @@ async fn one(
     let outcome = train::run(store, order, matrix_out, system_clock, progress::training()).await?;
     println!("{}", report::text(&outcome));
     if let Some(file) = report_out {
-        file.write_all(report::json(&outcome)?.as_bytes())?;
+        let page = config.report_out.as_ref().is_some_and(|path| report::html::is_page(path));
+        let report = if page { report::html::of(outcome)? } else { report::json(&outcome)? };
+        file.write_all(report.as_bytes())?;
     }
     Ok(())
 }

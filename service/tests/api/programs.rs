@@ -2,12 +2,16 @@
 
 use std::process::Stdio;
 
+use prost_types::{Value, value::Kind};
 use tally_model::simulate::Business;
 use tally_proto::v1::{self, interaction_service_client::InteractionServiceClient};
 
 use tonic::transport::Channel;
 
-use crate::support::{Database, Served, Tally, get, interaction, program, text, time, timestamp};
+use crate::support::{
+    Database, Served, Tally, get, interaction, program, simulated_customer, simulated_interactions, text,
+    time, timestamp,
+};
 
 async fn databases() -> [Database; 2] {
     [Database::sqlite(), Database::postgres().await]
@@ -158,6 +162,86 @@ async fn a_spec_a_matrix_and_a_report_go_with_a_training() {
         let message = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(1) && message.contains(told), "{message}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_is_one_page_with_plots_that_needs_nothing_and_trusts_no_name() {
+    const NASTY: &str = "<script>alert(1)</script>";
+    let tally = Tally::start(Database::sqlite()).await;
+    let business = Business { customers: 600, ..Business::new(5, time("2024-06-01")) };
+    for customer in business.iter() {
+        // What the model is to learn from hides behind a name that no page may run: who buys late.
+        let since = time("2024-02-01");
+        let late = customer.interactions.iter().any(|i| i.kind == "purchase" && i.occur_time > since);
+        let mut stated = simulated_customer(&customer);
+        let level = Kind::StringValue(format!("\"'&{NASTY}{late}"));
+        let fields = &mut stated.attributes.get_or_insert_default().fields;
+        fields.insert(NASTY.to_owned(), Value { kind: Some(level) });
+        tally.upsert(vec![stated]).await.unwrap();
+        let interactions: Vec<_> = simulated_interactions(&customer).collect();
+        if !interactions.is_empty() {
+            tally.backfill(interactions).await.unwrap();
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (report, spec) = (folder.path().join("report.HTML"), folder.path().join("spec.toml"));
+    // Few features, quick to choose from.
+    std::fs::write(&spec, "[features]\nkinds = [\"purchase\", \"visit\"]\nwindows_days = [30]\n").unwrap();
+    let page = |as_of: &str| {
+        tally.train(&["churn", "--as-of", as_of, "--spec", text(&spec), "--report-out", text(&report)]);
+        std::fs::read_to_string(&report).unwrap()
+    };
+
+    let first = page("2024-04-01");
+    well_formed(&first);
+    assert!(first.contains("<b>Promoted</b>: there was no champion."), "{first}");
+    assert!(!first.contains("Drift since"), "there was nothing to drift from");
+    let second = page("2024-06-01");
+    well_formed(&second);
+    assert!(second.contains("<h1>churn/2</h1>") && second.contains("Drift since the champion churn/1"));
+    let plots = [
+        "Reliability diagram",
+        "ROC curve",
+        "Precision-recall curve",
+        "Lift",
+        "Distribution of the scores by outcome",
+        "Drift against the champion",
+    ];
+    for plot in plots {
+        assert_eq!(second.matches(&format!("role=\"img\" aria-label=\"{plot}\"")).count(), 1, "{plot}");
+    }
+    assert!(second.matches("aria-label=\"Effect of ").count() >= 8);
+    for told in [
+        "base_rate",
+        "purchase.days_since_last",
+        "BG/NBD",
+        "chosen",
+        "log loss on validation",
+        "windows_days",
+    ] {
+        assert!(second.contains(told), "{told}");
+    }
+    for page in [&first, &second] {
+        for foreign in ["<script", "://", "src=", "href=", "url(", "@import", "NaN", "inf"] {
+            assert!(!page.contains(foreign), "{foreign}");
+        }
+    }
+    assert!(second.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the attribute is there, escaped");
+}
+
+/// Every element is closed in order.
+fn well_formed(page: &str) {
+    let mut open = Vec::new();
+    for tag in page.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').unwrap_or_else(|| panic!("no end of <{tag}"));
+        let name = tag.trim_start_matches('/').split_whitespace().next().unwrap();
+        match tag {
+            _ if tag.starts_with('/') => assert_eq!(open.pop(), Some(name), "</{name}>"),
+            _ if tag.ends_with('/') || ["!DOCTYPE", "meta"].contains(&name) => {}
+            _ => open.push(name),
+        }
+    }
+    assert_eq!(open, Vec::<&str>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

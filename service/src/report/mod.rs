@@ -1,4 +1,7 @@
-//! The training report: readable in one glance on a terminal, complete as JSON.
+//! The training report: readable in one glance on a terminal, complete as JSON, with plots as a page.
+
+pub mod html;
+mod plots;
 
 use std::fmt::Write;
 
