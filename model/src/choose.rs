@@ -28,6 +28,10 @@ pub const PENALTIES: [f64; 11] = [10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0
 const STRONGER: f64 = 11.0;
 /// Rows that a round fits to, at most; whole customers.
 const ROUND_ROWS: usize = 10_000;
+/// Stretches of time that a validation in time is parted into.
+const TIMES: usize = 8;
+/// The 97.5 % quantiles of Student's t with 1, 2, … degrees of freedom.
+const STUDENT: [f64; 7] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365];
 /// Where validation begins, as shares of the rows in the order of time.
 const ORIGINS: [f64; 3] = [0.4, 0.6, 0.8];
 /// Parts of the customers for a validation that is not in time.
@@ -199,7 +203,7 @@ impl Table<'_> {
         } else {
             (SplitKind::Temporal, in_time)
         };
-        let mut contest = Contest { table: *self, rounds, candidates: Vec::new() };
+        let mut contest = Contest { table: *self, validation, rounds, candidates: Vec::new() };
         let recipe = |form| Recipe { form, penalty: PENALTIES[0], pairs: 0, share: 1.0, reach_days: None };
 
         // How far back: all, unless less is better by more than chance.
@@ -215,7 +219,7 @@ impl Table<'_> {
             for part in REACHES {
                 let near = Recipe { reach_days: Some(span / part), ..best.recipe };
                 if let Some(trial) = contest.run(near)? {
-                    best = contest.better(best, trial);
+                    best = contest.lasting(best, trial);
                 }
             }
         }
@@ -226,7 +230,7 @@ impl Table<'_> {
         step("screening the features");
         for share in SHARES {
             if let Some(trial) = contest.run(Recipe { share, ..best.recipe })? {
-                best = contest.lesser(best, trial);
+                best = contest.better(best, trial);
             }
         }
         step("choosing the encoding");
@@ -241,7 +245,7 @@ impl Table<'_> {
                 best = contest.better(best, trial);
             }
         }
-        let calibration = contest.calibration(&best, validation);
+        let calibration = contest.calibration(&best);
         Ok(Choice { recipe: best.recipe, candidates: contest.candidates, validation, calibration })
     }
 
@@ -329,6 +333,7 @@ struct Trial {
 /// Recipes judged on the same rounds.
 struct Contest<'a> {
     table: Table<'a>,
+    validation: SplitKind,
     rounds: Vec<Round>,
     candidates: Vec<Candidate>,
 }
@@ -402,6 +407,41 @@ impl Contest<'_> {
         if -excess > standard_error { rich } else { simple }
     }
 
+    /// The second trial, when it is better not only by chance of the times, else the first.
+    fn lasting(&mut self, one: Trial, other: Trial) -> Trial {
+        self.note(&one, &other);
+        if self.is_lasting(&other.log_odds, &one.log_odds) { other } else { one }
+    }
+
+    /// Whether `a` has the lesser loss at so many different times that it is not by chance (95 %).
+    ///
+    /// What follows the times, such as a base rate that rises, concerns all customers at once: rows of
+    /// the same time are not independent, however many there are. So the times are the sample: up to
+    /// [`TIMES`] stretches of the validation, compared by a t-test. Validations by customer have no
+    /// times; there the standard error over customers decides.
+    fn is_lasting(&self, a: &[f64], b: &[f64]) -> bool {
+        if self.validation == SplitKind::Random {
+            let (excess, standard_error) = self.excess(a, b);
+            return -excess > 1.96 * standard_error;
+        }
+        let judged: Vec<usize> = self.rounds.iter().flat_map(|round| round.judge.iter().copied()).collect();
+        let mut moments: Vec<Time> = judged.iter().map(|row| self.table.rows.as_of[*row]).collect();
+        moments.sort_unstable();
+        let mut edges: Vec<Time> = (1..TIMES).map(|n| moments[n * moments.len() / TIMES]).collect();
+        edges.dedup();
+        let mut gains = vec![(0.0, 0.0); edges.len() + 1];
+        for ((row, a), b) in judged.iter().zip(self.losses(a)).zip(self.losses(b)) {
+            let gain = &mut gains[edges.partition_point(|edge| *edge <= self.table.rows.as_of[*row])];
+            *gain = (gain.0 + b - a, gain.1 + 1.0);
+        }
+        let gains: Vec<f64> = gains.iter().filter(|(_, n)| *n > 0.0).map(|(sum, n)| sum / n).collect();
+        let n = gains.len() as f64;
+        let mean = gains.iter().sum::<f64>() / n;
+        let variance = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        let quantile = gains.len().checked_sub(2).and_then(|n| STUDENT.get(n));
+        quantile.is_some_and(|quantile| mean > quantile * (variance / n).sqrt())
+    }
+
     /// The one with the lesser loss.
     fn lesser(&mut self, one: Trial, other: Trial) -> Trial {
         if self.note(&one, &other).0 <= 0.0 { other } else { one }
@@ -417,13 +457,12 @@ impl Contest<'_> {
     }
 
     /// The curve that makes the scores of the validation mean what they say. It has to prove itself on
-    /// validation rows that it was not fitted to, later ones where there are, by more than a standard
-    /// error; else there is none.
-    fn calibration(&self, trial: &Trial, validation: SplitKind) -> Option<Calibration> {
+    /// validation rows that it was not fitted to, later ones where there are; else there is none.
+    fn calibration(&self, trial: &Trial) -> Option<Calibration> {
         let judged: Vec<usize> = self.rounds.iter().flat_map(|round| round.judge.iter().copied()).collect();
         let scores: Vec<(f64, bool)> =
             trial.log_odds.iter().zip(&judged).map(|(z, row)| (*z, self.table.rows.label[*row])).collect();
-        let block = self.blocks(&judged, validation);
+        let block = self.blocks(&judged);
         let blocks = block.iter().max().map_or(0, |last| last + 1);
         let part = |wanted: &dyn Fn(usize) -> bool| -> Vec<(f64, bool)> {
             scores.iter().zip(&block).filter(|(_, block)| wanted(**block)).map(|(score, _)| *score).collect()
@@ -432,8 +471,8 @@ impl Contest<'_> {
         for method in [Calibration::platt, Calibration::isotonic] {
             let mut calibrated = trial.log_odds.clone();
             // In time nothing is known before the first block.
-            for test in usize::from(validation == SplitKind::Temporal)..blocks {
-                let curve = method(&part(&|block| match validation {
+            for test in usize::from(self.validation == SplitKind::Temporal)..blocks {
+                let curve = method(&part(&|block| match self.validation {
                     SplitKind::Temporal => block < test,
                     SplitKind::Random => block != test,
                 }));
@@ -443,8 +482,7 @@ impl Contest<'_> {
                 }
             }
             let against = best.as_ref().map_or(&trial.log_odds, |(calibrated, _)| calibrated);
-            let (excess, standard_error) = self.excess(&calibrated, against);
-            if -excess > standard_error
+            if self.is_lasting(&calibrated, against)
                 && let Some(curve) = method(&scores)
             {
                 best = Some((calibrated, curve));
@@ -455,8 +493,8 @@ impl Contest<'_> {
 
     /// Parts of the validation rows that a curve is tested on in turn: thirds in the order of time, or
     /// halves of the customers.
-    fn blocks(&self, judged: &[usize], validation: SplitKind) -> Vec<usize> {
-        if validation == SplitKind::Temporal {
+    fn blocks(&self, judged: &[usize]) -> Vec<usize> {
+        if self.validation == SplitKind::Temporal {
             let mut moments: Vec<Time> = judged.iter().map(|row| self.table.rows.as_of[*row]).collect();
             moments.sort_unstable();
             let edges = [moments[moments.len() / 3], moments[moments.len() * 2 / 3]];

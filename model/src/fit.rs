@@ -133,7 +133,9 @@ fn linfa(x: &Array2<f64>, y: &[bool], penalty: f64, start: Array1<f64>) -> Resul
     };
     // And it takes the intercept last.
     let mut initial = start * sign;
-    initial.as_slice_mut().map(|parameters| parameters.rotate_left(1));
+    if let Some(parameters) = initial.as_slice_mut() {
+        parameters.rotate_left(1);
+    }
     let data = DatasetBase::new(x.view(), Array1::from_vec(y.to_vec()));
     let fitted = LogisticRegression::default()
         .alpha(penalty)
