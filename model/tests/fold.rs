@@ -132,9 +132,7 @@ impl Customer {
         let purchases = || of("purchase").map(|purchase| purchase.occur);
         let age = |moment: i64| days_between(moment, at.as_of);
         match measure {
-            Measure::ExpectedPurchases { .. } | Measure::NoPurchaseProbability { .. } => {
-                panic!("these plans have no forecast")
-            }
+            Measure::ExpectedPurchases { .. } | Measure::NoPurchaseProbability { .. } => f64::NAN, // None of these plans has a forecast.
             Measure::Count { kind, days } => of(kind).filter(|i| within(i, *days)).count() as f64,
             Measure::Amount { kind, days } => sum(of(kind).filter(|i| within(i, *days))),
             Measure::DaysSinceLast { kind } => of(kind).map(|i| i.occur).max().map_or(f64::NAN, age),
