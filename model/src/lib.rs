@@ -23,5 +23,6 @@ pub mod scorer;
 pub mod simulate;
 pub mod snapshot;
 pub mod spec;
+mod tables;
 pub mod time;
 pub mod train;

@@ -20,6 +20,7 @@ pub mod score;
 pub mod score_all;
 pub mod server;
 pub mod store;
+pub mod sweep;
 pub mod telemetry;
 pub mod tokens;
 pub mod train;
