@@ -63,20 +63,29 @@ async fn a_model_learns_from_a_property_and_explains_by_it(tally: Tally) {
     record(&tally).await;
     tally.train(&["churn", "--as-of", NOW, "--horizon-days", "30"]);
     let folder = tempfile::tempdir().unwrap();
-    let spec = folder.path().join("spec.toml");
+    let (spec, matrix) = (folder.path().join("spec.toml"), folder.path().join("rows.csv"));
     let with = |properties: &str| {
         std::fs::write(&spec, format!("[features]\nproperties = {properties}\n")).unwrap();
-        ["churn", "--as-of", NOW, "--horizon-days", "30", "--promote", "never", "--spec", text(&spec)]
+        let spec = ["--spec", text(&spec), "--matrix-out", text(&matrix)];
+        [["churn", "--as-of", NOW, "--horizon-days", "30", "--promote", "never"].as_slice(), &spec].concat()
+    };
+    let columns = || -> Vec<String> {
+        let header = csv::Reader::from_path(&matrix).unwrap().headers().unwrap().clone();
+        header.iter().filter(|name| name.starts_with("purchase.order_id")).map(str::to_owned).collect()
     };
     tally.train(&with("[]"));
+    assert!(columns().is_empty());
     tally.train(&with("[\"purchase.units\", \"purchase.order_id\"]"));
+    let windows =
+        ["7d", "30d", "90d", "365d", "ever"].map(|window| format!("purchase.order_id_sum_{window}"));
+    let others = ["purchase.order_id_mean", "purchase.order_id_last"].map(str::to_owned);
+    assert_eq!(columns(), [windows.as_slice(), &others].concat(), "what is listed is looked at, an id too");
 
     let (auto, without, listed) =
         (model(&tally, "churn/1").await, model(&tally, "churn/2").await, model(&tally, "churn/3").await);
     let has = |model: &v1::Model, name: &str| model.coefficients.iter().any(|c| c.feature.contains(name));
     assert!(has(&auto, "purchase.units_") && !has(&auto, "order_id") && !has(&auto, "note"));
     assert!(!has(&without, "purchase.units_"));
-    // An id says nothing, so the screening leaves it out again.
     assert!(has(&listed, "purchase.units_") && listed.spec.contains("purchase.order_id"));
     assert!(auto.spec.contains("properties = \"auto\""), "{}", auto.spec);
     let auc = |model: &v1::Model| model.holdout.unwrap().auc;
