@@ -82,7 +82,7 @@ async fn record(app: &App, request: RecordInteractionsRequest) -> Result<RecordI
     let mut parsed = Vec::with_capacity(request.interactions.len());
     if check.batch("interactions", request.interactions.len(), limits::INTERACTIONS) {
         for (n, item) in request.interactions.into_iter().enumerate() {
-            parsed.push(check.interaction(&format!("interactions[{n}]"), item, request.backfill));
+            parsed.push(check.interaction(format_args!("interactions[{n}]"), item, request.backfill));
         }
     }
     let (store, parsed) = (Arc::clone(&app.store), check.finish(parsed)?);
