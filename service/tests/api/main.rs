@@ -16,4 +16,5 @@ mod registry;
 mod replay;
 mod scoring;
 mod support;
+mod warm;
 mod watching;
