@@ -17,7 +17,7 @@ use tonic::Status;
 
 use super::{
     Connection, args,
-    batches::{Batch, read_ahead},
+    batches::{Batch, Batches, read_ahead},
     csv::{CsvError, Rows},
     error::{ClientError, Result},
     print,
@@ -190,13 +190,13 @@ async fn stream(server: &Connection, feed: &Arc<Feed>, backfill: bool, bar: &Pro
 /// The batches of a file, for whichever stream asks next.
 struct Feed {
     /// None once a stream has failed.
-    batches: Mutex<Option<mpsc::Receiver<Result<Batch<Interaction>, CsvError>>>>,
+    batches: Mutex<Option<Batches<Interaction>>>,
     /// Why no more could be read.
     broken: Mutex<Option<CsvError>>,
 }
 
 impl Feed {
-    fn new(batches: mpsc::Receiver<Result<Batch<Interaction>, CsvError>>) -> Self {
+    fn new(batches: Batches<Interaction>) -> Self {
         Self { batches: Mutex::new(Some(batches)), broken: Mutex::new(None) }
     }
 

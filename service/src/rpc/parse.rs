@@ -188,15 +188,15 @@ impl Check {
     }
 
     /// A customer to be stored.
-    pub(super) fn customer(&mut self, field: &str, customer: v1::Customer) -> NewCustomer {
-        self.id(&format!("{field}.customer_id"), &customer.customer_id);
-        let name = &format!("{field}.name");
+    pub(super) fn customer(&mut self, field: impl Display + Copy, customer: v1::Customer) -> NewCustomer {
+        self.id(format_args!("{field}.customer_id"), &customer.customer_id);
+        let name = format_args!("{field}.name");
         self.text(name, &customer.name, 0, limits::ID_BYTES);
         self.no_control(name, &customer.name);
         let create_time =
-            customer.create_time.as_ref().map(|time| self.time(&format!("{field}.create_time"), time));
+            customer.create_time.as_ref().map(|time| self.time(format_args!("{field}.create_time"), time));
         let attributes =
-            self.attributes(&format!("{field}.attributes"), customer.attributes.unwrap_or_default());
+            self.attributes(format_args!("{field}.attributes"), customer.attributes.unwrap_or_default());
         NewCustomer {
             customer_id: customer.customer_id,
             name: Some(customer.name).filter(|name| !name.is_empty()),
@@ -205,14 +205,14 @@ impl Check {
         }
     }
 
-    fn attributes(&mut self, field: &str, attributes: Struct) -> Attributes {
+    fn attributes(&mut self, field: impl Display + Copy, attributes: Struct) -> Attributes {
         let count = attributes.fields.len();
         self.require(count <= limits::ATTRIBUTES, field, || {
             format!("has {count} entries; allowed are up to {}", limits::ATTRIBUTES)
         });
         let mut checked = Attributes::new();
         for (name, value) in attributes.fields {
-            let field = &format!("{field}.{}", Shortened(&name));
+            let field = format_args!("{field}.{}", Shortened(&name));
             self.text(field, &name, 1, limits::WORD_BYTES);
             self.no_control(field, &name);
             let value = match value.kind {

@@ -353,52 +353,51 @@ implement_store!(Postgres, Database);
 
 /// Stores interactions of which none is there; ABORTED when one is.
 async fn copy_interactions(connection: &mut PgConnection, items: &[Interaction]) -> Result<()> {
-    let rows = copy_rows(items)?;
+    /// Rows that are sent at a time: while the database stores them, the next are written.
+    const ROWS: usize = 500;
     let mut copy = connection
         .copy_in_raw(
             "COPY interactions (customer_id, interaction_id, kind, occur_time, record_time, amount_minor, \
              channel, properties) FROM STDIN (FORMAT binary)",
         )
         .await?;
-    copy.send(rows).await?;
+    // The binary format (https://www.postgresql.org/docs/current/sql-copy.html): a signature, two empty
+    // words, rows, and −1 for the end.
+    let mut bytes = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
+    for part in items.chunks(ROWS) {
+        for item in part {
+            push_row(&mut bytes, item)?;
+        }
+        copy.send(bytes.as_slice()).await?;
+        bytes.clear();
+    }
+    copy.send((-1_i16).to_be_bytes().as_slice()).await?;
     copy.finish().await?;
     Ok(())
 }
 
-/// Interactions in the binary format of COPY (https://www.postgresql.org/docs/current/sql-copy.html):
-/// each field is its length and its bytes.
-fn copy_rows(items: &[Interaction]) -> Result<Vec<u8>> {
-    /// What a row has besides its texts: the number of its fields, their lengths, three numbers.
-    const FRAME: usize = 2 + 8 * 4 + 3 * 8;
-    fn field(rows: &mut Vec<u8>, bytes: &[u8]) {
-        rows.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
-        rows.extend_from_slice(bytes);
+/// Adds a row of the binary format: the number of its fields, and each as its length and its bytes.
+fn push_row(bytes: &mut Vec<u8>, item: &Interaction) -> Result<()> {
+    fn push(bytes: &mut Vec<u8>, field: &[u8]) {
+        bytes.extend_from_slice(&(field.len() as i32).to_be_bytes());
+        bytes.extend_from_slice(field);
     }
-    let mut rows = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
-    rows.reserve(items.len() * 2 * FRAME);
-    let mut json = Vec::new();
-    for item in items {
-        rows.extend_from_slice(&8_i16.to_be_bytes());
-        for text in [&item.customer_id, &item.interaction_id, &item.kind] {
-            field(&mut rows, text.as_bytes());
-        }
-        for time in [item.occur_time, item.record_time] {
-            field(&mut rows, &(time.0 - POSTGRES_EPOCH).to_be_bytes());
-        }
-        match item.amount_minor {
-            Some(amount) => field(&mut rows, &amount.to_be_bytes()),
-            None => rows.extend_from_slice(&(-1_i32).to_be_bytes()),
-        }
-        field(&mut rows, item.channel.as_bytes());
-        // JSONB is sent as a version and its text.
-        json.clear();
-        json.push(1);
-        serde_json::to_writer(&mut json, &item.properties)
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        field(&mut rows, &json);
+    bytes.extend_from_slice(&8_i16.to_be_bytes());
+    for text in [&item.customer_id, &item.interaction_id, &item.kind] {
+        push(bytes, text.as_bytes());
     }
-    rows.extend_from_slice(&(-1_i16).to_be_bytes());
-    Ok(rows)
+    for time in [item.occur_time, item.record_time] {
+        push(bytes, &(time.0 - POSTGRES_EPOCH).to_be_bytes());
+    }
+    match item.amount_minor {
+        Some(amount) => push(bytes, &amount.to_be_bytes()),
+        // NULL
+        None => bytes.extend_from_slice(&(-1_i32).to_be_bytes()),
+    }
+    push(bytes, item.channel.as_bytes());
+    // JSONB travels as a version and its text.
+    push(bytes, format!("\u{1}{}", to_json(&item.properties)?).as_bytes());
+    Ok(())
 }
 
 /// 2000-01-01T00:00:00Z, from which PostgreSQL counts, in microseconds since 1970.

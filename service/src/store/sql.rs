@@ -153,7 +153,9 @@ macro_rules! implement_store {
             }
 
             async fn record_interactions(&self, interactions: Vec<Interaction>) -> Result<Recorded> {
-                let batch = Batch::new(interactions)?;
+                // To sort ten thousand keeps a core busy for milliseconds.
+                let sorted = tokio::task::spawn_blocking(|| Batch::new(interactions)).await;
+                let batch = sorted.map_err(|error| Error::Internal(error.to_string()))??;
                 repeatable((self.clone(), batch), move |shared| async move {
                     let (store, batch) = &*shared;
                     let mut tx = store.begin().await?;
