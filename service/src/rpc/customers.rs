@@ -31,7 +31,7 @@ impl CustomerService for Customers {
         let mut parsed = Vec::with_capacity(customers.len());
         if check.batch("customers", customers.len(), limits::CUSTOMERS) {
             for (n, customer) in customers.into_iter().enumerate() {
-                let customer = check.customer(&format!("customers[{n}]"), customer);
+                let customer = check.customer(format_args!("customers[{n}]"), customer);
                 if let Some(before) = seen.insert(customer.customer_id.clone(), n) {
                     let field = format!("customers[{n}].customer_id");
                     check.refuse(

@@ -155,7 +155,10 @@ fn filter(check: &mut Check, request: &ListPredictionsRequest) -> PredictionFilt
     for (n, grade) in request.grades.iter().enumerate() {
         match Grade::try_from(*grade) {
             Ok(Grade::Unspecified) | Err(_) => {
-                check.refuse(&format!("grades[{n}]"), format!("is {grade}; allowed are GRADE_A to GRADE_D"));
+                check.refuse(
+                    format_args!("grades[{n}]"),
+                    format!("is {grade}; allowed are GRADE_A to GRADE_D"),
+                );
             }
             Ok(grade) => grades.push(grade.as_str_name().trim_start_matches("GRADE_").to_owned()),
         }

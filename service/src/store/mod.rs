@@ -83,9 +83,14 @@ pub struct Interaction {
 impl Interaction {
     /// Whether two interactions of the same key say the same; when they reached us does not matter.
     fn same_content(&self, other: &Self) -> bool {
-        let (mut a, b) = (self.clone(), other);
-        a.record_time = b.record_time;
-        a == *b
+        let Self { kind, occur_time, record_time: _, amount_minor, channel, properties, .. } = self;
+        self.key() == other.key()
+            && (kind, occur_time, amount_minor) == (&other.kind, &other.occur_time, &other.amount_minor)
+            && (channel, properties) == (&other.channel, &other.properties)
+    }
+
+    fn key(&self) -> (&str, &str) {
+        (&self.customer_id, &self.interaction_id)
     }
 }
 

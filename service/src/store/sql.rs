@@ -153,24 +153,25 @@ macro_rules! implement_store {
             }
 
             async fn record_interactions(&self, interactions: Vec<Interaction>) -> Result<Recorded> {
-                let batch = Batch::new(interactions)?;
+                // To sort ten thousand keeps a core busy for milliseconds.
+                let sorted = tokio::task::spawn_blocking(|| Batch::new(interactions)).await;
+                let batch = sorted.map_err(|error| Error::Internal(error.to_string()))??;
                 repeatable((self.clone(), batch), move |shared| async move {
                     let (store, batch) = &*shared;
                     let mut tx = store.begin().await?;
                     store.create_customers(&mut tx, &first_seen(&batch.items)).await?;
-                    let inserted: HashSet<(String, String)> =
-                        store.insert_interactions(&mut tx, &batch.items).await?.into_iter().collect();
-                    let is_known = |(id, own): &(&str, &str)| !inserted.contains(&((*id).to_owned(), (*own).to_owned()));
-                    let keys = batch.items.iter().map(|item| (item.customer_id.as_str(), item.interaction_id.as_str()));
-                    let known: Vec<(&str, &str)> = keys.filter(is_known).collect();
-                    if !known.is_empty() {
-                        for stored in store.stored_interactions(&mut tx, &known).await? {
+                    let recorded = store.insert_interactions(&mut tx, &batch.items).await?;
+                    let known = batch.items.len() - recorded;
+                    // Those that have just been stored agree of course: it is not worth while to tell
+                    // them apart.
+                    if known > 0 {
+                        for stored in store.stored_interactions(&mut tx, &batch.keys()).await? {
                             batch.agrees_with(&stored.into())?;
                         }
                     }
                     note_change!(store, tx, batch.items.iter().map(|item| item.customer_id.as_str()));
                     tx.commit().await?;
-                    Ok(Recorded { recorded: inserted.len(), duplicates: known.len() + batch.repeated })
+                    Ok(Recorded { recorded, duplicates: known + batch.repeated })
                 })
                 .await
             }

@@ -7,6 +7,7 @@ mod bad_input;
 mod customers;
 mod durability;
 mod histories;
+mod ingest;
 mod interactions;
 mod programs;
 mod properties;
