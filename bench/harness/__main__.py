@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import platform
+import signal
+import sys
 import time
 
 import world
@@ -14,6 +16,8 @@ from sections import SECTIONS, Scale
 
 
 def main():
+    # Whoever ends this ends the servers that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     names = "\n".join(f"  {name:16} {what}" for name, (_, what) in SECTIONS.items())
     arguments = argparse.ArgumentParser(
         prog="bench/run", description=__doc__, epilog=f"sections:\n{names}",

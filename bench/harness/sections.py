@@ -79,12 +79,12 @@ def unary(at, tally, echo):
 
 def everybody(at, tally, echo):
     customers = at.scale.customers
-    rounds = max(1, 200_000 // customers)
 
-    def one(process):
+    def one(process, rounds=1):
         return load("score", process.address, customers, "--rounds", rounds)["per_second"]
 
-    pairs = in_turn(lambda: one(tally), lambda: one(echo))
+    rounds = {process.pid: max(1, round(one(process) * at.scale.seconds / customers)) for process in (tally, echo)}
+    pairs = in_turn(lambda: one(tally, rounds[tally.pid]), lambda: one(echo, rounds[echo.pid]))
     yield against(f"the same over all {customers:,} customers, our own load", "/s", pairs)
 
 

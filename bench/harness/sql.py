@@ -14,8 +14,10 @@ def aggregates(postgres):
     number = "::bigint" if postgres else ""
 
     def within(kind, days):
+        if days is None:
+            return f"FILTER (WHERE kind = '{kind}')"
         since = f"{moment} - interval '{days} days'" if postgres else str(world.END_MICROS - days * DAY)
-        return f"FILTER (WHERE kind = '{kind}'" + (f" AND occur_time > {since})" if days else ")")
+        return f"FILTER (WHERE kind = '{kind}' AND occur_time > {since})"
 
     count = [("purchase", d) for d in (7, 30, 90, 365, None)] + [("visit", d) for d in (7, 30, 90, 365, None)]
     count += [("email_open", 30), ("email_open", 90), ("complaint", 90), ("return", 365), ("call", 90)]

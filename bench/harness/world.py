@@ -110,7 +110,7 @@ def server(command, ready, address=None):
 
 
 def serve_command(url, port=0):
-    options = ["--http", "", "--log", "warn", "--listen", f"127.0.0.1:{port}"]
+    options = ["--http", "", "--log", "error", "--listen", f"127.0.0.1:{port}"]
     return [TALLY / "tally-serve", "--database", url, *options]
 
 
@@ -227,6 +227,9 @@ class Postgres:
             if self.as_postgres:
                 shutil.chown(self.folder, "postgres")
             self.tool("initdb", "--auth=trust", "--username=postgres", "-D", data)
+        if (data / "postmaster.pid").exists():
+            # Left behind by a run that was killed.
+            subprocess.run([*self.as_postgres, binaries() / "pg_ctl", "stop", "-s", "-m", "fast", "-D", data], cwd="/")
         settings = {**self.SETTINGS, "unix_socket_directories": f"'{self.folder}'"}
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self.tool("pg_ctl", "start", "-w", "-s", "-o", options, "-l", self.folder / "log", "-D", data)
