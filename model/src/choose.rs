@@ -227,12 +227,6 @@ impl Table<'_> {
         if let Some(plain) = contest.run(Recipe { form: Form::Plain, ..best.recipe })? {
             best = contest.lesser(best, plain);
         }
-        step("screening the features");
-        for share in SHARES {
-            if let Some(trial) = contest.run(Recipe { share, ..best.recipe })? {
-                best = contest.better(best, trial);
-            }
-        }
         step("choosing the encoding");
         for form in [Form::Spline, Form::Steps] {
             if let Some(trial) = contest.run(Recipe { form, ..best.recipe })? {
@@ -243,6 +237,14 @@ impl Table<'_> {
         for pairs in PAIRS {
             if let Some(trial) = contest.run(Recipe { pairs, ..best.recipe })? {
                 best = contest.better(best, trial);
+            }
+        }
+        // The penalty holds back what does not help: to leave features out for good, it takes more than a
+        // lucky draw among the shares.
+        step("screening the features");
+        for share in SHARES {
+            if let Some(trial) = contest.run(Recipe { share, ..best.recipe })? {
+                best = contest.lasting(best, trial);
             }
         }
         let calibration = contest.calibration(&best);
@@ -407,7 +409,7 @@ impl Contest<'_> {
         if -excess > standard_error { rich } else { simple }
     }
 
-    /// The second trial, when it is better not only by chance of the times, else the first.
+    /// The second trial, when it is better not only by chance, else the first.
     fn lasting(&mut self, one: Trial, other: Trial) -> Trial {
         self.note(&one, &other);
         if self.is_lasting(&other.log_odds, &one.log_odds) { other } else { one }

@@ -32,10 +32,11 @@ const SKEWED: f64 = 1.0;
 const KNOTS: [f64; 3] = [0.25, 0.5, 0.75];
 /// The bins of a number in [`Form::Steps`], fewest and most, and about how many there are over all
 /// features.
-const BINS: (usize, usize) = (4, 32);
-const BINS_OVER_ALL: usize = 500;
-/// Rows of the rarer outcome that a bin should have.
-const RARER_ROWS_PER_BIN: usize = 50;
+const BINS: (usize, usize) = (8, 64);
+const BINS_OVER_ALL: usize = 1_000;
+/// Rows of the rarer outcome that a bin should have. They are few, since neighbours share strength
+/// through the penalty.
+const RARER_ROWS_PER_BIN: usize = 5;
 /// The coarse cells of a cross: bins of a number, and levels of a category at most.
 const COARSE: usize = 4;
 /// Values of a number at which effect curves are told, at most.

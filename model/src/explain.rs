@@ -63,6 +63,9 @@ fn fact(measure: &Measure, raw: f64, typical: f64) -> String {
         Measure::PropertyMean { kind, property } => {
             format!("{} per {} on average", quantity(raw, property), words(kind))
         }
+        Measure::PropertyLast { kind, property } => {
+            format!("{} in the last {}", quantity(raw, property), words(kind))
+        }
         Measure::SilenceDays if raw < 1.0 => "Last heard of less than a day ago".to_owned(),
         Measure::SilenceDays if raw > typical => format!("Not heard of for {}", days(raw)),
         Measure::SilenceDays => format!("Last heard of {} ago", days(raw)),
@@ -101,7 +104,7 @@ fn absence(measure: &Measure) -> String {
         Measure::DaysSinceLast { kind } | Measure::DaysSinceFirst { kind } => {
             format!("No {} so far", words(kind))
         }
-        Measure::PropertyMean { kind, property } => {
+        Measure::PropertyMean { kind, property } | Measure::PropertyLast { kind, property } => {
             format!("No {} with {} so far", words(kind), unit(property).0)
         }
         Measure::SilenceDays => "Never heard of so far".to_owned(),
@@ -124,9 +127,9 @@ fn typical_words(measure: &Measure, typical: f64) -> Option<String> {
     }
     Some(match measure {
         Measure::Amount { .. } | Measure::AverageAmount => money(typical),
-        Measure::PropertySum { property, .. } | Measure::PropertyMean { property, .. } => {
-            unit(property).1(typical)
-        }
+        Measure::PropertySum { property, .. }
+        | Measure::PropertyMean { property, .. }
+        | Measure::PropertyLast { property, .. } => unit(property).1(typical),
         Measure::Satisfaction | Measure::Trend | Measure::NoPurchaseProbability { .. } => percent(typical),
         Measure::Attribute { .. } => return attribute_words(measure, typical),
         _ => number(typical),
@@ -217,6 +220,7 @@ mod tests {
         let units =
             |days| Measure::PropertySum { kind: kind("purchase"), property: "units".to_owned(), days };
         let mean = Measure::PropertyMean { kind: kind("visit"), property: "call_minutes".to_owned() };
+        let newest = Measure::PropertyLast { kind: kind("purchase"), property: "lines".to_owned() };
         let levels = vec!["north".to_owned(), "south".to_owned()];
         let region = Measure::Attribute { name: "region".into(), scale: Scale::Category { levels } };
         let vip = Measure::Attribute { name: "is_vip".into(), scale: Scale::Boolean };
@@ -242,6 +246,8 @@ mod tests {
             (units(None), 0.0, 2.5, "No units in purchases so far; typical is 2.5"),
             (mean.clone(), 8.44, 6.0, "8.4 call minutes per visit on average; typical is 6"),
             (mean, f64::NAN, 6.0, "No visit with call minutes so far; typical is 6"),
+            (newest.clone(), 3.0, 12.0, "3 lines in the last purchase; typical is 12"),
+            (newest, f64::NAN, 12.0, "No purchase with lines so far; typical is 12"),
             (
                 Measure::PropertySum {
                     kind: kind("call"),

@@ -62,6 +62,13 @@ pub enum Measure {
         /// The property.
         property: String,
     },
+    /// The one that the latest of these interactions carries; missing without.
+    PropertyLast {
+        /// The kind of interaction.
+        kind: String,
+        /// The property.
+        property: String,
+    },
     /// Days since the last interaction of any kind; missing when there is none.
     SilenceDays,
     /// Distinct UTC days with any interaction in a window, or ever.
@@ -136,6 +143,7 @@ impl fmt::Display for Measure {
                 write!(f, "{kind}.{property}_sum_{}", window(days))
             }
             Self::PropertyMean { kind, property } => write!(f, "{kind}.{property}_mean"),
+            Self::PropertyLast { kind, property } => write!(f, "{kind}.{property}_last"),
             Self::SilenceDays => f.write_str("days_since_last"),
             Self::ActiveDays { days } => write!(f, "active_days_{}", window(days)),
             Self::PurchaseDays => f.write_str("purchase.days_ever"),
@@ -216,6 +224,8 @@ impl Plan {
             }));
             let (kind, property) = own();
             all.push(Measure::PropertyMean { kind, property });
+            let (kind, property) = own();
+            all.push(Measure::PropertyLast { kind, property });
         }
         all.push(Measure::SilenceDays);
         all.extend(windows().map(|days| Measure::ActiveDays { days }));
@@ -246,7 +256,7 @@ impl Plan {
     pub fn width(&self) -> usize {
         let windows = self.windows_days.len() + 1;
         self.kinds.len() * (2 * windows + 2)
-            + self.properties.len() * (windows + 1)
+            + self.properties.len() * (windows + 2)
             + windows
             + 10
             + self.attributes.len()
@@ -298,6 +308,7 @@ impl Plan {
             .collect();
         let mut sums = vec![0.0; slots.len() * stretches];
         let mut counts = vec![0_u64; slots.len()];
+        let mut lasts = vec![f64::NAN; slots.len()];
         for number in history.numbers().iter().rev() {
             let event = &history.events()[number.event as usize];
             if event.occur_time > as_of || event.record_time > known_at {
@@ -308,16 +319,20 @@ impl Plan {
                 let age = as_of.0 - event.occur_time.0;
                 let stretch = self.windows_days.iter().position(|days| age < i64::from(*days) * DAY);
                 sums[place * stretches + stretch.unwrap_or(stretches - 1)] += number.value;
+                if counts[place] == 0 {
+                    lasts[place] = number.value;
+                }
                 counts[place] += 1;
             }
         }
-        for (sums, count) in sums.chunks(stretches).zip(counts) {
+        for ((sums, count), last) in sums.chunks(stretches).zip(counts).zip(lasts) {
             let mut sum = 0.0;
             row.extend(sums.iter().map(|new| {
                 sum += new;
                 sum
             }));
             row.push(if count == 0 { f64::NAN } else { sum / count as f64 });
+            row.push(last);
         }
     }
 }

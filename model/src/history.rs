@@ -89,8 +89,9 @@ impl Number {
     /// The value of a decimal such as `12`, `-0.5` or `1e3`; None for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<f64> {
-        // Rust reads `inf` and `NaN`, too: neither is within the range.
-        text.trim().parse::<f64>().ok().filter(|value| value.abs() <= Self::GREATEST)
+        // Rust reads `inf` and `NaN`, too: neither is within the range. And -0 is 0.
+        let value = text.trim().parse::<f64>().ok()? + 0.0;
+        (value.abs() <= Self::GREATEST).then_some(value)
     }
 }
 
