@@ -62,16 +62,17 @@ def warm(scale):
 
 
 def unary(at, tally, echo):
-    count = count_for(at.scale.seconds, lambda n: at.h2load(tally, n))
-    cpu = {tally.pid: [], echo.pid: []}
+    both = (tally, echo)
+    calls = {one: count_for(at.scale.seconds, lambda n: at.h2load(one, n)) for one in both}
+    cpu = {one: [] for one in both}
 
-    def one(process):
-        before = process.cpu_seconds()
-        rate = at.h2load(process, count)
-        cpu[process.pid].append((process.cpu_seconds() - before) / count * 1e6)
+    def measure(one):
+        before = one.cpu_seconds()
+        rate = at.h2load(one, calls[one])
+        cpu[one].append((one.cpu_seconds() - before) / calls[one] * 1e6)
         return rate
 
-    pairs = in_turn(lambda: one(tally), lambda: one(echo), at.scale.pairs)
+    pairs = in_turn(lambda: measure(tally), lambda: measure(echo), at.scale.pairs)
     what = f"warm unary score ({at.bytes} B) vs bare tonic echo of the same bytes, h2load -c8 -m16"
     yield against(what, "/s", pairs, at_least=0.90)
     yield against("the same: CPU a call", "µs", list(zip(*cpu.values())), at_most=1.15)
@@ -83,8 +84,8 @@ def everybody(at, tally, echo):
     def one(process, rounds=1):
         return load("score", process.address, customers, "--rounds", rounds)["per_second"]
 
-    rounds = {process.pid: max(1, round(one(process) * at.scale.seconds / customers)) for process in (tally, echo)}
-    pairs = in_turn(lambda: one(tally, rounds[tally.pid]), lambda: one(echo, rounds[echo.pid]))
+    rounds = {process: max(1, round(one(process) * at.scale.seconds / customers)) for process in (tally, echo)}
+    pairs = in_turn(lambda: one(tally, rounds[tally]), lambda: one(echo, rounds[echo]))
     yield against(f"the same over all {customers:,} customers, our own load", "/s", pairs)
 
 
@@ -137,6 +138,8 @@ def python(at, tally):
 def cold(store, scale, peer, what, goal):
     """Every customer is asked for once of a server that has just started."""
     database = world.full(store, scale.customers)
+    with tally_server(store.url(database)) as tally:
+        sql.check(store, database, tally)
     digests = set()
 
     def ours(connections, in_flight):
