@@ -79,37 +79,42 @@ impl Fit {
         x.dot(self.weights.view()) + self.intercept
     }
 
-    /// The lower triangular C, intercept first, with: the log-odds of a row x has the variance
-    /// ‖Cᵀ·(1, x)‖² (delta method). `cluster` tells whose each row is, equal numbers side by side.
+    /// The lower triangular C, intercept first, with: the log-odds of a row x has the mean squared
+    /// error ‖Cᵀ·(1, x)‖² (delta method). `cluster` tells whose each row is, equal numbers side by side.
     ///
-    /// With one row a customer that is the inverse H⁻¹ of the second derivatives of the penalised
-    /// loss, H = J + λ·I: taken as a prior, the penalty makes it cover the bias as well (Nychka 1988,
-    /// "Bayesian Confidence Intervals for Smoothing Splines"). Rows of the same customer are not independent:
-    /// then the information J is replaced in the middle of H⁻¹·(J + λ·I)·H⁻¹ by the sum of the squared scores of the
-    /// customers (Liang and Zeger 1986). None when the second derivatives are singular.
+    /// That is C·Cᵀ = H⁻¹·(V + P)·H⁻¹, H = J + λ·I being the second derivatives of the penalised loss (the
+    /// intercept goes free). V is what chance does to the gradient: the information J when each row is
+    /// another customer's, else the sum of the squared scores of the customers, whose rows are not independent
+    /// (Liang and Zeger 1986). P = λ²τ²·I is the squared pull of the penalty, τ² being the mean square of
+    /// the true weights (Hoerl and Kennard 1970). Where λ = 1/τ², the penalty is a prior that holds, and
+    /// all that is the Bayesian H⁻¹ (Nychka 1988, "Bayesian Confidence Intervals for Smoothing Splines"). But
+    /// a λ chosen on a validation may be several times too strong, and such intervals too narrow; so τ² is
+    /// estimated from the fit itself, and taken for 1/λ at least. None when H is singular.
     #[must_use]
     pub fn uncertainty(&self, x: &Design, y: &[bool], cluster: &[u32]) -> Option<Array2<f64>> {
         let problem = Problem { x, y, penalty: self.penalty };
         let probabilities = problem.probabilities(&self.parameters());
         let information = x.gram(&probabilities.mapv(|p| p * (1.0 - p)));
-        let ridge = |matrix: &Array2<f64>| {
-            let mut matrix = matrix.clone();
-            matrix.diag_mut().slice_mut(s![1..]).map_inplace(|value| *value += self.penalty);
-            matrix
-        };
-        let hessian = Cholesky::new(&ridge(&information))?;
+        let hessian = Cholesky::new(&plus_ridge(information.clone(), self.penalty))?;
         let inverse = hessian.inverse_factor().t().dot(hessian.inverse_factor());
+        let kept = inverse.dot(&information);
         let clusters = cluster.chunk_by(|a, b| a == b).count();
-        let covariance = if clusters == cluster.len() {
-            inverse
+        let chance = if clusters == cluster.len() {
+            information
         } else {
             // Residuals of what was fitted are too small by the degrees of freedom spent.
-            let spent = (&inverse * &information).sum();
+            let spent = kept.diag().sum();
             let few = clusters as f64 / (clusters as f64 - spent.min(clusters as f64 / 2.0));
-            let middle = ridge(&(problem.squared_scores(&probabilities, cluster) * few));
-            inverse.dot(&middle).dot(&inverse)
+            problem.squared_scores(&probabilities, cluster) * few
         };
-        Cholesky::new(&covariance).map(|cholesky| cholesky.factor().clone())
+        let variance = inverse.dot(&chance).dot(&inverse);
+        // The mean of ‖weights‖² is τ²·‖H⁻¹·J‖² and their variance, all without the intercept.
+        let by_chance = variance.diag().slice(s![1..]).sum();
+        let kept = kept.slice(s![1.., 1..]);
+        let mean_square = (self.weights.dot(&self.weights) - by_chance) / (&kept * &kept).sum();
+        let pull = (self.penalty * self.penalty * mean_square).max(self.penalty);
+        let error = inverse.dot(&plus_ridge(chance, pull)).dot(&inverse);
+        Cholesky::new(&error).map(|cholesky| cholesky.factor().clone())
     }
 
     /// Intercept, then weights.
@@ -211,8 +216,7 @@ impl Problem<'_> {
             if greatest(&gradient) <= tolerance * self.y.len() as f64 {
                 break;
             }
-            let mut hessian = self.x.gram(&probabilities.mapv(|p| p * (1.0 - p)));
-            hessian.diag_mut().slice_mut(s![1..]).map_inplace(|value| *value += self.penalty);
+            let hessian = plus_ridge(self.x.gram(&probabilities.mapv(|p| p * (1.0 - p))), self.penalty);
             let Some(cholesky) = Cholesky::new(&hessian) else { break };
             let step = cholesky.solve(&gradient);
             let halvings = (0..30).map(|halving| 0.5_f64.powi(halving));
@@ -247,6 +251,12 @@ impl Problem<'_> {
         }
         sum
     }
+}
+
+/// Adds to the diagonal, but for the intercept's place.
+fn plus_ridge(mut matrix: Array2<f64>, ridge: f64) -> Array2<f64> {
+    matrix.diag_mut().slice_mut(s![1..]).map_inplace(|value| *value += ridge);
+    matrix
 }
 
 fn weights(parameters: &Array1<f64>) -> ArrayView1<'_, f64> {

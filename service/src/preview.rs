@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tally_model::{
-    history::{Event, History, kind},
+    history::{History, kind},
     scorer::Grade,
 };
 
@@ -111,7 +111,7 @@ fn money(history: &History, question: &Question) -> i64 {
     let since = question.as_of.plus_days(-MONEY_DAYS);
     history
         .visible(question.as_of, question.known_at)
-        .filter(|(_, event)| Some(event.kind) == purchase && event.occur_time > since)
-        .filter(|(_, event)| event.amount_minor != Event::NO_AMOUNT)
-        .fold(0, |sum, (_, event)| event.amount_minor.saturating_add(sum))
+        .filter(|event| Some(event.kind) == purchase && event.occur_time > since)
+        .filter_map(|event| event.amount_minor)
+        .fold(0, i64::saturating_add)
 }

@@ -1,6 +1,6 @@
 //! InteractionService.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use tally_model::time::Time;
 use tally_proto::v1::{
@@ -85,7 +85,10 @@ async fn record(app: &App, request: RecordInteractionsRequest) -> Result<RecordI
             parsed.push(check.interaction(&format!("interactions[{n}]"), item, request.backfill));
         }
     }
-    let (store, parsed) = (Arc::clone(&app.store), check.finish(parsed)?);
-    let done = writer.finish(async move { store.record_interactions(parsed).await }).await?;
+    let (store, histories, parsed) = (Arc::clone(&app.store), app.histories.clone(), check.finish(parsed)?);
+    let ids: HashSet<&String> = parsed.iter().map(|interaction| &interaction.customer_id).collect();
+    let ids = ids.into_iter().cloned().collect();
+    let write = async move { histories.around(ids, store.record_interactions(parsed)).await };
+    let done = writer.finish(write).await?;
     Ok(RecordInteractionsResponse { recorded: done.recorded as i64, duplicates: done.duplicates as i64 })
 }

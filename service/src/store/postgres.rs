@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -25,15 +26,16 @@ use tally_model::{
 };
 
 use super::{
-    Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction, PredictionCursor,
-    PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel, detached,
-    repeatable,
+    Change, Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction,
+    PredictionCursor, PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel,
+    detached, repeatable,
     rows::{
-        Batch, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow, PairRow,
-        PopulationRow, PredictionRow, PromotionRow, Properties, Stamp, VersionRow, basis_name, first_seen,
-        grade_name, push_event, reasons_json,
+        Batch, ChangeRow, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow,
+        PairRow, PopulationRow, PredictionRow, PromotionRow, Properties, Stamp, VersionRow, basis_name,
+        first_seen, grade_name, push_event, reasons_json, to_json,
     },
-    sql::{CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, push_filter},
+    sql::{CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, note_change, push_filter},
+    unique_name,
 };
 use crate::error::{Error, Result};
 
@@ -46,6 +48,8 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(super) struct Postgres {
     pool: PgPool,
+    /// Tells our own changes from those of others.
+    name: Arc<str>,
 }
 
 impl Postgres {
@@ -58,7 +62,7 @@ impl Postgres {
             PgPoolOptions::new().max_connections(16).acquire_timeout(ACQUIRE).connect_with(options).await?;
         // One migrator at a time, by an advisory lock; the others wait and find nothing left to do.
         sqlx::migrate!("../migrations/postgres").run(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, name: unique_name() })
     }
 
     const fn reader(&self) -> &PgPool {

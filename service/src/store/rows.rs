@@ -16,7 +16,8 @@ use tally_model::{
 };
 
 use super::{
-    Customer, Foretold, Interaction, Prediction, Promotion, PromotionKind, ScoredPopulation, StoredModel,
+    Change, Customer, Foretold, Interaction, Prediction, Promotion, PromotionKind, ScoredPopulation,
+    StoredModel,
 };
 use crate::error::{Error, Result};
 
@@ -45,6 +46,29 @@ impl From<CustomerRow> for Customer {
             attributes: row.attributes.map(|json| json.0).unwrap_or_default(),
         }
     }
+}
+
+/// A change, with its ids as a JSON array.
+#[derive(FromRow)]
+pub(super) struct ChangeRow {
+    change_id: i64,
+    customer_ids: String,
+}
+
+impl TryFrom<ChangeRow> for Change {
+    type Error = Error;
+
+    fn try_from(row: ChangeRow) -> Result<Self> {
+        Ok(Self { change_id: row.change_id, customer_ids: from_json(&row.customer_ids)? })
+    }
+}
+
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::Internal(error.to_string()))
+}
+
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| Error::Internal(format!("stored JSON: {error}")))
 }
 
 /// A customer row that an upsert has just locked, as it was before.

@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, HashSet},
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -29,15 +30,16 @@ use tally_model::{
 };
 
 use super::{
-    Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction, PredictionCursor,
-    PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel, detached,
-    repeatable,
+    Change, Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction,
+    PredictionCursor, PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel,
+    detached, repeatable,
     rows::{
-        Batch, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow, PairRow,
-        PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name, first_seen, grade_name,
-        push_event, reasons_json,
+        Batch, ChangeRow, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow,
+        PairRow, PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name, first_seen,
+        from_json, grade_name, push_event, reasons_json, to_json,
     },
-    sql::{CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, push_filter},
+    sql::{CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, note_change, push_filter},
+    unique_name,
 };
 use crate::error::{Error, Result};
 
@@ -53,6 +55,8 @@ const BOUND_ROWS: usize = 500;
 pub(super) struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Tells our own changes from those of others.
+    name: Arc<str>,
 }
 
 impl Sqlite {
@@ -72,7 +76,7 @@ impl Sqlite {
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::migrate!("../migrations/sqlite").run(&mut *tx).await?;
         tx.commit().await?;
-        Ok(Self { writer, readers: pool(4).connect_with(options).await? })
+        Ok(Self { writer, readers: pool(4).connect_with(options).await?, name: unique_name() })
     }
 
     const fn reader(&self) -> &SqlitePool {
@@ -293,14 +297,6 @@ fn unpack(events: &str, versions: &str) -> Result<History> {
         });
     }
     Ok(history)
-}
-
-fn to_json(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::Internal(error.to_string()))
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::Internal(format!("stored JSON: {error}")))
 }
 
 implement_store!(Sqlite, Database);

@@ -15,4 +15,5 @@ mod registry;
 mod replay;
 mod scoring;
 mod support;
+mod warm;
 mod watching;
