@@ -41,10 +41,10 @@ fn steps(criterion: &mut Criterion) {
     // The buyer whose history is the median in length.
     let mut buyers: Vec<&History> =
         histories.iter().filter(|h| artifact.outcome.eligible(h, END, END).is_ok()).collect();
-    buyers.sort_by_key(|history| history.events().len());
+    buyers.sort_by_cached_key(|history| history.events().count());
     let history = buyers[buyers.len() / 2];
     let mut raw = Vec::with_capacity(artifact.plan.width());
-    let scale = format!("{} events, {} features", history.events().len(), artifact.plan.width());
+    let scale = format!("{} events, {} features", history.events().count(), artifact.plan.width());
     criterion.bench_function(&format!("fold ({scale})"), |bencher| {
         bencher.iter(|| {
             raw.clear();

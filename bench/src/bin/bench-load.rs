@@ -110,7 +110,8 @@ impl Whom {
     fn calls(&self) -> Vec<Call> {
         if self.batch {
             let as_of_time = Some(self.moment());
-            let batch = BatchPredictChurnRequest { customer_ids: self.ids(), as_of_time, ..Default::default() };
+            let batch =
+                BatchPredictChurnRequest { customer_ids: self.ids(), as_of_time, ..Default::default() };
             return vec![Call { path: BATCH, body: framed(&batch) }];
         }
         self.ids().into_iter().map(|id| Call { path: UNARY, body: framed(&self.request(id)) }).collect()
@@ -234,7 +235,9 @@ impl Seen {
 
 /// FNV-1a.
 fn digest(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>, Failure> {

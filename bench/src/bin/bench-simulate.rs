@@ -46,7 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let business = Business { customers: usize::MAX, days: args.days, ..Business::new(1, args.end) };
     std::fs::create_dir_all(&args.folder)?;
-    let file = |name: &str| File::create(args.folder.join(name)).map(|file| BufWriter::with_capacity(1 << 20, file));
+    let file =
+        |name: &str| File::create(args.folder.join(name)).map(|file| BufWriter::with_capacity(1 << 20, file));
     let mut customers = csv::Writer::from_writer(file("customers.csv")?);
     let mut interactions = csv::Writer::from_writer(file("interactions.csv")?);
     let mut copy = file("interactions.copy")?;
@@ -54,7 +55,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let fixed = ["interaction_id", "customer_id", "kind", "occur_time", "amount", "channel"];
     interactions.write_record(fixed.iter().chain(&PROPERTIES))?;
 
-    let buyers = business.iter().filter(|customer| customer.interactions.iter().any(|i| i.kind == kind::PURCHASE));
+    let buyers =
+        business.iter().filter(|customer| customer.interactions.iter().any(|i| i.kind == kind::PURCHASE));
     let mut rows = 0_u64;
     for (n, customer) in buyers.take(args.customers).enumerate().skip(args.skip) {
         let id = format!("C{n:05}");

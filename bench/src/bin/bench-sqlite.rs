@@ -90,14 +90,19 @@ async fn sql(database: PathBuf, statement: String, customers: u64, time: Duratio
 fn ingest(database: &PathBuf, rows: &PathBuf) -> Result<f64, Failure> {
     let connection = Connection::open(database)?;
     // As Tally sets them.
-    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
+    connection
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
     let mut insert = connection.prepare("INSERT INTO interactions VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
     let begin = Instant::now();
     let mut done = 0_u64;
     for line in BufReader::with_capacity(1 << 20, File::open(rows)?).lines() {
         let line = line?;
         if done.is_multiple_of(10_000) {
-            connection.execute_batch(if done == 0 { "BEGIN IMMEDIATE" } else { "COMMIT; BEGIN IMMEDIATE" })?;
+            connection.execute_batch(if done == 0 {
+                "BEGIN IMMEDIATE"
+            } else {
+                "COMMIT; BEGIN IMMEDIATE"
+            })?;
         }
         let mut fields = line.split('\t');
         let mut field = || fields.next().ok_or("a field is missing");
