@@ -185,7 +185,7 @@ impl History {
 
     /// Adds a property to the interaction that was pushed last; each name at most once.
     pub fn push_property(&mut self, name: &str, text: &str) {
-        debug_assert!(self.len() > 0, "a property belongs to an interaction");
+        debug_assert!(!self.is_empty(), "a property belongs to an interaction");
         let event = self.len().saturating_sub(1) as u32;
         let property = self.property_slot(name).unwrap_or_else(|| {
             let slot = self.properties.len() as u32;
