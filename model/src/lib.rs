@@ -19,6 +19,7 @@ pub mod fit;
 pub mod history;
 pub mod linear;
 pub mod pairs;
+pub mod parallel;
 pub mod scorer;
 pub mod simulate;
 pub mod snapshot;

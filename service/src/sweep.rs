@@ -1,10 +1,10 @@
 //! Everybody: the histories of all customers in the order of their ids, read ahead while others work
 //! on those before, in constant memory.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tally_model::history::History;
+use tally_model::{history::History, parallel::each};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
 
 /// Customers of a page.
 const PAGE: usize = 1_000;
+/// Customers that a core takes at a time.
+const SHARE: usize = 125;
 /// Pages that wait to be worked on, fetched or being fetched; one more is about to.
 const AHEAD: usize = 1;
 
@@ -100,18 +102,9 @@ async fn fetch(store: &dyn Store, ids: Vec<String>, part: Part) -> Result<Page> 
     Ok(Page { looked_at, histories: known.collect() })
 }
 
-/// Works on parts of `items` at the same time, one a core; the results are in their order.
+/// Works on parts of a page on all cores; the results are in their order.
 pub fn on_all_cores<I: Sync, T: Send>(items: &[I], work: impl Fn(&[I]) -> T + Sync) -> Vec<T> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let work = &work;
-    std::thread::scope(|scope| {
-        let parts = items.chunks(items.len().div_ceil(cores).max(1));
-        let threads: Vec<_> = parts.map(|part| scope.spawn(move || work(part))).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, T>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(join).collect()
-    })
+    each(items.chunks(SHARE), work)
 }
 
 #[cfg(test)]
