@@ -133,9 +133,8 @@ impl Design {
     #[must_use]
     pub fn transposed_dot(&self, v: &Array1<f64>) -> Array1<f64> {
         let mut product = Array1::zeros(self.width);
-        let dense = over_rows(self.rows, |rows| {
-            self.dense.slice(s![rows.clone(), ..]).t().dot(&v.slice(s![rows]))
-        });
+        let dense =
+            over_rows(self.rows, |rows| self.dense.slice(s![rows.clone(), ..]).t().dot(&v.slice(s![rows])));
         for (at, value) in self.dense_at.iter().zip(sum(dense, self.dense_at.len())) {
             product[*at] = value;
         }

@@ -686,7 +686,8 @@ mod tests {
         let places: Vec<usize> = encoder.features.iter().map(|feature| feature.place).collect();
         assert_eq!(places, [0, 3]);
         assert_eq!(encoder.features[1].column_names(), ["value", "missing"]);
-        let matrix = Design::new(&encoder, &raw, 5, &[0, 1, 2, 3]).to_matrix();
+        let design = Design::new(&encoder, &raw, 5, &[0, 1, 2, 3]);
+        let matrix = design.to_matrix();
         for mean in matrix.mean_axis(ndarray::Axis(0)).unwrap() {
             assert!(mean.abs() < 1e-12, "{mean}");
         }

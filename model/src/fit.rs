@@ -127,7 +127,12 @@ impl Fit {
 }
 
 /// linfa's fit, from `start` (intercept first, as is what it returns).
-fn linfa(x: ArrayView2<'_, f64>, y: &[bool], penalty: f64, start: Array1<f64>) -> Result<Array1<f64>, FitError> {
+fn linfa(
+    x: ArrayView2<'_, f64>,
+    y: &[bool],
+    penalty: f64,
+    start: Array1<f64>,
+) -> Result<Array1<f64>, FitError> {
     // linfa calls the commoner class positive, on a tie the first one seen.
     let positives = y.iter().filter(|outcome| **outcome).count();
     let first = y.first() == Some(&true);
