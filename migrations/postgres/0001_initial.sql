@@ -157,6 +157,17 @@ CREATE TABLE populations (
     FOREIGN KEY (target, model_version) REFERENCES models
 );
 
+-- Whose data was written, one row a write: servers drop what they keep of these customers in memory. Rows
+-- are removed after some minutes.
+CREATE TABLE changes (
+    change_id    BIGINT GENERATED ALWAYS AS IDENTITY,
+    -- Which server wrote.
+    writer       TEXT NOT NULL,
+    -- A JSON array.
+    customer_ids TEXT NOT NULL,
+    PRIMARY KEY (change_id)
+);
+
 -- What belongs to the deployment as a whole, such as the key that authenticates page tokens.
 CREATE TABLE settings (
     name  TEXT NOT NULL,

@@ -53,8 +53,8 @@ impl Purchases {
     #[must_use]
     pub fn of(history: &History, as_of: Time, known_at: Time) -> Option<Self> {
         let purchase = history.kind_slot(kind::PURCHASE)?;
-        let visible = history.visible(as_of, known_at).filter(|(_, event)| event.kind == purchase);
-        let mut days = visible.map(|(_, event)| event.occur_time.day_number());
+        let visible = history.visible(as_of, known_at).filter(|event| event.kind == purchase);
+        let mut days = visible.map(|event| event.occur_time.day_number());
         let first = days.next()?;
         let (mut last, mut frequency) = (first, 0);
         for day in days {

@@ -59,7 +59,7 @@ impl Census {
     /// Counts what was known of a customer at `as_of`.
     pub fn add(&mut self, history: &History, as_of: Time) {
         let mut counts = vec![0_u64; history.kinds().len()];
-        for (_, event) in history.visible(as_of, as_of) {
+        for event in history.visible(as_of, as_of) {
             counts[event.kind as usize] += 1;
         }
         for (kind, count) in history.kinds().iter().zip(counts).filter(|(_, count)| *count > 0) {
@@ -116,9 +116,8 @@ impl Census {
     fn add_properties(&mut self, history: &History, as_of: Time) {
         let mut own = BTreeMap::<(u32, u32), Values>::new();
         let mut count = |event: u32, property: u32, number: Option<f64>| {
-            let event = &history.events()[event as usize];
-            if event.occur_time <= as_of && event.record_time <= as_of {
-                own.entry((event.kind, property)).or_default().add(number);
+            if let Some(kind) = history.kind_if_visible(event, as_of, as_of) {
+                own.entry((kind, property)).or_default().add(number);
             }
         };
         history.numbers().iter().for_each(|number| count(number.event, number.property, Some(number.value)));

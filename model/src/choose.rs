@@ -18,6 +18,7 @@ use crate::{
     features::Measure,
     fit::{Fit, FitError},
     pairs::{by_importance, strongest},
+    parallel::each,
     snapshot::{FEWEST_OF_A_CLASS, Outcome, Snapshots, SplitKind, folds},
     time::{DAY, Time},
 };
@@ -313,19 +314,6 @@ struct Prepared {
     fit: Option<Fit>,
 }
 
-/// Does the same with each item, each on a thread of its own; the results are in the order of the
-/// items.
-fn at_once<I: Send, T: Send>(items: impl Iterator<Item = I>, each: impl Fn(I) -> T + Sync) -> Vec<T> {
-    let each = &each;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = items.map(|item| scope.spawn(move || each(item))).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, T>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(join).collect()
-    })
-}
-
 /// A recipe at its best penalty, and the log-odds it gives to the validation rows, round by round.
 struct Trial {
     recipe: Recipe,
@@ -358,7 +346,7 @@ impl Contest<'_> {
             Ok(Some(Prepared { design, labels: self.table.labels(&learn), judged, fit: None }))
         };
         let prepared =
-            at_once(self.rounds.iter(), prepare).into_iter().collect::<Result<Option<Vec<_>>, _>>()?;
+            each(self.rounds.iter(), prepare).into_iter().collect::<Result<Option<Vec<_>>, _>>()?;
         let Some(mut prepared) = prepared else { return Ok(None) };
         let mut best: Option<(f64, Trial)> = None;
         // A recipe that changes another one has a similar penalty.
@@ -370,7 +358,7 @@ impl Contest<'_> {
                 prepared.fit = Some(next);
                 Ok(log_odds)
             };
-            let judged = at_once(prepared.iter_mut(), judge).into_iter().collect::<Result<Vec<_>, _>>()?;
+            let judged = each(prepared.iter_mut(), judge).into_iter().collect::<Result<Vec<_>, _>>()?;
             let log_odds: Vec<f64> = judged.into_iter().flatten().collect();
             let loss = self.losses(&log_odds).iter().sum::<f64>() / log_odds.len() as f64;
             if best.as_ref().is_none_or(|(least, _)| loss < *least) {

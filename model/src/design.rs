@@ -4,12 +4,18 @@
 //! A feature with 32 bins takes 2 bytes a row instead of 256, and the second derivatives of the loss
 //! need one addition a row and pair of features, whatever the number of bins.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis, ShapeBuilder, s};
+use ndarray::{Array1, Array2, ArrayView1, Axis, CowArray, Ix2, ShapeBuilder, concatenate, s};
 
-use crate::encode::Encoder;
+use crate::{
+    encode::Encoder,
+    parallel::{each, over_rows},
+};
 
 /// So few columns of cells are stored as they are: a table would save nothing.
 const NARROW: usize = 2;
+
+/// Rows that are weighted at a time for the second derivatives.
+const WEIGHTED: usize = 1_024;
 
 /// Columns that depend only on a cell.
 struct Block {
@@ -107,26 +113,35 @@ impl Design {
     #[must_use]
     pub fn dot(&self, weights: ArrayView1<'_, f64>) -> Array1<f64> {
         let dense_weights: Array1<f64> = self.dense_at.iter().map(|at| weights[*at]).collect();
-        let mut product = self.dense.dot(&dense_weights);
-        for block in &self.blocks {
-            let values = block.table.dot(&weights.slice(s![block.at..block.at + block.table.ncols()]));
-            product.iter_mut().zip(&block.cells).for_each(|(sum, cell)| *sum += values[usize::from(*cell)]);
-        }
-        product
+        let values = |block: &Block| {
+            block.table.dot(&weights.slice(s![block.at..block.at + block.table.ncols()])).to_vec()
+        };
+        let values: Vec<Vec<f64>> = self.blocks.iter().map(values).collect();
+        let parts = over_rows(self.rows, |rows| {
+            let mut product = self.dense.slice(s![rows.clone(), ..]).dot(&dense_weights);
+            for (block, values) in self.blocks.iter().zip(&values) {
+                let cells = &block.cells[rows.clone()];
+                product.iter_mut().zip(cells).for_each(|(sum, cell)| *sum += values[usize::from(*cell)]);
+            }
+            product
+        });
+        let parts: Vec<_> = parts.iter().map(Array1::view).collect();
+        concatenate(Axis(0), &parts).unwrap_or_default()
     }
 
     /// Xᵀ·v.
     #[must_use]
     pub fn transposed_dot(&self, v: &Array1<f64>) -> Array1<f64> {
         let mut product = Array1::zeros(self.width);
-        for (at, value) in self.dense_at.iter().zip(self.dense.t().dot(v)) {
+        let dense = over_rows(self.rows, |rows| {
+            self.dense.slice(s![rows.clone(), ..]).t().dot(&v.slice(s![rows]))
+        });
+        for (at, value) in self.dense_at.iter().zip(sum(dense, self.dense_at.len())) {
             product[*at] = value;
         }
-        for block in &self.blocks {
-            let sums = block.sums(v.iter());
-            product
-                .slice_mut(s![block.at..block.at + block.table.ncols()])
-                .assign(&block.table.t().dot(&sums));
+        let of_blocks = each(&self.blocks, |block| block.table.t().dot(&block.sums(v.iter().copied())));
+        for (block, own) in self.blocks.iter().zip(of_blocks) {
+            product.slice_mut(s![block.columns()]).assign(&own);
         }
         product
     }
@@ -140,28 +155,52 @@ impl Design {
         gram.slice_mut(s![0, 1..]).assign(&border);
         gram.slice_mut(s![1.., 0]).assign(&border);
 
-        let weighted = &self.dense * &v.view().insert_axis(Axis(1));
-        let products = self.dense.t().dot(&weighted);
-        for ((i, j), value) in products.indexed_iter() {
-            gram[(self.dense_at[i] + 1, self.dense_at[j] + 1)] = *value;
+        let width = self.dense_at.len();
+        let products = over_rows(self.rows, |rows| {
+            let mut product = Array2::zeros((width, width));
+            // Only so many rows are copied at a time.
+            for start in rows.clone().step_by(WEIGHTED) {
+                let some = s![start..rows.end.min(start + WEIGHTED), ..];
+                let dense = self.dense.slice(some);
+                let weights = v.slice(s![start..rows.end.min(start + WEIGHTED)]);
+                product += &dense.t().dot(&(&dense * &weights.insert_axis(Axis(1))));
+            }
+            product.into_flat()
+        });
+        let products = sum(products, width * width);
+        for (n, value) in products.into_iter().enumerate() {
+            gram[(self.dense_at[n / width] + 1, self.dense_at[n % width] + 1)] = value;
         }
-        for (n, block) in self.blocks.iter().enumerate() {
+        let of_blocks = each(0..self.blocks.len(), |n| self.gram_of(n, v));
+        for (block, (with_dense, own, with_others)) in self.blocks.iter().zip(of_blocks) {
             let columns = block.at + 1..block.at + 1 + block.table.ncols();
-            for (column, at) in weighted.axis_iter(Axis(1)).zip(&self.dense_at) {
-                let product = block.table.t().dot(&block.sums(column.iter()));
+            for (product, at) in with_dense.into_iter().zip(&self.dense_at) {
                 gram.slice_mut(s![columns.clone(), at + 1]).assign(&product);
                 gram.slice_mut(s![at + 1, columns.clone()]).assign(&product);
             }
-            let own = &block.table * &block.sums(v.iter()).insert_axis(Axis(1));
-            gram.slice_mut(s![columns.clone(), columns.clone()]).assign(&block.table.t().dot(&own));
-            for other in &self.blocks[..n] {
+            gram.slice_mut(s![columns.clone(), columns.clone()]).assign(&own);
+            for (product, other) in with_others.into_iter().zip(&self.blocks) {
                 let other_columns = other.at + 1..other.at + 1 + other.table.ncols();
-                let product = block.table.t().dot(&block.joint_sums(other, v)).dot(&other.table);
                 gram.slice_mut(s![other_columns.clone(), columns.clone()]).assign(&product.t());
                 gram.slice_mut(s![columns.clone(), other_columns]).assign(&product);
             }
         }
         gram
+    }
+
+    /// What the n-th block has in the second derivatives: with each stored column, with itself, and with
+    /// the blocks before it.
+    fn gram_of(&self, n: usize, v: &Array1<f64>) -> (Vec<Array1<f64>>, Array2<f64>, Vec<Array2<f64>>) {
+        let block = &self.blocks[n];
+        let with_dense = self.dense.axis_iter(Axis(1)).map(|column| {
+            let weighted = column.into_iter().zip(v).map(|(x, v)| x * v);
+            block.table.t().dot(&block.sums(weighted))
+        });
+        let own = &block.table * &block.sums(v.iter().copied()).insert_axis(Axis(1));
+        let with_others = self.blocks[..n]
+            .iter()
+            .map(|other| block.table.t().dot(&block.joint_sums(other, v)).dot(&other.table));
+        (with_dense.collect(), block.table.t().dot(&own), with_others.collect())
     }
 
     /// Adds `scale` times the row to `sum`, which has a place for each column.
@@ -175,9 +214,12 @@ impl Design {
         }
     }
 
-    /// The whole matrix, column-major.
+    /// The whole matrix, column-major; without a copy where it is stored like that.
     #[must_use]
-    pub fn to_matrix(&self) -> Array2<f64> {
+    pub fn to_matrix(&self) -> CowArray<'_, f64, Ix2> {
+        if self.blocks.is_empty() && self.dense_at.iter().enumerate().all(|(n, at)| n == *at) {
+            return CowArray::from(&self.dense);
+        }
         let mut matrix = Array2::zeros((self.rows, self.width).f());
         for (at, column) in self.dense_at.iter().zip(self.dense.axis_iter(Axis(1))) {
             matrix.column_mut(*at).assign(&column);
@@ -188,13 +230,23 @@ impl Design {
                 matrix.column_mut(block.at + n).iter_mut().zip(column).for_each(|(to, from)| *to = from);
             }
         }
-        matrix
+        matrix.into()
     }
 }
 
+/// The sum of vectors of this length, in their order.
+fn sum(parts: Vec<Array1<f64>>, length: usize) -> Array1<f64> {
+    parts.into_iter().fold(Array1::zeros(length), |sum, part| sum + part)
+}
+
 impl Block {
+    /// Its columns in the design.
+    fn columns(&self) -> std::ops::Range<usize> {
+        self.at..self.at + self.table.ncols()
+    }
+
     /// Per cell the sum of its rows' values.
-    fn sums<'a>(&self, values: impl Iterator<Item = &'a f64>) -> Array1<f64> {
+    fn sums(&self, values: impl Iterator<Item = f64>) -> Array1<f64> {
         let mut sums = vec![0.0; self.table.nrows()];
         for (cell, value) in self.cells.iter().zip(values) {
             sums[usize::from(*cell)] += value;

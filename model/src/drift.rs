@@ -254,6 +254,16 @@ impl Counts {
         }
     }
 
+    /// Adds those that were counted in the same bins.
+    pub fn merge(&mut self, others: &Self) {
+        self.customers += others.customers;
+        self.cold += others.cold;
+        for (tally, other) in self.tallies.iter_mut().zip(&others.tallies) {
+            tally.rows.iter_mut().zip(&other.rows).for_each(|(rows, more)| *rows += more);
+            tally.deviation = tally.deviation.saturating_add(other.deviation);
+        }
+    }
+
     /// Whether they were counted in the bins of this reference.
     #[must_use]
     pub fn fit(&self, reference: &Reference) -> bool {

@@ -267,11 +267,8 @@ impl Plan {
     /// [`Plan::width`] numbers in the order of [`Plan::measures`].
     pub fn fold(&self, history: &History, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
         let mut tallies = Tallies::new(self, history);
-        let end = history.events().partition_point(|event| event.occur_time <= as_of);
-        for event in history.events()[..end].iter().rev() {
-            if event.record_time <= known_at {
-                tallies.add(event, as_of);
-            }
+        for event in history.visible(as_of, known_at).rev() {
+            tallies.add(event, as_of);
         }
         tallies.write_kinds(as_of, row);
         self.fold_properties(history, as_of, known_at, row);
@@ -310,13 +307,10 @@ impl Plan {
         let mut counts = vec![0_u64; slots.len()];
         let mut lasts = vec![f64::NAN; slots.len()];
         for number in history.numbers().iter().rev() {
-            let event = &history.events()[number.event as usize];
-            if event.occur_time > as_of || event.record_time > known_at {
-                continue;
-            }
-            let slot = Some((event.kind, number.property));
+            let Some(kind) = history.kind_if_visible(number.event, as_of, known_at) else { continue };
+            let slot = Some((kind, number.property));
             if let Some(place) = slots.iter().position(|wanted| *wanted == slot) {
-                let age = as_of.0 - event.occur_time.0;
+                let age = as_of.0 - history.occur_time(number.event).0;
                 let stretch = self.windows_days.iter().position(|days| age < i64::from(*days) * DAY);
                 sums[place * stretches + stretch.unwrap_or(stretches - 1)] += number.value;
                 if counts[place] == 0 {
@@ -364,12 +358,11 @@ pub fn level_name(value: &AttributeValue) -> std::borrow::Cow<'_, str> {
 
 /// `score / expected` of the last visible survey that has both.
 fn satisfaction(history: &History, as_of: Time, known_at: Time) -> f64 {
-    let visible = |event: &Event| event.occur_time <= as_of && event.record_time <= known_at;
     history
         .surveys()
         .iter()
         .rev()
-        .find(|survey| visible(&history.events()[survey.event as usize]))
+        .find(|survey| history.kind_if_visible(survey.event, as_of, known_at).is_some())
         .map_or(f64::NAN, |survey| survey.satisfaction)
 }
 
@@ -458,7 +451,7 @@ impl<'a> Tallies<'a> {
         }
     }
 
-    fn add(&mut self, event: &Event, as_of: Time) {
+    fn add(&mut self, event: Event, as_of: Time) {
         let age = as_of.0 - event.occur_time.0;
         let within = |days: u32| age < i64::from(days) * DAY;
         while self.plan.windows_days.get(self.stretch).is_some_and(|days| !within(*days)) {
@@ -475,7 +468,7 @@ impl<'a> Tallies<'a> {
         } else if within(120) {
             self.the_90_before += 1;
         }
-        let amount = (event.amount_minor != Event::NO_AMOUNT).then_some(i128::from(event.amount_minor));
+        let amount = event.amount_minor.map(i128::from);
         let (place, role) = self.slots[event.kind as usize];
         if let Some(place) = place {
             let bucket = &mut self.buckets[place * self.active_days.len() + self.stretch];

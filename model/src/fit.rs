@@ -6,7 +6,7 @@
 
 use linfa::{dataset::DatasetBase, traits::Fit as _};
 use linfa_logistic::LogisticRegression;
-use ndarray::{Array1, Array2, ArrayView1, Axis, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 
 use crate::{design::Design, evaluate::log_loss_of_log_odds, linear::Cholesky};
 
@@ -58,7 +58,7 @@ impl Fit {
         let problem = Problem { x, y, penalty };
         let mut parameters = problem.newton(start, TOLERANCE);
         if x.rows() * x.width() <= MATRIX {
-            parameters = linfa(&x.to_matrix(), y, penalty, parameters)?;
+            parameters = linfa(x.to_matrix().view(), y, penalty, parameters)?;
         }
         // linfa's line search may stop short of the tolerance, at the precision of the loss itself.
         problem.checked(&parameters, 100.0 * TOLERANCE)
@@ -127,7 +127,7 @@ impl Fit {
 }
 
 /// linfa's fit, from `start` (intercept first, as is what it returns).
-fn linfa(x: &Array2<f64>, y: &[bool], penalty: f64, start: Array1<f64>) -> Result<Array1<f64>, FitError> {
+fn linfa(x: ArrayView2<'_, f64>, y: &[bool], penalty: f64, start: Array1<f64>) -> Result<Array1<f64>, FitError> {
     // linfa calls the commoner class positive, on a tie the first one seen.
     let positives = y.iter().filter(|outcome| **outcome).count();
     let first = y.first() == Some(&true);
@@ -141,7 +141,7 @@ fn linfa(x: &Array2<f64>, y: &[bool], penalty: f64, start: Array1<f64>) -> Resul
     if let Some(parameters) = initial.as_slice_mut() {
         parameters.rotate_left(1);
     }
-    let data = DatasetBase::new(x.view(), Array1::from_vec(y.to_vec()));
+    let data = DatasetBase::new(x, Array1::from_vec(y.to_vec()));
     let fitted = LogisticRegression::default()
         .alpha(penalty)
         .max_iterations(1_000)

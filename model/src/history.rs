@@ -44,22 +44,25 @@ pub enum AttributeValue {
 /// A customer's attributes by name.
 pub type Attributes = BTreeMap<String, AttributeValue>;
 
-/// One interaction as the fold sees it, 32 bytes.
+/// One interaction as the fold sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Event {
     /// When it happened.
     pub occur_time: Time,
     /// When it reached the store.
     pub record_time: Time,
-    /// Money in minor units, or [`Event::NO_AMOUNT`].
-    pub amount_minor: i64,
+    /// Money in minor units, when money was involved.
+    pub amount_minor: Option<i64>,
     /// Index into [`History::kinds`].
     pub kind: u32,
 }
 
 impl Event {
-    /// Stands for "no money involved". No interaction may carry this amount.
-    pub const NO_AMOUNT: i64 = i64::MIN;
+    /// Whether it had happened at `as_of` and was known at `known_at`.
+    #[must_use]
+    pub fn is_visible(&self, as_of: Time, known_at: Time) -> bool {
+        self.occur_time <= as_of && self.record_time <= known_at
+    }
 }
 
 /// What a survey said: the `event`-th event of the history.
@@ -117,12 +120,24 @@ pub struct Version {
     pub attributes: Attributes,
 }
 
+/// Marks an event with an amount.
+const PAID: u32 = 1 << 31;
+
 /// All that is stored of one customer. Events are ordered by time of occurrence, equal times by
 /// interaction id; versions by their number.
+///
+/// Many histories are kept in memory, so an event takes 20 bytes, and 8 more when money was involved.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     kinds: Vec<Box<str>>,
-    events: Vec<Event>,
+    /// Per event.
+    occur_times: Vec<Time>,
+    /// Per event.
+    record_times: Vec<Time>,
+    /// Per event its kind, and [`PAID`] when it has an amount.
+    whats: Vec<u32>,
+    /// The amounts of those that have one, in order.
+    amounts: Vec<i64>,
     surveys: Vec<Survey>,
     /// The names of properties, each with its slot.
     properties: BTreeMap<Box<str>, u32>,
@@ -145,7 +160,7 @@ impl History {
         survey: Option<(f64, f64)>,
     ) {
         debug_assert!(
-            self.events.last().is_none_or(|last| last.occur_time <= occur_time),
+            self.occur_times.last().is_none_or(|last| *last <= occur_time),
             "events are pushed in order of time"
         );
         let slot = self.kinds.iter().position(|known| **known == *kind).unwrap_or_else(|| {
@@ -159,21 +174,19 @@ impl History {
             && expected > 0.0
             && (score / expected).is_finite()
         {
-            let event = self.events.len() as u32;
+            let event = self.len() as u32;
             self.surveys.push(Survey { event, satisfaction: score / expected });
         }
-        self.events.push(Event {
-            occur_time,
-            record_time,
-            amount_minor: amount_minor.unwrap_or(Event::NO_AMOUNT),
-            kind: slot as u32,
-        });
+        self.occur_times.push(occur_time);
+        self.record_times.push(record_time);
+        self.whats.push(slot as u32 | if amount_minor.is_some() { PAID } else { 0 });
+        self.amounts.extend(amount_minor);
     }
 
     /// Adds a property to the interaction that was pushed last; each name at most once.
     pub fn push_property(&mut self, name: &str, text: &str) {
-        debug_assert!(!self.events.is_empty(), "a property belongs to an interaction");
-        let event = self.events.len().saturating_sub(1) as u32;
+        debug_assert!(!self.is_empty(), "a property belongs to an interaction");
+        let event = self.len().saturating_sub(1) as u32;
         let property = self.property_slot(name).unwrap_or_else(|| {
             let slot = self.properties.len() as u32;
             self.properties.insert(name.into(), slot);
@@ -196,10 +209,84 @@ impl History {
         &self.kinds
     }
 
+    /// How many events there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.occur_times.len()
+    }
+
+    /// Whether nothing has happened.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.occur_times.is_empty()
+    }
+
     /// The events in order.
     #[must_use]
-    pub fn events(&self) -> &[Event] {
-        &self.events
+    pub fn events(&self) -> Events<'_> {
+        Events {
+            occur_times: &self.occur_times,
+            record_times: &self.record_times,
+            whats: &self.whats,
+            amounts: &self.amounts,
+        }
+    }
+
+    /// When the `event`-th event happened.
+    #[must_use]
+    pub fn occur_time(&self, event: u32) -> Time {
+        self.occur_times[event as usize]
+    }
+
+    /// The kind of the `event`-th event, if that is visible.
+    #[must_use]
+    pub fn kind_if_visible(&self, event: u32, as_of: Time, known_at: Time) -> Option<u32> {
+        let n = event as usize;
+        let visible = self.occur_times[n] <= as_of && self.record_times[n] <= known_at;
+        visible.then_some(self.whats[n] & !PAID)
+    }
+
+    /// About how many bytes it takes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        /// What the allocator adds to a piece.
+        const PIECE: usize = 16;
+        let strings = |names: &mut dyn Iterator<Item = &Box<str>>| -> usize {
+            names.map(|name| name.len() + size_of::<Box<str>>() + PIECE).sum()
+        };
+        let versions = self.versions.iter().map(|version| {
+            let attributes = version.attributes.iter().map(|(name, value)| {
+                let text = if let AttributeValue::Text(text) = value { text.len() + PIECE } else { 0 };
+                name.len() + text + PIECE + size_of::<String>() + size_of::<AttributeValue>()
+            });
+            // A node of the map holds up to 11 pairs and is on average two thirds full.
+            size_of::<Version>() + attributes.sum::<usize>() * 3 / 2
+        });
+        size_of::<Self>()
+            + 8 * PIECE
+            + self.occur_times.capacity() * size_of::<Time>()
+            + self.record_times.capacity() * size_of::<Time>()
+            + self.whats.capacity() * size_of::<u32>()
+            + self.amounts.capacity() * size_of::<i64>()
+            + self.surveys.capacity() * size_of::<Survey>()
+            + self.numbers.capacity() * size_of::<Number>()
+            + self.texts.capacity() * size_of::<Text>()
+            + strings(&mut self.kinds.iter())
+            + strings(&mut self.properties.keys())
+            + versions.sum::<usize>()
+    }
+
+    /// Gives back the room that was kept for more.
+    pub fn shrink(&mut self) {
+        self.kinds.shrink_to_fit();
+        self.occur_times.shrink_to_fit();
+        self.record_times.shrink_to_fit();
+        self.whats.shrink_to_fit();
+        self.amounts.shrink_to_fit();
+        self.surveys.shrink_to_fit();
+        self.numbers.shrink_to_fit();
+        self.texts.shrink_to_fit();
+        self.versions.shrink_to_fit();
     }
 
     /// What the surveys said, in order.
@@ -249,11 +336,9 @@ impl History {
         self.kinds.iter().position(|known| **known == *kind).map(|slot| slot as u32)
     }
 
-    /// The events that had happened at `as_of` and were known at `known_at`, in order, each with
-    /// its index.
-    pub fn visible(&self, as_of: Time, known_at: Time) -> impl Iterator<Item = (usize, &Event)> {
-        let end = self.events.partition_point(|event| event.occur_time <= as_of);
-        self.events[..end].iter().enumerate().filter(move |(_, event)| event.record_time <= known_at)
+    /// The events that had happened at `as_of` and were known at `known_at`, in order.
+    pub fn visible(&self, as_of: Time, known_at: Time) -> impl DoubleEndedIterator<Item = Event> {
+        self.events().filter(move |event| event.is_visible(as_of, known_at))
     }
 
     /// The customer record as it stood at `as_of`, as far as known at `known_at`.
@@ -271,7 +356,56 @@ impl History {
     pub fn create_time(&self, as_of: Time, known_at: Time) -> Option<Time> {
         match self.version_at(as_of, known_at) {
             Some(version) => Some(version.create_time),
-            None => self.visible(as_of, known_at).next().map(|(_, event)| event.occur_time),
+            None => self.visible(as_of, known_at).next().map(|event| event.occur_time),
         }
     }
 }
+
+/// Events of a history, from either end.
+#[derive(Clone, Copy, Debug)]
+pub struct Events<'a> {
+    occur_times: &'a [Time],
+    record_times: &'a [Time],
+    whats: &'a [u32],
+    amounts: &'a [i64],
+}
+
+impl Iterator for Events<'_> {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        let (occur_time, record_time, what);
+        (occur_time, self.occur_times) = self.occur_times.split_first()?;
+        (record_time, self.record_times) = self.record_times.split_first()?;
+        (what, self.whats) = self.whats.split_first()?;
+        let mut amount_minor = None;
+        if what & PAID != 0 {
+            let amount;
+            (amount, self.amounts) = self.amounts.split_first()?;
+            amount_minor = Some(*amount);
+        }
+        Some(Event { occur_time: *occur_time, record_time: *record_time, amount_minor, kind: what & !PAID })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.whats.len(), Some(self.whats.len()))
+    }
+}
+
+impl DoubleEndedIterator for Events<'_> {
+    fn next_back(&mut self) -> Option<Event> {
+        let (occur_time, record_time, what);
+        (occur_time, self.occur_times) = self.occur_times.split_last()?;
+        (record_time, self.record_times) = self.record_times.split_last()?;
+        (what, self.whats) = self.whats.split_last()?;
+        let mut amount_minor = None;
+        if what & PAID != 0 {
+            let amount;
+            (amount, self.amounts) = self.amounts.split_last()?;
+            amount_minor = Some(*amount);
+        }
+        Some(Event { occur_time: *occur_time, record_time: *record_time, amount_minor, kind: what & !PAID })
+    }
+}
+
+impl ExactSizeIterator for Events<'_> {}

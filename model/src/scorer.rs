@@ -7,6 +7,7 @@ use crate::{
     history::History,
     snapshot::{Basis, Ineligible},
     spec::Target,
+    tables::{Reading, Tables},
     time::Time,
 };
 
@@ -79,7 +80,7 @@ pub struct Effect {
 #[derive(Debug)]
 pub struct Scorer {
     artifact: Artifact,
-    columns: usize,
+    tables: Tables,
 }
 
 impl Scorer {
@@ -100,8 +101,8 @@ impl Scorer {
 
     /// Before there are golden rows.
     pub(crate) fn unchecked(artifact: Artifact) -> Self {
-        let columns = artifact.encoder.width();
-        Self { artifact, columns }
+        let tables = Tables::new(&artifact);
+        Self { artifact, tables }
     }
 
     /// The model's data.
@@ -122,17 +123,15 @@ impl Scorer {
         max_reasons: usize,
     ) -> Result<Score, Ineligible> {
         let basis = self.artifact.outcome.eligible(history, as_of, known_at)?;
-        let mut row = vec![0.0; self.columns];
+        let cold = basis == Basis::Cold;
         let mut raw = Vec::new();
-        if basis == Basis::Model {
+        if !cold {
             raw.reserve_exact(self.artifact.plan.width());
             self.artifact.plan.fold(history, as_of, known_at, &mut raw);
-            self.artifact.encoder.encode(&raw, &mut row);
         }
-        let explained = self.explain(&row);
-        let margin = Z95 * self.standard_error(&row);
+        let explained = self.explain((!cold).then_some(&*raw));
+        let margin = Z95 * explained.standard_error;
         let bound = |z: f64| probability(self.calibrated(z));
-        let cold = basis == Basis::Cold;
         Ok(Score {
             probability: probability(explained.log_odds()),
             lower: bound(explained.uncalibrated - margin),
@@ -153,9 +152,8 @@ impl Scorer {
     /// The log-odds of a raw row, and their standard error before calibration.
     #[must_use]
     pub fn assess(&self, raw: &[f64]) -> (f64, f64) {
-        let mut row = vec![0.0; self.columns];
-        self.artifact.encoder.encode(raw, &mut row);
-        (self.explain(&row).log_odds(), self.standard_error(&row))
+        let explained = self.explain(Some(raw));
+        (explained.log_odds(), explained.standard_error)
     }
 
     /// The effect curve of each feature: the value's own, without what crosses add, at the slope that
@@ -188,37 +186,22 @@ impl Scorer {
             .map_or(1.0, |curve| curve.slope_between(self.artifact.intercept, z))
     }
 
-    /// What each feature of the encoder adds to the log-odds of a design row. A cross counts half for
-    /// each of its features (their Shapley values); a calibration that bends scales all alike.
-    fn explain(&self, row: &[f64]) -> Explained {
-        let weights = &self.artifact.weights;
-        let dot = |columns: std::ops::Range<usize>| {
-            row[columns.clone()].iter().zip(&weights[columns]).map(|(x, w)| x * w).sum::<f64>()
-        };
+    /// What each feature of the encoder adds to the log-odds of a raw row, or of an average customer when
+    /// there is none. A calibration that bends scales all alike.
+    fn explain(&self, raw: Option<&[f64]>) -> Explained {
         let encoder = &self.artifact.encoder;
-        let mut contributions: Vec<f64> = encoder.columns().map(|(_, columns)| dot(columns)).collect();
-        for (cross, columns) in encoder.cross_columns() {
-            let half = 0.5 * dot(columns);
-            for feature in cross.features {
-                contributions[feature] += half;
+        let (mut contributions, variance) = match raw {
+            Some(raw) => {
+                let Reading { contributions, variance } = self.tables.read(encoder, raw);
+                (contributions, variance)
             }
-        }
+            None => (vec![0.0; encoder.features.len()], self.tables.average_variance()),
+        };
         let uncalibrated = self.artifact.intercept + contributions.iter().sum::<f64>();
         let slope = self.slope(uncalibrated);
         contributions.iter_mut().for_each(|contribution| *contribution *= slope);
-        Explained { base: self.calibrated(self.artifact.intercept), contributions, uncalibrated }
-    }
-
-    /// Of the log-odds before calibration: ‖Cᵀ·(1, x)‖.
-    fn standard_error(&self, row: &[f64]) -> f64 {
-        let mut rest = self.artifact.covariance_factor.as_slice();
-        let mut product = vec![0.0; row.len() + 1];
-        for (length, value) in (1..).zip(std::iter::once(&1.0).chain(row)) {
-            let (line, below) = rest.split_at(length);
-            rest = below;
-            product.iter_mut().zip(line).for_each(|(sum, c)| *sum += f64::from(*c) * value);
-        }
-        product.iter().map(|x| x * x).sum::<f64>().sqrt()
+        let base = self.calibrated(self.artifact.intercept);
+        Explained { base, contributions, uncalibrated, standard_error: variance.sqrt() }
     }
 
     fn grade(&self, probability: f64) -> Grade {
@@ -233,8 +216,13 @@ impl Scorer {
     fn reasons(&self, raw: &[f64], contributions: &[f64], most: usize) -> Vec<Reason> {
         let features = &self.artifact.encoder.features;
         let mut order: Vec<usize> = (0..features.len()).collect();
-        order.sort_by(|a, b| contributions[*b].abs().total_cmp(&contributions[*a].abs()));
-        order.truncate(most);
+        let stronger =
+            |a: &usize, b: &usize| contributions[*b].abs().total_cmp(&contributions[*a].abs()).then(a.cmp(b));
+        if most < order.len() {
+            order.select_nth_unstable_by(most, stronger);
+            order.truncate(most);
+        }
+        order.sort_unstable_by(stronger);
         order.into_iter().map(|n| reason(&features[n], raw, contributions[n])).collect()
     }
 
@@ -244,7 +232,7 @@ impl Scorer {
     }
 }
 
-/// The log-odds of a design row, and where they come from.
+/// The log-odds of a row, and where they come from.
 struct Explained {
     /// Of an average customer, calibrated.
     base: f64,
@@ -252,6 +240,8 @@ struct Explained {
     contributions: Vec<f64>,
     /// Before calibration.
     uncalibrated: f64,
+    /// Of `uncalibrated`.
+    standard_error: f64,
 }
 
 impl Explained {

@@ -63,7 +63,7 @@ impl Outcome {
         let has = |kind: &str| {
             history
                 .kind_slot(kind)
-                .is_some_and(|slot| history.visible(as_of, known_at).any(|(_, event)| event.kind == slot))
+                .is_some_and(|slot| history.visible(as_of, known_at).any(|event| event.kind == slot))
         };
         match (self.target, self.event) {
             (Target::Lead, _) if has(kind::PURCHASE) => return Err(Ineligible::NotALead),
@@ -89,7 +89,7 @@ impl Outcome {
         };
         let end = self.horizon_end(as_of);
         let happened = history.kind_slot(wanted).is_some_and(|slot| {
-            history.visible(end, known_at).any(|(_, event)| event.occur_time > as_of && event.kind == slot)
+            history.visible(end, known_at).any(|event| event.occur_time > as_of && event.kind == slot)
         });
         match (self.target, self.event) {
             (Target::Churn, ChurnEvent::Inactivity) => !happened,

@@ -197,17 +197,16 @@ type Hint = (Time, Time);
 /// as well, as versions of the record that are in force from the hint on. Surveys lose their answers.
 fn with_hints(history: &History, hints: &[Hint]) -> History {
     let mut events: Vec<(&str, Event)> =
-        history.events().iter().map(|event| (&*history.kinds()[event.kind as usize], *event)).collect();
+        history.events().map(|event| (&*history.kinds()[event.kind as usize], event)).collect();
     let hint = |(occur_time, record_time): &Hint| {
-        let (amount_minor, kind) = (Event::NO_AMOUNT, 0);
+        let (amount_minor, kind) = (None, 0);
         ("hint", Event { occur_time: *occur_time, record_time: *record_time, amount_minor, kind })
     };
     events.extend(hints.iter().map(hint));
     events.sort_by_key(|(_, event)| event.occur_time);
     let mut told = History::default();
     for (kind, event) in events {
-        let amount = (event.amount_minor != Event::NO_AMOUNT).then_some(event.amount_minor);
-        told.push(kind, event.occur_time, event.record_time, amount, None);
+        told.push(kind, event.occur_time, event.record_time, event.amount_minor, None);
     }
     let record = &history.versions()[0];
     told.push_version(record.clone());
@@ -702,8 +701,8 @@ fn absurd_numbers_do_not_stop_a_training() {
             let mut again = History::default();
             for event in history.events() {
                 let kind = &history.kinds()[event.kind as usize];
-                let amount = (event.amount_minor != Event::NO_AMOUNT).then_some(event.amount_minor);
-                again.push(kind, event.occur_time, event.record_time, amount, Some((huge, 1.0 / huge)));
+                let survey = Some((huge, 1.0 / huge));
+                again.push(kind, event.occur_time, event.record_time, event.amount_minor, survey);
             }
             again.push_version(version);
             *history = again;

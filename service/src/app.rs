@@ -13,6 +13,7 @@ use tally_model::time::Time;
 use tokio::sync::Notify;
 
 use crate::{
+    cache::Histories,
     error::Result,
     metrics::Metrics,
     models::Models,
@@ -25,6 +26,8 @@ use crate::{
 pub struct App {
     /// The database.
     pub store: Arc<dyn Store>,
+    /// The customers' histories, warm where they are asked for often.
+    pub histories: Histories,
     /// The models that serve.
     pub models: Models,
     /// Seals page tokens.
@@ -45,16 +48,17 @@ pub struct App {
 pub type Clock = fn() -> Time;
 
 impl App {
-    /// Sets up what requests share, on an open store.
+    /// Sets up what requests share, on an open store, with a cache of so many bytes.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn new(store: Arc<dyn Store>, clock: Clock) -> Result<Self> {
+    pub async fn new(store: Arc<dyn Store>, cache_bytes: u64, clock: Clock) -> Result<Self> {
         let tokens = Tokens::new(&*store).await?;
         let metrics = Arc::new(Metrics::new());
         let models = Models::new(Arc::clone(&store), Arc::clone(&metrics));
         models.refresh().await?;
         Ok(Self {
+            histories: Histories::new(Arc::clone(&store), cache_bytes, Arc::clone(&metrics)),
             store,
             models,
             tokens,

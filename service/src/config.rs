@@ -47,6 +47,9 @@ pub struct Serve {
     /// Address and port of /metrics, /healthz and /readyz; an empty value serves none [default: 127.0.0.1:8080, unless that is taken]
     #[arg(long, env = "TALLY_HTTP", value_name = "ADDRESS", value_parser = http)]
     pub http: Option<Http>,
+    /// Memory for histories of customers that are asked for often, in megabytes; 0 keeps none
+    #[arg(long, env = "TALLY_CACHE_MB", default_value_t = 256)]
+    pub cache_mb: u32,
     /// Fill the database with a simulated business, train both models, score everybody, and serve
     #[arg(long, env = "TALLY_DEMO")]
     pub demo: bool,
@@ -82,6 +85,12 @@ impl Serve {
     #[must_use]
     pub fn database(&self) -> &str {
         self.database.as_deref().unwrap_or(DATABASE)
+    }
+
+    /// The memory for warm histories.
+    #[must_use]
+    pub fn cache_bytes(&self) -> u64 {
+        u64::from(self.cache_mb) << 20
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
     score::Question,
     score_all::Population,
     store::{Interaction, NewCustomer, PredictionFilter, PredictionOrder, Store},
+    sweep::Part,
     train::{self, JobError, Listener, Order, Promote, Step},
 };
 
@@ -54,12 +55,12 @@ pub async fn prepare(app: &App, customers: u32, listener: &Listener) -> Result<M
             let options = Options { split: SplitKind::Temporal, seed: SEED };
             let spec = Spec::default();
             let order = Order { target, as_of: now, spec, options, promote: Promote::Auto };
-            train::run(&*app.store, order, None, app.clock, std::sync::Arc::clone(listener)).await?;
+            train::run(&app.store, order, None, app.clock, std::sync::Arc::clone(listener)).await?;
         }
         let model = app.models.champion(target).await?;
         let now = app.now();
         let question = Question::new(model, now, now, REASONS);
-        let mut population = Population::new(app, question).await?;
+        let mut population = Population::new(app, question, Part::WHOLE).await?;
         let total = app.store.count_customers().await?;
         listener(Step::Begin(format!("scoring everybody ({target})"), total));
         while let Some(progress) = population.next().await? {

@@ -30,6 +30,8 @@ pub async fn run(listener: TcpListener, app: Arc<App>) -> std::io::Result<()> {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let (customers, bytes) = app.histories.size();
+    app.metrics.show_warm(customers, bytes);
     match app.metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => {

@@ -1,6 +1,7 @@
 //! The programs of Tally: a server, a trainer, a command-line client, and the rooms they share.
 
 pub mod app;
+pub mod cache;
 pub mod client;
 pub mod config;
 pub mod demo;
@@ -19,6 +20,7 @@ pub mod score;
 pub mod score_all;
 pub mod server;
 pub mod store;
+pub mod sweep;
 pub mod telemetry;
 pub mod tokens;
 pub mod train;

@@ -24,6 +24,8 @@ pub const BATCH: usize = 10_000;
 pub const PAGE: usize = 100;
 /// Most items on a page.
 pub const LONGEST_PAGE: usize = 1_000;
+/// Most parts that the customers are divided into.
+pub const PARTITIONS: i32 = 10_000;
 /// Largest message either way, in bytes.
 pub const MESSAGE_BYTES: usize = 4 << 20;
 /// Most field violations in one error.

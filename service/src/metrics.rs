@@ -85,6 +85,12 @@ pub struct Metrics {
     methods: HashSet<String>,
     calls: Family<Call, Counter>,
     seconds: Family<Method, Histogram, fn() -> Histogram>,
+    /// Histories that were found in memory.
+    pub warm_hits: Counter,
+    /// Histories that were not.
+    pub warm_misses: Counter,
+    warm_customers: Gauge,
+    warm_bytes: Gauge,
     champion: Family<OfTarget, Gauge>,
     refused: Family<OfTarget, Counter>,
     population_customers: Family<OfModel, Gauge>,
@@ -122,6 +128,10 @@ impl Metrics {
             methods: methods(),
             seconds,
             calls: register(&mut registry, "tally_rpc_calls", "Calls that ended, by method and gRPC code"),
+            warm_hits: register(&mut registry, "tally_warm_hits", "Histories that were found in memory"),
+            warm_misses: register(&mut registry, "tally_warm_misses", "Histories that had to be read"),
+            warm_customers: register(&mut registry, "tally_warm_customers", "Histories in memory"),
+            warm_bytes: register(&mut registry, "tally_warm_bytes", "What they take there, about"),
             champion: register(&mut registry, "tally_champion_version", "The version that serves here"),
             refused: register(
                 &mut registry,
@@ -199,6 +209,12 @@ impl Metrics {
             begun: Instant::now(),
             over: false,
         }
+    }
+
+    /// So many histories, of so many bytes, are in memory.
+    pub fn show_warm(&self, customers: usize, bytes: u64) {
+        self.warm_customers.set(customers as i64);
+        self.warm_bytes.set(bytes as i64);
     }
 
     /// Another version serves now.

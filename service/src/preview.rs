@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use tally_model::{
-    history::{Event, History, kind},
+    history::{History, kind},
     scorer::Grade,
 };
 
 use crate::{
     app::App,
     error::Result,
-    score::{CHUNK, Question, off_the_workers},
+    score::{Question, off_the_workers},
     score_all::existed,
+    sweep::{Part, Sweep, on_all_cores},
 };
 
 /// The purchases of so many days are the money behind a customer.
@@ -74,31 +75,32 @@ impl Preview {
     pub async fn new(app: &App, champion: Question, candidate: Question) -> Result<Self> {
         let both = Arc::new((champion, candidate));
         let mut preview = Self::default();
-        let mut after = String::new();
-        loop {
-            let ids = app.store.customer_ids(&after, CHUNK).await?;
-            let Some(last) = ids.last() else { return Ok(preview) };
-            after.clone_from(last);
-            let histories = app.store.histories(&ids).await?;
+        let mut sweep = Sweep::new(Arc::clone(&app.store), Part::WHOLE);
+        while let Some(read) = sweep.next().await? {
             let both = Arc::clone(&both);
-            let page =
-                off_the_workers(move || page(&both.0, &both.1, histories.into_iter().flatten())).await?;
-            for (sum, cell) in preview.0.iter_mut().flatten().zip(page.0.iter().flatten()) {
-                sum.add(*cell);
+            let parts = off_the_workers(move || {
+                on_all_cores(&read.histories, |customers| page(&both.0, &both.1, customers))
+            })
+            .await?;
+            for part in parts {
+                for (sum, cell) in preview.0.iter_mut().flatten().zip(part.0.iter().flatten()) {
+                    sum.add(*cell);
+                }
             }
         }
+        Ok(preview)
     }
 }
 
-fn page(champion: &Question, candidate: &Question, histories: impl Iterator<Item = History>) -> Preview {
+fn page(champion: &Question, candidate: &Question, customers: &[(String, History)]) -> Preview {
     let mut preview = Preview::default();
     let grade = |question: &Question, history: &History| {
         let scorer = &question.model.scorer;
         scorer.score(history, question.as_of, question.known_at, 0).ok().map(|score| score.grade)
     };
-    for history in histories.filter(|history| existed(history, candidate)) {
-        if let (Some(from), Some(to)) = (grade(champion, &history), grade(candidate, &history)) {
-            let amount_minor = money(&history, candidate);
+    for (_, history) in customers.iter().filter(|(_, history)| existed(history, candidate)) {
+        if let (Some(from), Some(to)) = (grade(champion, history), grade(candidate, history)) {
+            let amount_minor = money(history, candidate);
             preview.0[from as usize][to as usize].add(Cell { customers: 1, amount_minor });
         }
     }
@@ -111,7 +113,7 @@ fn money(history: &History, question: &Question) -> i64 {
     let since = question.as_of.plus_days(-MONEY_DAYS);
     history
         .visible(question.as_of, question.known_at)
-        .filter(|(_, event)| Some(event.kind) == purchase && event.occur_time > since)
-        .filter(|(_, event)| event.amount_minor != Event::NO_AMOUNT)
-        .fold(0, |sum, (_, event)| event.amount_minor.saturating_add(sum))
+        .filter(|event| Some(event.kind) == purchase && event.occur_time > since)
+        .filter_map(|event| event.amount_minor)
+        .fold(0, i64::saturating_add)
 }

@@ -3,36 +3,34 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::train::{Listener, Step};
 
-/// A listener that shows the steps of a training on standard error.
+/// A listener that shows the steps of a training on standard error, and logs how long each took.
 #[must_use]
 pub fn training() -> Listener {
-    let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
+    let current: Mutex<Option<(ProgressBar, Instant)>> = Mutex::new(None);
+    let end = |(bar, begin): (ProgressBar, Instant)| {
+        bar.finish_and_clear();
+        tracing::debug!(step = bar.message(), seconds = begin.elapsed().as_secs_f64(), "done");
+    };
     Arc::new(move |step| {
-        let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
         match step {
             Step::Begin(what, total) => {
-                if let Some(done) = bar.take() {
-                    done.finish_and_clear();
-                }
-                *bar = Some(begin(&what, total));
+                current.take().map(end);
+                *current = Some((begin(&what, total), Instant::now()));
             }
             Step::Done(done) => {
-                if let Some(bar) = bar.as_ref() {
+                if let Some((bar, _)) = current.as_ref() {
                     bar.set_position(done);
                 }
             }
-            Step::End => {
-                if let Some(done) = bar.take() {
-                    done.finish_and_clear();
-                }
-            }
+            Step::End => drop(current.take().map(end)),
         }
     })
 }

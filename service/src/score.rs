@@ -90,14 +90,34 @@ fn storable(reason: Reason) -> Reason {
     }
 }
 
+/// Where histories are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// From memory where they are warm: what other servers have written may be missing for a second.
+    Warm,
+    /// In the database: for scores that are kept, so that they can be replayed.
+    Database,
+}
+
 /// One result an id, in the order asked.
 ///
 /// # Errors
 /// When the store fails. That an id has no score is a result of its own.
-pub async fn score(app: &App, ids: &[String], question: &Question) -> Result<Vec<Result<Prediction>>> {
+pub async fn score(
+    app: &App,
+    ids: &[String],
+    question: &Question,
+    source: Source,
+) -> Result<Vec<Result<Prediction>>> {
     let mut results = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(CHUNK) {
-        let histories = app.store.histories(chunk).await?;
+        let histories = match source {
+            Source::Warm => app.histories.get(chunk).await?,
+            Source::Database => {
+                let read = app.store.histories(chunk).await?;
+                read.into_iter().map(|history| history.map(Arc::new)).collect()
+            }
+        };
         let (question, ids) = (question.clone(), chunk.to_vec());
         let work = move || {
             ids.iter()

@@ -1,14 +1,17 @@
 //! The population run: scores every eligible customer and stores the predictions, page by page, in
-//! constant memory. Whoever drives it may stop between pages; what is stored until then stays. A run that
+//! constant memory. While a page is stored, the next one is scored and the one after that is read. Whoever drives it may stop between pages; what is stored until then stays. A run that
 //! comes to its end also stores how the population was distributed, for [`crate::watch`].
+
+use std::sync::Arc;
 
 use tally_model::{drift::Counts, history::History, time::Time};
 
 use crate::{
     app::App,
     error::Result,
-    score::{CHUNK, Question, off_the_workers, persist},
-    store::ScoredPopulation,
+    score::{Question, off_the_workers, persist},
+    store::{Prediction, ScoredPopulation},
+    sweep::{Part, Sweep, on_all_cores},
 };
 
 /// How far a run is.
@@ -22,13 +25,15 @@ pub struct Progress {
     pub stored: u64,
 }
 
-/// A run through all customers.
+/// A run through the customers of a part.
 pub struct Population<'a> {
     app: &'a App,
     question: Question,
     progress: Progress,
     counts: Counts,
-    after: String,
+    sweep: Sweep,
+    /// The page that is scored and not stored yet: how many were looked at, and their scores.
+    scored: (u64, Vec<Result<Prediction>>),
     over: bool,
 }
 
@@ -37,15 +42,17 @@ impl<'a> Population<'a> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn new(app: &'a App, question: Question) -> Result<Self> {
+    pub async fn new(app: &'a App, question: Question, part: Part) -> Result<Self> {
         app.writers.settled().await;
         let total = app.store.count_customers().await?;
         let progress = Progress { total, ..Progress::default() };
         let counts = Counts::new(&question.model.scorer.artifact().reference);
-        Ok(Self { app, question, progress, counts, after: String::new(), over: false })
+        let sweep = Sweep::new(Arc::clone(&app.store), part);
+        Ok(Self { app, question, progress, counts, sweep, scored: (0, Vec::new()), over: false })
     }
 
-    /// Scores and stores the next page. The last progress has `done = total`; after it comes None.
+    /// Stores a page while the next one is scored. The last progress has `done = total`; after it
+    /// comes None.
     ///
     /// # Errors
     /// When the store fails.
@@ -53,13 +60,17 @@ impl<'a> Population<'a> {
         if self.over {
             return Ok(None);
         }
-        let ids = self.app.store.customer_ids(&self.after, CHUNK).await?;
-        match ids.last() {
-            Some(last) => {
-                self.after.clone_from(last);
-                self.progress.done += ids.len() as u64;
-                self.progress.total = self.progress.total.max(self.progress.done);
-                self.progress.stored += self.page(ids).await?;
+        let (looked_at, mut ready) = std::mem::take(&mut self.scored);
+        let store = persist(self.app, &mut ready);
+        let (stored, page) = tokio::join!(store, Self::page(&mut self.sweep, &self.question));
+        stored?;
+        self.progress.stored += ready.iter().flatten().count() as u64;
+        self.progress.done += looked_at;
+        match page? {
+            Some(Scored { looked_at, results, counts }) => {
+                self.progress.total = self.progress.total.max(self.progress.done + looked_at);
+                self.scored = (looked_at, results);
+                counts.iter().for_each(|counts| self.counts.merge(counts));
             }
             None => {
                 // Customers may have gone since they were counted.
@@ -85,27 +96,43 @@ impl<'a> Population<'a> {
         Ok(())
     }
 
-    async fn page(&mut self, ids: Vec<String>) -> Result<u64> {
-        let histories = self.app.store.histories(&ids).await?;
-        let (question, mut counts) = (self.question.clone(), self.counts.clone());
-        let (mut results, counts) = off_the_workers(move || {
-            let scorer = &question.model.scorer;
-            let mut results = Vec::with_capacity(ids.len());
-            for (id, history) in ids.iter().zip(histories) {
-                if let Some(history) = history.filter(|history| existed(history, &question))
-                    && let Ok(score) =
-                        scorer.score(&history, question.as_of, question.known_at, question.max_reasons)
-                {
-                    counts.add(&scorer.artifact().reference, &score.raw, score.probability);
-                    results.push(Ok(question.prediction(id, score)));
-                }
+    /// Scores the next page, on all cores.
+    async fn page(sweep: &mut Sweep, question: &Question) -> Result<Option<Scored>> {
+        let Some(page) = sweep.next().await? else { return Ok(None) };
+        let question = question.clone();
+        let scored = off_the_workers(move || {
+            let parts = on_all_cores(&page.histories, |customers| question.score_all(customers));
+            let (results, counts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+            let results = results.into_iter().flatten().map(Ok).collect();
+            Scored { looked_at: page.looked_at, results, counts }
+        });
+        scored.await.map(Some)
+    }
+}
+
+/// A page with its scores.
+struct Scored {
+    looked_at: u64,
+    results: Vec<Result<Prediction>>,
+    counts: Vec<Counts>,
+}
+
+impl Question {
+    /// The scores of those who are eligible and existed at the moment in question.
+    fn score_all(&self, customers: &[(String, History)]) -> (Vec<Prediction>, Counts) {
+        let scorer = &self.model.scorer;
+        let reference = &scorer.artifact().reference;
+        let mut counts = Counts::new(reference);
+        let mut results = Vec::with_capacity(customers.len());
+        for (id, history) in customers {
+            if existed(history, self)
+                && let Ok(score) = scorer.score(history, self.as_of, self.known_at, self.max_reasons)
+            {
+                counts.add(reference, &score.raw, score.probability);
+                results.push(self.prediction(id, score));
             }
-            (results, counts)
-        })
-        .await?;
-        self.counts = counts;
-        persist(self.app, &mut results).await?;
-        Ok(results.iter().flatten().count() as u64)
+        }
+        (results, counts)
     }
 }
 

@@ -76,6 +76,7 @@ pub async fn run(
     let mut aside = JoinSet::new();
     let watching = aside.spawn(readiness.watch());
     aside.spawn(watch::run(Arc::clone(&app)));
+    aside.spawn(app.histories.clone().watch());
     if let Some(http) = http {
         aside.spawn(async move {
             if let Err(error) = http::run(http, app).await {

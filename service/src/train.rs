@@ -27,8 +27,9 @@ use crate::{
     error::Error,
     models::{Model, ModelName},
     registry::{self, Hand, Standing, foretells},
-    score::{CHUNK, off_the_workers},
+    score::off_the_workers,
     store::{Evaluation, HoldoutScore, Promotion, PromotionKind, Store, StoredModel},
+    sweep::{Part, Sweep},
 };
 
 /// Holdout rows that are stored to compare the model with others; a larger holdout is sampled.
@@ -138,14 +139,14 @@ pub type Listener = Arc<dyn Fn(Step) + Send + Sync>;
 /// # Errors
 /// [`JobError`]; nothing is stored then, unless the store fails between the model and its promotion.
 pub async fn run(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     order: Order,
     matrix_out: Option<&Path>,
     now: fn() -> Time,
     listener: Listener,
 ) -> Result<Outcome, JobError> {
     let customers = store.count_customers().await?;
-    let rival = Rival::new(store, order.target).await?;
+    let rival = Rival::new(&**store, order.target).await?;
 
     listener(Step::Begin("reading histories".to_owned(), customers));
     let mut census = Census::default();
@@ -207,7 +208,7 @@ pub async fn run(
     };
     let version = store.insert_model(model, evaluation).await?;
     let name = ModelName { target: order.target, version };
-    let verdict = promote(store, order.promote, name, artifact.outcome, now).await?;
+    let verdict = promote(&**store, order.promote, name, artifact.outcome, now).await?;
     Ok(Outcome { name, artifact, verdict, holdout, drift })
 }
 
@@ -310,23 +311,18 @@ impl Rival {
 
 /// Hands every customer's history to `each`, in the order of the ids.
 async fn pages(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     listener: &Listener,
     mut each: impl FnMut(&str, &History),
 ) -> Result<(), Error> {
-    let (mut after, mut done) = (String::new(), 0);
-    loop {
-        let ids = store.customer_ids(&after, CHUNK).await?;
-        let Some(last) = ids.last() else { return Ok(()) };
-        after.clone_from(last);
-        for (id, history) in ids.iter().zip(store.histories(&ids).await?) {
-            if let Some(history) = history {
-                each(id, &history);
-            }
-        }
-        done += ids.len() as u64;
+    let mut sweep = Sweep::new(Arc::clone(store), Part::WHOLE);
+    let mut done = 0;
+    while let Some(page) = sweep.next().await? {
+        page.histories.iter().for_each(|(id, history)| each(id, history));
+        done += page.looked_at;
         listener(Step::Done(done));
     }
+    Ok(())
 }
 
 async fn fit(

@@ -74,7 +74,7 @@ fn read_lead(history: &History, now: Time) -> [f64; 7] {
         let slot = history.kind_slot(kind);
         let since = now.plus_days(-days);
         let is_it = |event: &Event| Some(event.kind) == slot && event.occur_time > since;
-        history.visible(now, now).filter(|(_, event)| is_it(event)).count() as f64
+        history.visible(now, now).filter(is_it).count() as f64
     };
     let size = match version.attributes.get("company_size") {
         Some(AttributeValue::Number(size)) => (size / 20.0).ln(),

@@ -3,7 +3,7 @@
 //! Exit code 2 means that the data do not suffice (or that the arguments are wrong) and nothing was
 //! stored of that target, 1 any other failure. With `--all` both targets are tried, and 1 outweighs 2.
 
-use std::{error::Error, fs::File, io::Write, process::ExitCode};
+use std::{error::Error, fs::File, io::Write, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use tally_model::train::{Options, TrainError};
@@ -68,7 +68,7 @@ async fn run(config: &Train) -> Result<Vec<Failure>, Failure> {
             options: Options { split: config.split.into(), seed: config.seed },
             promote: config.promote,
         };
-        if let Err(error) = one(config, &*store, order, report_out.as_mut()).await {
+        if let Err(error) = one(config, &store, order, report_out.as_mut()).await {
             eprintln!("error: {target}: {error}");
             failures.push(error);
         }
@@ -78,7 +78,7 @@ async fn run(config: &Train) -> Result<Vec<Failure>, Failure> {
 
 async fn one(
     config: &Train,
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     order: Order,
     report_out: Option<&mut File>,
 ) -> Result<(), Failure> {

@@ -48,8 +48,7 @@ pub enum Command {
     /// List stored predictions, compute one again, or compare two
     #[command(subcommand)]
     Predictions(Predictions),
-    /// List models, show one's card, watch how they hold
-    /// List models, show one's card, choose which one serves
+    /// List models, show one's card, watch how they hold, choose which one serves
     #[command(subcommand)]
     Models(Models),
 }
@@ -115,6 +114,13 @@ pub struct ScoreAll {
     /// The model version, such as churn/7 [default: the champion]
     #[arg(long)]
     pub model: Option<String>,
+    /// Score one of so many parts of the customers, so that several machines share the run
+    #[arg(long, value_name = "N", requires = "partition", default_value_t = 1,
+          value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub partitions: i32,
+    /// Which part: 0 to N - 1
+    #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..10_000))]
+    pub partition: i32,
 }
 
 /// What to do with stored predictions.

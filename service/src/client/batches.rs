@@ -27,11 +27,11 @@ pub(super) struct Batch<T> {
     pub(super) lines: Vec<u64>,
 }
 
+/// The batches of a file as they are read; the last may say why no more can be.
+pub(super) type Batches<T> = mpsc::Receiver<Result<Batch<T>, CsvError>>;
+
 /// Reads the file. Reading goes on beside the sending, a little ahead of it.
-pub(super) fn read_ahead<L: Layout>(
-    path: PathBuf,
-    layout: L,
-) -> mpsc::Receiver<Result<Batch<L::Item>, CsvError>> {
+pub(super) fn read_ahead<L: Layout>(path: PathBuf, layout: L) -> Batches<L::Item> {
     let (sender, batches) = mpsc::channel(READ_AHEAD);
     task::spawn_blocking(move || match Rows::open(&path, &ProgressBar::hidden()) {
         Ok(mut rows) => {

@@ -4,19 +4,20 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, future::join_all, stream};
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::json;
 use tally_proto::v1::{Interaction, RecordInteractionsRequest, UpsertCustomersRequest};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tonic::Status;
 
 use super::{
     Connection, args,
-    batches::{Batch, read_ahead},
+    batches::{Batch, Batches, read_ahead},
     csv::{CsvError, Rows},
     error::{ClientError, Result},
     print,
@@ -24,8 +25,10 @@ use super::{
 };
 use crate::{app::system_clock, progress};
 
-/// Batches of interactions that may be on their way, not yet acknowledged.
-const IN_FLIGHT: usize = 4;
+/// Streams of interactions at a time.
+const STREAMS: usize = 4;
+/// Batches of a stream that may be on their way, not yet acknowledged.
+const IN_FLIGHT: usize = 2;
 
 /// Imports the files, customers first.
 pub(super) async fn run(server: &Connection, import: &args::Import, json: bool) -> Result<()> {
@@ -109,10 +112,9 @@ async fn upsert(server: &Connection, file: Checked<Customers>, sum: &mut Sum) ->
     sent.complete(rows)
 }
 
-/// What is on its way: the lines of each batch, or why no more can be read.
-type OnItsWay = Result<Vec<u64>, CsvError>;
-
-/// One stream of batches, a few of them on their way at a time.
+/// Several streams of batches at a time, each with a few of them on their way. Interactions may arrive
+/// in any order. When a stream fails, the others end with what they have sent, so that what is counted
+/// as stored is exact.
 async fn record(
     server: &Connection,
     file: Checked<Interactions>,
@@ -121,49 +123,110 @@ async fn record(
 ) -> Result<()> {
     let Checked { path, layout, rows } = file;
     let bar = progress::begin("interactions", rows);
-    // The capacity is what holds requests back until the server has acknowledged earlier ones.
-    let (on_its_way, mut awaited) = mpsc::channel(IN_FLIGHT);
-    let requests = requests(read_ahead(path.clone(), layout), on_its_way, backfill);
+    let feed = Arc::new(Feed::new(read_ahead(path.clone(), layout)));
+    let streams = (0..STREAMS).map(|_| stream(server, &feed, backfill, &bar));
+    let ended = join_all(streams).await;
     let mut sent = Sent::new(server, &path, "interactions");
-    let mut next = || awaited.try_recv().ok();
-    let answers = server.interactions().stream_interactions(requests).await;
-    let mut answers = match answers {
-        Ok(answers) => answers.into_inner(),
-        Err(status) => return Err(sent.refused(next(), &status)),
-    };
-    loop {
-        match answers.message().await {
-            Ok(Some(answer)) => {
-                let Some(Ok(lines)) = next() else { continue };
-                sum.recorded += answer.recorded;
-                sum.duplicates += answer.duplicates;
-                sent.rows += lines.len() as u64;
-                bar.set_position(sent.rows);
-            }
-            Ok(None) => break,
-            Err(status) => return Err(sent.refused(next(), &status)),
-        }
+    let mut failures = Vec::new();
+    for Ended { answered, failed } in ended {
+        sum.recorded += answered.recorded;
+        sum.duplicates += answered.duplicates;
+        sent.rows += answered.rows;
+        failures.extend(failed);
     }
-    match next() {
-        Some(Err(error)) => Err(sent.stopped(error.into())),
-        _ => sent.complete(rows),
+    // The first of the file, when several have failed.
+    if let Some((lines, status)) = failures.into_iter().min_by_key(|(lines, _)| lines.first().copied()) {
+        return Err(sent.failed(&lines, &status));
+    }
+    match feed.broken.lock().await.take() {
+        Some(error) => Err(sent.stopped(error.into())),
+        None => sent.complete(rows),
     }
 }
 
-/// Requests from the batches; `on_its_way` hears of each before it goes.
+/// How a stream ended.
+#[derive(Default)]
+struct Ended {
+    /// What was acknowledged.
+    answered: Answered,
+    /// The lines of the batch that failed, if they are known, and why.
+    failed: Option<(Vec<u64>, Status)>,
+}
+
+/// What the server has acknowledged.
+#[derive(Default)]
+struct Answered {
+    rows: u64,
+    recorded: i64,
+    duplicates: i64,
+}
+
+/// One stream, as long as there are batches.
+async fn stream(server: &Connection, feed: &Arc<Feed>, backfill: bool, bar: &ProgressBar) -> Ended {
+    // The capacity is what holds requests back until the server has acknowledged earlier ones.
+    let (on_its_way, mut awaited) = mpsc::channel(IN_FLIGHT);
+    let requests = requests(Arc::clone(feed), on_its_way, backfill);
+    let mut ended = Ended::default();
+    let outcome = async {
+        let mut answers = server.interactions().stream_interactions(requests).await?.into_inner();
+        while let Some(answer) = answers.message().await? {
+            let rows = awaited.try_recv().map_or(0, |lines: Vec<u64>| lines.len() as u64);
+            ended.answered.rows += rows;
+            ended.answered.recorded += answer.recorded;
+            ended.answered.duplicates += answer.duplicates;
+            bar.inc(rows);
+        }
+        Ok(())
+    };
+    let outcome: Result<(), Status> = outcome.await;
+    if let Err(status) = outcome {
+        feed.end().await;
+        // What was next on the stream is the culprit.
+        ended.failed = Some((awaited.try_recv().unwrap_or_default(), status));
+    }
+    ended
+}
+
+/// The batches of a file, for whichever stream asks next.
+struct Feed {
+    /// None once a stream has failed.
+    batches: Mutex<Option<Batches<Interaction>>>,
+    /// Why no more could be read.
+    broken: Mutex<Option<CsvError>>,
+}
+
+impl Feed {
+    fn new(batches: Batches<Interaction>) -> Self {
+        Self { batches: Mutex::new(Some(batches)), broken: Mutex::new(None) }
+    }
+
+    async fn next(&self) -> Option<Batch<Interaction>> {
+        match self.batches.lock().await.as_mut()?.recv().await? {
+            Ok(batch) => Some(batch),
+            Err(error) => {
+                *self.broken.lock().await = Some(error);
+                None
+            }
+        }
+    }
+
+    async fn end(&self) {
+        drop(self.batches.lock().await.take());
+    }
+}
+
+/// Requests from the batches; `on_its_way` hears of the lines of each before it goes.
 fn requests(
-    batches: mpsc::Receiver<Result<Batch<Interaction>, CsvError>>,
-    on_its_way: mpsc::Sender<OnItsWay>,
+    feed: Arc<Feed>,
+    on_its_way: mpsc::Sender<Vec<u64>>,
     backfill: bool,
 ) -> impl Stream<Item = RecordInteractionsRequest> + Send + 'static {
-    stream::unfold((batches, on_its_way), move |(mut batches, on_its_way)| async move {
-        let (lines, interactions) = match batches.recv().await? {
-            Ok(Batch { items, lines }) => (Ok(lines), Some(items)),
-            Err(error) => (Err(error), None),
-        };
-        on_its_way.send(lines).await.ok()?;
-        let request = RecordInteractionsRequest { interactions: interactions?, backfill };
-        Some((request, (batches, on_its_way)))
+    stream::unfold((feed, on_its_way), move |(feed, on_its_way)| async move {
+        // The place first: a batch that is taken also goes.
+        let place = on_its_way.reserve().await.ok()?;
+        let Batch { items, lines } = feed.next().await?;
+        place.send(lines);
+        Some((RecordInteractionsRequest { interactions: items, backfill }, (feed, on_its_way)))
     })
 }
 
@@ -190,14 +253,6 @@ impl<'a> Sent<'a> {
             other => other,
         };
         self.import_error(lines.first().copied().zip(lines.last().copied()), cause)
-    }
-
-    /// The stream failed; what was next on it is the culprit.
-    fn refused(&self, next: Option<OnItsWay>, status: &Status) -> ClientError {
-        match next {
-            Some(Ok(lines)) => self.failed(&lines, status),
-            _ => self.failed(&[], status),
-        }
     }
 
     fn stopped(&self, cause: ClientError) -> ClientError {

@@ -21,6 +21,8 @@ pub(super) async fn score_all(server: &Connection, asked: &args::ScoreAll, json:
         target: target(asked.target).into(),
         as_of_time: asked.as_of.map(timestamp),
         model: asked.model.clone().unwrap_or_default(),
+        partitions: asked.partitions,
+        partition: asked.partition,
     };
     let last = population(server, request).await?;
     print(&if json { json::population(&last).to_string() } else { render::population(&last) })

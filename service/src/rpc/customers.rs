@@ -31,7 +31,7 @@ impl CustomerService for Customers {
         let mut parsed = Vec::with_capacity(customers.len());
         if check.batch("customers", customers.len(), limits::CUSTOMERS) {
             for (n, customer) in customers.into_iter().enumerate() {
-                let customer = check.customer(&format!("customers[{n}]"), customer);
+                let customer = check.customer(format_args!("customers[{n}]"), customer);
                 if let Some(before) = seen.insert(customer.customer_id.clone(), n) {
                     let field = format!("customers[{n}].customer_id");
                     check.refuse(
@@ -44,8 +44,10 @@ impl CustomerService for Customers {
         }
         let parsed = check.finish(parsed)?;
         let upserted = parsed.len() as i64;
-        let store = Arc::clone(&self.0.store);
-        writer.finish(async move { store.upsert_customers(parsed, now).await }).await?;
+        let (store, histories) = (Arc::clone(&self.0.store), self.0.histories.clone());
+        let ids = parsed.iter().map(|customer| customer.customer_id.clone()).collect();
+        let write = async move { histories.around(ids, store.upsert_customers(parsed, now)).await };
+        writer.finish(write).await?;
         Ok(Response::new(UpsertCustomersResponse { upserted }))
     }
 
@@ -78,7 +80,9 @@ impl CustomerService for Customers {
         request: Request<DeleteCustomerRequest>,
     ) -> Result<Response<DeleteCustomerResponse>, Status> {
         let id = customer_id(&self.0, request.into_inner().customer_id)?;
-        if !self.0.store.delete_customer(&id).await? {
+        let (store, histories, gone) = (Arc::clone(&self.0.store), self.0.histories.clone(), id.clone());
+        let delete = async move { histories.around(vec![gone.clone()], store.delete_customer(&gone)).await };
+        if !self.0.writers.enter().finish(delete).await? {
             return Err(Error::unknown_customer(&id).into());
         }
         Ok(Response::new(DeleteCustomerResponse {}))

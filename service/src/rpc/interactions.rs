@@ -1,6 +1,6 @@
 //! InteractionService.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use tally_model::time::Time;
 use tally_proto::v1::{
@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{edge::contract_status, page, parse::Check, reply};
-use crate::{app::App, error::Error, limits, store::Interaction};
+use crate::{app::App, error::Error, limits, score::off_the_workers, store::Interaction};
 
 /// The service.
 pub struct Interactions(pub Arc<App>);
@@ -75,17 +75,32 @@ impl InteractionService for Interactions {
     }
 }
 
+/// Interactions that are checked at once; more of them leave the workers that answer requests.
+const INLINE: usize = 100;
+
 /// Stores one batch, whole or not at all.
 async fn record(app: &App, request: RecordInteractionsRequest) -> Result<RecordInteractionsResponse, Error> {
     let (writer, now) = app.begin_write();
+    let large = request.interactions.len() > INLINE;
+    let work = move || parse(request, now);
+    let (parsed, ids) = if large { off_the_workers(work).await? } else { work() }?;
+    let (store, histories) = (Arc::clone(&app.store), app.histories.clone());
+    let write = async move { histories.around(ids, store.record_interactions(parsed)).await };
+    let done = writer.finish(write).await?;
+    Ok(RecordInteractionsResponse { recorded: done.recorded as i64, duplicates: done.duplicates as i64 })
+}
+
+/// The interactions of a request, and whose they are.
+fn parse(request: RecordInteractionsRequest, now: Time) -> Result<(Vec<Interaction>, Vec<String>), Error> {
     let mut check = Check::new(now);
     let mut parsed = Vec::with_capacity(request.interactions.len());
     if check.batch("interactions", request.interactions.len(), limits::INTERACTIONS) {
         for (n, item) in request.interactions.into_iter().enumerate() {
-            parsed.push(check.interaction(&format!("interactions[{n}]"), item, request.backfill));
+            parsed.push(check.interaction(format_args!("interactions[{n}]"), item, request.backfill));
         }
     }
-    let (store, parsed) = (Arc::clone(&app.store), check.finish(parsed)?);
-    let done = writer.finish(async move { store.record_interactions(parsed).await }).await?;
-    Ok(RecordInteractionsResponse { recorded: done.recorded as i64, duplicates: done.duplicates as i64 })
+    let parsed = check.finish(parsed)?;
+    let ids: HashSet<&String> = parsed.iter().map(|interaction| &interaction.customer_id).collect();
+    let ids = ids.into_iter().cloned().collect();
+    Ok((parsed, ids))
 }

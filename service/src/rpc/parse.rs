@@ -1,7 +1,11 @@
 //! Requests -> domain values. Every check collects its violation, so that a caller hears of all of
-//! them at once; what passed cannot hold a bad value.
+//! them at once; what passed cannot hold a bad value. The name of a field is put together only when
+//! something is wrong with it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display, Write},
+};
 
 use prost_types::{Struct, Timestamp, value::Kind};
 use tally_model::{
@@ -30,11 +34,11 @@ impl Check {
     }
 
     /// Notes a violation.
-    pub(super) fn refuse(&mut self, field: &str, description: impl Into<String>) {
-        self.violations.push(Violation { field: field.to_owned(), description: description.into() });
+    pub(super) fn refuse(&mut self, field: impl Display, description: impl Into<String>) {
+        self.violations.push(Violation { field: field.to_string(), description: description.into() });
     }
 
-    fn require(&mut self, fine: bool, field: &str, description: impl FnOnce() -> String) {
+    fn require(&mut self, fine: bool, field: impl Display, description: impl FnOnce() -> String) {
         if !fine {
             self.refuse(field, description());
         }
@@ -53,12 +57,12 @@ impl Check {
     }
 
     /// An id: 1 to 256 bytes without control characters.
-    pub(super) fn id(&mut self, field: &str, id: &str) {
+    pub(super) fn id(&mut self, field: impl Display + Copy, id: &str) {
         self.text(field, id, 1, limits::ID_BYTES);
         self.no_control(field, id);
     }
 
-    fn text(&mut self, field: &str, text: &str, least: usize, most: usize) {
+    fn text(&mut self, field: impl Display, text: &str, least: usize, most: usize) {
         self.require((least..=most).contains(&text.len()), field, || {
             if text.is_empty() {
                 format!("is empty; allowed are {least} to {most} bytes")
@@ -68,20 +72,20 @@ impl Check {
         });
     }
 
-    fn no_control(&mut self, field: &str, text: &str) {
+    fn no_control(&mut self, field: impl Display, text: &str) {
         self.require(!text.chars().any(char::is_control), field, || {
             "has a control character; none is allowed".to_owned()
         });
     }
 
-    fn no_nul(&mut self, field: &str, text: &str) {
+    fn no_nul(&mut self, field: impl Display, text: &str) {
         self.require(!text.contains('\0'), field, || {
             "has the character U+0000, which is not allowed".to_owned()
         });
     }
 
     /// A moment of the years 1970 to 9999, at most one day in the future, cut to the microsecond.
-    pub(super) fn time(&mut self, field: &str, time: &Timestamp) -> Time {
+    pub(super) fn time(&mut self, field: impl Display, time: &Timestamp) -> Time {
         let range = (0..1_000_000_000).contains(&time.nanos).then(|| {
             let micros = time.seconds.checked_mul(1_000_000)?.checked_add(i64::from(time.nanos / 1_000))?;
             Some(Time(micros)).filter(|time| (Time::MIN..=Time::MAX).contains(time))
@@ -95,7 +99,7 @@ impl Check {
     }
 
     /// A time that must be there.
-    fn required_time(&mut self, field: &str, time: Option<&Timestamp>) -> Time {
+    fn required_time(&mut self, field: impl Display, time: Option<&Timestamp>) -> Time {
         if let Some(time) = time {
             return self.time(field, time);
         }
@@ -184,15 +188,15 @@ impl Check {
     }
 
     /// A customer to be stored.
-    pub(super) fn customer(&mut self, field: &str, customer: v1::Customer) -> NewCustomer {
-        self.id(&format!("{field}.customer_id"), &customer.customer_id);
-        let name = &format!("{field}.name");
+    pub(super) fn customer(&mut self, field: impl Display + Copy, customer: v1::Customer) -> NewCustomer {
+        self.id(format_args!("{field}.customer_id"), &customer.customer_id);
+        let name = format_args!("{field}.name");
         self.text(name, &customer.name, 0, limits::ID_BYTES);
         self.no_control(name, &customer.name);
         let create_time =
-            customer.create_time.as_ref().map(|time| self.time(&format!("{field}.create_time"), time));
+            customer.create_time.as_ref().map(|time| self.time(format_args!("{field}.create_time"), time));
         let attributes =
-            self.attributes(&format!("{field}.attributes"), customer.attributes.unwrap_or_default());
+            self.attributes(format_args!("{field}.attributes"), customer.attributes.unwrap_or_default());
         NewCustomer {
             customer_id: customer.customer_id,
             name: Some(customer.name).filter(|name| !name.is_empty()),
@@ -201,14 +205,14 @@ impl Check {
         }
     }
 
-    fn attributes(&mut self, field: &str, attributes: Struct) -> Attributes {
+    fn attributes(&mut self, field: impl Display + Copy, attributes: Struct) -> Attributes {
         let count = attributes.fields.len();
         self.require(count <= limits::ATTRIBUTES, field, || {
             format!("has {count} entries; allowed are up to {}", limits::ATTRIBUTES)
         });
         let mut checked = Attributes::new();
         for (name, value) in attributes.fields {
-            let field = &format!("{field}.{}", shortened(&name));
+            let field = format_args!("{field}.{}", Shortened(&name));
             self.text(field, &name, 1, limits::WORD_BYTES);
             self.no_control(field, &name);
             let value = match value.kind {
@@ -236,22 +240,27 @@ impl Check {
     }
 
     /// An interaction to be recorded.
-    pub(super) fn interaction(&mut self, field: &str, item: v1::Interaction, backfill: bool) -> Interaction {
-        self.id(&format!("{field}.customer_id"), &item.customer_id);
-        self.id(&format!("{field}.interaction_id"), &item.interaction_id);
-        let kind_field = &format!("{field}.kind");
+    pub(super) fn interaction(
+        &mut self,
+        field: impl Display + Copy,
+        item: v1::Interaction,
+        backfill: bool,
+    ) -> Interaction {
+        self.id(format_args!("{field}.customer_id"), &item.customer_id);
+        self.id(format_args!("{field}.interaction_id"), &item.interaction_id);
+        let kind_field = format_args!("{field}.kind");
         self.text(kind_field, &item.kind, 1, limits::WORD_BYTES);
         self.no_control(kind_field, &item.kind);
-        let channel = &format!("{field}.channel");
+        let channel = format_args!("{field}.channel");
         self.text(channel, &item.channel, 0, limits::WORD_BYTES);
         self.no_control(channel, &item.channel);
-        let occur_time = self.required_time(&format!("{field}.occur_time"), item.occur_time.as_ref());
+        let occur_time = self.required_time(format_args!("{field}.occur_time"), item.occur_time.as_ref());
         let amount = item.amount_minor.unwrap_or(0);
         let most = limits::AMOUNT_MINOR;
-        self.require((-most..=most).contains(&amount), &format!("{field}.amount_minor"), || {
+        self.require((-most..=most).contains(&amount), format_args!("{field}.amount_minor"), || {
             format!("is {amount}; allowed are −{most} to {most}")
         });
-        let properties = self.properties(&format!("{field}.properties"), &item.kind, item.properties);
+        let properties = self.properties(format_args!("{field}.properties"), &item.kind, item.properties);
         Interaction {
             customer_id: item.customer_id,
             interaction_id: item.interaction_id,
@@ -266,7 +275,7 @@ impl Check {
 
     fn properties(
         &mut self,
-        field: &str,
+        field: impl Display + Copy,
         kind: &str,
         properties: std::collections::HashMap<String, String>,
     ) -> BTreeMap<String, String> {
@@ -276,7 +285,7 @@ impl Check {
         });
         let properties = BTreeMap::from_iter(properties);
         for (key, value) in &properties {
-            let field = &format!("{field}.{}", shortened(key));
+            let field = format_args!("{field}.{}", Shortened(key));
             self.text(field, key, 1, limits::WORD_BYTES);
             self.no_control(field, key);
             self.text(field, value, 0, limits::VALUE_BYTES);
@@ -285,19 +294,26 @@ impl Check {
         if kind == kind::SURVEY {
             let number = |key: &str| properties.get(key).map(|value| value.parse::<f64>().ok());
             let finite = |value: Option<f64>| value.is_some_and(f64::is_finite);
-            self.require(number(kind::SCORE).is_none_or(finite), &format!("{field}.score"), || {
+            self.require(number(kind::SCORE).is_none_or(finite), format_args!("{field}.score"), || {
                 "is not a finite number, as the score of a survey must be".to_owned()
             });
             let positive = |value: Option<f64>| finite(value) && value > Some(0.0);
-            self.require(number(kind::EXPECTED).is_none_or(positive), &format!("{field}.expected"), || {
-                "is not a number above 0, as the expectation of a survey must be".to_owned()
-            });
+            self.require(
+                number(kind::EXPECTED).is_none_or(positive),
+                format_args!("{field}.expected"),
+                || "is not a number above 0, as the expectation of a survey must be".to_owned(),
+            );
         }
         properties
     }
 }
 
 /// A key as part of a field's name: readable, and short even when the key is not.
-fn shortened(key: &str) -> String {
-    key.chars().take(limits::WORD_BYTES).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+struct Shortened<'a>(&'a str);
+
+impl Display for Shortened<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let readable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+        self.0.chars().take(limits::WORD_BYTES).try_for_each(|c| f.write_char(readable(c)))
+    }
 }

@@ -15,10 +15,12 @@ use super::{page, parse::Check, reply};
 use crate::{
     app::App,
     error::Result,
+    limits,
     replay::{compare, replay},
     score::Question,
     score_all::Population,
     store::{Prediction, PredictionCursor, PredictionFilter, PredictionOrder},
+    sweep::Part,
 };
 
 /// The service.
@@ -41,6 +43,7 @@ impl PredictionService for Predictions {
         let target = check.target(request.target);
         let as_of = check.as_of(request.as_of_time.as_ref());
         let model = check.model(target, &request.model);
+        let part = part(&mut check, request.partition, request.partitions);
         let model = match check.finish(model)? {
             Some(name) => self.0.models.version(name).await?,
             None => self.0.models.champion(target).await?,
@@ -49,7 +52,7 @@ impl PredictionService for Predictions {
         let app = Arc::clone(&self.0);
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
-            if let Err(error) = run(&app, question, &sender).await {
+            if let Err(error) = run(&app, question, part, &sender).await {
                 // Nobody listens any more: nobody is to be told.
                 let _ = sender.send(Err(error.into())).await;
             }
@@ -108,10 +111,11 @@ impl PredictionService for Predictions {
 async fn run(
     app: &App,
     question: Question,
+    part: Part,
     sender: &mpsc::Sender<Result<ScorePopulationResponse, Status>>,
 ) -> Result<()> {
     let (model, as_of) = (question.model.name.to_string(), question.as_of);
-    let mut population = Population::new(app, question).await?;
+    let mut population = Population::new(app, question, part).await?;
     while let Some(progress) = population.next().await? {
         let message = ScorePopulationResponse {
             done: progress.done as i64,
@@ -127,6 +131,18 @@ async fn run(
     Ok(())
 }
 
+/// The part of the customers that is asked for; none is everybody.
+fn part(check: &mut Check, number: i32, of: i32) -> Part {
+    if !(0..=limits::PARTITIONS).contains(&of) {
+        check.refuse("partitions", format!("is {of}; allowed are 0 to {}", limits::PARTITIONS));
+    }
+    let of = of.max(1);
+    if !(0..of).contains(&number) {
+        check.refuse("partition", format!("is {number}; allowed are 0 to {}", of - 1));
+    }
+    Part { number: number.unsigned_abs(), of: of.unsigned_abs() }
+}
+
 fn filter(check: &mut Check, request: &ListPredictionsRequest) -> PredictionFilter {
     let target = check.target(request.target);
     let bounds = [("min_probability", request.min_probability), ("max_probability", request.max_probability)];
@@ -139,7 +155,10 @@ fn filter(check: &mut Check, request: &ListPredictionsRequest) -> PredictionFilt
     for (n, grade) in request.grades.iter().enumerate() {
         match Grade::try_from(*grade) {
             Ok(Grade::Unspecified) | Err(_) => {
-                check.refuse(&format!("grades[{n}]"), format!("is {grade}; allowed are GRADE_A to GRADE_D"));
+                check.refuse(
+                    format_args!("grades[{n}]"),
+                    format!("is {grade}; allowed are GRADE_A to GRADE_D"),
+                );
             }
             Ok(grade) => grades.push(grade.as_str_name().trim_start_matches("GRADE_").to_owned()),
         }

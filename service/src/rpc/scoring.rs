@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result, item_status},
     limits,
     models::ModelName,
-    score::{Question, persist, score},
+    score::{Question, Source, persist, score},
     store::Prediction,
 };
 
@@ -122,11 +122,14 @@ impl Scoring {
             check.finish(()).err()
         };
         let good: Vec<String> = ids.iter().filter(|id| bad(id).is_none()).cloned().collect();
-        if options.persist {
-            // What is kept can be replayed. What is not kept does not wait.
+        // What is kept can be replayed. What is not kept does not wait.
+        let source = if options.persist {
             self.0.writers.settled().await;
-        }
-        let mut scores = score(&self.0, &good, &question).await?;
+            Source::Database
+        } else {
+            Source::Warm
+        };
+        let mut scores = score(&self.0, &good, &question, source).await?;
         if options.persist {
             persist(&self.0, &mut scores).await?;
         }

@@ -24,6 +24,7 @@ use tally_model::{
     spec::Target,
     time::Time,
 };
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
@@ -82,9 +83,14 @@ pub struct Interaction {
 impl Interaction {
     /// Whether two interactions of the same key say the same; when they reached us does not matter.
     fn same_content(&self, other: &Self) -> bool {
-        let (mut a, b) = (self.clone(), other);
-        a.record_time = b.record_time;
-        a == *b
+        let Self { kind, occur_time, record_time: _, amount_minor, channel, properties, .. } = self;
+        self.key() == other.key()
+            && (kind, occur_time, amount_minor) == (&other.kind, &other.occur_time, &other.amount_minor)
+            && (channel, properties) == (&other.channel, &other.properties)
+    }
+
+    fn key(&self) -> (&str, &str) {
+        (&self.customer_id, &self.interaction_id)
     }
 }
 
@@ -298,6 +304,15 @@ pub struct ScoredPopulation {
     pub counts: Counts,
 }
 
+/// A write of customers or interactions.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// 1, 2, 3, …, given before the write is committed.
+    pub change_id: i64,
+    /// Whose; empty when this very store wrote.
+    pub customer_ids: Vec<String>,
+}
+
 /// A database that holds all that Tally stores.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -384,6 +399,14 @@ pub trait Store: Send + Sync {
     /// The last scored population of a model.
     async fn population(&self, target: Target, version: i64) -> Result<Option<ScoredPopulation>>;
 
+    /// The number of the last change.
+    async fn last_change(&self) -> Result<i64>;
+    /// Writes of customers and interactions behind `after`, and those of the numbers `also`, in order; not
+    /// necessarily all at once.
+    async fn changes(&self, after: i64, also: &[i64]) -> Result<Vec<Change>>;
+    /// Removes changes up to this number.
+    async fn prune_changes(&self, up_to: i64) -> Result<()>;
+
     /// The value of a setting; `initial` is stored first when there is none.
     async fn setting(&self, name: &str, initial: &[u8]) -> Result<Vec<u8>>;
 }
@@ -399,6 +422,11 @@ pub async fn open(url: &str) -> Result<Arc<dyn Store>> {
         Some("postgres" | "postgresql") => Ok(Arc::new(postgres::Postgres::open(url).await?)),
         _ => Err(Error::invalid("database", "allowed are sqlite://PATH and postgres://USER@HOST/NAME")),
     }
+}
+
+/// The name of a store that has just been opened, unlike that of any other.
+fn unique_name() -> Arc<str> {
+    Uuid::new_v4().to_string().into()
 }
 
 /// Runs a transaction to its end, whatever becomes of the caller.

@@ -1,13 +1,15 @@
-//! PostgreSQL (and Citus): arrays in by UNNEST, arrays out by array_agg.
+//! PostgreSQL (and Citus): arrays in by UNNEST, many interactions by COPY; arrays out by array_agg.
 
 use std::{
     collections::{HashMap, HashSet},
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
 use sqlx::{
-    AssertSqlSafe, Decode, Encode, PgPool, Postgres as Database, QueryBuilder, Type,
+    AssertSqlSafe, Connection, Decode, Encode, PgConnection, PgPool, Postgres as Database, QueryBuilder,
+    Type,
     encode::IsNull,
     error::BoxDynError,
     postgres::{
@@ -25,15 +27,16 @@ use tally_model::{
 };
 
 use super::{
-    Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction, PredictionCursor,
-    PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel, detached,
-    repeatable,
+    Change, Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction,
+    PredictionCursor, PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel,
+    detached, repeatable,
     rows::{
-        Batch, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow, PairRow,
-        PopulationRow, PredictionRow, PromotionRow, Properties, Stamp, VersionRow, basis_name, first_seen,
-        grade_name, push_event, reasons_json,
+        Batch, ChangeRow, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow,
+        PairRow, PopulationRow, PredictionRow, PromotionRow, Properties, Stamp, VersionRow, basis_name,
+        first_seen, grade_name, push_event, reasons_json, to_json,
     },
-    sql::{CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, push_filter},
+    sql::{CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, note_change, push_filter},
+    unique_name,
 };
 use crate::error::{Error, Result};
 
@@ -41,11 +44,15 @@ type Transaction = sqlx::Transaction<'static, Database>;
 
 /// A connection is waited for so long.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// Fewer interactions are not worth the round trips of a COPY.
+const COPY_ROWS: usize = 100;
 
 /// The store on PostgreSQL.
 #[derive(Clone)]
 pub(super) struct Postgres {
     pool: PgPool,
+    /// Tells our own changes from those of others.
+    name: Arc<str>,
 }
 
 impl Postgres {
@@ -58,7 +65,7 @@ impl Postgres {
             PgPoolOptions::new().max_connections(16).acquire_timeout(ACQUIRE).connect_with(options).await?;
         // One migrator at a time, by an advisory lock; the others wait and find nothing left to do.
         sqlx::migrate!("../migrations/postgres").run(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, name: unique_name() })
     }
 
     const fn reader(&self) -> &PgPool {
@@ -132,6 +139,24 @@ impl Postgres {
     }
 
     async fn create_customers(&self, tx: &mut Transaction, first_seen: &[(&str, Time)]) -> Result<()> {
+        // The upsert locks every row that it meets. Most batches have nothing new to say of their
+        // customers: those are left alone, so that writers of the same customers go side by side. Should
+        // one be erased meanwhile, the foreign key of its interactions fails, and the batch is repeated.
+        let known: Vec<(String, Stamp, bool)> = sqlx::query_as(
+            "SELECT customer_id, create_time, stated FROM customers WHERE customer_id = ANY($1)",
+        )
+        .bind(first_seen.iter().map(|(customer_id, _)| *customer_id).collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await?;
+        let known: HashMap<&str, (Time, bool)> =
+            known.iter().map(|(id, create_time, stated)| (id.as_str(), (create_time.0, *stated))).collect();
+        let is_news = |(id, time): &&(&str, Time)| {
+            known.get(id).is_none_or(|(create_time, stated)| !stated && create_time > time)
+        };
+        let news: Vec<_> = first_seen.iter().filter(is_news).collect();
+        if news.is_empty() {
+            return Ok(());
+        }
         sqlx::query(
             "INSERT INTO customers (customer_id, name, create_time, stated, revision) \
              SELECT customer_id, '', create_time, false, 0 \
@@ -139,24 +164,34 @@ impl Postgres {
              ON CONFLICT (customer_id) DO UPDATE SET create_time = excluded.create_time \
              WHERE NOT customers.stated AND customers.create_time > excluded.create_time",
         )
-        .bind(first_seen.iter().map(|(customer_id, _)| *customer_id).collect::<Vec<_>>())
-        .bind(first_seen.iter().map(|(_, time)| Stamp(*time)).collect::<Vec<_>>())
+        .bind(news.iter().map(|(customer_id, _)| *customer_id).collect::<Vec<_>>())
+        .bind(news.iter().map(|(_, time)| Stamp(*time)).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?;
         Ok(())
     }
 
-    async fn insert_interactions(
-        &self,
-        tx: &mut Transaction,
-        items: &[Interaction],
-    ) -> Result<Vec<(String, String)>> {
-        Ok(sqlx::query_as(
+    /// Stores those that are new, and tells how many they were.
+    async fn insert_interactions(&self, tx: &mut Transaction, items: &[Interaction]) -> Result<usize> {
+        if items.len() >= COPY_ROWS {
+            // COPY is much the fastest, but knows no ON CONFLICT: it is tried in the hope that nothing
+            // of the batch is there already.
+            let mut attempt = tx.begin().await?;
+            match copy_interactions(&mut attempt, items).await {
+                Ok(()) => {
+                    attempt.commit().await?;
+                    return Ok(items.len());
+                }
+                Err(Error::Aborted) => attempt.rollback().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        let inserted = sqlx::query(
             "INSERT INTO interactions (customer_id, interaction_id, kind, occur_time, record_time, \
              amount_minor, channel, properties) \
              SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::timestamptz[], \
              $5::timestamptz[], $6::bigint[], $7::text[], $8::jsonb[]) \
-             ON CONFLICT (customer_id, interaction_id) DO NOTHING RETURNING customer_id, interaction_id",
+             ON CONFLICT (customer_id, interaction_id) DO NOTHING RETURNING 1",
         )
         .bind(items.iter().map(|item| item.customer_id.as_str()).collect::<Vec<_>>())
         .bind(items.iter().map(|item| item.interaction_id.as_str()).collect::<Vec<_>>())
@@ -167,7 +202,8 @@ impl Postgres {
         .bind(items.iter().map(|item| item.channel.as_str()).collect::<Vec<_>>())
         .bind(items.iter().map(|item| Json(&item.properties)).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
-        .await?)
+        .await?;
+        Ok(inserted.len())
     }
 
     async fn stored_interactions(
@@ -314,6 +350,55 @@ impl HistoryRow {
 }
 
 implement_store!(Postgres, Database);
+
+/// Stores interactions of which none is there; ABORTED when one is.
+async fn copy_interactions(connection: &mut PgConnection, items: &[Interaction]) -> Result<()> {
+    /// Rows that are sent at a time: while the database stores them, the next are written.
+    const ROWS: usize = 500;
+    let mut copy = connection
+        .copy_in_raw(
+            "COPY interactions (customer_id, interaction_id, kind, occur_time, record_time, amount_minor, \
+             channel, properties) FROM STDIN (FORMAT binary)",
+        )
+        .await?;
+    // The binary format (https://www.postgresql.org/docs/current/sql-copy.html): a signature, two empty
+    // words, rows, and −1 for the end.
+    let mut bytes = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
+    for part in items.chunks(ROWS) {
+        for item in part {
+            push_row(&mut bytes, item)?;
+        }
+        copy.send(bytes.as_slice()).await?;
+        bytes.clear();
+    }
+    copy.send((-1_i16).to_be_bytes().as_slice()).await?;
+    copy.finish().await?;
+    Ok(())
+}
+
+/// Adds a row of the binary format: the number of its fields, and each as its length and its bytes.
+fn push_row(bytes: &mut Vec<u8>, item: &Interaction) -> Result<()> {
+    fn push(bytes: &mut Vec<u8>, field: &[u8]) {
+        bytes.extend_from_slice(&(field.len() as i32).to_be_bytes());
+        bytes.extend_from_slice(field);
+    }
+    bytes.extend_from_slice(&8_i16.to_be_bytes());
+    for text in [&item.customer_id, &item.interaction_id, &item.kind] {
+        push(bytes, text.as_bytes());
+    }
+    for time in [item.occur_time, item.record_time] {
+        push(bytes, &(time.0 - POSTGRES_EPOCH).to_be_bytes());
+    }
+    match item.amount_minor {
+        Some(amount) => push(bytes, &amount.to_be_bytes()),
+        // NULL
+        None => bytes.extend_from_slice(&(-1_i32).to_be_bytes()),
+    }
+    push(bytes, item.channel.as_bytes());
+    // JSONB travels as a version and its text.
+    push(bytes, format!("\u{1}{}", to_json(&item.properties)?).as_bytes());
+    Ok(())
+}
 
 /// 2000-01-01T00:00:00Z, from which PostgreSQL counts, in microseconds since 1970.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;

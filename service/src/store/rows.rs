@@ -16,7 +16,8 @@ use tally_model::{
 };
 
 use super::{
-    Customer, Foretold, Interaction, Prediction, Promotion, PromotionKind, ScoredPopulation, StoredModel,
+    Change, Customer, Foretold, Interaction, Prediction, Promotion, PromotionKind, ScoredPopulation,
+    StoredModel,
 };
 use crate::error::{Error, Result};
 
@@ -45,6 +46,29 @@ impl From<CustomerRow> for Customer {
             attributes: row.attributes.map(|json| json.0).unwrap_or_default(),
         }
     }
+}
+
+/// A change, with its ids as a JSON array.
+#[derive(FromRow)]
+pub(super) struct ChangeRow {
+    change_id: i64,
+    customer_ids: String,
+}
+
+impl TryFrom<ChangeRow> for Change {
+    type Error = Error;
+
+    fn try_from(row: ChangeRow) -> Result<Self> {
+        Ok(Self { change_id: row.change_id, customer_ids: from_json(&row.customer_ids)? })
+    }
+}
+
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::Internal(error.to_string()))
+}
+
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| Error::Internal(format!("stored JSON: {error}")))
 }
 
 /// A customer row that an upsert has just locked, as it was before.
@@ -410,14 +434,17 @@ pub(super) struct Batch {
 impl Batch {
     /// Sorts a batch; repetitions inside it must say the same.
     pub(super) fn new(interactions: Vec<Interaction>) -> Result<Self> {
-        let key = |item: &Interaction| (item.customer_id.clone(), item.interaction_id.clone());
         let mut numbered: Vec<(usize, Interaction)> = interactions.into_iter().enumerate().collect();
-        numbered.sort_by_cached_key(|(_, item)| key(item));
-        let mut batch = Self { items: Vec::with_capacity(numbered.len()), places: Vec::new(), repeated: 0 };
+        numbered.sort_by(|(_, a), (_, b)| a.key().cmp(&b.key()));
+        let mut batch = Self {
+            items: Vec::with_capacity(numbered.len()),
+            places: Vec::with_capacity(numbered.len()),
+            repeated: 0,
+        };
         for (place, item) in numbered {
             match batch.items.last() {
-                Some(last) if key(last) == key(&item) && last.same_content(&item) => batch.repeated += 1,
-                Some(last) if key(last) == key(&item) => return Err(conflict(place, &item)),
+                Some(last) if last.key() == item.key() && last.same_content(&item) => batch.repeated += 1,
+                Some(last) if last.key() == item.key() => return Err(conflict(place, &item)),
                 _ => {
                     batch.items.push(item);
                     batch.places.push(place);
@@ -427,10 +454,14 @@ impl Batch {
         Ok(batch)
     }
 
+    /// The key of each item.
+    pub(super) fn keys(&self) -> Vec<(&str, &str)> {
+        self.items.iter().map(Interaction::key).collect()
+    }
+
     /// Refuses the batch when it would change a stored interaction.
     pub(super) fn agrees_with(&self, stored: &Interaction) -> Result<()> {
-        let key = |item: &Interaction| (item.customer_id.clone(), item.interaction_id.clone());
-        match self.items.binary_search_by_key(&key(stored), key) {
+        match self.items.binary_search_by(|item| item.key().cmp(&stored.key())) {
             Ok(n) if !self.items[n].same_content(stored) => Err(conflict(self.places[n], &self.items[n])),
             _ => Ok(()),
         }

@@ -47,6 +47,27 @@ macro_rules! push_filter {
 }
 pub(super) use push_filter;
 
+/// Notes whose data a transaction has written. It is the last statement before the commit, so that the
+/// number of the change is not given long before the change can be seen. Ids of the same customer that
+/// follow each other are noted once.
+macro_rules! note_change {
+    ($store:expr, $tx:expr, $ids:expr) => {{
+        let mut ids: Vec<&str> = $ids.collect();
+        ids.dedup();
+        if !ids.is_empty() {
+            sqlx::query("INSERT INTO changes (writer, customer_ids) VALUES ($1, $2)")
+                .bind(&*$store.name)
+                .bind(to_json(&ids)?)
+                .execute(&mut *$tx)
+                .await?;
+        }
+    }};
+}
+pub(super) use note_change;
+
+/// Changes that are read at a time.
+pub(super) const CHANGES: usize = 1_000;
+
 /// Implements [`super::Store`] for a store whose own file gives what differs: `begin`, `reader`,
 /// the bulk statements, and `histories_of`.
 macro_rules! implement_store {
@@ -79,6 +100,8 @@ macro_rules! implement_store {
                         changes.push(CustomerChange::new(customer, stored, last, now));
                     }
                     store.write_changes(&mut tx, &changes).await?;
+                    let ids = customers.iter().map(|customer| customer.customer_id.as_str());
+                    note_change!(store, tx, ids);
                     Ok(tx.commit().await?)
                 })
                 .await
@@ -122,6 +145,7 @@ macro_rules! implement_store {
                     .bind(customer_id)
                     .fetch_optional(&mut *tx)
                     .await?;
+                    note_change!(store, tx, gone.iter().map(|(customer_id,)| customer_id.as_str()));
                     tx.commit().await?;
                     Ok(gone.is_some())
                 })
@@ -129,23 +153,25 @@ macro_rules! implement_store {
             }
 
             async fn record_interactions(&self, interactions: Vec<Interaction>) -> Result<Recorded> {
-                let batch = Batch::new(interactions)?;
+                // To sort ten thousand keeps a core busy for milliseconds.
+                let sorted = tokio::task::spawn_blocking(|| Batch::new(interactions)).await;
+                let batch = sorted.map_err(|error| Error::Internal(error.to_string()))??;
                 repeatable((self.clone(), batch), move |shared| async move {
                     let (store, batch) = &*shared;
                     let mut tx = store.begin().await?;
                     store.create_customers(&mut tx, &first_seen(&batch.items)).await?;
-                    let inserted: HashSet<(String, String)> =
-                        store.insert_interactions(&mut tx, &batch.items).await?.into_iter().collect();
-                    let is_known = |(id, own): &(&str, &str)| !inserted.contains(&((*id).to_owned(), (*own).to_owned()));
-                    let keys = batch.items.iter().map(|item| (item.customer_id.as_str(), item.interaction_id.as_str()));
-                    let known: Vec<(&str, &str)> = keys.filter(is_known).collect();
-                    if !known.is_empty() {
-                        for stored in store.stored_interactions(&mut tx, &known).await? {
+                    let recorded = store.insert_interactions(&mut tx, &batch.items).await?;
+                    let known = batch.items.len() - recorded;
+                    // Those that have just been stored agree of course: it is not worth while to tell
+                    // them apart.
+                    if known > 0 {
+                        for stored in store.stored_interactions(&mut tx, &batch.keys()).await? {
                             batch.agrees_with(&stored.into())?;
                         }
                     }
+                    note_change!(store, tx, batch.items.iter().map(|item| item.customer_id.as_str()));
                     tx.commit().await?;
-                    Ok(Recorded { recorded: inserted.len(), duplicates: known.len() + batch.repeated })
+                    Ok(Recorded { recorded, duplicates: known + batch.repeated })
                 })
                 .await
             }
@@ -487,6 +513,42 @@ macro_rules! implement_store {
                 .fetch_optional(self.reader())
                 .await?;
                 row.map(ScoredPopulation::try_from).transpose()
+            }
+
+            async fn last_change(&self) -> Result<i64> {
+                Ok(sqlx::query_scalar("SELECT coalesce(max(change_id), 0) FROM changes")
+                    .fetch_one(self.reader())
+                    .await?)
+            }
+
+            async fn changes(&self, after: i64, also: &[i64]) -> Result<Vec<Change>> {
+                let mut query = QueryBuilder::<$database>::new(
+                    "SELECT change_id, CASE WHEN writer = ",
+                );
+                query.push_bind(self.name.to_string());
+                query.push(" THEN '[]' ELSE customer_ids END AS customer_ids FROM changes WHERE change_id > ");
+                query.push_bind(after);
+                if !also.is_empty() {
+                    query.push(" OR change_id IN (");
+                    let mut numbers = query.separated(", ");
+                    also.iter().take(CHANGES).for_each(|number| {
+                        numbers.push_bind(*number);
+                    });
+                    query.push(")");
+                }
+                query.push(" ORDER BY change_id LIMIT ").push_bind(CHANGES as i64);
+                let rows: Vec<ChangeRow> = query.build_query_as().fetch_all(self.reader()).await?;
+                rows.into_iter().map(Change::try_from).collect()
+            }
+
+            async fn prune_changes(&self, up_to: i64) -> Result<()> {
+                let store = self.clone();
+                detached(async move {
+                    let mut tx = store.begin().await?;
+                    sqlx::query("DELETE FROM changes WHERE change_id <= $1").bind(up_to).execute(&mut *tx).await?;
+                    Ok(tx.commit().await?)
+                })
+                .await
             }
 
             async fn setting(&self, name: &str, initial: &[u8]) -> Result<Vec<u8>> {

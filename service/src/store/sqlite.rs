@@ -1,5 +1,5 @@
-//! SQLite, built in: one writing connection, several reading ones; rows in by json_each, one packed
-//! row a customer out by json_group_array.
+//! SQLite, built in: one writing connection, several reading ones; rows in by json_each or, the many
+//! interactions, hundreds to a statement; one packed row a customer out by json_group_array.
 //!
 //! Floating point numbers never pass through SQLite's own number parser: attributes stay the text
 //! that serde wrote, probabilities are bound as such.
@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, HashSet},
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -29,15 +30,16 @@ use tally_model::{
 };
 
 use super::{
-    Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction, PredictionCursor,
-    PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel, detached,
-    repeatable,
+    Change, Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction,
+    PredictionCursor, PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel,
+    detached, repeatable,
     rows::{
-        Batch, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow, PairRow,
-        PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name, first_seen, grade_name,
-        push_event, reasons_json,
+        Batch, ChangeRow, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow,
+        PairRow, PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name, first_seen,
+        from_json, grade_name, push_event, reasons_json, to_json,
     },
-    sql::{CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, push_filter},
+    sql::{CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, note_change, push_filter},
+    unique_name,
 };
 use crate::error::{Error, Result};
 
@@ -53,6 +55,8 @@ const BOUND_ROWS: usize = 500;
 pub(super) struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Tells our own changes from those of others.
+    name: Arc<str>,
 }
 
 impl Sqlite {
@@ -72,7 +76,7 @@ impl Sqlite {
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::migrate!("../migrations/sqlite").run(&mut *tx).await?;
         tx.commit().await?;
-        Ok(Self { writer, readers: pool(4).connect_with(options).await? })
+        Ok(Self { writer, readers: pool(4).connect_with(options).await?, name: unique_name() })
     }
 
     const fn reader(&self) -> &SqlitePool {
@@ -164,34 +168,26 @@ impl Sqlite {
         Ok(())
     }
 
-    async fn insert_interactions(
-        &self,
-        tx: &mut Transaction,
-        items: &[Interaction],
-    ) -> Result<Vec<(String, String)>> {
-        let mut rows = Vec::with_capacity(items.len());
-        for item in items {
-            rows.push((
-                &item.customer_id,
-                &item.interaction_id,
-                &item.kind,
-                item.occur_time,
-                item.record_time,
-                item.amount_minor,
-                &item.channel,
-                to_json(&item.properties)?,
-            ));
+    /// Stores those that are new, and tells how many they were.
+    async fn insert_interactions(&self, tx: &mut Transaction, items: &[Interaction]) -> Result<usize> {
+        let mut inserted = 0;
+        for part in items.chunks(BOUND_ROWS) {
+            let mut query = QueryBuilder::<Database>::new(
+                "INSERT INTO interactions (customer_id, interaction_id, kind, occur_time, record_time, \
+                 amount_minor, channel, properties) ",
+            );
+            query.push_values(part, |mut row, item| {
+                row.push_bind(&item.customer_id).push_bind(&item.interaction_id).push_bind(&item.kind);
+                row.push_bind(Stamp(item.occur_time)).push_bind(Stamp(item.record_time));
+                row.push_bind(item.amount_minor).push_bind(&item.channel).push_bind(Json(&item.properties));
+            });
+            query.push(" ON CONFLICT (customer_id, interaction_id) DO NOTHING");
+            // Only the statement of a full part comes again. SQLite's count is exact, and RETURNING
+            // would cost half as much again as the insert.
+            let query = query.build().persistent(part.len() == BOUND_ROWS);
+            inserted += query.execute(&mut **tx).await?.rows_affected() as usize;
         }
-        Ok(sqlx::query_as(
-            "INSERT INTO interactions (customer_id, interaction_id, kind, occur_time, record_time, \
-             amount_minor, channel, properties) \
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
-             value ->> 7 FROM json_each($1) WHERE true \
-             ON CONFLICT (customer_id, interaction_id) DO NOTHING RETURNING customer_id, interaction_id",
-        )
-        .bind(Json(rows))
-        .fetch_all(&mut **tx)
-        .await?)
+        Ok(inserted)
     }
 
     async fn stored_interactions(
@@ -293,14 +289,6 @@ fn unpack(events: &str, versions: &str) -> Result<History> {
         });
     }
     Ok(history)
-}
-
-fn to_json(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::Internal(error.to_string()))
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::Internal(format!("stored JSON: {error}")))
 }
 
 implement_store!(Sqlite, Database);

@@ -360,7 +360,7 @@ async fn time_neither_stands_still_nor_goes_back() {
     static LOOKS: AtomicI64 = AtomicI64::new(0);
     let set_back = || Time(1_000_000_000 - LOOKS.fetch_add(1, Ordering::Relaxed) / 3);
     let database = Database::sqlite();
-    let app = App::new(store::open(&database.url).await.unwrap(), set_back).await.unwrap();
+    let app = App::new(store::open(&database.url).await.unwrap(), 16 << 20, set_back).await.unwrap();
     let (looks, again) = std::thread::scope(|scope| {
         let look = || (0..1_000).map(|_| app.now()).collect::<Vec<_>>();
         let threads = [scope.spawn(look), scope.spawn(look)];

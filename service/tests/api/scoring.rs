@@ -17,6 +17,7 @@ on_both_stores!(
     a_score_is_the_same_bits_alone_in_a_batch_and_in_the_population,
     contributions_add_up_to_the_log_odds,
     a_bad_id_never_sinks_its_batch,
+    parts_of_a_population_share_the_run,
     predictions_are_filtered_ordered_and_paged,
     late_knowledge_and_later_attributes_do_not_change_the_past_of_training,
     a_champion_is_picked_up_and_health_follows,
@@ -193,6 +194,53 @@ async fn a_bad_id_never_sinks_its_batch(tally: Tally) {
     assert_refused(tally.scoring().score_lead(request).await, Code::FailedPrecondition, "NOT_A_LEAD", &[]);
     let nobody = tally.scoring().predict_churn(churn_request("nobody", time(NOW), 0)).await;
     assert_refused(nobody, Code::NotFound, "CUSTOMER_NOT_FOUND", &[]);
+}
+
+async fn parts_of_a_population_share_the_run(tally: Tally) {
+    trained(&tally).await;
+    let as_of_time = Some(timestamp(time(NOW)));
+    let churn = v1::Target::Churn;
+    let part = async |partition, partitions| {
+        let request = v1::ScorePopulationRequest {
+            target: churn.into(),
+            as_of_time,
+            partitions,
+            partition,
+            ..Default::default()
+        };
+        let mut stream = tally.predictions().score_population(request).await?.into_inner();
+        let mut stored = 0;
+        while let Some(message) = stream.message().await? {
+            assert!(message.stored <= message.done && message.done <= message.total);
+            stored = message.stored;
+        }
+        Ok::<_, tonic::Status>(stored)
+    };
+    let mut sizes = Vec::new();
+    for number in 0..3 {
+        sizes.push(part(number, 3).await.unwrap());
+        // What a run has told of is stored, and nobody is scored twice.
+        let everything = v1::ListPredictionsRequest { latest_only: Some(false), ..list(churn) };
+        assert_eq!(tally.all_predictions(everything).await.len() as i64, sizes.iter().sum::<i64>());
+    }
+    let in_parts = tally.all_predictions(list(churn)).await;
+    let whole = tally.score_population(churn, time(NOW)).await.unwrap();
+    assert_eq!(sizes.iter().sum::<i64>(), whole.stored);
+    assert!(sizes.iter().all(|size| 4 * size > whole.stored), "{sizes:?}");
+    let at_once: HashMap<String, v1::Score> =
+        tally.all_predictions(list(churn)).await.into_iter().map(|s| (s.customer_id.clone(), s)).collect();
+    assert_eq!(at_once.len(), in_parts.len());
+    assert!(in_parts.iter().all(|score| same(score, &at_once[&score.customer_id])));
+    for (partition, partitions, field) in [
+        (3, 3, "partition"),
+        (-1, 2, "partition"),
+        (1, 0, "partition"),
+        (0, -1, "partitions"),
+        (0, 10_001, "partitions"),
+    ] {
+        let refused = part(partition, partitions).await;
+        assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &[field]);
+    }
 }
 
 async fn predictions_are_filtered_ordered_and_paged(tally: Tally) {

@@ -181,7 +181,9 @@ pub struct Tally {
 
 impl Tally {
     pub async fn start(database: Database) -> Self {
-        let app = Arc::new(App::new(store::open(&database.url).await.unwrap(), system_clock).await.unwrap());
+        let app = Arc::new(
+            App::new(store::open(&database.url).await.unwrap(), 16 << 20, system_clock).await.unwrap(),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let aside = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -464,6 +466,16 @@ pub fn simulated_interactions(customer: &SimulatedCustomer) -> impl Iterator<Ite
         properties: interaction.properties.clone().into_iter().collect(),
         record_time: None,
     })
+}
+
+/// Asks again and again, until it is so.
+pub async fn eventually(mut fine: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !fine().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), asking).await.expect("it does not come");
 }
 
 /// Asserts the code and ErrorInfo reason of a refusal, and the fields that it names.

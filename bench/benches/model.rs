@@ -1,0 +1,65 @@
+//! The three steps of a score, by themselves: fold, encode, score. `cargo bench` in this folder.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use tally_model::{
+    artifact::Artifact,
+    census::Census,
+    history::History,
+    scorer::Scorer,
+    simulate::Business,
+    snapshot::{Sampling, Snapshots, SplitKind},
+    spec::{Spec, Target},
+    time::Time,
+    train::{Options, train},
+};
+
+/// 2026-01-01T00:00:00Z.
+const END: Time = Time(1_767_225_600_000_000);
+
+/// A churn model of a simulated business of 1,000 customers, trained as the service trains.
+fn model(histories: &[History]) -> Artifact {
+    let spec = Spec::default();
+    let mut census = Census::default();
+    histories.iter().for_each(|history| census.add(history, END));
+    let mut plan = census.plan(&spec.features);
+    let sampling = Sampling::new(Target::Churn, &spec, END);
+    plan.forecast = sampling.outcome.forecast();
+    let mut rows = Snapshots::default();
+    for (n, history) in histories.iter().enumerate() {
+        rows.add(&format!("C{n:05}"), history, &plan, &sampling);
+    }
+    let options = Options { split: SplitKind::Temporal, seed: 1 };
+    train(&mut rows, plan, &spec, sampling.outcome, END, options, &|_| ()).expect("data enough").artifact
+}
+
+fn steps(criterion: &mut Criterion) {
+    let business = Business { customers: 1_000, ..Business::new(1, END) };
+    let histories: Vec<History> = business.iter().map(|customer| customer.history()).collect();
+    let artifact = model(&histories);
+    // The buyer whose history is the median in length.
+    let mut buyers: Vec<&History> =
+        histories.iter().filter(|h| artifact.outcome.eligible(h, END, END).is_ok()).collect();
+    buyers.sort_by_cached_key(|history| history.events().count());
+    let history = buyers[buyers.len() / 2];
+    let mut raw = Vec::with_capacity(artifact.plan.width());
+    let scale = format!("{} events, {} features", history.events().count(), artifact.plan.width());
+    criterion.bench_function(&format!("fold ({scale})"), |bencher| {
+        bencher.iter(|| {
+            raw.clear();
+            artifact.plan.fold(black_box(history), END, END, &mut raw);
+        });
+    });
+    let mut design_row = vec![0.0; artifact.encoder.width()];
+    criterion.bench_function(&format!("encode ({} columns)", design_row.len()), |bencher| {
+        bencher.iter(|| artifact.encoder.encode(black_box(&raw), &mut design_row));
+    });
+    let scorer = Scorer::new(artifact).expect("this program wrote it");
+    criterion.bench_function("score (fold, encode, interval, 3 reasons)", |bencher| {
+        bencher.iter(|| scorer.score(black_box(history), END, END, 3));
+    });
+}
+
+criterion_group!(benches, steps);
+criterion_main!(benches);

@@ -1,0 +1,406 @@
+"""What can be measured, each by itself. A section takes the scale and yields lines of the table."""
+
+import json
+import statistics
+import subprocess
+import time
+
+import sql
+import world
+from measure import against, alone, exponent, in_turn
+from world import BENCH, END, PEERS, PYTHON, TALLY, Postgres, Sqlite, load, run, say, tally_server
+
+
+class Scale:
+    """How much is measured."""
+
+    def __init__(self, small):
+        self.customers = 5_000 if small else 50_000
+        self.ingested = 1_000 if small else 10_000
+        self.seconds = 2 if small else 4
+        self.pairs = 3 if small else 5
+        self.rows = [20_000, 100_000] if small else [200_000, 1_000_000]
+        self.sizes = [100, 1_000, 10_000] if small else [100, 1_000, 10_000, 100_000]
+
+
+def count_for(seconds, measure):
+    """How many calls take so long, from a short run."""
+    return max(1_000, int(measure(2_000) * seconds))
+
+
+# -- the warm path ---------------------------------------------------------------------------------------
+
+
+class Warm:
+    """A server that has seen every customer, and the bare server that answers with the same bytes."""
+
+    def __init__(self, tally, scale):
+        self.tally, self.scale = tally, scale
+        first = load("score", tally.address, scale.customers)
+        second = load("score", tally.address, scale.customers)
+        if first["digest"] != second["digest"]:
+            raise RuntimeError("a second answer is not the same bits as the first")
+        some = [load(task, tally.address, 500)["digest"] for task in ("score", "direct")]
+        if some[0] != some[1]:
+            raise RuntimeError("an answer under load is not the same as to a single client")
+        self.body, self.reply = world.request_body(), world.reply_of(tally.address)
+        self.bytes = self.reply.stat().st_size
+
+    def h2load(self, process, count, **options):
+        return world.h2load(process.address, self.body, count, self.bytes, **options)
+
+
+def warm(scale):
+    with Postgres() as postgres, tally_server(postgres.url(world.full(postgres, scale.customers))) as tally:
+        at = Warm(tally, scale)
+        with world.echo_server(at.reply) as echo:
+            yield from unary(at, tally, echo)
+            yield from everybody(at, tally, echo)
+            yield from paced(at, tally, echo)
+        yield from batch(at, tally)
+        yield from python(at, tally)
+
+
+def unary(at, tally, echo):
+    both = (tally, echo)
+    calls = {one: count_for(at.scale.seconds, lambda n: at.h2load(one, n)) for one in both}
+    cpu = {one: [] for one in both}
+
+    def measure(one):
+        before = one.cpu_seconds()
+        rate = at.h2load(one, calls[one])
+        cpu[one].append((one.cpu_seconds() - before) / calls[one] * 1e6)
+        return rate
+
+    pairs = in_turn(lambda: measure(tally), lambda: measure(echo), at.scale.pairs)
+    what = f"warm unary score ({at.bytes} B) vs bare tonic echo of the same bytes, h2load -c8 -m16"
+    yield against(what, "/s", pairs, at_least=0.90)
+    yield against("the same: CPU a call", "µs", list(zip(*cpu.values())), at_most=1.15)
+
+
+def everybody(at, tally, echo):
+    customers = at.scale.customers
+
+    def one(process, rounds=1):
+        return load("score", process.address, customers, "--rounds", rounds)["per_second"]
+
+    rounds = {process: max(1, round(one(process) * at.scale.seconds / customers)) for process in (tally, echo)}
+    pairs = in_turn(lambda: one(tally, rounds[tally]), lambda: one(echo, rounds[echo]))
+    yield against(f"the same over all {customers:,} customers, our own load", "/s", pairs)
+
+
+def paced(at, tally, echo, rate=2_000):
+    """The 99th percentile of the latency where nothing is saturated."""
+    def one(process):
+        log = world.WORK / "latencies"
+        log.unlink(missing_ok=True)
+        options = [f"--rps={rate // 8}", f"--log-file={log}"]
+        at.h2load(process, rate * at.scale.seconds, options=options)
+        micros = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
+        return micros[int(0.99 * (len(micros) - 1))]
+
+    pairs = in_turn(lambda: one(tally), lambda: one(echo), at.scale.pairs)
+    yield against(f"99 % of the answers at {rate:,}/s within", "µs", pairs, at_most=1.3)
+
+
+def batch(at, tally, ids=1_000):
+    body = world.request_body(ids, batch=True)
+    reply = world.reply_of(tally.address, ids, batch=True).stat().st_size
+
+    def batches(count):
+        shape = {"connections": 2, "in_flight": 2, "batch": True}
+        return world.h2load(tally.address, body, count, reply, **shape)
+
+    def scores():
+        return ids * batches(count)
+
+    count = max(8, int(batches(8) * at.scale.seconds))
+    unary_count = count_for(at.scale.seconds, lambda n: at.h2load(tally, n))
+    pairs = in_turn(scores, lambda: at.h2load(tally, unary_count))
+    yield against("scores in batches of 1,000 warm ids vs one by one", "/s", pairs, at_least=10)
+
+
+def python(at, tally):
+    ours = count_for(at.scale.seconds, lambda n: at.h2load(tally, n))
+    for kind, goal in [("aio", 28), ("sync", 42)]:
+        with world.python_server(kind, at.scale.customers) as peer:
+            def theirs(count):
+                return world.h2load(peer.address, at.body, count)
+
+            count = count_for(at.scale.seconds, theirs)
+            pairs = in_turn(lambda: at.h2load(tally, ours), lambda: theirs(count))
+        yield against(f"warm unary score vs Python: grpcio ({kind}) and scikit-learn", "/s", pairs, at_least=goal)
+
+
+# -- the cold path ---------------------------------------------------------------------------------------
+
+
+def cold(store, scale, peer, what, goal):
+    """Every customer is asked for once of a server that has just started."""
+    database = world.full(store, scale.customers)
+    with tally_server(store.url(database)) as tally:
+        sql.check(store, database, tally)
+    digests = set()
+
+    def ours(connections, in_flight):
+        with tally_server(store.url(database)) as tally:
+            options = ["--connections", connections, "--in-flight", in_flight]
+            seen = load("score", tally.address, scale.customers, *options)
+            digests.add(seen["digest"])
+            return seen["per_second"]
+
+    ours(8, 16), peer()
+    yield against(f"cold unary score, {what}, 128 calls under way", "/s", in_turn(lambda: ours(8, 16), peer), goal)
+    yield against(f"the same with 8 calls under way", "/s", in_turn(lambda: ours(8, 1), peer))
+    if len(digests) > 1:
+        raise RuntimeError("cold answers differ from run to run")
+
+
+def cold_postgres(scale):
+    with Postgres() as postgres:
+        database = sql.peer(postgres, scale.customers)
+        yield from cold(
+            postgres, scale, lambda: sql.pgbench(postgres, database, scale.customers, scale.seconds),
+            "PostgreSQL, vs pgbench running 25 aggregates as SQL (prepared, 8 clients, covering index)", 1.2)
+
+
+def cold_sqlite(scale):
+    sqlite = Sqlite()
+    database = sqlite.file(sql.peer(sqlite, scale.customers))
+    statement = world.WORK / "one-sqlite.sql"
+    statement.write_text(sql.of_one(False, "$1"))
+    options = ["--customers", scale.customers, "--seconds", scale.seconds]
+    yield from cold(
+        sqlite, scale, lambda: float(run(BENCH / "bench-sqlite", "sql", database, statement, *options)),
+        "SQLite, vs sqlx running 25 aggregates as SQL (8 tasks, covering index)", 2)
+
+
+# -- everybody -------------------------------------------------------------------------------------------
+
+
+def score_all(tally, customers):
+    """Seconds, by the client that a user has; the answers are counted."""
+    def call():
+        command = [TALLY / "tally", "--json", "--server", f"http://{tally.address}", "score-all", "churn", "--as-of", END]
+        done = json.loads(run(*command).splitlines()[-1])
+        if done["stored"] != customers:
+            raise RuntimeError(f"{done} where {customers} customers were to be scored")
+    return clock(call)
+
+
+def clock(call):
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def population(scale):
+    with Postgres() as postgres:
+        peer = sql.peer(postgres, scale.customers)
+        with scratch(postgres, world.full(postgres, scale.customers)) as name, tally_server(postgres.url(name)) as tally:
+            sql.to_nowhere(postgres, peer)
+            pairs = in_turn(lambda: score_all(tally, scale.customers), lambda: sql.to_nowhere(postgres, peer))
+    yield against("ScorePopulation, storing, vs psql running the aggregates of all to nowhere", "s", pairs, at_most=0.7)
+
+
+class scratch:
+    """A copy of a database, gone at the end."""
+
+    def __init__(self, store, database):
+        self.store, self.database = store, database
+
+    def __enter__(self):
+        self.store.copy(self.database, "scratch")
+        return "scratch"
+
+    def __exit__(self, *_):
+        self.store.drop("scratch")
+
+
+# -- training --------------------------------------------------------------------------------------------
+
+
+def take_snapshots(url):
+    """Seconds until tally-train has taken all snapshots, by its own log. It is not left to fit."""
+    spec = world.WORK / "eight-cutoffs.toml"
+    # The horizon is 90 days, and so 8 of these cutoffs lie within the days of business.
+    spec.write_text(f"[churn]\ncutoff_every_days = {(world.DAYS - 90) // 8}\n")
+    log = ["--log", "warn,tally_service::progress=debug", "--log-format", "json"]
+    command = [TALLY / "tally-train", "churn", "--database", url, "--as-of", END, "--spec", spec, "--promote", "never"]
+    training = subprocess.Popen([*command, *log], stderr=subprocess.PIPE, text=True)
+    seconds = 0
+    try:
+        for line in training.stderr:
+            step = json.loads(line)["fields"]
+            seconds += step["seconds"]
+            if step["step"] == "taking snapshots":
+                return seconds
+    finally:
+        training.kill()
+        training.wait()
+    raise RuntimeError("tally-train ended before it had taken its snapshots")
+
+
+def snapshots(scale):
+    with Postgres() as postgres:
+        url, peer = postgres.url(world.full(postgres, scale.customers)), sql.peer(postgres, scale.customers)
+        take_snapshots(url)
+        pairs = in_turn(lambda: take_snapshots(url), lambda: sql.to_nowhere(postgres, peer))
+    yield against("training snapshots at 8 cutoffs vs one psql run of the aggregates", "s", pairs, at_most=0.5)
+
+
+def fit(scale):
+    penalty, columns = 1.0, 40
+    for rows, goal in zip(scale.rows, (0.15, 0.19)):
+        file = world.WORK / f"matrix-{rows}x{columns}"
+        if not file.exists():
+            run(PYTHON, PEERS / "regression.py", "make", file, rows, columns)
+
+        def peer(task):
+            return json.loads(run(PYTHON, PEERS / "regression.py", task, file, rows, columns, penalty))
+
+        fits = []
+
+        def ours():
+            options = ["--rows", rows, "--columns", columns, "--penalty", penalty]
+            fits.append(json.loads(run(BENCH / "bench-fit", file, *options)))
+            return fits[-1]["seconds"]
+
+        pairs = in_turn(ours, lambda: peer("lbfgs")["seconds"])
+        exact, found = peer("irls"), fits[0]
+        far = max(abs(a - b) for a, b in zip([exact["intercept"], *exact["weights"]], [found["intercept"], *found["weights"]]))
+        name = f"training on {rows:,} × {columns}"
+        yield against(f"{name} vs scikit-learn (lbfgs, tol 1e-6)", "s", pairs, at_most=goal)
+        yield alone(f"{name}: greatest distance of a coefficient from IRLS, in millionths", "", [far * 1e6], at_most=1)
+        matrix = rows * columns * 8
+        peaks = [one["peak_bytes"] / matrix for one in fits]
+        yield alone(f"{name}: peak memory, in matrices of {matrix >> 20} MiB", "", peaks, at_most=1.3)
+
+
+# -- ingest ----------------------------------------------------------------------------------------------
+
+
+def ingest(store, scale, peer, what, goal):
+    """Rows a second into a database of silent customers: `tally import` through gRPC, and the peer."""
+    customers = scale.ingested
+    silent = world.with_customers(store, customers)
+    folder, rows = world.data(customers)
+
+    def ours():
+        with scratch(store, silent) as name:
+            return rows / world.import_data(store.url(name), customers, "interactions")
+
+    def theirs():
+        with scratch(store, silent) as name:
+            return peer(name, folder / "interactions.copy", rows)
+
+    yield against(f"ingest of {rows:,} interactions by `tally import`, {what}", "/s", in_turn(ours, theirs), goal)
+
+
+def ingest_postgres(scale):
+    with Postgres() as postgres:
+        def copy(name, file, rows):
+            begin = clock(lambda: postgres.psql(name, f"\\copy interactions FROM '{file}'"))
+            return rows / begin
+
+        yield from ingest(postgres, scale, copy, "PostgreSQL, vs \\copy into the same table", 0.5)
+
+
+def ingest_sqlite(scale):
+    sqlite = Sqlite()
+
+    def c_api(name, file, rows):
+        return float(run(BENCH / "bench-sqlite", "ingest", sqlite.file(name), file))
+
+    what = "SQLite, vs its C API into the same table, a transaction for 10,000"
+    yield from ingest(sqlite, scale, c_api, what, 0.4)
+
+
+# -- memory and start ------------------------------------------------------------------------------------
+
+
+def memory(scale):
+    with Postgres() as postgres:
+        with scratch(postgres, world.full(postgres, scale.customers)) as name, tally_server(postgres.url(name)) as tally:
+            # Before anything is cached: what the run itself adds.
+            load("score", tally.address, 100)
+            tally.forget_peak()
+            before = tally.memory("VmRSS")
+            score_all(tally, scale.customers)
+            added = tally.memory("VmHWM") - before
+        with tally_server(postgres.url(world.full(postgres, scale.customers))) as tally:
+            load("score", tally.address, scale.customers)
+            load("score", tally.address, scale.customers)
+            resident = tally.memory("VmRSS")
+    _, rows = world.data(scale.customers)
+    each = rows / scale.customers
+    what = f"memory of a server with {scale.customers:,} warm customers of {each:.0f} interactions"
+    yield alone(what, "MB", [resident / 1e6], at_most=200)
+    yield alone("memory that ScorePopulation adds", "MB", [added / 1e6], at_most=64)
+
+
+def start(scale):
+    with Postgres() as postgres:
+        for store in (Sqlite(), postgres):
+            url = store.url(world.full(store, scale.customers))
+
+            def first():
+                port = world.free_port()
+                command = [BENCH / "bench-load", "first", f"127.0.0.1:{port}", "--as-of", END, "--"]
+                return float(run(*command, *world.serve_command(url, port)))
+
+            name = type(store).__name__.replace("Postgres", "PostgreSQL").replace("Sqlite", "SQLite")
+            yield alone(f"start of a server to its first answer, {name}", "ms", [first() for _ in range(9)], at_most=150)
+
+
+# -- growth ----------------------------------------------------------------------------------------------
+
+
+def growth(scale):
+    """Seconds of each path at each size, PostgreSQL."""
+    times, sizes = {}, []
+
+    def note(path, seconds):
+        times.setdefault(path, []).append(seconds)
+
+    with Postgres() as postgres:
+        for customers in scale.sizes:
+            sizes.append(world.data(customers)[1])
+            say(f"{sizes[-1]:,} interactions")
+            often = 3 if customers < 100_000 else 1
+            median = lambda measure: statistics.median(measure() for _ in range(often))
+
+            def imported():
+                with scratch(postgres, world.with_customers(postgres, customers)) as name:
+                    return world.import_data(postgres.url(name), customers, "interactions")
+
+            def cold():
+                with tally_server(postgres.url(full)) as tally:
+                    return 1 / load("score", tally.address, 100)["per_second"]
+
+            note("ingest", median(imported))
+            full = world.full(postgres, customers)
+            note("cold unary score", median(cold))
+            with scratch(postgres, full) as name, tally_server(postgres.url(name)) as tally:
+                note("ScorePopulation", median(lambda: score_all(tally, customers)))
+                load("score", tally.address, customers)
+                body, reply = world.request_body(), world.reply_of(tally.address).stat().st_size
+                note("warm unary score", median(lambda: 1 / world.h2load(tally.address, body, 50_000, reply)))
+    for path, seconds in times.items():
+        goal = 0.05 if path == "warm unary score" else 1.05
+        yield exponent(f"{path}: time at {', '.join(f'{size:,}' for size in sizes)} interactions", sizes, seconds, goal)
+
+
+SECTIONS = {
+    "warm": (warm, "warm scores, one by one and in batches, against bare tonic and Python"),
+    "cold-postgres": (cold_postgres, "cold scores on PostgreSQL against SQL in pgbench"),
+    "cold-sqlite": (cold_sqlite, "cold scores on SQLite against SQL by sqlx"),
+    "population": (population, "all customers against SQL in psql"),
+    "snapshots": (snapshots, "training snapshots against SQL in psql"),
+    "fit": (fit, "the regression against scikit-learn"),
+    "ingest-postgres": (ingest_postgres, "import against \\copy"),
+    "ingest-sqlite": (ingest_sqlite, "import against SQLite's C API"),
+    "memory": (memory, "memory of the server"),
+    "start": (start, "start to first answer"),
+    "growth": (growth, "how the time of each path grows with the number of interactions"),
+}

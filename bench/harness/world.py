@@ -1,0 +1,352 @@
+"""What is measured and what it is measured on: the programs, the data, the databases, the servers."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORK = pathlib.Path(os.environ["TALLY_BENCH_DIR"])
+PYTHON = WORK / "venv/bin/python"
+PEERS = ROOT / "bench/peers"
+TALLY = ROOT / "target/release"
+BENCH = ROOT / "target/bench/release"
+
+# Everything happens before, every score is about this moment.
+END = "2026-01-01T00:00:00Z"
+END_MICROS = 1_767_225_600_000_000
+# Of business: a buyer has some 100 interactions by then.
+DAYS = 2_000
+# Customers that the served model has learned from, with the default spec.
+LEARNED_FROM = 2_000
+
+
+def run(*command, **options):
+    """Standard output of a program that ends well."""
+    command = [str(part) for part in command]
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)[:300]}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def timed(*command, **options):
+    begin = time.perf_counter()
+    run(*command, **options)
+    return time.perf_counter() - begin
+
+
+def say(text):
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def digest(paths):
+    """Of files' contents; what is made from them is made anew when they change."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()[:8]
+
+
+def data(customers):
+    """The folder with the simulated business of so many buyers, and how many interactions it has."""
+    generator = digest([*(ROOT / "model/src/simulate").glob("*.rs"), ROOT / "bench/src/bin/bench-simulate.rs"])
+    folder = WORK / f"data-{customers}-{DAYS}-{generator}"
+    done = folder / "rows"
+    if not done.exists():
+        say(f"simulating {customers:,} customers")
+        arguments = ["--customers", customers, "--end", END, "--days", DAYS]
+        done.write_text(run(BENCH / "bench-simulate", folder, *arguments))
+    return folder, int(done.read_text())
+
+
+# -- servers ---------------------------------------------------------------------------------------------
+
+
+class Process:
+    """A running server: where it listens and what it has used."""
+
+    def __init__(self, popen, address):
+        self.pid, self.address, self._popen = popen.pid, address, popen
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self, field):
+        """VmRSS, or the highest that it was, VmHWM, in bytes."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition(f"{field}:")[2].split()[0]) * 1024
+
+    def forget_peak(self):
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def stop(self):
+        self._popen.terminate()
+        self._popen.wait(30)
+
+
+@contextlib.contextmanager
+def server(command, ready, address=None):
+    """Runs until the block ends. `ready` is what its line begins with when it listens."""
+    popen = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
+    try:
+        line = next((line for line in popen.stdout if line.startswith(ready)), None)
+        if line is None:
+            raise RuntimeError(f"{command[0]} ended before it listened")
+        process = Process(popen, address or line.split()[-1])
+        yield process
+    finally:
+        popen.terminate()
+        popen.wait(30)
+
+
+def serve_command(url, port=0):
+    options = ["--http", "", "--log", "error", "--listen", f"127.0.0.1:{port}"]
+    return [TALLY / "tally-serve", "--database", url, *options]
+
+
+def tally_server(url):
+    return server(serve_command(url), "tally-serve listens on")
+
+
+@contextlib.contextmanager
+def echo_server(reply):
+    """The bare server that answers with `reply`, a file."""
+    port = free_port()
+    popen = subprocess.Popen([BENCH / "bench-echo", f"127.0.0.1:{port}", reply])
+    try:
+        wait_for(port)
+        yield Process(popen, f"127.0.0.1:{port}")
+    finally:
+        popen.terminate()
+        popen.wait(30)
+
+
+def wait_for(port):
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+
+
+def python_server(kind, customers):
+    port = free_port()
+    command = [PYTHON, PEERS / "scoring_server.py", kind, port, customers]
+    return server(command, "ready", f"127.0.0.1:{port}")
+
+
+# -- load ------------------------------------------------------------------------------------------------
+
+
+def load(task, address, customers, *options):
+    """What bench-load prints, when it is JSON."""
+    return json.loads(run(BENCH / "bench-load", task, address, "--customers", customers, "--as-of", END, *options))
+
+
+def request_body(customers=1, batch=False):
+    """A file with the request that h2load sends."""
+    file = WORK / f"request-{customers}-{batch}"
+    options = ["--customers", str(customers), "--as-of", END] + (["--batch"] if batch else [])
+    file.write_bytes(subprocess.run([BENCH / "bench-load", "body", *options], check=True, capture_output=True).stdout)
+    return file
+
+
+def reply_of(address, customers=1, batch=False):
+    """A file with the message that a server answers to such a request."""
+    file = WORK / f"reply-{customers}-{batch}"
+    options = ["--customers", str(customers), "--as-of", END] + (["--batch"] if batch else [])
+    command = [BENCH / "bench-load", "reply", address, *options]
+    file.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+    return file
+
+
+def h2load(address, body, count, reply_bytes=None, connections=8, in_flight=16, batch=False, options=()):
+    """Answers a second. h2load does not look at grpc-status: the bytes of all answers tell, if their
+    length is known; an error has none."""
+    method = "BatchPredictChurn" if batch else "PredictChurn"
+    text = run(
+        "h2load", f"-c{connections}", f"-m{in_flight}", f"-n{count}", "-d", body, *options,
+        "-H", "content-type: application/grpc", "-H", "te: trailers",
+        f"http://{address}/tally.v1.ScoringService/{method}")
+    succeeded = int(text.partition("requests: ")[2].split(" done, ")[1].split()[0])
+    data = int(text.partition("headers (")[2].partition("data")[0].split("(")[-1].split(")")[0])
+    if succeeded != count:
+        raise RuntimeError(f"{succeeded} of {count} calls succeeded\n{text}")
+    if (data != count * (5 + reply_bytes)) if reply_bytes else (data < count * 100):
+        raise RuntimeError(f"{data} bytes of data frames in {count} answers, not {reply_bytes} + 5 each\n{text}")
+    return float(text.partition("finished in ")[2].split(", ")[1].split()[0])
+
+
+# -- databases -------------------------------------------------------------------------------------------
+
+
+SCHEMA = digest((ROOT / "migrations").glob("*/*.sql"))
+
+
+def binaries():
+    debian = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    return debian[-1] if debian else pathlib.Path(shutil.which("initdb")).parent
+
+
+class Postgres:
+    """A cluster of our own, reached by its socket; durable as it comes, with memory for all data."""
+
+    SETTINGS = {
+        "listen_addresses": "''", "shared_buffers": "2GB", "max_wal_size": "16GB", "checkpoint_timeout": "1h",
+        "max_connections": "100", "work_mem": "64MB", "effective_cache_size": "8GB",
+    }
+
+    def __init__(self):
+        self.folder = WORK / "postgres"
+        self.as_postgres = []
+        if os.geteuid() == 0:
+            # PostgreSQL refuses to run as root: its own user does it then.
+            self.as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+
+    def tool(self, name, *arguments):
+        # pg_ctl leaves a server behind that keeps its output open.
+        subprocess.run([*self.as_postgres, binaries() / name, *arguments], check=True, cwd="/", stdout=subprocess.DEVNULL)
+
+    def __enter__(self):
+        data = self.folder / "data"
+        if not (data / "PG_VERSION").exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+            if self.as_postgres:
+                shutil.chown(self.folder, "postgres")
+            self.tool("initdb", "--auth=trust", "--username=postgres", "-D", data)
+        if (data / "postmaster.pid").exists():
+            # Left behind by a run that was killed.
+            subprocess.run([*self.as_postgres, binaries() / "pg_ctl", "stop", "-s", "-m", "fast", "-D", data], cwd="/")
+        settings = {**self.SETTINGS, "unix_socket_directories": f"'{self.folder}'"}
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        self.tool("pg_ctl", "start", "-w", "-s", "-o", options, "-l", self.folder / "log", "-D", data)
+        return self
+
+    def __exit__(self, *_):
+        self.tool("pg_ctl", "stop", "-s", "-m", "fast", "-D", self.folder / "data")
+
+    def url(self, database):
+        return f"postgres://postgres@localhost/{database}?host={self.folder}"
+
+    def psql(self, database, sql):
+        options = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql]
+        return run("psql", "-h", self.folder, "-U", "postgres", "-d", database, *options)
+
+    def exists(self, database):
+        return self.psql("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{database}'").strip() == "1"
+
+    def drop(self, database):
+        self.psql("postgres", f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+
+    def copy(self, source, target):
+        self.drop(target)
+        self.psql("postgres", f"CREATE DATABASE {target} TEMPLATE {source}")
+
+    def rename(self, source, target):
+        self.psql("postgres", f"ALTER DATABASE {source} RENAME TO {target}")
+
+    def settle(self, database):
+        """Statistics and visibility as autovacuum would leave them, and nothing left to write."""
+        self.psql(database, "VACUUM ANALYZE")
+        self.psql(database, "CHECKPOINT")
+
+    def erase_customers(self, database):
+        self.psql(database, "DELETE FROM customers")
+        self.psql(database, "VACUUM FULL")
+
+
+class Sqlite:
+    """SQLite files in one folder; the same words as for PostgreSQL."""
+
+    def file(self, database):
+        return WORK / f"{database}.db"
+
+    def url(self, database):
+        return f"sqlite://{self.file(database)}"
+
+    def sql(self, database, statement):
+        return run("sqlite3", "-bail", self.file(database), statement)
+
+    def exists(self, database):
+        return self.file(database).exists()
+
+    def drop(self, database):
+        for suffix in ["", "-wal", "-shm"]:
+            pathlib.Path(f"{self.file(database)}{suffix}").unlink(missing_ok=True)
+
+    def copy(self, source, target):
+        self.drop(target)
+        shutil.copyfile(self.file(source), self.file(target))
+
+    def rename(self, source, target):
+        self.file(source).rename(self.file(target))
+
+    def settle(self, database):
+        self.sql(database, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def erase_customers(self, database):
+        self.sql(database, "PRAGMA foreign_keys = ON; DELETE FROM customers; VACUUM")
+
+
+def import_data(url, customers, *files):
+    """Fills a database through a server; the seconds that the import itself says it took."""
+    folder, _ = data(customers)
+    with tally_server(url) as tally:
+        options = [part for name in files for part in (f"--{name}", folder / f"{name}.csv")]
+        command = [TALLY / "tally", "--json", "--server", f"http://{tally.address}", "import", "--backfill", *options]
+        return json.loads(run(*command))["seconds"]
+
+
+def made(store, name, make):
+    """The database of this name; made when it is not there, whole or not at all."""
+    name = f"{name}_{SCHEMA}"
+    if not store.exists(name):
+        say(f"making the database {name}")
+        store.drop("unfinished")
+        make("unfinished")
+        store.settle("unfinished")
+        store.rename("unfinished", name)
+    return name
+
+
+def empty(store):
+    """A database with a churn model that serves, and no customers: so that every size has the same model."""
+    def make(name):
+        if isinstance(store, Postgres):
+            store.psql("postgres", f"CREATE DATABASE {name}")
+        import_data(store.url(name), LEARNED_FROM, "customers", "interactions")
+        run(TALLY / "tally-train", "churn", "--database", store.url(name), "--as-of", END, "--log", "warn")
+        store.erase_customers(name)
+
+    return made(store, "tally_empty", make)
+
+
+def with_customers(store, customers):
+    """The same with customers of whom nothing has happened."""
+    def make(name):
+        store.copy(empty(store), name)
+        import_data(store.url(name), customers, "customers")
+
+    return made(store, f"tally_silent_{customers}", make)
+
+
+def full(store, customers):
+    """The same with customers and interactions."""
+    def make(name):
+        store.copy(empty(store), name)
+        import_data(store.url(name), customers, "customers", "interactions")
+
+    return made(store, f"tally_{customers}", make)
