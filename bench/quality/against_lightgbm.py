@@ -3,14 +3,18 @@
     pip install lightgbm pandas scikit-learn
     tally-train lead … --matrix-out rows.csv --report-out report.json
     python bench/quality/against_lightgbm.py rows.csv report.json [rows2.csv report2.json …]
+    python bench/quality/against_lightgbm.py --at 2011-09-09 --horizon-days 90 rows.csv
 
 Prints AUC and log loss on the holdout for the model, for LightGBM with its default parameters, and for
 LightGBM held back as small data need it. The parameters are the same for all data; nothing is tuned
 to a holdout. With several pairs of files the last line is the mean.
+
+With --at the matrix is one of a later training: LightGBM learns from the rows whose horizon was over at
+that moment, and is judged on the rows of that moment. Only its own figures are printed then.
 """
 
+import argparse
 import json
-import sys
 
 import lightgbm
 import numpy as np
@@ -24,28 +28,54 @@ HELD_BACK = dict(
 )
 
 
-def boosted(rows, **parameters):
+def boosted(rows, train, holdout, **parameters):
     features = rows.drop(columns=FIXED)
     for name in features:
         if not pd.api.types.is_numeric_dtype(features[name]) or features[name].dtype == bool:
             features[name] = features[name].astype("category")
-    train, holdout = rows.split == "train", rows.split == "holdout"
     model = lightgbm.LGBMClassifier(verbose=-1, **parameters).fit(features[train], rows.label[train])
     predicted = model.predict_proba(features[holdout])[:, 1]
     return roc_auc_score(rows.label[holdout], predicted), log_loss(rows.label[holdout], predicted)
 
 
-def main(files):
+def both(rows, train, holdout):
+    return [*boosted(rows, train, holdout), *boosted(rows, train, holdout, **HELD_BACK)]
+
+
+def against_holdouts(files):
     print("        tally         lightgbm     lightgbm, held back")
     print("    AUC  log loss   AUC  log loss   AUC  log loss")
     lines = []
     for rows, report in zip(files[::2], files[1::2]):
         rows, card = pd.read_csv(rows), json.load(open(report))["holdout"]
-        lines.append([card["auc"], card["log_loss"], *boosted(rows), *boosted(rows, **HELD_BACK)])
+        lines.append([card["auc"], card["log_loss"], *both(rows, rows.split == "train", rows.split == "holdout")])
         print("  ".join(f"{value:.4f}" for value in lines[-1]))
     if len(lines) > 1:
         print("  ".join(f"{value:.4f}" for value in np.mean(lines, axis=0)), "  mean")
 
 
+def at(moment, horizon_days, file):
+    rows = pd.read_csv(file)
+    as_of, moment = pd.to_datetime(rows.as_of, utc=True), pd.Timestamp(moment, tz="UTC")
+    train, holdout = as_of + pd.Timedelta(days=horizon_days) <= moment, as_of == moment
+    print(f"{train.sum()} rows to learn from, {holdout.sum()} to judge, {rows.label[holdout].sum()} with the outcome")
+    print("    lightgbm     lightgbm, held back")
+    print("    AUC  log loss   AUC  log loss")
+    print("  ".join(f"{value:.4f}" for value in both(rows, train, holdout)))
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--at")
+    parser.add_argument("--horizon-days", type=int)
+    parser.add_argument("files", nargs="+")
+    asked = parser.parse_args()
+    if (asked.at is None) != (asked.horizon_days is None):
+        parser.error("--at and --horizon-days go together")
+    if asked.at is None and len(asked.files) % 2:
+        parser.error("to each rows.csv belongs a report.json")
+    if asked.at is None:
+        against_holdouts(asked.files)
+    else:
+        for file in asked.files:
+            at(asked.at, asked.horizon_days, file)

@@ -175,8 +175,8 @@ impl Page<'_> {
         let card = &artifact.card;
         let share = percent(card.positives as f64 / card.rows as f64);
         let calibration = match artifact.calibration.as_ref() {
-            Some(curve) => format!("recalibrated ({})", curve.name()),
-            None => "none was needed".to_owned(),
+            Some(curve) => curve.name(),
+            None => "none was needed",
         };
         heading(out, "What it has learned from")?;
         let facts = [
@@ -191,7 +191,7 @@ impl Page<'_> {
                 format!("{} columns of {} features", artifact.weights.len(), artifact.encoder.features.len()),
             ),
             ("penalty λ", artifact.penalty.to_string()),
-            ("recalibration", calibration),
+            ("recalibration", calibration.to_owned()),
             ("features (SHA-256)", artifact.schema_hash()),
         ];
         table(out, &[], 2, facts.map(|(name, fact)| [name.to_owned(), fact]))?;
@@ -321,8 +321,10 @@ impl Page<'_> {
         writeln!(
             out,
             "<p>What a value adds to the log-odds, other features being average: the {} most important of {all} \
-             features, by the standard deviation of what they add over the training rows (±).</p>",
-            effects.len()
+             features, by the standard deviation of what they add over the training rows (±){}{}.</p>",
+            effects.len(),
+            if artifact.encoder.crosses.is_empty() { "" } else { "; what pairs add beyond that comes below" },
+            if artifact.calibration.is_some() { "; recalibrated as an average customer is" } else { "" }
         )?;
         let ends = effects.iter().flat_map(|(_, effect)| effect.curve.iter().map(|(_, log_odds)| *log_odds));
         let (low, high) = ends.fold((0.0, 0.0), |(low, high): (f64, f64), z| (low.min(z), high.max(z)));
@@ -527,11 +529,11 @@ fn purchases(out: &mut String, fitted: &bg_nbd::Fitted) -> Result {
         Some(problem) => format!("not the maximum of the likelihood: {problem}"),
     };
     let facts = [
-        ("r", model.r.to_string()),
-        ("α (weeks)", model.alpha.to_string()),
-        ("a", model.a.to_string()),
-        ("b", model.b.to_string()),
-        ("log-likelihood", fitted.log_likelihood.to_string()),
+        ("r", format!("{:.5}", model.r)),
+        ("α (weeks)", format!("{:.5}", model.alpha)),
+        ("a", format!("{:.5}", model.a)),
+        ("b", format!("{:.5}", model.b)),
+        ("log-likelihood", format!("{:.2}", fitted.log_likelihood)),
         ("customers", fitted.customers.to_string()),
         ("Newton steps", fitted.iterations.to_string()),
         ("gradient", format!("{:.1e}", fitted.gradient)),
@@ -601,7 +603,8 @@ fn four(x: f64) -> String {
 }
 
 fn signed(x: f64) -> String {
-    format!("{x:+.4}")
+    // Adding 0 makes a negative zero positive.
+    format!("{:+.4}", (x * 1e4).round() / 1e4 + 0.0)
 }
 
 fn percent(share: f64) -> String {
