@@ -128,14 +128,15 @@ async fn record(
     let ended = join_all(streams).await;
     let mut sent = Sent::new(server, &path, "interactions");
     let mut failures = Vec::new();
-    for Ended { answered, failed } in ended {
-        sum.recorded += answered.recorded;
-        sum.duplicates += answered.duplicates;
-        sent.rows += answered.rows;
-        failures.extend(failed);
+    for stream in ended {
+        sum.recorded += stream.recorded;
+        sum.duplicates += stream.duplicates;
+        sent.rows += stream.rows;
+        failures.extend(stream.failed);
     }
-    // The first of the file, when several have failed.
-    if let Some((lines, status)) = failures.into_iter().min_by_key(|(lines, _)| lines.first().copied()) {
+    // The first in the file, when several have failed.
+    let first = failures.into_iter().min_by_key(|(lines, _)| lines.first().copied().unwrap_or(u64::MAX));
+    if let Some((lines, status)) = first {
         return Err(sent.failed(&lines, &status));
     }
     match feed.broken.lock().await.take() {
@@ -144,21 +145,14 @@ async fn record(
     }
 }
 
-/// How a stream ended.
+/// How a stream ended: what was acknowledged, and what failed.
 #[derive(Default)]
 struct Ended {
-    /// What was acknowledged.
-    answered: Answered,
-    /// The lines of the batch that failed, if they are known, and why.
-    failed: Option<(Vec<u64>, Status)>,
-}
-
-/// What the server has acknowledged.
-#[derive(Default)]
-struct Answered {
     rows: u64,
     recorded: i64,
     duplicates: i64,
+    /// The lines of the batch that failed, as far as they are known, and why.
+    failed: Option<(Vec<u64>, Status)>,
 }
 
 /// One stream, as long as there are batches.
@@ -171,9 +165,9 @@ async fn stream(server: &Connection, feed: &Arc<Feed>, backfill: bool, bar: &Pro
         let mut answers = server.interactions().stream_interactions(requests).await?.into_inner();
         while let Some(answer) = answers.message().await? {
             let rows = awaited.try_recv().map_or(0, |lines: Vec<u64>| lines.len() as u64);
-            ended.answered.rows += rows;
-            ended.answered.recorded += answer.recorded;
-            ended.answered.duplicates += answer.duplicates;
+            ended.rows += rows;
+            ended.recorded += answer.recorded;
+            ended.duplicates += answer.duplicates;
             bar.inc(rows);
         }
         Ok(())
