@@ -151,7 +151,7 @@ def cold(store, scale, peer, what, goal):
 
     ours(8, 16), peer()
     yield against(f"cold unary score, {what}, 128 calls under way", "/s", in_turn(lambda: ours(8, 16), peer), goal)
-    yield against(f"the same with 8 calls under way", "/s", in_turn(lambda: ours(8, 1), peer))
+    yield against("the same with 8 calls under way", "/s", in_turn(lambda: ours(8, 1), peer))
     if len(digests) > 1:
         raise RuntimeError("cold answers differ from run to run")
 
@@ -225,7 +225,7 @@ def take_snapshots(url):
     spec = world.WORK / "eight-cutoffs.toml"
     # The horizon is 90 days, and so 8 of these cutoffs lie within the days of business.
     spec.write_text(f"[churn]\ncutoff_every_days = {(world.DAYS - 90) // 8}\n")
-    log = ["--log", "warn,tally_service::progress=debug", "--log-format", "json"]
+    log = ["--log", "tally_service::progress=debug", "--log-format", "json"]
     command = [TALLY / "tally-train", "churn", "--database", url, "--as-of", END, "--spec", spec, "--promote", "never"]
     training = subprocess.Popen([*command, *log], stderr=subprocess.PIPE, text=True)
     seconds = 0
@@ -349,46 +349,51 @@ def start(scale):
                 command = [BENCH / "bench-load", "first", f"127.0.0.1:{port}", "--as-of", END, "--"]
                 return float(run(*command, *world.serve_command(url, port)))
 
-            name = type(store).__name__.replace("Postgres", "PostgreSQL").replace("Sqlite", "SQLite")
-            yield alone(f"start of a server to its first answer, {name}", "ms", [first() for _ in range(9)], at_most=150)
+            what = f"start of a server to its first answer, {store.NAME}"
+            yield alone(what, "ms", [first() for _ in range(9)], at_most=150)
 
 
 # -- growth ----------------------------------------------------------------------------------------------
 
 
 def growth(scale):
-    """Seconds of each path at each size, PostgreSQL."""
-    times, sizes = {}, []
-
-    def note(path, seconds):
-        times.setdefault(path, []).append(seconds)
-
     with Postgres() as postgres:
-        for customers in scale.sizes:
-            sizes.append(world.data(customers)[1])
-            say(f"{sizes[-1]:,} interactions")
-            often = 3 if customers < 100_000 else 1
-            median = lambda measure: statistics.median(measure() for _ in range(often))
+        for store in (postgres, Sqlite()):
+            yield from growth_on(store, scale)
 
-            def imported():
-                with scratch(postgres, world.with_customers(postgres, customers)) as name:
-                    return world.import_data(postgres.url(name), customers, "interactions")
 
-            def cold():
-                with tally_server(postgres.url(full)) as tally:
-                    return 1 / load("score", tally.address, 100)["per_second"]
+def growth_on(store, scale):
+    """Seconds of each path at each size; of a single score in a database of that size."""
+    times, sizes = {}, []
+    for customers in scale.sizes:
+        sizes.append(world.data(customers)[1])
+        say(f"{store.NAME}, {sizes[-1]:,} interactions")
+        silent, full = world.with_customers(store, customers), world.full(store, customers)
+        often = 1 if customers > 50_000 else 3
 
-            note("ingest", median(imported))
-            full = world.full(postgres, customers)
-            note("cold unary score", median(cold))
-            with scratch(postgres, full) as name, tally_server(postgres.url(name)) as tally:
-                note("ScorePopulation", median(lambda: score_all(tally, customers)))
-                load("score", tally.address, customers)
-                body, reply = world.request_body(), world.reply_of(tally.address).stat().st_size
-                note("warm unary score", median(lambda: 1 / world.h2load(tally.address, body, 50_000, reply)))
+        def note(path, measure):
+            times.setdefault(path, []).append(statistics.median(measure() for _ in range(often)))
+
+        def imported():
+            with scratch(store, silent) as name:
+                return world.import_data(store.url(name), customers, "interactions")
+
+        def cold():
+            with tally_server(store.url(full)) as tally:
+                return 1 / load("score", tally.address, 100)["per_second"]
+
+        note("ingest", imported)
+        note("cold unary score", cold)
+        note("training snapshots", lambda: take_snapshots(store.url(full)))
+        with scratch(store, full) as name, tally_server(store.url(name)) as tally:
+            note("ScorePopulation", lambda: score_all(tally, customers))
+            load("score", tally.address, customers)
+            body, reply = world.request_body(), world.reply_of(tally.address).stat().st_size
+            note("warm unary score", lambda: 1 / world.h2load(tally.address, body, 10_000, reply))
+    at = ", ".join(f"{size:,}" for size in sizes)
     for path, seconds in times.items():
         goal = 0.05 if path == "warm unary score" else 1.05
-        yield exponent(f"{path}: time at {', '.join(f'{size:,}' for size in sizes)} interactions", sizes, seconds, goal)
+        yield exponent(f"{path}, {store.NAME}: time at {at} interactions", sizes, seconds, goal)
 
 
 SECTIONS = {

@@ -203,6 +203,7 @@ def binaries():
 class Postgres:
     """A cluster of our own, reached by its socket; durable as it comes, with memory for all data."""
 
+    NAME = "PostgreSQL"
     SETTINGS = {
         "listen_addresses": "''", "shared_buffers": "2GB", "max_wal_size": "16GB", "checkpoint_timeout": "1h",
         "max_connections": "100", "work_mem": "64MB", "effective_cache_size": "8GB",
@@ -270,6 +271,8 @@ class Postgres:
 
 class Sqlite:
     """SQLite files in one folder; the same words as for PostgreSQL."""
+
+    NAME = "SQLite"
 
     def file(self, database):
         return WORK / f"{database}.db"
