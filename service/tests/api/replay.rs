@@ -201,13 +201,14 @@ impl Raw {
         }
     }
 
-    /// Keeps writes about a customer from going on, until [`Raw::unlock`].
+    /// Keeps writes about a customer from going on, until [`Raw::unlock`]. The foreign key of an interaction
+    /// waits for nothing less than FOR UPDATE.
     async fn lock(&mut self, id: &str) {
         match self {
             Self::Sqlite(_) => self.execute("BEGIN IMMEDIATE").await,
             Self::Postgres(_) => {
                 self.execute("BEGIN").await;
-                let row = format!("SELECT 1 FROM customers WHERE customer_id = '{id}' FOR NO KEY UPDATE");
+                let row = format!("SELECT 1 FROM customers WHERE customer_id = '{id}' FOR UPDATE");
                 self.execute(&row).await;
             }
         }
