@@ -36,7 +36,7 @@ pub struct Artifact {
     pub outcome: Outcome,
     /// The spec that it was trained with.
     pub spec: Spec,
-    /// The moment that training took for now.
+    /// The training's own moment: nothing later was read.
     pub as_of: Time,
     /// What the features are made of.
     pub plan: Plan,

@@ -205,7 +205,7 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// The sampling that `spec` prescribes for a training that takes `now` for now.
+    /// The sampling that `spec` prescribes for a training as of `now`.
     #[must_use]
     pub fn new(target: Target, spec: &Spec, now: Time) -> Self {
         Self {

@@ -46,6 +46,8 @@ const USUAL_BYTES: u64 = 4_000;
 const ENTRY_BYTES: usize = 120;
 /// A change whose number was skipped is waited for so long: its transaction may still be under way.
 const LATE: Duration = Duration::from_secs(600);
+/// After so long without a look everything is read anew: well before others remove changes.
+const FORGOTTEN: Duration = Duration::from_secs(300);
 /// So many of the latest changes are looked through at the start for skipped numbers.
 const BEFORE_START: i64 = 1_000;
 
@@ -169,6 +171,11 @@ impl Histories {
         loop {
             ticks.tick().await;
             let began = self.0.begin.elapsed().as_millis() as u64 + 1;
+            if began - self.0.looked.load(Ordering::Acquire) > FORGOTTEN.as_millis() as u64 {
+                // Others may have removed changes that were never seen here.
+                self.forget_all();
+                changes = None;
+            }
             match self.look(&mut changes).await {
                 Ok(()) => self.0.looked.store(began, Ordering::Release),
                 // Whoever looks after the store's health says so; here it is enough not to be fresh.
@@ -219,6 +226,12 @@ impl Histories {
             flights.current.remove(customer_id.as_str());
             self.0.warm.remove(customer_id.as_str());
         }
+    }
+
+    fn forget_all(&self) {
+        let mut flights = self.flights();
+        flights.current.clear();
+        self.0.warm.clear();
     }
 
     /// Joins the reads under way, or asks for new ones.

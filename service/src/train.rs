@@ -55,7 +55,7 @@ pub enum Promote {
 pub struct Order {
     /// What the model foretells.
     pub target: Target,
-    /// Taken for now: nothing later is read.
+    /// The training's own moment: nothing later is read.
     pub as_of: Time,
     /// The spec.
     pub spec: Spec,

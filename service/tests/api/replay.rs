@@ -20,7 +20,8 @@ use tally_service::{
 use tonic::{Code, Status};
 
 use crate::support::{
-    Database, Tally, assert_refused, customer, interaction, on_both_stores, program, text, timestamp,
+    Database, Tally, assert_refused, customer, eventually, interaction, on_both_stores, program, text,
+    timestamp,
 };
 
 on_both_stores!(
@@ -223,12 +224,11 @@ impl Raw {
         let Self::Postgres(connection) = self else { return };
         let waiting = "SELECT count(*) FROM pg_stat_activity \
                        WHERE wait_event_type = 'Lock' AND datname = current_database()";
-        loop {
+        eventually(async || {
             let count: i64 = sqlx::query_scalar(waiting).fetch_one(&mut *connection).await.unwrap();
-            if count > 0 {
-                return;
-            }
-        }
+            count > 0
+        })
+        .await;
     }
 }
 
