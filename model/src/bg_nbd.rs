@@ -54,17 +54,22 @@ impl Purchases {
     pub fn of(history: &History, as_of: Time, known_at: Time) -> Option<Self> {
         let purchase = history.kind_slot(kind::PURCHASE)?;
         let visible = history.visible(as_of, known_at).filter(|event| event.kind == purchase);
-        let mut days = visible.map(|event| event.occur_time.day_number());
-        let first = days.next()?;
-        let (mut last, mut frequency) = (first, 0);
-        for day in days {
-            if day > last {
-                (last, frequency) = (day, frequency + 1);
-            }
+        let mut times = visible.map(|event| event.occur_time);
+        let first = times.next()?;
+        let (mut last, mut days) = (first, 1);
+        for time in times {
+            days += u32::from(time.day_number() > last.day_number());
+            last = time;
         }
-        let weeks_until = |day: i64| (day - first) as f64 / 7.0;
-        let age_weeks = weeks_until(as_of.day_number());
-        Some(Self { frequency, recency_weeks: weeks_until(last), age_weeks })
+        Some(Self::new(days, first, last, as_of))
+    }
+
+    /// Those of a buyer who bought on so many days, from `first` to `last`, up to `as_of`.
+    #[must_use]
+    pub fn new(days: u32, first: Time, last: Time, as_of: Time) -> Self {
+        let weeks_until = |time: Time| (time.day_number() - first.day_number()) as f64 / 7.0;
+        let (recency_weeks, age_weeks) = (weeks_until(last), weeks_until(as_of));
+        Self { frequency: days.saturating_sub(1), recency_weeks, age_weeks }
     }
 
     /// x as a number.

@@ -20,6 +20,7 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     ops::Range,
+    sync::LazyLock,
 };
 
 use serde::{Deserialize, Serialize};
@@ -86,10 +87,11 @@ pub enum Transform {
 }
 
 impl Transform {
+    #[inline]
     fn apply(self, value: f64) -> f64 {
         match self {
             Self::Value => value,
-            Self::Log => value.signum() * value.abs().ln_1p(),
+            Self::Log => value.signum() * ln_1p(value.abs()),
         }
     }
 
@@ -98,6 +100,16 @@ impl Transform {
             Self::Value => value,
             Self::Log => value.signum() * value.abs().exp_m1(),
         }
+    }
+}
+
+/// ln(1 + x) for x ≥ 0. Most values are small counts, whose logarithms are looked up.
+fn ln_1p(value: f64) -> f64 {
+    static COUNTS: LazyLock<[f64; 256]> = LazyLock::new(|| std::array::from_fn(|n| (n as f64).ln_1p()));
+    let count = value as usize;
+    match COUNTS.get(count) {
+        Some(log) if count as f64 == value => *log,
+        _ => value.ln_1p(),
     }
 }
 
@@ -121,15 +133,19 @@ pub struct Line {
 }
 
 impl Line {
-    fn width(&self) -> usize {
+    /// How many columns it has.
+    #[must_use]
+    pub const fn width(&self) -> usize {
         1 + self.hinges.len()
     }
 
+    #[inline]
     fn standardised(&self, raw: f64) -> f64 {
         (self.transform.apply(raw.clamp(self.low, self.high)) - self.mean) / self.sd
     }
 
     /// Writes the columns of a raw value.
+    #[inline]
     pub fn write(&self, raw: f64, out: &mut [f64]) {
         if raw.is_nan() {
             out.fill(0.0);

@@ -35,14 +35,18 @@ impl Natural {
     }
 }
 
-/// The sentence for a raw value, set against the typical one.
+/// The sentence for a raw value, set against the typical one; `comparison` is its [`comparison`].
 #[must_use]
-pub fn sentence(measure: &Measure, raw: f64, typical: f64) -> String {
-    let fact = if raw.is_nan() { absence(measure) } else { fact(measure, raw, typical) };
-    match typical_words(measure, typical) {
-        Some(words) => format!("{fact}; typical is {words}"),
-        None => fact,
-    }
+pub fn sentence(measure: &Measure, raw: f64, typical: f64, comparison: &str) -> String {
+    let mut sentence = if raw.is_nan() { absence(measure) } else { fact(measure, raw, typical) };
+    sentence.push_str(comparison);
+    sentence
+}
+
+/// How a sentence ends that sets a value against the typical one, which is the same for everybody.
+#[must_use]
+pub fn comparison(measure: &Measure, typical: f64) -> String {
+    typical_words(measure, typical).map_or(String::new(), |words| format!("; typical is {words}"))
 }
 
 /// What the value says.
@@ -268,7 +272,7 @@ mod tests {
             (region, f64::NAN, 1.0, "region is not known; typical is south"),
             (vip, 1.0, 0.2, "is vip is yes; typical is no"),
         ] {
-            assert_eq!(sentence(&measure, raw, typical), wanted);
+            assert_eq!(sentence(&measure, raw, typical, &comparison(&measure, typical)), wanted);
         }
     }
 }

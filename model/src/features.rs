@@ -287,7 +287,7 @@ impl Plan {
             row.push(version.map_or(f64::NAN, |version| scale.read(&version.attributes, name)));
         }
         if let Some(forecast) = &self.forecast {
-            row.extend(forecast.values(Purchases::of(history, as_of, known_at).as_ref()));
+            row.extend(forecast.values(tallies.purchases(as_of).as_ref()));
         }
     }
 
@@ -407,7 +407,7 @@ struct Tallies<'a> {
     active_days: Vec<u64>,
     last_day: Option<i64>,
     purchases: u64,
-    purchase_days: u64,
+    purchase_days: u32,
     purchase_span: Option<Span>,
     purchase_amounts: Bucket,
     returns: u64,
@@ -481,7 +481,7 @@ impl<'a> Tallies<'a> {
                 self.purchases += 1;
                 // The span begins at the purchase that was added last.
                 let same_day = self.purchase_span.is_some_and(|span| span.first.day_number() == day);
-                self.purchase_days += u64::from(!same_day);
+                self.purchase_days += u32::from(!same_day);
                 extend(&mut self.purchase_span, event.occur_time);
                 self.purchase_amounts.count += u64::from(amount.is_some());
                 self.purchase_amounts.amount += amount.unwrap_or(0);
@@ -507,11 +507,16 @@ impl<'a> Tallies<'a> {
             let mut amount = 0;
             row.extend(buckets.iter().map(|bucket| {
                 amount += bucket.amount;
-                amount as f64
+                real(amount)
             }));
             row.push(span.map_or(f64::NAN, |span| as_of.days_since(span.last)));
             row.push(span.map_or(f64::NAN, |span| as_of.days_since(span.first)));
         }
+    }
+
+    /// As the BG/NBD model looks at them.
+    fn purchases(&self, as_of: Time) -> Option<Purchases> {
+        self.purchase_span.map(|span| Purchases::new(self.purchase_days, span.first, span.last, as_of))
     }
 
     fn write_active_days(&self, row: &mut Vec<f64>) {
@@ -531,12 +536,17 @@ impl<'a> Tallies<'a> {
         };
         let recency = self.purchase_span.map_or(f64::NAN, |span| as_of.days_since(span.last));
         let share = |part: f64, whole: u64| if whole == 0 { f64::NAN } else { part / whole as f64 };
-        row.push(self.purchase_days as f64);
+        row.push(f64::from(self.purchase_days));
         row.push(gap);
         row.push(if gap > 0.0 { recency / gap } else { f64::NAN });
-        row.push(share(self.purchase_amounts.amount as f64, self.purchase_amounts.count));
+        row.push(share(real(self.purchase_amounts.amount), self.purchase_amounts.count));
         row.push(share(self.returns as f64, self.purchases));
     }
+}
+
+/// The nearest `f64`. Nearly all sums fit into 64 bits, which the processor converts by itself.
+fn real(sum: i128) -> f64 {
+    i64::try_from(sum).map_or_else(|_| sum as f64, |sum| sum as f64)
 }
 
 /// Widens the span to an event that is not later than any before it.

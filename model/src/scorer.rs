@@ -1,9 +1,11 @@
 //! The scorer: a history in, a probability with interval, grade and reasons out.
 
+use std::cell::RefCell;
+
 use crate::{
     artifact::{Artifact, ArtifactError, Golden},
     encode::Feature,
-    explain::{Natural, sentence},
+    explain::{Natural, comparison, sentence},
     history::History,
     snapshot::{Basis, Ineligible},
     spec::Target,
@@ -81,6 +83,25 @@ pub struct Effect {
 pub struct Scorer {
     artifact: Artifact,
     tables: Tables,
+    /// One a feature of the encoder.
+    told: Vec<Told>,
+}
+
+/// What is told of a feature, whoever the customer is.
+#[derive(Debug)]
+struct Told {
+    name: String,
+    /// Its value for an average customer.
+    typical: f64,
+    /// The end of every sentence about it.
+    comparison: String,
+}
+
+impl Told {
+    fn new(feature: &Feature) -> Self {
+        let (measure, typical) = (&feature.measure, feature.typical());
+        Self { name: measure.to_string(), typical, comparison: comparison(measure, typical) }
+    }
 }
 
 impl Scorer {
@@ -102,7 +123,8 @@ impl Scorer {
     /// Before there are golden rows.
     pub(crate) fn unchecked(artifact: Artifact) -> Self {
         let tables = Tables::new(&artifact);
-        Self { artifact, tables }
+        let told = artifact.encoder.features.iter().map(Told::new).collect();
+        Self { artifact, tables, told }
     }
 
     /// The model's data.
@@ -123,37 +145,40 @@ impl Scorer {
         max_reasons: usize,
     ) -> Result<Score, Ineligible> {
         let basis = self.artifact.outcome.eligible(history, as_of, known_at)?;
-        let cold = basis == Basis::Cold;
         let mut raw = Vec::new();
-        if !cold {
+        if basis != Basis::Cold {
             raw.reserve_exact(self.artifact.plan.width());
             self.artifact.plan.fold(history, as_of, known_at, &mut raw);
         }
-        let explained = self.explain((!cold).then_some(&*raw));
+        Ok(SCRATCH.with_borrow_mut(|scratch| self.score_row(basis, raw, max_reasons, scratch)))
+    }
+
+    /// Scores a raw row, which is empty when nothing is known.
+    fn score_row(&self, basis: Basis, raw: Vec<f64>, max_reasons: usize, scratch: &mut Scratch) -> Score {
+        let explained = self.explain((!raw.is_empty()).then_some(&*raw), scratch);
         let margin = Z95 * explained.standard_error;
         let bound = |z: f64| probability(self.calibrated(z));
-        Ok(Score {
-            probability: probability(explained.log_odds()),
+        let reasons = if raw.is_empty() { Vec::new() } else { self.reasons(&raw, max_reasons, scratch) };
+        Score {
+            probability: probability(explained.log_odds),
             lower: bound(explained.uncalibrated - margin),
             upper: bound(explained.uncalibrated + margin),
-            grade: self.grade(probability(explained.log_odds())),
+            grade: self.grade(probability(explained.log_odds)),
             basis,
             base_log_odds: explained.base,
-            reasons: if cold {
-                Vec::new()
-            } else {
-                self.reasons(&raw, &explained.contributions, max_reasons)
-            },
+            reasons,
             missing_features: self.missing(&raw),
             raw,
-        })
+        }
     }
 
     /// The log-odds of a raw row, and their standard error before calibration.
     #[must_use]
     pub fn assess(&self, raw: &[f64]) -> (f64, f64) {
-        let explained = self.explain(Some(raw));
-        (explained.log_odds(), explained.standard_error)
+        SCRATCH.with_borrow_mut(|scratch| {
+            let explained = self.explain(Some(raw), scratch);
+            (explained.log_odds, explained.standard_error)
+        })
     }
 
     /// The effect curve of each feature: the value's own, without what crosses add, at the slope that
@@ -187,21 +212,19 @@ impl Scorer {
     }
 
     /// What each feature of the encoder adds to the log-odds of a raw row, or of an average customer when
-    /// there is none. A calibration that bends scales all alike.
-    fn explain(&self, raw: Option<&[f64]>) -> Explained {
-        let encoder = &self.artifact.encoder;
-        let (mut contributions, variance) = match raw {
-            Some(raw) => {
-                let Reading { contributions, variance } = self.tables.read(encoder, raw);
-                (contributions, variance)
-            }
-            None => (vec![0.0; encoder.features.len()], self.tables.average_variance()),
-        };
+    /// there is none: into the scratch. A calibration that bends scales all alike.
+    fn explain(&self, raw: Option<&[f64]>, scratch: &mut Scratch) -> Explained {
+        match raw {
+            Some(raw) => self.tables.read(&self.artifact.encoder, raw, &mut scratch.reading),
+            None => self.tables.read_average(&mut scratch.reading),
+        }
+        let Reading { contributions, variance, .. } = &mut scratch.reading;
         let uncalibrated = self.artifact.intercept + contributions.iter().sum::<f64>();
         let slope = self.slope(uncalibrated);
         contributions.iter_mut().for_each(|contribution| *contribution *= slope);
         let base = self.calibrated(self.artifact.intercept);
-        Explained { base, contributions, uncalibrated, standard_error: variance.sqrt() }
+        let log_odds = base + contributions.iter().sum::<f64>();
+        Explained { base, log_odds, uncalibrated, standard_error: variance.sqrt() }
     }
 
     fn grade(&self, probability: f64) -> Grade {
@@ -213,9 +236,11 @@ impl Scorer {
         [Grade::A, Grade::B, Grade::C, Grade::D][best_first]
     }
 
-    fn reasons(&self, raw: &[f64], contributions: &[f64], most: usize) -> Vec<Reason> {
+    fn reasons(&self, raw: &[f64], most: usize, scratch: &mut Scratch) -> Vec<Reason> {
+        let Scratch { reading: Reading { contributions, .. }, order } = scratch;
         let features = &self.artifact.encoder.features;
-        let mut order: Vec<usize> = (0..features.len()).collect();
+        order.clear();
+        order.extend(0..features.len());
         let stronger =
             |a: &usize, b: &usize| contributions[*b].abs().total_cmp(&contributions[*a].abs()).then(a.cmp(b));
         if most < order.len() {
@@ -223,41 +248,48 @@ impl Scorer {
             order.truncate(most);
         }
         order.sort_unstable_by(stronger);
-        order.into_iter().map(|n| reason(&features[n], raw, contributions[n])).collect()
+        order.iter().map(|n| reason(&features[*n], &self.told[*n], raw, contributions[*n])).collect()
     }
 
     fn missing(&self, raw: &[f64]) -> Vec<String> {
-        let absent = |feature: &&Feature| raw.get(feature.place).is_some_and(|value| value.is_nan());
-        self.artifact.encoder.features.iter().filter(absent).map(|f| f.measure.to_string()).collect()
+        let absent = |feature: &Feature| raw.get(feature.place).is_some_and(|value| value.is_nan());
+        let named = self.artifact.encoder.features.iter().zip(&self.told);
+        named.filter(|(feature, _)| absent(feature)).map(|(_, told)| told.name.clone()).collect()
     }
 }
 
-/// The log-odds of a row, and where they come from.
+/// The log-odds of a row.
 struct Explained {
     /// Of an average customer, calibrated.
     base: f64,
-    /// One a feature, calibrated.
-    contributions: Vec<f64>,
+    /// Calibrated.
+    log_odds: f64,
     /// Before calibration.
     uncalibrated: f64,
     /// Of `uncalibrated`.
     standard_error: f64,
 }
 
-impl Explained {
-    fn log_odds(&self) -> f64 {
-        self.base + self.contributions.iter().sum::<f64>()
-    }
+/// What it takes to score: kept from score to score, so that a score allocates nothing but itself.
+#[derive(Default)]
+struct Scratch {
+    reading: Reading,
+    /// Features, the strongest contributions first.
+    order: Vec<usize>,
 }
 
-fn reason(feature: &Feature, raw: &[f64], contribution: f64) -> Reason {
-    let (measure, value, typical) = (&feature.measure, raw[feature.place], feature.typical());
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+fn reason(feature: &Feature, told: &Told, raw: &[f64], contribution: f64) -> Reason {
+    let (measure, value, typical) = (&feature.measure, raw[feature.place], told.typical);
     Reason {
-        feature: measure.to_string(),
+        feature: told.name.clone(),
         value: Natural::of(measure, value),
         baseline: Natural::of(measure, typical),
         contribution,
-        text: sentence(measure, value, typical),
+        text: sentence(measure, value, typical, &told.comparison),
     }
 }
 

@@ -2,13 +2,16 @@
 //! instead of multiplied out over the columns of a design row.
 //!
 //! A row of the design is made of *lines*, which follow the values, and of *cells*, one a feature or
-//! cross: all columns of a cell are fixed once the cell is known. So with the lines z (the intercept's
-//! 1 first) and the cells c the variance (1, x)ᵀ·Σ·(1, x) is
+//! cross: all columns of a cell are fixed once the cell is known. Most customers have nothing of most
+//! things: so the row is x₀, which has the intercept, every line at the raw value 0 and every cell at its
+//! commonest, and the differences z of the lines, and for each other cell c the difference d(c). With
+//! z₀ = 1 for x₀ the variance xᵀ·Σ·x is
 //!
 //! zᵀ·A·z + 2·Σ_c z·m(c) + Σ_c Σ_d t(c, d)
 //!
-//! with the vectors m and the numbers t computed once. Sums go in a fixed order and without fused
-//! multiplication, so that every machine gets the same bits.
+//! with the matrix A, the vectors m and the numbers t computed once, and what is 0 left out. Sums go in a
+//! fixed order and without fused multiplication, so that every machine gets the same bits. The tables are
+//! of single precision, as the covariance of the artifact is.
 
 use std::ops::Range;
 
@@ -24,17 +27,22 @@ pub(crate) struct Tables {
     units: Vec<Unit>,
     /// The weights of all lines, feature by feature.
     line_weights: Vec<f64>,
-    /// A: `lines` by `lines`, the intercept's included.
-    quadratic: Vec<f64>,
-    /// m: per cell of all units `lines` numbers.
-    mixed: Vec<f64>,
+    /// All lines at the raw value 0.
+    usual_lines: Vec<f64>,
+    /// The lower triangle of A, row by row: x₀ first, then the lines. What is off the diagonal counts twice.
+    quadratic: Vec<Vector>,
+    /// 2·m, per cell of all units.
+    mixed: Vec<Vector>,
     /// t: cells by cells.
     pairs: Vec<f32>,
-    /// How many cells all units have.
-    cells: usize,
-    /// How many line columns there are, and 1.
-    lines: usize,
+    /// The variance of an average customer's log-odds.
+    average_variance: f64,
 }
+
+/// Numbers, filled up with zeros to a multiple of [`LANES`].
+type Vector = Box<[f32]>;
+/// Numbers that go side by side.
+const LANES: usize = 8;
 
 #[derive(Debug)]
 struct Unit {
@@ -42,14 +50,23 @@ struct Unit {
     effects: Vec<f64>,
     /// Where its cells begin among all.
     first_cell: usize,
+    /// The commonest cell: that whose columns are nearest to the average, 0.
+    usual: usize,
 }
 
-/// A row, looked up.
+/// A row, looked up. What it takes to look up the next one stays allocated.
+#[derive(Debug, Default)]
 pub(crate) struct Reading {
     /// What each feature adds to the log-odds. A cross counts half for each of its features.
     pub(crate) contributions: Vec<f64>,
     /// The variance of the log-odds.
     pub(crate) variance: f64,
+    /// The lines.
+    lines: Vec<f64>,
+    /// The cells other than the commonest.
+    unusual: Vec<usize>,
+    /// Aᵀ·z + 2·Σ_c m(c), A being the triangle.
+    along: Vec<f32>,
 }
 
 impl Tables {
@@ -58,7 +75,7 @@ impl Tables {
         let width = encoder.width() + 1;
         let covariance = covariance(&artifact.covariance_factor, width);
         // Columns here count the intercept, which is the first.
-        let mut line_columns = vec![0];
+        let mut line_columns = Vec::new();
         let mut all: Vec<(&dyn Write, Range<usize>)> = Vec::new();
         for (feature, columns) in encoder.columns() {
             let cells = columns.end - feature.cells.width()..columns.end;
@@ -69,101 +86,137 @@ impl Tables {
             all.push((cross, columns.start + 1..columns.end + 1));
         }
         let weights = &artifact.weights;
-        let line_weights = line_columns[1..].iter().map(|column| weights[column - 1]).collect();
-        let cells = all.iter().map(|(unit, columns)| cells_of(*unit, columns)).sum();
+        let line_weights = line_columns.iter().map(|column| weights[column - 1]).collect();
 
-        // The columns of every cell of every unit, and what the covariance makes of them.
-        let mut written: Vec<(Range<usize>, Vec<f64>)> = Vec::with_capacity(cells);
+        // x₀, and the columns of every cell of every unit as differences from it.
+        let mut usual_row = vec![0.0; width];
+        usual_row[0] = 1.0;
+        for (feature, columns) in encoder.columns() {
+            if let Some(line) = &feature.line {
+                line.write(0.0, &mut usual_row[columns.start + 1..=columns.start + line.width()]);
+            }
+        }
+        let usual_lines = line_columns.iter().map(|column| usual_row[*column]).collect();
+        let mut cells: Vec<(Range<usize>, Vec<f64>)> = Vec::new();
         let mut units = Vec::with_capacity(all.len());
         for (unit, columns) in &all {
-            let first_cell = written.len();
-            let mut effects = Vec::new();
-            for cell in 0..cells_of(*unit, columns) {
+            let written = (0..cells_of(*unit, columns)).map(|cell| {
                 let mut row = vec![0.0; columns.len()];
                 unit.write(cell, &mut row);
-                let own = &weights[columns.start - 1..columns.end - 1];
-                effects.push(row.iter().zip(own).map(|(x, w)| x * w).sum());
-                written.push((columns.clone(), row));
+                row
+            });
+            let mut rows: Vec<Vec<f64>> = written.collect();
+            let own = &weights[columns.start - 1..columns.end - 1];
+            let effects = rows.iter().map(|row| product(row, own)).collect();
+            let length = |row: &Vec<f64>| product(row, row);
+            let usual = rows.iter().enumerate().min_by(|(_, a), (_, b)| length(a).total_cmp(&length(b)));
+            let (usual, usual_cell) = usual.map_or((0, Vec::new()), |(n, row)| (n, row.clone()));
+            rows.iter_mut().for_each(|row| row.iter_mut().zip(&usual_cell).for_each(|(x, u)| *x -= u));
+            if !usual_cell.is_empty() {
+                usual_row[columns.clone()].copy_from_slice(&usual_cell);
             }
-            units.push(Unit { effects, first_cell });
+            units.push(Unit { effects, first_cell: cells.len(), usual });
+            cells.extend(rows.into_iter().map(|row| (columns.clone(), row)));
         }
-        let mut mixed = Vec::with_capacity(cells * line_columns.len());
-        let mut pairs = Vec::with_capacity(cells * cells);
-        let mut product = vec![0.0; width];
-        for (columns, row) in &written {
-            product.fill(0.0);
-            for (column, x) in columns.clone().zip(row).filter(|(_, x)| **x != 0.0) {
+
+        // What the covariance makes of them.
+        let times_covariance = |columns: Range<usize>, row: &[f64]| {
+            let mut product = vec![0.0; width];
+            for (column, x) in columns.zip(row).filter(|(_, x)| **x != 0.0) {
                 let line = &covariance[column * width..(column + 1) * width];
                 product.iter_mut().zip(line).for_each(|(sum, c)| *sum += x * c);
             }
-            mixed.extend(line_columns.iter().map(|column| product[*column]));
-            pairs.extend(written.iter().map(|(others, other)| {
-                let sum: f64 = product[others.clone()].iter().zip(other).map(|(p, x)| p * x).sum();
-                sum as f32
-            }));
+            product
+        };
+        let of_usual = times_covariance(0..width, &usual_row);
+        let mut mixed = Vec::with_capacity(cells.len());
+        let mut pairs = Vec::with_capacity(cells.len() * cells.len());
+        for (columns, row) in &cells {
+            let along = times_covariance(columns.clone(), row);
+            let with_lines = line_columns.iter().map(|column| 2.0 * along[*column]);
+            let with_usual = 2.0 * product(row, &of_usual[columns.clone()]);
+            mixed.push(vector(std::iter::once(with_usual).chain(with_lines)));
+            pairs.extend(cells.iter().map(|(others, other)| product(&along[others.clone()], other) as f32));
         }
-        let quadratic = line_columns
-            .iter()
-            .flat_map(|row| line_columns.iter().map(move |column| (row, column)))
-            .map(|(row, column)| covariance[row * width + column])
-            .collect();
-        Self { units, line_weights, quadratic, mixed, pairs, cells, lines: line_columns.len() }
+        let of_lines = line_columns.iter().enumerate().map(|(n, row)| {
+            let others = line_columns[..n].iter().map(|column| 2.0 * covariance[row * width + column]);
+            let with_usual = std::iter::once(2.0 * of_usual[*row]);
+            vector(with_usual.chain(others).chain([covariance[row * width + row]]))
+        });
+        let usual = vector([product(&usual_row, &of_usual)].into_iter());
+        let quadratic = std::iter::once(usual).chain(of_lines).collect();
+        Self { units, line_weights, usual_lines, quadratic, mixed, pairs, average_variance: covariance[0] }
     }
 
-    /// The variance of an average customer's log-odds.
-    pub(crate) fn average_variance(&self) -> f64 {
-        self.quadratic[0]
+    /// Reads what holds of an average customer, to whom nothing is added.
+    pub(crate) fn read_average(&self, reading: &mut Reading) {
+        reading.contributions.clear();
+        reading.variance = self.average_variance;
     }
 
     /// Looks a raw row up.
-    pub(crate) fn read(&self, encoder: &Encoder, raw: &[f64]) -> Reading {
+    pub(crate) fn read(&self, encoder: &Encoder, raw: &[f64], reading: &mut Reading) {
         let features = encoder.features.len();
-        let mut contributions = vec![0.0; features];
-        let mut z = vec![0.0; self.lines];
-        z[0] = 1.0;
-        let mut chosen = Vec::with_capacity(self.units.len());
-        let mut at = 1;
-        for ((n, feature), unit) in encoder.features.iter().enumerate().zip(&self.units) {
+        let Reading { contributions, variance, lines, unusual, along } = reading;
+        contributions.clear();
+        lines.clear();
+        lines.resize(self.usual_lines.len(), 0.0);
+        unusual.clear();
+        let mut at = 0;
+        for (feature, unit) in encoder.features.iter().zip(&self.units) {
             let value = raw[feature.place];
-            let own = feature.width() - feature.cells.width();
+            let mut sum = 0.0;
             if let Some(line) = &feature.line {
-                line.write(value, &mut z[at..at + own]);
+                let own = at..at + line.width();
+                at = own.end;
+                line.write(value, &mut lines[own.clone()]);
+                sum = lines[own.clone()].iter().zip(&self.line_weights[own]).map(|(x, w)| x * w).sum();
             }
-            let weights = &self.line_weights[at - 1..at - 1 + own];
-            let mut sum = z[at..at + own].iter().zip(weights).map(|(x, w)| x * w).sum::<f64>();
-            at += own;
             if !unit.effects.is_empty() {
-                let cell = feature.cells.cell(value);
-                sum += unit.effects[cell];
-                chosen.push(unit.first_cell + cell);
+                sum += unit.enter(feature.cells.cell(value), unusual);
             }
-            contributions[n] = sum;
+            contributions.push(sum);
         }
         for (cross, unit) in encoder.crosses.iter().zip(&self.units[features..]) {
             let [first, second] = cross.features.map(|n| raw[encoder.features[n].place]);
-            let cell = cross.cell(first, second);
-            let half = 0.5 * unit.effects[cell];
+            let half = 0.5 * unit.enter(cross.cell(first, second), unusual);
             cross.features.iter().for_each(|n| contributions[*n] += half);
-            chosen.push(unit.first_cell + cell);
         }
-        Reading { contributions, variance: self.variance(&z, &chosen) }
+        *variance = self.variance(lines, unusual, along);
     }
 
-    fn variance(&self, z: &[f64], chosen: &[usize]) -> f64 {
-        let mut along = vec![0.0; self.lines];
+    fn variance(&self, lines: &[f64], unusual: &[usize], along: &mut Vec<f32>) -> f64 {
+        along.clear();
+        along.resize((lines.len() + 1).next_multiple_of(LANES), 0.0);
+        let cells = self.mixed.len();
         let mut sum = 0.0;
-        for (n, cell) in chosen.iter().enumerate() {
-            let mixed = &self.mixed[cell * self.lines..(cell + 1) * self.lines];
-            along.iter_mut().zip(mixed).for_each(|(sum, m)| *sum += m);
-            let pairs = &self.pairs[cell * self.cells..(cell + 1) * self.cells];
-            let others: f64 = chosen[n + 1..].iter().map(|other| f64::from(pairs[*other])).sum();
+        for (n, cell) in unusual.iter().enumerate() {
+            add(along, 1.0, &self.mixed[*cell]);
+            let pairs = &self.pairs[cell * cells..(cell + 1) * cells];
+            let others: f64 = unusual[n + 1..].iter().map(|other| f64::from(pairs[*other])).sum();
             sum += f64::from(pairs[*cell]) + 2.0 * others;
         }
-        for (row, (x, m)) in self.quadratic.chunks(self.lines).zip(z.iter().zip(&along)) {
-            sum += x * (dot(row, z) + 2.0 * m);
+        add(along, 1.0, &self.quadratic[0]);
+        let z = || lines.iter().zip(&self.usual_lines).map(|(line, usual)| (line - usual) as f32);
+        for (z, row) in z().zip(&self.quadratic[1..]) {
+            if z != 0.0 {
+                add(along, z, row);
+            }
         }
+        sum += f64::from(along[0]);
+        sum += z().zip(&along[1..]).map(|(z, along)| f64::from(z) * f64::from(*along)).sum::<f64>();
         // Rounding may leave nothing of a variance that is nearly nothing.
         sum.max(0.0)
+    }
+}
+
+impl Unit {
+    /// What a cell adds to the log-odds; an unusual one is noted.
+    fn enter(&self, cell: usize, unusual: &mut Vec<usize>) -> f64 {
+        if cell != self.usual {
+            unusual.push(self.first_cell + cell);
+        }
+        self.effects[cell]
     }
 }
 
@@ -207,27 +260,40 @@ fn covariance(factor: &[f32], width: usize) -> Vec<f64> {
         rest = below;
         row.iter_mut().zip(own).for_each(|(x, c)| *x = f64::from(*c));
     }
-    let mut product = vec![0.0; width * width];
+    let mut covariance = vec![0.0; width * width];
     for i in 0..width {
         for j in 0..=i {
-            let sum = dot(&rows[i * width..i * width + j + 1], &rows[j * width..j * width + j + 1]);
-            product[i * width + j] = sum;
-            product[j * width + i] = sum;
+            let sum = product(&rows[i * width..i * width + j + 1], &rows[j * width..j * width + j + 1]);
+            covariance[i * width + j] = sum;
+            covariance[j * width + i] = sum;
         }
     }
-    product
+    covariance
 }
 
-/// The inner product, in eight sums that go side by side.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    const LANES: usize = 8;
+fn vector(numbers: impl Iterator<Item = f64>) -> Vector {
+    let mut vector: Vec<f32> = numbers.map(|number| number as f32).collect();
+    vector.resize(vector.len().next_multiple_of(LANES), 0.0);
+    vector.into()
+}
+
+/// Adds `x` times the vector.
+fn add(sums: &mut [f32], x: f32, vector: &[f32]) {
+    for (sum, number) in sums.iter_mut().zip(vector) {
+        *sum += x * number;
+    }
+}
+
+/// The inner product of long vectors.
+fn product(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; LANES];
-    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f64 = a.remainder().iter().zip(b.remainder()).map(|(x, y)| x * y).sum();
-    for (a, b) in a.zip(b) {
+    let (a, rest_of_a) = a.as_chunks::<LANES>();
+    let (b, rest_of_b) = b.as_chunks::<LANES>();
+    for (a, b) in a.iter().zip(b) {
         for lane in 0..LANES {
             sums[lane] += a[lane] * b[lane];
         }
     }
+    let rest: f64 = rest_of_a.iter().zip(rest_of_b).map(|(x, y)| x * y).sum();
     sums.iter().sum::<f64>() + rest
 }

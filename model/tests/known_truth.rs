@@ -487,6 +487,33 @@ fn reasons_add_up_to_the_log_odds_of_the_score() {
     }
 }
 
+/// The tables against the row of the design multiplied out.
+#[test]
+fn looked_up_log_odds_and_errors_are_those_of_the_design_row() {
+    for study in studies() {
+        let artifact = study.scorer.artifact();
+        let mut row = vec![0.0; artifact.encoder.width()];
+        for score in study.scores(0) {
+            artifact.encoder.encode(&score.raw, &mut row);
+            let log_odds =
+                artifact.intercept + row.iter().zip(&artifact.weights).map(|(x, w)| x * w).sum::<f64>();
+            let with_intercept: Vec<f64> = std::iter::once(1.0).chain(row.iter().copied()).collect();
+            let mut along = vec![0.0; with_intercept.len()];
+            let mut rest = &artifact.covariance_factor[..];
+            for (n, x) in with_intercept.iter().enumerate() {
+                let (own, below) = rest.split_at(n + 1);
+                rest = below;
+                along.iter_mut().zip(own).for_each(|(sum, c)| *sum += x * f64::from(*c));
+            }
+            let standard_error = along.iter().map(|sum| sum * sum).sum::<f64>().sqrt();
+            let (found, error) = study.scorer.assess(&score.raw);
+            let expected = artifact.calibration.as_ref().map_or(log_odds, |curve| curve.apply(log_odds));
+            assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+            assert!((error / standard_error - 1.0).abs() < 1e-4, "{error} {standard_error}");
+        }
+    }
+}
+
 #[test]
 fn fewer_reasons_are_the_first_ones_and_change_nothing_else() {
     for study in studies() {

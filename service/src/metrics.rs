@@ -5,7 +5,7 @@
 //! Labels are methods, codes, targets, models and features, never customers.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Instant,
@@ -33,6 +33,8 @@ const SECONDS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 /// Stands for every method that is not ours: callers must not be able to make up labels.
 const OTHER: &str = "other";
+/// The code of a call that ended well.
+const FINE: &str = "OK";
 
 /// A gauge of real numbers.
 type Real = Gauge<f64, AtomicU64>;
@@ -44,8 +46,16 @@ struct Call {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Method {
+struct OfMethod {
     method: String,
+}
+
+/// What is counted of a method. Its metrics are looked up once, not at every call.
+struct Method {
+    name: String,
+    /// The calls that end well.
+    fine: Counter,
+    seconds: Histogram,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,9 +92,11 @@ impl OfModel {
 pub struct Metrics {
     /// Locked while it is read, and while gauges are replaced: a reader never meets half of them.
     registry: Mutex<Registry>,
-    methods: HashSet<String>,
+    /// By the path of their URLs.
+    methods: HashMap<String, Arc<Method>>,
+    /// Any other.
+    other: Arc<Method>,
     calls: Family<Call, Counter>,
-    seconds: Family<Method, Histogram, fn() -> Histogram>,
     /// Histories that were found in memory.
     pub warm_hits: Counter,
     /// Histories that were not.
@@ -124,10 +136,20 @@ impl Metrics {
         let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let help = "How long calls took, to the end of their streams";
         registry.register("tally_rpc_duration_seconds", help, seconds.clone());
+        let calls: Family<Call, Counter> =
+            register(&mut registry, "tally_rpc_calls", "Calls that ended, by method and gRPC code");
+        let method = |name: &str| {
+            let method = || name.to_owned();
+            Arc::new(Method {
+                name: method(),
+                fine: calls.get_or_create_owned(&Call { method: method(), code: FINE }),
+                seconds: seconds.get_or_create_owned(&OfMethod { method: method() }),
+            })
+        };
         let metrics = Self {
-            methods: methods(),
-            seconds,
-            calls: register(&mut registry, "tally_rpc_calls", "Calls that ended, by method and gRPC code"),
+            methods: methods().into_iter().map(|name| (format!("/{name}"), method(&name))).collect(),
+            other: method(OTHER),
+            calls,
             warm_hits: register(&mut registry, "tally_warm_hits", "Histories that were found in memory"),
             warm_misses: register(&mut registry, "tally_warm_misses", "Histories that had to be read"),
             warm_customers: register(&mut registry, "tally_warm_customers", "Histories in memory"),
@@ -202,13 +224,8 @@ impl Metrics {
     /// A call has begun, to this path of the URL.
     #[must_use]
     pub fn call(self: &Arc<Self>, path: &str) -> RunningCall {
-        let method = path.strip_prefix('/').filter(|method| self.methods.contains(*method)).unwrap_or(OTHER);
-        RunningCall {
-            metrics: Arc::clone(self),
-            method: method.to_owned(),
-            begun: Instant::now(),
-            over: false,
-        }
+        let method = Arc::clone(self.methods.get(path).unwrap_or(&self.other));
+        RunningCall { metrics: Arc::clone(self), method, begun: Instant::now(), over: false }
     }
 
     /// So many histories, of so many bytes, are in memory.
@@ -285,7 +302,7 @@ fn seconds_of(time: Time) -> f64 {
 }
 
 /// The methods of our services, such as `tally.v1.ScoringService/PredictChurn`.
-fn methods() -> HashSet<String> {
+fn methods() -> Vec<String> {
     // The descriptor is part of this program, and served by reflection; were it damaged, every call
     // would count as another one.
     let set = FileDescriptorSet::decode(tally_proto::DESCRIPTOR_SET).unwrap_or_default();
@@ -301,7 +318,7 @@ fn methods() -> HashSet<String> {
 /// A call that has not ended. One that is dropped has been cancelled.
 pub struct RunningCall {
     metrics: Arc<Metrics>,
-    method: String,
+    method: Arc<Method>,
     begun: Instant,
     over: bool,
 }
@@ -312,10 +329,13 @@ impl RunningCall {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
-        let method = std::mem::take(&mut self.method);
-        let seconds = self.begun.elapsed().as_secs_f64();
-        self.metrics.calls.get_or_create(&Call { method: method.clone(), code }).inc();
-        self.metrics.seconds.get_or_create(&Method { method }).observe(seconds);
+        let Method { name, fine, seconds } = &*self.method;
+        if code == FINE {
+            fine.inc();
+        } else {
+            self.metrics.calls.get_or_create(&Call { method: name.clone(), code }).inc();
+        }
+        seconds.observe(self.begun.elapsed().as_secs_f64());
     }
 }
 

@@ -53,6 +53,15 @@ impl Question {
         Ok(self.prediction(customer_id, score))
     }
 
+    /// The scores of these customers; None is an unknown one.
+    fn score_each(&self, ids: &[String], histories: &[Option<Arc<History>>]) -> Vec<Result<Prediction>> {
+        let one = |(id, history): (&String, &Option<Arc<History>>)| match history {
+            Some(history) => self.score(id, history),
+            None => Err(Error::unknown_customer(id)),
+        };
+        ids.iter().zip(histories).map(one).collect()
+    }
+
     /// A score as it is stored and told.
     pub(crate) fn prediction(&self, customer_id: &str, score: Score) -> Prediction {
         Prediction {
@@ -118,17 +127,12 @@ pub async fn score(
                 read.into_iter().map(|history| history.map(Arc::new)).collect()
             }
         };
-        let (question, ids) = (question.clone(), chunk.to_vec());
-        let work = move || {
-            ids.iter()
-                .zip(histories)
-                .map(|(id, history)| match history {
-                    Some(history) => question.score(id, &history),
-                    None => Err(Error::unknown_customer(id)),
-                })
-                .collect::<Vec<_>>()
-        };
-        results.extend(if chunk.len() > INLINE { off_the_workers(work).await? } else { work() });
+        if chunk.len() <= INLINE {
+            results.extend(question.score_each(chunk, &histories));
+        } else {
+            let (question, ids) = (question.clone(), chunk.to_vec());
+            results.extend(off_the_workers(move || question.score_each(&ids, &histories)).await?);
+        }
     }
     Ok(results)
 }

@@ -13,6 +13,9 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match serve(&Serve::parse()).await {

@@ -82,8 +82,7 @@ impl Scoring {
         let now = self.0.now();
         let mut check = Check::new(now);
         check.id("customer_id", &customer_id);
-        let ids = [customer_id];
-        let mut results = self.answer(&ids, options, check, now).await?;
+        let mut results = self.answer(&[customer_id], options, check, now).await?;
         let result = results.pop().ok_or_else(|| Error::Internal("an id without a result".into()))?;
         Ok(Response::new(reply::score(result?)))
     }
@@ -92,16 +91,27 @@ impl Scoring {
         let now = self.0.now();
         let mut check = Check::new(now);
         check.batch("customer_ids", customer_ids.len(), limits::BATCH);
-        let results = self.answer(&customer_ids, options, check, now).await?;
+        // An id that can be none is one bad item, not a bad request.
+        let bad = |id: &String| {
+            let mut check = Check::new(now);
+            check.id("customer_id", id);
+            check.finish(()).err()
+        };
+        let refused: Vec<Option<Error>> = customer_ids.iter().map(bad).collect();
+        let good = customer_ids.into_iter().zip(&refused).filter(|(_, refused)| refused.is_none());
+        let good: Vec<String> = good.map(|(id, _)| id).collect();
+        let mut scores = self.answer(&good, options, check, now).await?.into_iter();
         let item = |result: Result<Prediction>| BatchResult {
             result: Some(match result {
                 Ok(prediction) => batch_result::Result::Score(reply::score(prediction)),
                 Err(error) => batch_result::Result::Status(item_status(error)),
             }),
         };
-        Ok(results.into_iter().map(item).collect())
+        let results = refused.into_iter().map(|refused| refused.map(Err).or_else(|| scores.next()).map(item));
+        results.collect::<Option<_>>().ok_or_else(|| Error::Internal("an id without a result".to_owned()))
     }
 
+    /// One result an id; the ids have been checked.
     async fn answer(
         &self,
         ids: &[String],
@@ -115,28 +125,15 @@ impl Scoring {
         let model = check.finish(model)?;
         let model = self.model(options.target, model).await?;
         let question = Question::new(model, as_of, now, max_reasons);
-        // In a batch, an id that can be none is one bad item, not a bad request.
-        let bad = |id: &String| {
-            let mut check = Check::new(now);
-            check.id("customer_id", id);
-            check.finish(()).err()
-        };
-        let good: Vec<String> = ids.iter().filter(|id| bad(id).is_none()).cloned().collect();
-        // What is kept can be replayed. What is not kept does not wait.
-        let source = if options.persist {
-            self.0.writers.settled().await;
-            Source::Database
-        } else {
-            Source::Warm
-        };
-        let mut scores = score(&self.0, &good, &question, source).await?;
-        if options.persist {
-            persist(&self.0, &mut scores).await?;
+        if !options.persist {
+            // What is not kept does not wait.
+            return score(&self.0, ids, &question, Source::Warm).await;
         }
-        let mut scores = scores.into_iter();
-        let result = |id| bad(id).map(Err).or_else(|| scores.next());
-        let results: Option<Vec<_>> = ids.iter().map(result).collect();
-        results.ok_or_else(|| Error::Internal("an id without a result".to_owned()))
+        // What is kept can be replayed.
+        self.0.writers.settled().await;
+        let mut scores = score(&self.0, ids, &question, Source::Database).await?;
+        persist(&self.0, &mut scores).await?;
+        Ok(scores)
     }
 
     async fn model(&self, target: Target, name: Option<ModelName>) -> Result<Arc<crate::models::Model>> {
