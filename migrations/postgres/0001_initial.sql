@@ -34,7 +34,12 @@ CREATE TABLE interactions (
     properties     JSONB NOT NULL,
     PRIMARY KEY (customer_id, interaction_id)
 );
-CREATE INDEX interactions_in_order ON interactions (customer_id, occur_time, interaction_id);
+-- Histories are read in this order. Most interactions have no properties: what a history needs of those
+-- stands in the index itself.
+CREATE INDEX interactions_plain ON interactions (customer_id, occur_time, interaction_id)
+    INCLUDE (kind, record_time, amount_minor) WHERE properties = '{}';
+CREATE INDEX interactions_with_properties ON interactions (customer_id, occur_time, interaction_id)
+    WHERE properties <> '{}';
 
 CREATE TABLE models (
     target      TEXT NOT NULL,

@@ -69,7 +69,7 @@ pub(super) use note_change;
 pub(super) const CHANGES: usize = 1_000;
 
 /// Implements [`super::Store`] for a store whose own file gives what differs: `begin`, `reader`,
-/// the bulk statements, and `histories_of`.
+/// the bulk statements, `histories_of` and `read_all`.
 macro_rules! implement_store {
     ($store:ident, $database:ty) => {
         #[async_trait::async_trait]
@@ -182,16 +182,25 @@ macro_rules! implement_store {
                 after: Option<(Time, String)>,
                 limit: usize,
             ) -> Result<Vec<Interaction>> {
-                let mut query = QueryBuilder::<$database>::new(
-                    "SELECT customer_id, interaction_id, kind, occur_time, record_time, amount_minor, channel, \
-                     properties FROM interactions WHERE customer_id = ",
-                );
-                query.push_bind(customer_id.to_owned());
-                if let Some((occur_time, interaction_id)) = after {
-                    query.push(" AND (occur_time, interaction_id) < (").push_bind(Stamp(occur_time));
-                    query.push(", ").push_bind(interaction_id).push(")");
+                // As many of either sort as are wanted at most, each by its own index.
+                let mut query = QueryBuilder::<$database>::new("");
+                for (begin, sort) in [
+                    ("SELECT * FROM (", "properties = '{}'"),
+                    (") AS plain UNION ALL SELECT * FROM (", "properties <> '{}'"),
+                ] {
+                    query.push(begin).push(
+                        "SELECT customer_id, interaction_id, kind, occur_time, record_time, amount_minor, \
+                         channel, properties FROM interactions WHERE customer_id = ",
+                    );
+                    query.push_bind(customer_id.to_owned()).push(" AND ").push(sort);
+                    if let Some((occur_time, interaction_id)) = &after {
+                        query.push(" AND (occur_time, interaction_id) < (").push_bind(Stamp(*occur_time));
+                        query.push(", ").push_bind(interaction_id.clone()).push(")");
+                    }
+                    query.push(" ORDER BY occur_time DESC, interaction_id DESC LIMIT ").push_bind(limit as i64);
                 }
-                query.push(" ORDER BY occur_time DESC, interaction_id DESC LIMIT ").push_bind(limit as i64);
+                query.push(") AS others ORDER BY occur_time DESC, interaction_id DESC LIMIT ");
+                query.push_bind(limit as i64);
                 let rows: Vec<InteractionRow> = query.build_query_as().fetch_all(self.reader()).await?;
                 Ok(rows.into_iter().map(Interaction::from).collect())
             }
@@ -219,6 +228,10 @@ macro_rules! implement_store {
                     }
                 };
                 Ok(customer_ids.iter().map(|id| take(id)).collect())
+            }
+
+            async fn sweep(&self, part: Part, pages: mpsc::Sender<Page>) -> Result<()> {
+                self.read_all(Pages::new(part, pages)).await
             }
 
             async fn insert_model(&self, model: StoredModel, evaluation: Evaluation) -> Result<i64> {
