@@ -142,9 +142,14 @@ macro_rules! implement_store {
                     let gone: Option<(String,)> = sqlx::query_as(
                         "DELETE FROM customers WHERE customer_id = $1 RETURNING customer_id",
                     )
-                    .bind(customer_id)
+                    .bind(&customer_id)
                     .fetch_optional(&mut *tx)
                     .await?;
+                    // Writers of predictions have kept the customer until they were done.
+                    sqlx::query("DELETE FROM latest_predictions WHERE customer_id = $1")
+                        .bind(&customer_id)
+                        .execute(&mut *tx)
+                        .await?;
                     note_change!(store, tx, gone.iter().map(|(customer_id,)| customer_id.as_str()));
                     tx.commit().await?;
                     Ok(gone.is_some())
