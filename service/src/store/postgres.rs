@@ -376,6 +376,11 @@ impl Postgres {
                 }
                 more_customers = customers.advance().await?;
             }
+            // Where two tables can show different moments, as in a distributed database, interactions may
+            // be of somebody who is not there.
+            while more_events && events.field(0) < Some(id.as_bytes()) {
+                more_events = events.advance().await?;
+            }
             while more_events && events.field(0) == Some(id.as_bytes()) {
                 if wanted {
                     push_fields(&mut history, [1, 2, 3, 4, 5].map(|n| events.field(n)))?;
