@@ -2,7 +2,8 @@
 //! alike to the bit; nothing outside this folder names sqlx.
 //!
 //! What both databases can say alike stands once, in `sql.rs`, the rows that they exchange in
-//! `rows.rs`; what differs stands in `sqlite.rs` and `postgres.rs`. A new query that both understand
+//! `rows.rs`; what differs stands in `sqlite.rs` and `postgres.rs` (whose binary format is `binary.rs`). Who
+//! reads everybody hands it over by `pages.rs`. A new query that both understand
 //! is a method of [`Store`] and its body in the macro of `sql.rs`.
 //!
 //! Every transaction runs in a task of its own: a caller that goes away in the middle of `BEGIN`

@@ -22,7 +22,9 @@ macro_rules! push_filter {
             " FROM predictions AS k JOIN predictions AS p \
              ON p.customer_id = k.customer_id AND p.prediction_id = k.prediction_id"
         });
-        query.push(" WHERE k.target = ").push_bind(filter.target.name());
+        // A customer has few; SQLite would rather go through all of the target, since that is in order.
+        query.push(if filter.customer_id.is_some() { " WHERE k.target || '' = " } else { " WHERE k.target = " });
+        query.push_bind(filter.target.name());
         if let Some(least) = filter.min_probability {
             query.push(" AND k.probability >= ").push_bind(least);
         }
@@ -477,20 +479,22 @@ macro_rules! implement_store {
                 moments: (Time, Time),
                 customers: (&str, &str),
             ) -> Result<Vec<Foretold>> {
+                // CROSS JOIN tells SQLite, which would rather read all of the target, to go by customer.
                 let mut query = QueryBuilder::<$database>::new(
-                    "SELECT customer_id, model_version, as_of_time, probability \
-                     FROM predictions WHERE customer_id > ",
+                    "SELECT p.customer_id, p.model_version, p.as_of_time, p.probability \
+                     FROM customers AS c CROSS JOIN predictions AS p \
+                     WHERE p.customer_id = c.customer_id AND c.customer_id > ",
                 );
                 query.push_bind(customers.0.to_owned());
-                query.push(" AND customer_id <= ").push_bind(customers.1.to_owned());
-                query.push(" AND target = ").push_bind(target.name());
-                query.push(" AND as_of_time >= ").push_bind(Stamp(moments.0));
-                query.push(" AND as_of_time < ").push_bind(Stamp(moments.1));
-                query.push(" AND basis = ").push_bind(basis_name(Basis::Model));
+                query.push(" AND c.customer_id <= ").push_bind(customers.1.to_owned());
+                query.push(" AND p.target = ").push_bind(target.name());
+                query.push(" AND p.as_of_time >= ").push_bind(Stamp(moments.0));
+                query.push(" AND p.as_of_time < ").push_bind(Stamp(moments.1));
+                query.push(" AND p.basis = ").push_bind(basis_name(Basis::Model));
                 if let Some(version) = version {
-                    query.push(" AND model_version = ").push_bind(version);
+                    query.push(" AND p.model_version = ").push_bind(version);
                 }
-                query.push(" ORDER BY customer_id, as_of_time, score_time, prediction_id");
+                query.push(" ORDER BY p.customer_id, p.as_of_time, p.score_time, p.prediction_id");
                 let rows: Vec<ForetoldRow> = query.build_query_as().fetch_all(self.reader()).await?;
                 Ok(rows.into_iter().map(Foretold::from).collect())
             }
