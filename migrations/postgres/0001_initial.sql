@@ -34,7 +34,12 @@ CREATE TABLE interactions (
     properties     JSONB NOT NULL,
     PRIMARY KEY (customer_id, interaction_id)
 );
-CREATE INDEX interactions_in_order ON interactions (customer_id, occur_time, interaction_id);
+-- Histories are read in this order. Most interactions have no properties: what a history needs of those
+-- stands in the index itself.
+CREATE INDEX interactions_plain ON interactions (customer_id, occur_time, interaction_id)
+    INCLUDE (kind, record_time, amount_minor) WHERE properties = '{}';
+CREATE INDEX interactions_with_properties ON interactions (customer_id, occur_time, interaction_id)
+    WHERE properties <> '{}';
 
 CREATE TABLE models (
     target      TEXT NOT NULL,
@@ -107,17 +112,17 @@ CREATE TABLE predictions (
     base_log_odds    DOUBLE PRECISION NOT NULL,
     reasons          JSONB NOT NULL,
     missing_features JSONB NOT NULL,
-    PRIMARY KEY (customer_id, prediction_id)
+    PRIMARY KEY (prediction_id, customer_id)
 );
--- An id alone finds its prediction. Ids are unique by themselves; a unique index would have to hold
--- customer_id as well.
-CREATE INDEX predictions_by_id ON predictions (prediction_id);
+-- Of a customer, for realised performance too. An id alone finds its prediction by the primary key; ids grow
+-- with time, so that a run appends to it.
+CREATE INDEX predictions_by_customer ON predictions (customer_id, target, as_of_time);
 CREATE INDEX predictions_by_probability ON predictions (target, probability, prediction_id);
 CREATE INDEX predictions_by_score_time ON predictions (target, score_time, prediction_id);
--- Pages of customers, for realised performance.
-CREATE INDEX predictions_by_customer ON predictions (target, customer_id, as_of_time);
 
--- Per customer and target the prediction with the greatest as_of_time, among those the last stored.
+-- Per customer and target the prediction with the greatest as_of_time, among those the last stored. Without a
+-- foreign key, whose check of every row would cost as much as the rest of the upsert: who removes predictions
+-- removes them here as well.
 CREATE TABLE latest_predictions (
     customer_id   TEXT COLLATE "C" NOT NULL,
     target        TEXT NOT NULL,
@@ -125,8 +130,7 @@ CREATE TABLE latest_predictions (
     as_of_time    TIMESTAMPTZ NOT NULL,
     score_time    TIMESTAMPTZ NOT NULL,
     probability   DOUBLE PRECISION NOT NULL,
-    PRIMARY KEY (customer_id, target),
-    FOREIGN KEY (customer_id, prediction_id) REFERENCES predictions ON DELETE CASCADE
+    PRIMARY KEY (customer_id, target)
 );
 CREATE INDEX latest_predictions_by_probability ON latest_predictions (target, probability, prediction_id);
 CREATE INDEX latest_predictions_by_score_time ON latest_predictions (target, score_time, prediction_id);

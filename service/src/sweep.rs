@@ -12,11 +12,9 @@ use crate::{
     store::Store,
 };
 
-/// Customers of a page.
-const PAGE: usize = 1_000;
 /// Customers that a core takes at a time.
 const SHARE: usize = 125;
-/// Pages that wait to be worked on, fetched or being fetched; one more is about to.
+/// Pages that wait to be worked on; one more is being read.
 const AHEAD: usize = 1;
 
 /// One of several parts into which the customers fall by a hash of their ids. It is the same for every
@@ -47,17 +45,19 @@ impl Part {
 }
 
 /// Some customers.
+#[derive(Default)]
 pub struct Page {
-    /// How many ids were looked at, those of other parts included.
+    /// How many customers were looked at, those of other parts included.
     pub looked_at: u64,
-    /// The customers of our part, by id. Who was erased while they were read is not among them.
+    /// The customers of our part, by id.
     pub histories: Vec<(String, History)>,
 }
 
 /// A run through the customers of a part. Reading ends when it is dropped.
 pub struct Sweep {
-    /// Reads under way, in order.
-    pages: mpsc::Receiver<JoinHandle<Result<Page>>>,
+    pages: mpsc::Receiver<Page>,
+    /// What becomes of the reading; None once that was told.
+    reading: Option<JoinHandle<Result<()>>>,
 }
 
 impl Sweep {
@@ -65,22 +65,8 @@ impl Sweep {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, part: Part) -> Self {
         let (sender, pages) = mpsc::channel(AHEAD);
-        tokio::spawn(async move {
-            let mut after = String::new();
-            loop {
-                let found = store.customer_ids(&after, PAGE).await;
-                let last = found.as_ref().ok().and_then(|ids| ids.last().cloned());
-                if found.as_ref().is_ok_and(Vec::is_empty) {
-                    break;
-                }
-                let store = Arc::clone(&store);
-                let page = tokio::spawn(async move { fetch(&*store, found?, part).await });
-                // Nobody listens any more, or there is no telling what comes next.
-                let (Ok(()), Some(last)) = (sender.send(page).await, last) else { break };
-                after = last;
-            }
-        });
-        Self { pages }
+        let reading = tokio::spawn(async move { store.sweep(part, sender).await });
+        Self { pages, reading: Some(reading) }
     }
 
     /// The next page; None after the last.
@@ -88,18 +74,15 @@ impl Sweep {
     /// # Errors
     /// When the store fails.
     pub async fn next(&mut self) -> Result<Option<Page>> {
-        let Some(page) = self.pages.recv().await else { return Ok(None) };
-        let page = page.await.map_err(|error| Error::Internal(format!("a read panicked: {error}")))?;
-        page.map(Some)
+        if let Some(page) = self.pages.recv().await {
+            return Ok(Some(page));
+        }
+        // No more pages: only the reader knows whether those were all.
+        if let Some(reading) = self.reading.take() {
+            reading.await.map_err(|error| Error::Internal(format!("a read panicked: {error}")))??;
+        }
+        Ok(None)
     }
-}
-
-async fn fetch(store: &dyn Store, ids: Vec<String>, part: Part) -> Result<Page> {
-    let looked_at = ids.len() as u64;
-    let own: Vec<String> = ids.into_iter().filter(|id| part.holds(id)).collect();
-    let found = store.histories(&own).await?;
-    let known = own.into_iter().zip(found).filter_map(|(id, history)| Some((id, history?)));
-    Ok(Page { looked_at, histories: known.collect() })
 }
 
 /// Works on parts of a page on all cores; the results are in their order.

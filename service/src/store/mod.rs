@@ -2,7 +2,8 @@
 //! alike to the bit; nothing outside this folder names sqlx.
 //!
 //! What both databases can say alike stands once, in `sql.rs`, the rows that they exchange in
-//! `rows.rs`; what differs stands in `sqlite.rs` and `postgres.rs`. A new query that both understand
+//! `rows.rs`; what differs stands in `sqlite.rs` and `postgres.rs` (whose binary format is `binary.rs`). Who
+//! reads everybody hands it over by `pages.rs`. A new query that both understand
 //! is a method of [`Store`] and its body in the macro of `sql.rs`.
 //!
 //! Every transaction runs in a task of its own: a caller that goes away in the middle of `BEGIN`
@@ -24,10 +25,16 @@ use tally_model::{
     spec::Target,
     time::Time,
 };
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sweep::{Page, Part},
+};
 
+mod binary;
+mod pages;
 mod postgres;
 mod rows;
 mod sql;
@@ -344,6 +351,9 @@ pub trait Store: Send + Sync {
     async fn customer_ids(&self, after: &str, limit: usize) -> Result<Vec<String>>;
     /// The histories of these customers in the order asked; None for an unknown one.
     async fn histories(&self, customer_ids: &[String]) -> Result<Vec<Option<History>>>;
+    /// Hands over the histories of all customers of a part, by id, in pages as they come; ends early
+    /// when nobody takes them any more.
+    async fn sweep(&self, part: Part, pages: mpsc::Sender<Page>) -> Result<()>;
 
     /// Stores a model as the next version of its target and tells which that is. Holdout rows of
     /// customers that are gone are left out.

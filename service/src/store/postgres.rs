@@ -1,4 +1,5 @@
-//! PostgreSQL (and Citus): arrays in by UNNEST, many interactions by COPY; arrays out by array_agg.
+//! PostgreSQL (and Citus): arrays in by UNNEST, many rows by COPY; arrays out by array_agg, everybody by
+//! COPY.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,43 +9,50 @@ use std::{
 };
 
 use sqlx::{
-    AssertSqlSafe, Connection, Decode, Encode, PgConnection, PgPool, Postgres as Database, QueryBuilder,
-    Type,
+    AssertSqlSafe, Connection, Decode, Encode, PgConnection, PgPool, Postgres as Database, QueryBuilder, Row,
+    Type, ValueRef,
     encode::IsNull,
     error::BoxDynError,
     postgres::{
-        PgArgumentBuffer, PgConnectOptions, PgHasArrayType, PgPoolOptions, PgTypeInfo, PgValueFormat,
+        PgArgumentBuffer, PgConnectOptions, PgHasArrayType, PgPoolOptions, PgRow, PgTypeInfo, PgValueFormat,
         PgValueRef, types::Oid,
     },
     types::Json,
 };
 use tally_model::{
     compare::Pair,
-    history::{Attributes, History, Version},
+    history::{History, Version},
     snapshot::Basis,
     spec::Target,
     time::Time,
 };
+use tokio::sync::mpsc;
 
 use super::{
     Change, Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction,
     PredictionCursor, PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel,
-    detached, repeatable,
+    binary::{self, RowsOut, elements},
+    detached,
+    pages::Pages,
+    repeatable,
     rows::{
         Batch, ChangeRow, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow,
-        PairRow, PopulationRow, PredictionRow, PromotionRow, Properties, Stamp, VersionRow, basis_name,
-        first_seen, grade_name, push_event, reasons_json, to_json,
+        PairRow, PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name, first_seen,
+        from_json, grade_name, push_event, reasons_json, to_json,
     },
     sql::{CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, note_change, push_filter},
     unique_name,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sweep::{Page, Part},
+};
 
 type Transaction = sqlx::Transaction<'static, Database>;
 
 /// A connection is waited for so long.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// Fewer interactions are not worth the round trips of a COPY.
+/// Fewer rows are not worth the round trips of a COPY.
 const COPY_ROWS: usize = 100;
 
 /// The store on PostgreSQL.
@@ -230,6 +238,36 @@ impl Postgres {
     }
 
     async fn write_predictions(&self, tx: &mut Transaction, new: &[&Prediction]) -> Result<()> {
+        if new.len() >= COPY_ROWS {
+            copy_predictions(tx, new).await?;
+        } else {
+            self.insert_few_predictions(tx, new).await?;
+        }
+        // A batch may hold a customer twice; only one row a key may reach the upsert.
+        sqlx::query(
+            "INSERT INTO latest_predictions (customer_id, target, prediction_id, as_of_time, score_time, probability) \
+             SELECT DISTINCT ON (customer_id, target) * \
+             FROM UNNEST($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::float8[]) \
+             AS new (customer_id, target, prediction_id, as_of_time, score_time, probability) \
+             ORDER BY customer_id, target, as_of_time DESC, score_time DESC, prediction_id DESC \
+             ON CONFLICT (customer_id, target) DO UPDATE \
+             SET prediction_id = excluded.prediction_id, as_of_time = excluded.as_of_time, \
+             score_time = excluded.score_time, probability = excluded.probability \
+             WHERE (excluded.as_of_time, excluded.score_time) >= \
+             (latest_predictions.as_of_time, latest_predictions.score_time)",
+        )
+        .bind(new.iter().map(|p| p.customer_id.as_str()).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.target.name()).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.prediction_id.as_str()).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| Stamp(p.as_of)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| Stamp(p.score_time)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| p.probability).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn insert_few_predictions(&self, tx: &mut Transaction, new: &[&Prediction]) -> Result<()> {
         sqlx::query(
             "INSERT INTO predictions (prediction_id, customer_id, target, model_version, as_of_time, \
              known_time, score_time, horizon_days, probability, lower, upper, grade, basis, base_log_odds, \
@@ -256,43 +294,29 @@ impl Postgres {
         .bind(new.iter().map(|p| Json(&p.missing_features)).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?;
-        // A batch may hold a customer twice; only one row a key may reach the upsert.
-        sqlx::query(
-            "INSERT INTO latest_predictions (customer_id, target, prediction_id, as_of_time, score_time, probability) \
-             SELECT DISTINCT ON (customer_id, target) * \
-             FROM UNNEST($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::float8[]) \
-             AS new (customer_id, target, prediction_id, as_of_time, score_time, probability) \
-             ORDER BY customer_id, target, as_of_time DESC, score_time DESC, prediction_id DESC \
-             ON CONFLICT (customer_id, target) DO UPDATE \
-             SET prediction_id = excluded.prediction_id, as_of_time = excluded.as_of_time, \
-             score_time = excluded.score_time, probability = excluded.probability \
-             WHERE (excluded.as_of_time, excluded.score_time) >= \
-             (latest_predictions.as_of_time, latest_predictions.score_time)",
-        )
-        .bind(new.iter().map(|p| p.customer_id.as_str()).collect::<Vec<_>>())
-        .bind(new.iter().map(|p| p.target.name()).collect::<Vec<_>>())
-        .bind(new.iter().map(|p| p.prediction_id.as_str()).collect::<Vec<_>>())
-        .bind(new.iter().map(|p| Stamp(p.as_of)).collect::<Vec<_>>())
-        .bind(new.iter().map(|p| Stamp(p.score_time)).collect::<Vec<_>>())
-        .bind(new.iter().map(|p| p.probability).collect::<Vec<_>>())
-        .execute(&mut **tx)
-        .await?;
         Ok(())
     }
 
     /// The histories of those of the customers that are known, in one statement: one row a customer.
     async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
-        let rows: Vec<HistoryRow> = sqlx::query_as(
+        let rows: Vec<PgRow> = sqlx::query(
             "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.properties, \
              v.effective, v.version_recorded, v.created, v.attributes \
              FROM customers AS c \
              LEFT JOIN LATERAL ( \
                  SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
                  array_agg(kind) AS kinds, array_agg(amount_minor) AS amounts, \
-                 array_agg(nullif(properties, '{}')) AS properties \
-                 FROM (SELECT occur_time, record_time, kind, amount_minor, properties \
-                       FROM interactions AS i WHERE i.customer_id = c.customer_id \
-                       ORDER BY i.occur_time, i.interaction_id) AS ordered \
+                 array_agg(properties) AS properties \
+                 FROM ((SELECT occur_time, interaction_id, record_time, kind, amount_minor, \
+                               NULL::jsonb AS properties FROM interactions AS i \
+                        WHERE i.customer_id = c.customer_id AND i.properties = '{}' \
+                        ORDER BY occur_time, interaction_id) \
+                       UNION ALL \
+                       (SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
+                        FROM interactions AS i \
+                        WHERE i.customer_id = c.customer_id AND i.properties <> '{}' \
+                        ORDER BY occur_time, interaction_id) \
+                       ORDER BY occur_time, interaction_id) AS ordered \
              ) AS e ON true \
              LEFT JOIN LATERAL ( \
                  SELECT array_agg(effective_time) AS effective, array_agg(record_time) AS version_recorded, \
@@ -305,103 +329,169 @@ impl Postgres {
         .bind(customer_ids)
         .fetch_all(self.reader())
         .await?;
-        Ok(rows.into_iter().map(HistoryRow::unpack).collect())
+        rows.iter().map(unpack).collect()
+    }
+
+    /// Everybody: two COPYs in the order of the ids, one of the customers and one of what happened,
+    /// which show the same moment.
+    async fn read_all(&self, mut pages: Pages) -> Result<()> {
+        // A COPY that is not read to its end leaves its connection in no state to be used again.
+        let (mut first, mut second) = (self.pool.acquire().await?, self.pool.acquire().await?);
+        first.close_on_drop();
+        second.close_on_drop();
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        sqlx::query(BEGIN).execute(&mut *first).await?;
+        let moment: String = sqlx::query_scalar("SELECT pg_export_snapshot()").fetch_one(&mut *first).await?;
+        sqlx::query(BEGIN).execute(&mut *second).await?;
+        // The name of a snapshot cannot be bound.
+        let join = format!("SET TRANSACTION SNAPSHOT '{moment}'");
+        sqlx::query(AssertSqlSafe(join)).execute(&mut *second).await?;
+        let customers = first.copy_out_raw(
+            "COPY (SELECT c.customer_id, v.effective_time, v.record_time, v.create_time, v.attributes \
+                   FROM customers AS c LEFT JOIN customer_versions AS v ON v.customer_id = c.customer_id \
+                   ORDER BY c.customer_id, v.version) TO STDOUT (FORMAT binary)",
+        );
+        let mut customers = RowsOut::<_, 5>::new(customers.await?);
+        let events = second.copy_out_raw(
+            "COPY (SELECT customer_id, occur_time, record_time, kind, amount_minor, properties \
+                   FROM ((SELECT customer_id, occur_time, interaction_id, record_time, kind, amount_minor, \
+                                 NULL::jsonb AS properties FROM interactions WHERE properties = '{}' \
+                          ORDER BY customer_id, occur_time, interaction_id) \
+                         UNION ALL \
+                         (SELECT customer_id, occur_time, interaction_id, record_time, kind, amount_minor, \
+                                 properties FROM interactions WHERE properties <> '{}' \
+                          ORDER BY customer_id, occur_time, interaction_id)) AS ordered \
+                   ORDER BY customer_id, occur_time, interaction_id) TO STDOUT (FORMAT binary)",
+        );
+        let mut events = RowsOut::<_, 6>::new(events.await?);
+        let mut more_customers = customers.advance().await?;
+        let mut more_events = events.advance().await?;
+        while more_customers {
+            let id = binary::text(customers.field(0).unwrap_or_default())?.to_owned();
+            let wanted = pages.wants(&id);
+            let mut history = History::default();
+            while more_customers && customers.field(0) == Some(id.as_bytes()) {
+                if wanted {
+                    push_version(&mut history, [1, 2, 3, 4].map(|n| customers.field(n)))?;
+                }
+                more_customers = customers.advance().await?;
+            }
+            // Where two tables can show different moments, as in a distributed database, interactions may
+            // be of somebody who is not there.
+            while more_events && events.field(0) < Some(id.as_bytes()) {
+                more_events = events.advance().await?;
+            }
+            while more_events && events.field(0) == Some(id.as_bytes()) {
+                if wanted {
+                    push_fields(&mut history, [1, 2, 3, 4, 5].map(|n| events.field(n)))?;
+                }
+                more_events = events.advance().await?;
+            }
+            let listening = if wanted { pages.add(id, history).await } else { pages.skip(1).await };
+            if !listening {
+                return Ok(());
+            }
+        }
+        pages.end().await;
+        Ok(())
     }
 }
 
-/// A customer's history, packed: aligned arrays, None when there is nothing.
-#[derive(sqlx::FromRow)]
-struct HistoryRow {
-    customer_id: String,
-    occurred: Option<Vec<Stamp>>,
-    recorded: Option<Vec<Stamp>>,
-    kinds: Option<Vec<String>>,
-    amounts: Option<Vec<Option<i64>>>,
-    properties: Option<Vec<Option<Json<Properties>>>>,
-    effective: Option<Vec<Stamp>>,
-    version_recorded: Option<Vec<Stamp>>,
-    created: Option<Vec<Stamp>>,
-    attributes: Option<Vec<Json<Attributes>>>,
+/// A history of aligned arrays, NULL when there is nothing.
+fn unpack(row: &PgRow) -> Result<(String, History)> {
+    let mut columns = [None; 10];
+    for (n, column) in columns.iter_mut().enumerate() {
+        let value = row.try_get_raw(n)?;
+        *column = if value.is_null() { None } else { Some(value.as_bytes().map_err(sqlx::Error::Decode)?) };
+    }
+    let [id, rest @ ..] = columns;
+    let [occurred, recorded, kinds, amounts, properties, effective, known, created, attributes] =
+        rest.map(|column| elements(column.unwrap_or_default()));
+    let mut history = History::default();
+    let values = occurred.zip(recorded).zip(kinds).zip(amounts).zip(properties);
+    for ((((occurred, recorded), kind), amount), properties) in values {
+        push_fields(&mut history, [occurred, recorded, kind, amount, properties])?;
+    }
+    for (((effective, known), created), attributes) in effective.zip(known).zip(created).zip(attributes) {
+        push_version(&mut history, [effective, known, created, attributes])?;
+    }
+    Ok((binary::text(id.unwrap_or_default())?.to_owned(), history))
 }
 
-impl HistoryRow {
-    fn unpack(self) -> (String, History) {
-        let mut history = History::default();
-        let times = self.occurred.unwrap_or_default().into_iter().zip(self.recorded.unwrap_or_default());
-        let whats = self.kinds.unwrap_or_default().into_iter().zip(self.amounts.unwrap_or_default());
-        let properties = self.properties.unwrap_or_default();
-        for (((occurred, recorded), (kind, amount)), properties) in times.zip(whats).zip(properties) {
-            let properties = properties.map(|json| json.0);
-            push_event(&mut history, &kind, (occurred.0, recorded.0), amount, properties);
-        }
-        let begins =
-            self.effective.unwrap_or_default().into_iter().zip(self.version_recorded.unwrap_or_default());
-        let contents = self.created.unwrap_or_default().into_iter().zip(self.attributes.unwrap_or_default());
-        for ((effective, recorded), (created, attributes)) in begins.zip(contents) {
-            history.push_version(Version {
-                effective_time: effective.0,
-                record_time: recorded.0,
-                create_time: created.0,
-                attributes: attributes.0,
-            });
-        }
-        (self.customer_id, history)
+/// Adds an interaction as it travels: times, kind, amount and properties.
+fn push_fields(history: &mut History, fields: [Option<&[u8]>; 5]) -> Result<()> {
+    let [Some(occurred), Some(recorded), Some(kind), amount, properties] = fields else {
+        return Err(Error::Internal("an interaction without time or kind".to_owned()));
+    };
+    let times = (binary::time(occurred)?, binary::time(recorded)?);
+    let properties = properties.map(|json| from_json(binary::json(json)?)).transpose()?;
+    push_event(history, binary::text(kind)?, times, amount.map(binary::int).transpose()?, properties);
+    Ok(())
+}
+
+/// Adds a version as it travels: times and attributes; nothing when there is none.
+fn push_version(history: &mut History, fields: [Option<&[u8]>; 4]) -> Result<()> {
+    if let [Some(effective), Some(recorded), Some(created), Some(attributes)] = fields {
+        history.push_version(Version {
+            effective_time: binary::time(effective)?,
+            record_time: binary::time(recorded)?,
+            create_time: binary::time(created)?,
+            attributes: from_json(binary::json(attributes)?)?,
+        });
     }
+    Ok(())
 }
 
 implement_store!(Postgres, Database);
 
 /// Stores interactions of which none is there; ABORTED when one is.
 async fn copy_interactions(connection: &mut PgConnection, items: &[Interaction]) -> Result<()> {
-    /// Rows that are sent at a time: while the database stores them, the next are written.
-    const ROWS: usize = 500;
-    let mut copy = connection
-        .copy_in_raw(
-            "COPY interactions (customer_id, interaction_id, kind, occur_time, record_time, amount_minor, \
-             channel, properties) FROM STDIN (FORMAT binary)",
-        )
-        .await?;
-    // The binary format (https://www.postgresql.org/docs/current/sql-copy.html): a signature, two empty
-    // words, rows, and −1 for the end.
-    let mut bytes = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
-    for part in items.chunks(ROWS) {
-        for item in part {
-            push_row(&mut bytes, item)?;
+    let statement = "COPY interactions (customer_id, interaction_id, kind, occur_time, record_time, \
+                     amount_minor, channel, properties) FROM STDIN (FORMAT binary)";
+    binary::copy_in(connection, statement, items, |rows, item| {
+        rows.row(8);
+        rows.text(&item.customer_id);
+        rows.text(&item.interaction_id);
+        rows.text(&item.kind);
+        rows.time(item.occur_time);
+        rows.time(item.record_time);
+        match item.amount_minor {
+            Some(amount) => rows.int(amount),
+            None => rows.null(),
         }
-        copy.send(bytes.as_slice()).await?;
-        bytes.clear();
-    }
-    copy.send((-1_i16).to_be_bytes().as_slice()).await?;
-    copy.finish().await?;
-    Ok(())
+        rows.text(&item.channel);
+        rows.json(&item.properties)
+    })
+    .await
 }
 
-/// Adds a row of the binary format: the number of its fields, and each as its length and its bytes.
-fn push_row(bytes: &mut Vec<u8>, item: &Interaction) -> Result<()> {
-    fn push(bytes: &mut Vec<u8>, field: &[u8]) {
-        bytes.extend_from_slice(&(field.len() as i32).to_be_bytes());
-        bytes.extend_from_slice(field);
-    }
-    bytes.extend_from_slice(&8_i16.to_be_bytes());
-    for text in [&item.customer_id, &item.interaction_id, &item.kind] {
-        push(bytes, text.as_bytes());
-    }
-    for time in [item.occur_time, item.record_time] {
-        push(bytes, &(time.0 - POSTGRES_EPOCH).to_be_bytes());
-    }
-    match item.amount_minor {
-        Some(amount) => push(bytes, &amount.to_be_bytes()),
-        // NULL
-        None => bytes.extend_from_slice(&(-1_i32).to_be_bytes()),
-    }
-    push(bytes, item.channel.as_bytes());
-    // JSONB travels as a version and its text.
-    push(bytes, format!("\u{1}{}", to_json(&item.properties)?).as_bytes());
-    Ok(())
+/// Stores predictions.
+async fn copy_predictions(connection: &mut PgConnection, new: &[&Prediction]) -> Result<()> {
+    let statement = "COPY predictions (prediction_id, customer_id, target, model_version, as_of_time, \
+                     known_time, score_time, horizon_days, probability, lower, upper, grade, basis, \
+                     base_log_odds, reasons, missing_features) FROM STDIN (FORMAT binary)";
+    binary::copy_in(connection, statement, new, |rows, p| {
+        rows.row(16);
+        rows.text(&p.prediction_id);
+        rows.text(&p.customer_id);
+        rows.text(p.target.name());
+        rows.int(p.model_version);
+        rows.time(p.as_of);
+        rows.time(p.known_at);
+        rows.time(p.score_time);
+        rows.int(i64::from(p.horizon_days));
+        rows.float(p.probability);
+        rows.float(p.lower);
+        rows.float(p.upper);
+        rows.text(grade_name(p.grade));
+        rows.text(basis_name(p.basis));
+        rows.float(p.base_log_odds);
+        rows.json(&reasons_json(p))?;
+        rows.json(&p.missing_features)
+    })
+    .await
 }
 
-/// 2000-01-01T00:00:00Z, from which PostgreSQL counts, in microseconds since 1970.
-const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 /// The type number of TIMESTAMPTZ, and of its arrays.
 const TIMESTAMPTZ: Oid = Oid(1184);
 const TIMESTAMPTZ_ARRAY: Oid = Oid(1185);
@@ -420,7 +510,7 @@ impl PgHasArrayType for Stamp {
 
 impl Encode<'_, Database> for Stamp {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        buffer.extend_from_slice(&(self.0.0 - POSTGRES_EPOCH).to_be_bytes());
+        buffer.extend_from_slice(&binary::micros(self.0));
         Ok(IsNull::No)
     }
 }
@@ -430,7 +520,6 @@ impl Decode<'_, Database> for Stamp {
         if value.format() != PgValueFormat::Binary {
             return Err("a moment came as text".into());
         }
-        let bytes: [u8; 8] = value.as_bytes()?.try_into()?;
-        Ok(Self(Time(i64::from_be_bytes(bytes).saturating_add(POSTGRES_EPOCH))))
+        Ok(Self(binary::time(value.as_bytes()?)?))
     }
 }

@@ -22,7 +22,9 @@ macro_rules! push_filter {
             " FROM predictions AS k JOIN predictions AS p \
              ON p.customer_id = k.customer_id AND p.prediction_id = k.prediction_id"
         });
-        query.push(" WHERE k.target = ").push_bind(filter.target.name());
+        // A customer has few; SQLite would rather go through all of the target, since that is in order.
+        query.push(if filter.customer_id.is_some() { " WHERE k.target || '' = " } else { " WHERE k.target = " });
+        query.push_bind(filter.target.name());
         if let Some(least) = filter.min_probability {
             query.push(" AND k.probability >= ").push_bind(least);
         }
@@ -69,7 +71,7 @@ pub(super) use note_change;
 pub(super) const CHANGES: usize = 1_000;
 
 /// Implements [`super::Store`] for a store whose own file gives what differs: `begin`, `reader`,
-/// the bulk statements, and `histories_of`.
+/// the bulk statements, `histories_of` and `read_all`.
 macro_rules! implement_store {
     ($store:ident, $database:ty) => {
         #[async_trait::async_trait]
@@ -142,9 +144,14 @@ macro_rules! implement_store {
                     let gone: Option<(String,)> = sqlx::query_as(
                         "DELETE FROM customers WHERE customer_id = $1 RETURNING customer_id",
                     )
-                    .bind(customer_id)
+                    .bind(&customer_id)
                     .fetch_optional(&mut *tx)
                     .await?;
+                    // Writers of predictions have kept the customer until they were done.
+                    sqlx::query("DELETE FROM latest_predictions WHERE customer_id = $1")
+                        .bind(&customer_id)
+                        .execute(&mut *tx)
+                        .await?;
                     note_change!(store, tx, gone.iter().map(|(customer_id,)| customer_id.as_str()));
                     tx.commit().await?;
                     Ok(gone.is_some())
@@ -182,16 +189,25 @@ macro_rules! implement_store {
                 after: Option<(Time, String)>,
                 limit: usize,
             ) -> Result<Vec<Interaction>> {
-                let mut query = QueryBuilder::<$database>::new(
-                    "SELECT customer_id, interaction_id, kind, occur_time, record_time, amount_minor, channel, \
-                     properties FROM interactions WHERE customer_id = ",
-                );
-                query.push_bind(customer_id.to_owned());
-                if let Some((occur_time, interaction_id)) = after {
-                    query.push(" AND (occur_time, interaction_id) < (").push_bind(Stamp(occur_time));
-                    query.push(", ").push_bind(interaction_id).push(")");
+                // As many of either sort as are wanted at most, each by its own index.
+                let mut query = QueryBuilder::<$database>::new("");
+                for (begin, sort) in [
+                    ("SELECT * FROM (", "properties = '{}'"),
+                    (") AS plain UNION ALL SELECT * FROM (", "properties <> '{}'"),
+                ] {
+                    query.push(begin).push(
+                        "SELECT customer_id, interaction_id, kind, occur_time, record_time, amount_minor, \
+                         channel, properties FROM interactions WHERE customer_id = ",
+                    );
+                    query.push_bind(customer_id.to_owned()).push(" AND ").push(sort);
+                    if let Some((occur_time, interaction_id)) = &after {
+                        query.push(" AND (occur_time, interaction_id) < (").push_bind(Stamp(*occur_time));
+                        query.push(", ").push_bind(interaction_id.clone()).push(")");
+                    }
+                    query.push(" ORDER BY occur_time DESC, interaction_id DESC LIMIT ").push_bind(limit as i64);
                 }
-                query.push(" ORDER BY occur_time DESC, interaction_id DESC LIMIT ").push_bind(limit as i64);
+                query.push(") AS others ORDER BY occur_time DESC, interaction_id DESC LIMIT ");
+                query.push_bind(limit as i64);
                 let rows: Vec<InteractionRow> = query.build_query_as().fetch_all(self.reader()).await?;
                 Ok(rows.into_iter().map(Interaction::from).collect())
             }
@@ -219,6 +235,10 @@ macro_rules! implement_store {
                     }
                 };
                 Ok(customer_ids.iter().map(|id| take(id)).collect())
+            }
+
+            async fn sweep(&self, part: Part, pages: mpsc::Sender<Page>) -> Result<()> {
+                self.read_all(Pages::new(part, pages)).await
             }
 
             async fn insert_model(&self, model: StoredModel, evaluation: Evaluation) -> Result<i64> {
@@ -459,20 +479,22 @@ macro_rules! implement_store {
                 moments: (Time, Time),
                 customers: (&str, &str),
             ) -> Result<Vec<Foretold>> {
+                // CROSS JOIN tells SQLite, which would rather read all of the target, to go by customer.
                 let mut query = QueryBuilder::<$database>::new(
-                    "SELECT customer_id, model_version, as_of_time, probability \
-                     FROM predictions WHERE customer_id > ",
+                    "SELECT p.customer_id, p.model_version, p.as_of_time, p.probability \
+                     FROM customers AS c CROSS JOIN predictions AS p \
+                     WHERE p.customer_id = c.customer_id AND c.customer_id > ",
                 );
                 query.push_bind(customers.0.to_owned());
-                query.push(" AND customer_id <= ").push_bind(customers.1.to_owned());
-                query.push(" AND target = ").push_bind(target.name());
-                query.push(" AND as_of_time >= ").push_bind(Stamp(moments.0));
-                query.push(" AND as_of_time < ").push_bind(Stamp(moments.1));
-                query.push(" AND basis = ").push_bind(basis_name(Basis::Model));
+                query.push(" AND c.customer_id <= ").push_bind(customers.1.to_owned());
+                query.push(" AND p.target = ").push_bind(target.name());
+                query.push(" AND p.as_of_time >= ").push_bind(Stamp(moments.0));
+                query.push(" AND p.as_of_time < ").push_bind(Stamp(moments.1));
+                query.push(" AND p.basis = ").push_bind(basis_name(Basis::Model));
                 if let Some(version) = version {
-                    query.push(" AND model_version = ").push_bind(version);
+                    query.push(" AND p.model_version = ").push_bind(version);
                 }
-                query.push(" ORDER BY customer_id, as_of_time, score_time, prediction_id");
+                query.push(" ORDER BY p.customer_id, p.as_of_time, p.score_time, p.prediction_id");
                 let rows: Vec<ForetoldRow> = query.build_query_as().fetch_all(self.reader()).await?;
                 Ok(rows.into_iter().map(Foretold::from).collect())
             }

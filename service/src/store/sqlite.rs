@@ -1,5 +1,5 @@
 //! SQLite, built in: one writing connection, several reading ones; rows in by json_each or, the many
-//! interactions, hundreds to a statement; one packed row a customer out by json_group_array.
+//! interactions, hundreds to a statement; one packed row a customer out by group_concat.
 //!
 //! Floating point numbers never pass through SQLite's own number parser: attributes stay the text
 //! that serde wrote, probabilities are bound as such.
@@ -11,28 +11,32 @@ use std::{
     time::Duration,
 };
 
+use futures_util::TryStreamExt;
 use sqlx::{
-    AssertSqlSafe, Decode, Encode, QueryBuilder, Sqlite as Database, SqlitePool, Type,
+    AssertSqlSafe, Decode, Encode, QueryBuilder, Row, Sqlite as Database, SqlitePool, Type,
     encode::IsNull,
     error::BoxDynError,
     sqlite::{
-        SqliteArgumentsBuffer, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-        SqliteTypeInfo, SqliteValueRef,
+        SqliteArgumentsBuffer, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
+        SqliteSynchronous, SqliteTypeInfo, SqliteValueRef,
     },
     types::Json,
 };
 use tally_model::{
     compare::Pair,
-    history::{Attributes, History, Version},
+    history::{History, Version},
     snapshot::Basis,
     spec::Target,
     time::Time,
 };
+use tokio::sync::mpsc;
 
 use super::{
     Change, Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction,
     PredictionCursor, PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel,
-    detached, repeatable,
+    detached,
+    pages::{CUSTOMERS, Pages},
+    repeatable,
     rows::{
         Batch, ChangeRow, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow,
         PairRow, PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name, first_seen,
@@ -41,7 +45,11 @@ use super::{
     sql::{CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, note_change, push_filter},
     unique_name,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    store::Store,
+    sweep::{Page, Part},
+};
 
 type Transaction = sqlx::Transaction<'static, Database>;
 
@@ -254,44 +262,142 @@ impl Sqlite {
 
     /// The histories of those of the customers that are known, in one statement: one row a customer.
     async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
-        let rows: Vec<(String, String, String)> = sqlx::query_as(
-            "SELECT c.customer_id, \
-             (SELECT json_group_array(json_array(occur_time, record_time, kind, amount_minor, \
-                 nullif(properties, '{}')) \
-                 ORDER BY occur_time, interaction_id) \
-              FROM interactions AS i WHERE i.customer_id = c.customer_id), \
-             (SELECT json_group_array(json_array(effective_time, record_time, create_time, attributes) \
-                 ORDER BY version) \
-              FROM customer_versions AS v WHERE v.customer_id = c.customer_id) \
-             FROM customers AS c WHERE c.customer_id IN (SELECT value FROM json_each($1))",
-        )
-        .bind(Json(customer_ids))
-        .fetch_all(self.reader())
-        .await?;
-        rows.into_iter().map(|(id, events, versions)| Ok((id, unpack(&events, &versions)?))).collect()
+        const NO_LIMIT: i64 = -1;
+        let rows: Vec<SqliteRow> =
+            sqlx::query(HISTORIES).bind(Json(customer_ids)).bind(NO_LIMIT).fetch_all(self.reader()).await?;
+        rows.iter().map(unpack).collect()
+    }
+
+    /// Everybody, some customers to a transaction: during a long one the write-ahead log only grows.
+    async fn read_all(&self, mut pages: Pages) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let mut ids = self.customer_ids(&after, CUSTOMERS).await?;
+            let Some(last) = ids.last() else { break };
+            after.clone_from(last);
+            let all = ids.len();
+            ids.retain(|id| pages.wants(id));
+            if !pages.skip(all - ids.len()).await || !self.read_some(&ids, &mut pages).await? {
+                return Ok(());
+            }
+        }
+        pages.end().await;
+        Ok(())
+    }
+
+    /// Reads the histories of customers in the order of their ids; false when nobody listens any more. Who
+    /// was erased meanwhile is left out.
+    async fn read_some(&self, mut ids: &[String], pages: &mut Pages) -> Result<bool> {
+        let mut tx = self.readers.begin().await?;
+        while !ids.is_empty() {
+            let mut rows = sqlx::query(HISTORIES).bind(Json(ids)).bind(PACKED as i64).fetch(&mut *tx);
+            let mut long = None;
+            while let Some(row) = rows.try_next().await? {
+                let (id, history) = unpack(&row)?;
+                if history.len() == PACKED {
+                    long = Some((id, history));
+                    break;
+                }
+                if !pages.add(id, history).await {
+                    return Ok(false);
+                }
+            }
+            drop(rows);
+            let Some((id, mut history)) = long else { break };
+            let mut rows = sqlx::query_as::<_, EventRow>(REST).bind(&id).bind(PACKED as i64).fetch(&mut *tx);
+            while let Some((occurred, recorded, kind, amount, properties)) = rows.try_next().await? {
+                let properties = properties.as_deref().map(from_json).transpose()?;
+                push_event(&mut history, &kind, (occurred.0, recorded.0), amount, properties);
+            }
+            drop(rows);
+            ids = &ids[ids.partition_point(|other| *other <= id)..];
+            if !pages.add(id, history).await {
+                return Ok(false);
+            }
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 }
 
-/// An interaction as packed: times, kind, amount, and the properties, if any, as JSON in a string.
-type PackedEvent = (i64, i64, String, Option<i64>, Option<String>);
-/// A version as packed: times, and the attributes as JSON in a string.
-type PackedVersion = (i64, i64, i64, String);
+/// Interactions that are packed into a row for a run through all customers. The rest of a longer history
+/// comes row by row, so that no row grows without bound.
+const PACKED: usize = 10_000;
 
-fn unpack(events: &str, versions: &str) -> Result<History> {
+/// The interactions of one customer in order, those without properties from their index alone.
+macro_rules! ordered {
+    ($customer_id:literal) => {
+        concat!(
+            "(SELECT occur_time, interaction_id, record_time, kind, amount_minor, NULL AS properties \
+             FROM interactions AS i WHERE i.customer_id = ",
+            $customer_id,
+            " AND i.properties = '{}' UNION ALL \
+             SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
+             FROM interactions AS i WHERE i.customer_id = ",
+            $customer_id,
+            " AND i.properties <> '{}' ORDER BY occur_time, interaction_id LIMIT "
+        )
+    };
+}
+
+/// Packed histories of the customers in $1, in that order, of at most $2 interactions: a line for each, and
+/// for each version; the fields are separated by tabs. Neither stands in a kind, where control characters
+/// are not allowed, nor in JSON, where they are escaped.
+const HISTORIES: &str = concat!(
+    "SELECT c.customer_id, \
+     (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', \
+                                 properties), '\n') FROM ",
+    ordered!("c.customer_id"),
+    "$2)), \
+     (SELECT group_concat(concat(effective_time, '\t', record_time, '\t', create_time, '\t', attributes), \
+                          '\n') \
+      FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = c.customer_id ORDER BY version)) \
+     FROM json_each($1) AS asked CROSS JOIN customers AS c ON c.customer_id = asked.value"
+);
+
+/// The interactions of the customer $1 behind the first $2.
+const REST: &str = concat!(
+    "SELECT occur_time, record_time, kind, amount_minor, properties FROM ",
+    ordered!("$1"),
+    "-1 OFFSET $2)"
+);
+/// A row of it.
+type EventRow = (Stamp, Stamp, String, Option<i64>, Option<String>);
+
+fn unpack(row: &SqliteRow) -> Result<(String, History)> {
+    let lines = |column| -> Result<_> {
+        Ok(row.try_get::<Option<&str>, _>(column)?.into_iter().flat_map(|packed| packed.split('\n')))
+    };
     let mut history = History::default();
-    for (occurred, recorded, kind, amount, properties) in from_json::<Vec<PackedEvent>>(events)? {
-        let properties = properties.as_deref().map(from_json).transpose()?;
-        push_event(&mut history, &kind, (Time(occurred), Time(recorded)), amount, properties);
+    for line in lines(1)? {
+        let mut fields = line.split('\t');
+        let mut next = || fields.next().ok_or_else(|| Error::Internal("a packed row is short".to_owned()));
+        let (occurred, recorded, amount, kind, json) = (next()?, next()?, next()?, next()?, next()?);
+        let amount = if amount.is_empty() { None } else { Some(number(amount)?) };
+        let properties = if json.is_empty() { None } else { Some(from_json(json)?) };
+        push_event(
+            &mut history,
+            kind,
+            (Time(number(occurred)?), Time(number(recorded)?)),
+            amount,
+            properties,
+        );
     }
-    for (effective, recorded, created, attributes) in from_json::<Vec<PackedVersion>>(versions)? {
+    for line in lines(2)? {
+        let mut fields = line.split('\t');
+        let mut next = || fields.next().ok_or_else(|| Error::Internal("a packed row is short".to_owned()));
         history.push_version(Version {
-            effective_time: Time(effective),
-            record_time: Time(recorded),
-            create_time: Time(created),
-            attributes: from_json::<Attributes>(&attributes)?,
+            effective_time: Time(number(next()?)?),
+            record_time: Time(number(next()?)?),
+            create_time: Time(number(next()?)?),
+            attributes: from_json(next()?)?,
         });
     }
-    Ok(history)
+    Ok((row.try_get(0)?, history))
+}
+
+fn number(text: &str) -> Result<i64> {
+    text.parse().map_err(|_| Error::Internal("a packed number cannot be read".to_owned()))
 }
 
 implement_store!(Sqlite, Database);

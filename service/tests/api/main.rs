@@ -16,5 +16,6 @@ mod registry;
 mod replay;
 mod scoring;
 mod support;
+mod sweep;
 mod warm;
 mod watching;

@@ -1,0 +1,160 @@
+//! Runs through all customers: everybody once, in order, with the same history as when it is asked for
+//! alone; and never a short run that looks whole.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tally_model::{
+    history::History,
+    time::{DAY, Time},
+};
+use tally_service::{
+    store::{self, Interaction, NewCustomer, Store},
+    sweep::{Part, Sweep},
+};
+
+use crate::support::{Database, Tally, on_both_stores, time};
+
+on_both_stores!(
+    everybody_is_read_once_and_as_when_asked_for_alone,
+    interactions_of_both_sorts_keep_their_order
+);
+
+/// The `n`-th interaction of a customer, four to a moment; of those every other one has properties.
+fn interaction(customer_id: &str, n: usize, property: &str) -> Interaction {
+    let occur_time = Time(time("2024-01-01").0 + (n / 4) as i64 * DAY / 500);
+    let properties = match n % 2 {
+        0 => BTreeMap::default(),
+        _ => BTreeMap::from([("units".to_owned(), n.to_string()), ("note".to_owned(), property.to_owned())]),
+    };
+    Interaction {
+        customer_id: customer_id.to_owned(),
+        interaction_id: format!("{n:06}"),
+        kind: ["purchase", "visit, or so", "{call}"][n % 3].to_owned(),
+        occur_time,
+        record_time: Time(occur_time.0 + n as i64),
+        amount_minor: n.is_multiple_of(3).then_some(-(n as i64)),
+        channel: String::new(),
+        properties,
+    }
+}
+
+/// Customers of whom nothing is known but that they are there.
+async fn silent_customers(store: &dyn Store, count: usize) {
+    let customer = |n: usize| NewCustomer {
+        customer_id: format!("b{n:04}"),
+        name: None,
+        create_time: Some(time("2023-01-01")),
+        attributes: [("n".to_owned(), tally_model::history::AttributeValue::Number(n as f64))].into(),
+    };
+    for first in (0..count).step_by(1_000) {
+        let customers = (first..count.min(first + 1_000)).map(customer).collect();
+        store.upsert_customers(customers, time("2024-01-01")).await.unwrap();
+    }
+}
+
+/// A customer with so many interactions.
+async fn busy_customer(store: &dyn Store, customer_id: &str, count: usize, property: &str) {
+    let all: Vec<_> = (0..count).map(|n| interaction(customer_id, n, property)).collect();
+    for batch in all.chunks(2_000) {
+        store.record_interactions(batch.to_vec()).await.unwrap();
+    }
+}
+
+/// All customers of a part, and how many were looked at.
+async fn read(store: &Arc<dyn Store>, part: Part) -> (Vec<(String, History)>, u64) {
+    let mut sweep = Sweep::new(Arc::clone(store), part);
+    let (mut all, mut looked_at) = (Vec::new(), 0);
+    while let Some(page) = sweep.next().await.unwrap() {
+        assert!(page.looked_at >= page.histories.len() as u64);
+        looked_at += page.looked_at;
+        all.extend(page.histories);
+    }
+    (all, looked_at)
+}
+
+async fn everybody_is_read_once_and_as_when_asked_for_alone(tally: Tally) {
+    let store = store::open(&tally.database.url).await.unwrap();
+    assert_eq!(read(&store, Part::WHOLE).await, (Vec::new(), 0));
+    silent_customers(&*store, 2_300).await;
+    // At the beginning, in between and at the end; one with more than fits into a packed row.
+    busy_customer(&*store, "a", 10_000, "\t\n").await;
+    busy_customer(&*store, "b0999x", 50, "").await;
+    busy_customer(&*store, "b1000", 12_001, "\u{1f980}").await;
+    busy_customer(&*store, "c", 1, "").await;
+
+    let (whole, looked_at) = read(&store, Part::WHOLE).await;
+    assert_eq!((whole.len(), looked_at), (2_303, 2_303));
+    assert!(whole.is_sorted_by(|(a, _), (b, _)| a < b));
+    let ids: Vec<String> = whole.iter().map(|(id, _)| id.clone()).collect();
+    let alone = store.histories(&ids).await.unwrap();
+    assert!(whole.iter().zip(alone).all(|((_, swept), alone)| Some(swept) == alone.as_ref()));
+    let length = |wanted: &str| whole.iter().find(|(id, _)| id == wanted).map(|(_, history)| history.len());
+    let lengths = ["a", "b0999x", "b1000", "b1001", "c"].map(|id| length(id).unwrap());
+    assert_eq!(lengths, [10_000, 50, 12_001, 0, 1]);
+
+    let mut together = Vec::new();
+    for number in 0..3 {
+        let part = Part { number, of: 3 };
+        let (own, looked_at) = read(&store, part).await;
+        assert_eq!(looked_at, 2_303);
+        assert!((600..900).contains(&own.len()) && own.iter().all(|(id, _)| part.holds(id)));
+        together.extend(own);
+    }
+    together.sort_by(|(a, _), (b, _)| a.cmp(b));
+    assert!(together == whole);
+}
+
+async fn interactions_of_both_sorts_keep_their_order(tally: Tally) {
+    let store = store::open(&tally.database.url).await.unwrap();
+    busy_customer(&*store, "c", 90, "x").await;
+    let wanted: Vec<Interaction> = (0..90).map(|n| interaction("c", n, "x")).collect();
+
+    let mut listed: Vec<Interaction> = Vec::new();
+    loop {
+        let after = listed.last().map(|last| (last.occur_time, last.interaction_id.clone()));
+        let page = store.interactions("c", after, 7).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page);
+    }
+    listed.reverse();
+    assert_eq!(listed, wanted);
+
+    let mut history = History::default();
+    for item in &wanted {
+        history.push(&item.kind, item.occur_time, item.record_time, item.amount_minor, None);
+        item.properties.iter().for_each(|(name, text)| history.push_property(name, text));
+    }
+    assert_eq!(store.histories(&["c".to_owned()]).await.unwrap(), [Some(history.clone())]);
+    assert_eq!(read(&store, Part::WHOLE).await.0, [("c".to_owned(), history)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_loses_its_connection_ends_with_the_error() {
+    let database = Database::postgres().await;
+    let store = store::open(&database.url).await.unwrap();
+    silent_customers(&*store, 4_000).await;
+    // More than the buffers between the database and the reader hold while nobody takes pages.
+    busy_customer(&*store, "c", 24_000, &"x".repeat(1_000)).await;
+
+    let mut sweep = Sweep::new(Arc::clone(&store), Part::WHOLE);
+    assert!(sweep.next().await.unwrap().is_some());
+    let ended = database
+        .sql(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+              WHERE datname = current_database() AND query LIKE 'COPY %' AND state = 'active'",
+        )
+        .await;
+    assert!(ended > Some(0));
+    let error = loop {
+        match sweep.next().await {
+            Ok(Some(page)) => assert!(page.histories.iter().all(|(id, _)| id != "c")),
+            Ok(None) => panic!("the run seemed whole"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.code(), tonic::Code::Unavailable, "{error}");
+    // Those that come next find the database as it was.
+    assert_eq!(read(&store, Part::WHOLE).await.1, 4_001);
+}
