@@ -156,6 +156,18 @@ impl Snapshots {
         self.label.iter().filter(|label| **label).count()
     }
 
+    /// Adds the snapshots of other customers behind these.
+    pub fn append(&mut self, mut others: Self) {
+        let before = self.customers.len() as u32;
+        self.customers.append(&mut others.customers);
+        self.customer.extend(others.customer.iter().map(|customer| before + customer));
+        self.as_of.append(&mut others.as_of);
+        self.label.append(&mut others.label);
+        self.features.append(&mut others.features);
+        self.purchases.append(&mut others.purchases);
+        self.buyers.append(&mut others.buyers);
+    }
+
     /// Fills in the forecast's features, which are the last ones of each row.
     pub fn foretell(&mut self, forecast: &Forecast, width: usize) {
         for (row, purchases) in self.features.chunks_mut(width).zip(&self.purchases) {

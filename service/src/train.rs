@@ -29,7 +29,7 @@ use crate::{
     registry::{self, Hand, Standing, foretells},
     score::off_the_workers,
     store::{Evaluation, HoldoutScore, Promotion, PromotionKind, Store, StoredModel},
-    sweep::{Part, Sweep},
+    sweep::{Page, Part, Sweep, on_all_cores},
 };
 
 /// Holdout rows that are stored to compare the model with others; a larger holdout is sampled.
@@ -149,31 +149,19 @@ pub async fn run(
     let rival = Rival::new(&**store, order.target).await?;
 
     listener(Step::Begin("reading histories".to_owned(), customers));
-    let mut census = Census::default();
-    pages(store, &listener, |_, history| census.add(history, order.as_of)).await?;
+    let (census, pages) = read(store, order.as_of, &listener).await?;
 
     listener(Step::Begin("taking snapshots".to_owned(), customers));
     let sampling = Sampling::new(order.target, &order.spec, order.as_of);
     let mut plan = census.plan(&order.spec.features);
     plan.forecast = sampling.outcome.forecast();
-    let mut rows = Snapshots::default();
-    // The champion's probability for each row that it can be asked about.
-    let mut rival_says = Vec::new();
-    let mut rival = rival.filter(|rival| foretells(rival.outcome()) == foretells(sampling.outcome));
-    let (drift_step, mut looked_at) = (customers.div_ceil(DRIFT_CUSTOMERS).max(1), 0_u64);
-    pages(store, &listener, |id, history| {
-        rows.add(id, history, &plan, &sampling);
-        if let Some(rival) = &mut rival {
-            let new = &rows.as_of[rival_says.len()..];
-            rival_says.extend(new.iter().map(|as_of| rival.probability(history, *as_of)));
-            if looked_at.is_multiple_of(drift_step) {
-                rival.count(history, new);
-            }
-            looked_at += 1;
-        }
-    })
-    .await?;
-    let drift = rival.as_ref().map(|rival| rival.moved(order.target));
+    let rival = rival.filter(|rival| foretells(rival.outcome()) == foretells(sampling.outcome));
+    let snapshots = TakeSnapshots { plan, sampling, rival };
+    let heard = Arc::clone(&listener);
+    let (TakeSnapshots { plan, sampling, rival }, taken) =
+        off_the_workers(move || snapshots.of_all(pages, &heard)).await?;
+    let Taken { rows, rival_says, counts } = taken;
+    let drift = rival.as_ref().zip(counts).map(|(rival, counts)| rival.moved(order.target, &counts));
 
     listener(Step::Begin("training".to_owned(), 0));
     let fitted = fit(order.clone(), plan, rows, sampling, &listener).await;
@@ -252,8 +240,6 @@ struct Rival {
     version: i64,
     /// What serves, and the same model as it was evaluated.
     fits: [Scorer; 2],
-    /// New snapshots in the bins of its training.
-    counts: Counts,
 }
 
 impl Rival {
@@ -268,10 +254,7 @@ impl Rival {
             Ok::<_, Error>([serving.scorer, Model::load_off_the_workers(evaluated).await?.scorer])
         };
         match both.await {
-            Ok(fits) => {
-                let counts = Counts::new(&fits[0].artifact().reference);
-                Ok(Some(Self { version, fits, counts }))
-            }
+            Ok(fits) => Ok(Some(Self { version, fits })),
             Err(error) => {
                 tracing::warn!(model = %ModelName { target, version }, %error, "the champion cannot be read");
                 Ok(None)
@@ -290,39 +273,113 @@ impl Rival {
         Some(fit.score(history, as_of, as_of, 0).ok()?.probability)
     }
 
-    /// Counts snapshots of a customer, as what serves sees them.
-    fn count(&mut self, history: &History, moments: &[Time]) {
+    /// Counts snapshots of a customer in the bins of what serves, as that sees them.
+    fn count(&self, history: &History, moments: &[Time], counts: &mut Counts) {
         let serving = &self.fits[0];
         for score in moments.iter().filter_map(|as_of| serving.score(history, *as_of, *as_of, 0).ok()) {
-            self.counts.add(&serving.artifact().reference, &score.raw, score.probability);
+            counts.add(&serving.artifact().reference, &score.raw, score.probability);
         }
     }
 
-    fn moved(&self, target: Target) -> Moved {
+    fn moved(&self, target: Target, counts: &Counts) -> Moved {
         let artifact = self.fits[0].artifact();
         Moved {
             champion: ModelName { target, version: self.version },
             learned_from: artifact.reference.rows(),
-            compared: self.counts.customers,
-            report: Report::new(&artifact.plan.measures(), &artifact.reference, &self.counts),
+            compared: counts.customers,
+            report: Report::new(&artifact.plan.measures(), &artifact.reference, counts),
         }
     }
 }
 
-/// Hands every customer's history to `each`, in the order of the ids.
-async fn pages(
+/// Reads everybody once. What is to become of the histories is known only when all have been looked at, so
+/// they are kept until then, some 30 bytes an interaction.
+async fn read(
     store: &Arc<dyn Store>,
+    as_of: Time,
     listener: &Listener,
-    mut each: impl FnMut(&str, &History),
-) -> Result<(), Error> {
+) -> Result<(Census, Vec<Page>), Error> {
+    let mut census = Census::default();
+    let mut pages = Vec::new();
     let mut sweep = Sweep::new(Arc::clone(store), Part::WHOLE);
     let mut done = 0;
-    while let Some(page) = sweep.next().await? {
-        page.histories.iter().for_each(|(id, history)| each(id, history));
+    while let Some(mut page) = sweep.next().await? {
+        for (_, history) in &mut page.histories {
+            census.add(history, as_of);
+            history.shrink();
+        }
         done += page.looked_at;
+        pages.push(page);
         listener(Step::Done(done));
     }
-    Ok(())
+    Ok((census, pages))
+}
+
+/// How the snapshots of all customers are taken.
+struct TakeSnapshots {
+    plan: Plan,
+    sampling: Sampling,
+    /// The champion, when it foretells the same.
+    rival: Option<Rival>,
+}
+
+/// The snapshots of some customers.
+#[derive(Default)]
+struct Taken {
+    rows: Snapshots,
+    /// The champion's probability for each row that it can be asked about.
+    rival_says: Vec<Option<f64>>,
+    /// Where rows lie in the bins of the champion's training.
+    counts: Option<Counts>,
+}
+
+impl TakeSnapshots {
+    /// On all cores, page by page; pages are dropped when they are done.
+    fn of_all(self, pages: Vec<Page>, listener: &Listener) -> (Self, Taken) {
+        let mut all = Taken::default();
+        let customers: usize = pages.iter().map(|page| page.histories.len()).sum();
+        let drift_step = (customers as u64).div_ceil(DRIFT_CUSTOMERS).max(1) as usize;
+        let (mut first, mut done) = (0, 0);
+        for page in pages {
+            let numbered: Vec<_> = (first..).zip(&page.histories).collect();
+            for part in on_all_cores(&numbered, |customers| self.of_some(customers, drift_step)) {
+                all.append(part);
+            }
+            first += page.histories.len();
+            done += page.looked_at;
+            listener(Step::Done(done));
+        }
+        (self, all)
+    }
+
+    /// Of customers with their numbers among all.
+    fn of_some(&self, customers: &[(usize, &(String, History))], drift_step: usize) -> Taken {
+        let counts = self.rival.as_ref().map(|rival| Counts::new(&rival.fits[0].artifact().reference));
+        let mut taken = Taken { counts, ..Taken::default() };
+        for (number, (id, history)) in customers {
+            let before = taken.rows.len();
+            taken.rows.add(id, history, &self.plan, &self.sampling);
+            let new = &taken.rows.as_of[before..];
+            if let Some((rival, counts)) = self.rival.as_ref().zip(taken.counts.as_mut()) {
+                taken.rival_says.extend(new.iter().map(|as_of| rival.probability(history, *as_of)));
+                if number.is_multiple_of(drift_step) {
+                    rival.count(history, new, counts);
+                }
+            }
+        }
+        taken
+    }
+}
+
+impl Taken {
+    fn append(&mut self, others: Self) {
+        self.rows.append(others.rows);
+        self.rival_says.extend(others.rival_says);
+        match (&mut self.counts, others.counts) {
+            (Some(counts), Some(others)) => counts.merge(&others),
+            (counts, others) => *counts = others.or(counts.take()),
+        }
+    }
 }
 
 async fn fit(

@@ -424,9 +424,8 @@ fn push_fields(history: &mut History, fields: [Option<&[u8]>; 5]) -> Result<()> 
         return Err(Error::Internal("an interaction without time or kind".to_owned()));
     };
     let times = (binary::time(occurred)?, binary::time(recorded)?);
-    let properties = properties.map(|json| from_json(binary::json(json)?)).transpose()?;
-    push_event(history, binary::text(kind)?, times, amount.map(binary::int).transpose()?, properties);
-    Ok(())
+    let properties = properties.map(binary::json).transpose()?;
+    push_event(history, binary::text(kind)?, times, amount.map(binary::int).transpose()?, properties)
 }
 
 /// Adds a version as it travels: times and attributes; nothing when there is none.

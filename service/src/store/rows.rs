@@ -2,8 +2,9 @@
 //!
 //! The column types differ only in how a moment is stored, which [`Stamp`] hides.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
+use serde::de::{MapAccess, Visitor};
 use sqlx::{FromRow, types::Json};
 use tally_model::{
     compare::Pair,
@@ -67,7 +68,7 @@ pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::Internal(error.to_string()))
 }
 
-pub(super) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+pub(super) fn from_json<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| Error::Internal(format!("stored JSON: {error}")))
 }
 
@@ -148,19 +149,51 @@ impl From<InteractionRow> for Interaction {
     }
 }
 
-/// Adds an interaction as both databases hand it over: None for no properties.
+/// Adds an interaction as both databases hand it over: its properties as JSON, None for none.
 pub(super) fn push_event(
     history: &mut History,
     kind: &str,
     (occur_time, record_time): (Time, Time),
     amount_minor: Option<i64>,
-    properties: Option<Properties>,
-) {
-    let properties = properties.unwrap_or_default();
-    let number = |name| properties.get(name)?.parse::<f64>().ok();
-    let survey = number(kind::SCORE).zip(number(kind::EXPECTED));
+    properties: Option<&str>,
+) -> Result<()> {
+    let Read(mut properties) = properties.map_or(Ok(Read::default()), from_json)?;
+    // A database keeps them in an order of its own.
+    properties.sort_unstable();
+    let number = |name| properties.iter().find(|(own, _)| own.0 == name)?.1.0.parse::<f64>().ok();
+    let survey = if kind == kind::SURVEY { number(kind::SCORE).zip(number(kind::EXPECTED)) } else { None };
     history.push(kind, occur_time, record_time, amount_minor, survey);
-    properties.iter().for_each(|(name, text)| history.push_property(name, text));
+    properties.iter().for_each(|(name, text)| history.push_property(&name.0, &text.0));
+    Ok(())
+}
+
+/// Properties, read without a copy of what stands in the JSON as it is.
+#[derive(Default)]
+struct Read<'a>(Vec<(Word<'a>, Word<'a>)>);
+
+#[derive(serde::Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> serde::Deserialize<'de> for Read<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Read<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("properties")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Read<'de>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Read(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
 }
 
 #[derive(FromRow)]

@@ -23,7 +23,11 @@ macro_rules! push_filter {
              ON p.customer_id = k.customer_id AND p.prediction_id = k.prediction_id"
         });
         // A customer has few; SQLite would rather go through all of the target, since that is in order.
-        query.push(if filter.customer_id.is_some() { " WHERE k.target || '' = " } else { " WHERE k.target = " });
+        query.push(if filter.customer_id.is_some() {
+            " WHERE k.target || '' = "
+        } else {
+            " WHERE k.target = "
+        });
         query.push_bind(filter.target.name());
         if let Some(least) = filter.min_probability {
             query.push(" AND k.probability >= ").push_bind(least);

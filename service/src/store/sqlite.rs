@@ -260,12 +260,27 @@ impl Sqlite {
         Ok(())
     }
 
-    /// The histories of those of the customers that are known, in one statement: one row a customer.
+    /// The histories of those of the customers that are known, in one statement, and in one row: each row
+    /// wakes a thread.
     async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
         const NO_LIMIT: i64 = -1;
-        let rows: Vec<SqliteRow> =
-            sqlx::query(HISTORIES).bind(Json(customer_ids)).bind(NO_LIMIT).fetch_all(self.reader()).await?;
-        rows.iter().map(unpack).collect()
+        let packed: Option<String> = sqlx::query_scalar(TOGETHER)
+            .bind(Json(customer_ids))
+            .bind(NO_LIMIT)
+            .fetch_one(self.reader())
+            .await?;
+        let customers = packed.iter().flat_map(|packed| packed.split('\x1e'));
+        let parts = customers.map(|customer| {
+            let mut parts = customer.split('\x1d');
+            parts.next().zip(parts.next()).zip(parts.next())
+        });
+        parts
+            .map(|parts| {
+                let ((id, events), versions) =
+                    parts.ok_or_else(|| Error::Internal("a packed customer is short".to_owned()))?;
+                Ok((id.to_owned(), history(events, versions)?))
+            })
+            .collect()
     }
 
     /// Everybody, some customers to a transaction: during a long one the write-ahead log only grows.
@@ -306,8 +321,8 @@ impl Sqlite {
             let Some((id, mut history)) = long else { break };
             let mut rows = sqlx::query_as::<_, EventRow>(REST).bind(&id).bind(PACKED as i64).fetch(&mut *tx);
             while let Some((occurred, recorded, kind, amount, properties)) = rows.try_next().await? {
-                let properties = properties.as_deref().map(from_json).transpose()?;
-                push_event(&mut history, &kind, (occurred.0, recorded.0), amount, properties);
+                let times = (occurred.0, recorded.0);
+                push_event(&mut history, &kind, times, amount, properties.as_deref())?;
             }
             drop(rows);
             ids = &ids[ids.partition_point(|other| *other <= id)..];
@@ -340,19 +355,33 @@ macro_rules! ordered {
     };
 }
 
+macro_rules! histories {
+    () => {
+        concat!(
+            "SELECT c.customer_id, \
+             (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', \
+                                         properties), '\n') FROM ",
+            ordered!("c.customer_id"),
+            "$2)) AS events, \
+             (SELECT group_concat(concat(effective_time, '\t', record_time, '\t', create_time, '\t', \
+                                         attributes), '\n') \
+              FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
+                    ORDER BY version)) AS versions \
+             FROM json_each($1) AS asked CROSS JOIN customers AS c ON c.customer_id = asked.value"
+        )
+    };
+}
+
 /// Packed histories of the customers in $1, in that order, of at most $2 interactions: a line for each, and
 /// for each version; the fields are separated by tabs. Neither stands in a kind, where control characters
 /// are not allowed, nor in JSON, where they are escaped.
-const HISTORIES: &str = concat!(
-    "SELECT c.customer_id, \
-     (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', \
-                                 properties), '\n') FROM ",
-    ordered!("c.customer_id"),
-    "$2)), \
-     (SELECT group_concat(concat(effective_time, '\t', record_time, '\t', create_time, '\t', attributes), \
-                          '\n') \
-      FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = c.customer_id ORDER BY version)) \
-     FROM json_each($1) AS asked CROSS JOIN customers AS c ON c.customer_id = asked.value"
+const HISTORIES: &str = histories!();
+
+/// The same in one row: customers are separated by U+001E, and what [`HISTORIES`] says of each by U+001D.
+const TOGETHER: &str = concat!(
+    "SELECT group_concat(concat(customer_id, char(29), events, char(29), versions), char(30)) FROM (",
+    histories!(),
+    ")"
 );
 
 /// The interactions of the customer $1 behind the first $2.
@@ -364,28 +393,26 @@ const REST: &str = concat!(
 /// A row of it.
 type EventRow = (Stamp, Stamp, String, Option<i64>, Option<String>);
 
+/// What a row of [`HISTORIES`] says: the id, the interactions and the versions.
 fn unpack(row: &SqliteRow) -> Result<(String, History)> {
-    let lines = |column| -> Result<_> {
-        Ok(row.try_get::<Option<&str>, _>(column)?.into_iter().flat_map(|packed| packed.split('\n')))
-    };
+    let packed = |column| -> Result<&str> { Ok(row.try_get::<Option<&str>, _>(column)?.unwrap_or_default()) };
+    Ok((row.try_get(0)?, history(packed(1)?, packed(2)?)?))
+}
+
+fn history(events: &str, versions: &str) -> Result<History> {
+    let short = || Error::Internal("a packed row is short".to_owned());
     let mut history = History::default();
-    for line in lines(1)? {
+    for line in events.split_terminator('\n') {
         let mut fields = line.split('\t');
-        let mut next = || fields.next().ok_or_else(|| Error::Internal("a packed row is short".to_owned()));
+        let mut next = || fields.next().ok_or_else(short);
         let (occurred, recorded, amount, kind, json) = (next()?, next()?, next()?, next()?, next()?);
+        let times = (Time(number(occurred)?), Time(number(recorded)?));
         let amount = if amount.is_empty() { None } else { Some(number(amount)?) };
-        let properties = if json.is_empty() { None } else { Some(from_json(json)?) };
-        push_event(
-            &mut history,
-            kind,
-            (Time(number(occurred)?), Time(number(recorded)?)),
-            amount,
-            properties,
-        );
+        push_event(&mut history, kind, times, amount, Some(json).filter(|json| !json.is_empty()))?;
     }
-    for line in lines(2)? {
+    for line in versions.split_terminator('\n') {
         let mut fields = line.split('\t');
-        let mut next = || fields.next().ok_or_else(|| Error::Internal("a packed row is short".to_owned()));
+        let mut next = || fields.next().ok_or_else(short);
         history.push_version(Version {
             effective_time: Time(number(next()?)?),
             record_time: Time(number(next()?)?),
@@ -393,7 +420,7 @@ fn unpack(row: &SqliteRow) -> Result<(String, History)> {
             attributes: from_json(next()?)?,
         });
     }
-    Ok((row.try_get(0)?, history))
+    Ok(history)
 }
 
 fn number(text: &str) -> Result<i64> {
