@@ -32,14 +32,10 @@ CREATE TABLE interactions (
     amount_minor   INTEGER,
     channel        TEXT NOT NULL,
     properties     TEXT NOT NULL,
-    PRIMARY KEY (customer_id, interaction_id)
+    -- The table itself is in the order in which histories are read.
+    PRIMARY KEY (customer_id, occur_time, interaction_id)
 ) STRICT, WITHOUT ROWID;
--- Histories are read in this order. Most interactions have no properties: what a history needs of those
--- stands in the index itself.
-CREATE INDEX interactions_plain ON interactions
-    (customer_id, occur_time, interaction_id, kind, record_time, amount_minor) WHERE properties = '{}';
-CREATE INDEX interactions_with_properties ON interactions (customer_id, occur_time, interaction_id)
-    WHERE properties <> '{}';
+CREATE UNIQUE INDEX interactions_by_id ON interactions (customer_id, interaction_id);
 
 CREATE TABLE models (
     target      TEXT NOT NULL,

@@ -55,10 +55,20 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 /// Fewer rows are not worth the round trips of a COPY.
 const COPY_ROWS: usize = 100;
 
+/// What interactions are read in order by: each sort has an index of its own.
+const SORTS: [&str; 2] = ["properties = '{}'", "properties <> '{}'"];
+/// Statements that read histories at the same time, at most.
+const HISTORY_READERS: u32 = 4;
+/// A connection that has answered within this time is not tried again before it is used.
+const TRUSTED: Duration = Duration::from_secs(1);
+
 /// The store on PostgreSQL.
 #[derive(Clone)]
 pub(super) struct Postgres {
     pool: PgPool,
+    /// Reads histories: one statement whose plan is always the same, so that it is made once a connection.
+    /// Making it takes longer than reading a customer, and PostgreSQL by itself makes it each time.
+    histories: PgPool,
     /// Tells our own changes from those of others.
     name: Arc<str>,
 }
@@ -69,11 +79,24 @@ impl Postgres {
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| Error::invalid("database", "allowed is postgres://USER:PASSWORD@HOST:PORT/NAME"))?
             .application_name("tally");
-        let pool =
-            PgPoolOptions::new().max_connections(16).acquire_timeout(ACQUIRE).connect_with(options).await?;
+        let pool = PgPoolOptions::new().max_connections(12).acquire_timeout(ACQUIRE);
+        let pool = pool.connect_with(options.clone()).await?;
+        let histories = PgPoolOptions::new()
+            .max_connections(HISTORY_READERS)
+            .acquire_timeout(ACQUIRE)
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for > TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(options.options([("plan_cache_mode", "force_generic_plan")]));
         // One migrator at a time, by an advisory lock; the others wait and find nothing left to do.
         sqlx::migrate!("../migrations/postgres").run(&pool).await?;
-        Ok(Self { pool, name: unique_name() })
+        Ok(Self { pool, histories, name: unique_name() })
     }
 
     const fn reader(&self) -> &PgPool {
@@ -327,7 +350,7 @@ impl Postgres {
              WHERE c.customer_id = ANY($1)",
         )
         .bind(customer_ids)
-        .fetch_all(self.reader())
+        .fetch_all(&self.histories)
         .await?;
         rows.iter().map(unpack).collect()
     }

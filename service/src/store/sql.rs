@@ -193,13 +193,10 @@ macro_rules! implement_store {
                 after: Option<(Time, String)>,
                 limit: usize,
             ) -> Result<Vec<Interaction>> {
-                // As many of either sort as are wanted at most, each by its own index.
-                let mut query = QueryBuilder::<$database>::new("");
-                for (begin, sort) in [
-                    ("SELECT * FROM (", "properties = '{}'"),
-                    (") AS plain UNION ALL SELECT * FROM (", "properties <> '{}'"),
-                ] {
-                    query.push(begin).push(
+                // As many of each sort as are wanted at most, by what has that sort in order.
+                let mut query = QueryBuilder::<$database>::new("SELECT * FROM (");
+                for (n, sort) in SORTS.into_iter().enumerate() {
+                    query.push(if n == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" }).push(
                         "SELECT customer_id, interaction_id, kind, occur_time, record_time, amount_minor, \
                          channel, properties FROM interactions WHERE customer_id = ",
                     );
@@ -209,8 +206,9 @@ macro_rules! implement_store {
                         query.push(", ").push_bind(interaction_id.clone()).push(")");
                     }
                     query.push(" ORDER BY occur_time DESC, interaction_id DESC LIMIT ").push_bind(limit as i64);
+                    query.push(") AS sort");
                 }
-                query.push(") AS others ORDER BY occur_time DESC, interaction_id DESC LIMIT ");
+                query.push(") AS sorts ORDER BY occur_time DESC, interaction_id DESC LIMIT ");
                 query.push_bind(limit as i64);
                 let rows: Vec<InteractionRow> = query.build_query_as().fetch_all(self.reader()).await?;
                 Ok(rows.into_iter().map(Interaction::from).collect())
