@@ -44,7 +44,7 @@ def main():
             kept.write_text(json.dumps(figures, indent=1))
         print("\n" + table([Line(**line) for name in chosen for line in figures[name]["lines"]]))
     if arguments.report or not (arguments.section or arguments.small):
-        write(figures)
+        write(figures, arguments.small)
 
 
 def commit():
@@ -59,7 +59,7 @@ def machine():
             f"{world.run('rustc', '--version').strip().partition(' (')[0]}, Python {platform.python_version()}")
 
 
-def write(figures):
+def write(figures, small):
     """Puts the figures between the marks in docs/performance.md; the text around them stays."""
     begin, end = "<!-- figures -->", "<!-- /figures -->"
     page = world.ROOT / "docs/performance.md"

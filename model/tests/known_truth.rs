@@ -493,7 +493,7 @@ fn looked_up_log_odds_and_errors_are_those_of_the_design_row() {
     for study in studies() {
         let artifact = study.scorer.artifact();
         let mut row = vec![0.0; artifact.encoder.width()];
-        for score in study.scores(0) {
+        for score in study.scores(0).iter().filter(|score| score.basis == Basis::Model) {
             artifact.encoder.encode(&score.raw, &mut row);
             let log_odds =
                 artifact.intercept + row.iter().zip(&artifact.weights).map(|(x, w)| x * w).sum::<f64>();
