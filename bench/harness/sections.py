@@ -254,7 +254,8 @@ def fit(scale):
     for rows, goal in zip(scale.rows, (0.15, 0.19)):
         file = world.WORK / f"matrix-{rows}x{columns}"
         if not file.exists():
-            run(PYTHON, PEERS / "regression.py", "make", file, rows, columns)
+            sizes = ["--rows", rows, "--columns", columns, "--end", END, "--days", world.DAYS]
+            run(BENCH / "bench-matrix", file, *sizes)
 
         def peer(task):
             return json.loads(run(PYTHON, PEERS / "regression.py", task, file, rows, columns, penalty))

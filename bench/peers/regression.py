@@ -1,10 +1,9 @@
-"""A logistic regression problem, scikit-learn's answer to it, and the exact one.
+"""scikit-learn's answer to a logistic regression, and the exact one.
 
-    regression.py make FILE ROWS COLUMNS
     regression.py lbfgs FILE ROWS COLUMNS PENALTY     scikit-learn, lbfgs to tolerance 1e-6
     regression.py irls FILE ROWS COLUMNS PENALTY      Newton's method to the end, in numpy
 
-The last two print JSON. The loss is the sum over the rows plus PENALTY / 2 times the squared weights; the
+Both print JSON. The loss is the sum over the rows plus PENALTY / 2 times the squared weights; the
 intercept goes free.
 """
 
@@ -14,21 +13,6 @@ import time
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-
-
-def make(file, rows, columns):
-    """Correlated columns of unit variance, four in ten rows positive."""
-    random = np.random.default_rng(1)
-    matrix = np.empty((rows, columns), order="F")
-    common = random.standard_normal(rows)
-    for column in range(columns):
-        matrix[:, column] = np.sqrt(0.8) * random.standard_normal(rows) + np.sqrt(0.2) * common
-    weights = random.standard_normal(columns) / np.sqrt(columns)
-    log_odds = matrix @ weights - 0.5
-    labels = random.random(rows) < 1 / (1 + np.exp(-log_odds))
-    with open(file, "wb") as out:
-        out.write(labels.astype(np.uint8).tobytes())
-        out.write(matrix.tobytes(order="F"))
 
 
 def read(file, rows, columns):
@@ -67,11 +51,8 @@ def irls(matrix, labels, penalty):
 
 def main():
     task, file, rows, columns = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    if task == "make":
-        make(file, rows, columns)
-    else:
-        solve = {"lbfgs": lbfgs, "irls": irls}[task]
-        print(json.dumps(solve(*read(file, rows, columns), float(sys.argv[5]))))
+    solve = {"lbfgs": lbfgs, "irls": irls}[task]
+    print(json.dumps(solve(*read(file, rows, columns), float(sys.argv[5]))))
 
 
 main()

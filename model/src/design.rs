@@ -4,7 +4,11 @@
 //! A feature with 32 bins takes 2 bytes a row instead of 256, and the second derivatives of the loss
 //! need one addition a row and pair of features, whatever the number of bins.
 
-use ndarray::{Array1, Array2, ArrayView1, Axis, CowArray, Ix2, ShapeBuilder, concatenate, s};
+use std::ops::Range;
+
+use ndarray::{
+    Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, CowArray, Ix2, ShapeBuilder, concatenate, s,
+};
 
 use crate::{
     encode::Encoder,
@@ -14,8 +18,8 @@ use crate::{
 /// So few columns of cells are stored as they are: a table would save nothing.
 const NARROW: usize = 2;
 
-/// Rows that are weighted at a time for the second derivatives.
-const WEIGHTED: usize = 1_024;
+/// Rows that are worked on at a time: what is read of them stays in a core's cache.
+const PIECE: usize = 1_024;
 
 /// Columns that depend only on a cell.
 struct Block {
@@ -31,7 +35,7 @@ struct Block {
 pub struct Design {
     rows: usize,
     width: usize,
-    /// Stored columns and which columns of the design they are.
+    /// Stored columns, each in one piece, and which columns of the design they are.
     dense: Array2<f64>,
     dense_at: Vec<usize>,
     blocks: Vec<Block>,
@@ -39,8 +43,9 @@ pub struct Design {
 
 /// A matrix as it is.
 impl From<Array2<f64>> for Design {
-    fn from(dense: Array2<f64>) -> Self {
-        let (rows, width) = dense.dim();
+    fn from(matrix: Array2<f64>) -> Self {
+        let (rows, width) = matrix.dim();
+        let dense = if matrix.t().is_standard_layout() { matrix } else { by_columns(matrix.view()) };
         Self { rows, width, dense, dense_at: (0..width).collect(), blocks: Vec::new() }
     }
 }
@@ -109,38 +114,142 @@ impl Design {
         self.width
     }
 
+    /// The chosen rows.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let block = |block: &Block| Block {
+            at: block.at,
+            cells: rows.iter().map(|row| block.cells[*row]).collect(),
+            table: block.table.clone(),
+        };
+        let mut dense = Array2::zeros((rows.len(), self.dense_at.len()).f());
+        for (mut to, from) in dense.axis_iter_mut(Axis(1)).zip(self.dense.axis_iter(Axis(1))) {
+            to.iter_mut().zip(rows).for_each(|(to, row)| *to = from[*row]);
+        }
+        Self {
+            rows: rows.len(),
+            width: self.width,
+            dense,
+            dense_at: self.dense_at.clone(),
+            blocks: self.blocks.iter().map(block).collect(),
+        }
+    }
+
     /// X·w.
     #[must_use]
     pub fn dot(&self, weights: ArrayView1<'_, f64>) -> Array1<f64> {
-        let dense_weights: Array1<f64> = self.dense_at.iter().map(|at| weights[*at]).collect();
-        let values = |block: &Block| {
-            block.table.dot(&weights.slice(s![block.at..block.at + block.table.ncols()])).to_vec()
-        };
-        let values: Vec<Vec<f64>> = self.blocks.iter().map(values).collect();
+        let weights = self.weights(weights);
         let parts = over_rows(self.rows, |rows| {
-            let mut product = self.dense.slice(s![rows.clone(), ..]).dot(&dense_weights);
-            for (block, values) in self.blocks.iter().zip(&values) {
-                let cells = &block.cells[rows.clone()];
-                product.iter_mut().zip(cells).for_each(|(sum, cell)| *sum += values[usize::from(*cell)]);
+            let mut product = Array1::zeros(rows.len());
+            for some in pieces(rows.clone()) {
+                let place = s![some.start - rows.start..some.end - rows.start];
+                self.add_dot(some, &weights, product.slice_mut(place));
             }
             product
         });
-        let parts: Vec<_> = parts.iter().map(Array1::view).collect();
-        concatenate(Axis(0), &parts).unwrap_or_default()
+        joined(parts.iter().map(Array1::view))
+    }
+
+    /// In one pass: the log-odds b + X·w of each row; the sum of what `measure` says first of a row and its
+    /// log-odds; and (1, X)ᵀ·v, v being what it says second.
+    #[must_use]
+    pub fn slopes(
+        &self,
+        intercept: f64,
+        weights: ArrayView1<'_, f64>,
+        measure: impl Fn(usize, f64) -> (f64, f64) + Sync,
+    ) -> (Array1<f64>, f64, Array1<f64>) {
+        let weights = self.weights(weights);
+        let parts = over_rows(self.rows, |rows| {
+            let mut log_odds = Array1::from_elem(rows.len(), intercept);
+            let (mut sum, mut slopes) = (0.0, self.no_slopes());
+            for some in pieces(rows.clone()) {
+                let mut log_odds = log_odds.slice_mut(s![some.start - rows.start..some.end - rows.start]);
+                self.add_dot(some.clone(), &weights, log_odds.view_mut());
+                let measure = |(row, log_odds): (usize, &f64)| {
+                    let (own, slope) = measure(row, *log_odds);
+                    sum += own;
+                    slope
+                };
+                let v: Array1<f64> = some.clone().zip(&log_odds).map(measure).collect();
+                slopes.intercept += v.sum();
+                self.add_slopes(some, v.view(), &mut slopes);
+            }
+            (log_odds, sum, slopes)
+        });
+        let log_odds = joined(parts.iter().map(|(log_odds, ..)| log_odds.view()));
+        let sum = parts.iter().map(|(_, sum, _)| sum).sum();
+        let slopes = parts.iter().fold(self.no_slopes(), |all, (.., part)| all.plus(part));
+        let mut whole = Array1::zeros(self.width + 1);
+        whole[0] = slopes.intercept;
+        whole.slice_mut(s![1..]).assign(&self.of_columns(slopes));
+        (log_odds, sum, whole)
     }
 
     /// Xᵀ·v.
     #[must_use]
     pub fn transposed_dot(&self, v: &Array1<f64>) -> Array1<f64> {
+        let parts = over_rows(self.rows, |rows| {
+            let mut slopes = self.no_slopes();
+            for some in pieces(rows) {
+                self.add_slopes(some.clone(), v.slice(s![some]), &mut slopes);
+            }
+            slopes
+        });
+        self.of_columns(parts.iter().fold(self.no_slopes(), Slopes::plus))
+    }
+
+    /// Of the stored columns, and of each block's cells.
+    fn weights(&self, weights: ArrayView1<'_, f64>) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let of_cells = |block: &Block| block.table.dot(&weights.slice(s![block.columns()])).to_vec();
+        (self.dense_at.iter().map(|at| weights[*at]).collect(), self.blocks.iter().map(of_cells).collect())
+    }
+
+    /// Adds X·w of some rows.
+    fn add_dot(
+        &self,
+        rows: Range<usize>,
+        (stored, of_cells): &(Vec<f64>, Vec<Vec<f64>>),
+        mut sum: ArrayViewMut1<'_, f64>,
+    ) {
+        for (column, weight) in self.dense.slice(s![rows.clone(), ..]).axis_iter(Axis(1)).zip(stored) {
+            sum.scaled_add(*weight, &column);
+        }
+        for (block, values) in self.blocks.iter().zip(of_cells) {
+            let cells = &block.cells[rows.clone()];
+            sum.iter_mut().zip(cells).for_each(|(sum, cell)| *sum += values[usize::from(*cell)]);
+        }
+    }
+
+    fn no_slopes(&self) -> Slopes {
+        Slopes {
+            intercept: 0.0,
+            stored: Array1::zeros(self.dense_at.len()),
+            of_cells: self.blocks.iter().map(|block| Array1::zeros(block.table.nrows())).collect(),
+        }
+    }
+
+    /// Adds Xᵀ·v of some rows.
+    fn add_slopes(&self, rows: Range<usize>, v: ArrayView1<'_, f64>, sum: &mut Slopes) {
+        let columns = self.dense.slice(s![rows.clone(), ..]);
+        for (column, sum) in columns.axis_iter(Axis(1)).zip(&mut sum.stored) {
+            *sum += column.dot(&v);
+        }
+        for (block, sums) in self.blocks.iter().zip(&mut sum.of_cells) {
+            for (cell, v) in block.cells[rows.clone()].iter().zip(v) {
+                sums[usize::from(*cell)] += v;
+            }
+        }
+    }
+
+    /// Xᵀ·v, one value a column.
+    fn of_columns(&self, slopes: Slopes) -> Array1<f64> {
         let mut product = Array1::zeros(self.width);
-        let dense =
-            over_rows(self.rows, |rows| self.dense.slice(s![rows.clone(), ..]).t().dot(&v.slice(s![rows])));
-        for (at, value) in self.dense_at.iter().zip(sum(dense, self.dense_at.len())) {
+        for (at, value) in self.dense_at.iter().zip(slopes.stored) {
             product[*at] = value;
         }
-        let of_blocks = each(&self.blocks, |block| block.table.t().dot(&block.sums(v.iter().copied())));
-        for (block, own) in self.blocks.iter().zip(of_blocks) {
-            product.slice_mut(s![block.columns()]).assign(&own);
+        for (block, sums) in self.blocks.iter().zip(slopes.of_cells) {
+            product.slice_mut(s![block.columns()]).assign(&block.table.t().dot(&sums));
         }
         product
     }
@@ -157,12 +266,9 @@ impl Design {
         let width = self.dense_at.len();
         let products = over_rows(self.rows, |rows| {
             let mut product = Array2::zeros((width, width));
-            // Only so many rows are copied at a time.
-            for start in rows.clone().step_by(WEIGHTED) {
-                let some = s![start..rows.end.min(start + WEIGHTED), ..];
-                let dense = self.dense.slice(some);
-                let weights = v.slice(s![start..rows.end.min(start + WEIGHTED)]);
-                product += &dense.t().dot(&(&dense * &weights.insert_axis(Axis(1))));
+            for some in pieces(rows) {
+                let dense = self.dense.slice(s![some.clone(), ..]);
+                product += &dense.t().dot(&(&dense * &v.slice(s![some]).insert_axis(Axis(1))));
             }
             product.into_flat()
         });
@@ -203,7 +309,7 @@ impl Design {
     }
 
     /// Adds `scale` times the row to `sum`, which has a place for each column.
-    pub fn add_row(&self, row: usize, scale: f64, mut sum: ndarray::ArrayViewMut1<'_, f64>) {
+    pub fn add_row(&self, row: usize, scale: f64, mut sum: ArrayViewMut1<'_, f64>) {
         for (at, value) in self.dense_at.iter().zip(self.dense.row(row)) {
             sum[*at] += scale * value;
         }
@@ -233,6 +339,38 @@ impl Design {
     }
 }
 
+/// Xᵀ·v in the making.
+struct Slopes {
+    intercept: f64,
+    stored: Array1<f64>,
+    /// Per block the sums of its cells' rows.
+    of_cells: Vec<Array1<f64>>,
+}
+
+impl Slopes {
+    fn plus(mut self, other: &Self) -> Self {
+        self.intercept += other.intercept;
+        self.stored += &other.stored;
+        self.of_cells.iter_mut().zip(&other.of_cells).for_each(|(sum, other)| *sum += other);
+        self
+    }
+}
+
+/// The rows, some at a time.
+fn pieces(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    rows.clone().step_by(PIECE).map(move |start| start..rows.end.min(start + PIECE))
+}
+
+fn joined<'a>(parts: impl Iterator<Item = ArrayView1<'a, f64>>) -> Array1<f64> {
+    concatenate(Axis(0), &parts.collect::<Vec<_>>()).unwrap_or_default()
+}
+
+fn by_columns(matrix: ArrayView2<'_, f64>) -> Array2<f64> {
+    let mut columns = Array2::zeros(matrix.dim().f());
+    columns.assign(&matrix);
+    columns
+}
+
 /// The sum of vectors of this length, in their order.
 fn sum(parts: Vec<Array1<f64>>, length: usize) -> Array1<f64> {
     parts.into_iter().fold(Array1::zeros(length), |sum, part| sum + part)
@@ -240,7 +378,7 @@ fn sum(parts: Vec<Array1<f64>>, length: usize) -> Array1<f64> {
 
 impl Block {
     /// Its columns in the design.
-    fn columns(&self) -> std::ops::Range<usize> {
+    fn columns(&self) -> Range<usize> {
         self.at..self.at + self.table.ncols()
     }
 

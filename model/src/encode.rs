@@ -751,6 +751,14 @@ mod tests {
             assert!(near(design.transposed_dot(&v).view(), matrix.t().dot(&v).view()));
             let w: ndarray::Array1<f64> = (0..encoder.width()).map(|n| (n as f64).sin()).collect();
             assert!(near(design.dot(w.view()).view(), matrix.dot(&w).view()));
+            let (log_odds, sum, slopes) = design.slopes(0.5, w.view(), |row, z| (z, v[row] * z));
+            assert!(near(log_odds.view(), (matrix.dot(&w) + 0.5).view()));
+            assert!((sum - log_odds.sum()).abs() < 1e-9);
+            let products = &log_odds * &v;
+            assert!(near(slopes.slice(ndarray::s![1..]), matrix.t().dot(&products).view()));
+            assert!((slopes[0] - products.sum()).abs() < 1e-9);
+            let some = [399, 3, 3, 17];
+            assert_eq!(design.select(&some).to_matrix(), matrix.select(ndarray::Axis(0), &some));
             let ones = ndarray::Array2::ones((rows as usize, 1));
             let with_one = ndarray::concatenate![ndarray::Axis(1), ones, matrix];
             let gram = with_one.t().dot(&(&with_one * &v.view().insert_axis(ndarray::Axis(1))));

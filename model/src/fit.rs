@@ -1,21 +1,30 @@
 //! Fitting: linfa's logistic regression with an L2 penalty, started near its optimum.
 //!
-//! linfa reports success whatever happened, so the gradient is checked here. A few Newton steps
-//! come first: they need only the second derivatives that the intervals need anyway, and leave
-//! little for the quasi-Newton method to do.
+//! linfa reports success whatever happened, so the gradient is checked here. Newton's steps come first
+//! and leave it nothing to do. Second derivatives are what costs in them: they are a sample's as long as
+//! they serve, and so a fit of many rows is a few passes over them.
 
 use linfa::{dataset::DatasetBase, traits::Fit as _};
 use linfa_logistic::LogisticRegression;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 
-use crate::{design::Design, evaluate::log_loss_of_log_odds, linear::Cholesky};
+use crate::{design::Design, linear::Cholesky};
 
-/// Per row: how far the gradient of the summed loss may be from 0 in any coordinate.
+/// Per row: how long the gradient of the summed loss may be.
 const TOLERANCE: f64 = 1e-8;
 /// The same where fits are only compared with each other.
 const ROUGH: f64 = 1e-6;
+/// The same of a sample's fit, from which that of all rows starts: chance takes the sample's optimum farther
+/// from that of all.
+const SKETCH: f64 = 1e-4;
+/// One row in so many is in the sample,
+const SAMPLED: usize = 16;
+/// of rows that are at least so many.
+const MANY: usize = 50_000;
 /// Newton steps before linfa takes over; convex and damped, it converges in far fewer.
 const NEWTON_STEPS: usize = 50;
+/// Second derivatives serve as long as a step with them leaves no more than this of the gradient.
+const SERVES: f64 = 0.2;
 /// linfa wants the whole matrix: above so many numbers (512 MiB) the last Newton step stands. It is
 /// held to the same gradient.
 const MATRIX: usize = 1 << 26;
@@ -44,7 +53,7 @@ pub enum FitError {
         "the regression did not converge: the gradient is {gradient:.3e} a row, allowed is {TOLERANCE:.0e}"
     )]
     NotConverged {
-        /// The greatest coordinate of the gradient, divided by the number of rows.
+        /// The length of the gradient, divided by the number of rows.
         gradient: f64,
     },
 }
@@ -56,12 +65,12 @@ impl Fit {
     /// [`FitError`] when the optimum is not reached.
     pub fn new(x: &Design, y: &[bool], penalty: f64, start: Option<&Self>) -> Result<Self, FitError> {
         let problem = Problem { x, y, penalty };
-        let mut parameters = problem.newton(start, TOLERANCE);
+        let mut parameters = problem.newton(start, 0.1 * TOLERANCE);
         if x.rows() * x.width() <= MATRIX {
             parameters = linfa(x.to_matrix().view(), y, penalty, parameters)?;
         }
         // linfa's line search may stop short of the tolerance, at the precision of the loss itself.
-        problem.checked(&parameters, 100.0 * TOLERANCE)
+        problem.checked(parameters, 100.0 * TOLERANCE)
     }
 
     /// Fits well enough to compare penalties and encodings.
@@ -70,7 +79,7 @@ impl Fit {
     /// [`FitError`] when the neighbourhood of the optimum is not reached.
     pub fn rough(x: &Design, y: &[bool], penalty: f64, start: Option<&Self>) -> Result<Self, FitError> {
         let problem = Problem { x, y, penalty };
-        problem.checked(&problem.newton(start, ROUGH), 100.0 * ROUGH)
+        problem.checked(problem.newton(start, ROUGH), 100.0 * ROUGH)
     }
 
     /// The log-odds of each row.
@@ -167,19 +176,46 @@ struct Problem<'a> {
     penalty: f64,
 }
 
-impl Problem<'_> {
-    fn log_odds(&self, parameters: &Array1<f64>) -> Array1<f64> {
-        self.x.dot(weights(parameters)) + parameters[0]
+/// The penalised loss around some parameters.
+struct Point {
+    parameters: Array1<f64>,
+    log_odds: Array1<f64>,
+    loss: f64,
+    gradient: Array1<f64>,
+}
+
+impl Point {
+    /// The length of the gradient, as linfa measures it.
+    fn slope(&self) -> f64 {
+        self.gradient.dot(&self.gradient).sqrt()
     }
 
-    fn loss(&self, parameters: &Array1<f64>) -> f64 {
-        let log_odds = self.log_odds(parameters);
-        let loss: f64 = log_odds.iter().zip(self.y).map(|(z, y)| log_loss_of_log_odds(*z, *y)).sum();
-        loss + 0.5 * self.penalty * weights(parameters).dot(&weights(parameters))
+    /// Whether it is nearer to the optimum. Close to it the loss is the same to its last digits.
+    fn is_better_than(&self, other: &Self) -> bool {
+        let same = (self.loss - other.loss).abs() <= 1e-12 * other.loss.abs();
+        if same { self.slope() < other.slope() } else { self.loss < other.loss }
+    }
+}
+
+impl Problem<'_> {
+    /// One pass over the rows.
+    fn at(&self, parameters: Array1<f64>) -> Point {
+        let weights = weights(&parameters);
+        let (log_odds, mut loss, mut gradient) = self.x.slopes(parameters[0], weights, |row, log_odds| {
+            let small = (-log_odds.abs()).exp();
+            let outcome = f64::from(u8::from(self.y[row]));
+            let loss = small.ln_1p() + log_odds.max(0.0) - outcome * log_odds;
+            let probability = if log_odds < 0.0 { small } else { 1.0 } / (1.0 + small);
+            (loss, probability - outcome)
+        });
+        loss += 0.5 * self.penalty * weights.dot(&weights);
+        gradient.slice_mut(s![1..]).scaled_add(self.penalty, &weights);
+        Point { log_odds, loss, gradient, parameters }
     }
 
     fn probabilities(&self, parameters: &Array1<f64>) -> Array1<f64> {
-        self.log_odds(parameters).mapv_into(|z| 1.0 / (1.0 + (-z).exp()))
+        let log_odds = self.x.dot(weights(parameters)) + parameters[0];
+        log_odds.mapv_into(|z| 1.0 / (1.0 + (-z).exp()))
     }
 
     /// Per row the probability less the outcome.
@@ -187,23 +223,23 @@ impl Problem<'_> {
         probabilities.iter().zip(self.y).map(|(p, y)| p - f64::from(u8::from(*y))).collect()
     }
 
-    fn gradient(&self, parameters: &Array1<f64>, probabilities: &Array1<f64>) -> Array1<f64> {
-        let residuals = self.residuals(probabilities);
-        let mut gradient = Array1::zeros(parameters.len());
-        gradient[0] = residuals.sum();
-        let slopes = self.x.transposed_dot(&residuals) + &(&weights(parameters) * self.penalty);
-        gradient.slice_mut(s![1..]).assign(&slopes);
-        gradient
+    /// The second derivatives of the loss where the rows have these log-odds. None when they are singular.
+    fn curvature(&self, log_odds: &Array1<f64>) -> Option<Cholesky> {
+        let of_rows = log_odds.mapv(|z| {
+            let small = (-z.abs()).exp();
+            small / (1.0 + small).powi(2)
+        });
+        Cholesky::new(&plus_ridge(self.x.gram(&of_rows), self.penalty))
     }
 
     /// The fit, when the gradient a row is within `tolerance`.
-    fn checked(&self, parameters: &Array1<f64>, tolerance: f64) -> Result<Fit, FitError> {
-        let gradient = self.gradient(parameters, &self.probabilities(parameters));
-        let gradient = greatest(&gradient) / self.y.len() as f64;
+    fn checked(&self, parameters: Array1<f64>, tolerance: f64) -> Result<Fit, FitError> {
+        let point = self.at(parameters);
+        let gradient = point.slope() / self.y.len() as f64;
         if gradient <= tolerance {
             Ok(Fit {
-                intercept: parameters[0],
-                weights: weights(parameters).to_owned(),
+                intercept: point.parameters[0],
+                weights: weights(&point.parameters).to_owned(),
                 penalty: self.penalty,
             })
         } else {
@@ -211,29 +247,60 @@ impl Problem<'_> {
         }
     }
 
-    /// Damped Newton steps from `start`, or from nothing.
+    /// Damped Newton steps from `start`, or from nothing, until the gradient a row is within `tolerance` or no
+    /// step gets nearer.
     fn newton(&self, start: Option<&Fit>, tolerance: f64) -> Array1<f64> {
-        let mut parameters = start.map_or_else(|| Array1::zeros(self.x.width() + 1), Fit::parameters);
-        let mut loss = self.loss(&parameters);
+        let sample = (self.y.len() >= MANY).then(|| self.sample());
+        let sample = sample.as_ref().map(|(x, y)| {
+            (Problem { x, y, penalty: self.penalty * y.len() as f64 / self.y.len() as f64 }, self.y.len())
+        });
+        let parameters = match (start, &sample) {
+            (Some(fit), _) => fit.parameters(),
+            (None, Some((sample, _))) => sample.newton(None, SKETCH),
+            (None, None) => Array1::zeros(self.x.width() + 1),
+        };
+        let mut point = self.at(parameters);
+        // A sample's second derivatives are smaller than those of all rows, as its rows are fewer.
+        let mut curvature = sample.and_then(|(sample, rows)| {
+            let log_odds = sample.x.dot(weights(&point.parameters)) + point.parameters[0];
+            Some((sample.curvature(&log_odds)?, sample.y.len() as f64 / rows as f64))
+        });
         for _ in 0..NEWTON_STEPS {
-            let probabilities = self.probabilities(&parameters);
-            let gradient = self.gradient(&parameters, &probabilities);
-            if greatest(&gradient) <= tolerance * self.y.len() as f64 {
+            if point.slope() <= tolerance * self.y.len() as f64 {
                 break;
             }
-            let hessian = plus_ridge(self.x.gram(&probabilities.mapv(|p| p * (1.0 - p))), self.penalty);
-            let Some(cholesky) = Cholesky::new(&hessian) else { break };
-            let step = cholesky.solve(&gradient);
-            let halvings = (0..30).map(|halving| 0.5_f64.powi(halving));
-            let better = halvings.into_iter().find_map(|length| {
-                let next = &parameters - &(&step * length);
-                let next_loss = self.loss(&next);
-                (next_loss < loss).then_some((next, next_loss))
-            });
-            let Some((next, next_loss)) = better else { break };
-            (parameters, loss) = (next, next_loss);
+            let at_hand = curvature.take();
+            let own = at_hand.is_none();
+            let Some((cholesky, share)) = at_hand.or_else(|| Some((self.curvature(&point.log_odds)?, 1.0)))
+            else {
+                break;
+            };
+            let step = cholesky.solve(&point.gradient) * share;
+            // What was made elsewhere gets one trial.
+            let lengths = (0..if own { 30 } else { 1 }).map(|halving| 0.5_f64.powi(halving));
+            let better = lengths
+                .map(|length| self.at(&point.parameters - &(&step * length)))
+                .find(|next| next.is_better_than(&point));
+            match better {
+                Some(next) => {
+                    if next.slope() <= SERVES * point.slope() {
+                        curvature = Some((cholesky, share));
+                    }
+                    point = next;
+                }
+                None if own => break,
+                None => {}
+            }
         }
-        parameters
+        point.parameters
+    }
+
+    /// One row in some, from anywhere in each such stretch: rows lie in the order of customers and times.
+    fn sample(&self) -> (Design, Vec<bool>) {
+        let rows: Vec<usize> = (0..self.y.len() / SAMPLED)
+            .map(|n| n * SAMPLED + n.wrapping_mul(0x9E37_79B9) % SAMPLED)
+            .collect();
+        (self.x.select(&rows), rows.iter().map(|row| self.y[*row]).collect())
     }
 
     /// Σ s·sᵀ over the customers, s being the sum of residual · (1, x) over a customer's rows.
@@ -266,8 +333,4 @@ fn plus_ridge(mut matrix: Array2<f64>, ridge: f64) -> Array2<f64> {
 
 fn weights(parameters: &Array1<f64>) -> ArrayView1<'_, f64> {
     parameters.slice(s![1..])
-}
-
-fn greatest(vector: &Array1<f64>) -> f64 {
-    vector.iter().fold(0.0, |greatest, value| greatest.max(value.abs()))
 }

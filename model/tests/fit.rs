@@ -5,7 +5,7 @@
 //! without the penalty at those coefficients, τ² the moment estimate of the mean square of the weights:
 //! at λ = 0.3 it is below 1/λ, at 100 above.
 
-use ndarray::{Array1, Array2, ShapeBuilder, array, concatenate};
+use ndarray::{Array1, Array2, ShapeBuilder, array};
 use proptest::prelude::*;
 use tally_model::{
     design::Design,
@@ -140,11 +140,44 @@ fn the_optimum_does_not_depend_on_the_start_or_on_the_memory_layout() {
 
 #[test]
 fn the_penalty_is_on_the_summed_loss() {
-    let twice = concatenate![ndarray::Axis(0), design(), design()];
-    for (digits, penalty, wanted) in COEFFICIENTS {
-        let fit = Fit::new(&Design::from(twice.clone()), &outcomes(&digits.repeat(2)), 2.0 * penalty, None)
-            .unwrap();
-        assert_close(&coefficients(&fit), &wanted, 1e-6);
+    // Twice, and so often that a sample of the rows comes first.
+    for times in [2, 2_000] {
+        let views = vec![design(); times];
+        let views: Vec<_> = views.iter().map(Array2::view).collect();
+        let often = ndarray::concatenate(ndarray::Axis(0), &views).unwrap();
+        for (digits, penalty, wanted) in COEFFICIENTS {
+            let outcomes = outcomes(&digits.repeat(times));
+            let fit =
+                Fit::new(&Design::from(often.clone()), &outcomes, times as f64 * penalty, None).unwrap();
+            assert_close(&coefficients(&fit), &wanted, 1e-6);
+        }
+    }
+}
+
+#[test]
+fn what_a_sample_does_not_show_is_fitted_all_the_same() {
+    let rows = 60_000;
+    let mut matrix = Array2::zeros((rows, 3).f());
+    let mut outcomes = vec![false; rows];
+    for (n, mut row) in matrix.rows_mut().into_iter().enumerate() {
+        row[0] = (n as f64 * 0.37).sin();
+        // Two columns that a sample hardly sees, one large, one small, both telling.
+        row[1] = if n % 15_013 == 7 { 40.0 } else { 0.0 };
+        row[2] = if n % 997 == 3 { 0.01 } else { 0.0 };
+        outcomes[n] = (n * n) % 7 < 2 || n % 15_013 == 7 || n % 997 == 3;
+    }
+    for penalty in [1e-6, 1e-3, 1.0, 1e6] {
+        let fit = Fit::new(&Design::from(matrix.clone()), &outcomes, penalty, None).unwrap();
+        // At the optimum nothing pulls.
+        let log_odds = matrix.dot(&fit.weights) + fit.intercept;
+        let rest: Array1<f64> = log_odds
+            .iter()
+            .zip(&outcomes)
+            .map(|(z, y)| 1.0 / (1.0 + (-z).exp()) - f64::from(u8::from(*y)))
+            .collect();
+        let pull = matrix.t().dot(&rest) + &fit.weights * penalty;
+        assert!(rest.sum().abs() < 1e-6 * rows as f64, "{}", rest.sum());
+        assert!(pull.iter().all(|pull| pull.abs() < 1e-6 * rows as f64), "{penalty}: {pull}");
     }
 }
 
