@@ -1,5 +1,6 @@
 -- Every key contains customer_id where rows belong to a customer, so that the tables can be
--- distributed by it. Texts that are ordered by compare byte by byte, as in SQLite.
+-- distributed by it. Texts that are ordered by compare byte by byte, as in SQLite. Documents are always
+-- read whole: JSON comes as it was written, where JSONB would have to be made into text for every row.
 
 CREATE TABLE customers (
     customer_id TEXT COLLATE "C" NOT NULL,
@@ -19,7 +20,7 @@ CREATE TABLE customer_versions (
     effective_time TIMESTAMPTZ NOT NULL,
     record_time    TIMESTAMPTZ NOT NULL,
     create_time    TIMESTAMPTZ NOT NULL,
-    attributes     JSONB NOT NULL,
+    attributes     JSON NOT NULL,
     PRIMARY KEY (customer_id, version)
 );
 
@@ -31,15 +32,15 @@ CREATE TABLE interactions (
     record_time    TIMESTAMPTZ NOT NULL,
     amount_minor   BIGINT,
     channel        TEXT NOT NULL,
-    properties     JSONB NOT NULL,
+    properties     JSON NOT NULL,
+    -- Whether the properties are too long for an index, whose entries hold 2,700 bytes.
+    long           BOOLEAN NOT NULL GENERATED ALWAYS AS (octet_length(properties::text) > 500) STORED,
     PRIMARY KEY (customer_id, interaction_id)
 );
--- Histories are read in this order. Most interactions have no properties: what a history needs of those
--- stands in the index itself.
-CREATE INDEX interactions_plain ON interactions (customer_id, occur_time, interaction_id)
-    INCLUDE (kind, record_time, amount_minor) WHERE properties = '{}';
-CREATE INDEX interactions_with_properties ON interactions (customer_id, occur_time, interaction_id)
-    WHERE properties <> '{}';
+-- Histories are read in this order, nearly all from the index alone.
+CREATE INDEX interactions_short ON interactions (customer_id, occur_time, interaction_id)
+    INCLUDE (kind, record_time, amount_minor, properties) WHERE NOT long;
+CREATE INDEX interactions_long ON interactions (customer_id, occur_time, interaction_id) WHERE long;
 
 CREATE TABLE models (
     target      TEXT NOT NULL,
@@ -110,8 +111,8 @@ CREATE TABLE predictions (
     grade            TEXT NOT NULL,
     basis            TEXT NOT NULL,
     base_log_odds    DOUBLE PRECISION NOT NULL,
-    reasons          JSONB NOT NULL,
-    missing_features JSONB NOT NULL,
+    reasons          JSON NOT NULL,
+    missing_features JSON NOT NULL,
     PRIMARY KEY (prediction_id, customer_id)
 );
 -- Of a customer, for realised performance too. An id alone finds its prediction by the primary key; ids grow
@@ -156,7 +157,7 @@ CREATE TABLE populations (
     as_of_time    TIMESTAMPTZ NOT NULL,
     score_time    TIMESTAMPTZ NOT NULL,
     customers     BIGINT NOT NULL,
-    counts        JSONB NOT NULL,
+    counts        JSON NOT NULL,
     PRIMARY KEY (target, model_version),
     FOREIGN KEY (target, model_version) REFERENCES models
 );

@@ -50,9 +50,8 @@ impl RowsIn {
         self.0.extend_from_slice(&NULL.to_be_bytes());
     }
 
-    /// JSONB travels as a version and its text.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<()> {
-        self.value(format!("\u{1}{}", to_json(value)?).as_bytes());
+        self.text(&to_json(value)?);
         Ok(())
     }
 
@@ -205,11 +204,6 @@ pub(super) fn time(value: &[u8]) -> Result<Time> {
 
 pub(super) fn text(value: &[u8]) -> Result<&str> {
     std::str::from_utf8(value).map_err(|_| unreadable("text"))
-}
-
-/// The text of a JSONB.
-pub(super) fn json(value: &[u8]) -> Result<&str> {
-    text(value.strip_prefix(&[1]).ok_or_else(|| unreadable("JSON"))?)
 }
 
 fn unreadable(what: &str) -> Error {

@@ -56,7 +56,7 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 const COPY_ROWS: usize = 100;
 
 /// What interactions are read in order by: each sort has an index of its own.
-const SORTS: [&str; 2] = ["properties = '{}'", "properties <> '{}'"];
+const SORTS: [&str; 2] = ["NOT long", "long"];
 /// Statements that read histories at the same time, at most.
 const HISTORY_READERS: u32 = 4;
 /// A connection that has answered within this time is not tried again before it is used.
@@ -156,14 +156,14 @@ impl Postgres {
             "INSERT INTO customer_versions \
              (customer_id, version, effective_time, record_time, create_time, attributes) \
              SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], \
-             $5::timestamptz[], $6::jsonb[])",
+             $5::timestamptz[], $6::text[]::json[])",
         )
         .bind(new.iter().map(|(change, _)| change.customer_id.as_str()).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, (version, ..))| *version).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, (_, effective, _))| Stamp(*effective)).collect::<Vec<_>>())
         .bind(new.iter().map(|(_, (.., record))| Stamp(*record)).collect::<Vec<_>>())
         .bind(new.iter().map(|(change, _)| Stamp(change.create_time)).collect::<Vec<_>>())
-        .bind(new.iter().map(|(change, _)| Json(&change.attributes)).collect::<Vec<_>>())
+        .bind(new.iter().map(|(change, _)| to_json(&change.attributes)).collect::<Result<Vec<_>>>()?)
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -221,7 +221,7 @@ impl Postgres {
             "INSERT INTO interactions (customer_id, interaction_id, kind, occur_time, record_time, \
              amount_minor, channel, properties) \
              SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::timestamptz[], \
-             $5::timestamptz[], $6::bigint[], $7::text[], $8::jsonb[]) \
+             $5::timestamptz[], $6::bigint[], $7::text[], $8::text[]::json[]) \
              ON CONFLICT (customer_id, interaction_id) DO NOTHING RETURNING 1",
         )
         .bind(items.iter().map(|item| item.customer_id.as_str()).collect::<Vec<_>>())
@@ -231,7 +231,7 @@ impl Postgres {
         .bind(items.iter().map(|item| Stamp(item.record_time)).collect::<Vec<_>>())
         .bind(items.iter().map(|item| item.amount_minor).collect::<Vec<_>>())
         .bind(items.iter().map(|item| item.channel.as_str()).collect::<Vec<_>>())
-        .bind(items.iter().map(|item| Json(&item.properties)).collect::<Vec<_>>())
+        .bind(items.iter().map(|item| to_json(&item.properties)).collect::<Result<Vec<_>>>()?)
         .fetch_all(&mut **tx)
         .await?;
         Ok(inserted.len())
@@ -297,7 +297,7 @@ impl Postgres {
              reasons, missing_features) \
              SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], \
              $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::float8[], $10::float8[], $11::float8[], \
-             $12::text[], $13::text[], $14::float8[], $15::jsonb[], $16::jsonb[])",
+             $12::text[], $13::text[], $14::float8[], $15::text[]::json[], $16::text[]::json[])",
         )
         .bind(new.iter().map(|p| p.prediction_id.as_str()).collect::<Vec<_>>())
         .bind(new.iter().map(|p| p.customer_id.as_str()).collect::<Vec<_>>())
@@ -313,8 +313,8 @@ impl Postgres {
         .bind(new.iter().map(|p| grade_name(p.grade)).collect::<Vec<_>>())
         .bind(new.iter().map(|p| basis_name(p.basis)).collect::<Vec<_>>())
         .bind(new.iter().map(|p| p.base_log_odds).collect::<Vec<_>>())
-        .bind(new.iter().map(|p| reasons_json(p)).collect::<Vec<_>>())
-        .bind(new.iter().map(|p| Json(&p.missing_features)).collect::<Vec<_>>())
+        .bind(new.iter().map(|p| to_json(&reasons_json(p))).collect::<Result<Vec<_>>>()?)
+        .bind(new.iter().map(|p| to_json(&p.missing_features)).collect::<Result<Vec<_>>>()?)
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -330,14 +330,14 @@ impl Postgres {
                  SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
                  array_agg(kind) AS kinds, array_agg(amount_minor) AS amounts, \
                  array_agg(properties) AS properties \
-                 FROM ((SELECT occur_time, interaction_id, record_time, kind, amount_minor, \
-                               NULL::jsonb AS properties FROM interactions AS i \
-                        WHERE i.customer_id = c.customer_id AND i.properties = '{}' \
+                 FROM ((SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
+                        FROM interactions AS i \
+                        WHERE i.customer_id = c.customer_id AND NOT i.long \
                         ORDER BY occur_time, interaction_id) \
                        UNION ALL \
                        (SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
                         FROM interactions AS i \
-                        WHERE i.customer_id = c.customer_id AND i.properties <> '{}' \
+                        WHERE i.customer_id = c.customer_id AND i.long \
                         ORDER BY occur_time, interaction_id) \
                        ORDER BY occur_time, interaction_id) AS ordered \
              ) AS e ON true \
@@ -378,11 +378,11 @@ impl Postgres {
         let events = second.copy_out_raw(
             "COPY (SELECT customer_id, occur_time, record_time, kind, amount_minor, properties \
                    FROM ((SELECT customer_id, occur_time, interaction_id, record_time, kind, amount_minor, \
-                                 NULL::jsonb AS properties FROM interactions WHERE properties = '{}' \
+                                 properties FROM interactions WHERE NOT long \
                           ORDER BY customer_id, occur_time, interaction_id) \
                          UNION ALL \
                          (SELECT customer_id, occur_time, interaction_id, record_time, kind, amount_minor, \
-                                 properties FROM interactions WHERE properties <> '{}' \
+                                 properties FROM interactions WHERE long \
                           ORDER BY customer_id, occur_time, interaction_id)) AS ordered \
                    ORDER BY customer_id, occur_time, interaction_id) TO STDOUT (FORMAT binary)",
         );
@@ -447,7 +447,7 @@ fn push_fields(history: &mut History, fields: [Option<&[u8]>; 5]) -> Result<()> 
         return Err(Error::Internal("an interaction without time or kind".to_owned()));
     };
     let times = (binary::time(occurred)?, binary::time(recorded)?);
-    let properties = properties.map(binary::json).transpose()?;
+    let properties = properties.map(binary::text).transpose()?;
     push_event(history, binary::text(kind)?, times, amount.map(binary::int).transpose()?, properties)
 }
 
@@ -458,7 +458,7 @@ fn push_version(history: &mut History, fields: [Option<&[u8]>; 4]) -> Result<()>
             effective_time: binary::time(effective)?,
             record_time: binary::time(recorded)?,
             create_time: binary::time(created)?,
-            attributes: from_json(binary::json(attributes)?)?,
+            attributes: from_json(binary::text(attributes)?)?,
         });
     }
     Ok(())

@@ -251,7 +251,7 @@ async fn what_does_not_come_out_again_is_told(tally: Tally) {
     {
         let stored = churn(&tally, &buyers[n], None, "", true).await;
         assert_identical(&tally, &stored).await;
-        let change = change.replace("TYPE", if matches!(raw, Raw::Sqlite(_)) { "" } else { "::jsonb" });
+        let change = change.replace("TYPE", if matches!(raw, Raw::Sqlite(_)) { "" } else { "::json" });
         let id = &stored.prediction_id;
         raw.execute(&format!("UPDATE predictions SET {change} WHERE prediction_id = '{id}'")).await;
         let told = replay(&tally, id).await.unwrap();
