@@ -1,5 +1,5 @@
--- Every key contains customer_id where rows belong to a customer, so that the tables can be
--- distributed by it. Texts that are ordered by compare byte by byte, as in SQLite. Documents are always
+-- Every key contains customer_id where rows belong to a customer: with Citus, those tables are distributed by
+-- it. A table can be distributed only while no other refers to it, so foreign keys come last. Texts that are ordered by compare byte by byte, as in SQLite. Documents are always
 -- read whole: JSON comes as it was written, where JSONB would have to be made into text for every row.
 
 CREATE TABLE customers (
@@ -15,7 +15,7 @@ CREATE TABLE customers (
 
 -- The customer record as it stood from effective_time on.
 CREATE TABLE customer_versions (
-    customer_id    TEXT COLLATE "C" NOT NULL REFERENCES customers ON DELETE CASCADE,
+    customer_id    TEXT COLLATE "C" NOT NULL,
     version        BIGINT NOT NULL,
     effective_time TIMESTAMPTZ NOT NULL,
     record_time    TIMESTAMPTZ NOT NULL,
@@ -25,7 +25,7 @@ CREATE TABLE customer_versions (
 );
 
 CREATE TABLE interactions (
-    customer_id    TEXT COLLATE "C" NOT NULL REFERENCES customers ON DELETE CASCADE,
+    customer_id    TEXT COLLATE "C" NOT NULL,
     interaction_id TEXT COLLATE "C" NOT NULL,
     kind           TEXT NOT NULL,
     occur_time     TIMESTAMPTZ NOT NULL,
@@ -86,7 +86,7 @@ CREATE TABLE promotions (
 -- What a model said of holdout rows that it had not learned from; two models are compared on the
 -- rows that they share.
 CREATE TABLE holdout_scores (
-    customer_id   TEXT COLLATE "C" NOT NULL REFERENCES customers ON DELETE CASCADE,
+    customer_id   TEXT COLLATE "C" NOT NULL,
     target        TEXT NOT NULL,
     model_version BIGINT NOT NULL,
     as_of_time    TIMESTAMPTZ NOT NULL,
@@ -97,7 +97,7 @@ CREATE TABLE holdout_scores (
 CREATE INDEX holdout_scores_by_model ON holdout_scores (target, model_version);
 
 CREATE TABLE predictions (
-    customer_id      TEXT COLLATE "C" NOT NULL REFERENCES customers ON DELETE CASCADE,
+    customer_id      TEXT COLLATE "C" NOT NULL,
     prediction_id    TEXT COLLATE "C" NOT NULL,
     target           TEXT NOT NULL,
     model_version    BIGINT NOT NULL,
@@ -136,19 +136,6 @@ CREATE TABLE latest_predictions (
 CREATE INDEX latest_predictions_by_probability ON latest_predictions (target, probability, prediction_id);
 CREATE INDEX latest_predictions_by_score_time ON latest_predictions (target, score_time, prediction_id);
 
--- For dashboards: one row a customer and target.
-CREATE VIEW v_latest_predictions AS
-    SELECT p.customer_id, c.name, p.target, p.target || '/' || p.model_version AS model,
-           p.probability, p.lower, p.upper, p.grade, p.basis, p.as_of_time, p.score_time,
-           p.horizon_days, p.reasons, p.prediction_id
-    FROM latest_predictions AS l
-    JOIN predictions AS p ON p.customer_id = l.customer_id AND p.prediction_id = l.prediction_id
-    JOIN customers AS c ON c.customer_id = p.customer_id;
-
--- For dashboards: who is likelier to leave than to stay, or in the worst quarter.
-CREATE VIEW v_customers_at_risk AS
-    SELECT * FROM v_latest_predictions WHERE target = 'churn' AND (probability >= 0.5 OR grade = 'D');
-
 -- Per model the last scored population, as counts without names: of those with the greatest as_of_time
 -- the one that ended last. A customer that is erased stays a number in them.
 CREATE TABLE populations (
@@ -179,3 +166,36 @@ CREATE TABLE settings (
     value BYTEA NOT NULL,
     PRIMARY KEY (name)
 );
+
+DO $$
+DECLARE
+    of_a_customer CONSTANT TEXT[] := ARRAY['customer_versions', 'interactions', 'holdout_scores', 'predictions'];
+    name TEXT;
+BEGIN
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        PERFORM create_distributed_table('customers', 'customer_id');
+        FOREACH name IN ARRAY of_a_customer || 'latest_predictions'::TEXT LOOP
+            PERFORM create_distributed_table(name, 'customer_id', colocate_with => 'customers');
+        END LOOP;
+    END IF;
+    FOREACH name IN ARRAY of_a_customer LOOP
+        EXECUTE format(
+            'ALTER TABLE %I ADD CONSTRAINT %I FOREIGN KEY (customer_id) REFERENCES customers ON DELETE CASCADE',
+            name, name || '_customer_id_fkey'
+        );
+    END LOOP;
+END
+$$;
+
+-- For dashboards: one row a customer and target.
+CREATE VIEW v_latest_predictions AS
+    SELECT p.customer_id, c.name, p.target, p.target || '/' || p.model_version AS model,
+           p.probability, p.lower, p.upper, p.grade, p.basis, p.as_of_time, p.score_time,
+           p.horizon_days, p.reasons, p.prediction_id
+    FROM latest_predictions AS l
+    JOIN predictions AS p ON p.customer_id = l.customer_id AND p.prediction_id = l.prediction_id
+    JOIN customers AS c ON c.customer_id = p.customer_id;
+
+-- For dashboards: who is likelier to leave than to stay, or in the worst quarter.
+CREATE VIEW v_customers_at_risk AS
+    SELECT * FROM v_latest_predictions WHERE target = 'churn' AND (probability >= 0.5 OR grade = 'D');

@@ -62,12 +62,45 @@ const HISTORY_READERS: u32 = 4;
 /// A connection that has answered within this time is not tried again before it is used.
 const TRUSTED: Duration = Duration::from_secs(1);
 
+/// The statement that reads histories, one row a customer. For a single customer it is another than for several:
+/// PostgreSQL soon plans that once a connection, where it finds several worth a plan each time.
+macro_rules! histories {
+    ($whose:literal) => {
+        concat!(
+            "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.properties, \
+             v.effective, v.version_recorded, v.created, v.attributes \
+             FROM customers AS c \
+             LEFT JOIN LATERAL ( \
+                 SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
+                 array_agg(kind) AS kinds, array_agg(amount_minor) AS amounts, \
+                 array_agg(properties) AS properties \
+                 FROM ((SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
+                        FROM interactions AS i WHERE i.customer_id = c.customer_id AND NOT i.long \
+                        ORDER BY occur_time, interaction_id) \
+                       UNION ALL \
+                       (SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
+                        FROM interactions AS i WHERE i.customer_id = c.customer_id AND i.long \
+                        ORDER BY occur_time, interaction_id) \
+                       ORDER BY occur_time, interaction_id) AS ordered \
+             ) AS e ON true \
+             LEFT JOIN LATERAL ( \
+                 SELECT array_agg(effective_time) AS effective, array_agg(record_time) AS version_recorded, \
+                 array_agg(create_time) AS created, array_agg(attributes) AS attributes \
+                 FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
+                       ORDER BY v.version) AS ordered \
+             ) AS v ON true \
+             WHERE c.customer_id ",
+            $whose
+        )
+    };
+}
+
 /// The store on PostgreSQL.
 #[derive(Clone)]
 pub(super) struct Postgres {
     pool: PgPool,
-    /// Reads histories: one statement whose plan is always the same, so that it is made once a connection.
-    /// Making it takes longer than reading a customer, and PostgreSQL by itself makes it each time.
+    /// Reads histories, on few connections: to plan the statement takes longer than to read a customer, and
+    /// each connection plans for itself.
     histories: PgPool,
     /// Tells our own changes from those of others.
     name: Arc<str>,
@@ -93,7 +126,7 @@ impl Postgres {
                     Ok(true)
                 })
             })
-            .connect_lazy_with(options.options([("plan_cache_mode", "force_generic_plan")]));
+            .connect_lazy_with(options);
         // One migrator at a time, by an advisory lock; the others wait and find nothing left to do.
         sqlx::migrate!("../migrations/postgres").run(&pool).await?;
         Ok(Self { pool, histories, name: unique_name() })
@@ -206,15 +239,15 @@ impl Postgres {
     async fn insert_interactions(&self, tx: &mut Transaction, items: &[Interaction]) -> Result<usize> {
         if items.len() >= COPY_ROWS {
             // COPY is much the fastest, but knows no ON CONFLICT: it is tried in the hope that nothing
-            // of the batch is there already.
+            // of the batch is there already. Databases report that in several ways: whatever was the
+            // matter, the statement below meets it again.
             let mut attempt = tx.begin().await?;
             match copy_interactions(&mut attempt, items).await {
                 Ok(()) => {
                     attempt.commit().await?;
                     return Ok(items.len());
                 }
-                Err(Error::Aborted) => attempt.rollback().await?,
-                Err(error) => return Err(error),
+                Err(_) => attempt.rollback().await?,
             }
         }
         let inserted = sqlx::query(
@@ -322,37 +355,11 @@ impl Postgres {
 
     /// The histories of those of the customers that are known, in one statement: one row a customer.
     async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
-        let rows: Vec<PgRow> = sqlx::query(
-            "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.properties, \
-             v.effective, v.version_recorded, v.created, v.attributes \
-             FROM customers AS c \
-             LEFT JOIN LATERAL ( \
-                 SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
-                 array_agg(kind) AS kinds, array_agg(amount_minor) AS amounts, \
-                 array_agg(properties) AS properties \
-                 FROM ((SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
-                        FROM interactions AS i \
-                        WHERE i.customer_id = c.customer_id AND NOT i.long \
-                        ORDER BY occur_time, interaction_id) \
-                       UNION ALL \
-                       (SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
-                        FROM interactions AS i \
-                        WHERE i.customer_id = c.customer_id AND i.long \
-                        ORDER BY occur_time, interaction_id) \
-                       ORDER BY occur_time, interaction_id) AS ordered \
-             ) AS e ON true \
-             LEFT JOIN LATERAL ( \
-                 SELECT array_agg(effective_time) AS effective, array_agg(record_time) AS version_recorded, \
-                 array_agg(create_time) AS created, array_agg(attributes) AS attributes \
-                 FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
-                       ORDER BY v.version) AS ordered \
-             ) AS v ON true \
-             WHERE c.customer_id = ANY($1)",
-        )
-        .bind(customer_ids)
-        .fetch_all(&self.histories)
-        .await?;
-        rows.iter().map(unpack).collect()
+        let query = match customer_ids {
+            [one] => sqlx::query(histories!("= $1")).bind(one),
+            several => sqlx::query(histories!("= ANY($1)")).bind(several),
+        };
+        query.fetch_all(&self.histories).await?.iter().map(unpack).collect()
     }
 
     /// Everybody: two COPYs in the order of the ids, one of the customers and one of what happened,
@@ -466,7 +473,7 @@ fn push_version(history: &mut History, fields: [Option<&[u8]>; 4]) -> Result<()>
 
 implement_store!(Postgres, Database);
 
-/// Stores interactions of which none is there; ABORTED when one is.
+/// Stores interactions of which none is there.
 async fn copy_interactions(connection: &mut PgConnection, items: &[Interaction]) -> Result<()> {
     let statement = "COPY interactions (customer_id, interaction_id, kind, occur_time, record_time, \
                      amount_minor, channel, properties) FROM STDIN (FORMAT binary)";

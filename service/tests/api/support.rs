@@ -47,26 +47,36 @@ macro_rules! on_both_stores {
 }
 pub(crate) use on_both_stores;
 
-/// An empty database; a SQLite one is gone with the handle, a PostgreSQL one with the cluster.
+/// An empty database; a SQLite one is gone with the handle, a PostgreSQL one with the cluster, one in a given
+/// Citus with the next run.
 pub struct Database {
     pub url: String,
     _folder: Option<TempDir>,
+    _schema: Option<Schema>,
 }
 
 impl Database {
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("tally.db").display());
-        Self { url, _folder: Some(folder) }
+        Self { url, _folder: Some(folder), _schema: None }
     }
 
+    /// In a cluster of the tests' own; or a schema in the Citus that `TALLY_TEST_CITUS_URL` names, the URL of a
+    /// database that has the extension.
     pub async fn postgres() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        if let Ok(citus) = std::env::var("TALLY_TEST_CITUS_URL") {
+            let schema = Schema { database: citus, name };
+            schema.run("CREATE SCHEMA", "").await;
+            return Self { url: schema.url(), _folder: None, _schema: Some(schema) };
+        }
         let cluster = Cluster::get();
-        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let mut connection = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
-        Self { url: cluster.url(&name), _folder: None }
+        Self { url: cluster.url(&name), _folder: None, _schema: None }
     }
 
     /// Runs a statement behind the server's back; the first column of the first row, if there is one.
@@ -83,7 +93,39 @@ impl Database {
 
     /// Another handle to a database that somebody else keeps.
     pub fn again(&self) -> Self {
-        Self { url: self.url.clone(), _folder: None }
+        Self { url: self.url.clone(), _folder: None, _schema: None }
+    }
+}
+
+/// A schema in a database that somebody else keeps, gone with the handle.
+struct Schema {
+    database: String,
+    name: String,
+}
+
+impl Schema {
+    fn url(&self) -> String {
+        let more = if self.database.contains('?') { '&' } else { '?' };
+        format!("{}{more}options[search_path]={}", self.database, self.name)
+    }
+
+    async fn run(&self, statement: &str, tail: &str) {
+        let mut connection = PgConnection::connect(&self.database).await.unwrap();
+        let statement = AssertSqlSafe(format!("{statement} {} {tail}", self.name));
+        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+    }
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        // A test's own runtime is busy with the test. What cannot be dropped is no failure of the test.
+        std::thread::scope(|scope| {
+            let dropping = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(self.run("DROP SCHEMA", "CASCADE"));
+            });
+            drop(dropping.join());
+        });
     }
 }
 
