@@ -15,6 +15,7 @@ pub mod progress;
 pub mod registry;
 pub mod replay;
 pub mod report;
+pub mod retention;
 pub mod rpc;
 pub mod score;
 pub mod score_all;

@@ -6,7 +6,7 @@ use clap::Parser;
 use tally_service::{
     app::{App, system_clock},
     config::{HTTP, Http, Serve},
-    demo, progress, server, store, telemetry,
+    demo, progress, retention, server, store, telemetry,
 };
 use tokio::{
     net::TcpListener,
@@ -48,6 +48,9 @@ async fn serve(config: &Serve) -> Result<(), Box<dyn Error>> {
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
         println!("{}\n", demo::banner(&made, address, &database));
+    }
+    if let Some(days) = config.keep_predictions_days {
+        tokio::spawn(retention::run(Arc::clone(&app), days));
     }
     if let Some(http) = &http {
         println!("metrics on http://{}/metrics", http.local_addr()?);

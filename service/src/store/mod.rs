@@ -404,6 +404,9 @@ pub trait Store: Send + Sync {
         moments: (Time, Time),
         customers: (&str, &str),
     ) -> Result<Vec<Foretold>>;
+    /// Removes the predictions that were stored before this time, but for the latest of a customer and target;
+    /// some at a time, each time in a transaction of its own. Tells how many they were.
+    async fn remove_predictions(&self, before: Time) -> Result<u64>;
     /// Stores a scored population as the last one of its model, unless a later one is there.
     async fn insert_population(&self, population: ScoredPopulation) -> Result<()>;
     /// The last scored population of a model.

@@ -501,6 +501,47 @@ macro_rules! implement_store {
                 Ok(rows.into_iter().map(Foretold::from).collect())
             }
 
+            async fn remove_predictions(&self, before: Time) -> Result<u64> {
+                let mut removed = 0;
+                for target in Target::ALL {
+                    let mut after = (Stamp(Time(0)), String::new());
+                    loop {
+                        let over: Vec<(Stamp, String, String)> = sqlx::query_as(
+                            "SELECT p.score_time, p.prediction_id, p.customer_id FROM predictions AS p \
+                             LEFT JOIN latest_predictions AS l ON l.customer_id = p.customer_id \
+                             AND l.target = p.target AND l.prediction_id = p.prediction_id \
+                             WHERE p.target = $1 AND p.score_time < $2 \
+                             AND (p.score_time, p.prediction_id) > ($3, $4) AND l.prediction_id IS NULL \
+                             ORDER BY p.score_time, p.prediction_id LIMIT $5",
+                        )
+                        .bind(target.name())
+                        .bind(Stamp(before))
+                        .bind(after.0)
+                        .bind(after.1)
+                        .bind(REMOVED_ROWS as i64)
+                        .fetch_all(self.reader())
+                        .await?;
+                        let Some((time, id, _)) = over.last() else { break };
+                        after = (Stamp(time.0), id.clone());
+                        let store = self.clone();
+                        removed += detached(async move {
+                            let mut query = QueryBuilder::<$database>::new(
+                                "DELETE FROM predictions WHERE (prediction_id, customer_id) IN (",
+                            );
+                            query.push_values(&over, |mut values, (_, prediction_id, customer_id)| {
+                                values.push_bind(prediction_id).push_bind(customer_id);
+                            });
+                            let mut tx = store.begin().await?;
+                            let gone = query.push(") RETURNING 1").build().fetch_all(&mut *tx).await?.len();
+                            tx.commit().await?;
+                            Ok::<_, Error>(gone as u64)
+                        })
+                        .await?;
+                    }
+                }
+                Ok(removed)
+            }
+
             async fn insert_population(&self, population: ScoredPopulation) -> Result<()> {
                 let store = self.clone();
                 detached(async move {
@@ -600,6 +641,9 @@ pub(super) use implement_store;
 
 /// Holdout rows of a statement, with six bound values each; SQLite allows 32,766 of those.
 pub(super) const HOLDOUT_ROWS: usize = 2_000;
+
+/// Predictions that are removed at a time.
+pub(super) const REMOVED_ROWS: usize = 1_000;
 
 /// Models with whether they serve, up to the WHERE. Of an artifact that is too large to be read, no
 /// more is fetched than shows that.

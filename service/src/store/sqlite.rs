@@ -42,7 +42,10 @@ use super::{
         PairRow, PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name, first_seen,
         from_json, grade_name, push_event, reasons_json, to_json,
     },
-    sql::{CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, implement_store, note_change, push_filter},
+    sql::{
+        CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, REMOVED_ROWS, implement_store, note_change,
+        push_filter,
+    },
     unique_name,
 };
 use crate::{

@@ -14,6 +14,7 @@ mod properties;
 mod real_data;
 mod registry;
 mod replay;
+mod retention;
 mod scoring;
 mod support;
 mod sweep;

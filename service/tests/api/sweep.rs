@@ -106,8 +106,10 @@ async fn everybody_is_read_once_and_as_when_asked_for_alone(tally: Tally) {
 
 async fn interactions_of_both_sorts_keep_their_order(tally: Tally) {
     let store = store::open(&tally.database.url).await.unwrap();
-    busy_customer(&*store, "c", 90, "x").await;
-    let wanted: Vec<Interaction> = (0..90).map(|n| interaction("c", n, "x")).collect();
+    // Every other one is too long for the index.
+    let long = "x".repeat(600);
+    busy_customer(&*store, "c", 90, &long).await;
+    let wanted: Vec<Interaction> = (0..90).map(|n| interaction("c", n, &long)).collect();
 
     let mut listed: Vec<Interaction> = Vec::new();
     loop {
