@@ -35,9 +35,9 @@ async fn old_predictions_go_but_for_the_latest_of_a_customer(tally: Tally) {
     assert!(first.len() > 200 && second.len() >= first.len());
     let latest = v1::ListPredictionsRequest { target: v1::Target::Churn.into(), ..Default::default() };
     let one = tally.all_predictions(latest).await.remove(0).customer_id;
-    // All of that was 40 days ago. What is asked for today is young, although it is about a moment before.
-    let days = if tally.database.url.starts_with("sqlite") { "3456000000000" } else { "interval '40 days'" };
-    tally.database.sql(&format!("UPDATE predictions SET score_time = score_time - {days}")).await;
+    // All of that was years ago. What is asked for today is young, although it is about a moment before.
+    let old = if tally.database.url.starts_with("sqlite") { "1577836800000000" } else { "'2020-01-01Z'" };
+    tally.database.sql(&format!("UPDATE predictions SET score_time = {old}")).await;
     let request = v1::PredictChurnRequest {
         customer_id: one,
         as_of_time: Some(timestamp(time(EARLIER))),
@@ -49,7 +49,7 @@ async fn old_predictions_go_but_for_the_latest_of_a_customer(tally: Tally) {
     kept.insert(young);
 
     // It would remove none of these.
-    let _patient = Served::start(&tally.database.url, &["--keep-predictions-days", "41"]);
+    let _patient = Served::start(&tally.database.url, &["--keep-predictions-days", "36500"]);
     let _server = Served::start(&tally.database.url, &["--keep-predictions-days", "30"]);
     let count = || tally.database.sql("SELECT count(*) FROM predictions");
     eventually(async || count().await == Some(kept.len() as i64)).await;
