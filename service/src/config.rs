@@ -126,6 +126,10 @@ pub struct Train {
     /// Seed of all random choices
     #[arg(long, env = "TALLY_SEED", default_value_t = 1)]
     pub seed: u64,
+    /// Learn from one customer in so many, by a hash of their ids: for more data than memory holds
+    #[arg(long, env = "TALLY_ONE_IN", value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub one_in: u32,
     /// When the model becomes the champion
     #[arg(long, env = "TALLY_PROMOTE", value_enum, default_value_t = Promote::Auto)]
     pub promote: Promote,

@@ -54,7 +54,8 @@ pub async fn prepare(app: &App, customers: u32, listener: &Listener) -> Result<M
         if app.store.champion(target).await?.is_none() {
             let options = Options { split: SplitKind::Temporal, seed: SEED };
             let spec = Spec::default();
-            let order = Order { target, as_of: now, spec, options, promote: Promote::Auto };
+            let order =
+                Order { target, as_of: now, spec, options, promote: Promote::Auto, part: Part::WHOLE };
             train::run(&app.store, order, None, app.clock, std::sync::Arc::clone(listener)).await?;
         }
         let model = app.models.champion(target).await?;

@@ -63,6 +63,8 @@ pub struct Order {
     pub options: Options,
     /// When the model becomes the champion.
     pub promote: Promote,
+    /// The customers that are learned from.
+    pub part: Part,
 }
 
 /// Why a training ended without a model.
@@ -149,7 +151,7 @@ pub async fn run(
     let rival = Rival::new(&**store, order.target).await?;
 
     listener(Step::Begin("reading histories".to_owned(), customers));
-    let (census, pages) = read(store, order.as_of, &listener).await?;
+    let (census, pages) = read(store, order.part, order.as_of, &listener).await?;
 
     listener(Step::Begin("taking snapshots".to_owned(), customers));
     let sampling = Sampling::new(order.target, &order.spec, order.as_of);
@@ -292,16 +294,17 @@ impl Rival {
     }
 }
 
-/// Reads everybody once. What is to become of the histories is known only when all have been looked at, so
+/// Reads the customers once. What is to become of the histories is known only when all have been looked at, so
 /// they are kept until then, some 30 bytes an interaction.
 async fn read(
     store: &Arc<dyn Store>,
+    part: Part,
     as_of: Time,
     listener: &Listener,
 ) -> Result<(Census, Vec<Page>), Error> {
     let mut census = Census::default();
     let mut pages = Vec::new();
-    let mut sweep = Sweep::new(Arc::clone(store), Part::WHOLE);
+    let mut sweep = Sweep::new(Arc::clone(store), part);
     let mut done = 0;
     while let Some(mut page) = sweep.next().await? {
         for (_, history) in &mut page.histories {

@@ -12,6 +12,7 @@ use tally_service::{
     config::Train,
     progress, report,
     store::{self, Store},
+    sweep::Part,
     telemetry,
     train::{self, JobError, Order},
 };
@@ -67,6 +68,7 @@ async fn run(config: &Train) -> Result<Vec<Failure>, Failure> {
             spec: spec.clone(),
             options: Options { split: config.split.into(), seed: config.seed },
             promote: config.promote,
+            part: Part { number: 0, of: config.one_in },
         };
         if let Err(error) = one(config, &store, order, report_out.as_mut()).await {
             eprintln!("error: {target}: {error}");

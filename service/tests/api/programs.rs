@@ -1,11 +1,11 @@
 //! The programs as a person or a scheduler runs them.
 
-use std::process::Stdio;
+use std::{collections::BTreeSet, process::Stdio};
 
 use prost_types::{Value, value::Kind};
 use tally_model::simulate::Business;
 use tally_proto::v1::{self, interaction_service_client::InteractionServiceClient};
-
+use tally_service::sweep::Part;
 use tonic::transport::Channel;
 
 use crate::support::{
@@ -152,6 +152,18 @@ async fn a_spec_a_matrix_and_a_report_go_with_a_training() {
         |part: &str| rows.iter().filter(|row| &row[2] == part).map(|row| time(&row[1])).min().unwrap();
     let last = rows.iter().filter(|row| &row[2] == "train").map(|row| time(&row[1])).max().unwrap();
     assert!(last.plus_days(90) <= first("holdout"));
+
+    // One customer in two: the same snapshots, of those alone.
+    let some = ["churn", "--as-of", "2024-06-01", "--one-in", "2", "--promote", "never"];
+    tally.train(&[some.as_slice(), &files[..4]].concat());
+    let snapshots = |rows: &[csv::StringRecord]| -> BTreeSet<Vec<String>> {
+        let key = |row: &csv::StringRecord| row.iter().take(2).map(str::to_owned).collect();
+        let half = Part { number: 0, of: 2 };
+        rows.iter().filter(|row| half.holds(&row[0])).map(key).collect()
+    };
+    let fewer: Vec<_> = csv::Reader::from_path(&matrix).unwrap().records().map(Result::unwrap).collect();
+    assert_eq!(snapshots(&fewer), snapshots(&rows));
+    assert!(fewer.len() == snapshots(&fewer).len() && fewer.len() < rows.len() * 2 / 3);
 
     for (mistake, told) in
         [("[churn]\nhorizon = 3", "horizon"), ("[churn]\nhorizon_days = 0", "churn.horizon_days")]
