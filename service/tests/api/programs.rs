@@ -132,7 +132,7 @@ async fn a_spec_a_matrix_and_a_report_go_with_a_training() {
     let shown = tally.train(&[["churn", "--as-of", "2024-06-01"].as_slice(), &files].concat());
     assert!(shown.contains("churn/1 now serves") && shown.contains("base_rate"), "{shown}");
 
-    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
     let mut rows = csv::Reader::from_path(&matrix).unwrap();
     let header: Vec<String> = rows.headers().unwrap().iter().map(str::to_owned).collect();
     assert_eq!(header[..4], ["customer_id", "as_of", "split", "label"]);
