@@ -298,18 +298,20 @@ impl Plan {
             return;
         }
         let stretches = self.windows_days.len() + 1;
-        let slots: Vec<_> = self
-            .properties
-            .iter()
-            .map(|(kind, name)| history.kind_slot(kind).zip(history.property_slot(name)))
-            .collect();
-        let mut sums = vec![0.0; slots.len() * stretches];
-        let mut counts = vec![0_u64; slots.len()];
-        let mut lasts = vec![f64::NAN; slots.len()];
+        // Per kind and property of the history their place in the plan.
+        let width = history.properties();
+        let mut places = vec![None; history.kinds().len() * width];
+        for (place, (kind, name)) in self.properties.iter().enumerate() {
+            if let Some((kind, property)) = history.kind_slot(kind).zip(history.property_slot(name)) {
+                places[kind as usize * width + property as usize] = Some(place);
+            }
+        }
+        let mut sums = vec![0.0; self.properties.len() * stretches];
+        let mut counts = vec![0_u64; self.properties.len()];
+        let mut lasts = vec![f64::NAN; self.properties.len()];
         for number in history.numbers().iter().rev() {
             let Some(kind) = history.kind_if_visible(number.event, as_of, known_at) else { continue };
-            let slot = Some((kind, number.property));
-            if let Some(place) = slots.iter().position(|wanted| *wanted == slot) {
+            if let Some(place) = places[kind as usize * width + number.property as usize] {
                 let age = as_of.0 - history.occur_time(number.event).0;
                 let stretch = self.windows_days.iter().position(|days| age < i64::from(*days) * DAY);
                 sums[place * stretches + stretch.unwrap_or(stretches - 1)] += number.value;
@@ -546,7 +548,13 @@ impl<'a> Tallies<'a> {
 
 /// The nearest `f64`. Nearly all sums fit into 64 bits, which the processor converts by itself.
 fn real(sum: i128) -> f64 {
-    i64::try_from(sum).map_or_else(|_| sum as f64, |sum| sum as f64)
+    /// Out of line, or else the compiler finds that both ways are this one.
+    #[cold]
+    #[inline(never)]
+    fn wide(sum: i128) -> f64 {
+        sum as f64
+    }
+    i64::try_from(sum).map_or_else(|_| wide(sum), |sum| sum as f64)
 }
 
 /// Widens the span to an event that is not later than any before it.

@@ -307,6 +307,12 @@ impl History {
         &self.texts
     }
 
+    /// How many properties occur: their slots are below this.
+    #[must_use]
+    pub fn properties(&self) -> usize {
+        self.properties.len()
+    }
+
     /// The names of the properties that occur, by slot.
     #[must_use]
     pub fn property_names(&self) -> Vec<&str> {

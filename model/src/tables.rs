@@ -17,12 +17,14 @@ use std::ops::Range;
 
 use crate::{
     artifact::Artifact,
-    encode::{Cells, Encoder},
+    encode::{Cells, Encoder, Feature, Line},
 };
 
 /// What is looked up.
 #[derive(Debug)]
 pub(crate) struct Tables {
+    /// One a feature.
+    readers: Vec<Reader>,
     /// One a feature, then one a cross.
     units: Vec<Unit>,
     /// The weights of all lines, feature by feature.
@@ -52,6 +54,27 @@ struct Unit {
     first_cell: usize,
     /// The commonest cell: that whose columns are nearest to the average, 0.
     usual: usize,
+}
+
+/// Where a feature's value is, and what is known of it before it is looked at.
+#[derive(Debug)]
+struct Reader {
+    /// Of the value in a raw row.
+    place: usize,
+    /// Its lines among all.
+    lines: Range<usize>,
+    /// What most values are: nothing, and none.
+    zero: Entry,
+    missing: Entry,
+}
+
+/// What a value comes to.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// What it adds to the log-odds.
+    effect: f64,
+    /// Its cell among all, when that is not the commonest.
+    unusual: Option<usize>,
 }
 
 /// A row, looked up. What it takes to look up the next one stays allocated.
@@ -86,7 +109,7 @@ impl Tables {
             all.push((cross, columns.start + 1..columns.end + 1));
         }
         let weights = &artifact.weights;
-        let line_weights = line_columns.iter().map(|column| weights[column - 1]).collect();
+        let line_weights: Vec<f64> = line_columns.iter().map(|column| weights[column - 1]).collect();
 
         // x₀, and the columns of every cell of every unit as differences from it.
         let mut usual_row = vec![0.0; width];
@@ -145,7 +168,18 @@ impl Tables {
         });
         let usual = vector([product(&usual_row, &of_usual)].into_iter());
         let quadratic = std::iter::once(usual).chain(of_lines).collect();
-        Self { units, line_weights, usual_lines, quadratic, mixed, pairs, average_variance: covariance[0] }
+        let mut readers = Vec::with_capacity(encoder.features.len());
+        let mut at = 0;
+        for (feature, unit) in encoder.features.iter().zip(&units) {
+            let lines = at..at + feature.line.as_ref().map_or(0, Line::width);
+            at = lines.end;
+            let mut written = vec![0.0; lines.len()];
+            let mut entry = |value| unit.look_up(feature, &line_weights[lines.clone()], value, &mut written);
+            let (zero, missing) = (entry(0.0), entry(f64::NAN));
+            readers.push(Reader { place: feature.place, lines, zero, missing });
+        }
+        let average_variance = covariance[0];
+        Self { readers, units, line_weights, usual_lines, quadratic, mixed, pairs, average_variance }
     }
 
     /// Reads what holds of an average customer, to whom nothing is added.
@@ -156,31 +190,32 @@ impl Tables {
 
     /// Looks a raw row up.
     pub(crate) fn read(&self, encoder: &Encoder, raw: &[f64], reading: &mut Reading) {
-        let features = encoder.features.len();
         let Reading { contributions, variance, lines, unusual, along } = reading;
         contributions.clear();
         lines.clear();
-        lines.resize(self.usual_lines.len(), 0.0);
+        lines.extend_from_slice(&self.usual_lines);
         unusual.clear();
-        let mut at = 0;
-        for (feature, unit) in encoder.features.iter().zip(&self.units) {
-            let value = raw[feature.place];
-            let mut sum = 0.0;
-            if let Some(line) = &feature.line {
-                let own = at..at + line.width();
-                at = own.end;
-                line.write(value, &mut lines[own.clone()]);
-                sum = lines[own.clone()].iter().zip(&self.line_weights[own]).map(|(x, w)| x * w).sum();
-            }
-            if !unit.effects.is_empty() {
-                sum += unit.enter(feature.cells.cell(value), unusual);
-            }
-            contributions.push(sum);
+        for (n, reader) in self.readers.iter().enumerate() {
+            let value = raw[reader.place];
+            let entry = if value == 0.0 {
+                reader.zero
+            } else if value.is_nan() {
+                lines[reader.lines.clone()].fill(0.0);
+                reader.missing
+            } else {
+                let own = reader.lines.clone();
+                let weights = &self.line_weights[own.clone()];
+                self.units[n].look_up(&encoder.features[n], weights, value, &mut lines[own])
+            };
+            contributions.push(entry.effect);
+            unusual.extend(entry.unusual);
         }
-        for (cross, unit) in encoder.crosses.iter().zip(&self.units[features..]) {
-            let [first, second] = cross.features.map(|n| raw[encoder.features[n].place]);
-            let half = 0.5 * unit.enter(cross.cell(first, second), unusual);
+        for (cross, unit) in encoder.crosses.iter().zip(&self.units[self.readers.len()..]) {
+            let [first, second] = cross.features.map(|n| raw[self.readers[n].place]);
+            let cell = cross.cell(first, second);
+            let half = 0.5 * unit.effects[cell];
             cross.features.iter().for_each(|n| contributions[*n] += half);
+            unusual.extend(unit.unusual(cell));
         }
         *variance = self.variance(lines, unusual, along);
     }
@@ -211,12 +246,25 @@ impl Tables {
 }
 
 impl Unit {
-    /// What a cell adds to the log-odds; an unusual one is noted.
-    fn enter(&self, cell: usize, unusual: &mut Vec<usize>) -> f64 {
-        if cell != self.usual {
-            unusual.push(self.first_cell + cell);
+    /// Writes the lines of a feature's value, and tells what else there is of it.
+    fn look_up(&self, feature: &Feature, line_weights: &[f64], value: f64, lines: &mut [f64]) -> Entry {
+        let mut effect = 0.0;
+        if let Some(line) = &feature.line {
+            line.write(value, lines);
+            effect = lines.iter().zip(line_weights).map(|(x, w)| x * w).sum();
         }
-        self.effects[cell]
+        let mut unusual = None;
+        if !self.effects.is_empty() {
+            let cell = feature.cells.cell(value);
+            effect += self.effects[cell];
+            unusual = self.unusual(cell);
+        }
+        Entry { effect, unusual }
+    }
+
+    /// A cell among all, when it is not the commonest.
+    fn unusual(&self, cell: usize) -> Option<usize> {
+        (cell != self.usual).then_some(self.first_cell + cell)
     }
 }
 

@@ -151,27 +151,24 @@ pub async fn off_the_workers<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 ///
 /// # Errors
 /// When the store fails; then nothing is stored.
-pub async fn persist(app: &App, results: &mut [Result<Prediction>]) -> Result<()> {
+pub async fn persist(app: &App, results: Vec<Result<Prediction>>) -> Result<Vec<Result<Prediction>>> {
     let score_time = app.now();
-    let mut rows = Vec::new();
-    for prediction in results.iter_mut().flatten() {
-        prediction.prediction_id = Uuid::now_v7().to_string();
-        prediction.score_time = score_time;
-        rows.push(prediction.clone());
+    let (mut rows, mut refused) = (Vec::with_capacity(results.len()), Vec::with_capacity(results.len()));
+    for result in results {
+        let result = result.map(|prediction| {
+            let prediction_id = Uuid::now_v7().to_string();
+            rows.push(Prediction { prediction_id, score_time, ..prediction });
+        });
+        refused.push(result.err());
     }
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let sent = rows.iter().map(|row| row.customer_id.as_str()).collect::<HashSet<_>>().len();
-    let stored = app.store.insert_predictions(rows).await?;
-    if stored.len() < sent {
-        for result in results {
-            if let Ok(prediction) = result
-                && !stored.contains(&prediction.customer_id)
-            {
-                *result = Err(Error::unknown_customer(&prediction.customer_id));
-            }
-        }
-    }
-    Ok(())
+    let rows = Arc::new(rows);
+    let stored = match rows.is_empty() {
+        true => HashSet::new(),
+        false => app.store.insert_predictions(Arc::clone(&rows)).await?,
+    };
+    let mut rows = Arc::unwrap_or_clone(rows).into_iter().map(|prediction| {
+        let known = stored.contains(&prediction.customer_id);
+        if known { Ok(prediction) } else { Err(Error::unknown_customer(&prediction.customer_id)) }
+    });
+    Ok(refused.into_iter().filter_map(|refused| refused.map(Err).or_else(|| rows.next())).collect())
 }

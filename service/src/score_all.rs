@@ -60,11 +60,10 @@ impl<'a> Population<'a> {
         if self.over {
             return Ok(None);
         }
-        let (looked_at, mut ready) = std::mem::take(&mut self.scored);
-        let store = persist(self.app, &mut ready);
+        let (looked_at, ready) = std::mem::take(&mut self.scored);
+        let store = persist(self.app, ready);
         let (stored, page) = tokio::join!(store, Self::page(&mut self.sweep, &self.question));
-        stored?;
-        self.progress.stored += ready.iter().flatten().count() as u64;
+        self.progress.stored += stored?.iter().flatten().count() as u64;
         self.progress.done += looked_at;
         match page? {
             Some(Scored { looked_at, results, counts }) => {

@@ -17,6 +17,9 @@ use tally_service::{
     train::{self, JobError, Order},
 };
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = Train::parse();

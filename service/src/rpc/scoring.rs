@@ -131,9 +131,8 @@ impl Scoring {
         }
         // What is kept can be replayed.
         self.0.writers.settled().await;
-        let mut scores = score(&self.0, ids, &question, Source::Database).await?;
-        persist(&self.0, &mut scores).await?;
-        Ok(scores)
+        let scores = score(&self.0, ids, &question, Source::Database).await?;
+        persist(&self.0, scores).await
     }
 
     async fn model(&self, target: Target, name: Option<ModelName>) -> Result<Arc<crate::models::Model>> {

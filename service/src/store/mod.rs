@@ -381,7 +381,7 @@ pub trait Store: Send + Sync {
 
     /// Stores predictions, all or none, but for those of customers that are gone; told are the
     /// customers that are there.
-    async fn insert_predictions(&self, predictions: Vec<Prediction>) -> Result<HashSet<String>>;
+    async fn insert_predictions(&self, predictions: Arc<Vec<Prediction>>) -> Result<HashSet<String>>;
     /// One prediction.
     async fn prediction(&self, prediction_id: &str) -> Result<Option<Prediction>>;
     /// A page of predictions.

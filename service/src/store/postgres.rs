@@ -65,10 +65,10 @@ const HISTORY_READERS: u32 = 4;
 /// A connection that has answered within this time is not tried again before it is used.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// The statement that reads histories, one row a customer. For a single customer it is another than for several:
-/// PostgreSQL soon plans that once a connection, where it finds several worth a plan each time.
+/// The statement that reads histories, one row a customer: `$which` says of the customer `c` which they are, and
+/// `$own` is what its rows elsewhere have as `customer_id`.
 macro_rules! histories {
-    ($whose:literal) => {
+    ($which:literal, $own:literal) => {
         concat!(
             "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.properties, \
              v.effective, v.version_recorded, v.created, v.attributes \
@@ -78,22 +78,22 @@ macro_rules! histories {
                  array_agg(kind) AS kinds, array_agg(amount_minor) AS amounts, \
                  array_agg(properties) AS properties \
                  FROM ((SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
-                        FROM interactions AS i WHERE i.customer_id = c.customer_id AND NOT i.long \
+                        FROM interactions AS i WHERE i.customer_id = ", $own, " AND NOT i.long \
                         ORDER BY occur_time, interaction_id) \
                        UNION ALL \
                        (SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
-                        FROM interactions AS i WHERE i.customer_id = c.customer_id AND i.long \
+                        FROM interactions AS i WHERE i.customer_id = ", $own, " AND i.long \
                         ORDER BY occur_time, interaction_id) \
                        ORDER BY occur_time, interaction_id) AS ordered \
              ) AS e ON true \
              LEFT JOIN LATERAL ( \
                  SELECT array_agg(effective_time) AS effective, array_agg(record_time) AS version_recorded, \
                  array_agg(create_time) AS created, array_agg(attributes) AS attributes \
-                 FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
+                 FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = ", $own, " \
                        ORDER BY v.version) AS ordered \
              ) AS v ON true \
              WHERE c.customer_id ",
-            $whose
+            $which
         )
     };
 }
@@ -358,9 +358,11 @@ impl Postgres {
 
     /// The histories of those of the customers that are known, in one statement: one row a customer.
     async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
+        // The statement for one is soon planned once a connection, where PostgreSQL finds several worth a plan
+        // each time; and Citus sees that only one worker is concerned.
         let query = match customer_ids {
-            [one] => sqlx::query(histories!("= $1")).bind(one),
-            several => sqlx::query(histories!("= ANY($1)")).bind(several),
+            [one] => sqlx::query(histories!("= $1", "$1")).bind(one),
+            several => sqlx::query(histories!("= ANY($1)", "c.customer_id")).bind(several),
         };
         query.fetch_all(&self.histories).await?.iter().map(unpack).collect()
     }

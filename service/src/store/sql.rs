@@ -415,15 +415,15 @@ macro_rules! implement_store {
                 rows.into_iter().map(Promotion::try_from).collect()
             }
 
-            async fn insert_predictions(&self, mut predictions: Vec<Prediction>) -> Result<HashSet<String>> {
-                predictions.sort_by(|a, b| a.customer_id.cmp(&b.customer_id));
+            async fn insert_predictions(&self, predictions: Arc<Vec<Prediction>>) -> Result<HashSet<String>> {
                 repeatable((self.clone(), predictions), |shared| async move {
                     let (store, predictions) = &*shared;
                     let mut tx = store.begin().await?;
-                    let ids: Vec<&str> = predictions.iter().map(|p| p.customer_id.as_str()).collect();
+                    let mut kept: Vec<&Prediction> = predictions.iter().collect();
+                    kept.sort_by_key(|prediction| prediction.customer_id.as_str());
+                    let ids: Vec<&str> = kept.iter().map(|p| p.customer_id.as_str()).collect();
                     let present: HashSet<String> = store.present(&mut tx, &ids).await?.into_iter().collect();
-                    let kept: Vec<&Prediction> =
-                        predictions.iter().filter(|p| present.contains(&p.customer_id)).collect();
+                    kept.retain(|prediction| present.contains(&prediction.customer_id));
                     if !kept.is_empty() {
                         store.write_predictions(&mut tx, &kept).await?;
                     }

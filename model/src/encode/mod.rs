@@ -15,22 +15,25 @@
 //!
 //! What never varies is left out, and so is a column that equals an earlier one.
 
+mod cells;
+mod line;
+
 use std::{
-    collections::{BTreeMap, HashSet, hash_map::DefaultHasher},
+    collections::{HashSet, hash_map::DefaultHasher},
     fmt,
     hash::{Hash, Hasher},
     ops::Range,
-    sync::LazyLock,
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::features::{Measure, Scale};
+pub use cells::{Cells, Cross, coarse};
+pub use line::{Line, Transform};
 
-/// A number of a skewness above this goes through the log, when that makes it less skewed.
-const SKEWED: f64 = 1.0;
-/// The quantiles of the hinges of [`Form::Spline`].
-const KNOTS: [f64; 3] = [0.25, 0.5, 0.75];
+use crate::features::{Measure, Scale};
+use cells::{edges, levels};
+use line::line;
+
 /// The bins of a number in [`Form::Steps`], fewest and most, and about how many there are over all
 /// features.
 const BINS: (usize, usize) = (8, 64);
@@ -38,8 +41,6 @@ const BINS_OVER_ALL: usize = 1_000;
 /// Rows of the rarer outcome that a bin should have. They are few, since neighbours share strength
 /// through the penalty.
 const RARER_ROWS_PER_BIN: usize = 5;
-/// The coarse cells of a cross: bins of a number, and levels of a category at most.
-const COARSE: usize = 4;
 /// Values of a number at which effect curves are told, at most.
 const GRID: usize = 21;
 
@@ -73,194 +74,6 @@ impl Form {
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// The scale that a number is standardised on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Transform {
-    /// As it is.
-    Value,
-    /// sign(x) · ln(1 + |x|).
-    Log,
-}
-
-impl Transform {
-    #[inline]
-    fn apply(self, value: f64) -> f64 {
-        match self {
-            Self::Value => value,
-            Self::Log => value.signum() * ln_1p(value.abs()),
-        }
-    }
-
-    fn invert(self, value: f64) -> f64 {
-        match self {
-            Self::Value => value,
-            Self::Log => value.signum() * value.abs().exp_m1(),
-        }
-    }
-}
-
-/// ln(1 + x) for x ≥ 0. Most values are small counts, whose logarithms are looked up.
-fn ln_1p(value: f64) -> f64 {
-    static COUNTS: LazyLock<[f64; 256]> = LazyLock::new(|| std::array::from_fn(|n| (n as f64).ln_1p()));
-    let count = value as usize;
-    match COUNTS.get(count) {
-        Some(log) if count as f64 == value => *log,
-        _ => value.ln_1p(),
-    }
-}
-
-/// The columns of a number that follow its value: the standardised value z, then max(0, z − knot) for
-/// each hinge. All are 0 when the value is missing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Line {
-    /// The scale that it is standardised on.
-    pub transform: Transform,
-    /// The least value in training; lower ones are taken as this.
-    pub low: f64,
-    /// The greatest value in training; higher ones are taken as this.
-    pub high: f64,
-    /// Mean on the transformed scale.
-    pub mean: f64,
-    /// Standard deviation on the transformed scale, above 0.
-    pub sd: f64,
-    /// The knots on the standardised scale, rising, each with the mean of its hinge.
-    pub hinges: Vec<(f64, f64)>,
-}
-
-impl Line {
-    /// How many columns it has.
-    #[must_use]
-    pub const fn width(&self) -> usize {
-        1 + self.hinges.len()
-    }
-
-    #[inline]
-    fn standardised(&self, raw: f64) -> f64 {
-        (self.transform.apply(raw.clamp(self.low, self.high)) - self.mean) / self.sd
-    }
-
-    /// Writes the columns of a raw value.
-    #[inline]
-    pub fn write(&self, raw: f64, out: &mut [f64]) {
-        if raw.is_nan() {
-            out.fill(0.0);
-            return;
-        }
-        let z = self.standardised(raw);
-        out[0] = z;
-        for ((knot, mean), column) in self.hinges.iter().zip(&mut out[1..]) {
-            *column = (z - knot).max(0.0) - mean;
-        }
-    }
-}
-
-/// The columns of a feature that depend only on which cell its value falls into.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Cells {
-    /// Of a number: for each edge, whether the value lies above it.
-    Bins {
-        /// The edges in the unit of the number, rising, each with the share of the present values
-        /// above it. The columns are 0 when the value is missing.
-        edges: Vec<(f64, f64)>,
-        /// The share of missing values, when an indicator column says so.
-        missing: Option<f64>,
-    },
-    /// Of a category: which level it is.
-    Levels {
-        /// The raw value that each column stands for, None for missing, with its share of the rows.
-        levels: Vec<(Option<u32>, f64)>,
-    },
-}
-
-impl Cells {
-    /// How many columns there are.
-    #[must_use]
-    pub const fn width(&self) -> usize {
-        match self {
-            Self::Bins { edges, missing } => edges.len() + missing.is_some() as usize,
-            Self::Levels { levels } => levels.len(),
-        }
-    }
-
-    /// How many cells there are: the bins and "missing", or the levels and "another one".
-    #[must_use]
-    pub const fn count(&self) -> usize {
-        match self {
-            Self::Bins { edges, .. } => edges.len() + 2,
-            Self::Levels { levels } => levels.len() + 1,
-        }
-    }
-
-    /// The cell of a raw value.
-    #[must_use]
-    pub fn cell(&self, raw: f64) -> usize {
-        match self {
-            Self::Bins { edges, .. } if raw.is_nan() => edges.len() + 1,
-            Self::Bins { edges, .. } => edges.partition_point(|(edge, _)| raw > *edge),
-            Self::Levels { levels } => {
-                let level = (!raw.is_nan()).then_some(raw as u32);
-                levels.iter().position(|(known, _)| *known == level).unwrap_or(levels.len())
-            }
-        }
-    }
-
-    /// Writes the columns of a cell.
-    pub fn write(&self, cell: usize, out: &mut [f64]) {
-        match self {
-            Self::Bins { edges, missing } => {
-                let absent = cell == edges.len() + 1;
-                for (n, (_, share)) in edges.iter().enumerate() {
-                    out[n] = if absent { 0.0 } else { f64::from(u8::from(cell > n)) - share };
-                }
-                if let Some(share) = missing {
-                    out[edges.len()] = f64::from(u8::from(absent)) - share;
-                }
-            }
-            Self::Levels { levels } => {
-                for (n, (_, share)) in levels.iter().enumerate() {
-                    out[n] = f64::from(u8::from(cell == n)) - share;
-                }
-            }
-        }
-    }
-
-    fn column_names(&self, measure: &Measure) -> Vec<String> {
-        match self {
-            Self::Bins { edges, missing } => {
-                let above = edges.iter().map(|(edge, _)| format!("> {edge}"));
-                above.chain(missing.map(|_| "missing".to_owned())).collect()
-            }
-            Self::Levels { levels } => {
-                let name = |level: &Option<u32>| match level {
-                    Some(level) => format!("= {}", measure.level(f64::from(*level))),
-                    None => "missing".to_owned(),
-                };
-                levels.iter().map(|(level, _)| name(level)).collect()
-            }
-        }
-    }
-
-    /// Whether the edges rise, the levels differ, and all shares are shares.
-    #[must_use]
-    pub fn is_valid(&self) -> bool {
-        let share = |share: &f64| (0.0..=1.0).contains(share);
-        match self {
-            Self::Bins { edges, missing } => {
-                edges.iter().all(|(edge, above)| edge.is_finite() && share(above))
-                    && edges.is_sorted_by(|(a, _), (b, _)| a < b)
-                    && missing.iter().all(share)
-            }
-            Self::Levels { levels } => {
-                let distinct: HashSet<_> = levels.iter().map(|(level, _)| level).collect();
-                distinct.len() == levels.len() && levels.iter().all(|(_, s)| share(s))
-            }
-        }
     }
 }
 
@@ -336,11 +149,16 @@ impl Feature {
         if let Some(line) = &self.line {
             names.push(if line.transform == Transform::Log { "log" } else { "value" }.to_owned());
             let natural = |knot: f64| line.transform.invert(line.mean + line.sd * knot);
-            names.extend(line.hinges.iter().map(|(knot, _)| format!("hinge at {:.6}", natural(*knot))));
+            names.extend(line.hinges.iter().map(|(knot, _)| format!("hinge at {}", short(natural(*knot)))));
         }
         names.extend(self.cells.column_names(&self.measure));
         names
     }
+}
+
+/// A number to six digits, enough to tell columns apart.
+fn short(number: f64) -> f64 {
+    format!("{number:.5e}").parse().unwrap_or(number)
 }
 
 impl Measure {
@@ -357,51 +175,6 @@ impl Measure {
 
     const fn is_category(&self) -> bool {
         matches!(self, Self::Attribute { scale: Scale::Category { .. }, .. })
-    }
-}
-
-/// The product of the coarse cells of two features, less its mean.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cross {
-    /// Which two of the encoder's features.
-    pub features: [usize; 2],
-    /// The coarse cells of each.
-    pub cells: [Cells; 2],
-    /// The mean of each column: first feature's columns by second feature's columns.
-    pub means: Vec<f64>,
-}
-
-impl Cross {
-    /// How many columns there are.
-    #[must_use]
-    pub const fn width(&self) -> usize {
-        self.cells[0].width() * self.cells[1].width()
-    }
-
-    /// How many cells there are.
-    #[must_use]
-    pub const fn count(&self) -> usize {
-        self.cells[0].count() * self.cells[1].count()
-    }
-
-    /// The cell of two raw values.
-    #[must_use]
-    pub fn cell(&self, first: f64, second: f64) -> usize {
-        self.cells[0].cell(first) * self.cells[1].count() + self.cells[1].cell(second)
-    }
-
-    /// Writes the columns of a cell.
-    pub fn write(&self, cell: usize, out: &mut [f64]) {
-        let (rows, columns) = (self.cells[0].width(), self.cells[1].width());
-        let mut factors = vec![0.0; rows + columns];
-        let (first, second) = factors.split_at_mut(rows);
-        self.cells[0].write(cell / self.cells[1].count(), first);
-        self.cells[1].write(cell % self.cells[1].count(), second);
-        let products = first.iter().flat_map(|a| second.iter().map(move |b| a * b));
-        for ((product, mean), out) in products.zip(&self.means).zip(out) {
-            *out = product - mean;
-        }
     }
 }
 
@@ -563,17 +336,6 @@ impl Twins {
     }
 }
 
-/// One cell a value of a category; none when all rows have the same.
-fn levels(column: &[f64]) -> Cells {
-    let mut counts = BTreeMap::<Option<u32>, usize>::new();
-    for value in column {
-        *counts.entry((!value.is_nan()).then_some(*value as u32)).or_default() += 1;
-    }
-    let share = |count| count as f64 / column.len() as f64;
-    let levels = counts.into_iter().map(|(level, count)| (level, share(count))).collect::<Vec<_>>();
-    Cells::Levels { levels: if levels.len() > 1 { levels } else { Vec::new() } }
-}
-
 /// The line, the cells and the grid of a number.
 fn number(column: &[f64], form: Form, bins: usize, twins: &mut Twins) -> (Option<Line>, Cells, Vec<f64>) {
     let mut present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
@@ -595,85 +357,6 @@ fn number(column: &[f64], form: Form, bins: usize, twins: &mut Twins) -> (Option
     let mut grid: Vec<f64> = (0..GRID).map(|n| present[n * (present.len() - 1) / (GRID - 1)]).collect();
     grid.dedup();
     (line, Cells::Bins { edges: steps, missing }, grid)
-}
-
-/// The line of rising values; None when they are all the same.
-fn line(present: &[f64], low: f64, high: f64, form: Form) -> Option<Line> {
-    let plain = Moments::of(present, Transform::Value);
-    let log = Moments::of(present, Transform::Log);
-    let skewed = plain.skewness > SKEWED && log.skewness.abs() < plain.skewness && log.sd > 0.0;
-    let (transform, moments) = if !plain.are_finite() || (form != Form::Plain && skewed) {
-        (Transform::Log, log)
-    } else {
-        (Transform::Value, plain)
-    };
-    if low >= high || moments.sd <= 0.0 {
-        return None;
-    }
-    let mut line = Line { transform, low, high, mean: moments.mean, sd: moments.sd, hinges: Vec::new() };
-    if form == Form::Spline {
-        let at = |share: f64| present[(share * (present.len() - 1) as f64) as usize];
-        let mut knots: Vec<f64> = KNOTS.into_iter().map(at).filter(|x| low < *x && *x < high).collect();
-        knots.dedup();
-        let hinge = |knot: f64| {
-            let knot = line.standardised(knot);
-            let above = present.iter().map(|value| (line.standardised(*value) - knot).max(0.0));
-            (knot, above.sum::<f64>() / present.len() as f64)
-        };
-        line.hinges = knots.into_iter().map(hinge).collect();
-    }
-    Some(line)
-}
-
-/// The inner edges of so many quantile bins of rising values, each with the share above it.
-fn edges(present: &[f64], bins: usize) -> Vec<(f64, f64)> {
-    let n = present.len();
-    let mut edges: Vec<f64> = (1..bins).map(|bin| present[bin * n / bins]).collect();
-    edges.dedup();
-    edges
-        .into_iter()
-        .map(|edge| (edge, (n - present.partition_point(|value| *value <= edge)) as f64 / n as f64))
-        .filter(|(_, above)| *above > 0.0)
-        .collect()
-}
-
-/// The coarse cells of a feature in a cross: quarters of a number, the commonest levels of a category.
-#[must_use]
-pub fn coarse(measure: &Measure, column: &[f64]) -> Cells {
-    if measure.is_category() {
-        let Cells::Levels { mut levels } = levels(column) else { return levels(column) };
-        levels.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
-        levels.truncate(COARSE);
-        return Cells::Levels { levels };
-    }
-    let mut present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
-    present.sort_by(f64::total_cmp);
-    let edges = if present.is_empty() { Vec::new() } else { edges(&present, COARSE) };
-    Cells::Bins { edges, missing: None }
-}
-
-/// Mean, standard deviation and skewness of a sample.
-struct Moments {
-    mean: f64,
-    sd: f64,
-    skewness: f64,
-}
-
-impl Moments {
-    fn of(values: &[f64], transform: Transform) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().map(|value| transform.apply(*value)).sum::<f64>() / n;
-        let mean_of = |power: i32, scale: f64| {
-            values.iter().map(|value| ((transform.apply(*value) - mean) / scale).powi(power)).sum::<f64>() / n
-        };
-        let sd = mean_of(2, 1.0).sqrt();
-        Self { mean, sd, skewness: if sd > 0.0 { mean_of(3, sd) } else { 0.0 } }
-    }
-
-    /// False when the values are so great that their squares are not numbers any more.
-    const fn are_finite(&self) -> bool {
-        self.mean.is_finite() && self.sd.is_finite() && self.skewness.is_finite()
-    }
 }
 
 #[cfg(test)]

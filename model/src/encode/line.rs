@@ -1,0 +1,147 @@
+//! The columns of a number that follow its value.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::Form;
+
+/// A number of a skewness above this goes through the log, when that makes it less skewed.
+const SKEWED: f64 = 1.0;
+/// The quantiles of the hinges of [`Form::Spline`].
+const KNOTS: [f64; 3] = [0.25, 0.5, 0.75];
+
+/// The scale that a number is standardised on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// As it is.
+    Value,
+    /// sign(x) · ln(1 + |x|).
+    Log,
+}
+
+impl Transform {
+    #[inline]
+    fn apply(self, value: f64) -> f64 {
+        match self {
+            Self::Value => value,
+            Self::Log => value.signum() * ln_1p(value.abs()),
+        }
+    }
+
+    pub(super) fn invert(self, value: f64) -> f64 {
+        match self {
+            Self::Value => value,
+            Self::Log => value.signum() * value.abs().exp_m1(),
+        }
+    }
+}
+
+/// ln(1 + x) for x ≥ 0. Most values are small counts, whose logarithms are looked up.
+fn ln_1p(value: f64) -> f64 {
+    static COUNTS: LazyLock<[f64; 256]> = LazyLock::new(|| std::array::from_fn(|n| (n as f64).ln_1p()));
+    let count = value as usize;
+    match COUNTS.get(count) {
+        Some(log) if count as f64 == value => *log,
+        _ => value.ln_1p(),
+    }
+}
+
+/// The columns of a number that follow its value: the standardised value z, then max(0, z − knot) for
+/// each hinge. All are 0 when the value is missing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// The scale that it is standardised on.
+    pub transform: Transform,
+    /// The least value in training; lower ones are taken as this.
+    pub low: f64,
+    /// The greatest value in training; higher ones are taken as this.
+    pub high: f64,
+    /// Mean on the transformed scale.
+    pub mean: f64,
+    /// Standard deviation on the transformed scale, above 0.
+    pub sd: f64,
+    /// The knots on the standardised scale, rising, each with the mean of its hinge.
+    pub hinges: Vec<(f64, f64)>,
+}
+
+impl Line {
+    /// How many columns it has.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        1 + self.hinges.len()
+    }
+
+    #[inline]
+    fn standardised(&self, raw: f64) -> f64 {
+        (self.transform.apply(raw.clamp(self.low, self.high)) - self.mean) / self.sd
+    }
+
+    /// Writes the columns of a raw value.
+    #[inline]
+    pub fn write(&self, raw: f64, out: &mut [f64]) {
+        if raw.is_nan() {
+            out.fill(0.0);
+            return;
+        }
+        let z = self.standardised(raw);
+        out[0] = z;
+        for ((knot, mean), column) in self.hinges.iter().zip(&mut out[1..]) {
+            *column = (z - knot).max(0.0) - mean;
+        }
+    }
+}
+
+/// The line of rising values; None when they are all the same.
+pub(super) fn line(present: &[f64], low: f64, high: f64, form: Form) -> Option<Line> {
+    let plain = Moments::of(present, Transform::Value);
+    let log = Moments::of(present, Transform::Log);
+    let skewed = plain.skewness > SKEWED && log.skewness.abs() < plain.skewness && log.sd > 0.0;
+    let (transform, moments) = if !plain.are_finite() || (form != Form::Plain && skewed) {
+        (Transform::Log, log)
+    } else {
+        (Transform::Value, plain)
+    };
+    if low >= high || moments.sd <= 0.0 {
+        return None;
+    }
+    let mut line = Line { transform, low, high, mean: moments.mean, sd: moments.sd, hinges: Vec::new() };
+    if form == Form::Spline {
+        let at = |share: f64| present[(share * (present.len() - 1) as f64) as usize];
+        let mut knots: Vec<f64> = KNOTS.into_iter().map(at).filter(|x| low < *x && *x < high).collect();
+        knots.dedup();
+        let hinge = |knot: f64| {
+            let knot = line.standardised(knot);
+            let above = present.iter().map(|value| (line.standardised(*value) - knot).max(0.0));
+            (knot, above.sum::<f64>() / present.len() as f64)
+        };
+        line.hinges = knots.into_iter().map(hinge).collect();
+    }
+    Some(line)
+}
+
+/// Mean, standard deviation and skewness of a sample.
+struct Moments {
+    mean: f64,
+    sd: f64,
+    skewness: f64,
+}
+
+impl Moments {
+    fn of(values: &[f64], transform: Transform) -> Self {
+        let n = values.len() as f64;
+        let mean = values.iter().map(|value| transform.apply(*value)).sum::<f64>() / n;
+        let mean_of = |power: i32, scale: f64| {
+            values.iter().map(|value| ((transform.apply(*value) - mean) / scale).powi(power)).sum::<f64>() / n
+        };
+        let sd = mean_of(2, 1.0).sqrt();
+        Self { mean, sd, skewness: if sd > 0.0 { mean_of(3, sd) } else { 0.0 } }
+    }
+
+    /// False when the values are so great that their squares are not numbers any more.
+    const fn are_finite(&self) -> bool {
+        self.mean.is_finite() && self.sd.is_finite() && self.skewness.is_finite()
+    }
+}
