@@ -68,8 +68,8 @@ impl Database {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
-        if let Ok(citus) = std::env::var("TALLY_TEST_CITUS_URL") {
-            let schema = Schema { database: citus, name };
+        if let Some(citus) = std::env::var_os("TALLY_TEST_CITUS_URL") {
+            let schema = Schema { database: citus.into_string().unwrap(), name };
             schema.run("CREATE SCHEMA", "").await;
             return Self { url: schema.url(), _folder: None, _schema: Some(schema) };
         }
