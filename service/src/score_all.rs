@@ -1,6 +1,7 @@
 //! The population run: scores every eligible customer and stores the predictions, page by page, in
-//! constant memory. While a page is stored, the next one is scored and the one after that is read. Whoever drives it may stop between pages; what is stored until then stays. A run that
-//! comes to its end also stores how the population was distributed, for [`crate::watch`].
+//! constant memory. While a page is stored, the next one is scored and the one after that is read.
+//! Whoever drives it may stop between pages; what is stored until then stays. A run that comes to its end
+//! also stores how the population was distributed, for [`crate::watch`].
 
 use std::sync::Arc;
 
