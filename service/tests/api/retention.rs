@@ -48,8 +48,6 @@ async fn old_predictions_go_but_for_the_latest_of_a_customer(tally: Tally) {
     let mut kept = second.clone();
     kept.insert(young);
 
-    // It would remove none of these.
-    let _patient = Served::start(&tally.database.url, &["--keep-predictions-days", "36500"]);
     let _server = Served::start(&tally.database.url, &["--keep-predictions-days", "30"]);
     let count = || tally.database.sql("SELECT count(*) FROM predictions");
     eventually(async || count().await == Some(kept.len() as i64)).await;
