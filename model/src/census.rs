@@ -122,9 +122,9 @@ impl Census {
         };
         history.numbers().iter().for_each(|number| count(number.event, number.property, Some(number.value)));
         history.texts().iter().for_each(|text| count(text.event, text.property, None));
-        let names = history.property_names();
+        let names = history.properties();
         for ((kind, property), values) in own {
-            let key = (history.kinds()[kind as usize].to_string(), names[property as usize].to_owned());
+            let key = (history.kinds()[kind as usize].clone(), names[property as usize].clone());
             if self.properties.len() < DISTINCT || self.properties.contains_key(&key) {
                 self.properties.entry(key).or_default().merge(values);
             }

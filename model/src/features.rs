@@ -299,7 +299,7 @@ impl Plan {
         }
         let stretches = self.windows_days.len() + 1;
         // Per kind and property of the history their place in the plan.
-        let width = history.properties();
+        let width = history.properties().len();
         let mut places = vec![None; history.kinds().len() * width];
         for (place, (kind, name)) in self.properties.iter().enumerate() {
             if let Some((kind, property)) = history.kind_slot(kind).zip(history.property_slot(name)) {

@@ -3,11 +3,15 @@
 //! A history is all that a database hands over. It knows nothing of features or models; those are
 //! pure functions of it (see [`crate::features`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::Time;
+
+mod packed;
+
+pub use packed::{Damaged, Packed};
 
 /// The kinds of interaction that have a meaning of their own. All others are counted and dated alike.
 pub mod kind {
@@ -79,7 +83,7 @@ pub struct Survey {
 pub struct Number {
     /// Index into [`History::events`].
     pub event: u32,
-    /// See [`History::property_slot`].
+    /// Index into [`History::properties`].
     pub property: u32,
     /// Its value, at most [`Number::GREATEST`] either way.
     pub value: f64,
@@ -103,7 +107,7 @@ impl Number {
 pub struct Text {
     /// Index into [`History::events`].
     pub event: u32,
-    /// See [`History::property_slot`].
+    /// Index into [`History::properties`].
     pub property: u32,
 }
 
@@ -120,16 +124,70 @@ pub struct Version {
     pub attributes: Attributes,
 }
 
+/// Different names, each with its slot: its place.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Names {
+    list: Vec<String>,
+    /// The slots by name, once there are more than [`Names::FEW`].
+    slots: HashMap<String, u32>,
+}
+
+impl Names {
+    /// So many are looked through one by one.
+    const FEW: usize = 16;
+
+    fn list(&self) -> &[String] {
+        &self.list
+    }
+
+    fn slot(&self, name: &str) -> Option<u32> {
+        if self.list.len() > Self::FEW {
+            return self.slots.get(name).copied();
+        }
+        self.list.iter().position(|known| known == name).map(|slot| slot as u32)
+    }
+
+    fn slot_or_new(&mut self, name: &str) -> u32 {
+        self.slot(name).unwrap_or_else(|| {
+            self.list.push(name.to_owned());
+            self.note_slots();
+            self.list.len() as u32 - 1
+        })
+    }
+
+    /// Takes other names, using the room of those before.
+    fn refill<'a, E>(&mut self, names: impl Iterator<Item = Result<&'a str, E>>) -> Result<(), E> {
+        let mut length = 0;
+        for name in names {
+            match self.list.get_mut(length) {
+                Some(room) => name?.clone_into(room),
+                None => self.list.push(name?.to_owned()),
+            }
+            length += 1;
+        }
+        self.list.truncate(length);
+        self.slots.clear();
+        self.note_slots();
+        Ok(())
+    }
+
+    /// Notes the slots that are not noted yet, when it is worth while.
+    fn note_slots(&mut self) {
+        if self.list.len() > Self::FEW {
+            let new = (self.slots.len()..).zip(&self.list[self.slots.len()..]);
+            self.slots.extend(new.map(|(slot, name)| (name.clone(), slot as u32)));
+        }
+    }
+}
+
 /// Marks an event with an amount.
 const PAID: u32 = 1 << 31;
 
-/// All that is stored of one customer. Events are ordered by time of occurrence, equal times by
-/// interaction id; versions by their number.
-///
-/// Many histories are kept in memory, so an event takes 20 bytes, and 8 more when money was involved.
+/// All that is stored of one customer, in columns to compute with; [`Packed`] is how it is kept. Events are
+/// ordered by time of occurrence, equal times by interaction id; versions by their number.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    kinds: Vec<Box<str>>,
+    kinds: Names,
     /// Per event.
     occur_times: Vec<Time>,
     /// Per event.
@@ -139,8 +197,7 @@ pub struct History {
     /// The amounts of those that have one, in order.
     amounts: Vec<i64>,
     surveys: Vec<Survey>,
-    /// The names of properties, each with its slot.
-    properties: BTreeMap<Box<str>, u32>,
+    properties: Names,
     numbers: Vec<Number>,
     texts: Vec<Text>,
     versions: Vec<Version>,
@@ -163,10 +220,7 @@ impl History {
             self.occur_times.last().is_none_or(|last| *last <= occur_time),
             "events are pushed in order of time"
         );
-        let slot = self.kinds.iter().position(|known| **known == *kind).unwrap_or_else(|| {
-            self.kinds.push(kind.into());
-            self.kinds.len() - 1
-        });
+        let slot = self.kinds.slot_or_new(kind);
         if let Some((score, expected)) = survey
             && kind == kind::SURVEY
             && score.is_finite()
@@ -179,7 +233,7 @@ impl History {
         }
         self.occur_times.push(occur_time);
         self.record_times.push(record_time);
-        self.whats.push(slot as u32 | if amount_minor.is_some() { PAID } else { 0 });
+        self.whats.push(slot | if amount_minor.is_some() { PAID } else { 0 });
         self.amounts.extend(amount_minor);
     }
 
@@ -187,11 +241,7 @@ impl History {
     pub fn push_property(&mut self, name: &str, text: &str) {
         debug_assert!(!self.is_empty(), "a property belongs to an interaction");
         let event = self.len().saturating_sub(1) as u32;
-        let property = self.property_slot(name).unwrap_or_else(|| {
-            let slot = self.properties.len() as u32;
-            self.properties.insert(name.into(), slot);
-            slot
-        });
+        let property = self.properties.slot_or_new(name);
         match Number::parse(text) {
             Some(value) => self.numbers.push(Number { event, property, value }),
             None => self.texts.push(Text { event, property }),
@@ -205,8 +255,8 @@ impl History {
 
     /// The kinds that occur in this history; [`Event::kind`] points in here.
     #[must_use]
-    pub fn kinds(&self) -> &[Box<str>] {
-        &self.kinds
+    pub fn kinds(&self) -> &[String] {
+        self.kinds.list()
     }
 
     /// How many events there are.
@@ -246,49 +296,6 @@ impl History {
         visible.then_some(self.whats[n] & !PAID)
     }
 
-    /// About how many bytes it takes in memory.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        /// What the allocator adds to a piece.
-        const PIECE: usize = 16;
-        let strings = |names: &mut dyn Iterator<Item = &Box<str>>| -> usize {
-            names.map(|name| name.len() + size_of::<Box<str>>() + PIECE).sum()
-        };
-        let versions = self.versions.iter().map(|version| {
-            let attributes = version.attributes.iter().map(|(name, value)| {
-                let text = if let AttributeValue::Text(text) = value { text.len() + PIECE } else { 0 };
-                name.len() + text + PIECE + size_of::<String>() + size_of::<AttributeValue>()
-            });
-            // A node of the map holds up to 11 pairs and is on average two thirds full.
-            size_of::<Version>() + attributes.sum::<usize>() * 3 / 2
-        });
-        size_of::<Self>()
-            + 8 * PIECE
-            + self.occur_times.capacity() * size_of::<Time>()
-            + self.record_times.capacity() * size_of::<Time>()
-            + self.whats.capacity() * size_of::<u32>()
-            + self.amounts.capacity() * size_of::<i64>()
-            + self.surveys.capacity() * size_of::<Survey>()
-            + self.numbers.capacity() * size_of::<Number>()
-            + self.texts.capacity() * size_of::<Text>()
-            + strings(&mut self.kinds.iter())
-            + strings(&mut self.properties.keys())
-            + versions.sum::<usize>()
-    }
-
-    /// Gives back the room that was kept for more.
-    pub fn shrink(&mut self) {
-        self.kinds.shrink_to_fit();
-        self.occur_times.shrink_to_fit();
-        self.record_times.shrink_to_fit();
-        self.whats.shrink_to_fit();
-        self.amounts.shrink_to_fit();
-        self.surveys.shrink_to_fit();
-        self.numbers.shrink_to_fit();
-        self.texts.shrink_to_fit();
-        self.versions.shrink_to_fit();
-    }
-
     /// What the surveys said, in order.
     #[must_use]
     pub fn surveys(&self) -> &[Survey] {
@@ -307,27 +314,16 @@ impl History {
         &self.texts
     }
 
-    /// How many properties occur: their slots are below this.
+    /// The names of the properties that occur; [`Number::property`] and [`Text::property`] point in here.
     #[must_use]
-    pub fn properties(&self) -> usize {
-        self.properties.len()
+    pub fn properties(&self) -> &[String] {
+        self.properties.list()
     }
 
-    /// The names of the properties that occur, by slot.
-    #[must_use]
-    pub fn property_names(&self) -> Vec<&str> {
-        let mut names = vec![""; self.properties.len()];
-        for (name, slot) in &self.properties {
-            names[*slot as usize] = name;
-        }
-        names
-    }
-
-    /// The slot of a property of this name, if one occurs; [`Number::property`] and
-    /// [`Text::property`] hold it.
+    /// The slot of a property of this name in [`History::properties`], if one occurs.
     #[must_use]
     pub fn property_slot(&self, name: &str) -> Option<u32> {
-        self.properties.get(name).copied()
+        self.properties.slot(name)
     }
 
     /// The versions of the customer record in order.
@@ -339,7 +335,7 @@ impl History {
     /// The slot of `kind` in [`History::kinds`], if it occurs.
     #[must_use]
     pub fn kind_slot(&self, kind: &str) -> Option<u32> {
-        self.kinds.iter().position(|known| **known == *kind).map(|slot| slot as u32)
+        self.kinds.slot(kind)
     }
 
     /// The events that had happened at `as_of` and were known at `known_at`, in order.

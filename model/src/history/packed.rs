@@ -1,0 +1,371 @@
+//! A history as bytes: how it is kept where many are, in memory and in a database.
+//!
+//! Whoever computes with a history needs its columns; whoever keeps it needs few bytes and one piece. So
+//! histories are kept packed, some 10 bytes an interaction, and unpacked for the moment in which they are
+//! looked at ([`Packed::with`]). What comes out is what went in, to the bit.
+//!
+//! Numbers are written in groups of seven bits, the lowest first, all but the last group with the eighth bit
+//! set; those that may be negative with the sign as their lowest bit. A text is its length and its bytes.
+//! Lists begin with their length. The order is: kinds, names of properties, versions, events, surveys,
+//! numbers, texts. An event is its kind with two marks, the microseconds since the event before, those until
+//! it was recorded if that was not at once, and its amount if it has one.
+
+use std::cell::Cell;
+
+use super::{AttributeValue, Attributes, History, Names, Number, PAID, Survey, Text, Version};
+use crate::time::Time;
+
+/// A history in its kept form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed(Box<[u8]>);
+
+/// The bytes are not those of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a packed history is damaged")]
+pub struct Damaged;
+
+/// Marks of an event: it has an amount, and it was recorded at another time than it happened.
+const HAS_AMOUNT: u64 = 1;
+const RECORDED_APART: u64 = 2;
+const MARK_BITS: u32 = 2;
+/// How the value of a number is written.
+const WHOLE: u8 = 0;
+const HUNDREDTHS: u8 = 1;
+const AS_IT_IS: u8 = 2;
+/// The kinds of attribute values.
+const FALSE: u8 = 0;
+const TRUE: u8 = 1;
+const NUMBER: u8 = 2;
+const TEXT: u8 = 3;
+
+impl Packed {
+    /// The number of this form. Bytes of another one must not be read as this.
+    pub const FORMAT: i64 = 1;
+    /// A thread goes on using the columns of a history of at most so many events.
+    const KEPT_EVENTS: usize = 100_000;
+
+    /// Takes bytes that were packed before.
+    #[must_use]
+    pub const fn from_bytes(bytes: Box<[u8]>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Looks at the history, in columns that each thread uses again and again.
+    ///
+    /// # Errors
+    /// [`Damaged`]
+    pub fn with<T>(&self, look: impl FnOnce(&History) -> T) -> Result<T, Damaged> {
+        thread_local! {
+            static HISTORY: Cell<History> = Cell::default();
+        }
+        let mut history = HISTORY.take();
+        self.unpack_into(&mut history)?;
+        let seen = look(&history);
+        if history.len() <= Self::KEPT_EVENTS {
+            HISTORY.set(history);
+        }
+        Ok(seen)
+    }
+
+    /// The history.
+    ///
+    /// # Errors
+    /// [`Damaged`]
+    pub fn unpack(&self) -> Result<History, Damaged> {
+        let mut history = History::default();
+        self.unpack_into(&mut history)?;
+        Ok(history)
+    }
+
+    fn unpack_into(&self, history: &mut History) -> Result<(), Damaged> {
+        let mut bytes = Reader(&self.0);
+        bytes.names(&mut history.kinds)?;
+        bytes.names(&mut history.properties)?;
+        history.versions.clear();
+        for _ in 0..bytes.length()? {
+            history.versions.push(bytes.version()?);
+        }
+        bytes.events(history)?;
+        let events = history.len();
+        history.surveys.clear();
+        let mut event = 0;
+        for _ in 0..bytes.length()? {
+            event = bytes.next_event(event, events)?;
+            history.surveys.push(Survey { event, satisfaction: bytes.float()? });
+        }
+        let properties = history.properties.list().len();
+        history.numbers.clear();
+        event = 0;
+        for _ in 0..bytes.length()? {
+            event = bytes.next_event(event, events)?;
+            let property = bytes.index(properties)?;
+            history.numbers.push(Number { event, property, value: bytes.value()? });
+        }
+        history.texts.clear();
+        event = 0;
+        for _ in 0..bytes.length()? {
+            event = bytes.next_event(event, events)?;
+            history.texts.push(Text { event, property: bytes.index(properties)? });
+        }
+        if bytes.0.is_empty() { Ok(()) } else { Err(Damaged) }
+    }
+}
+
+impl History {
+    /// Packs it.
+    #[must_use]
+    pub fn pack(&self) -> Packed {
+        let mut bytes = Writer(Vec::with_capacity(256 + 10 * self.len()));
+        bytes.names(&self.kinds);
+        bytes.names(&self.properties);
+        bytes.length(self.versions.len());
+        self.versions.iter().for_each(|version| bytes.version(version));
+        bytes.length(self.len());
+        let mut before = 0;
+        for (n, event) in self.events().enumerate() {
+            let Time(occurred) = event.occur_time;
+            let late = event.record_time.0.wrapping_sub(occurred);
+            let amount = event.amount_minor.map_or(0, |_| HAS_AMOUNT);
+            let apart = if late == 0 { 0 } else { RECORDED_APART };
+            bytes.number(u64::from(event.kind) << MARK_BITS | amount | apart);
+            // Only the first can lie before 1970.
+            if n == 0 { bytes.signed(occurred) } else { bytes.number(occurred.wrapping_sub(before) as u64) }
+            if late != 0 {
+                bytes.signed(late);
+            }
+            if let Some(amount) = event.amount_minor {
+                bytes.signed(amount);
+            }
+            before = occurred;
+        }
+        bytes.length(self.surveys.len());
+        let mut before = 0;
+        for survey in &self.surveys {
+            bytes.next_event(&mut before, survey.event);
+            bytes.0.extend(survey.satisfaction.to_le_bytes());
+        }
+        bytes.length(self.numbers.len());
+        before = 0;
+        for number in &self.numbers {
+            bytes.next_event(&mut before, number.event);
+            bytes.number(number.property.into());
+            bytes.value(number.value);
+        }
+        bytes.length(self.texts.len());
+        before = 0;
+        for text in &self.texts {
+            bytes.next_event(&mut before, text.event);
+            bytes.number(text.property.into());
+        }
+        Packed(bytes.0.into())
+    }
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number as u8);
+    }
+
+    fn signed(&mut self, number: i64) {
+        self.number((number << 1 ^ number >> 63) as u64);
+    }
+
+    fn length(&mut self, length: usize) {
+        self.number(length as u64);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.length(text.len());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn names(&mut self, names: &Names) {
+        self.length(names.list().len());
+        names.list().iter().for_each(|name| self.text(name));
+    }
+
+    fn version(&mut self, version: &Version) {
+        let Version { effective_time, record_time, create_time, attributes } = version;
+        [effective_time, record_time, create_time].into_iter().for_each(|time| self.signed(time.0));
+        self.length(attributes.len());
+        for (name, value) in attributes {
+            self.text(name);
+            match value {
+                AttributeValue::Boolean(truth) => self.0.push(if *truth { TRUE } else { FALSE }),
+                AttributeValue::Number(number) => {
+                    self.0.push(NUMBER);
+                    self.value(*number);
+                }
+                AttributeValue::Text(text) => {
+                    self.0.push(TEXT);
+                    self.text(text);
+                }
+            }
+        }
+    }
+
+    fn next_event(&mut self, before: &mut u32, event: u32) {
+        self.number(event.wrapping_sub(*before).into());
+        *before = event;
+    }
+
+    /// Most are counts and prices.
+    fn value(&mut self, value: f64) {
+        for (form, unit) in [(WHOLE, 1.0), (HUNDREDTHS, 100.0)] {
+            let units = (value * unit).round() as i64;
+            if (units as f64 / unit).to_bits() == value.to_bits() {
+                self.0.push(form);
+                return self.signed(units);
+            }
+        }
+        self.0.push(AS_IT_IS);
+        self.0.extend(value.to_le_bytes());
+    }
+}
+
+/// What is left to be read.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn number(&mut self) -> Result<u64, Damaged> {
+        // Eight bytes at once, when there are so many and the number ends within them.
+        if let Some(eight) = self.0.first_chunk() {
+            let word = u64::from_le_bytes(*eight);
+            let ends = !word & 0x8080_8080_8080_8080;
+            if ends != 0 {
+                let bits = ends.trailing_zeros() + 1;
+                self.0 = &self.0[bits as usize / 8..];
+                let word = word & u64::MAX >> (64 - bits) & 0x7f7f_7f7f_7f7f_7f7f;
+                let word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+                let word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2;
+                return Ok(word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4);
+            }
+        }
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(Damaged)
+    }
+
+    fn signed(&mut self) -> Result<i64, Damaged> {
+        let number = self.number()?;
+        Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+    }
+
+    fn byte(&mut self) -> Result<u8, Damaged> {
+        let (byte, rest) = self.0.split_first().ok_or(Damaged)?;
+        self.0 = rest;
+        Ok(*byte)
+    }
+
+    /// Of a list, of which every element takes at least one byte.
+    fn length(&mut self) -> Result<usize, Damaged> {
+        self.index(self.0.len() + 1).map(|length| length as usize)
+    }
+
+    /// A number below so many.
+    fn index(&mut self, most: usize) -> Result<u32, Damaged> {
+        let number = self.number()?;
+        if number < most as u64 { u32::try_from(number).map_err(|_| Damaged) } else { Err(Damaged) }
+    }
+
+    fn text(&mut self) -> Result<&'a str, Damaged> {
+        let length = self.length()?;
+        let (text, rest) = self.0.split_at_checked(length).ok_or(Damaged)?;
+        self.0 = rest;
+        std::str::from_utf8(text).map_err(|_| Damaged)
+    }
+
+    fn float(&mut self) -> Result<f64, Damaged> {
+        let (float, rest) = self.0.split_first_chunk().ok_or(Damaged)?;
+        self.0 = rest;
+        Ok(f64::from_le_bytes(*float))
+    }
+
+    fn value(&mut self) -> Result<f64, Damaged> {
+        match self.byte()? {
+            WHOLE => Ok(self.signed()? as f64),
+            HUNDREDTHS => Ok(self.signed()? as f64 / 100.0),
+            AS_IT_IS => self.float(),
+            _ => Err(Damaged),
+        }
+    }
+
+    fn names(&mut self, names: &mut Names) -> Result<(), Damaged> {
+        let length = self.length()?;
+        names.refill((0..length).map(|_| self.text()))
+    }
+
+    fn version(&mut self) -> Result<Version, Damaged> {
+        let mut time = || self.signed().map(Time);
+        let (effective_time, record_time, create_time) = (time()?, time()?, time()?);
+        let mut attributes = Attributes::new();
+        for _ in 0..self.length()? {
+            let name = self.text()?.to_owned();
+            let value = match self.byte()? {
+                FALSE => AttributeValue::Boolean(false),
+                TRUE => AttributeValue::Boolean(true),
+                NUMBER => AttributeValue::Number(self.value()?),
+                TEXT => AttributeValue::Text(self.text()?.to_owned()),
+                _ => return Err(Damaged),
+            };
+            attributes.insert(name, value);
+        }
+        Ok(Version { effective_time, record_time, create_time, attributes })
+    }
+
+    fn events(&mut self, history: &mut History) -> Result<(), Damaged> {
+        let History { kinds, occur_times, record_times, whats, amounts, .. } = history;
+        let kinds = kinds.list().len() as u64;
+        let length = self.length()?;
+        for times in [&mut *occur_times, &mut *record_times] {
+            times.clear();
+            times.reserve(length);
+        }
+        whats.clear();
+        whats.reserve(length);
+        amounts.clear();
+        let mut occurred = 0;
+        for n in 0..length {
+            let what = self.number()?;
+            let kind = what >> MARK_BITS;
+            if kind >= kinds.min(PAID.into()) {
+                return Err(Damaged);
+            }
+            occurred = if n == 0 { self.signed()? } else { occurred.wrapping_add(self.number()? as i64) };
+            let late = if what & RECORDED_APART == 0 { 0 } else { self.signed()? };
+            let paid = if what & HAS_AMOUNT == 0 {
+                0
+            } else {
+                amounts.push(self.signed()?);
+                PAID
+            };
+            occur_times.push(Time(occurred));
+            record_times.push(Time(occurred.wrapping_add(late)));
+            whats.push(kind as u32 | paid);
+        }
+        Ok(())
+    }
+
+    fn next_event(&mut self, before: u32, events: usize) -> Result<u32, Damaged> {
+        let event = u64::from(before) + self.number()?;
+        if event < events as u64 { Ok(event as u32) } else { Err(Damaged) }
+    }
+}

@@ -1,0 +1,93 @@
+//! Packed histories: what comes out is what went in, and damage is told, not believed.
+
+use proptest::{collection::vec, option, prelude::*};
+use tally_model::{
+    history::{AttributeValue, History, Packed, Version},
+    time::Time,
+};
+
+/// Any double, bit by bit, and many of the kind that people write.
+fn value() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<u64>().prop_map(f64::from_bits).prop_filter("not NaN", |value| !value.is_nan()),
+        (-1_000_000_i64..1_000_000).prop_map(|cents| cents as f64 / 100.0),
+        any::<i32>().prop_map(f64::from),
+        Just(-0.0),
+    ]
+}
+
+fn attribute() -> impl Strategy<Value = AttributeValue> {
+    prop_oneof![
+        any::<bool>().prop_map(AttributeValue::Boolean),
+        value().prop_map(AttributeValue::Number),
+        ".{0,4}".prop_map(AttributeValue::Text),
+    ]
+}
+
+fn version() -> impl Strategy<Value = Version> {
+    let attributes = proptest::collection::btree_map(".{0,3}", attribute(), 0..4);
+    (any::<[i64; 3]>(), attributes).prop_map(|([effective, recorded, created], attributes)| Version {
+        effective_time: Time(effective),
+        record_time: Time(recorded),
+        create_time: Time(created),
+        attributes,
+    })
+}
+
+/// Times of all sizes, as they are and apart from when they were recorded; more kinds and properties than
+/// are looked through one by one.
+fn history() -> impl Strategy<Value = History> {
+    let lateness = prop_oneof![Just(0), 0_i64..10_000_000, any::<i64>()];
+    let gap = prop_oneof![Just(0), 0_i64..1 << 20, 0_i64..1 << 57];
+    let property = ("[a-z]{1,2}", prop_oneof![value().prop_map(|value| value.to_string()), Just("text".to_owned())]);
+    let event = (0..40_u8, gap, lateness, option::of(any::<i64>()), vec(property, 0..3));
+    let survey = option::of((value(), value()));
+    (any::<i32>(), vec((event, survey), 0..60), vec(version(), 0..3)).prop_map(|(start, events, versions)| {
+        let mut history = History::default();
+        let mut time = i64::from(start);
+        for ((kind, gap, late, amount, properties), survey) in events {
+            time = time.saturating_add(gap);
+            let kind = if kind < 10 { "survey".to_owned() } else { format!("kind-{kind}") };
+            history.push(&kind, Time(time), Time(time.wrapping_add(late)), amount, survey);
+            for (name, text) in properties {
+                history.push_property(&name, &text);
+            }
+        }
+        versions.into_iter().for_each(|version| history.push_version(version));
+        history
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_comes_out_is_what_went_in(history in history(), other in history()) {
+        let packed = history.pack();
+        prop_assert_eq!(packed.unpack().unwrap(), history.clone());
+        // The columns that a thread uses again hold nothing of the history before.
+        other.pack().with(|seen| assert_eq!(*seen, other)).unwrap();
+        packed.with(|seen| assert_eq!(*seen, history)).unwrap();
+        // The same content, the same bytes.
+        prop_assert_eq!(packed.unpack().unwrap().pack(), packed);
+    }
+
+    #[test]
+    fn damage_is_told(history in history(), cut in any::<prop::sample::Index>(), noise in vec(any::<u8>(), 0..200)) {
+        let bytes = history.pack().as_bytes().to_vec();
+        let cut = Packed::from_bytes(bytes[..cut.index(bytes.len())].into());
+        prop_assert!(cut.unpack().is_err());
+        // Whatever it is: no panic, and no allocation beyond what the bytes can hold.
+        let _ = Packed::from_bytes(noise.into()).unpack();
+    }
+}
+
+#[test]
+fn an_interaction_takes_some_ten_bytes() {
+    let mut history = History::default();
+    for day in 0..1_000 {
+        let time = Time(1_700_000_000_000_000 + day * 86_437_123_457);
+        history.push("purchase", time, time, Some(1_999), None);
+        history.push_property("units", "3");
+    }
+    // 1 for the kind, 6 for the time, 2 for the amount; 4 for the property.
+    assert_eq!(history.pack().as_bytes().len() / 1_000, 13);
+}
