@@ -39,7 +39,8 @@ fn version() -> impl Strategy<Value = Version> {
 fn history() -> impl Strategy<Value = History> {
     let lateness = prop_oneof![Just(0), 0_i64..10_000_000, any::<i64>()];
     let gap = prop_oneof![Just(0), 0_i64..1 << 20, 0_i64..1 << 57];
-    let property = ("[a-z]{1,2}", prop_oneof![value().prop_map(|value| value.to_string()), Just("text".to_owned())]);
+    let property =
+        ("[a-z]{1,2}", prop_oneof![value().prop_map(|value| value.to_string()), Just("text".to_owned())]);
     let event = (0..40_u8, gap, lateness, option::of(any::<i64>()), vec(property, 0..3));
     let survey = option::of((value(), value()));
     (any::<i32>(), vec((event, survey), 0..60), vec(version(), 0..3)).prop_map(|(start, events, versions)| {
@@ -73,10 +74,10 @@ proptest! {
     #[test]
     fn damage_is_told(history in history(), cut in any::<prop::sample::Index>(), noise in vec(any::<u8>(), 0..200)) {
         let bytes = history.pack().as_bytes().to_vec();
-        let cut = Packed::from_bytes(bytes[..cut.index(bytes.len())].into());
+        let cut = Packed::from_bytes(&bytes[..cut.index(bytes.len())]);
         prop_assert!(cut.unpack().is_err());
         // Whatever it is: no panic, and no allocation beyond what the bytes can hold.
-        let _ = Packed::from_bytes(noise.into()).unpack();
+        let _ = Packed::from_bytes(&noise).unpack();
     }
 }
 

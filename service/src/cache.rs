@@ -1,4 +1,4 @@
-//! Warm histories: what scoring reads of customers, kept in memory and bounded by bytes.
+//! Warm histories: what scoring reads of customers, kept packed in memory and bounded by bytes.
 //!
 //! Not scores are kept but histories, so that a warm answer is as fresh as the moment it is asked for,
 //! and the same bits as a cold one. A history is dropped
@@ -20,7 +20,7 @@ use std::{
 };
 
 use quick_cache::{Weighter, sync::Cache};
-use tally_model::history::History;
+use tally_model::history::Packed;
 use tokio::{
     sync::oneshot,
     time::{MissedTickBehavior, interval},
@@ -41,7 +41,7 @@ const STATEMENTS: usize = 4;
 /// Customers of one statement, at most.
 const STATEMENT_IDS: usize = 1_000;
 /// About how large a history is; only the cache's first allocation follows from it.
-const USUAL_BYTES: u64 = 4_000;
+const USUAL_BYTES: u64 = 1_500;
 /// What an entry takes beside its history and its id.
 const ENTRY_BYTES: usize = 120;
 /// A change whose number was skipped is waited for so long: its transaction may still be under way.
@@ -58,7 +58,7 @@ pub struct Histories(Arc<Shared>);
 struct Shared {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    warm: Cache<Box<str>, Arc<History>, Bytes>,
+    warm: Cache<Box<str>, Packed, Bytes>,
     flights: Mutex<Flights>,
     begin: Instant,
     /// When the look that succeeded last began, in milliseconds after `begin`, plus 1; 0 for never.
@@ -68,14 +68,14 @@ struct Shared {
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<Box<str>, Arc<History>> for Bytes {
-    fn weight(&self, customer_id: &Box<str>, history: &Arc<History>) -> u64 {
-        (customer_id.len() + history.bytes() + ENTRY_BYTES) as u64
+impl Weighter<Box<str>, Packed> for Bytes {
+    fn weight(&self, customer_id: &Box<str>, history: &Packed) -> u64 {
+        (customer_id.len() + history.as_bytes().len() + ENTRY_BYTES) as u64
     }
 }
 
 /// What a read finds; None for an unknown customer.
-type Found = Result<Option<Arc<History>>>;
+type Found = Result<Option<Packed>>;
 
 /// The reads that are waited for.
 #[derive(Default)]
@@ -113,7 +113,7 @@ impl Histories {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn get(&self, customer_ids: &[String]) -> Result<Vec<Option<Arc<History>>>> {
+    pub async fn get(&self, customer_ids: &[String]) -> Result<Vec<Option<Packed>>> {
         let fresh = self.is_fresh();
         let mut found = Vec::with_capacity(customer_ids.len());
         let mut missing = Vec::new();
@@ -287,15 +287,9 @@ impl Histories {
         Some((numbers, ids))
     }
 
-    fn land(&self, numbers: Vec<u64>, found: Result<Vec<Option<History>>>) {
+    fn land(&self, numbers: Vec<u64>, found: Result<Vec<Option<Packed>>>) {
         let found: Vec<Found> = match found {
-            Ok(histories) => {
-                let warm = |mut history: History| {
-                    history.shrink();
-                    Arc::new(history)
-                };
-                histories.into_iter().map(|history| Ok(history.map(warm))).collect()
-            }
+            Ok(histories) => histories.into_iter().map(Ok).collect(),
             Err(error) => numbers.iter().map(|_| Err(error.clone())).collect(),
         };
         let mut flights = self.flights();
@@ -305,7 +299,7 @@ impl Histories {
             if flights.current.get(&flight.customer_id) == Some(&number) {
                 flights.current.remove(&flight.customer_id);
                 if let Ok(Some(history)) = &found {
-                    self.0.warm.insert(flight.customer_id, Arc::clone(history));
+                    self.0.warm.insert(flight.customer_id, history.clone());
                 }
             }
             for waiter in flight.waiters {

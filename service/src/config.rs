@@ -50,6 +50,10 @@ pub struct Serve {
     /// Memory for histories of customers that are asked for often, in megabytes; 0 keeps none
     #[arg(long, env = "TALLY_CACHE_MB", default_value_t = 256)]
     pub cache_mb: u32,
+    /// How often the histories of customers of whom something was written are packed, to be read faster
+    #[arg(long, env = "TALLY_PACK_EVERY_SECONDS", value_name = "SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub pack_every_seconds: u32,
     /// Remove predictions that were stored so many days ago, but for the latest of each customer and target [default: all are kept]
     #[arg(long, env = "TALLY_KEEP_PREDICTIONS_DAYS", value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(1..=36_500))]

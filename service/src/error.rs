@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt};
 
 use prost::Message;
-use tally_model::{artifact::ArtifactError, snapshot::Ineligible};
+use tally_model::{artifact::ArtifactError, history::Damaged, snapshot::Ineligible};
 use tonic::Code;
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -207,6 +207,12 @@ impl From<Ineligible> for Error {
             }
         };
         Self::Precondition { reason, message: message.to_owned() }
+    }
+}
+
+impl From<Damaged> for Error {
+    fn from(error: Damaged) -> Self {
+        Self::Internal(error.to_string())
     }
 }
 

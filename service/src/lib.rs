@@ -10,6 +10,7 @@ pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod models;
+pub mod packing;
 pub mod preview;
 pub mod progress;
 pub mod registry;

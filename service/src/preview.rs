@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tally_model::{
-    history::{History, kind},
+    history::{History, Packed, kind},
     scorer::Grade,
 };
 
@@ -83,6 +83,7 @@ impl Preview {
             })
             .await?;
             for part in parts {
+                let part = part?;
                 for (sum, cell) in preview.0.iter_mut().flatten().zip(part.0.iter().flatten()) {
                     sum.add(*cell);
                 }
@@ -92,19 +93,23 @@ impl Preview {
     }
 }
 
-fn page(champion: &Question, candidate: &Question, customers: &[(String, History)]) -> Preview {
+fn page(champion: &Question, candidate: &Question, customers: &[(String, Packed)]) -> Result<Preview> {
     let mut preview = Preview::default();
     let grade = |question: &Question, history: &History| {
         let scorer = &question.model.scorer;
         scorer.score(history, question.as_of, question.known_at, 0).ok().map(|score| score.grade)
     };
-    for (_, history) in customers.iter().filter(|(_, history)| existed(history, candidate)) {
-        if let (Some(from), Some(to)) = (grade(champion, history), grade(candidate, history)) {
-            let amount_minor = money(history, candidate);
-            preview.0[from as usize][to as usize].add(Cell { customers: 1, amount_minor });
-        }
+    for (_, history) in customers {
+        history.with(|history| {
+            if existed(history, candidate)
+                && let (Some(from), Some(to)) = (grade(champion, history), grade(candidate, history))
+            {
+                let amount_minor = money(history, candidate);
+                preview.0[from as usize][to as usize].add(Cell { customers: 1, amount_minor });
+            }
+        })?;
     }
-    preview
+    Ok(preview)
 }
 
 /// A customer's purchases of the last [`MONEY_DAYS`] days before the moment in question.

@@ -187,7 +187,8 @@ async fn stored(app: &App, prediction_id: &str) -> Result<Prediction> {
 /// What is stored of the customer. A deleted customer takes its predictions along.
 async fn history(app: &App, stored: &Prediction) -> Result<History> {
     let found = app.store.histories(std::slice::from_ref(&stored.customer_id)).await?.pop().flatten();
-    found.ok_or_else(|| Error::unknown_prediction(&stored.prediction_id))
+    let packed = found.ok_or_else(|| Error::unknown_prediction(&stored.prediction_id))?;
+    Ok(packed.unpack()?)
 }
 
 /// The question that the prediction answered.

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use tally_model::{
     explain::Natural,
-    history::History,
+    history::{History, Packed},
     scorer::{Reason, Score},
     time::Time,
 };
@@ -54,9 +54,9 @@ impl Question {
     }
 
     /// The scores of these customers; None is an unknown one.
-    fn score_each(&self, ids: &[String], histories: &[Option<Arc<History>>]) -> Vec<Result<Prediction>> {
-        let one = |(id, history): (&String, &Option<Arc<History>>)| match history {
-            Some(history) => self.score(id, history),
+    fn score_each(&self, ids: &[String], histories: &[Option<Packed>]) -> Vec<Result<Prediction>> {
+        let one = |(id, history): (&String, &Option<Packed>)| match history {
+            Some(history) => history.with(|history| self.score(id, history))?,
             None => Err(Error::unknown_customer(id)),
         };
         ids.iter().zip(histories).map(one).collect()
@@ -122,10 +122,7 @@ pub async fn score(
     for chunk in ids.chunks(CHUNK) {
         let histories = match source {
             Source::Warm => app.histories.get(chunk).await?,
-            Source::Database => {
-                let read = app.store.histories(chunk).await?;
-                read.into_iter().map(|history| history.map(Arc::new)).collect()
-            }
+            Source::Database => app.store.histories(chunk).await?,
         };
         if chunk.len() <= INLINE {
             results.extend(question.score_each(chunk, &histories));

@@ -5,7 +5,11 @@
 
 use std::sync::Arc;
 
-use tally_model::{drift::Counts, history::History, time::Time};
+use tally_model::{
+    drift::Counts,
+    history::{History, Packed},
+    time::Time,
+};
 
 use crate::{
     app::App,
@@ -102,11 +106,12 @@ impl<'a> Population<'a> {
         let question = question.clone();
         let scored = off_the_workers(move || {
             let parts = on_all_cores(&page.histories, |customers| question.score_all(customers));
+            let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
             let (results, counts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
             let results = results.into_iter().flatten().map(Ok).collect();
-            Scored { looked_at: page.looked_at, results, counts }
+            Ok(Some(Scored { looked_at: page.looked_at, results, counts }))
         });
-        scored.await.map(Some)
+        scored.await?
     }
 }
 
@@ -119,20 +124,22 @@ struct Scored {
 
 impl Question {
     /// The scores of those who are eligible and existed at the moment in question.
-    fn score_all(&self, customers: &[(String, History)]) -> (Vec<Prediction>, Counts) {
+    fn score_all(&self, customers: &[(String, Packed)]) -> Result<(Vec<Prediction>, Counts)> {
         let scorer = &self.model.scorer;
         let reference = &scorer.artifact().reference;
         let mut counts = Counts::new(reference);
         let mut results = Vec::with_capacity(customers.len());
         for (id, history) in customers {
-            if existed(history, self)
-                && let Ok(score) = scorer.score(history, self.as_of, self.known_at, self.max_reasons)
-            {
-                counts.add(reference, &score.raw, score.probability);
-                results.push(self.prediction(id, score));
-            }
+            history.with(|history| {
+                if existed(history, self)
+                    && let Ok(score) = scorer.score(history, self.as_of, self.known_at, self.max_reasons)
+                {
+                    counts.add(reference, &score.raw, score.probability);
+                    results.push(self.prediction(id, score));
+                }
+            })?;
         }
-        (results, counts)
+        Ok((results, counts))
     }
 }
 

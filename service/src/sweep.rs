@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tally_model::{history::History, parallel::each};
+use tally_model::{history::Packed, parallel::each};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -12,6 +12,10 @@ use crate::{
     store::Store,
 };
 
+/// Customers of a page at most, those of other parts included.
+const CUSTOMERS: usize = 1_000;
+/// A page follows one of so many bytes with fewer customers: of long histories fewer are kept at a time.
+const PAGE_BYTES: usize = 2 << 20;
 /// Customers that a core takes at a time.
 const SHARE: usize = 125;
 /// Pages that wait to be worked on; one more is being read.
@@ -50,7 +54,7 @@ pub struct Page {
     /// How many customers were looked at, those of other parts included.
     pub looked_at: u64,
     /// The customers of our part, by id.
-    pub histories: Vec<(String, History)>,
+    pub histories: Vec<(String, Packed)>,
 }
 
 /// A run through the customers of a part. Reading ends when it is dropped.
@@ -65,7 +69,7 @@ impl Sweep {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, part: Part) -> Self {
         let (sender, pages) = mpsc::channel(AHEAD);
-        let reading = tokio::spawn(async move { store.sweep(part, sender).await });
+        let reading = tokio::spawn(async move { read(&*store, part, &sender).await });
         Self { pages, reading: Some(reading) }
     }
 
@@ -82,6 +86,27 @@ impl Sweep {
             reading.await.map_err(|error| Error::Internal(format!("a read panicked: {error}")))??;
         }
         Ok(None)
+    }
+}
+
+/// Hands over everybody, until nobody takes them any more.
+async fn read(store: &dyn Store, part: Part, pages: &mpsc::Sender<Page>) -> Result<()> {
+    let (mut after, mut customers) = (String::new(), CUSTOMERS);
+    loop {
+        let mut ids = store.customer_ids(&after, customers).await?;
+        let Some(last) = ids.last() else { return Ok(()) };
+        after.clone_from(last);
+        let looked_at = ids.len() as u64;
+        ids.retain(|id| part.holds(id));
+        let found = store.histories(&ids).await?;
+        let bytes: usize = found.iter().flatten().map(|history| history.as_bytes().len()).sum();
+        let fit = (PAGE_BYTES * ids.len()).checked_div(bytes);
+        customers = fit.map_or(CUSTOMERS, |fit| fit.clamp(1, CUSTOMERS));
+        // Who was erased meanwhile is left out.
+        let histories = ids.into_iter().zip(found).filter_map(|(id, history)| Some((id, history?))).collect();
+        if pages.send(Page { looked_at, histories }).await.is_err() {
+            return Ok(());
+        }
     }
 }
 

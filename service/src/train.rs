@@ -14,7 +14,7 @@ use tally_model::{
     drift::{Counts, Report},
     explain::Natural,
     features::{Forecast, Measure, Plan},
-    history::History,
+    history::{History, Packed},
     scorer::Scorer,
     snapshot::{Outcome as Foretold, Sampling, Snapshots},
     spec::{Spec, Target},
@@ -161,7 +161,7 @@ pub async fn run(
     let snapshots = TakeSnapshots { plan, sampling, rival };
     let heard = Arc::clone(&listener);
     let (TakeSnapshots { plan, sampling, rival }, taken) =
-        off_the_workers(move || snapshots.of_all(pages, &heard)).await?;
+        off_the_workers(move || snapshots.of_all(pages, &heard)).await??;
     let Taken { rows, rival_says, counts } = taken;
     let drift = rival.as_ref().zip(counts).map(|(rival, counts)| rival.moved(order.target, &counts));
 
@@ -295,7 +295,7 @@ impl Rival {
 }
 
 /// Reads the customers once. What is to become of the histories is known only when all have been looked at, so
-/// they are kept until then, some 30 bytes an interaction.
+/// they are kept until then, packed.
 async fn read(
     store: &Arc<dyn Store>,
     part: Part,
@@ -306,10 +306,9 @@ async fn read(
     let mut pages = Vec::new();
     let mut sweep = Sweep::new(Arc::clone(store), part);
     let mut done = 0;
-    while let Some(mut page) = sweep.next().await? {
-        for (_, history) in &mut page.histories {
-            census.add(history, as_of);
-            history.shrink();
+    while let Some(page) = sweep.next().await? {
+        for (_, history) in &page.histories {
+            history.with(|history| census.add(history, as_of)).map_err(Error::from)?;
         }
         done += page.looked_at;
         pages.push(page);
@@ -338,7 +337,7 @@ struct Taken {
 
 impl TakeSnapshots {
     /// On all cores, page by page; pages are dropped when they are done.
-    fn of_all(self, pages: Vec<Page>, listener: &Listener) -> (Self, Taken) {
+    fn of_all(self, pages: Vec<Page>, listener: &Listener) -> Result<(Self, Taken), Error> {
         let mut all = Taken::default();
         let customers: usize = pages.iter().map(|page| page.histories.len()).sum();
         let drift_step = (customers as u64).div_ceil(DRIFT_CUSTOMERS).max(1) as usize;
@@ -346,31 +345,33 @@ impl TakeSnapshots {
         for page in pages {
             let numbered: Vec<_> = (first..).zip(&page.histories).collect();
             for part in on_all_cores(&numbered, |customers| self.of_some(customers, drift_step)) {
-                all.append(part);
+                all.append(part?);
             }
             first += page.histories.len();
             done += page.looked_at;
             listener(Step::Done(done));
         }
-        (self, all)
+        Ok((self, all))
     }
 
     /// Of customers with their numbers among all.
-    fn of_some(&self, customers: &[(usize, &(String, History))], drift_step: usize) -> Taken {
+    fn of_some(&self, customers: &[(usize, &(String, Packed))], drift_step: usize) -> Result<Taken, Error> {
         let counts = self.rival.as_ref().map(|rival| Counts::new(&rival.fits[0].artifact().reference));
         let mut taken = Taken { counts, ..Taken::default() };
         for (number, (id, history)) in customers {
-            let before = taken.rows.len();
-            taken.rows.add(id, history, &self.plan, &self.sampling);
-            let new = &taken.rows.as_of[before..];
-            if let Some((rival, counts)) = self.rival.as_ref().zip(taken.counts.as_mut()) {
-                taken.rival_says.extend(new.iter().map(|as_of| rival.probability(history, *as_of)));
-                if number.is_multiple_of(drift_step) {
-                    rival.count(history, new, counts);
+            history.with(|history| {
+                let before = taken.rows.len();
+                taken.rows.add(id, history, &self.plan, &self.sampling);
+                let new = &taken.rows.as_of[before..];
+                if let Some((rival, counts)) = self.rival.as_ref().zip(taken.counts.as_mut()) {
+                    taken.rival_says.extend(new.iter().map(|as_of| rival.probability(history, *as_of)));
+                    if number.is_multiple_of(drift_step) {
+                        rival.count(history, new, counts);
+                    }
                 }
-            }
+            })?;
         }
-        taken
+        Ok(taken)
     }
 }
 

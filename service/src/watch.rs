@@ -173,16 +173,20 @@ pub async fn realised(app: &App, past: Past) -> Result<Vec<Month>> {
                 // Whoever was erased meanwhile is not judged.
                 let Some(Some(history)) = known.get(&row.customer_id) else { continue };
                 let (outcome, cutoff) = outcomes[&row.model_version];
-                if outcome.eligible(history, row.as_of, now).is_ok() {
+                let label = history.with(|history| {
+                    let eligible = outcome.eligible(history, row.as_of, now).is_ok();
+                    eligible.then(|| outcome.label(history, row.as_of, now))
+                })?;
+                if let Some(label) = label {
                     let rows = rows.entry((row.as_of.month_start(), row.model_version)).or_default();
                     rows.probabilities.push(row.probability);
-                    rows.labels.push(outcome.label(history, row.as_of, now));
+                    rows.labels.push(label);
                     rows.before_cutoff += usize::from(row.as_of < cutoff);
                 }
             }
-            rows
+            Ok::<_, Error>(rows)
         })
-        .await?;
+        .await??;
         if rows.values().map(|rows| rows.labels.len()).sum::<usize>() > MOST_ROWS {
             return Err(Error::Precondition {
                 reason: "TOO_MANY_PREDICTIONS",

@@ -10,14 +10,14 @@
 //! numbers, texts. An event is its kind with two marks, the microseconds since the event before, those until
 //! it was recorded if that was not at once, and its amount if it has one.
 
-use std::cell::Cell;
+use std::{cell::Cell, sync::Arc};
 
 use super::{AttributeValue, Attributes, History, Names, Number, PAID, Survey, Text, Version};
 use crate::time::Time;
 
-/// A history in its kept form.
+/// A history in its kept form. Clones share the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packed(Box<[u8]>);
+pub struct Packed(Arc<[u8]>);
 
 /// The bytes are not those of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,13 +46,13 @@ impl Packed {
 
     /// Takes bytes that were packed before.
     #[must_use]
-    pub const fn from_bytes(bytes: Box<[u8]>) -> Self {
-        Self(bytes)
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.into())
     }
 
     /// The bytes.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -135,7 +135,11 @@ impl History {
             let apart = if late == 0 { 0 } else { RECORDED_APART };
             bytes.number(u64::from(event.kind) << MARK_BITS | amount | apart);
             // Only the first can lie before 1970.
-            if n == 0 { bytes.signed(occurred) } else { bytes.number(occurred.wrapping_sub(before) as u64) }
+            if n == 0 {
+                bytes.signed(occurred);
+            } else {
+                bytes.number(occurred.wrapping_sub(before) as u64);
+            }
             if late != 0 {
                 bytes.signed(late);
             }

@@ -1,12 +1,12 @@
 //! `tally-serve`: arguments in, server up, until SIGTERM or Ctrl-C.
 
-use std::{error::Error, process::ExitCode, sync::Arc};
+use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use tally_service::{
     app::{App, system_clock},
     config::{HTTP, Http, Serve},
-    demo, progress, retention, server, store, telemetry,
+    demo, packing, progress, retention, server, store, telemetry,
 };
 use tokio::{
     net::TcpListener,
@@ -49,6 +49,8 @@ async fn serve(config: &Serve) -> Result<(), Box<dyn Error>> {
         };
         println!("{}\n", demo::banner(&made, address, &database));
     }
+    let pack_every = Duration::from_secs(config.pack_every_seconds.into());
+    tokio::spawn(packing::run(Arc::clone(&app), pack_every));
     if let Some(days) = config.keep_predictions_days {
         tokio::spawn(retention::run(Arc::clone(&app), days));
     }

@@ -1,10 +1,7 @@
-//! PostgreSQL's binary format: rows in and out by COPY
+//! PostgreSQL's binary format: rows in by COPY
 //! (<https://www.postgresql.org/docs/current/sql-copy.html>), and arrays. In all of them a value is its
 //! length and its bytes, and NULL has the length −1.
 
-use std::ops::{Deref, Range};
-
-use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use sqlx::PgConnection;
 use tally_model::time::Time;
@@ -16,7 +13,6 @@ use crate::error::{Error, Result};
 const EPOCH: i64 = 946_684_800_000_000;
 /// What every COPY begins with; two words follow that are 0.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
-const HEADER_BYTES: usize = SIGNATURE.len() + 8;
 const NULL: i32 = -1;
 /// Stands for the number of fields after the last row.
 const END: i16 = -1;
@@ -80,91 +76,6 @@ pub(super) async fn copy_in<T>(
     copy.send(END.to_be_bytes().as_slice()).await?;
     copy.finish().await?;
     Ok(())
-}
-
-/// Rows of `N` fields on their way out of a COPY TO STDOUT; one of them is at hand.
-pub(super) struct RowsOut<S, const N: usize> {
-    chunks: S,
-    begun: bool,
-    /// Of the row at hand, and what has come of the next ones.
-    bytes: Vec<u8>,
-    /// Where the fields of the row at hand are, and where the next row begins.
-    fields: [Option<(usize, usize)>; N],
-    next: usize,
-}
-
-impl<S, B, const N: usize> RowsOut<S, N>
-where
-    S: Stream<Item = sqlx::Result<B>> + Unpin,
-    B: Deref<Target = [u8]>,
-{
-    pub(super) const fn new(chunks: S) -> Self {
-        Self { chunks, begun: false, bytes: Vec::new(), fields: [None; N], next: 0 }
-    }
-
-    /// Takes the next row to hand; false when there was none left.
-    pub(super) async fn advance(&mut self) -> Result<bool> {
-        loop {
-            match self.find()? {
-                Found::Row => return Ok(true),
-                Found::End => {
-                    while let Some(chunk) = self.chunks.next().await {
-                        chunk?;
-                    }
-                    return Ok(false);
-                }
-                Found::Part => {}
-            }
-            self.bytes.drain(..self.next);
-            self.next = 0;
-            let chunk = self.chunks.next().await.ok_or_else(broken)??;
-            self.bytes.extend_from_slice(&chunk);
-        }
-    }
-
-    /// Looks for the next row in what has come.
-    fn find(&mut self) -> Result<Found> {
-        let mut rest = &self.bytes[self.next..];
-        if !self.begun {
-            let Some((header, rows)) = rest.split_at_checked(HEADER_BYTES) else { return Ok(Found::Part) };
-            if !header.starts_with(SIGNATURE) {
-                return Err(broken());
-            }
-            self.begun = true;
-            self.next += HEADER_BYTES;
-            rest = rows;
-        }
-        let Some((count, mut rest)) = rest.split_first_chunk() else { return Ok(Found::Part) };
-        match i16::from_be_bytes(*count) {
-            END => return Ok(Found::End),
-            count if count as usize != N => return Err(broken()),
-            _ => {}
-        }
-        for field in &mut self.fields {
-            let Some((value, after)) = split_value(rest) else { return Ok(Found::Part) };
-            let end = self.bytes.len() - after.len();
-            *field = value.map(|value| (end - value.len(), end));
-            rest = after;
-        }
-        self.next = self.bytes.len() - rest.len();
-        Ok(Found::Row)
-    }
-
-    /// A field of the row at hand; None for NULL.
-    pub(super) fn field(&self, n: usize) -> Option<&[u8]> {
-        self.fields[n].map(|(begin, end)| &self.bytes[Range { start: begin, end }])
-    }
-}
-
-enum Found {
-    Row,
-    End,
-    /// The rest has yet to come.
-    Part,
-}
-
-fn broken() -> Error {
-    Error::Unavailable("a COPY broke off, or is not of the format that was asked for".to_owned())
 }
 
 /// The value that comes first, None for NULL, and what follows it; None when not all of it is there.

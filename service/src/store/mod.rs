@@ -2,9 +2,8 @@
 //! alike to the bit; nothing outside this folder names sqlx.
 //!
 //! What both databases can say alike stands once, in `sql.rs`, the rows that they exchange in
-//! `rows.rs`; what differs stands in `sqlite.rs` and `postgres.rs` (whose binary format is `binary.rs`). Who
-//! reads everybody hands it over by `pages.rs`. A new query that both understand
-//! is a method of [`Store`] and its body in the macro of `sql.rs`.
+//! `rows.rs`; what differs stands in `sqlite.rs` and `postgres.rs` (whose binary format is `binary.rs`). A new
+//! query that both understand is a method of [`Store`] and its body in the macro of `sql.rs`.
 //!
 //! Every transaction runs in a task of its own: a caller that goes away in the middle of `BEGIN`
 //! would otherwise leave a connection in the pool inside a transaction that nobody ends.
@@ -19,22 +18,17 @@ use serde::{Deserialize, Serialize};
 use tally_model::{
     compare::Pair,
     drift::Counts,
-    history::{Attributes, History},
+    history::{Attributes, Packed},
     scorer::{Grade, Reason},
     snapshot::Basis,
     spec::Target,
     time::Time,
 };
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::{
-    error::{Error, Result},
-    sweep::{Page, Part},
-};
+use crate::error::{Error, Result};
 
 mod binary;
-mod pages;
 mod postgres;
 mod rows;
 mod sql;
@@ -350,10 +344,12 @@ pub trait Store: Send + Sync {
     /// Ids above `after`, in byte order.
     async fn customer_ids(&self, after: &str, limit: usize) -> Result<Vec<String>>;
     /// The histories of these customers in the order asked; None for an unknown one.
-    async fn histories(&self, customer_ids: &[String]) -> Result<Vec<Option<History>>>;
-    /// Hands over the histories of all customers of a part, by id, in pages as they come; ends early
-    /// when nobody takes them any more.
-    async fn sweep(&self, part: Part, pages: mpsc::Sender<Page>) -> Result<()>;
+    async fn histories(&self, customer_ids: &[String]) -> Result<Vec<Option<Packed>>>;
+    /// Ids above `after` of customers whose histories are not stored packed, in byte order.
+    async fn unpacked(&self, after: &str, limit: usize) -> Result<Vec<String>>;
+    /// Stores the histories of these customers packed, and tells how many it were: who is being written of just
+    /// now is left out.
+    async fn pack(&self, customer_ids: Vec<String>) -> Result<usize>;
 
     /// Stores a model as the next version of its target and tells which that is. Holdout rows of
     /// customers that are gone are left out.

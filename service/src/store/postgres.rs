@@ -1,5 +1,5 @@
-//! PostgreSQL (and Citus): arrays in by UNNEST, many rows by COPY; arrays out by array_agg, everybody by
-//! COPY.
+//! PostgreSQL (and Citus): arrays in by UNNEST, many rows by COPY; histories out packed, or as arrays by
+//! array_agg.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt, stream};
 use sqlx::{
-    AssertSqlSafe, Connection, Decode, Encode, PgConnection, PgPool, Postgres as Database, QueryBuilder, Row,
-    Type, ValueRef,
+    AssertSqlSafe, Connection, Decode, Encode, PgConnection, PgExecutor, PgPool, Postgres as Database,
+    QueryBuilder, Row, Type, ValueRef,
     encode::IsNull,
     error::BoxDynError,
     postgres::{
@@ -21,20 +22,17 @@ use sqlx::{
 };
 use tally_model::{
     compare::Pair,
-    history::{History, Version},
+    history::{History, Packed, Version},
     snapshot::Basis,
     spec::Target,
     time::Time,
 };
-use tokio::sync::mpsc;
 
 use super::{
     Change, Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction,
     PredictionCursor, PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel,
-    binary::{self, RowsOut, elements},
-    detached,
-    pages::Pages,
-    repeatable,
+    binary::{self, elements},
+    detached, repeatable,
     rows::{
         Batch, ChangeRow, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow,
         PairRow, PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name, first_seen,
@@ -46,15 +44,14 @@ use super::{
     },
     unique_name,
 };
-use crate::{
-    error::{Error, Result},
-    sweep::{Page, Part},
-};
+use crate::error::{Error, Result};
 
 type Transaction = sqlx::Transaction<'static, Database>;
 
 /// A connection is waited for so long.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// Customers that are packed at the same time.
+const PACKERS: usize = 4;
 /// Fewer rows are not worth the round trips of a COPY.
 const COPY_ROWS: usize = 100;
 
@@ -356,80 +353,86 @@ impl Postgres {
         Ok(())
     }
 
-    /// The histories of those of the customers that are known, in one statement: one row a customer.
-    async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
+    const fn history_reader(&self) -> &PgPool {
+        &self.histories
+    }
+
+    /// What is stored packed of these customers.
+    async fn packed_of(&self, customer_ids: &[String]) -> Result<HashMap<String, Packed>> {
+        // As for rows: Citus sees that only one worker is concerned.
+        let query = match customer_ids {
+            [one] => sqlx::query(
+                "SELECT customer_id, history FROM packed_histories WHERE customer_id = $1 AND format = $2",
+            )
+            .bind(one),
+            several => sqlx::query(
+                "SELECT customer_id, history FROM packed_histories WHERE customer_id = ANY($1) AND format = $2",
+            )
+            .bind(several),
+        };
+        let rows = query.bind(Packed::FORMAT).fetch_all(self.history_reader()).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, Packed::from_bytes(row.try_get(1)?)))).collect()
+    }
+
+    /// The histories of those of the customers that are known, made from their rows in one statement: one row a
+    /// customer.
+    async fn rows_of(
+        executor: impl PgExecutor<'_>,
+        customer_ids: &[String],
+    ) -> Result<HashMap<String, History>> {
         // The statement for one is soon planned once a connection, where PostgreSQL finds several worth a plan
         // each time; and Citus sees that only one worker is concerned.
         let query = match customer_ids {
             [one] => sqlx::query(histories!("= $1", "$1")).bind(one),
             several => sqlx::query(histories!("= ANY($1)", "c.customer_id")).bind(several),
         };
-        query.fetch_all(&self.histories).await?.iter().map(unpack).collect()
+        query.fetch_all(executor).await?.iter().map(unpack).collect()
     }
 
-    /// Everybody: two COPYs in the order of the ids, one of the customers and one of what happened,
-    /// which show the same moment.
-    async fn read_all(&self, mut pages: Pages) -> Result<()> {
-        // A COPY that is not read to its end leaves its connection in no state to be used again.
-        let (mut first, mut second) = (self.pool.acquire().await?, self.pool.acquire().await?);
-        first.close_on_drop();
-        second.close_on_drop();
-        const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        sqlx::query(BEGIN).execute(&mut *first).await?;
-        let moment: String = sqlx::query_scalar("SELECT pg_export_snapshot()").fetch_one(&mut *first).await?;
-        sqlx::query(BEGIN).execute(&mut *second).await?;
-        // The name of a snapshot cannot be bound.
-        let join = format!("SET TRANSACTION SNAPSHOT '{moment}'");
-        sqlx::query(AssertSqlSafe(join)).execute(&mut *second).await?;
-        let customers = first.copy_out_raw(
-            "COPY (SELECT c.customer_id, v.effective_time, v.record_time, v.create_time, v.attributes \
-                   FROM customers AS c LEFT JOIN customer_versions AS v ON v.customer_id = c.customer_id \
-                   ORDER BY c.customer_id, v.version) TO STDOUT (FORMAT binary)",
-        );
-        let mut customers = RowsOut::<_, 5>::new(customers.await?);
-        let events = second.copy_out_raw(
-            "COPY (SELECT customer_id, occur_time, record_time, kind, amount_minor, properties \
-                   FROM ((SELECT customer_id, occur_time, interaction_id, record_time, kind, amount_minor, \
-                                 properties FROM interactions WHERE NOT long \
-                          ORDER BY customer_id, occur_time, interaction_id) \
-                         UNION ALL \
-                         (SELECT customer_id, occur_time, interaction_id, record_time, kind, amount_minor, \
-                                 properties FROM interactions WHERE long \
-                          ORDER BY customer_id, occur_time, interaction_id)) AS ordered \
-                   ORDER BY customer_id, occur_time, interaction_id) TO STDOUT (FORMAT binary)",
-        );
-        let mut events = RowsOut::<_, 6>::new(events.await?);
-        let mut more_customers = customers.advance().await?;
-        let mut more_events = events.advance().await?;
-        while more_customers {
-            let id = binary::text(customers.field(0).unwrap_or_default())?.to_owned();
-            let wanted = pages.wants(&id);
-            let mut history = History::default();
-            while more_customers && customers.field(0) == Some(id.as_bytes()) {
-                if wanted {
-                    push_version(&mut history, [1, 2, 3, 4].map(|n| customers.field(n)))?;
-                }
-                more_customers = customers.advance().await?;
-            }
-            // Where two tables can show different moments, as in a distributed database, interactions may
-            // be of somebody who is not there.
-            while more_events && events.field(0) < Some(id.as_bytes()) {
-                more_events = events.advance().await?;
-            }
-            while more_events && events.field(0) == Some(id.as_bytes()) {
-                if wanted {
-                    push_fields(&mut history, [1, 2, 3, 4, 5].map(|n| events.field(n)))?;
-                }
-                more_events = events.advance().await?;
-            }
-            let listening = if wanted { pages.add(id, history).await } else { pages.skip(1).await };
-            if !listening {
-                return Ok(());
-            }
-        }
-        pages.end().await;
+    async fn forget_packed(&self, tx: &mut Transaction, customer_ids: &[&str]) -> Result<()> {
+        sqlx::query("DELETE FROM packed_histories WHERE customer_id = ANY($1)")
+            .bind(customer_ids)
+            .execute(&mut **tx)
+            .await?;
         Ok(())
     }
+
+    /// Each in a transaction of its own, which keeps a customer's writers waiting no longer than need be.
+    async fn pack_some(&self, customer_ids: Vec<String>) -> Result<usize> {
+        let packs = customer_ids.into_iter().map(|id| detached(pack_one(self.pool.clone(), id)));
+        let done: Vec<Result<bool>> = stream::iter(packs).buffer_unordered(PACKERS).collect().await;
+        done.into_iter().try_fold(0, |packed, one| Ok(packed + usize::from(one?)))
+    }
+}
+
+/// Packs a customer's history unless somebody else holds the customer; false then, and when it is gone.
+async fn pack_one(pool: PgPool, customer_id: String) -> Result<bool> {
+    // Each statement must see what was committed before it, whatever the default of the database is.
+    let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    // What a crash loses is packed again.
+    sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
+    // This keeps writers of the customer's rows out, whose foreign keys lock it, and waits for none of them.
+    let free: Option<(String,)> =
+        sqlx::query_as("SELECT customer_id FROM customers WHERE customer_id = $1 FOR UPDATE SKIP LOCKED")
+            .bind(&customer_id)
+            .fetch_optional(&mut *tx)
+            .await?;
+    if free.is_none() {
+        return Ok(false);
+    }
+    let histories = Postgres::rows_of(&mut *tx, std::slice::from_ref(&customer_id)).await?;
+    let Some(history) = histories.get(&customer_id) else { return Ok(false) };
+    sqlx::query(
+        "INSERT INTO packed_histories (customer_id, format, history) VALUES ($1, $2, $3) \
+         ON CONFLICT (customer_id) DO UPDATE SET format = excluded.format, history = excluded.history",
+    )
+    .bind(&customer_id)
+    .bind(Packed::FORMAT)
+    .bind(history.pack().as_bytes())
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// A history of aligned arrays, NULL when there is nothing.

@@ -75,7 +75,7 @@ pub(super) use note_change;
 pub(super) const CHANGES: usize = 1_000;
 
 /// Implements [`super::Store`] for a store whose own file gives what differs: `begin`, `reader`,
-/// the bulk statements, `histories_of` and `read_all`.
+/// the bulk statements, `packed_of`, `rows_of`, `forget_packed` and `pack_some`.
 macro_rules! implement_store {
     ($store:ident, $database:ty) => {
         #[async_trait::async_trait]
@@ -106,6 +106,9 @@ macro_rules! implement_store {
                         changes.push(CustomerChange::new(customer, stored, last, now));
                     }
                     store.write_changes(&mut tx, &changes).await?;
+                    let news = changes.iter().filter(|change| change.version.is_some());
+                    let news: Vec<&str> = news.map(|change| change.customer_id.as_str()).collect();
+                    store.forget_packed(&mut tx, &news).await?;
                     let ids = customers.iter().map(|customer| customer.customer_id.as_str());
                     note_change!(store, tx, ids);
                     Ok(tx.commit().await?)
@@ -172,6 +175,13 @@ macro_rules! implement_store {
                     let mut tx = store.begin().await?;
                     store.create_customers(&mut tx, &first_seen(&batch.items)).await?;
                     let recorded = store.insert_interactions(&mut tx, &batch.items).await?;
+                    if recorded > 0 {
+                        // After the rows, which have locked their customers: see the table.
+                        let mut ids: Vec<&str> =
+                            batch.items.iter().map(|item| item.customer_id.as_str()).collect();
+                        ids.dedup();
+                        store.forget_packed(&mut tx, &ids).await?;
+                    }
                     let known = batch.items.len() - recorded;
                     // Those that have just been stored agree of course: it is not worth while to tell
                     // them apart.
@@ -224,23 +234,32 @@ macro_rules! implement_store {
                 .await?)
             }
 
-            async fn histories(&self, customer_ids: &[String]) -> Result<Vec<Option<History>>> {
-                let mut found = self.histories_of(customer_ids).await?;
-                // An id may be asked for twice: only its last place takes the history itself.
-                let mut asked: HashMap<&str, usize> = HashMap::new();
-                customer_ids.iter().for_each(|id| *asked.entry(id).or_default() += 1);
-                let mut take = |id: &String| match asked.get_mut(id.as_str()) {
-                    Some(1) | None => found.remove(id),
-                    Some(more) => {
-                        *more -= 1;
-                        found.get(id).cloned()
-                    }
-                };
-                Ok(customer_ids.iter().map(|id| take(id)).collect())
+            async fn histories(&self, customer_ids: &[String]) -> Result<Vec<Option<Packed>>> {
+                let mut found = self.packed_of(customer_ids).await?;
+                let others = customer_ids.iter().filter(|id| !found.contains_key(id.as_str()));
+                let others: Vec<String> = others.cloned().collect();
+                if !others.is_empty() {
+                    let read = Self::rows_of(self.history_reader(), &others).await?;
+                    found.extend(read.into_iter().map(|(id, history)| (id, history.pack())));
+                }
+                Ok(customer_ids.iter().map(|id| found.get(id).cloned()).collect())
             }
 
-            async fn sweep(&self, part: Part, pages: mpsc::Sender<Page>) -> Result<()> {
-                self.read_all(Pages::new(part, pages)).await
+            async fn unpacked(&self, after: &str, limit: usize) -> Result<Vec<String>> {
+                Ok(sqlx::query_scalar(
+                    "SELECT customer_id FROM customers AS c WHERE customer_id > $1 AND NOT EXISTS \
+                     (SELECT 1 FROM packed_histories AS p WHERE p.customer_id = c.customer_id AND p.format = $2) \
+                     ORDER BY customer_id LIMIT $3",
+                )
+                .bind(after)
+                .bind(Packed::FORMAT)
+                .bind(limit as i64)
+                .fetch_all(self.reader())
+                .await?)
+            }
+
+            async fn pack(&self, customer_ids: Vec<String>) -> Result<usize> {
+                self.pack_some(customer_ids).await
             }
 
             async fn insert_model(&self, model: StoredModel, evaluation: Evaluation) -> Result<i64> {

@@ -1,5 +1,5 @@
 //! SQLite, built in: one writing connection, several reading ones; rows in by json_each or, the many
-//! interactions, hundreds to a statement; one packed row a customer out by group_concat.
+//! interactions, hundreds to a statement; histories out packed, or in one row by group_concat.
 //!
 //! Floating point numbers never pass through SQLite's own number parser: attributes stay the text
 //! that serde wrote, probabilities are bound as such.
@@ -11,32 +11,28 @@ use std::{
     time::Duration,
 };
 
-use futures_util::TryStreamExt;
 use sqlx::{
     AssertSqlSafe, Decode, Encode, QueryBuilder, Row, Sqlite as Database, SqlitePool, Type,
     encode::IsNull,
     error::BoxDynError,
     sqlite::{
-        SqliteArgumentsBuffer, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
+        SqliteArgumentsBuffer, SqliteConnectOptions, SqliteExecutor, SqliteJournalMode, SqlitePoolOptions,
         SqliteSynchronous, SqliteTypeInfo, SqliteValueRef,
     },
     types::Json,
 };
 use tally_model::{
     compare::Pair,
-    history::{History, Version},
+    history::{History, Packed, Version},
     snapshot::Basis,
     spec::Target,
     time::Time,
 };
-use tokio::sync::mpsc;
 
 use super::{
     Change, Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction,
     PredictionCursor, PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel,
-    detached,
-    pages::{CUSTOMERS, Pages},
-    repeatable,
+    detached, repeatable,
     rows::{
         Batch, ChangeRow, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow,
         PairRow, PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name, first_seen,
@@ -48,11 +44,7 @@ use super::{
     },
     unique_name,
 };
-use crate::{
-    error::{Error, Result},
-    store::Store,
-    sweep::{Page, Part},
-};
+use crate::error::{Error, Result};
 
 type Transaction = sqlx::Transaction<'static, Database>;
 
@@ -269,16 +261,32 @@ impl Sqlite {
         Ok(())
     }
 
-    /// The histories of those of the customers that are known, in one statement, and in one row: each row
-    /// wakes a thread.
-    async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
-        const NO_LIMIT: i64 = -1;
-        let packed: Option<String> = sqlx::query_scalar(TOGETHER)
-            .bind(Json(customer_ids))
-            .bind(NO_LIMIT)
-            .fetch_one(self.reader())
-            .await?;
-        let customers = packed.iter().flat_map(|packed| packed.split('\x1e'));
+    const fn history_reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// What is stored packed of these customers.
+    async fn packed_of(&self, customer_ids: &[String]) -> Result<HashMap<String, Packed>> {
+        let rows = sqlx::query(
+            "SELECT p.customer_id, p.history FROM json_each($1) AS asked \
+             CROSS JOIN packed_histories AS p ON p.customer_id = asked.value WHERE p.format = $2",
+        )
+        .bind(Json(customer_ids))
+        .bind(Packed::FORMAT)
+        .fetch_all(self.history_reader())
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, Packed::from_bytes(row.try_get(1)?)))).collect()
+    }
+
+    /// The histories of those of the customers that are known, made from their rows: in one statement, and in
+    /// one row, since each row wakes a thread.
+    async fn rows_of(
+        executor: impl SqliteExecutor<'_>,
+        customer_ids: &[String],
+    ) -> Result<HashMap<String, History>> {
+        let together: Option<String> =
+            sqlx::query_scalar(HISTORIES).bind(Json(customer_ids)).fetch_one(executor).await?;
+        let customers = together.iter().flat_map(|together| together.split('\x1e'));
         let parts = customers.map(|customer| {
             let mut parts = customer.split('\x1d');
             parts.next().zip(parts.next()).zip(parts.next())
@@ -286,124 +294,59 @@ impl Sqlite {
         parts
             .map(|parts| {
                 let ((id, events), versions) =
-                    parts.ok_or_else(|| Error::Internal("a packed customer is short".to_owned()))?;
+                    parts.ok_or_else(|| Error::Internal("a row of a customer is short".to_owned()))?;
                 Ok((id.to_owned(), history(events, versions)?))
             })
             .collect()
     }
 
-    /// Everybody, some customers to a transaction: during a long one the write-ahead log only grows.
-    async fn read_all(&self, mut pages: Pages) -> Result<()> {
-        let mut after = String::new();
-        loop {
-            let mut ids = self.customer_ids(&after, CUSTOMERS).await?;
-            let Some(last) = ids.last() else { break };
-            after.clone_from(last);
-            let all = ids.len();
-            ids.retain(|id| pages.wants(id));
-            if !pages.skip(all - ids.len()).await || !self.read_some(&ids, &mut pages).await? {
-                return Ok(());
-            }
-        }
-        pages.end().await;
+    async fn forget_packed(&self, tx: &mut Transaction, customer_ids: &[&str]) -> Result<()> {
+        sqlx::query("DELETE FROM packed_histories WHERE customer_id IN (SELECT value FROM json_each($1))")
+            .bind(Json(customer_ids))
+            .execute(&mut **tx)
+            .await?;
         Ok(())
     }
 
-    /// Reads the histories of customers in the order of their ids; false when nobody listens any more. Who
-    /// was erased meanwhile is left out.
-    async fn read_some(&self, mut ids: &[String], pages: &mut Pages) -> Result<bool> {
-        let mut tx = self.readers.begin().await?;
-        while !ids.is_empty() {
-            let mut rows = sqlx::query(HISTORIES).bind(Json(ids)).bind(PACKED as i64).fetch(&mut *tx);
-            let mut long = None;
-            while let Some(row) = rows.try_next().await? {
-                let (id, history) = unpack(&row)?;
-                if history.len() == PACKED {
-                    long = Some((id, history));
-                    break;
-                }
-                if !pages.add(id, history).await {
-                    return Ok(false);
-                }
+    /// In one transaction: as long as it lasts, nobody else writes.
+    async fn pack_some(&self, customer_ids: Vec<String>) -> Result<usize> {
+        let store = self.clone();
+        detached(async move {
+            let mut tx = store.begin().await?;
+            let histories = Self::rows_of(&mut *tx, &customer_ids).await?;
+            for (customer_id, history) in &histories {
+                sqlx::query(
+                    "INSERT INTO packed_histories (customer_id, format, history) VALUES ($1, $2, $3) \
+                     ON CONFLICT (customer_id) DO UPDATE SET format = excluded.format, history = excluded.history",
+                )
+                .bind(customer_id)
+                .bind(Packed::FORMAT)
+                .bind(history.pack().as_bytes())
+                .execute(&mut *tx)
+                .await?;
             }
-            drop(rows);
-            let Some((id, mut history)) = long else { break };
-            let mut rows = sqlx::query_as::<_, EventRow>(REST).bind(&id).bind(PACKED as i64).fetch(&mut *tx);
-            while let Some((occurred, recorded, kind, amount, properties)) = rows.try_next().await? {
-                let times = (occurred.0, recorded.0);
-                push_event(&mut history, &kind, times, amount, properties.as_deref())?;
-            }
-            drop(rows);
-            ids = &ids[ids.partition_point(|other| *other <= id)..];
-            if !pages.add(id, history).await {
-                return Ok(false);
-            }
-        }
-        tx.commit().await?;
-        Ok(true)
+            tx.commit().await?;
+            Ok(histories.len())
+        })
+        .await
     }
 }
 
-/// Interactions that are packed into a row for a run through all customers. The rest of a longer history
-/// comes row by row, so that no row grows without bound.
-const PACKED: usize = 10_000;
-
-/// The interactions of one customer in order.
-macro_rules! ordered {
-    ($customer_id:literal) => {
-        concat!(
-            "(SELECT occur_time, record_time, kind, amount_minor, nullif(properties, '{}') AS properties \
-             FROM interactions AS i WHERE i.customer_id = ",
-            $customer_id,
-            " ORDER BY i.occur_time, i.interaction_id LIMIT "
-        )
-    };
-}
-
-/// See [`HISTORIES`].
-macro_rules! histories {
-    () => {
-        concat!(
-            "SELECT c.customer_id, \
-             (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', \
-                                         properties), '\n') FROM ",
-            ordered!("c.customer_id"),
-            "$2)) AS events, \
-             (SELECT group_concat(concat(effective_time, '\t', record_time, '\t', create_time, '\t', \
-                                         attributes), '\n') \
-              FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
-                    ORDER BY version)) AS versions \
-             FROM json_each($1) AS asked CROSS JOIN customers AS c ON c.customer_id = asked.value"
-        )
-    };
-}
-
-/// Packed histories of the customers in $1, in that order, of at most $2 interactions: a line for each, and
-/// for each version; the fields are separated by tabs. Neither stands in a kind, where control characters
+/// The histories of the customers in $1, in that order and in one row: of each its id, a line for each of its
+/// interactions in order, and one for each version. The fields of a line are separated by tabs, the parts of a
+/// customer by U+001D, and customers by U+001E. None of them stands in an id or a kind, where control characters
 /// are not allowed, nor in JSON, where they are escaped.
-const HISTORIES: &str = histories!();
-
-/// The same in one row: customers are separated by U+001E, and what [`HISTORIES`] says of each by U+001D.
-const TOGETHER: &str = concat!(
-    "SELECT group_concat(concat(customer_id, char(29), events, char(29), versions), char(30)) FROM (",
-    histories!(),
-    ")"
-);
-
-/// The interactions of the customer $1 behind the first $2.
-const REST: &str = concat!(
-    "SELECT occur_time, record_time, kind, amount_minor, properties FROM ",
-    ordered!("$1"),
-    "-1 OFFSET $2)"
-);
-/// A row of it.
-type EventRow = (Stamp, Stamp, String, Option<i64>, Option<String>);
-
-/// What a row of [`HISTORIES`] says: the id, the interactions and the versions.
-fn unpack(row: &SqliteRow) -> Result<(String, History)> {
-    let packed = |column| -> Result<&str> { Ok(row.try_get::<Option<&str>, _>(column)?.unwrap_or_default()) };
-    Ok((row.try_get(0)?, history(packed(1)?, packed(2)?)?))
-}
+const HISTORIES: &str = "SELECT group_concat(concat(customer_id, char(29), events, char(29), versions), char(30)) \
+    FROM (SELECT c.customer_id, \
+          (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', \
+                                      properties), '\n') \
+           FROM (SELECT occur_time, record_time, kind, amount_minor, nullif(properties, '{}') AS properties \
+                 FROM interactions AS i WHERE i.customer_id = c.customer_id \
+                 ORDER BY i.occur_time, i.interaction_id)) AS events, \
+          (SELECT group_concat(concat(effective_time, '\t', record_time, '\t', create_time, '\t', attributes), '\n') \
+           FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
+                 ORDER BY version)) AS versions \
+          FROM json_each($1) AS asked CROSS JOIN customers AS c ON c.customer_id = asked.value)";
 
 fn history(events: &str, versions: &str) -> Result<History> {
     let short = || Error::Internal("a packed row is short".to_owned());
