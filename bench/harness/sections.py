@@ -137,12 +137,12 @@ def python(at, tally):
 
 def cold(store, scale, peer, what, goal):
     """Every customer is asked for once of a server that has just started."""
-    database = world.full(store, scale.customers)
-    with tally_server(store.url(database)) as tally:
-        sql.check(store, database, tally)
+    full = world.full(store, scale.customers)
+    with tally_server(store.url(full)) as tally:
+        sql.check(store, full, tally)
     digests = set()
 
-    def ours(connections, in_flight):
+    def ours(connections, in_flight, database=full):
         with tally_server(store.url(database)) as tally:
             options = ["--connections", connections, "--in-flight", in_flight]
             seen = load("score", tally.address, scale.customers, *options)
@@ -152,6 +152,8 @@ def cold(store, scale, peer, what, goal):
     ours(8, 16), peer()
     yield against(f"cold unary score, {what}, 128 calls under way", "/s", in_turn(lambda: ours(8, 16), peer), goal)
     yield against("the same with 8 calls under way", "/s", in_turn(lambda: ours(8, 1), peer))
+    with unpacked(store, full) as rows:
+        yield against("with 128, nothing being packed", "/s", in_turn(lambda: ours(8, 16, rows), peer))
     if len(digests) > 1:
         raise RuntimeError("cold answers differ from run to run")
 
@@ -200,7 +202,11 @@ def population(scale):
         with scratch(postgres, world.full(postgres, scale.customers)) as name, tally_server(postgres.url(name)) as tally:
             sql.to_nowhere(postgres, peer)
             pairs = in_turn(lambda: score_all(tally, scale.customers), lambda: sql.to_nowhere(postgres, peer))
-    yield against("ScorePopulation, storing, vs psql running the aggregates of all to nowhere", "s", pairs, at_most=0.7)
+        yield against("ScorePopulation, storing, vs psql running the aggregates of all to nowhere", "s", pairs, at_most=0.7)
+        rows = unpacked(postgres, world.full(postgres, scale.customers))
+        with rows as name, tally_server(postgres.url(name), "--pack-every-seconds", "86400") as tally:
+            pairs = in_turn(lambda: score_all(tally, scale.customers), lambda: sql.to_nowhere(postgres, peer))
+        yield against("the same, nothing being packed", "s", pairs)
 
 
 class scratch:
@@ -215,6 +221,15 @@ class scratch:
 
     def __exit__(self, *_):
         self.store.drop("scratch")
+
+
+class unpacked(scratch):
+    """A copy whose histories are read from their rows, as after an import."""
+
+    def __enter__(self):
+        name = super().__enter__()
+        self.store.sql(name, "DELETE FROM packed_histories")
+        return name
 
 
 # -- training --------------------------------------------------------------------------------------------
@@ -246,7 +261,10 @@ def snapshots(scale):
         url, peer = postgres.url(world.full(postgres, scale.customers)), sql.peer(postgres, scale.customers)
         take_snapshots(url)
         pairs = in_turn(lambda: take_snapshots(url), lambda: sql.to_nowhere(postgres, peer))
-    yield against("training snapshots at 8 cutoffs vs one psql run of the aggregates", "s", pairs, at_most=0.5)
+        yield against("training snapshots at 8 cutoffs vs one psql run of the aggregates", "s", pairs, at_most=0.5)
+        with unpacked(postgres, world.full(postgres, scale.customers)) as name:
+            pairs = in_turn(lambda: take_snapshots(postgres.url(name)), lambda: sql.to_nowhere(postgres, peer))
+        yield against("the same, nothing being packed", "s", pairs)
 
 
 def fit(scale):

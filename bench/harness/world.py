@@ -114,8 +114,8 @@ def serve_command(url, port=0):
     return [TALLY / "tally-serve", "--database", url, *options]
 
 
-def tally_server(url):
-    return server(serve_command(url), "tally-serve listens on")
+def tally_server(url, *options):
+    return server([*serve_command(url), *options], "tally-serve listens on")
 
 
 @contextlib.contextmanager
@@ -246,6 +246,8 @@ class Postgres:
         options = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql]
         return run("psql", "-h", self.folder, "-U", "postgres", "-d", database, *options)
 
+    sql = psql
+
     def exists(self, database):
         return self.psql("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{database}'").strip() == "1"
 
@@ -347,9 +349,14 @@ def with_customers(store, customers):
 
 
 def full(store, customers):
-    """The same with customers and interactions."""
+    """The same with customers and interactions, when the server has packed the histories."""
     def make(name):
         store.copy(empty(store), name)
         import_data(store.url(name), customers, "customers", "interactions")
+        begin = time.perf_counter()
+        with tally_server(store.url(name), "--pack-every-seconds", "1"):
+            while int(store.sql(name, "SELECT count(*) FROM packed_histories")) < customers:
+                time.sleep(0.1)
+        say(f"{customers:,} histories were packed {time.perf_counter() - begin:.1f} s after the start of the server")
 
     return made(store, f"tally_{customers}", make)

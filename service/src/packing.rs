@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{app::App, error::Result, store::Store};
 
@@ -12,9 +12,9 @@ const LOOKED_UP: usize = 10_000;
 /// Customers that are packed at a time.
 const GROUP: usize = 100;
 
-/// Packs whoever is not packed, now and every so often. Trouble is logged, and the next round makes up for it.
+/// Packs whoever is not packed, every so often: a server that has just started has other things to do. Trouble is logged, and the next round makes up for it.
 pub async fn run(app: Arc<App>, every: Duration) {
-    let mut ticks = interval(every);
+    let mut ticks = interval_at(Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
