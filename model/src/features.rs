@@ -1,11 +1,11 @@
 //! The fold: a feature vector is a pure function of (history, as_of, known_at).
 //!
 //! Training asks for it at past moments, serving asks for it now, replay asks for it as it was; all
-//! run [`Plan::fold`]. Only what had happened at `as_of` *and* was known at `known_at` counts, so
+//! run [`Fold::row`]. Only what had happened at `as_of` *and* was known at `known_at` counts, so
 //! that neither leakage nor a skew between training and serving can be written. A window of w days
 //! is (as_of − w, as_of].
 //!
-//! A new feature is a variant of [`Measure`], its name, and its value in [`Plan::fold`]; its
+//! A new feature is a variant of [`Measure`], its name, and its value in [`Fold::row`]; its
 //! sentence for people stands in [`crate::explain`].
 
 use std::fmt;
@@ -263,72 +263,132 @@ impl Plan {
             + self.forecast.map_or(0, |_| Forecast::WIDTH)
     }
 
-    /// Appends the raw feature values of `history` at `as_of`, as known at `known_at`, to `row`:
-    /// [`Plan::width`] numbers in the order of [`Plan::measures`].
+    /// Appends the raw feature values of `history` at `as_of`, as known at `known_at`, to `row`: see
+    /// [`Fold::row`].
     pub fn fold(&self, history: &History, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
-        let mut tallies = Tallies::new(self, history);
-        for event in history.visible(as_of, known_at).rev() {
-            tallies.add(event, as_of);
+        Fold::new(self, history).row(as_of, known_at, row);
+    }
+}
+
+/// A plan set to a history, for rows at as many moments as one likes: what is looked up by name is looked
+/// up once.
+pub struct Fold<'a> {
+    plan: &'a Plan,
+    history: &'a History,
+    tallies: Tallies<'a>,
+    /// Per kind and property of the history their place in the plan.
+    places: Vec<Option<usize>>,
+    /// Per property of the plan.
+    properties: Vec<PropertyTally>,
+    /// Per property of the plan and stretch of time.
+    property_sums: Vec<f64>,
+}
+
+/// What a property of the plan comes to at a moment.
+#[derive(Clone, Copy)]
+struct PropertyTally {
+    count: u64,
+    last: f64,
+}
+
+impl PropertyTally {
+    const NONE: Self = Self { count: 0, last: f64::NAN };
+}
+
+impl<'a> Fold<'a> {
+    /// Sets a plan to a history.
+    #[must_use]
+    pub fn new(plan: &'a Plan, history: &'a History) -> Self {
+        let width = history.properties().len();
+        let mut places = Vec::new();
+        if !plan.properties.is_empty() {
+            places.resize(history.kinds().len() * width, None);
         }
-        tallies.write_kinds(as_of, row);
-        self.fold_properties(history, as_of, known_at, row);
-        row.push(tallies.last.map_or(f64::NAN, |last| as_of.days_since(last)));
+        for (place, (kind, name)) in plan.properties.iter().enumerate() {
+            if let Some((kind, property)) = history.kind_slot(kind).zip(history.property_slot(name)) {
+                places[kind as usize * width + property as usize] = Some(place);
+            }
+        }
+        Self {
+            plan,
+            history,
+            tallies: Tallies::new(plan, history),
+            places,
+            properties: vec![PropertyTally::NONE; plan.properties.len()],
+            property_sums: vec![0.0; plan.properties.len() * (plan.windows_days.len() + 1)],
+        }
+    }
+
+    /// Appends the raw feature values at `as_of`, as known at `known_at`, to `row`: [`Plan::width`] numbers in
+    /// the order of [`Plan::measures`].
+    pub fn row(&mut self, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
+        let (plan, history) = (self.plan, self.history);
+        self.tallies.clear();
+        for event in history.visible(as_of, known_at).rev() {
+            self.tallies.add(event, as_of);
+        }
+        self.tallies.write_kinds(as_of, row);
+        self.write_properties(as_of, known_at, row);
+        let tallies = &self.tallies;
+        row.push(tallies.run.last.map_or(f64::NAN, |last| as_of.days_since(last)));
         tallies.write_active_days(row);
         tallies.write_purchases(as_of, row);
-        row.push(tallies.open_complaints as f64);
+        row.push(tallies.run.open_complaints as f64);
         row.push(satisfaction(history, as_of, known_at));
-        row.push((tallies.last_30_days as f64 + 1.0) / (tallies.the_90_before as f64 / 3.0 + 1.0));
+        let (recent, before) = (tallies.run.last_30_days as f64, tallies.run.the_90_before as f64);
+        row.push((recent + 1.0) / (before / 3.0 + 1.0));
         row.push(match history.create_time(as_of, known_at) {
             Some(create_time) => as_of.days_since(create_time).max(0.0),
             None => f64::NAN,
         });
         let version = history.version_at(as_of, known_at);
-        for (name, scale) in &self.attributes {
+        for (name, scale) in &plan.attributes {
             row.push(version.map_or(f64::NAN, |version| scale.read(&version.attributes, name)));
         }
-        if let Some(forecast) = &self.forecast {
-            row.extend(forecast.values(tallies.purchases(as_of).as_ref()));
+        if let Some(forecast) = &plan.forecast {
+            row.extend(forecast.values(self.purchases(as_of).as_ref()));
         }
+    }
+
+    /// As the BG/NBD model looks at the purchases of the row that was made last, which was about `as_of`.
+    #[must_use]
+    pub fn purchases(&self, as_of: Time) -> Option<Purchases> {
+        let Run { purchase_span, purchase_days, .. } = &self.tallies.run;
+        purchase_span.map(|span| Purchases::new(*purchase_days, span.first, span.last, as_of))
     }
 
     /// The part of the row that is about properties. A sum of floating point numbers depends on its
     /// order: it goes from the newest to the oldest, and a window goes on from the next shorter one.
-    fn fold_properties(&self, history: &History, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
-        if self.properties.is_empty() {
+    fn write_properties(&mut self, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
+        let Self { plan, history, places, properties, property_sums, .. } = self;
+        if properties.is_empty() {
             return;
         }
-        let stretches = self.windows_days.len() + 1;
-        // Per kind and property of the history their place in the plan.
+        let stretches = plan.windows_days.len() + 1;
         let width = history.properties().len();
-        let mut places = vec![None; history.kinds().len() * width];
-        for (place, (kind, name)) in self.properties.iter().enumerate() {
-            if let Some((kind, property)) = history.kind_slot(kind).zip(history.property_slot(name)) {
-                places[kind as usize * width + property as usize] = Some(place);
-            }
-        }
-        let mut sums = vec![0.0; self.properties.len() * stretches];
-        let mut counts = vec![0_u64; self.properties.len()];
-        let mut lasts = vec![f64::NAN; self.properties.len()];
+        properties.fill(PropertyTally::NONE);
+        property_sums.fill(0.0);
         for number in history.numbers().iter().rev() {
             let Some(kind) = history.kind_if_visible(number.event, as_of, known_at) else { continue };
             if let Some(place) = places[kind as usize * width + number.property as usize] {
                 let age = as_of.0 - history.occur_time(number.event).0;
-                let stretch = self.windows_days.iter().position(|days| age < i64::from(*days) * DAY);
-                sums[place * stretches + stretch.unwrap_or(stretches - 1)] += number.value;
-                if counts[place] == 0 {
-                    lasts[place] = number.value;
+                let stretch = plan.windows_days.iter().position(|days| age < i64::from(*days) * DAY);
+                property_sums[place * stretches + stretch.unwrap_or(stretches - 1)] += number.value;
+                let property = &mut properties[place];
+                if property.count == 0 {
+                    property.last = number.value;
                 }
-                counts[place] += 1;
+                property.count += 1;
             }
         }
-        for ((sums, count), last) in sums.chunks(stretches).zip(counts).zip(lasts) {
+        for (sums, property) in property_sums.chunks(stretches).zip(properties) {
             let mut sum = 0.0;
             row.extend(sums.iter().map(|new| {
                 sum += new;
                 sum
             }));
-            row.push(if count == 0 { f64::NAN } else { sum / count as f64 });
-            row.push(last);
+            row.push(if property.count == 0 { f64::NAN } else { sum / property.count as f64 });
+            row.push(property.last);
         }
     }
 }
@@ -392,7 +452,7 @@ enum Role {
     Other,
 }
 
-/// All sums of one fold. Events are added newest first.
+/// All sums of one row. Events are added newest first.
 struct Tallies<'a> {
     plan: &'a Plan,
     /// Per kind of the history: its place in the plan, if it has one, and its role.
@@ -401,12 +461,18 @@ struct Tallies<'a> {
     buckets: Vec<Bucket>,
     /// Per kind of the plan.
     spans: Vec<Option<Span>>,
+    /// Per stretch: days whose newest event lies in it.
+    active_days: Vec<u64>,
+    run: Run,
+}
+
+/// What is summed up without regard to the plan.
+#[derive(Default)]
+struct Run {
     /// The stretch that the event at hand lies in: the first window that holds it.
     stretch: usize,
     /// When the newest event happened.
     last: Option<Time>,
-    /// Per stretch: days whose newest event lies in it.
-    active_days: Vec<u64>,
     last_day: Option<i64>,
     purchases: u64,
     purchase_days: u32,
@@ -437,63 +503,62 @@ impl<'a> Tallies<'a> {
             slots: history.kinds().iter().map(|kind| slot(kind)).collect(),
             buckets: vec![Bucket::default(); plan.kinds.len() * stretches],
             spans: vec![None; plan.kinds.len()],
-            stretch: 0,
-            last: None,
             active_days: vec![0; stretches],
-            last_day: None,
-            purchases: 0,
-            purchase_days: 0,
-            purchase_span: None,
-            purchase_amounts: Bucket::default(),
-            returns: 0,
-            last_resolution: None,
-            open_complaints: 0,
-            last_30_days: 0,
-            the_90_before: 0,
+            run: Run::default(),
         }
+    }
+
+    fn clear(&mut self) {
+        self.buckets.fill(Bucket::default());
+        self.spans.fill(None);
+        self.active_days.fill(0);
+        self.run = Run::default();
     }
 
     fn add(&mut self, event: Event, as_of: Time) {
         let age = as_of.0 - event.occur_time.0;
         let within = |days: u32| age < i64::from(days) * DAY;
-        while self.plan.windows_days.get(self.stretch).is_some_and(|days| !within(*days)) {
-            self.stretch += 1;
+        while self.plan.windows_days.get(self.run.stretch).is_some_and(|days| !within(*days)) {
+            self.run.stretch += 1;
         }
-        self.last = self.last.or(Some(event.occur_time));
+        self.run.last = self.run.last.or(Some(event.occur_time));
         let day = event.occur_time.day_number();
-        if self.last_day != Some(day) {
-            self.last_day = Some(day);
-            self.active_days[self.stretch] += 1;
+        if self.run.last_day != Some(day) {
+            self.run.last_day = Some(day);
+            self.active_days[self.run.stretch] += 1;
         }
         if within(30) {
-            self.last_30_days += 1;
+            self.run.last_30_days += 1;
         } else if within(120) {
-            self.the_90_before += 1;
+            self.run.the_90_before += 1;
         }
         let amount = event.amount_minor.map(i128::from);
         let (place, role) = self.slots[event.kind as usize];
         if let Some(place) = place {
-            let bucket = &mut self.buckets[place * self.active_days.len() + self.stretch];
+            let bucket = &mut self.buckets[place * self.active_days.len() + self.run.stretch];
             bucket.count += 1;
             bucket.amount += amount.unwrap_or(0);
             extend(&mut self.spans[place], event.occur_time);
         }
         match role {
             Role::Purchase => {
-                self.purchases += 1;
+                self.run.purchases += 1;
                 // The span begins at the purchase that was added last.
-                let same_day = self.purchase_span.is_some_and(|span| span.first.day_number() == day);
-                self.purchase_days += u32::from(!same_day);
-                extend(&mut self.purchase_span, event.occur_time);
-                self.purchase_amounts.count += u64::from(amount.is_some());
-                self.purchase_amounts.amount += amount.unwrap_or(0);
+                let same_day = self.run.purchase_span.is_some_and(|span| span.first.day_number() == day);
+                self.run.purchase_days += u32::from(!same_day);
+                extend(&mut self.run.purchase_span, event.occur_time);
+                self.run.purchase_amounts.count += u64::from(amount.is_some());
+                self.run.purchase_amounts.amount += amount.unwrap_or(0);
             }
-            Role::Return => self.returns += 1,
-            Role::Resolution => self.last_resolution = self.last_resolution.or(Some(event.occur_time)),
+            Role::Return => self.run.returns += 1,
+            Role::Resolution => {
+                self.run.last_resolution = self.run.last_resolution.or(Some(event.occur_time));
+            }
             // Newest first: any later resolution has been seen already.
             Role::Complaint => {
-                let resolved = self.last_resolution.is_some_and(|resolution| resolution > event.occur_time);
-                self.open_complaints += u64::from(!resolved);
+                let resolved =
+                    self.run.last_resolution.is_some_and(|resolution| resolution > event.occur_time);
+                self.run.open_complaints += u64::from(!resolved);
             }
             Role::Other => {}
         }
@@ -516,11 +581,6 @@ impl<'a> Tallies<'a> {
         }
     }
 
-    /// As the BG/NBD model looks at them.
-    fn purchases(&self, as_of: Time) -> Option<Purchases> {
-        self.purchase_span.map(|span| Purchases::new(self.purchase_days, span.first, span.last, as_of))
-    }
-
     fn write_active_days(&self, row: &mut Vec<f64>) {
         let mut days = 0;
         row.extend(self.active_days.iter().map(|new| {
@@ -530,19 +590,19 @@ impl<'a> Tallies<'a> {
     }
 
     fn write_purchases(&self, as_of: Time, row: &mut Vec<f64>) {
-        let gap = match self.purchase_span {
-            Some(span) if self.purchases > 1 => {
-                span.last.days_since(span.first) / (self.purchases - 1) as f64
+        let gap = match self.run.purchase_span {
+            Some(span) if self.run.purchases > 1 => {
+                span.last.days_since(span.first) / (self.run.purchases - 1) as f64
             }
             _ => f64::NAN,
         };
-        let recency = self.purchase_span.map_or(f64::NAN, |span| as_of.days_since(span.last));
+        let recency = self.run.purchase_span.map_or(f64::NAN, |span| as_of.days_since(span.last));
         let share = |part: f64, whole: u64| if whole == 0 { f64::NAN } else { part / whole as f64 };
-        row.push(f64::from(self.purchase_days));
+        row.push(f64::from(self.run.purchase_days));
         row.push(gap);
         row.push(if gap > 0.0 { recency / gap } else { f64::NAN });
-        row.push(share(real(self.purchase_amounts.amount), self.purchase_amounts.count));
-        row.push(share(self.returns as f64, self.purchases));
+        row.push(share(real(self.run.purchase_amounts.amount), self.run.purchase_amounts.count));
+        row.push(share(self.run.returns as f64, self.run.purchases));
     }
 }
 

@@ -144,19 +144,43 @@ impl Scorer {
         known_at: Time,
         max_reasons: usize,
     ) -> Result<Score, Ineligible> {
+        let (basis, raw) = self.raw(history, as_of, known_at)?;
+        Ok(SCRATCH.with_borrow_mut(|scratch| self.score_row(basis, raw, max_reasons, scratch)))
+    }
+
+    /// The raw feature values (none of a customer of whom nothing is known) and the probability, which are those
+    /// of [`Scorer::score`]: for whoever looks at very many.
+    ///
+    /// # Errors
+    /// [`Ineligible`] when the model is not about such a customer.
+    pub fn assess_history(
+        &self,
+        history: &History,
+        as_of: Time,
+        known_at: Time,
+    ) -> Result<(Vec<f64>, f64), Ineligible> {
+        let raw = self.raw(history, as_of, known_at)?.1;
+        let known = (!raw.is_empty()).then_some(&*raw);
+        let log_odds = SCRATCH.with_borrow_mut(|scratch| self.explain(known, scratch).log_odds);
+        Ok((raw, probability(log_odds)))
+    }
+
+    /// What the score rests on, and the raw feature values unless nothing is known.
+    fn raw(&self, history: &History, as_of: Time, known_at: Time) -> Result<(Basis, Vec<f64>), Ineligible> {
         let basis = self.artifact.outcome.eligible(history, as_of, known_at)?;
         let mut raw = Vec::new();
         if basis != Basis::Cold {
             raw.reserve_exact(self.artifact.plan.width());
             self.artifact.plan.fold(history, as_of, known_at, &mut raw);
         }
-        Ok(SCRATCH.with_borrow_mut(|scratch| self.score_row(basis, raw, max_reasons, scratch)))
+        Ok((basis, raw))
     }
 
     /// Scores a raw row, which is empty when nothing is known.
     fn score_row(&self, basis: Basis, raw: Vec<f64>, max_reasons: usize, scratch: &mut Scratch) -> Score {
-        let explained = self.explain((!raw.is_empty()).then_some(&*raw), scratch);
-        let margin = Z95 * explained.standard_error;
+        let known = (!raw.is_empty()).then_some(&*raw);
+        let explained = self.explain(known, scratch);
+        let margin = Z95 * self.standard_error(known.is_some(), scratch);
         let bound = |z: f64| probability(self.calibrated(z));
         let reasons = if raw.is_empty() { Vec::new() } else { self.reasons(&raw, max_reasons, scratch) };
         Score {
@@ -177,7 +201,7 @@ impl Scorer {
     pub fn assess(&self, raw: &[f64]) -> (f64, f64) {
         SCRATCH.with_borrow_mut(|scratch| {
             let explained = self.explain(Some(raw), scratch);
-            (explained.log_odds, explained.standard_error)
+            (explained.log_odds, self.standard_error(true, scratch))
         })
     }
 
@@ -216,15 +240,25 @@ impl Scorer {
     fn explain(&self, raw: Option<&[f64]>, scratch: &mut Scratch) -> Explained {
         match raw {
             Some(raw) => self.tables.read(&self.artifact.encoder, raw, &mut scratch.reading),
-            None => self.tables.read_average(&mut scratch.reading),
+            // Nothing is added to the average.
+            None => scratch.reading.contributions.clear(),
         }
-        let Reading { contributions, variance, .. } = &mut scratch.reading;
+        let contributions = &mut scratch.reading.contributions;
         let uncalibrated = self.artifact.intercept + contributions.iter().sum::<f64>();
         let slope = self.slope(uncalibrated);
         contributions.iter_mut().for_each(|contribution| *contribution *= slope);
         let base = self.calibrated(self.artifact.intercept);
         let log_odds = base + contributions.iter().sum::<f64>();
-        Explained { base, log_odds, uncalibrated, standard_error: variance.sqrt() }
+        Explained { base, log_odds, uncalibrated }
+    }
+
+    /// The standard error of the uncalibrated log-odds, of the row explained last or of an average customer.
+    fn standard_error(&self, known: bool, scratch: &mut Scratch) -> f64 {
+        let variance = match known {
+            true => self.tables.variance(&mut scratch.reading),
+            false => self.tables.average_variance(),
+        };
+        variance.sqrt()
     }
 
     fn grade(&self, probability: f64) -> Grade {
@@ -266,8 +300,6 @@ struct Explained {
     log_odds: f64,
     /// Before calibration.
     uncalibrated: f64,
-    /// Of `uncalibrated`.
-    standard_error: f64,
 }
 
 /// What it takes to score: kept from score to score, so that a score allocates nothing but itself.

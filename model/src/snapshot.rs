@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     bg_nbd::Purchases,
-    features::{Forecast, Plan},
+    features::{Fold, Forecast, Plan},
     history::{History, kind},
     spec::{ChurnEvent, Spec, Target},
     time::Time,
@@ -179,6 +179,7 @@ impl Snapshots {
     /// eligible, and whose horizon is over at `now`.
     pub fn add(&mut self, customer_id: &str, history: &History, plan: &Plan, sampling: &Sampling) {
         let before = self.len();
+        let mut fold = Fold::new(plan, history);
         for as_of in sampling.moments(history) {
             let outcome = sampling.outcome;
             // As known then, since serving could not know more; and as known now, since a purchase
@@ -191,9 +192,9 @@ impl Snapshots {
             self.customer.push(self.customers.len() as u32);
             self.as_of.push(as_of);
             self.label.push(outcome.label(history, as_of, sampling.now));
-            plan.fold(history, as_of, as_of, &mut self.features);
+            fold.row(as_of, as_of, &mut self.features);
             if plan.forecast.is_some() {
-                self.purchases.extend(Purchases::of(history, as_of, as_of));
+                self.purchases.extend(fold.purchases(as_of));
             }
         }
         if plan.forecast.is_some() {

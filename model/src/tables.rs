@@ -82,8 +82,6 @@ struct Entry {
 pub(crate) struct Reading {
     /// What each feature adds to the log-odds. A cross counts half for each of its features.
     pub(crate) contributions: Vec<f64>,
-    /// The variance of the log-odds.
-    pub(crate) variance: f64,
     /// The lines.
     lines: Vec<f64>,
     /// The cells other than the commonest.
@@ -182,15 +180,14 @@ impl Tables {
         Self { readers, units, line_weights, usual_lines, quadratic, mixed, pairs, average_variance }
     }
 
-    /// Reads what holds of an average customer, to whom nothing is added.
-    pub(crate) fn read_average(&self, reading: &mut Reading) {
-        reading.contributions.clear();
-        reading.variance = self.average_variance;
+    /// The variance of an average customer's log-odds.
+    pub(crate) const fn average_variance(&self) -> f64 {
+        self.average_variance
     }
 
     /// Looks a raw row up.
     pub(crate) fn read(&self, encoder: &Encoder, raw: &[f64], reading: &mut Reading) {
-        let Reading { contributions, variance, lines, unusual, along } = reading;
+        let Reading { contributions, lines, unusual, .. } = reading;
         contributions.clear();
         lines.clear();
         lines.extend_from_slice(&self.usual_lines);
@@ -217,10 +214,11 @@ impl Tables {
             cross.features.iter().for_each(|n| contributions[*n] += half);
             unusual.extend(unit.unusual(cell));
         }
-        *variance = self.variance(lines, unusual, along);
     }
 
-    fn variance(&self, lines: &[f64], unusual: &[usize], along: &mut Vec<f32>) -> f64 {
+    /// The variance of the log-odds of the row that was read last.
+    pub(crate) fn variance(&self, reading: &mut Reading) -> f64 {
+        let Reading { lines, unusual, along, .. } = reading;
         along.clear();
         along.resize((lines.len() + 1).next_multiple_of(LANES), 0.0);
         let cells = self.mixed.len();
@@ -228,8 +226,7 @@ impl Tables {
         for (n, cell) in unusual.iter().enumerate() {
             add(along, 1.0, &self.mixed[*cell]);
             let pairs = &self.pairs[cell * cells..(cell + 1) * cells];
-            let others: f64 = unusual[n + 1..].iter().map(|other| f64::from(pairs[*other])).sum();
-            sum += f64::from(pairs[*cell]) + 2.0 * others;
+            sum += f64::from(pairs[*cell]) + 2.0 * picked(pairs, &unusual[n + 1..]);
         }
         add(along, 1.0, &self.quadratic[0]);
         let z = || lines.iter().zip(&self.usual_lines).map(|(line, usual)| (line - usual) as f32);
@@ -330,6 +327,20 @@ fn add(sums: &mut [f32], x: f32, vector: &[f32]) {
     for (sum, number) in sums.iter_mut().zip(vector) {
         *sum += x * number;
     }
+}
+
+/// The sum of the numbers at these places.
+fn picked(numbers: &[f32], places: &[usize]) -> f64 {
+    // One after the other, each addition would wait for the one before.
+    let mut sums = [0.0; 4];
+    let (fours, rest) = places.as_chunks::<4>();
+    for four in fours {
+        for (sum, place) in sums.iter_mut().zip(four) {
+            *sum += f64::from(numbers[*place]);
+        }
+    }
+    let rest: f64 = rest.iter().map(|place| f64::from(numbers[*place])).sum();
+    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }
 
 /// The inner product of long vectors.

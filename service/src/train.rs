@@ -272,14 +272,15 @@ impl Rival {
     /// learned from newer data, but for that from more snapshots than its evaluation had.
     fn probability(&self, history: &History, as_of: Time) -> Option<f64> {
         let fit = self.fits.iter().find(|fit| fit.artifact().has_not_seen(as_of))?;
-        Some(fit.score(history, as_of, as_of, 0).ok()?.probability)
+        Some(fit.assess_history(history, as_of, as_of).ok()?.1)
     }
 
     /// Counts snapshots of a customer in the bins of what serves, as that sees them.
     fn count(&self, history: &History, moments: &[Time], counts: &mut Counts) {
         let serving = &self.fits[0];
-        for score in moments.iter().filter_map(|as_of| serving.score(history, *as_of, *as_of, 0).ok()) {
-            counts.add(&serving.artifact().reference, &score.raw, score.probability);
+        let assess = |as_of: &Time| serving.assess_history(history, *as_of, *as_of).ok();
+        for (raw, probability) in moments.iter().filter_map(assess) {
+            counts.add(&serving.artifact().reference, &raw, probability);
         }
     }
 
