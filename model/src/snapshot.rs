@@ -156,6 +156,14 @@ impl Snapshots {
         self.label.iter().filter(|label| **label).count()
     }
 
+    /// Makes room for so many more rows.
+    pub fn reserve(&mut self, rows: usize, width: usize) {
+        self.customer.reserve(rows);
+        self.as_of.reserve(rows);
+        self.label.reserve(rows);
+        self.features.reserve(rows * width);
+    }
+
     /// Adds the snapshots of other customers behind these.
     pub fn append(&mut self, mut others: Self) {
         let before = self.customers.len() as u32;

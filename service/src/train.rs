@@ -348,6 +348,11 @@ impl TakeSnapshots {
             for part in on_all_cores(&numbered, |customers| self.of_some(customers, drift_step)) {
                 all.append(part?);
             }
+            if first == 0 {
+                // The others will be about as many each: they get their room at once.
+                let others = customers - page.histories.len();
+                all.rows.reserve(all.rows.len() * others / page.histories.len().max(1), self.plan.width());
+            }
             first += page.histories.len();
             done += page.looked_at;
             listener(Step::Done(done));

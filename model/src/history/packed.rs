@@ -6,11 +6,14 @@
 //!
 //! Numbers are written in groups of seven bits, the lowest first, all but the last group with the eighth bit
 //! set; those that may be negative with the sign as their lowest bit. A text is its length and its bytes.
-//! Lists begin with their length. The order is: kinds, names of properties, versions, events, surveys,
-//! numbers, texts. An event is its kind with two marks, the microseconds since the event before, those until
-//! it was recorded if that was not at once, and its amount if it has one.
+//! Lists begin with their length. The order is: kinds, names of properties, versions, shapes, events, surveys.
+//!
+//! Interactions are much alike. So what they have in common is written once, as a *shape*: the kind, whether
+//! there is an amount, whether it was recorded at another time than it happened, and which properties it has. An
+//! event is its shape, the microseconds since the event before, those until it was recorded, its amount, and its
+//! numbers, as far as it has them.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, collections::HashMap, ops::Range, sync::Arc};
 
 use super::{AttributeValue, Attributes, History, Names, Number, PAID, Survey, Text, Version};
 use crate::time::Time;
@@ -24,14 +27,14 @@ pub struct Packed(Arc<[u8]>);
 #[error("a packed history is damaged")]
 pub struct Damaged;
 
-/// Marks of an event: it has an amount, and it was recorded at another time than it happened.
+/// Marks of a shape: there is an amount, and a time of its own at which it was recorded.
 const HAS_AMOUNT: u64 = 1;
 const RECORDED_APART: u64 = 2;
 const MARK_BITS: u32 = 2;
-/// How the value of a number is written.
-const WHOLE: u8 = 0;
-const HUNDREDTHS: u8 = 1;
-const AS_IT_IS: u8 = 2;
+/// How a value is written: as so many units of this size, or as it is.
+const UNITS: [f64; 2] = [1.0, 100.0];
+const AS_IT_IS: u64 = UNITS.len() as u64;
+const FORM_BITS: u32 = 2;
 /// The kinds of attribute values.
 const FALSE: u8 = 0;
 const TRUE: u8 = 1;
@@ -91,27 +94,13 @@ impl Packed {
         for _ in 0..bytes.length()? {
             history.versions.push(bytes.version()?);
         }
-        bytes.events(history)?;
-        let events = history.len();
+        let shapes = bytes.shapes(history.kinds.list().len(), history.properties.list().len())?;
+        bytes.events(&shapes, history)?;
         history.surveys.clear();
         let mut event = 0;
         for _ in 0..bytes.length()? {
-            event = bytes.next_event(event, events)?;
+            event = bytes.next_event(event, history.len())?;
             history.surveys.push(Survey { event, satisfaction: bytes.float()? });
-        }
-        let properties = history.properties.list().len();
-        history.numbers.clear();
-        event = 0;
-        for _ in 0..bytes.length()? {
-            event = bytes.next_event(event, events)?;
-            let property = bytes.index(properties)?;
-            history.numbers.push(Number { event, property, value: bytes.value()? });
-        }
-        history.texts.clear();
-        event = 0;
-        for _ in 0..bytes.length()? {
-            event = bytes.next_event(event, events)?;
-            history.texts.push(Text { event, property: bytes.index(properties)? });
         }
         if bytes.0.is_empty() { Ok(()) } else { Err(Damaged) }
     }
@@ -126,48 +115,74 @@ impl History {
         bytes.names(&self.properties);
         bytes.length(self.versions.len());
         self.versions.iter().for_each(|version| bytes.version(version));
+        let (shapes, shape_of) = self.shapes();
+        bytes.length(shapes.len());
+        shapes.iter().for_each(|shape| bytes.shape(shape));
         bytes.length(self.len());
-        let mut before = 0;
-        for (n, event) in self.events().enumerate() {
+        let (mut before, mut numbers) = (0, self.numbers.iter());
+        for (n, (event, number)) in self.events().zip(shape_of).enumerate() {
             let Time(occurred) = event.occur_time;
-            let late = event.record_time.0.wrapping_sub(occurred);
-            let amount = event.amount_minor.map_or(0, |_| HAS_AMOUNT);
-            let apart = if late == 0 { 0 } else { RECORDED_APART };
-            bytes.number(u64::from(event.kind) << MARK_BITS | amount | apart);
+            bytes.number(number as u64);
             // Only the first can lie before 1970.
             if n == 0 {
                 bytes.signed(occurred);
             } else {
                 bytes.number(occurred.wrapping_sub(before) as u64);
             }
-            if late != 0 {
-                bytes.signed(late);
+            if event.record_time != event.occur_time {
+                bytes.signed(event.record_time.0.wrapping_sub(occurred));
             }
             if let Some(amount) = event.amount_minor {
                 bytes.signed(amount);
             }
+            numbers.by_ref().take(shapes[number].numbers.len()).for_each(|number| bytes.value(number.value));
             before = occurred;
         }
         bytes.length(self.surveys.len());
         let mut before = 0;
         for survey in &self.surveys {
-            bytes.next_event(&mut before, survey.event);
+            bytes.number((survey.event - before).into());
             bytes.0.extend(survey.satisfaction.to_le_bytes());
-        }
-        bytes.length(self.numbers.len());
-        before = 0;
-        for number in &self.numbers {
-            bytes.next_event(&mut before, number.event);
-            bytes.number(number.property.into());
-            bytes.value(number.value);
-        }
-        bytes.length(self.texts.len());
-        before = 0;
-        for text in &self.texts {
-            bytes.next_event(&mut before, text.event);
-            bytes.number(text.property.into());
+            before = survey.event;
         }
         Packed(bytes.0.into())
+    }
+}
+
+/// What events have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Shape {
+    /// The kind, and marks.
+    what: u64,
+    /// The properties that read as numbers, in their order, and the others.
+    numbers: Vec<u32>,
+    texts: Vec<u32>,
+}
+
+impl History {
+    /// The shapes that occur, and for each event which it has.
+    fn shapes(&self) -> (Vec<Shape>, Vec<usize>) {
+        let (mut numbers, mut texts) = (self.numbers.as_slice(), self.texts.as_slice());
+        let mut known: HashMap<Shape, usize> = HashMap::new();
+        let (mut shapes, mut shape_of) = (Vec::new(), Vec::with_capacity(self.len()));
+        for (n, event) in (0_u32..).zip(self.events()) {
+            let (own, rest) = numbers.split_at(numbers.iter().take_while(|number| number.event == n).count());
+            numbers = rest;
+            let (own_texts, rest) = texts.split_at(texts.iter().take_while(|text| text.event == n).count());
+            texts = rest;
+            let amount = event.amount_minor.map_or(0, |_| HAS_AMOUNT);
+            let apart = if event.record_time == event.occur_time { 0 } else { RECORDED_APART };
+            let shape = Shape {
+                what: u64::from(event.kind) << MARK_BITS | amount | apart,
+                numbers: own.iter().map(|number| number.property).collect(),
+                texts: own_texts.iter().map(|text| text.property).collect(),
+            };
+            shape_of.push(*known.entry(shape).or_insert_with_key(|shape| {
+                shapes.push(shape.clone());
+                shapes.len() - 1
+            }));
+        }
+        (shapes, shape_of)
     }
 }
 
@@ -183,7 +198,7 @@ impl Writer {
     }
 
     fn signed(&mut self, number: i64) {
-        self.number((number << 1 ^ number >> 63) as u64);
+        self.number(sign_last(number));
     }
 
     fn length(&mut self, length: usize) {
@@ -220,30 +235,56 @@ impl Writer {
         }
     }
 
-    fn next_event(&mut self, before: &mut u32, event: u32) {
-        self.number(event.wrapping_sub(*before).into());
-        *before = event;
+    fn shape(&mut self, shape: &Shape) {
+        self.number(shape.what);
+        for properties in [&shape.numbers, &shape.texts] {
+            self.length(properties.len());
+            properties.iter().for_each(|property| self.number((*property).into()));
+        }
     }
 
     /// Most are counts and prices.
     fn value(&mut self, value: f64) {
-        for (form, unit) in [(WHOLE, 1.0), (HUNDREDTHS, 100.0)] {
+        /// Beyond that the form does not fit beside them.
+        const MOST: u64 = 1 << 60;
+        for (form, unit) in UNITS.iter().enumerate() {
             let units = (value * unit).round() as i64;
-            if (units as f64 / unit).to_bits() == value.to_bits() {
-                self.0.push(form);
-                return self.signed(units);
+            if units.unsigned_abs() < MOST && (units as f64 / unit).to_bits() == value.to_bits() {
+                return self.number(sign_last(units) << FORM_BITS | form as u64);
             }
         }
-        self.0.push(AS_IT_IS);
+        self.number(AS_IT_IS);
         self.0.extend(value.to_le_bytes());
     }
+}
+
+/// The sign becomes the lowest bit, and small numbers of either sign are small.
+const fn sign_last(number: i64) -> u64 {
+    (number << 1 ^ number >> 63) as u64
+}
+
+const fn sign_first(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
+}
+
+/// Shapes, to be read by.
+#[derive(Default)]
+struct Shapes {
+    /// Kind and marks; where its numbers and its texts are among the properties.
+    list: Vec<(u64, Range<usize>, Range<usize>)>,
+    properties: Vec<u32>,
 }
 
 /// What is left to be read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    #[inline]
     fn number(&mut self) -> Result<u64, Damaged> {
+        if let [small @ 0..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Ok((*small).into());
+        }
         // Eight bytes at once, when there are so many and the number ends within them.
         if let Some(eight) = self.0.first_chunk() {
             let word = u64::from_le_bytes(*eight);
@@ -269,8 +310,7 @@ impl<'a> Reader<'a> {
     }
 
     fn signed(&mut self) -> Result<i64, Damaged> {
-        let number = self.number()?;
-        Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+        self.number().map(sign_first)
     }
 
     fn byte(&mut self) -> Result<u8, Damaged> {
@@ -304,11 +344,12 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self) -> Result<f64, Damaged> {
-        match self.byte()? {
-            WHOLE => Ok(self.signed()? as f64),
-            HUNDREDTHS => Ok(self.signed()? as f64 / 100.0),
-            AS_IT_IS => self.float(),
-            _ => Err(Damaged),
+        let number = self.number()?;
+        let form = number & ((1 << FORM_BITS) - 1);
+        match UNITS.get(form as usize) {
+            Some(unit) => Ok(sign_first(number >> FORM_BITS) as f64 / unit),
+            None if number == AS_IT_IS => self.float(),
+            None => Err(Damaged),
         }
     }
 
@@ -335,9 +376,28 @@ impl<'a> Reader<'a> {
         Ok(Version { effective_time, record_time, create_time, attributes })
     }
 
-    fn events(&mut self, history: &mut History) -> Result<(), Damaged> {
-        let History { kinds, occur_times, record_times, whats, amounts, .. } = history;
-        let kinds = kinds.list().len() as u64;
+    fn shapes(&mut self, kinds: usize, properties: usize) -> Result<Shapes, Damaged> {
+        let mut shapes = Shapes::default();
+        for _ in 0..self.length()? {
+            let what = self.number()?;
+            if what >> MARK_BITS >= (kinds as u64).min(PAID.into()) {
+                return Err(Damaged);
+            }
+            let mut some = || {
+                let begin = shapes.properties.len();
+                for _ in 0..self.length()? {
+                    shapes.properties.push(self.index(properties)?);
+                }
+                Ok(begin..shapes.properties.len())
+            };
+            let (numbers, texts) = (some()?, some()?);
+            shapes.list.push((what, numbers, texts));
+        }
+        Ok(shapes)
+    }
+
+    fn events(&mut self, shapes: &Shapes, history: &mut History) -> Result<(), Damaged> {
+        let History { occur_times, record_times, whats, amounts, numbers, texts, .. } = history;
         let length = self.length()?;
         for times in [&mut *occur_times, &mut *record_times] {
             times.clear();
@@ -346,14 +406,12 @@ impl<'a> Reader<'a> {
         whats.clear();
         whats.reserve(length);
         amounts.clear();
+        numbers.clear();
+        texts.clear();
         let mut occurred = 0;
-        for n in 0..length {
-            let what = self.number()?;
-            let kind = what >> MARK_BITS;
-            if kind >= kinds.min(PAID.into()) {
-                return Err(Damaged);
-            }
-            occurred = if n == 0 { self.signed()? } else { occurred.wrapping_add(self.number()? as i64) };
+        for event in 0..length as u32 {
+            let (what, own_numbers, own_texts) = &shapes.list[self.index(shapes.list.len())? as usize];
+            occurred = if event == 0 { self.signed()? } else { occurred.wrapping_add(self.number()? as i64) };
             let late = if what & RECORDED_APART == 0 { 0 } else { self.signed()? };
             let paid = if what & HAS_AMOUNT == 0 {
                 0
@@ -363,7 +421,12 @@ impl<'a> Reader<'a> {
             };
             occur_times.push(Time(occurred));
             record_times.push(Time(occurred.wrapping_add(late)));
-            whats.push(kind as u32 | paid);
+            whats.push((what >> MARK_BITS) as u32 | paid);
+            for property in &shapes.properties[own_numbers.clone()] {
+                numbers.push(Number { event, property: *property, value: self.value()? });
+            }
+            let own_texts = &shapes.properties[own_texts.clone()];
+            texts.extend(own_texts.iter().map(|property| Text { event, property: *property }));
         }
         Ok(())
     }
