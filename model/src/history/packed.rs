@@ -268,7 +268,6 @@ const fn sign_first(number: u64) -> i64 {
 }
 
 /// Shapes, to be read by.
-#[derive(Default)]
 struct Shapes {
     /// Kind and marks; where its numbers and its texts are among the properties.
     list: Vec<(u64, Range<usize>, Range<usize>)>,
@@ -279,7 +278,7 @@ struct Shapes {
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    #[inline]
+    #[inline(always)]
     fn number(&mut self) -> Result<u64, Damaged> {
         if let [small @ 0..0x80, rest @ ..] = self.0 {
             self.0 = rest;
@@ -309,6 +308,7 @@ impl<'a> Reader<'a> {
         Err(Damaged)
     }
 
+    #[inline(always)]
     fn signed(&mut self) -> Result<i64, Damaged> {
         self.number().map(sign_first)
     }
@@ -343,6 +343,7 @@ impl<'a> Reader<'a> {
         Ok(f64::from_le_bytes(*float))
     }
 
+    #[inline(always)]
     fn value(&mut self) -> Result<f64, Damaged> {
         let number = self.number()?;
         let form = number & ((1 << FORM_BITS) - 1);
@@ -377,8 +378,10 @@ impl<'a> Reader<'a> {
     }
 
     fn shapes(&mut self, kinds: usize, properties: usize) -> Result<Shapes, Damaged> {
-        let mut shapes = Shapes::default();
-        for _ in 0..self.length()? {
+        let length = self.length()?;
+        let mut shapes =
+            Shapes { list: Vec::with_capacity(length), properties: Vec::with_capacity(4 * length) };
+        for _ in 0..length {
             let what = self.number()?;
             if what >> MARK_BITS >= (kinds as u64).min(PAID.into()) {
                 return Err(Damaged);
@@ -408,26 +411,31 @@ impl<'a> Reader<'a> {
         amounts.clear();
         numbers.clear();
         texts.clear();
+        // One of its own, which the compiler can keep in registers.
+        let mut bytes = Reader(self.0);
         let mut occurred = 0;
         for event in 0..length as u32 {
-            let (what, own_numbers, own_texts) = &shapes.list[self.index(shapes.list.len())? as usize];
-            occurred = if event == 0 { self.signed()? } else { occurred.wrapping_add(self.number()? as i64) };
-            let late = if what & RECORDED_APART == 0 { 0 } else { self.signed()? };
+            let shape = usize::try_from(bytes.number()?).ok().and_then(|shape| shapes.list.get(shape));
+            let (what, own_numbers, own_texts) = shape.ok_or(Damaged)?;
+            occurred =
+                if event == 0 { bytes.signed()? } else { occurred.wrapping_add(bytes.number()? as i64) };
+            let late = if what & RECORDED_APART == 0 { 0 } else { bytes.signed()? };
             let paid = if what & HAS_AMOUNT == 0 {
                 0
             } else {
-                amounts.push(self.signed()?);
+                amounts.push(bytes.signed()?);
                 PAID
             };
             occur_times.push(Time(occurred));
             record_times.push(Time(occurred.wrapping_add(late)));
             whats.push((what >> MARK_BITS) as u32 | paid);
             for property in &shapes.properties[own_numbers.clone()] {
-                numbers.push(Number { event, property: *property, value: self.value()? });
+                numbers.push(Number { event, property: *property, value: bytes.value()? });
             }
             let own_texts = &shapes.properties[own_texts.clone()];
             texts.extend(own_texts.iter().map(|property| Text { event, property: *property }));
         }
+        self.0 = bytes.0;
         Ok(())
     }
 
