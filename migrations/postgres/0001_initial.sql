@@ -183,7 +183,7 @@ CREATE TABLE settings (
 
 DO $$
 DECLARE
-    of_a_customer CONSTANT TEXT[] := 
+    of_a_customer CONSTANT TEXT[] :=
         ARRAY['customer_versions', 'interactions', 'packed_histories', 'holdout_scores', 'predictions'];
     name TEXT;
 BEGIN

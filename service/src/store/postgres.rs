@@ -39,7 +39,7 @@ use super::{
         from_json, grade_name, push_event, reasons_json, to_json,
     },
     sql::{
-        CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, REMOVED_ROWS, implement_store, note_change,
+        CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, PACK, REMOVED_ROWS, implement_store, note_change,
         push_filter,
     },
     unique_name,
@@ -422,15 +422,12 @@ async fn pack_one(pool: PgPool, customer_id: String) -> Result<bool> {
     }
     let histories = Postgres::rows_of(&mut *tx, std::slice::from_ref(&customer_id)).await?;
     let Some(history) = histories.get(&customer_id) else { return Ok(false) };
-    sqlx::query(
-        "INSERT INTO packed_histories (customer_id, format, history) VALUES ($1, $2, $3) \
-         ON CONFLICT (customer_id) DO UPDATE SET format = excluded.format, history = excluded.history",
-    )
-    .bind(&customer_id)
-    .bind(Packed::FORMAT)
-    .bind(history.pack().as_bytes())
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query(PACK)
+        .bind(&customer_id)
+        .bind(Packed::FORMAT)
+        .bind(history.pack().as_bytes())
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -71,6 +71,10 @@ macro_rules! note_change {
 }
 pub(super) use note_change;
 
+/// Stores a packed history: whose, its format, its bytes.
+pub(super) const PACK: &str = "INSERT INTO packed_histories (customer_id, format, history) VALUES ($1, $2, $3) \
+     ON CONFLICT (customer_id) DO UPDATE SET format = excluded.format, history = excluded.history";
+
 /// Changes that are read at a time.
 pub(super) const CHANGES: usize = 1_000;
 

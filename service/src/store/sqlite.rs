@@ -39,7 +39,7 @@ use super::{
         from_json, grade_name, push_event, reasons_json, to_json,
     },
     sql::{
-        CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, REMOVED_ROWS, implement_store, note_change,
+        CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, PACK, REMOVED_ROWS, implement_store, note_change,
         push_filter,
     },
     unique_name,
@@ -315,15 +315,12 @@ impl Sqlite {
             let mut tx = store.begin().await?;
             let histories = Self::rows_of(&mut *tx, &customer_ids).await?;
             for (customer_id, history) in &histories {
-                sqlx::query(
-                    "INSERT INTO packed_histories (customer_id, format, history) VALUES ($1, $2, $3) \
-                     ON CONFLICT (customer_id) DO UPDATE SET format = excluded.format, history = excluded.history",
-                )
-                .bind(customer_id)
-                .bind(Packed::FORMAT)
-                .bind(history.pack().as_bytes())
-                .execute(&mut *tx)
-                .await?;
+                sqlx::query(PACK)
+                    .bind(customer_id)
+                    .bind(Packed::FORMAT)
+                    .bind(history.pack().as_bytes())
+                    .execute(&mut *tx)
+                    .await?;
             }
             tx.commit().await?;
             Ok(histories.len())
