@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use futures_util::TryStreamExt;
 use tally_proto::v1::{
     customer_service_server::CustomerServiceServer, interaction_service_server::InteractionServiceServer,
     model_service_server::ModelServiceServer, prediction_service_server::PredictionServiceServer,
@@ -24,8 +25,8 @@ use crate::{
     http::{self, ANSWER},
     limits,
     rpc::{
-        customers::Customers, edge::EdgeLayer, interactions::Interactions, models::Models,
-        predictions::Predictions, scoring::Scoring,
+        connection::Connection, customers::Customers, edge::EdgeLayer, interactions::Interactions,
+        models::Models, predictions::Predictions, scoring::Scoring,
     },
     watch,
 };
@@ -65,7 +66,7 @@ pub async fn run(
     readiness.look().await;
     let (stop, stopped) = oneshot::channel::<()>();
     let server = router(&app)?.add_service(health_service).serve_with_incoming_shutdown(
-        TcpIncoming::from(listener).with_nodelay(Some(true)),
+        TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Connection::from),
         async {
             // Stopping and losing the sender mean the same.
             let _ = stopped.await;

@@ -4,6 +4,7 @@
 //! [`crate::limits`], checked with [`parse::Check`].
 
 mod card;
+pub mod connection;
 pub mod customers;
 pub mod edge;
 pub mod interactions;
