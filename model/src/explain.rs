@@ -2,6 +2,8 @@
 //!
 //! One template a measure. Another language is another function beside [`sentence`].
 
+use std::fmt::{self, Display, Formatter, Write};
+
 use crate::{
     features::{Measure, Scale},
     history::kind,
@@ -38,178 +40,246 @@ impl Natural {
 /// The sentence for a raw value, set against the typical one; `comparison` is its [`comparison`].
 #[must_use]
 pub fn sentence(measure: &Measure, raw: f64, typical: f64, comparison: &str) -> String {
-    let mut sentence = if raw.is_nan() { absence(measure) } else { fact(measure, raw, typical) };
-    sentence.push_str(comparison);
+    /// Few sentences are longer.
+    const ROOM: usize = 80;
+    let says = fmt::from_fn(|f| match raw.is_nan() {
+        true => absence(f, measure),
+        false => fact(f, measure, raw, typical),
+    });
+    let mut sentence = String::with_capacity(ROOM);
+    // A String takes whatever is written.
+    let _ = write!(sentence, "{says}{comparison}");
     sentence
 }
 
 /// How a sentence ends that sets a value against the typical one, which is the same for everybody.
 #[must_use]
 pub fn comparison(measure: &Measure, typical: f64) -> String {
-    typical_words(measure, typical).map_or(String::new(), |words| format!("; typical is {words}"))
+    if typical.is_nan() {
+        return String::new();
+    }
+    let words = fmt::from_fn(|f| typical_words(f, measure, typical));
+    format!("; typical is {words}")
 }
 
 /// What the value says.
-fn fact(measure: &Measure, raw: f64, typical: f64) -> String {
+fn fact(f: &mut Formatter<'_>, measure: &Measure, raw: f64, typical: f64) -> fmt::Result {
     match measure {
-        Measure::Count { kind, days } => format!("{} {}", count_of(raw, kind), within(*days)),
+        Measure::Count { kind, days } => write!(f, "{} {}", count_of(raw, kind), within(*days)),
         Measure::Amount { kind, days } if raw == 0.0 => {
-            format!("No money in {} {}", plural(kind), within(*days))
+            write!(f, "No money in {} {}", plural(kind), within(*days))
         }
-        Measure::Amount { kind, days } => format!("{} in {} {}", money(raw), plural(kind), within(*days)),
-        Measure::DaysSinceLast { kind } if raw < 1.0 => format!("Last {} less than a day ago", words(kind)),
-        Measure::DaysSinceLast { kind } if raw > typical => format!("No {} for {}", words(kind), days(raw)),
-        Measure::DaysSinceLast { kind } => format!("Last {} {} ago", words(kind), days(raw)),
-        Measure::DaysSinceFirst { kind } => format!("First {} {} ago", words(kind), days(raw)),
+        Measure::Amount { kind, days } => write!(f, "{} in {} {}", money(raw), plural(kind), within(*days)),
+        Measure::DaysSinceLast { kind } if raw < 1.0 => write!(f, "Last {} less than a day ago", words(kind)),
+        Measure::DaysSinceLast { kind } if raw > typical => write!(f, "No {} for {}", words(kind), days(raw)),
+        Measure::DaysSinceLast { kind } => write!(f, "Last {} {} ago", words(kind), days(raw)),
+        Measure::DaysSinceFirst { kind } => write!(f, "First {} {} ago", words(kind), days(raw)),
         Measure::PropertySum { kind, property, days } => {
-            format!("{} in {} {}", quantity(raw, property), plural(kind), within(*days))
+            write!(f, "{} in {} {}", quantity(raw, property), plural(kind), within(*days))
         }
         Measure::PropertyMean { kind, property } => {
-            format!("{} per {} on average", quantity(raw, property), words(kind))
+            write!(f, "{} per {} on average", quantity(raw, property), words(kind))
         }
         Measure::PropertyLast { kind, property } => {
-            format!("{} in the last {}", quantity(raw, property), words(kind))
+            write!(f, "{} in the last {}", quantity(raw, property), words(kind))
         }
-        Measure::SilenceDays if raw < 1.0 => "Last heard of less than a day ago".to_owned(),
-        Measure::SilenceDays if raw > typical => format!("Not heard of for {}", days(raw)),
-        Measure::SilenceDays => format!("Last heard of {} ago", days(raw)),
+        Measure::SilenceDays if raw < 1.0 => f.write_str("Last heard of less than a day ago"),
+        Measure::SilenceDays if raw > typical => write!(f, "Not heard of for {}", days(raw)),
+        Measure::SilenceDays => write!(f, "Last heard of {} ago", days(raw)),
         Measure::ActiveDays { days: Some(window) } => {
-            format!("Active on {} of the last {window} days", number(raw))
+            write!(f, "Active on {} of the last {window} days", number(raw))
         }
-        Measure::ActiveDays { days: None } => format!("Active on {} so far", days(raw)),
-        Measure::PurchaseDays if raw == 0.0 => "No purchase so far".to_owned(),
-        Measure::PurchaseDays => format!("Bought on {} so far", days(raw)),
-        Measure::MeanGapDays => format!("Buys every {} on average", days(raw)),
+        Measure::ActiveDays { days: None } => write!(f, "Active on {} so far", days(raw)),
+        Measure::PurchaseDays if raw == 0.0 => f.write_str("No purchase so far"),
+        Measure::PurchaseDays => write!(f, "Bought on {} so far", days(raw)),
+        Measure::MeanGapDays => write!(f, "Buys every {} on average", days(raw)),
         Measure::RecencyOverGap => {
-            format!("Last purchase {} usual gaps between purchases ago", number(raw))
+            write!(f, "Last purchase {} usual gaps between purchases ago", number(raw))
         }
-        Measure::AverageAmount => format!("Average purchase of {}", money(raw)),
-        Measure::ReturnShare => format!("{} returns per purchase", number(raw)),
-        Measure::OpenComplaints if raw == 0.0 => "No complaint is waiting for a resolution".to_owned(),
-        Measure::OpenComplaints => format!("{} without a resolution", count_of(raw, "complaint")),
-        Measure::Satisfaction => format!("Last survey at {} of what was expected", percent(raw)),
-        Measure::Trend => format!("Activity of the last 30 days at {} of the 90 days before", percent(raw)),
-        Measure::TenureDays => format!("Known for {}", days(raw)),
+        Measure::AverageAmount => write!(f, "Average purchase of {}", money(raw)),
+        Measure::ReturnShare => write!(f, "{} returns per purchase", number(raw)),
+        Measure::OpenComplaints if raw == 0.0 => f.write_str("No complaint is waiting for a resolution"),
+        Measure::OpenComplaints => write!(f, "{} without a resolution", count_of(raw, "complaint")),
+        Measure::Satisfaction => write!(f, "Last survey at {} of what was expected", percent(raw)),
+        Measure::Trend => write!(f, "Activity of the last 30 days at {} of the 90 days before", percent(raw)),
+        Measure::TenureDays => write!(f, "Known for {}", days(raw)),
         Measure::ExpectedPurchases { days } => {
-            format!("{} to be expected in the next {days} days", count_of(raw, kind::PURCHASE))
+            write!(f, "{} to be expected in the next {days} days", count_of(raw, kind::PURCHASE))
         }
         Measure::NoPurchaseProbability { days } => {
-            format!("No purchase in the next {days} days to {} by the purchases so far", percent(raw))
+            write!(f, "No purchase in the next {days} days to {} by the purchases so far", percent(raw))
         }
         Measure::Attribute { name, .. } => {
-            format!("{} is {}", words(name), attribute_words(measure, raw).unwrap_or_default())
+            write!(f, "{} is {}", words(name), attribute(measure, raw))
         }
     }
 }
 
 /// What the lack of a value says.
-fn absence(measure: &Measure) -> String {
+fn absence(f: &mut Formatter<'_>, measure: &Measure) -> fmt::Result {
     match measure {
         Measure::DaysSinceLast { kind } | Measure::DaysSinceFirst { kind } => {
-            format!("No {} so far", words(kind))
+            write!(f, "No {} so far", words(kind))
         }
         Measure::PropertyMean { kind, property } | Measure::PropertyLast { kind, property } => {
-            format!("No {} with {} so far", words(kind), unit(property).0)
+            write!(f, "No {} with {} so far", words(kind), words(unit(property).0))
         }
-        Measure::SilenceDays => "Never heard of so far".to_owned(),
-        Measure::MeanGapDays | Measure::RecencyOverGap => "Fewer than two purchases so far".to_owned(),
+        Measure::SilenceDays => f.write_str("Never heard of so far"),
+        Measure::MeanGapDays | Measure::RecencyOverGap => f.write_str("Fewer than two purchases so far"),
         Measure::ExpectedPurchases { .. } | Measure::NoPurchaseProbability { .. } => {
-            "No purchase so far".to_owned()
+            f.write_str("No purchase so far")
         }
-        Measure::AverageAmount => "No purchase with an amount so far".to_owned(),
-        Measure::ReturnShare => "No purchase so far".to_owned(),
-        Measure::Satisfaction => "No survey answered so far".to_owned(),
-        Measure::Attribute { name, .. } => format!("{} is not known", words(name)),
-        _ => format!("{measure} is not known"),
+        Measure::AverageAmount => f.write_str("No purchase with an amount so far"),
+        Measure::ReturnShare => f.write_str("No purchase so far"),
+        Measure::Satisfaction => f.write_str("No survey answered so far"),
+        Measure::Attribute { name, .. } => write!(f, "{} is not known", words(name)),
+        _ => write!(f, "{measure} is not known"),
     }
 }
 
 /// The typical value as it stands behind "typical is".
-fn typical_words(measure: &Measure, typical: f64) -> Option<String> {
-    if typical.is_nan() {
-        return None;
-    }
-    Some(match measure {
-        Measure::Amount { .. } | Measure::AverageAmount => money(typical),
+fn typical_words(f: &mut Formatter<'_>, measure: &Measure, typical: f64) -> fmt::Result {
+    match measure {
+        Measure::Amount { .. } | Measure::AverageAmount => money(typical).fmt(f),
         Measure::PropertySum { property, .. }
         | Measure::PropertyMean { property, .. }
-        | Measure::PropertyLast { property, .. } => unit(property).1(typical),
-        Measure::Satisfaction | Measure::Trend | Measure::NoPurchaseProbability { .. } => percent(typical),
-        Measure::Attribute { .. } => return attribute_words(measure, typical),
-        _ => number(typical),
+        | Measure::PropertyLast { property, .. } => unit(property).1(typical).fmt(f),
+        Measure::Satisfaction | Measure::Trend | Measure::NoPurchaseProbability { .. } => {
+            percent(typical).fmt(f)
+        }
+        Measure::Attribute { .. } => attribute(measure, typical).fmt(f),
+        _ => number(typical).fmt(f),
+    }
+}
+
+fn attribute(measure: &Measure, raw: f64) -> impl Display {
+    fmt::from_fn(move |f| match Natural::of(measure, raw) {
+        Natural::Missing => Ok(()),
+        Natural::Number(value) => number(value).fmt(f),
+        Natural::Boolean(truth) => f.write_str(if truth { "yes" } else { "no" }),
+        Natural::Text(level) => f.write_str(&level),
     })
 }
 
-fn attribute_words(measure: &Measure, raw: f64) -> Option<String> {
-    match Natural::of(measure, raw) {
-        Natural::Missing => None,
-        Natural::Number(value) => Some(number(value)),
-        Natural::Boolean(truth) => Some(if truth { "yes" } else { "no" }.to_owned()),
-        Natural::Text(level) => Some(level),
-    }
+fn within(days: Option<u32>) -> impl Display {
+    fmt::from_fn(move |f| match days {
+        None => f.write_str("so far"),
+        Some(days) => write!(f, "in the last {days} days"),
+    })
 }
 
-fn within(days: Option<u32>) -> String {
-    days.map_or("so far".to_owned(), |days| format!("in the last {days} days"))
-}
-
-fn count_of(count: f64, kind: &str) -> String {
-    match number(count).as_str() {
-        "0" => format!("No {}", words(kind)),
-        "1" => format!("1 {}", words(kind)),
-        many => format!("{many} {}", plural(kind)),
-    }
+fn count_of(count: f64, kind: &str) -> impl Display {
+    fmt::from_fn(move |f| match tenths(count) {
+        Some(0) => write!(f, "No {}", words(kind)),
+        Some(10) => write!(f, "1 {}", words(kind)),
+        _ => write!(f, "{} {}", number(count), plural(kind)),
+    })
 }
 
 /// So much of a property: `412 units`, `12.50 cost`, `No units`.
-fn quantity(value: f64, property: &str) -> String {
+fn quantity(value: f64, property: &str) -> impl Display {
     let (unit, shown) = unit(property);
-    if value == 0.0 { format!("No {unit}") } else { format!("{} {unit}", shown(value)) }
+    fmt::from_fn(move |f| match value {
+        0.0 => write!(f, "No {}", words(unit)),
+        _ => write!(f, "{} {}", shown(value), words(unit)),
+    })
 }
 
 /// What a property is called, and how its values are shown: `cost_minor` is money.
-fn unit(property: &str) -> (String, fn(f64) -> String) {
+fn unit(property: &str) -> (&str, fn(f64) -> Shown) {
     match property.strip_suffix("_minor") {
-        Some(name) => (words(name), money),
-        None => (words(property), number),
+        Some(name) => (name, money),
+        None => (property, number),
     }
 }
 
-fn days(days: f64) -> String {
-    match number(days).as_str() {
-        "1" => "1 day".to_owned(),
-        many => format!("{many} days"),
+fn days(days: f64) -> impl Display {
+    fmt::from_fn(move |f| match tenths(days) {
+        Some(10) => f.write_str("1 day"),
+        _ => write!(f, "{} days", number(days)),
+    })
+}
+
+/// Numbers beyond this are not handled as integers.
+const EXACT: f64 = 1e15;
+
+/// A number as so many tenths, unless it is large.
+fn tenths(value: f64) -> Option<i64> {
+    let tenths = (value * 10.0).round();
+    (tenths.abs() < EXACT).then_some(tenths as i64)
+}
+
+/// A number with so many decimals. Integers are written many times faster than floating point numbers.
+enum Shown {
+    Whole(i64),
+    Tenths(i64),
+    Hundredths(i64),
+    /// With so many decimals, if there are any at that size.
+    Large(f64, usize),
+}
+
+impl Display for Shown {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let sign = |number: i64| if number < 0 { "-" } else { "" };
+        match *self {
+            Self::Whole(number) => number.fmt(f),
+            Self::Tenths(tenths) => {
+                write!(f, "{}{}.{}", sign(tenths), tenths.abs() / 10, tenths.abs() % 10)
+            }
+            Self::Hundredths(cents) => {
+                write!(f, "{}{}.{:02}", sign(cents), cents.abs() / 100, cents.abs() % 100)
+            }
+            Self::Large(number, decimals) => write!(f, "{number:.decimals$}"),
+        }
     }
 }
 
 /// Whole numbers as such, small ones with a decimal.
-fn number(value: f64) -> String {
-    let tenths = (value * 10.0).round() / 10.0;
-    // Adding 0 makes a negative zero positive.
-    if tenths.abs() >= 20.0 { format!("{:.0}", value.round() + 0.0) } else { format!("{}", tenths + 0.0) }
+fn number(value: f64) -> Shown {
+    match tenths(value) {
+        None => Shown::Large(value, 0),
+        Some(tenths) if tenths.abs() >= 200 => Shown::Whole(value.round() as i64),
+        Some(tenths) if tenths % 10 == 0 => Shown::Whole(tenths / 10),
+        Some(tenths) => Shown::Tenths(tenths),
+    }
 }
 
 /// Minor units as money.
-fn money(minor: f64) -> String {
-    format!("{:.2}", minor.round() / 100.0 + 0.0)
+fn money(minor: f64) -> Shown {
+    let cents = minor.round();
+    if cents.abs() < EXACT { Shown::Hundredths(cents as i64) } else { Shown::Large(cents / 100.0, 2) }
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
+fn percent(share: f64) -> impl Display {
+    let percent = share * 100.0;
+    let shown = if percent.abs() < EXACT {
+        Shown::Whole(percent.round_ties_even() as i64)
+    } else {
+        Shown::Large(percent, 0)
+    };
+    fmt::from_fn(move |f| write!(f, "{shown} %"))
 }
 
 /// A name from the data as words: `email_open` is "email open".
-fn words(name: &str) -> String {
-    name.replace('_', " ")
+fn words(name: &str) -> impl Display {
+    fmt::from_fn(move |f| {
+        for (n, word) in name.split('_').enumerate() {
+            if n > 0 {
+                f.write_char(' ')?;
+            }
+            f.write_str(word)?;
+        }
+        Ok(())
+    })
 }
 
-fn plural(kind: &str) -> String {
-    let word = words(kind);
-    match word.as_bytes() {
-        [.., b's' | b'x' | b'z'] | [.., b'c' | b's', b'h'] => format!("{word}es"),
-        [.., before, b'y'] if !b"aeiou".contains(before) => format!("{}ies", &word[..word.len() - 1]),
-        _ => format!("{word}s"),
-    }
+fn plural(kind: &str) -> impl Display {
+    let (stem, end) = match kind.as_bytes() {
+        [.., b's' | b'x' | b'z'] | [.., b'c' | b's', b'h'] => (kind, "es"),
+        [.., before, b'y'] if !b"aeiou".contains(before) => (&kind[..kind.len() - 1], "ies"),
+        _ => (kind, "s"),
+    };
+    fmt::from_fn(move |f| write!(f, "{}{end}", words(stem)))
 }
 
 #[cfg(test)]
