@@ -81,6 +81,21 @@ impl Census {
         }
     }
 
+    /// Adds what was counted of other customers.
+    pub fn merge(&mut self, others: Self) {
+        merge_counts(&mut self.kinds, others.kinds);
+        for (key, values) in others.properties {
+            if self.properties.len() < DISTINCT || self.properties.contains_key(&key) {
+                self.properties.entry(key).or_default().merge(values);
+            }
+        }
+        for (name, others) in others.attributes {
+            if self.attributes.len() < DISTINCT || self.attributes.contains_key(&name) {
+                self.attributes.entry(name).or_default().merge(others);
+            }
+        }
+    }
+
     /// Resolves the spec against what was counted. A listed kind or attribute that does not occur
     /// gets its features all the same; they never vary and are dropped later.
     #[must_use]
@@ -114,19 +129,22 @@ impl Census {
 
 impl Census {
     fn add_properties(&mut self, history: &History, as_of: Time) {
-        let mut own = BTreeMap::<(u32, u32), Values>::new();
+        // Per kind and property of the history.
+        let names = history.properties();
+        let mut own = vec![Values::default(); history.kinds().len() * names.len()];
         let mut count = |event: u32, property: u32, number: Option<f64>| {
             if let Some(kind) = history.kind_if_visible(event, as_of, as_of) {
-                own.entry((kind, property)).or_default().add(number);
+                own[kind as usize * names.len() + property as usize].add(number);
             }
         };
         history.numbers().iter().for_each(|number| count(number.event, number.property, Some(number.value)));
         history.texts().iter().for_each(|text| count(text.event, text.property, None));
-        let names = history.properties();
-        for ((kind, property), values) in own {
-            let key = (history.kinds()[kind as usize].clone(), names[property as usize].clone());
+        let of_kinds = history.kinds().iter().zip(own.chunks(names.len().max(1)));
+        let all = of_kinds.flat_map(|(kind, values)| names.iter().zip(values).map(move |own| (kind, own)));
+        for (kind, (property, values)) in all.filter(|(_, (_, values))| values.numbers + values.texts > 0) {
+            let key = (kind.clone(), property.clone());
             if self.properties.len() < DISTINCT || self.properties.contains_key(&key) {
-                self.properties.entry(key).or_default().merge(values);
+                self.properties.entry(key).or_default().merge(*values);
             }
         }
     }
@@ -201,6 +219,13 @@ impl Values {
 }
 
 impl Seen {
+    fn merge(&mut self, others: Self) {
+        self.numbers += others.numbers;
+        self.booleans += others.booleans;
+        self.texts += others.texts;
+        merge_counts(&mut self.levels, others.levels);
+    }
+
     const fn count(&self) -> u64 {
         self.numbers + self.booleans + self.texts
     }
@@ -227,6 +252,13 @@ fn count_up(counts: &mut HashMap<String, u64>, name: &str, by: u64) {
     }
 }
 
+/// In the order of the names: so they are always the same for which there is no room.
+fn merge_counts(counts: &mut HashMap<String, u64>, others: HashMap<String, u64>) {
+    let mut others: Vec<_> = others.into_iter().collect();
+    others.sort_unstable();
+    others.iter().for_each(|(name, count)| count_up(counts, name, *count));
+}
+
 /// The names with the greatest counts, equal counts by name.
 fn commonest(counts: &HashMap<String, u64>, most: usize) -> Vec<String> {
     let mut ranked: Vec<_> = counts.iter().collect();
@@ -237,6 +269,8 @@ fn commonest(counts: &HashMap<String, u64>, most: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::Range;
+
     use crate::history::Version;
 
     fn customer(attributes: &[(&str, AttributeValue)], kinds: &[&str]) -> History {
@@ -292,6 +326,36 @@ mod tests {
                 ("vip".to_owned(), Scale::Boolean),
             ]
         );
+    }
+
+    #[test]
+    fn parts_come_to_the_same_as_the_whole() {
+        let of_number = |n: usize| {
+            let text = |n: usize| AttributeValue::Text(format!("level {n}"));
+            let attributes =
+                [("few", text(n % 3)), ("many", text(n)), ("n", AttributeValue::Number(n as f64))];
+            let mut history = customer(
+                &attributes[n % 2..],
+                if n.is_multiple_of(3) { &["visit"] } else { &["call", "visit"] },
+            );
+            history.push_property("minutes", &n.to_string());
+            history
+        };
+        let census = |numbers: Range<usize>| {
+            let mut census = Census::default();
+            numbers.for_each(|n| census.add(&of_number(n), Time(2)));
+            census
+        };
+        // More distinct values than are counted.
+        let all = DISTINCT + 5_000;
+        let mut parts = census(0..100);
+        for begin in (100..all).step_by(100) {
+            parts.merge(census(begin..begin + 100));
+        }
+        let spec = FeaturesSpec::default();
+        let (parts, whole) = (parts.plan(&spec), census(0..all).plan(&spec));
+        assert_eq!(parts, whole);
+        assert_eq!((whole.kinds.len(), whole.properties.len(), whole.attributes.len()), (2, 1, 3));
     }
 
     /// The auto properties of interactions of these kinds, of which the `n`-th has these properties.

@@ -8,13 +8,13 @@
 //! A new feature is a variant of [`Measure`], its name, and its value in [`Fold::row`]; its
 //! sentence for people stands in [`crate::explain`].
 
-use std::fmt;
+use std::{fmt, ptr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bg_nbd::{BgNbd, Purchases},
-    history::{AttributeValue, Attributes, Event, History, kind},
+    history::{AttributeValue, Attributes, Event, History, Version, kind},
     time::{DAY, Time},
 };
 
@@ -263,6 +263,17 @@ impl Plan {
             + self.forecast.map_or(0, |_| Forecast::WIDTH)
     }
 
+    /// Whether the features are those of another plan, the same parameters of the forecast left aside.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let Self { windows_days, kinds, properties, attributes, forecast } = self;
+        *windows_days == other.windows_days
+            && *kinds == other.kinds
+            && *properties == other.properties
+            && *attributes == other.attributes
+            && forecast.map(|forecast| forecast.days) == other.forecast.map(|forecast| forecast.days)
+    }
+
     /// Appends the raw feature values of `history` at `as_of`, as known at `known_at`, to `row`: see
     /// [`Fold::row`].
     pub fn fold(&self, history: &History, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
@@ -282,6 +293,9 @@ pub struct Fold<'a> {
     properties: Vec<PropertyTally>,
     /// Per property of the plan and stretch of time.
     property_sums: Vec<f64>,
+    /// The version of the customer record that was read last, and per attribute of the plan what it says.
+    version: Option<&'a Version>,
+    attributes: Vec<f64>,
 }
 
 /// What a property of the plan comes to at a moment.
@@ -316,6 +330,8 @@ impl<'a> Fold<'a> {
             places,
             properties: vec![PropertyTally::NONE; plan.properties.len()],
             property_sums: vec![0.0; plan.properties.len() * (plan.windows_days.len() + 1)],
+            version: None,
+            attributes: vec![f64::NAN; plan.attributes.len()],
         }
     }
 
@@ -341,12 +357,21 @@ impl<'a> Fold<'a> {
             Some(create_time) => as_of.days_since(create_time).max(0.0),
             None => f64::NAN,
         });
-        let version = history.version_at(as_of, known_at);
-        for (name, scale) in &plan.attributes {
-            row.push(version.map_or(f64::NAN, |version| scale.read(&version.attributes, name)));
-        }
+        self.read_attributes(history.version_at(as_of, known_at));
+        row.extend_from_slice(&self.attributes);
         if let Some(forecast) = &plan.forecast {
             row.extend(forecast.values(self.purchases(as_of).as_ref()));
+        }
+    }
+
+    /// From moment to moment it is mostly the same version.
+    fn read_attributes(&mut self, version: Option<&'a Version>) {
+        if self.version.map(ptr::from_ref) == version.map(ptr::from_ref) {
+            return;
+        }
+        self.version = version;
+        for ((name, scale), value) in self.plan.attributes.iter().zip(&mut self.attributes) {
+            *value = version.map_or(f64::NAN, |version| scale.read(&version.attributes, name));
         }
     }
 

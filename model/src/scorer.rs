@@ -144,36 +144,20 @@ impl Scorer {
         known_at: Time,
         max_reasons: usize,
     ) -> Result<Score, Ineligible> {
-        let (basis, raw) = self.raw(history, as_of, known_at)?;
-        Ok(SCRATCH.with_borrow_mut(|scratch| self.score_row(basis, raw, max_reasons, scratch)))
-    }
-
-    /// The raw feature values (none of a customer of whom nothing is known) and the probability, which are those
-    /// of [`Scorer::score`]: for whoever looks at very many.
-    ///
-    /// # Errors
-    /// [`Ineligible`] when the model is not about such a customer.
-    pub fn assess_history(
-        &self,
-        history: &History,
-        as_of: Time,
-        known_at: Time,
-    ) -> Result<(Vec<f64>, f64), Ineligible> {
-        let raw = self.raw(history, as_of, known_at)?.1;
-        let known = (!raw.is_empty()).then_some(&*raw);
-        let log_odds = SCRATCH.with_borrow_mut(|scratch| self.explain(known, scratch).log_odds);
-        Ok((raw, probability(log_odds)))
-    }
-
-    /// What the score rests on, and the raw feature values unless nothing is known.
-    fn raw(&self, history: &History, as_of: Time, known_at: Time) -> Result<(Basis, Vec<f64>), Ineligible> {
         let basis = self.artifact.outcome.eligible(history, as_of, known_at)?;
+        // Empty when nothing is known.
         let mut raw = Vec::new();
         if basis != Basis::Cold {
             raw.reserve_exact(self.artifact.plan.width());
             self.artifact.plan.fold(history, as_of, known_at, &mut raw);
         }
-        Ok((basis, raw))
+        Ok(SCRATCH.with_borrow_mut(|scratch| self.score_row(basis, raw, max_reasons, scratch)))
+    }
+
+    /// The probability of a raw row, which is that of [`Scorer::score`]: for whoever looks at very many.
+    #[must_use]
+    pub fn probability_of(&self, raw: &[f64]) -> f64 {
+        SCRATCH.with_borrow_mut(|scratch| probability(self.explain(Some(raw), scratch).log_odds))
     }
 
     /// Scores a raw row, which is empty when nothing is known.

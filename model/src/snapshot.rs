@@ -60,11 +60,7 @@ impl Outcome {
     /// # Errors
     /// [`Ineligible`] says why not.
     pub fn eligible(self, history: &History, as_of: Time, known_at: Time) -> Result<Basis, Ineligible> {
-        let has = |kind: &str| {
-            history
-                .kind_slot(kind)
-                .is_some_and(|slot| history.visible(as_of, known_at).any(|event| event.kind == slot))
-        };
+        let has = |kind: &str| history.has(kind, None, as_of, known_at);
         match (self.target, self.event) {
             (Target::Lead, _) if has(kind::PURCHASE) => return Err(Ineligible::NotALead),
             (Target::Churn, ChurnEvent::Inactivity) if !has(kind::PURCHASE) => {
@@ -87,10 +83,7 @@ impl Outcome {
             (Target::Churn, ChurnEvent::Cancel) => kind::CANCEL,
             _ => kind::PURCHASE,
         };
-        let end = self.horizon_end(as_of);
-        let happened = history.kind_slot(wanted).is_some_and(|slot| {
-            history.visible(end, known_at).any(|event| event.occur_time > as_of && event.kind == slot)
-        });
+        let happened = history.has(wanted, Some(as_of), self.horizon_end(as_of), known_at);
         match (self.target, self.event) {
             (Target::Churn, ChurnEvent::Inactivity) => !happened,
             _ => happened,
@@ -174,6 +167,16 @@ impl Snapshots {
         self.features.append(&mut others.features);
         self.purchases.append(&mut others.purchases);
         self.buyers.append(&mut others.buyers);
+    }
+
+    /// Appends the raw values of a row as another plan has them that [`Plan::is_like`] the one of these rows.
+    pub fn row_of(&self, plan: &Plan, row: usize, raw: &mut Vec<f64>) {
+        let width = plan.width();
+        raw.extend_from_slice(&self.features[row * width..(row + 1) * width]);
+        if let Some(forecast) = &plan.forecast {
+            raw.truncate(raw.len() - Forecast::WIDTH);
+            raw.extend(forecast.values(Some(&self.purchases[row])));
+        }
     }
 
     /// Fills in the forecast's features, which are the last ones of each row.

@@ -7,7 +7,11 @@ use rand::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tally_model::{
     bg_nbd::{BgNbd, Purchases},
+    features::{Forecast, Plan},
     history::History,
+    simulate::Business,
+    snapshot::{Sampling, Snapshots},
+    spec::{Spec, Target},
     time::{DAY, Time},
 };
 
@@ -354,6 +358,38 @@ fn purchases_count_days_that_were_known() {
 }
 
 /// Any admissible model: each parameter from 1e-5 to 1e5.
+#[test]
+fn rows_change_hands_between_plans_that_differ_in_the_parameters() {
+    let now = Time(1_767_225_600_000_000);
+    let spec = Spec::default();
+    let sampling = Sampling::new(Target::Churn, &spec, now);
+    let plan = |kinds: &[&str], parameters| Plan {
+        windows_days: vec![30],
+        kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        properties: Vec::new(),
+        attributes: Vec::new(),
+        forecast: Some(Forecast { days: 90, model: parameters }),
+    };
+    let unfitted = plan(&["visit"], None);
+    let fitted = plan(&["visit"], Some(bg_nbd(BEST)));
+    assert!(unfitted.is_like(&fitted) && !plan(&["call"], None).is_like(&fitted));
+    let mut seen = 0;
+    for customer in (Business { customers: 50, ..Business::new(1, now) }).iter() {
+        let history = customer.history();
+        let mut rows = Snapshots::default();
+        rows.add("somebody", &history, &unfitted, &sampling);
+        for row in 0..rows.len() {
+            let (mut got, mut wanted) = (Vec::new(), Vec::new());
+            rows.row_of(&fitted, row, &mut got);
+            fitted.fold(&history, rows.as_of[row], rows.as_of[row], &mut wanted);
+            let bits = |row: Vec<f64>| row.into_iter().map(f64::to_bits).collect::<Vec<_>>();
+            assert_eq!(bits(got), bits(wanted));
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen} rows");
+}
+
 fn any_model() -> impl Strategy<Value = BgNbd> {
     prop::array::uniform4(-5.0..=5.0).prop_map(|powers| bg_nbd(powers.map(|power| 10_f64.powf(power))))
 }

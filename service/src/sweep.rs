@@ -14,7 +14,7 @@ use crate::{
 
 /// Customers of a page at most, those of other parts included.
 const CUSTOMERS: usize = 1_000;
-/// A page follows one of so many bytes with fewer customers: of long histories fewer are kept at a time.
+/// Of customers with more than so many bytes in a page, later pages have fewer.
 const PAGE_BYTES: usize = 2 << 20;
 /// Customers that a core takes at a time.
 const SHARE: usize = 125;
@@ -91,23 +91,23 @@ impl Sweep {
 
 /// Hands over everybody, until nobody takes them any more.
 async fn read(store: &dyn Store, part: Part, pages: &mpsc::Sender<Page>) -> Result<()> {
-    let (mut after, mut customers) = (String::new(), CUSTOMERS);
-    loop {
-        let mut ids = store.customer_ids(&after, customers).await?;
-        let Some(last) = ids.last() else { return Ok(()) };
-        after.clone_from(last);
+    let mut customers = CUSTOMERS;
+    let mut ids = store.customer_ids("", customers).await?;
+    while let Some(last) = ids.last().cloned() {
         let looked_at = ids.len() as u64;
         ids.retain(|id| part.holds(id));
-        let found = store.histories(&ids).await?;
+        let (found, next) = tokio::try_join!(store.histories(&ids), store.customer_ids(&last, customers))?;
         let bytes: usize = found.iter().flatten().map(|history| history.as_bytes().len()).sum();
         let fit = (PAGE_BYTES * ids.len()).checked_div(bytes);
         customers = fit.map_or(CUSTOMERS, |fit| fit.clamp(1, CUSTOMERS));
         // Who was erased meanwhile is left out.
         let histories = ids.into_iter().zip(found).filter_map(|(id, history)| Some((id, history?))).collect();
         if pages.send(Page { looked_at, histories }).await.is_err() {
-            return Ok(());
+            break;
         }
+        ids = next;
     }
+    Ok(())
 }
 
 /// Works on parts of a page on all cores; the results are in their order.

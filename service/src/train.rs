@@ -158,6 +158,7 @@ pub async fn run(
     let mut plan = census.plan(&order.spec.features);
     plan.forecast = sampling.outcome.forecast();
     let rival = rival.filter(|rival| foretells(rival.outcome()) == foretells(sampling.outcome));
+    let rival = rival.map(|rival| rival.beside(&plan));
     let snapshots = TakeSnapshots { plan, sampling, rival };
     let heard = Arc::clone(&listener);
     let (TakeSnapshots { plan, sampling, rival }, taken) =
@@ -242,6 +243,8 @@ struct Rival {
     version: i64,
     /// What serves, and the same model as it was evaluated.
     fits: [Scorer; 2],
+    /// Whether its features are those of the training.
+    is_like: bool,
 }
 
 impl Rival {
@@ -256,7 +259,7 @@ impl Rival {
             Ok::<_, Error>([serving.scorer, Model::load_off_the_workers(evaluated).await?.scorer])
         };
         match both.await {
-            Ok(fits) => Ok(Some(Self { version, fits })),
+            Ok(fits) => Ok(Some(Self { version, fits, is_like: false })),
             Err(error) => {
                 tracing::warn!(model = %ModelName { target, version }, %error, "the champion cannot be read");
                 Ok(None)
@@ -264,24 +267,40 @@ impl Rival {
         }
     }
 
+    /// Set beside a training with this plan, which foretells the same.
+    fn beside(self, plan: &Plan) -> Self {
+        let is_like = self.fits.iter().all(|fit| fit.artifact().plan.is_like(plan));
+        Self { is_like, ..self }
+    }
+
     const fn outcome(&self) -> Foretold {
         self.fits[0].artifact().outcome
     }
 
-    /// By the later of its fits that has not seen the snapshot, if there is one: what serves has
-    /// learned from newer data, but for that from more snapshots than its evaluation had.
-    fn probability(&self, history: &History, as_of: Time) -> Option<f64> {
-        let fit = self.fits.iter().find(|fit| fit.artifact().has_not_seen(as_of))?;
-        Some(fit.assess_history(history, as_of, as_of).ok()?.1)
+    /// What comes of a snapshot by one of the fits: the raw row, and the probability.
+    fn assess(&self, fit: &Scorer, history: &History, rows: &Snapshots, row: usize) -> (Vec<f64>, f64) {
+        let (plan, as_of) = (&fit.artifact().plan, rows.as_of[row]);
+        let mut raw = Vec::with_capacity(plan.width());
+        match self.is_like {
+            true => rows.row_of(plan, row, &mut raw),
+            false => plan.fold(history, as_of, as_of, &mut raw),
+        }
+        let probability = fit.probability_of(&raw);
+        (raw, probability)
     }
 
-    /// Counts snapshots of a customer in the bins of what serves, as that sees them.
-    fn count(&self, history: &History, moments: &[Time], counts: &mut Counts) {
+    /// By the later of its fits that has not seen the snapshot, if there is one: what serves has
+    /// learned from newer data, but for that from more snapshots than its evaluation had.
+    fn probability(&self, history: &History, rows: &Snapshots, row: usize) -> Option<f64> {
+        let fit = self.fits.iter().find(|fit| fit.artifact().has_not_seen(rows.as_of[row]))?;
+        Some(self.assess(fit, history, rows, row).1)
+    }
+
+    /// Counts a snapshot in the bins of what serves, as that sees it.
+    fn count(&self, history: &History, rows: &Snapshots, row: usize, counts: &mut Counts) {
         let serving = &self.fits[0];
-        let assess = |as_of: &Time| serving.assess_history(history, *as_of, *as_of).ok();
-        for (raw, probability) in moments.iter().filter_map(assess) {
-            counts.add(&serving.artifact().reference, &raw, probability);
-        }
+        let (raw, probability) = self.assess(serving, history, rows, row);
+        counts.add(&serving.artifact().reference, &raw, probability);
     }
 
     fn moved(&self, target: Target, counts: &Counts) -> Moved {
@@ -308,8 +327,20 @@ async fn read(
     let mut sweep = Sweep::new(Arc::clone(store), part);
     let mut done = 0;
     while let Some(page) = sweep.next().await? {
-        for (_, history) in &page.histories {
-            history.with(|history| census.add(history, as_of)).map_err(Error::from)?;
+        let count = move |customers: &[(String, Packed)]| {
+            let mut census = Census::default();
+            for (_, history) in customers {
+                history.with(|history| census.add(history, as_of))?;
+            }
+            Ok::<_, Error>(census)
+        };
+        let (page, counts) = off_the_workers(move || {
+            let counts = on_all_cores(&page.histories, count);
+            (page, counts)
+        })
+        .await?;
+        for counted in counts {
+            census.merge(counted?);
         }
         done += page.looked_at;
         pages.push(page);
@@ -366,13 +397,14 @@ impl TakeSnapshots {
         let mut taken = Taken { counts, ..Taken::default() };
         for (number, (id, history)) in customers {
             history.with(|history| {
-                let before = taken.rows.len();
-                taken.rows.add(id, history, &self.plan, &self.sampling);
-                let new = &taken.rows.as_of[before..];
-                if let Some((rival, counts)) = self.rival.as_ref().zip(taken.counts.as_mut()) {
-                    taken.rival_says.extend(new.iter().map(|as_of| rival.probability(history, *as_of)));
+                let Taken { rows, rival_says, counts } = &mut taken;
+                let before = rows.len();
+                rows.add(id, history, &self.plan, &self.sampling);
+                let Some((rival, counts)) = self.rival.as_ref().zip(counts.as_mut()) else { return };
+                for row in before..rows.len() {
+                    rival_says.push(rival.probability(history, rows, row));
                     if number.is_multiple_of(drift_step) {
-                        rival.count(history, new, counts);
+                        rival.count(history, rows, row, counts);
                     }
                 }
             })?;

@@ -61,14 +61,6 @@ pub struct Event {
     pub kind: u32,
 }
 
-impl Event {
-    /// Whether it had happened at `as_of` and was known at `known_at`.
-    #[must_use]
-    pub fn is_visible(&self, as_of: Time, known_at: Time) -> bool {
-        self.occur_time <= as_of && self.record_time <= known_at
-    }
-}
-
 /// What a survey said: the `event`-th event of the history.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Survey {
@@ -156,18 +148,32 @@ impl Names {
     }
 
     /// Takes other names, using the room of those before.
-    fn refill<'a, E>(&mut self, names: impl Iterator<Item = Result<&'a str, E>>) -> Result<(), E> {
-        let mut length = 0;
+    fn refill<'a, E>(
+        &mut self,
+        names: impl Iterator<Item = Result<&'a [u8], E>>,
+        text: impl Fn(&'a [u8]) -> Result<&'a str, E>,
+    ) -> Result<(), E> {
+        let (mut length, mut same) = (0, true);
         for name in names {
+            let name = name?;
             match self.list.get_mut(length) {
-                Some(room) => name?.clone_into(room),
-                None => self.list.push(name?.to_owned()),
+                Some(known) if known.as_bytes() == name => {}
+                Some(room) => {
+                    text(name)?.clone_into(room);
+                    same = false;
+                }
+                None => {
+                    self.list.push(text(name)?.to_owned());
+                    same = false;
+                }
             }
             length += 1;
         }
-        self.list.truncate(length);
-        self.slots.clear();
-        self.note_slots();
+        if !same || length < self.list.len() {
+            self.list.truncate(length);
+            self.slots.clear();
+            self.note_slots();
+        }
         Ok(())
     }
 
@@ -338,9 +344,28 @@ impl History {
         self.kinds.slot(kind)
     }
 
+    /// Whether an event of this kind happened up to `until`, and after a moment if there is one, that was known
+    /// at `known_at`.
+    #[must_use]
+    pub fn has(&self, kind: &str, after: Option<Time>, until: Time, known_at: Time) -> bool {
+        let Some(slot) = self.kind_slot(kind) else { return false };
+        let begin = after.map_or(0, |after| self.occur_times.partition_point(|time| *time <= after));
+        let end = begin + self.occur_times[begin..].partition_point(|time| *time <= until);
+        let mut events = self.whats[begin..end].iter().zip(&self.record_times[begin..end]);
+        events.any(|(what, record_time)| what & !PAID == slot && *record_time <= known_at)
+    }
+
     /// The events that had happened at `as_of` and were known at `known_at`, in order.
     pub fn visible(&self, as_of: Time, known_at: Time) -> impl DoubleEndedIterator<Item = Event> {
-        self.events().filter(move |event| event.is_visible(as_of, known_at))
+        let end = self.occur_times.partition_point(|time| *time <= as_of);
+        let later_amounts = self.whats[end..].iter().filter(|what| *what & PAID != 0).count();
+        let events = Events {
+            occur_times: &self.occur_times[..end],
+            record_times: &self.record_times[..end],
+            whats: &self.whats[..end],
+            amounts: &self.amounts[..self.amounts.len() - later_amounts],
+        };
+        events.filter(move |event| event.record_time <= known_at)
     }
 
     /// The customer record as it stood at `as_of`, as far as known at `known_at`.

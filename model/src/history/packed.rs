@@ -65,13 +65,14 @@ impl Packed {
     /// [`Damaged`]
     pub fn with<T>(&self, look: impl FnOnce(&History) -> T) -> Result<T, Damaged> {
         thread_local! {
-            static HISTORY: Cell<History> = Cell::default();
+            static ROOM: Cell<(History, Shapes)> = Cell::default();
         }
-        let mut history = HISTORY.take();
-        self.unpack_into(&mut history)?;
-        let seen = look(&history);
+        let mut room = ROOM.take();
+        let (history, shapes) = &mut room;
+        self.unpack_into(history, shapes)?;
+        let seen = look(history);
         if history.len() <= Self::KEPT_EVENTS {
-            HISTORY.set(history);
+            ROOM.set(room);
         }
         Ok(seen)
     }
@@ -82,20 +83,26 @@ impl Packed {
     /// [`Damaged`]
     pub fn unpack(&self) -> Result<History, Damaged> {
         let mut history = History::default();
-        self.unpack_into(&mut history)?;
+        self.unpack_into(&mut history, &mut Shapes::default())?;
         Ok(history)
     }
 
-    fn unpack_into(&self, history: &mut History) -> Result<(), Damaged> {
+    /// Overwrites a history, using its room. Customers are much alike: often the names are those that were
+    /// there before.
+    fn unpack_into(&self, history: &mut History, shapes: &mut Shapes) -> Result<(), Damaged> {
         let mut bytes = Reader(&self.0);
         bytes.names(&mut history.kinds)?;
         bytes.names(&mut history.properties)?;
-        history.versions.clear();
-        for _ in 0..bytes.length()? {
-            history.versions.push(bytes.version()?);
-        }
-        let shapes = bytes.shapes(history.kinds.list().len(), history.properties.list().len())?;
-        bytes.events(&shapes, history)?;
+        let blank = || Version {
+            effective_time: Time(0),
+            record_time: Time(0),
+            create_time: Time(0),
+            attributes: Attributes::new(),
+        };
+        history.versions.resize_with(bytes.length()?, blank);
+        history.versions.iter_mut().try_for_each(|version| bytes.version(version))?;
+        bytes.shapes(shapes, history.kinds.list().len(), history.properties.list().len())?;
+        bytes.events(shapes, history)?;
         history.surveys.clear();
         let mut event = 0;
         for _ in 0..bytes.length()? {
@@ -268,6 +275,7 @@ const fn sign_first(number: u64) -> i64 {
 }
 
 /// Shapes, to be read by.
+#[derive(Default)]
 struct Shapes {
     /// Kind and marks; where its numbers and its texts are among the properties.
     list: Vec<(u64, Range<usize>, Range<usize>)>,
@@ -330,11 +338,16 @@ impl<'a> Reader<'a> {
         if number < most as u64 { u32::try_from(number).map_err(|_| Damaged) } else { Err(Damaged) }
     }
 
-    fn text(&mut self) -> Result<&'a str, Damaged> {
+    /// Of a text.
+    fn bytes(&mut self) -> Result<&'a [u8], Damaged> {
         let length = self.length()?;
-        let (text, rest) = self.0.split_at_checked(length).ok_or(Damaged)?;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(Damaged)?;
         self.0 = rest;
-        std::str::from_utf8(text).map_err(|_| Damaged)
+        Ok(bytes)
+    }
+
+    fn text(&mut self) -> Result<&'a str, Damaged> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| Damaged)
     }
 
     fn float(&mut self) -> Result<f64, Damaged> {
@@ -356,32 +369,60 @@ impl<'a> Reader<'a> {
 
     fn names(&mut self, names: &mut Names) -> Result<(), Damaged> {
         let length = self.length()?;
-        names.refill((0..length).map(|_| self.text()))
+        names.refill((0..length).map(|_| self.bytes()), |bytes| {
+            std::str::from_utf8(bytes).map_err(|_| Damaged)
+        })
     }
 
-    fn version(&mut self) -> Result<Version, Damaged> {
+    fn version(&mut self, version: &mut Version) -> Result<(), Damaged> {
         let mut time = || self.signed().map(Time);
-        let (effective_time, record_time, create_time) = (time()?, time()?, time()?);
-        let mut attributes = Attributes::new();
-        for _ in 0..self.length()? {
+        (version.effective_time, version.record_time, version.create_time) = (time()?, time()?, time()?);
+        let length = self.length()?;
+        let attributes = &mut version.attributes;
+        if attributes.len() == length {
+            let begin = self.0;
+            if self.same_attributes(attributes)? {
+                return Ok(());
+            }
+            self.0 = begin;
+        }
+        attributes.clear();
+        for _ in 0..length {
             let name = self.text()?.to_owned();
-            let value = match self.byte()? {
-                FALSE => AttributeValue::Boolean(false),
-                TRUE => AttributeValue::Boolean(true),
-                NUMBER => AttributeValue::Number(self.value()?),
-                TEXT => AttributeValue::Text(self.text()?.to_owned()),
-                _ => return Err(Damaged),
-            };
+            let mut value = AttributeValue::Boolean(false);
+            self.attribute(&mut value)?;
             attributes.insert(name, value);
         }
-        Ok(Version { effective_time, record_time, create_time, attributes })
+        Ok(())
     }
 
-    fn shapes(&mut self, kinds: usize, properties: usize) -> Result<Shapes, Damaged> {
-        let length = self.length()?;
-        let mut shapes =
-            Shapes { list: Vec::with_capacity(length), properties: Vec::with_capacity(4 * length) };
-        for _ in 0..length {
+    /// Overwrites the values of attributes as long as the names are these; tells whether all are.
+    fn same_attributes(&mut self, attributes: &mut Attributes) -> Result<bool, Damaged> {
+        for (name, value) in attributes {
+            if self.bytes()? != name.as_bytes() {
+                return Ok(false);
+            }
+            self.attribute(value)?;
+        }
+        Ok(true)
+    }
+
+    fn attribute(&mut self, value: &mut AttributeValue) -> Result<(), Damaged> {
+        match (self.byte()?, value) {
+            (FALSE, value) => *value = AttributeValue::Boolean(false),
+            (TRUE, value) => *value = AttributeValue::Boolean(true),
+            (NUMBER, value) => *value = AttributeValue::Number(self.value()?),
+            (TEXT, AttributeValue::Text(room)) => self.text()?.clone_into(room),
+            (TEXT, value) => *value = AttributeValue::Text(self.text()?.to_owned()),
+            _ => return Err(Damaged),
+        }
+        Ok(())
+    }
+
+    fn shapes(&mut self, shapes: &mut Shapes, kinds: usize, properties: usize) -> Result<(), Damaged> {
+        shapes.list.clear();
+        shapes.properties.clear();
+        for _ in 0..self.length()? {
             let what = self.number()?;
             if what >> MARK_BITS >= (kinds as u64).min(PAID.into()) {
                 return Err(Damaged);
@@ -396,7 +437,7 @@ impl<'a> Reader<'a> {
             let (numbers, texts) = (some()?, some()?);
             shapes.list.push((what, numbers, texts));
         }
-        Ok(shapes)
+        Ok(())
     }
 
     fn events(&mut self, shapes: &Shapes, history: &mut History) -> Result<(), Damaged> {
