@@ -1,7 +1,7 @@
 //! The demo: a simulated business, both models, everybody scored. What it shows comes from
 //! [`tally_model::simulate`] and is said to be simulated wherever it appears.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 use tally_model::{
     history::Attributes,
@@ -46,7 +46,7 @@ pub struct Made {
 /// # Errors
 /// FAILED_PRECONDITION when the database holds anything but a demo; otherwise when the store or the
 /// training fails.
-pub async fn prepare(app: &App, customers: u32, listener: &Listener) -> Result<Made, JobError> {
+pub async fn prepare(app: &Arc<App>, customers: u32, listener: &Listener) -> Result<Made, JobError> {
     let now = app.now();
     let today = now.day_number() * DAY;
     let fresh = fill(&*app.store, today, customers, now, listener).await?;
@@ -56,7 +56,7 @@ pub async fn prepare(app: &App, customers: u32, listener: &Listener) -> Result<M
             let spec = Spec::default();
             let order =
                 Order { target, as_of: now, spec, options, promote: Promote::Auto, part: Part::WHOLE };
-            train::run(&app.store, order, None, app.clock, std::sync::Arc::clone(listener)).await?;
+            train::run(&app.store, order, None, app.clock, Arc::clone(listener)).await?;
         }
         let model = app.models.champion(target).await?;
         let now = app.now();

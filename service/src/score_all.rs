@@ -1,19 +1,21 @@
 //! The population run: scores every eligible customer and stores the predictions, page by page, in
-//! constant memory. While a page is stored, the next one is scored and the one after that is read.
+//! constant memory. While pages are stored, the next one is scored and the one after that is read.
 //! Whoever drives it may stop between pages; what is stored until then stays. A run that comes to its end
 //! also stores how the population was distributed, for [`crate::watch`].
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt, stream::FuturesOrdered};
 use tally_model::{
     drift::Counts,
     history::{History, Packed},
     time::Time,
 };
+use tokio::task::JoinHandle;
 
 use crate::{
     app::App,
-    error::Result,
+    error::{Error, Result},
     score::{Question, off_the_workers, persist},
     store::{Prediction, ScoredPopulation},
     sweep::{Part, Sweep, on_all_cores},
@@ -30,34 +32,50 @@ pub struct Progress {
     pub stored: u64,
 }
 
+/// Pages that are stored at the same time: storing one takes the database longer than it takes us to score it.
+const STORED_AT_ONCE: usize = 2;
+
 /// A run through the customers of a part.
-pub struct Population<'a> {
-    app: &'a App,
+pub struct Population {
+    app: Arc<App>,
     question: Question,
     progress: Progress,
     counts: Counts,
     sweep: Sweep,
-    /// The page that is scored and not stored yet: how many were looked at, and their scores.
-    scored: (u64, Vec<Result<Prediction>>),
+    /// Whether there are pages that are not scored yet.
+    more: bool,
+    /// The pages that are being stored.
+    storing: FuturesOrdered<JoinHandle<Result<Stored>>>,
     over: bool,
 }
 
-impl<'a> Population<'a> {
+/// A page whose scores are stored.
+struct Stored {
+    looked_at: u64,
+    predictions: u64,
+}
+
+impl Population {
     /// Begins a run, once the writes that began before the question was asked have ended.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn new(app: &'a App, question: Question, part: Part) -> Result<Self> {
+    pub async fn new(app: &Arc<App>, question: Question, part: Part) -> Result<Self> {
         app.writers.settled().await;
         let total = app.store.count_customers().await?;
-        let progress = Progress { total, ..Progress::default() };
-        let counts = Counts::new(&question.model.scorer.artifact().reference);
-        let sweep = Sweep::new(Arc::clone(&app.store), part);
-        Ok(Self { app, question, progress, counts, sweep, scored: (0, Vec::new()), over: false })
+        Ok(Self {
+            app: Arc::clone(app),
+            progress: Progress { total, ..Progress::default() },
+            counts: Counts::new(&question.model.scorer.artifact().reference),
+            question,
+            sweep: Sweep::new(Arc::clone(&app.store), part),
+            more: true,
+            storing: FuturesOrdered::new(),
+            over: false,
+        })
     }
 
-    /// Stores a page while the next one is scored. The last progress has `done = total`; after it
-    /// comes None.
+    /// Goes on until another page is stored. The last progress has `done = total`; after it comes None.
     ///
     /// # Errors
     /// When the store fails.
@@ -65,25 +83,38 @@ impl<'a> Population<'a> {
         if self.over {
             return Ok(None);
         }
-        let (looked_at, ready) = std::mem::take(&mut self.scored);
-        let store = persist(self.app, ready);
-        let (stored, page) = tokio::join!(store, Self::page(&mut self.sweep, &self.question));
-        self.progress.stored += stored?.iter().flatten().count() as u64;
-        self.progress.done += looked_at;
-        match page? {
-            Some(Scored { looked_at, results, counts }) => {
-                self.progress.total = self.progress.total.max(self.progress.done + looked_at);
-                self.scored = (looked_at, results);
-                counts.iter().for_each(|counts| self.counts.merge(counts));
-            }
-            None => {
-                // Customers may have gone since they were counted.
-                self.progress.total = self.progress.done;
-                self.end().await?;
-                self.over = true;
-            }
+        while self.more && self.storing.len() < STORED_AT_ONCE {
+            self.begin_page().await?;
         }
+        if let Some(stored) = self.storing.next().await {
+            let stored =
+                stored.map_err(|error| Error::Internal(format!("storing a page panicked: {error}")))??;
+            self.progress.stored += stored.predictions;
+            self.progress.done += stored.looked_at;
+            self.progress.total = self.progress.total.max(self.progress.done);
+            return Ok(Some(self.progress));
+        }
+        // Customers may have gone since they were counted.
+        self.progress.total = self.progress.done;
+        self.end().await?;
+        self.over = true;
         Ok(Some(self.progress))
+    }
+
+    /// Scores a page and begins to store it.
+    async fn begin_page(&mut self) -> Result<()> {
+        let Some(Scored { looked_at, results, counts }) = Self::page(&mut self.sweep, &self.question).await?
+        else {
+            self.more = false;
+            return Ok(());
+        };
+        counts.iter().for_each(|counts| self.counts.merge(counts));
+        let app = Arc::clone(&self.app);
+        self.storing.push_back(tokio::spawn(async move {
+            let stored = persist(&app, results).await?;
+            Ok(Stored { looked_at, predictions: stored.iter().flatten().count() as u64 })
+        }));
+        Ok(())
     }
 
     async fn end(&self) -> Result<()> {

@@ -109,7 +109,7 @@ impl PredictionService for Predictions {
 
 /// Scores everybody and tells of each page. A caller who has gone ends the run.
 async fn run(
-    app: &App,
+    app: &Arc<App>,
     question: Question,
     part: Part,
     sender: &mpsc::Sender<Result<ScorePopulationResponse, Status>>,
