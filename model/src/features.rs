@@ -393,7 +393,7 @@ impl<'a> Fold<'a> {
         let width = history.properties().len();
         properties.fill(PropertyTally::NONE);
         property_sums.fill(0.0);
-        for number in history.numbers().iter().rev() {
+        for number in history.numbers_until(as_of).iter().rev() {
             let Some(kind) = history.kind_if_visible(number.event, as_of, known_at) else { continue };
             if let Some(place) = places[kind as usize * width + number.property as usize] {
                 let age = as_of.0 - history.occur_time(number.event).0;

@@ -314,6 +314,13 @@ impl History {
         &self.numbers
     }
 
+    /// Those of the events that had happened at `as_of`.
+    #[must_use]
+    pub fn numbers_until(&self, as_of: Time) -> &[Number] {
+        let end = self.occur_times.partition_point(|time| *time <= as_of) as u32;
+        &self.numbers[..self.numbers.partition_point(|number| number.event < end)]
+    }
+
     /// The properties that do not, in the order of the events.
     #[must_use]
     pub fn texts(&self) -> &[Text] {
