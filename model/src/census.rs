@@ -334,10 +334,13 @@ mod tests {
             let text = |n: usize| AttributeValue::Text(format!("level {n}"));
             let attributes =
                 [("few", text(n % 3)), ("many", text(n)), ("n", AttributeValue::Number(n as f64))];
-            let mut history = customer(
-                &attributes[n % 2..],
-                if n.is_multiple_of(3) { &["visit"] } else { &["call", "visit"] },
-            );
+            // The commonest kind changes on the way, and another one comes late.
+            let kinds: &[&str] = match n {
+                0..200 => &["call", "call", "visit"],
+                200..10_000 => &["visit"],
+                _ => &["email", "visit"],
+            };
+            let mut history = customer(&attributes[n % 2..], kinds);
             history.push_property("minutes", &n.to_string());
             history
         };
@@ -355,7 +358,7 @@ mod tests {
         let spec = FeaturesSpec::default();
         let (parts, whole) = (parts.plan(&spec), census(0..all).plan(&spec));
         assert_eq!(parts, whole);
-        assert_eq!((whole.kinds.len(), whole.properties.len(), whole.attributes.len()), (2, 1, 3));
+        assert_eq!((whole.kinds.len(), whole.properties.len(), whole.attributes.len()), (3, 1, 3));
     }
 
     /// The auto properties of interactions of these kinds, of which the `n`-th has these properties.

@@ -22,18 +22,18 @@ const SMALL: usize = 4 << 10;
 /// says that it takes one buffer: then messages below 1,024 bytes, as scores are, come in one piece with
 /// their headers and with the other answers that are ready. Greater ones come after a piece with their
 /// headers, which waits here so that both leave at once.
-pub struct Connection {
-    stream: TcpStream,
+pub struct Connection<S> {
+    stream: S,
     waiting: Vec<u8>,
 }
 
-impl From<TcpStream> for Connection {
-    fn from(stream: TcpStream) -> Self {
+impl<S> From<S> for Connection<S> {
+    fn from(stream: S) -> Self {
         Self { stream, waiting: Vec::new() }
     }
 }
 
-impl Connection {
+impl<S: AsyncWrite + Unpin> Connection<S> {
     /// Sends what waits and some of `more`; tells how much of that.
     fn send(&mut self, context: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
         while !self.waiting.is_empty() {
@@ -56,7 +56,7 @@ impl Connection {
     }
 }
 
-impl Connected for Connection {
+impl Connected for Connection<TcpStream> {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
@@ -64,7 +64,7 @@ impl Connected for Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -75,7 +75,7 @@ impl AsyncRead for Connection {
 }
 
 /// A write of several buffers is left to the trait, which says that there is none.
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -101,67 +101,52 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-
-    use tokio::net::TcpListener;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
 
-    async fn write(connection: &mut Connection, bytes: &[u8]) -> usize {
-        poll_fn(|context| Pin::new(&mut *connection).poll_write(context, bytes)).await.expect("a reader")
-    }
-
-    async fn flush(connection: &mut Connection) {
-        poll_fn(|context| Pin::new(&mut *connection).poll_flush(context)).await.expect("a reader");
-    }
-
     #[tokio::test]
-    async fn all_bytes_arrive_in_order_whatever_the_sizes_and_however_slow_the_reader() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let reading = tokio::spawn(async move {
-            let client = TcpStream::connect(address).await.expect("a listener");
-            let (mut all, mut some) = (Vec::new(), [0; 777]);
-            loop {
-                client.readable().await.expect("a connection");
-                match client.try_read(&mut some) {
-                    Ok(0) => return all,
-                    Ok(many) => all.extend_from_slice(&some[..many]),
-                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+    async fn all_bytes_arrive_in_order_whatever_the_sizes_and_however_little_is_taken_at_a_time() {
+        let bytes: Vec<u8> = (0..500_000_u32).map(|n| (n % 251) as u8).collect();
+        // Less than what waits, and more.
+        for room in [100, 10_000] {
+            let (stream, mut client) = duplex(room);
+            let reading = tokio::spawn(async move {
+                let mut all = Vec::new();
+                client.read_to_end(&mut all).await.expect("an end");
+                all
+            });
+            let mut connection = Connection::from(stream);
+            let (mut rest, mut number) = (&*bytes, 0);
+            while !rest.is_empty() {
+                number += 1;
+                let size = [1, 9, 600, SMALL - 1, SMALL, 16_384, 100_000][number % 7].min(rest.len());
+                let written = connection.write(&rest[..size]).await.expect("a reader");
+                assert!((1..=size).contains(&written));
+                rest = &rest[written..];
+                if number.is_multiple_of(5) {
+                    connection.flush().await.expect("a reader");
                 }
             }
-        });
-        let mut connection = Connection::from(listener.accept().await.expect("a client").0);
-        let bytes: Vec<u8> = (0..10_000_000_u32).map(|n| (n % 251) as u8).collect();
-        let (mut rest, mut number) = (&*bytes, 0);
-        while !rest.is_empty() {
-            number += 1;
-            let size = [1, 9, 600, SMALL - 1, SMALL, 16_384, 1_000_000][number % 7].min(rest.len());
-            let written = write(&mut connection, &rest[..size]).await;
-            assert!((1..=size).contains(&written));
-            rest = &rest[written..];
-            if number.is_multiple_of(5) {
-                flush(&mut connection).await;
-            }
+            connection.shutdown().await.expect("a reader");
+            drop(connection);
+            assert!(reading.await.expect("no panic") == bytes);
         }
-        poll_fn(|context| Pin::new(&mut connection).poll_shutdown(context)).await.expect("a reader");
-        drop(connection);
-        assert!(reading.await.expect("no panic") == bytes);
     }
 
     #[tokio::test]
-    async fn what_is_small_leaves_when_it_is_flushed() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let client = TcpStream::connect(address).await.expect("a listener");
-        let mut connection = Connection::from(listener.accept().await.expect("a client").0);
+    async fn what_is_small_leaves_with_what_comes_next_or_when_it_is_flushed() {
+        let (stream, mut client) = duplex(1_000);
+        let mut connection = Connection::from(stream);
         assert!(!connection.is_write_vectored());
-        assert_eq!(write(&mut connection, b"tally").await, 5);
-        assert_eq!(connection.waiting, b"tally");
-        flush(&mut connection).await;
-        assert_eq!(connection.waiting, b"");
-        client.readable().await.expect("a connection");
-        let mut some = [0; 9];
-        assert_eq!(client.try_read(&mut some).expect("bytes"), 5);
+        let mut received = [0; 9];
+        assert_eq!(connection.write(b"head").await.expect("a reader"), 4);
+        assert_eq!(connection.waiting, b"head");
+        assert_eq!(connection.write(b" body").await.expect("a reader"), 5);
+        assert_eq!(client.read(&mut received).await.expect("bytes"), 9);
+        assert_eq!(&received, b"head body");
+        assert_eq!(connection.write(b"tail").await.expect("a reader"), 4);
+        connection.flush().await.expect("a reader");
+        assert_eq!(client.read(&mut received).await.expect("bytes"), 4);
     }
 }
