@@ -1,8 +1,8 @@
 //! The training job: histories from the store -> snapshots -> model -> the next version, promoted
 //! when it is better.
 //!
-//! Two passes over the histories, page by page: the census, which settles the features, and the
-//! snapshots. Only the training matrix is held in memory.
+//! The histories are read once and kept packed; two passes go over them, page by page: the census, which
+//! settles the features, and the snapshots, after which a page is dropped.
 
 use std::{path::Path, sync::Arc, thread};
 
