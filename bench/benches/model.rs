@@ -1,4 +1,4 @@
-//! The three steps of a score, by themselves: fold, encode, score. `cargo bench` in this folder.
+//! The steps of a score, by themselves: fold, encode, score, and a score by what stands. `cargo bench` in this folder.
 
 use std::hint::black_box;
 
@@ -58,6 +58,10 @@ fn steps(criterion: &mut Criterion) {
     let scorer = Scorer::new(artifact).expect("this program wrote it");
     criterion.bench_function("score (fold, encode, interval, 3 reasons)", |bencher| {
         bencher.iter(|| scorer.score(black_box(history), END, END, 3));
+    });
+    let standing = scorer.standing(history, END, END, 3).expect("a buyer");
+    criterion.bench_function("score by what stands (interval, 3 reasons)", |bencher| {
+        bencher.iter(|| scorer.tell(black_box(&standing), END, 3));
     });
 }
 

@@ -316,6 +316,9 @@ impl Artifact {
         if self.encoder.features.iter().any(|f| measures.get(f.place) != Some(&f.measure)) {
             return invalid("a feature is not in the plan");
         }
+        if !self.encoder.features.is_sorted_by(|a, b| a.place < b.place) {
+            return invalid("the features are not in the order of the plan");
+        }
         if !self.encoder.features.iter().all(is_sound) {
             return invalid("an encoding does not fit its feature");
         }
@@ -361,8 +364,10 @@ impl Artifact {
         let [first, second] = cross.features;
         let known = first.max(second) < self.encoder.features.len() && first != second;
         let cells = cross.cells.iter().all(|cells| cells.is_valid() && cells.count() <= 1 << 8);
+        let pairs = || cross.features.iter().zip(&cross.cells);
         known
             && cells
+            && pairs().all(|(n, cells)| is_of(&self.encoder.features[*n].measure, cells))
             && cross.means.len() == cross.width()
             && cross.means.iter().all(|mean| mean.is_finite())
     }
@@ -378,12 +383,23 @@ fn is_sound(feature: &Feature) -> bool {
             line.sd > 0.0 && ((line.high.abs() + line.low.abs() + line.mean.abs()) / line.sd).is_finite();
         hinges && all && scaled && line.low <= line.high
     });
-    let category = matches!(feature.measure, Measure::Attribute { scale: Scale::Category { .. }, .. });
-    let kind = match feature.cells {
+    let kind = is_of(&feature.measure, &feature.cells);
+    let category = matches!(feature.cells, Cells::Levels { .. });
+    finite
+        && line
+        && kind
+        && !(category && feature.line.is_some())
+        && feature.cells.is_valid()
+        && !feature.curve_values().is_empty()
+}
+
+/// Whether such cells are of such a measure: levels of a category, bins of a number.
+const fn is_of(measure: &Measure, cells: &Cells) -> bool {
+    let category = matches!(measure, Measure::Attribute { scale: Scale::Category { .. }, .. });
+    match cells {
         Cells::Bins { .. } => !category,
-        Cells::Levels { .. } => category && feature.line.is_none(),
-    };
-    finite && line && kind && feature.cells.is_valid() && !feature.curve_values().is_empty()
+        Cells::Levels { .. } => category,
+    }
 }
 
 /// SHA-256, hexadecimal.

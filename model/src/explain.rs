@@ -2,8 +2,6 @@
 //!
 //! One template a measure. Another language is another function beside [`sentence`].
 
-use std::fmt::{self, Display, Formatter, Write};
-
 use crate::{
     features::{Measure, Scale},
     history::kind,
@@ -42,244 +40,261 @@ impl Natural {
 pub fn sentence(measure: &Measure, raw: f64, typical: f64, comparison: &str) -> String {
     /// Few sentences are longer.
     const ROOM: usize = 80;
-    let says = fmt::from_fn(|f| match raw.is_nan() {
-        true => absence(f, measure),
-        false => fact(f, measure, raw, typical),
-    });
-    let mut sentence = String::with_capacity(ROOM);
-    // A String takes whatever is written.
-    let _ = write!(sentence, "{says}{comparison}");
-    sentence
+    let mut sentence = Sentence(String::with_capacity(ROOM));
+    match raw.is_nan() {
+        true => sentence.absence(measure),
+        false => sentence.fact(measure, raw, typical),
+    }
+    .text(comparison);
+    sentence.0
 }
 
 /// How a sentence ends that sets a value against the typical one, which is the same for everybody.
 #[must_use]
 pub fn comparison(measure: &Measure, typical: f64) -> String {
-    if typical.is_nan() {
-        return String::new();
+    let mut end = Sentence(String::new());
+    if !typical.is_nan() {
+        end.text("; typical is ").typical(measure, typical);
     }
-    let words = fmt::from_fn(|f| typical_words(f, measure, typical));
-    format!("; typical is {words}")
+    end.0
 }
 
-/// What the value says.
-fn fact(f: &mut Formatter<'_>, measure: &Measure, raw: f64, typical: f64) -> fmt::Result {
-    match measure {
-        Measure::Count { kind, days } => write!(f, "{} {}", count_of(raw, kind), within(*days)),
-        Measure::Amount { kind, days } if raw == 0.0 => {
-            write!(f, "No money in {} {}", plural(kind), within(*days))
+/// A sentence that is being written, piece by piece. Every score has some, and `write!` would take several times as
+/// long.
+struct Sentence(String);
+
+impl Sentence {
+    /// What the value says.
+    fn fact(&mut self, measure: &Measure, raw: f64, typical: f64) -> &mut Self {
+        match measure {
+            Measure::Count { kind, days } => self.count(raw, kind).text(" ").within(*days),
+            Measure::Amount { kind, days } if raw == 0.0 => {
+                self.text("No money in ").plural(kind).text(" ").within(*days)
+            }
+            Measure::Amount { kind, days } => {
+                self.money(raw).text(" in ").plural(kind).text(" ").within(*days)
+            }
+            Measure::DaysSinceLast { kind } if raw < 1.0 => {
+                self.text("Last ").words(kind).text(" less than a day ago")
+            }
+            Measure::DaysSinceLast { kind } if raw > typical => {
+                self.text("No ").words(kind).text(" for ").days(raw)
+            }
+            Measure::DaysSinceLast { kind } => {
+                self.text("Last ").words(kind).text(" ").days(raw).text(" ago")
+            }
+            Measure::DaysSinceFirst { kind } => {
+                self.text("First ").words(kind).text(" ").days(raw).text(" ago")
+            }
+            Measure::PropertySum { kind, property, days } => {
+                self.quantity(raw, property).text(" in ").plural(kind).text(" ").within(*days)
+            }
+            Measure::PropertyMean { kind, property } => {
+                self.quantity(raw, property).text(" per ").words(kind).text(" on average")
+            }
+            Measure::PropertyLast { kind, property } => {
+                self.quantity(raw, property).text(" in the last ").words(kind)
+            }
+            Measure::SilenceDays if raw < 1.0 => self.text("Last heard of less than a day ago"),
+            Measure::SilenceDays if raw > typical => self.text("Not heard of for ").days(raw),
+            Measure::SilenceDays => self.text("Last heard of ").days(raw).text(" ago"),
+            Measure::ActiveDays { days: Some(window) } => {
+                self.text("Active on ").number(raw).text(" of the last ").integer(*window).text(" days")
+            }
+            Measure::ActiveDays { days: None } => self.text("Active on ").days(raw).text(" so far"),
+            Measure::PurchaseDays if raw == 0.0 => self.text("No purchase so far"),
+            Measure::PurchaseDays => self.text("Bought on ").days(raw).text(" so far"),
+            Measure::MeanGapDays => self.text("Buys every ").days(raw).text(" on average"),
+            Measure::RecencyOverGap => {
+                self.text("Last purchase ").number(raw).text(" usual gaps between purchases ago")
+            }
+            Measure::AverageAmount => self.text("Average purchase of ").money(raw),
+            Measure::ReturnShare => self.number(raw).text(" returns per purchase"),
+            Measure::OpenComplaints if raw == 0.0 => self.text("No complaint is waiting for a resolution"),
+            Measure::OpenComplaints => self.count(raw, kind::COMPLAINT).text(" without a resolution"),
+            Measure::Satisfaction => self.text("Last survey at ").percent(raw).text(" of what was expected"),
+            Measure::Trend => {
+                self.text("Activity of the last 30 days at ").percent(raw).text(" of the 90 days before")
+            }
+            Measure::TenureDays => self.text("Known for ").days(raw),
+            Measure::ExpectedPurchases { days } => self
+                .count(raw, kind::PURCHASE)
+                .text(" to be expected in the next ")
+                .integer(*days)
+                .text(" days"),
+            Measure::NoPurchaseProbability { days } => self
+                .text("No purchase in the next ")
+                .integer(*days)
+                .text(" days to ")
+                .percent(raw)
+                .text(" by the purchases so far"),
+            Measure::Attribute { name, .. } => self.words(name).text(" is ").attribute(measure, raw),
         }
-        Measure::Amount { kind, days } => write!(f, "{} in {} {}", money(raw), plural(kind), within(*days)),
-        Measure::DaysSinceLast { kind } if raw < 1.0 => write!(f, "Last {} less than a day ago", words(kind)),
-        Measure::DaysSinceLast { kind } if raw > typical => write!(f, "No {} for {}", words(kind), days(raw)),
-        Measure::DaysSinceLast { kind } => write!(f, "Last {} {} ago", words(kind), days(raw)),
-        Measure::DaysSinceFirst { kind } => write!(f, "First {} {} ago", words(kind), days(raw)),
-        Measure::PropertySum { kind, property, days } => {
-            write!(f, "{} in {} {}", quantity(raw, property), plural(kind), within(*days))
+    }
+
+    /// What the lack of a value says.
+    fn absence(&mut self, measure: &Measure) -> &mut Self {
+        match measure {
+            Measure::DaysSinceLast { kind } | Measure::DaysSinceFirst { kind } => {
+                self.text("No ").words(kind).text(" so far")
+            }
+            Measure::PropertyMean { kind, property } | Measure::PropertyLast { kind, property } => {
+                self.text("No ").words(kind).text(" with ").words(unit(property).0).text(" so far")
+            }
+            Measure::SilenceDays => self.text("Never heard of so far"),
+            Measure::MeanGapDays | Measure::RecencyOverGap => self.text("Fewer than two purchases so far"),
+            Measure::ExpectedPurchases { .. }
+            | Measure::NoPurchaseProbability { .. }
+            | Measure::ReturnShare => self.text("No purchase so far"),
+            Measure::AverageAmount => self.text("No purchase with an amount so far"),
+            Measure::Satisfaction => self.text("No survey answered so far"),
+            Measure::Attribute { name, .. } => self.words(name).text(" is not known"),
+            Measure::Count { .. }
+            | Measure::Amount { .. }
+            | Measure::PropertySum { .. }
+            | Measure::ActiveDays { .. }
+            | Measure::PurchaseDays
+            | Measure::OpenComplaints
+            | Measure::Trend
+            | Measure::TenureDays => self.text(&measure.to_string()).text(" is not known"),
         }
-        Measure::PropertyMean { kind, property } => {
-            write!(f, "{} per {} on average", quantity(raw, property), words(kind))
+    }
+
+    /// The typical value as it stands behind "typical is".
+    fn typical(&mut self, measure: &Measure, typical: f64) -> &mut Self {
+        match measure {
+            Measure::Amount { .. } | Measure::AverageAmount => self.money(typical),
+            Measure::PropertySum { property, .. }
+            | Measure::PropertyMean { property, .. }
+            | Measure::PropertyLast { property, .. } => unit(property).1(self, typical),
+            Measure::Satisfaction | Measure::Trend | Measure::NoPurchaseProbability { .. } => {
+                self.percent(typical)
+            }
+            Measure::Attribute { .. } => self.attribute(measure, typical),
+            _ => self.number(typical),
         }
-        Measure::PropertyLast { kind, property } => {
-            write!(f, "{} in the last {}", quantity(raw, property), words(kind))
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.0.push_str(text);
+        self
+    }
+
+    fn integer(&mut self, integer: impl itoa::Integer) -> &mut Self {
+        self.text(itoa::Buffer::new().format(integer))
+    }
+
+    fn attribute(&mut self, measure: &Measure, raw: f64) -> &mut Self {
+        match Natural::of(measure, raw) {
+            Natural::Missing => self,
+            Natural::Number(value) => self.number(value),
+            Natural::Boolean(truth) => self.text(if truth { "yes" } else { "no" }),
+            Natural::Text(level) => self.text(&level),
         }
-        Measure::SilenceDays if raw < 1.0 => f.write_str("Last heard of less than a day ago"),
-        Measure::SilenceDays if raw > typical => write!(f, "Not heard of for {}", days(raw)),
-        Measure::SilenceDays => write!(f, "Last heard of {} ago", days(raw)),
-        Measure::ActiveDays { days: Some(window) } => {
-            write!(f, "Active on {} of the last {window} days", number(raw))
+    }
+
+    fn within(&mut self, days: Option<u32>) -> &mut Self {
+        match days {
+            None => self.text("so far"),
+            Some(days) => self.text("in the last ").integer(days).text(" days"),
         }
-        Measure::ActiveDays { days: None } => write!(f, "Active on {} so far", days(raw)),
-        Measure::PurchaseDays if raw == 0.0 => f.write_str("No purchase so far"),
-        Measure::PurchaseDays => write!(f, "Bought on {} so far", days(raw)),
-        Measure::MeanGapDays => write!(f, "Buys every {} on average", days(raw)),
-        Measure::RecencyOverGap => {
-            write!(f, "Last purchase {} usual gaps between purchases ago", number(raw))
+    }
+
+    fn count(&mut self, count: f64, kind: &str) -> &mut Self {
+        match tenths(count) {
+            Some(0) => self.text("No ").words(kind),
+            Some(10) => self.text("1 ").words(kind),
+            _ => self.number(count).text(" ").plural(kind),
         }
-        Measure::AverageAmount => write!(f, "Average purchase of {}", money(raw)),
-        Measure::ReturnShare => write!(f, "{} returns per purchase", number(raw)),
-        Measure::OpenComplaints if raw == 0.0 => f.write_str("No complaint is waiting for a resolution"),
-        Measure::OpenComplaints => write!(f, "{} without a resolution", count_of(raw, "complaint")),
-        Measure::Satisfaction => write!(f, "Last survey at {} of what was expected", percent(raw)),
-        Measure::Trend => write!(f, "Activity of the last 30 days at {} of the 90 days before", percent(raw)),
-        Measure::TenureDays => write!(f, "Known for {}", days(raw)),
-        Measure::ExpectedPurchases { days } => {
-            write!(f, "{} to be expected in the next {days} days", count_of(raw, kind::PURCHASE))
+    }
+
+    /// So much of a property: `412 units`, `12.50 cost`, `No units`.
+    fn quantity(&mut self, value: f64, property: &str) -> &mut Self {
+        let (unit, write) = unit(property);
+        match value {
+            0.0 => self.text("No "),
+            _ => write(self, value).text(" "),
         }
-        Measure::NoPurchaseProbability { days } => {
-            write!(f, "No purchase in the next {days} days to {} by the purchases so far", percent(raw))
+        .words(unit)
+    }
+
+    fn days(&mut self, days: f64) -> &mut Self {
+        match tenths(days) {
+            Some(10) => self.text("1 day"),
+            _ => self.number(days).text(" days"),
         }
-        Measure::Attribute { name, .. } => {
-            write!(f, "{} is {}", words(name), attribute(measure, raw))
+    }
+
+    /// Whole numbers as such, small ones with a decimal.
+    fn number(&mut self, value: f64) -> &mut Self {
+        match tenths(value) {
+            None => self.text(&format!("{value:.0}")),
+            Some(tenths) if tenths.abs() >= 200 => self.integer(value.round() as i64),
+            Some(tenths) if tenths % 10 == 0 => self.integer(tenths / 10),
+            Some(tenths) => self.whole(tenths, 10).integer(tenths.abs() % 10),
+        }
+    }
+
+    /// Minor units as money.
+    fn money(&mut self, minor: f64) -> &mut Self {
+        let cents = minor.round();
+        if cents.abs() >= EXACT {
+            return self.text(&format!("{:.2}", cents / 100.0));
+        }
+        let cents = cents as i64;
+        self.whole(cents, 100).integer(cents.abs() / 10 % 10).integer(cents.abs() % 10)
+    }
+
+    /// The sign and what is before the point of a number of parts.
+    fn whole(&mut self, parts: i64, of_one: i64) -> &mut Self {
+        self.text(if parts < 0 { "-" } else { "" }).integer(parts.abs() / of_one).text(".")
+    }
+
+    fn percent(&mut self, share: f64) -> &mut Self {
+        let percent = share * 100.0;
+        if percent.abs() < EXACT {
+            self.integer(percent.round_ties_even() as i64)
+        } else {
+            self.text(&format!("{percent:.0}"))
+        }
+        .text(" %")
+    }
+
+    /// A name from the data as words: `email_open` is "email open".
+    fn words(&mut self, name: &str) -> &mut Self {
+        for (n, word) in name.split('_').enumerate() {
+            self.text(if n > 0 { " " } else { "" }).text(word);
+        }
+        self
+    }
+
+    fn plural(&mut self, kind: &str) -> &mut Self {
+        match kind.as_bytes() {
+            [.., b's' | b'x' | b'z'] | [.., b'c' | b's', b'h'] => self.words(kind).text("es"),
+            [.., before, b'y'] if !b"aeiou".contains(before) => {
+                self.words(&kind[..kind.len() - 1]).text("ies")
+            }
+            _ => self.words(kind).text("s"),
         }
     }
 }
 
-/// What the lack of a value says.
-fn absence(f: &mut Formatter<'_>, measure: &Measure) -> fmt::Result {
-    match measure {
-        Measure::DaysSinceLast { kind } | Measure::DaysSinceFirst { kind } => {
-            write!(f, "No {} so far", words(kind))
-        }
-        Measure::PropertyMean { kind, property } | Measure::PropertyLast { kind, property } => {
-            write!(f, "No {} with {} so far", words(kind), words(unit(property).0))
-        }
-        Measure::SilenceDays => f.write_str("Never heard of so far"),
-        Measure::MeanGapDays | Measure::RecencyOverGap => f.write_str("Fewer than two purchases so far"),
-        Measure::ExpectedPurchases { .. } | Measure::NoPurchaseProbability { .. } => {
-            f.write_str("No purchase so far")
-        }
-        Measure::AverageAmount => f.write_str("No purchase with an amount so far"),
-        Measure::ReturnShare => f.write_str("No purchase so far"),
-        Measure::Satisfaction => f.write_str("No survey answered so far"),
-        Measure::Attribute { name, .. } => write!(f, "{} is not known", words(name)),
-        _ => write!(f, "{measure} is not known"),
-    }
-}
-
-/// The typical value as it stands behind "typical is".
-fn typical_words(f: &mut Formatter<'_>, measure: &Measure, typical: f64) -> fmt::Result {
-    match measure {
-        Measure::Amount { .. } | Measure::AverageAmount => money(typical).fmt(f),
-        Measure::PropertySum { property, .. }
-        | Measure::PropertyMean { property, .. }
-        | Measure::PropertyLast { property, .. } => unit(property).1(typical).fmt(f),
-        Measure::Satisfaction | Measure::Trend | Measure::NoPurchaseProbability { .. } => {
-            percent(typical).fmt(f)
-        }
-        Measure::Attribute { .. } => attribute(measure, typical).fmt(f),
-        _ => number(typical).fmt(f),
-    }
-}
-
-fn attribute(measure: &Measure, raw: f64) -> impl Display {
-    fmt::from_fn(move |f| match Natural::of(measure, raw) {
-        Natural::Missing => Ok(()),
-        Natural::Number(value) => number(value).fmt(f),
-        Natural::Boolean(truth) => f.write_str(if truth { "yes" } else { "no" }),
-        Natural::Text(level) => f.write_str(&level),
-    })
-}
-
-fn within(days: Option<u32>) -> impl Display {
-    fmt::from_fn(move |f| match days {
-        None => f.write_str("so far"),
-        Some(days) => write!(f, "in the last {days} days"),
-    })
-}
-
-fn count_of(count: f64, kind: &str) -> impl Display {
-    fmt::from_fn(move |f| match tenths(count) {
-        Some(0) => write!(f, "No {}", words(kind)),
-        Some(10) => write!(f, "1 {}", words(kind)),
-        _ => write!(f, "{} {}", number(count), plural(kind)),
-    })
-}
-
-/// So much of a property: `412 units`, `12.50 cost`, `No units`.
-fn quantity(value: f64, property: &str) -> impl Display {
-    let (unit, shown) = unit(property);
-    fmt::from_fn(move |f| match value {
-        0.0 => write!(f, "No {}", words(unit)),
-        _ => write!(f, "{} {}", shown(value), words(unit)),
-    })
-}
-
-/// What a property is called, and how its values are shown: `cost_minor` is money.
-fn unit(property: &str) -> (&str, fn(f64) -> Shown) {
+/// What a property is called, and how its values are written: `cost_minor` is money.
+fn unit(property: &str) -> (&str, fn(&mut Sentence, f64) -> &mut Sentence) {
     match property.strip_suffix("_minor") {
-        Some(name) => (name, money),
-        None => (property, number),
+        Some(name) => (name, Sentence::money),
+        None => (property, Sentence::number),
     }
-}
-
-fn days(days: f64) -> impl Display {
-    fmt::from_fn(move |f| match tenths(days) {
-        Some(10) => f.write_str("1 day"),
-        _ => write!(f, "{} days", number(days)),
-    })
 }
 
 /// Numbers beyond this are not handled as integers.
 const EXACT: f64 = 1e15;
 
-/// A number as so many tenths, unless it is large.
+/// A number as so many tenths, unless it is large. Integers are written many times faster than floating point
+/// numbers.
 fn tenths(value: f64) -> Option<i64> {
     let tenths = (value * 10.0).round();
     (tenths.abs() < EXACT).then_some(tenths as i64)
-}
-
-/// A number with so many decimals. Integers are written many times faster than floating point numbers.
-enum Shown {
-    Whole(i64),
-    Tenths(i64),
-    Hundredths(i64),
-    /// With so many decimals, if there are any at that size.
-    Large(f64, usize),
-}
-
-impl Display for Shown {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let sign = |number: i64| if number < 0 { "-" } else { "" };
-        match *self {
-            Self::Whole(number) => number.fmt(f),
-            Self::Tenths(tenths) => {
-                write!(f, "{}{}.{}", sign(tenths), tenths.abs() / 10, tenths.abs() % 10)
-            }
-            Self::Hundredths(cents) => {
-                write!(f, "{}{}.{:02}", sign(cents), cents.abs() / 100, cents.abs() % 100)
-            }
-            Self::Large(number, decimals) => write!(f, "{number:.decimals$}"),
-        }
-    }
-}
-
-/// Whole numbers as such, small ones with a decimal.
-fn number(value: f64) -> Shown {
-    match tenths(value) {
-        None => Shown::Large(value, 0),
-        Some(tenths) if tenths.abs() >= 200 => Shown::Whole(value.round() as i64),
-        Some(tenths) if tenths % 10 == 0 => Shown::Whole(tenths / 10),
-        Some(tenths) => Shown::Tenths(tenths),
-    }
-}
-
-/// Minor units as money.
-fn money(minor: f64) -> Shown {
-    let cents = minor.round();
-    if cents.abs() < EXACT { Shown::Hundredths(cents as i64) } else { Shown::Large(cents / 100.0, 2) }
-}
-
-fn percent(share: f64) -> impl Display {
-    let percent = share * 100.0;
-    let shown = if percent.abs() < EXACT {
-        Shown::Whole(percent.round_ties_even() as i64)
-    } else {
-        Shown::Large(percent, 0)
-    };
-    fmt::from_fn(move |f| write!(f, "{shown} %"))
-}
-
-/// A name from the data as words: `email_open` is "email open".
-fn words(name: &str) -> impl Display {
-    fmt::from_fn(move |f| {
-        for (n, word) in name.split('_').enumerate() {
-            if n > 0 {
-                f.write_char(' ')?;
-            }
-            f.write_str(word)?;
-        }
-        Ok(())
-    })
-}
-
-fn plural(kind: &str) -> impl Display {
-    let (stem, end) = match kind.as_bytes() {
-        [.., b's' | b'x' | b'z'] | [.., b'c' | b's', b'h'] => (kind, "es"),
-        [.., before, b'y'] if !b"aeiou".contains(before) => (&kind[..kind.len() - 1], "ies"),
-        _ => (kind, "s"),
-    };
-    fmt::from_fn(move |f| write!(f, "{}{end}", words(stem)))
 }
 
 #[cfg(test)]

@@ -1,21 +1,15 @@
-//! The fold: a feature vector is a pure function of (history, as_of, known_at).
+//! The features: what there is to know of a customer, by name and in order.
 //!
-//! Training asks for it at past moments, serving asks for it now, replay asks for it as it was; all
-//! run [`Fold::row`]. Only what had happened at `as_of` *and* was known at `known_at` counts, so
-//! that neither leakage nor a skew between training and serving can be written. A window of w days
-//! is (as_of − w, as_of].
-//!
-//! A new feature is a variant of [`Measure`], its name, and its value in [`Fold::row`]; its
-//! sentence for people stands in [`crate::explain`].
+//! A new feature is a variant of [`Measure`], its name, and its value in [`Fold::row`](crate::fold::Fold::row);
+//! its sentence for people stands in [`crate::explain`].
 
-use std::{fmt, ptr};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bg_nbd::{BgNbd, Purchases},
-    history::{AttributeValue, Attributes, Event, History, Version, kind},
-    time::{DAY, Time},
+    history::{AttributeValue, Attributes},
 };
 
 /// What one feature measures. Values are `f64`, `NaN` stands for missing.
@@ -162,6 +156,21 @@ impl fmt::Display for Measure {
     }
 }
 
+impl Measure {
+    /// Whether the value grows as time goes by, without anything happening.
+    #[must_use]
+    pub const fn runs(&self) -> bool {
+        matches!(
+            self,
+            Self::DaysSinceLast { .. }
+                | Self::DaysSinceFirst { .. }
+                | Self::SilenceDays
+                | Self::RecencyOverGap
+                | Self::TenureDays
+        )
+    }
+}
+
 /// The BG/NBD model's view of what comes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -273,154 +282,11 @@ impl Plan {
             && *attributes == other.attributes
             && forecast.map(|forecast| forecast.days) == other.forecast.map(|forecast| forecast.days)
     }
-
-    /// Appends the raw feature values of `history` at `as_of`, as known at `known_at`, to `row`: see
-    /// [`Fold::row`].
-    pub fn fold(&self, history: &History, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
-        Fold::new(self, history).row(as_of, known_at, row);
-    }
-}
-
-/// A plan set to a history, for rows at as many moments as one likes: what is looked up by name is looked
-/// up once.
-pub struct Fold<'a> {
-    plan: &'a Plan,
-    history: &'a History,
-    tallies: Tallies<'a>,
-    /// Per kind and property of the history their place in the plan.
-    places: Vec<Option<usize>>,
-    /// Per property of the plan.
-    properties: Vec<PropertyTally>,
-    /// Per property of the plan and stretch of time.
-    property_sums: Vec<f64>,
-    /// The version of the customer record that was read last, and per attribute of the plan what it says.
-    version: Option<&'a Version>,
-    attributes: Vec<f64>,
-}
-
-/// What a property of the plan comes to at a moment.
-#[derive(Clone, Copy)]
-struct PropertyTally {
-    count: u64,
-    last: f64,
-}
-
-impl PropertyTally {
-    const NONE: Self = Self { count: 0, last: f64::NAN };
-}
-
-impl<'a> Fold<'a> {
-    /// Sets a plan to a history.
-    #[must_use]
-    pub fn new(plan: &'a Plan, history: &'a History) -> Self {
-        let width = history.properties().len();
-        let mut places = Vec::new();
-        if !plan.properties.is_empty() {
-            places.resize(history.kinds().len() * width, None);
-        }
-        for (place, (kind, name)) in plan.properties.iter().enumerate() {
-            if let Some((kind, property)) = history.kind_slot(kind).zip(history.property_slot(name)) {
-                places[kind as usize * width + property as usize] = Some(place);
-            }
-        }
-        Self {
-            plan,
-            history,
-            tallies: Tallies::new(plan, history),
-            places,
-            properties: vec![PropertyTally::NONE; plan.properties.len()],
-            property_sums: vec![0.0; plan.properties.len() * (plan.windows_days.len() + 1)],
-            version: None,
-            attributes: vec![f64::NAN; plan.attributes.len()],
-        }
-    }
-
-    /// Appends the raw feature values at `as_of`, as known at `known_at`, to `row`: [`Plan::width`] numbers in
-    /// the order of [`Plan::measures`].
-    pub fn row(&mut self, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
-        let (plan, history) = (self.plan, self.history);
-        self.tallies.clear();
-        for event in history.visible(as_of, known_at).rev() {
-            self.tallies.add(event, as_of);
-        }
-        self.tallies.write_kinds(as_of, row);
-        self.write_properties(as_of, known_at, row);
-        let tallies = &self.tallies;
-        row.push(tallies.run.last.map_or(f64::NAN, |last| as_of.days_since(last)));
-        tallies.write_active_days(row);
-        tallies.write_purchases(as_of, row);
-        row.push(tallies.run.open_complaints as f64);
-        row.push(satisfaction(history, as_of, known_at));
-        let (recent, before) = (tallies.run.last_30_days as f64, tallies.run.the_90_before as f64);
-        row.push((recent + 1.0) / (before / 3.0 + 1.0));
-        row.push(match history.create_time(as_of, known_at) {
-            Some(create_time) => as_of.days_since(create_time).max(0.0),
-            None => f64::NAN,
-        });
-        self.read_attributes(history.version_at(as_of, known_at));
-        row.extend_from_slice(&self.attributes);
-        if let Some(forecast) = &plan.forecast {
-            row.extend(forecast.values(self.purchases(as_of).as_ref()));
-        }
-    }
-
-    /// From moment to moment it is mostly the same version.
-    fn read_attributes(&mut self, version: Option<&'a Version>) {
-        if self.version.map(ptr::from_ref) == version.map(ptr::from_ref) {
-            return;
-        }
-        self.version = version;
-        for ((name, scale), value) in self.plan.attributes.iter().zip(&mut self.attributes) {
-            *value = version.map_or(f64::NAN, |version| scale.read(&version.attributes, name));
-        }
-    }
-
-    /// As the BG/NBD model looks at the purchases of the row that was made last, which was about `as_of`.
-    #[must_use]
-    pub fn purchases(&self, as_of: Time) -> Option<Purchases> {
-        let Run { purchase_span, purchase_days, .. } = &self.tallies.run;
-        purchase_span.map(|span| Purchases::new(*purchase_days, span.first, span.last, as_of))
-    }
-
-    /// The part of the row that is about properties. A sum of floating point numbers depends on its
-    /// order: it goes from the newest to the oldest, and a window goes on from the next shorter one.
-    fn write_properties(&mut self, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
-        let Self { plan, history, places, properties, property_sums, .. } = self;
-        if properties.is_empty() {
-            return;
-        }
-        let stretches = plan.windows_days.len() + 1;
-        let width = history.properties().len();
-        properties.fill(PropertyTally::NONE);
-        property_sums.fill(0.0);
-        for number in history.numbers_until(as_of).iter().rev() {
-            let Some(kind) = history.kind_if_visible(number.event, as_of, known_at) else { continue };
-            if let Some(place) = places[kind as usize * width + number.property as usize] {
-                let age = as_of.0 - history.occur_time(number.event).0;
-                let stretch = plan.windows_days.iter().position(|days| age < i64::from(*days) * DAY);
-                property_sums[place * stretches + stretch.unwrap_or(stretches - 1)] += number.value;
-                let property = &mut properties[place];
-                if property.count == 0 {
-                    property.last = number.value;
-                }
-                property.count += 1;
-            }
-        }
-        for (sums, property) in property_sums.chunks(stretches).zip(properties) {
-            let mut sum = 0.0;
-            row.extend(sums.iter().map(|new| {
-                sum += new;
-                sum
-            }));
-            row.push(if property.count == 0 { f64::NAN } else { sum / property.count as f64 });
-            row.push(property.last);
-        }
-    }
 }
 
 impl Scale {
     /// The value of attribute `name` on this scale, `NaN` when there is none that fits.
-    fn read(&self, attributes: &Attributes, name: &str) -> f64 {
+    pub(crate) fn read(&self, attributes: &Attributes, name: &str) -> f64 {
         match (self, attributes.get(name)) {
             (Self::Number, Some(AttributeValue::Number(number))) => *number,
             (Self::Boolean, Some(AttributeValue::Boolean(truth))) => f64::from(*truth),
@@ -440,212 +306,5 @@ pub fn level_name(value: &AttributeValue) -> std::borrow::Cow<'_, str> {
         AttributeValue::Text(text) => text.as_str().into(),
         AttributeValue::Number(number) => number.to_string().into(),
         AttributeValue::Boolean(truth) => truth.to_string().into(),
-    }
-}
-
-/// `score / expected` of the last visible survey that has both.
-fn satisfaction(history: &History, as_of: Time, known_at: Time) -> f64 {
-    history
-        .surveys()
-        .iter()
-        .rev()
-        .find(|survey| history.kind_if_visible(survey.event, as_of, known_at).is_some())
-        .map_or(f64::NAN, |survey| survey.satisfaction)
-}
-
-/// Count and sum of one kind in one stretch of time. The sum is wide enough for any number of amounts.
-#[derive(Clone, Copy, Default)]
-struct Bucket {
-    count: u64,
-    amount: i128,
-}
-
-/// First and last moment of one kind.
-#[derive(Clone, Copy)]
-struct Span {
-    first: Time,
-    last: Time,
-}
-
-/// What a history's kind means to the fold.
-#[derive(Clone, Copy, PartialEq)]
-enum Role {
-    Purchase,
-    Return,
-    Complaint,
-    Resolution,
-    Other,
-}
-
-/// All sums of one row. Events are added newest first.
-struct Tallies<'a> {
-    plan: &'a Plan,
-    /// Per kind of the history: its place in the plan, if it has one, and its role.
-    slots: Vec<(Option<usize>, Role)>,
-    /// Per kind of the plan: `windows + 1` buckets, each holding what the shorter windows do not.
-    buckets: Vec<Bucket>,
-    /// Per kind of the plan.
-    spans: Vec<Option<Span>>,
-    /// Per stretch: days whose newest event lies in it.
-    active_days: Vec<u64>,
-    run: Run,
-}
-
-/// What is summed up without regard to the plan.
-#[derive(Default)]
-struct Run {
-    /// The stretch that the event at hand lies in: the first window that holds it.
-    stretch: usize,
-    /// When the newest event happened.
-    last: Option<Time>,
-    last_day: Option<i64>,
-    purchases: u64,
-    purchase_days: u32,
-    purchase_span: Option<Span>,
-    purchase_amounts: Bucket,
-    returns: u64,
-    last_resolution: Option<Time>,
-    open_complaints: u64,
-    last_30_days: u64,
-    the_90_before: u64,
-}
-
-impl<'a> Tallies<'a> {
-    fn new(plan: &'a Plan, history: &History) -> Self {
-        let stretches = plan.windows_days.len() + 1;
-        let slot = |kind: &str| {
-            let role = match kind {
-                kind::PURCHASE => Role::Purchase,
-                kind::RETURN => Role::Return,
-                kind::COMPLAINT => Role::Complaint,
-                kind::RESOLUTION => Role::Resolution,
-                _ => Role::Other,
-            };
-            (plan.kinds.iter().position(|known| known == kind), role)
-        };
-        Self {
-            plan,
-            slots: history.kinds().iter().map(|kind| slot(kind)).collect(),
-            buckets: vec![Bucket::default(); plan.kinds.len() * stretches],
-            spans: vec![None; plan.kinds.len()],
-            active_days: vec![0; stretches],
-            run: Run::default(),
-        }
-    }
-
-    fn clear(&mut self) {
-        self.buckets.fill(Bucket::default());
-        self.spans.fill(None);
-        self.active_days.fill(0);
-        self.run = Run::default();
-    }
-
-    fn add(&mut self, event: Event, as_of: Time) {
-        let age = as_of.0 - event.occur_time.0;
-        let within = |days: u32| age < i64::from(days) * DAY;
-        while self.plan.windows_days.get(self.run.stretch).is_some_and(|days| !within(*days)) {
-            self.run.stretch += 1;
-        }
-        self.run.last = self.run.last.or(Some(event.occur_time));
-        let day = event.occur_time.day_number();
-        if self.run.last_day != Some(day) {
-            self.run.last_day = Some(day);
-            self.active_days[self.run.stretch] += 1;
-        }
-        if within(30) {
-            self.run.last_30_days += 1;
-        } else if within(120) {
-            self.run.the_90_before += 1;
-        }
-        let amount = event.amount_minor.map(i128::from);
-        let (place, role) = self.slots[event.kind as usize];
-        if let Some(place) = place {
-            let bucket = &mut self.buckets[place * self.active_days.len() + self.run.stretch];
-            bucket.count += 1;
-            bucket.amount += amount.unwrap_or(0);
-            extend(&mut self.spans[place], event.occur_time);
-        }
-        match role {
-            Role::Purchase => {
-                self.run.purchases += 1;
-                // The span begins at the purchase that was added last.
-                let same_day = self.run.purchase_span.is_some_and(|span| span.first.day_number() == day);
-                self.run.purchase_days += u32::from(!same_day);
-                extend(&mut self.run.purchase_span, event.occur_time);
-                self.run.purchase_amounts.count += u64::from(amount.is_some());
-                self.run.purchase_amounts.amount += amount.unwrap_or(0);
-            }
-            Role::Return => self.run.returns += 1,
-            Role::Resolution => {
-                self.run.last_resolution = self.run.last_resolution.or(Some(event.occur_time));
-            }
-            // Newest first: any later resolution has been seen already.
-            Role::Complaint => {
-                let resolved =
-                    self.run.last_resolution.is_some_and(|resolution| resolution > event.occur_time);
-                self.run.open_complaints += u64::from(!resolved);
-            }
-            Role::Other => {}
-        }
-    }
-
-    fn write_kinds(&self, as_of: Time, row: &mut Vec<f64>) {
-        for (buckets, span) in self.buckets.chunks(self.active_days.len()).zip(&self.spans) {
-            let mut count = 0;
-            row.extend(buckets.iter().map(|bucket| {
-                count += bucket.count;
-                count as f64
-            }));
-            let mut amount = 0;
-            row.extend(buckets.iter().map(|bucket| {
-                amount += bucket.amount;
-                real(amount)
-            }));
-            row.push(span.map_or(f64::NAN, |span| as_of.days_since(span.last)));
-            row.push(span.map_or(f64::NAN, |span| as_of.days_since(span.first)));
-        }
-    }
-
-    fn write_active_days(&self, row: &mut Vec<f64>) {
-        let mut days = 0;
-        row.extend(self.active_days.iter().map(|new| {
-            days += new;
-            days as f64
-        }));
-    }
-
-    fn write_purchases(&self, as_of: Time, row: &mut Vec<f64>) {
-        let gap = match self.run.purchase_span {
-            Some(span) if self.run.purchases > 1 => {
-                span.last.days_since(span.first) / (self.run.purchases - 1) as f64
-            }
-            _ => f64::NAN,
-        };
-        let recency = self.run.purchase_span.map_or(f64::NAN, |span| as_of.days_since(span.last));
-        let share = |part: f64, whole: u64| if whole == 0 { f64::NAN } else { part / whole as f64 };
-        row.push(f64::from(self.run.purchase_days));
-        row.push(gap);
-        row.push(if gap > 0.0 { recency / gap } else { f64::NAN });
-        row.push(share(real(self.run.purchase_amounts.amount), self.run.purchase_amounts.count));
-        row.push(share(self.run.returns as f64, self.run.purchases));
-    }
-}
-
-/// The nearest `f64`. Nearly all sums fit into 64 bits, which the processor converts by itself.
-fn real(sum: i128) -> f64 {
-    /// Out of line, or else the compiler finds that both ways are this one.
-    #[cold]
-    #[inline(never)]
-    fn wide(sum: i128) -> f64 {
-        sum as f64
-    }
-    i64::try_from(sum).map_or_else(|_| wide(sum), |sum| sum as f64)
-}
-
-/// Widens the span to an event that is not later than any before it.
-fn extend(span: &mut Option<Span>, occur_time: Time) {
-    match span {
-        Some(span) => span.first = occur_time,
-        None => *span = Some(Span { first: occur_time, last: occur_time }),
     }
 }

@@ -16,6 +16,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod features;
 pub mod fit;
+pub mod fold;
 pub mod history;
 pub mod linear;
 pub mod pairs;

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     bg_nbd::Purchases,
-    features::{Fold, Forecast, Plan},
+    features::{Forecast, Plan},
+    fold::Fold,
     history::{History, kind},
     spec::{ChurnEvent, Spec, Target},
     time::Time,

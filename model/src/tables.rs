@@ -9,9 +9,15 @@
 //!
 //! zᵀ·A·z + 2·Σ_c z·m(c) + Σ_c Σ_d t(c, d)
 //!
-//! with the matrix A, the vectors m and the numbers t computed once, and what is 0 left out. Sums go in a
-//! fixed order and without fused multiplication, so that every machine gets the same bits. The tables are
-//! of single precision, as the covariance of the artifact is.
+//! with the matrix A, the vectors m and the numbers t computed once, and what is 0 left out.
+//!
+//! Lines of values that run with time come after all else, so that the rest can be kept while it stands: x₀ has
+//! them at 0, and with z = (s, r), r being theirs, the variance is that of r = 0 and
+//!
+//! r·b + rᵀ·A_rr·r, where b = 2·A_rs·s + 2·Σ_c m(c)_r.
+//!
+//! Sums go in a fixed order and without fused multiplication, so that every machine gets the same bits. The
+//! tables are of single precision, as the covariance of the artifact is.
 
 use std::ops::Range;
 
@@ -27,9 +33,11 @@ pub(crate) struct Tables {
     readers: Vec<Reader>,
     /// One a feature, then one a cross.
     units: Vec<Unit>,
-    /// The weights of all lines, feature by feature.
+    /// The weights of all lines, those that run first, else feature by feature.
     line_weights: Vec<f64>,
-    /// All lines at the raw value 0.
+    /// How many lines run.
+    running_lines: usize,
+    /// The others at the raw value 0.
     usual_lines: Vec<f64>,
     /// The lower triangle of A, row by row: x₀ first, then the lines. What is off the diagonal counts twice.
     quadratic: Vec<Vector>,
@@ -41,10 +49,10 @@ pub(crate) struct Tables {
     average_variance: f64,
 }
 
-/// Numbers, filled up with zeros to a multiple of [`LANES`].
-type Vector = Box<[f32]>;
 /// Numbers that go side by side.
 const LANES: usize = 8;
+/// Numbers, filled up with zeros.
+type Vector = Box<[[f32; LANES]]>;
 
 #[derive(Debug)]
 struct Unit {
@@ -61,8 +69,12 @@ struct Unit {
 struct Reader {
     /// Of the value in a raw row.
     place: usize,
-    /// Its lines among all.
+    /// Its lines among those that run, or among the others.
     lines: Range<usize>,
+    /// Whether it runs: then the entries are of its cell alone.
+    runs: bool,
+    /// Values above which it is in another cell, of its own or of a cross; rising.
+    edges: Vec<f64>,
     /// What most values are: nothing, and none.
     zero: Entry,
     missing: Entry,
@@ -80,14 +92,24 @@ struct Entry {
 /// A row, looked up. What it takes to look up the next one stays allocated.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
-    /// What each feature adds to the log-odds. A cross counts half for each of its features.
+    /// What each feature adds to the log-odds, of one that runs only its cells. A cross counts half for each of
+    /// its features.
     pub(crate) contributions: Vec<f64>,
-    /// The lines.
+    /// The features that run and have a value, rising.
+    pub(crate) running: Vec<usize>,
+    /// The lines that stand.
     lines: Vec<f64>,
     /// The cells other than the commonest.
     unusual: Vec<usize>,
-    /// Aᵀ·z + 2·Σ_c m(c), A being the triangle.
-    along: Vec<f32>,
+    /// Aᵀ·s + 2·Σ_c m(c), A being the triangle.
+    along: Vec<[f32; LANES]>,
+}
+
+/// The lines that run, written, and A_rrᵀ·r.
+#[derive(Debug, Default)]
+pub(crate) struct RunningLines {
+    lines: Vec<f64>,
+    along: Vec<[f32; LANES]>,
 }
 
 impl Tables {
@@ -96,13 +118,16 @@ impl Tables {
         let width = encoder.width() + 1;
         let covariance = covariance(&artifact.covariance_factor, width);
         // Columns here count the intercept, which is the first.
-        let mut line_columns = Vec::new();
+        let (mut line_columns, mut standing_columns) = (Vec::new(), Vec::new());
         let mut all: Vec<(&dyn Write, Range<usize>)> = Vec::new();
         for (feature, columns) in encoder.columns() {
             let cells = columns.end - feature.cells.width()..columns.end;
-            line_columns.extend(columns.start + 1..=cells.start);
+            let lines = if feature.measure.runs() { &mut line_columns } else { &mut standing_columns };
+            lines.extend(columns.start + 1..=cells.start);
             all.push((&feature.cells, cells.start + 1..cells.end + 1));
         }
+        let running_lines = line_columns.len();
+        line_columns.append(&mut standing_columns);
         for (cross, columns) in encoder.cross_columns() {
             all.push((cross, columns.start + 1..columns.end + 1));
         }
@@ -113,11 +138,11 @@ impl Tables {
         let mut usual_row = vec![0.0; width];
         usual_row[0] = 1.0;
         for (feature, columns) in encoder.columns() {
-            if let Some(line) = &feature.line {
+            if let Some(line) = feature.line.as_ref().filter(|_| !feature.measure.runs()) {
                 line.write(0.0, &mut usual_row[columns.start + 1..=columns.start + line.width()]);
             }
         }
-        let usual_lines = line_columns.iter().map(|column| usual_row[*column]).collect();
+        let usual_lines = line_columns[running_lines..].iter().map(|column| usual_row[*column]).collect();
         let mut cells: Vec<(Range<usize>, Vec<f64>)> = Vec::new();
         let mut units = Vec::with_capacity(all.len());
         for (unit, columns) in &all {
@@ -167,17 +192,35 @@ impl Tables {
         let usual = vector([product(&usual_row, &of_usual)].into_iter());
         let quadratic = std::iter::once(usual).chain(of_lines).collect();
         let mut readers = Vec::with_capacity(encoder.features.len());
-        let mut at = 0;
-        for (feature, unit) in encoder.features.iter().zip(&units) {
-            let lines = at..at + feature.line.as_ref().map_or(0, Line::width);
-            at = lines.end;
-            let mut written = vec![0.0; lines.len()];
-            let mut entry = |value| unit.look_up(feature, &line_weights[lines.clone()], value, &mut written);
+        let (mut standing, mut running) = (0, 0);
+        for (n, (feature, unit)) in encoder.features.iter().zip(&units).enumerate() {
+            let runs = feature.measure.runs();
+            let at = if runs { &mut running } else { &mut standing };
+            let lines = *at..*at + feature.line.as_ref().map_or(0, Line::width);
+            *at = lines.end;
+            let entry = |value| match runs {
+                true => unit.cell(&feature.cells, value),
+                false => {
+                    let weights = &line_weights[running_lines..][lines.clone()];
+                    unit.look_up(feature, weights, value, &mut vec![0.0; lines.len()])
+                }
+            };
             let (zero, missing) = (entry(0.0), entry(f64::NAN));
-            readers.push(Reader { place: feature.place, lines, zero, missing });
+            let edges = if runs { edges(encoder, n) } else { Vec::new() };
+            readers.push(Reader { place: feature.place, lines, runs, edges, zero, missing });
         }
         let average_variance = covariance[0];
-        Self { readers, units, line_weights, usual_lines, quadratic, mixed, pairs, average_variance }
+        Self {
+            readers,
+            units,
+            line_weights,
+            running_lines,
+            usual_lines,
+            quadratic,
+            mixed,
+            pairs,
+            average_variance,
+        }
     }
 
     /// The variance of an average customer's log-odds.
@@ -185,23 +228,33 @@ impl Tables {
         self.average_variance
     }
 
-    /// Looks a raw row up.
+    /// Looks up what stands of a raw row.
     pub(crate) fn read(&self, encoder: &Encoder, raw: &[f64], reading: &mut Reading) {
-        let Reading { contributions, lines, unusual, .. } = reading;
+        let Reading { contributions, running, lines, unusual, .. } = reading;
         contributions.clear();
+        running.clear();
         lines.clear();
         lines.extend_from_slice(&self.usual_lines);
         unusual.clear();
+        let standing_weights = &self.line_weights[self.running_lines..];
         for (n, reader) in self.readers.iter().enumerate() {
             let value = raw[reader.place];
-            let entry = if value == 0.0 {
+            let entry = if reader.runs {
+                match value.is_nan() {
+                    true => reader.missing,
+                    false => {
+                        running.push(n);
+                        self.units[n].cell(&encoder.features[n].cells, value)
+                    }
+                }
+            } else if value == 0.0 {
                 reader.zero
             } else if value.is_nan() {
                 lines[reader.lines.clone()].fill(0.0);
                 reader.missing
             } else {
                 let own = reader.lines.clone();
-                let weights = &self.line_weights[own.clone()];
+                let weights = &standing_weights[own.clone()];
                 self.units[n].look_up(&encoder.features[n], weights, value, &mut lines[own])
             };
             contributions.push(entry.effect);
@@ -216,11 +269,11 @@ impl Tables {
         }
     }
 
-    /// The variance of the log-odds of the row that was read last.
+    /// The variance of the log-odds of the row that was read last, were it not for the lines that run.
     pub(crate) fn variance(&self, reading: &mut Reading) -> f64 {
         let Reading { lines, unusual, along, .. } = reading;
         along.clear();
-        along.resize((lines.len() + 1).next_multiple_of(LANES), 0.0);
+        along.resize((self.line_weights.len() + 1).div_ceil(LANES), [0.0; LANES]);
         let cells = self.mixed.len();
         let mut sum = 0.0;
         for (n, cell) in unusual.iter().enumerate() {
@@ -229,16 +282,64 @@ impl Tables {
             sum += f64::from(pairs[*cell]) + 2.0 * picked(pairs, &unusual[n + 1..]);
         }
         add(along, 1.0, &self.quadratic[0]);
+        let first = 1 + self.running_lines;
         let z = || lines.iter().zip(&self.usual_lines).map(|(line, usual)| (line - usual) as f32);
-        for (z, row) in z().zip(&self.quadratic[1..]) {
+        for (z, row) in z().zip(&self.quadratic[first..]) {
             if z != 0.0 {
                 add(along, z, row);
             }
         }
+        let along = along.as_flattened();
         sum += f64::from(along[0]);
-        sum += z().zip(&along[1..]).map(|(z, along)| f64::from(z) * f64::from(*along)).sum::<f64>();
-        // Rounding may leave nothing of a variance that is nearly nothing.
-        sum.max(0.0)
+        sum + z().zip(&along[first..]).map(|(z, along)| f64::from(z) * f64::from(*along)).sum::<f64>()
+    }
+
+    /// b of the row whose variance was asked for last: what it takes to add the lines that run.
+    pub(crate) fn along<'a>(&self, reading: &'a Reading) -> &'a [f32] {
+        &reading.along.as_flattened()[1..=self.running_lines]
+    }
+
+    /// The value above which a feature that runs comes into another cell, of its own or of a cross.
+    pub(crate) fn next_edge(&self, feature: usize, value: f64) -> Option<f64> {
+        let edges = &self.readers[feature].edges;
+        edges.get(edges.partition_point(|edge| value > *edge)).copied()
+    }
+
+    /// Begins to write lines that run.
+    pub(crate) fn begin_to_run(&self, running: &mut RunningLines) {
+        running.lines.clear();
+        running.lines.resize(self.running_lines, 0.0);
+    }
+
+    /// Writes the lines of a feature that runs, and tells what they add to the log-odds.
+    pub(crate) fn run(
+        &self,
+        encoder: &Encoder,
+        feature: usize,
+        value: f64,
+        running: &mut RunningLines,
+    ) -> f64 {
+        let Some(line) = &encoder.features[feature].line else { return 0.0 };
+        let own = self.readers[feature].lines.clone();
+        let (lines, weights) = (&mut running.lines[own.clone()], &self.line_weights[own]);
+        line.write(value, lines);
+        lines.iter().zip(weights).map(|(x, w)| x * w).sum()
+    }
+
+    /// What the lines that run add to the variance.
+    pub(crate) fn running_variance(&self, b: &[f32], running: &mut RunningLines) -> f64 {
+        let RunningLines { lines, along } = running;
+        along.clear();
+        along.resize((self.running_lines + 1).div_ceil(LANES), [0.0; LANES]);
+        let r = || lines.iter().map(|line| *line as f32);
+        for (r, row) in r().zip(&self.quadratic[1..]) {
+            if r != 0.0 {
+                add(along, r, row);
+            }
+        }
+        let along = along.as_flattened();
+        let both = b.iter().zip(&along[1..]).map(|(b, along)| f64::from(*b) + f64::from(*along));
+        f64::from(along[0]) + r().zip(both).map(|(r, both)| f64::from(r) * both).sum::<f64>()
     }
 }
 
@@ -250,13 +351,17 @@ impl Unit {
             line.write(value, lines);
             effect = lines.iter().zip(line_weights).map(|(x, w)| x * w).sum();
         }
-        let mut unusual = None;
-        if !self.effects.is_empty() {
-            let cell = feature.cells.cell(value);
-            effect += self.effects[cell];
-            unusual = self.unusual(cell);
+        let cell = self.cell(&feature.cells, value);
+        Entry { effect: effect + cell.effect, ..cell }
+    }
+
+    /// What the cell of a value comes to.
+    fn cell(&self, cells: &Cells, value: f64) -> Entry {
+        if self.effects.is_empty() {
+            return Entry { effect: 0.0, unusual: None };
         }
-        Entry { effect, unusual }
+        let cell = cells.cell(value);
+        Entry { effect: self.effects[cell], unusual: self.unusual(cell) }
     }
 
     /// A cell among all, when it is not the commonest.
@@ -296,6 +401,16 @@ fn cells_of(unit: &dyn Write, columns: &Range<usize>) -> usize {
     if columns.is_empty() { 0 } else { unit.count() }
 }
 
+/// The values above which a feature comes into another cell, of its own or of a cross; rising.
+fn edges(encoder: &Encoder, feature: usize) -> Vec<f64> {
+    let of_crosses = encoder.crosses.iter().flat_map(|cross| cross.features.iter().zip(&cross.cells));
+    let of_crosses = of_crosses.filter(|(n, _)| **n == feature).map(|(_, cells)| cells);
+    let all = of_crosses.chain([&encoder.features[feature].cells]);
+    let mut edges: Vec<f64> = all.flat_map(Cells::edges).collect();
+    edges.sort_by(f64::total_cmp);
+    edges
+}
+
 /// C·Cᵀ of a lower triangle given row by row.
 fn covariance(factor: &[f32], width: usize) -> Vec<f64> {
     let mut rows = vec![0.0; width * width];
@@ -319,13 +434,15 @@ fn covariance(factor: &[f32], width: usize) -> Vec<f64> {
 fn vector(numbers: impl Iterator<Item = f64>) -> Vector {
     let mut vector: Vec<f32> = numbers.map(|number| number as f32).collect();
     vector.resize(vector.len().next_multiple_of(LANES), 0.0);
-    vector.into()
+    vector.as_chunks().0.into()
 }
 
 /// Adds `x` times the vector.
-fn add(sums: &mut [f32], x: f32, vector: &[f32]) {
-    for (sum, number) in sums.iter_mut().zip(vector) {
-        *sum += x * number;
+fn add(sums: &mut [[f32; LANES]], x: f32, vector: &[[f32; LANES]]) {
+    for (sums, numbers) in sums.iter_mut().zip(vector) {
+        for (sum, number) in sums.iter_mut().zip(numbers) {
+            *sum += x * number;
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use proptest::{
 };
 use tally_model::{
     features::{Measure, Plan, Scale},
+    fold::Fold,
     history::{AttributeValue, Attributes, History, Version},
     snapshot::{Basis, Ineligible, Outcome, Sampling, Snapshots},
     spec::{ChurnEvent, Spec, Target},
@@ -517,6 +518,40 @@ proptest! {
         plan.fold(&customer.history(), Time(at.as_of), Time(at.known_at), &mut rows);
         prop_assert_eq!(&rows[..2], &[1.0, -2.5]);
         prop_assert_eq!(differences(&plan, &rows[2..], &customer.row(&plan, at)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_row_stands_until_it_says_so_but_for_its_clocks(
+        (plan, at, customer) in case(),
+        shares in [0.0_f64..1.0, 0.0..1.0],
+    ) {
+        let history = customer.history();
+        let mut row = Vec::new();
+        let mut fold = Fold::new(&plan, &history);
+        fold.row(Time(at.as_of), Time(at.known_at), &mut row);
+        let running: Vec<bool> = plan.measures().iter().map(Measure::runs).collect();
+        let clocks: Vec<usize> = fold.clocks().iter().map(|(place, _)| *place).collect();
+        let with_value = (0..row.len()).filter(|place| running[*place] && !row[*place].is_nan());
+        prop_assert_eq!(clocks, with_value.collect::<Vec<_>>(), "these run, and no others");
+        let Time(until) = plan.stands_until(&history, Time(at.as_of), Time(at.known_at));
+        prop_assert!(until > at.as_of.min(at.known_at));
+        let later = |moment: i64, share: f64| {
+            let most = (until - 1).min(moment + 100 * MICROSECONDS_A_DAY);
+            moment + ((most - moment) as f64 * share) as i64
+        };
+        let [some, other] = shares;
+        for [a, b] in [[some, other], [1.0, 1.0], [1.0, 0.0], [0.0, 1.0]] {
+            let then = Moment { as_of: later(at.as_of, a), known_at: later(at.known_at, b) };
+            if then.as_of < at.as_of || then.known_at < at.known_at {
+                // One of the moments is beyond the end already.
+                continue;
+            }
+            let mut expected = row.clone();
+            for (place, clock) in fold.clocks() {
+                expected[*place] = clock.value(Time(then.as_of));
+            }
+            prop_assert_eq!(differences(&plan, &expected, &customer.row(&plan, then)), Vec::<String>::new());
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tally_model::{
     census::Census,
     evaluate::{Metrics, auc},
     features::Plan,
+    fold::Row,
     history::{AttributeValue, Attributes, Event, History, Version},
     scorer::{Grade, Score, Scorer, probability},
     simulate::Business,
@@ -104,6 +105,17 @@ impl Study {
         let scores =
             pairs.filter_map(|(as_of, history)| self.scorer.score(history, as_of, as_of, max_reasons).ok());
         scores.collect()
+    }
+
+    /// The raw rows of everybody whom the model is about and something is known of, at the end.
+    fn rows(&self) -> Vec<Row> {
+        let end = self.business.end;
+        let row = |(_, history): &(String, History)| {
+            let mut row = Row::default();
+            self.scorer.row(history, end, end, &mut row).ok()?;
+            (!row.raw.is_empty()).then_some(row)
+        };
+        self.histories.iter().filter_map(row).collect()
     }
 }
 
@@ -493,8 +505,8 @@ fn looked_up_log_odds_and_errors_are_those_of_the_design_row() {
     for study in studies() {
         let artifact = study.scorer.artifact();
         let mut row = vec![0.0; artifact.encoder.width()];
-        for score in study.scores(0).iter().filter(|score| score.basis == Basis::Model) {
-            artifact.encoder.encode(&score.raw, &mut row);
+        for Row { raw, .. } in study.rows() {
+            artifact.encoder.encode(&raw, &mut row);
             let log_odds =
                 artifact.intercept + row.iter().zip(&artifact.weights).map(|(x, w)| x * w).sum::<f64>();
             let with_intercept: Vec<f64> = std::iter::once(1.0).chain(row.iter().copied()).collect();
@@ -506,7 +518,7 @@ fn looked_up_log_odds_and_errors_are_those_of_the_design_row() {
                 along.iter_mut().zip(own).for_each(|(sum, c)| *sum += x * f64::from(*c));
             }
             let standard_error = along.iter().map(|sum| sum * sum).sum::<f64>().sqrt();
-            let (found, error) = study.scorer.assess(&score.raw);
+            let (found, error) = study.scorer.assess(&raw);
             let expected = artifact.calibration.as_ref().map_or(log_odds, |curve| curve.apply(log_odds));
             assert!((found - expected).abs() < 1e-9, "{found} {expected}");
             assert!((error / standard_error - 1.0).abs() < 1e-4, "{error} {standard_error}");
@@ -521,13 +533,51 @@ fn fewer_reasons_are_the_first_ones_and_change_nothing_else() {
         for most in [0, 1, 3] {
             for (few, all) in study.scores(most).into_iter().zip(&all) {
                 assert_eq!(few.reasons[..], all.reasons[..most.min(all.reasons.len())]);
-                // Missing raw values are NaN, which equals nothing.
-                let bits = |raw: &[f64]| raw.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-                assert_eq!(bits(&few.raw), bits(&all.raw));
-                let (few, all) = (Score { raw: Vec::new(), ..few }, Score { raw: Vec::new(), ..all.clone() });
-                assert_eq!(Score { reasons: all.reasons.clone(), ..few }, all);
+                assert_eq!(Score { reasons: all.reasons.clone(), ..few }, *all);
             }
         }
+    }
+}
+
+/// Whoever keeps what stands gets the score that is made anew, to the bit: an hour later, close to the end of it,
+/// and at any moment in between.
+#[test]
+fn what_stands_tells_the_score_that_is_made_anew() {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(5);
+    for Study { scorer, histories, business, .. } in studies() {
+        let mut row = Row::default();
+        let (mut told, mut moved) = (0, 0);
+        for (n, (_, history)) in histories.iter().enumerate() {
+            let as_of = business.end.plus_days(-(n as i64 % 400));
+            if scorer.row(history, as_of, as_of, &mut row).is_err() {
+                continue;
+            }
+            let standing = scorer.standing(history, as_of, as_of, 4).unwrap();
+            assert!(!standing.stands(Time(as_of.0 - 1), as_of, 4), "it is not known what was before");
+            assert!(!standing.stands(as_of, as_of, 5), "it was made for fewer reasons");
+            let first = scorer.tell(&standing, as_of, 4);
+            assert_eq!(scorer.probability_of(&row.raw).to_bits(), first.probability.to_bits());
+            assert_eq!(scorer.grade_of(&row.raw), first.grade);
+            assert_eq!(Ok(&first), scorer.score(history, as_of, as_of, 4).as_ref());
+            // Where the row ends, and where a value comes into its next cell.
+            let (mut stands, mut falls) = (as_of.0, as_of.0 + 400 * DAY);
+            while falls - stands > 1 {
+                let between = Time(stands.midpoint(falls));
+                let still = standing.stands(between, between, 4);
+                *(if still { &mut stands } else { &mut falls }) = between.0;
+            }
+            let length = (stands - as_of.0) as u64 + 1;
+            let some = (0..4).map(|_| as_of.0 + (random.next_u64() % length) as i64);
+            for later in some.chain([stands]).map(Time).filter(|later| standing.stands(*later, *later, 4)) {
+                for most in [4, 1] {
+                    let score = scorer.tell(&standing, later, most);
+                    assert_eq!(Ok(&score), scorer.score(history, later, later, most).as_ref());
+                    moved += usize::from(score.probability.to_bits() != first.probability.to_bits());
+                    told += 1;
+                }
+            }
+        }
+        assert!(told > 2_000 && moved > told / 3, "{told} {moved}");
     }
 }
 

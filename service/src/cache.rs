@@ -1,7 +1,8 @@
 //! Warm histories: what scoring reads of customers, kept packed in memory and bounded by bytes.
 //!
-//! Not scores are kept but histories, so that a warm answer is as fresh as the moment it is asked for,
-//! and the same bits as a cold one. A history is dropped
+//! Not scores are kept but histories, and what a model makes of one as long as nothing but its clocks run
+//! ([`Standing`]): so a warm answer is as fresh as the moment it is asked for, and the same bits as a cold one. Both
+//! are dropped
 //! - at once when this server writes something of the customer, before the write is acknowledged;
 //! - within a second when another server on the same database does: every write leaves a row in
 //!   `changes`, which is looked at several times a second ([`Histories::watch`]). While that cannot
@@ -14,13 +15,13 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use quick_cache::{Weighter, sync::Cache};
-use tally_model::history::Packed;
+use tally_model::{history::Packed, scorer::Standing, spec::Target};
 use tokio::{
     sync::oneshot,
     time::{MissedTickBehavior, interval},
@@ -29,6 +30,7 @@ use tokio::{
 use crate::{
     error::{Error, Result},
     metrics::Metrics,
+    models::ModelName,
     store::Store,
 };
 
@@ -40,10 +42,12 @@ const FRESH: Duration = Duration::from_secs(1);
 const STATEMENTS: usize = 4;
 /// Customers of one statement, at most.
 const STATEMENT_IDS: usize = 1_000;
-/// About how large a history is; only the cache's first allocation follows from it.
-const USUAL_BYTES: u64 = 1_500;
+/// About how much is kept of a customer; only the cache's first allocation follows from it.
+const USUAL_BYTES: u64 = 3_000;
 /// What an entry takes beside its history and its id.
-const ENTRY_BYTES: usize = 120;
+const ENTRY_BYTES: usize = 180;
+/// What the allocation of a part of it takes beside its bytes, about.
+const ALLOCATION_BYTES: usize = 16;
 /// A change whose number was skipped is waited for so long: its transaction may still be under way.
 const LATE: Duration = Duration::from_secs(600);
 /// After so long without a look everything is read anew: well before others remove changes.
@@ -58,24 +62,75 @@ pub struct Histories(Arc<Shared>);
 struct Shared {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
-    warm: Cache<Box<str>, Packed, Bytes>,
+    warm: Cache<Box<str>, Arc<Warm>, Bytes>,
     flights: Mutex<Flights>,
     begin: Instant,
     /// When the look that succeeded last began, in milliseconds after `begin`, plus 1; 0 for never.
     looked: AtomicU64,
 }
 
+/// What is kept of a customer.
+#[derive(Debug)]
+pub struct Warm {
+    /// What happened.
+    pub history: Packed,
+    /// Whether a score was asked for already.
+    asked: AtomicBool,
+    /// What the model makes of it that was asked last, one a target.
+    standings: [Option<Arc<Kept>>; Target::ALL.len()],
+}
+
+/// What a model makes of a customer.
+#[derive(Debug)]
+struct Kept {
+    model: ModelName,
+    standing: Standing,
+}
+
+impl Kept {
+    fn weight(standing: &Standing) -> u64 {
+        (size_of::<Self>() + standing.bytes() + (1 + Standing::PARTS) * ALLOCATION_BYTES) as u64
+    }
+}
+
+impl Warm {
+    const fn new(history: Packed) -> Self {
+        Self { history, asked: AtomicBool::new(false), standings: [const { None }; _] }
+    }
+
+    /// Notes that a score is asked for, and tells whether that was so before. Many customers are asked for once:
+    /// only for the others it pays to keep more than the history.
+    #[must_use]
+    pub fn asked_again(&self) -> bool {
+        self.asked.swap(true, Ordering::Relaxed)
+    }
+
+    /// What this model makes of the customer, if that is kept.
+    #[must_use]
+    pub fn standing(&self, model: ModelName) -> Option<&Standing> {
+        let kept = self.standings[model.target as usize].as_deref()?;
+        (kept.model == model).then_some(&kept.standing)
+    }
+
+    fn with(&self, model: ModelName, standing: Standing) -> Self {
+        let mut standings = self.standings.clone();
+        standings[model.target as usize] = Some(Arc::new(Kept { model, standing }));
+        Self { history: self.history.clone(), asked: AtomicBool::new(true), standings }
+    }
+}
+
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<Box<str>, Packed> for Bytes {
-    fn weight(&self, customer_id: &Box<str>, history: &Packed) -> u64 {
-        (customer_id.len() + history.as_bytes().len() + ENTRY_BYTES) as u64
+impl Weighter<Box<str>, Arc<Warm>> for Bytes {
+    fn weight(&self, customer_id: &Box<str>, warm: &Arc<Warm>) -> u64 {
+        let standings: u64 = warm.standings.iter().flatten().map(|kept| Kept::weight(&kept.standing)).sum();
+        (customer_id.len() + warm.history.as_bytes().len() + ENTRY_BYTES) as u64 + standings
     }
 }
 
 /// What a read finds; None for an unknown customer.
-type Found = Result<Option<Packed>>;
+type Found = Result<Option<Arc<Warm>>>;
 
 /// The reads that are waited for.
 #[derive(Default)]
@@ -109,11 +164,11 @@ impl Histories {
         }))
     }
 
-    /// The histories of these customers in the order asked; None for an unknown one.
+    /// What is known of these customers in the order asked; None for an unknown one.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn get(&self, customer_ids: &[String]) -> Result<Vec<Option<Packed>>> {
+    pub async fn get(&self, customer_ids: &[String]) -> Result<Vec<Option<Arc<Warm>>>> {
         let fresh = self.is_fresh();
         let mut found = Vec::with_capacity(customer_ids.len());
         let mut missing = Vec::new();
@@ -136,6 +191,23 @@ impl Histories {
                 read.await.map_err(|_| Error::Internal("a read of a history was given up".into()))??;
         }
         Ok(found)
+    }
+
+    /// Whether there is room for more than histories, which come first.
+    #[must_use]
+    pub fn have_room(&self) -> bool {
+        self.0.warm.weight() < self.0.warm.capacity() / 8 * 7
+    }
+
+    /// Keeps what a model makes of a customer, unless something else is known of it by now.
+    pub fn keep(&self, customer_id: &str, known: &Arc<Warm>, model: ModelName, standing: Standing) {
+        let cache = &self.0.warm;
+        let warm = Arc::new(known.with(model, standing));
+        // While this is held nothing is forgotten, nor read anew.
+        let _flights = self.flights();
+        if cache.peek(customer_id).is_some_and(|now| Arc::ptr_eq(&now, known)) {
+            cache.insert(customer_id.into(), warm);
+        }
     }
 
     /// Runs a write that concerns these customers. When it is over, whatever came of it, they are read anew.
@@ -288,8 +360,9 @@ impl Histories {
     }
 
     fn land(&self, numbers: Vec<u64>, found: Result<Vec<Option<Packed>>>) {
+        let warm = |history: Option<Packed>| Ok(history.map(|history| Arc::new(Warm::new(history))));
         let found: Vec<Found> = match found {
-            Ok(histories) => histories.into_iter().map(Ok).collect(),
+            Ok(histories) => histories.into_iter().map(warm).collect(),
             Err(error) => numbers.iter().map(|_| Err(error.clone())).collect(),
         };
         let mut flights = self.flights();
@@ -298,8 +371,8 @@ impl Histories {
             // A write in between has put another flight, or none, in its place.
             if flights.current.get(&flight.customer_id) == Some(&number) {
                 flights.current.remove(&flight.customer_id);
-                if let Ok(Some(history)) = &found {
-                    self.0.warm.insert(flight.customer_id, history.clone());
+                if let Ok(Some(warm)) = &found {
+                    self.0.warm.insert(flight.customer_id, Arc::clone(warm));
                 }
             }
             for waiter in flight.waiters {

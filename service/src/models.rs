@@ -29,7 +29,7 @@ pub struct ModelName {
 
 impl fmt::Display for ModelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.target, self.version)
+        write!(f, "{}/{}", self.target.name(), self.version)
     }
 }
 

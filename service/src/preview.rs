@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tally_model::{
+    fold::Row,
     history::{History, Packed, kind},
     scorer::Grade,
 };
@@ -95,9 +96,11 @@ impl Preview {
 
 fn page(champion: &Question, candidate: &Question, customers: &[(String, Packed)]) -> Result<Preview> {
     let mut preview = Preview::default();
-    let grade = |question: &Question, history: &History| {
+    let mut row = Row::default();
+    let mut grade = |question: &Question, history: &History| {
         let scorer = &question.model.scorer;
-        scorer.score(history, question.as_of, question.known_at, 0).ok().map(|score| score.grade)
+        scorer.row(history, question.as_of, question.known_at, &mut row).ok()?;
+        Some(scorer.grade_of(&row.raw))
     };
     for (_, history) in customers {
         history.with(|history| {

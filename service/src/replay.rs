@@ -37,7 +37,7 @@ pub async fn replay(app: &App, prediction_id: &str) -> Result<Replay> {
     let stored = stored(app, prediction_id).await?;
     let history = history(app, &stored).await?;
     let question = question(app, &stored, stored.reasons.len()).await?;
-    Ok(match question.score(&stored.customer_id, &history) {
+    Ok(match question.score(stored.customer_id.clone(), &history) {
         Ok(score) => {
             let score = Prediction {
                 prediction_id: stored.prediction_id.clone(),
@@ -205,7 +205,7 @@ fn reproduced(question: &Question, stored: &Prediction, history: &History) -> Re
         score.basis == stored.basis
             && (log_odds(score.probability) - log_odds(stored.probability)).abs() <= TOLERANCE
     };
-    match question.score(&stored.customer_id, history) {
+    match question.score(stored.customer_id.clone(), history) {
         Ok(score) if same(&score) => Ok(score),
         Ok(_) | Err(Error::Precondition { .. }) => Err(Error::Precondition {
             reason: "NOT_REPRODUCIBLE",
@@ -221,7 +221,7 @@ fn reproduced(question: &Question, stored: &Prediction, history: &History) -> Re
 
 /// A score between the two predictions.
 fn score_between(question: &Question, customer_id: &str, history: &History) -> Result<Prediction> {
-    question.score(customer_id, history).map_err(|error| match error {
+    question.score(customer_id.to_owned(), history).map_err(|error| match error {
         Error::Precondition { message, .. } => Error::Precondition {
             reason: "NOT_COMPARABLE",
             message: format!(

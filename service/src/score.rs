@@ -1,11 +1,15 @@
 //! Scoring: ids in, scores out. One path serves a single id, a batch and the whole population, so
 //! that a customer's score is the same bits whichever way it is asked for.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tally_model::{
     explain::Natural,
-    history::{History, Packed},
+    history::History,
     scorer::{Reason, Score},
     time::Time,
 };
@@ -13,15 +17,14 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    cache::{Histories, Warm},
     error::{Error, Result},
     models::Model,
     store::Prediction,
 };
 
-/// Ids whose histories are fetched, and scored, at a time.
-pub const CHUNK: usize = 1_000;
-/// More scores than these are computed off the async workers.
-const INLINE: usize = 8;
+/// Ids whose histories are fetched at a time.
+const CHUNK: usize = 1_000;
 
 /// What is asked for.
 #[derive(Clone)]
@@ -48,25 +51,39 @@ impl Question {
     ///
     /// # Errors
     /// FAILED_PRECONDITION when the model is not about such a customer.
-    pub fn score(&self, customer_id: &str, history: &History) -> Result<Prediction> {
+    pub fn score(&self, customer_id: String, history: &History) -> Result<Prediction> {
         let score = self.model.scorer.score(history, self.as_of, self.known_at, self.max_reasons)?;
         Ok(self.prediction(customer_id, score))
     }
 
-    /// The scores of these customers; None is an unknown one.
-    fn score_each(&self, ids: &[String], histories: &[Option<Packed>]) -> Vec<Result<Prediction>> {
-        let one = |(id, history): (&String, &Option<Packed>)| match history {
-            Some(history) => history.with(|history| self.score(id, history))?,
-            None => Err(Error::unknown_customer(id)),
-        };
-        ids.iter().zip(histories).map(one).collect()
+    /// The score of a warm customer, by what stands of it. From the second time on that is kept for the next.
+    fn score_warm(
+        &self,
+        customer_id: String,
+        known: &Arc<Warm>,
+        histories: &Histories,
+    ) -> Result<Prediction> {
+        let Self { model, as_of, known_at, max_reasons } = self;
+        let kept = known.standing(model.name).filter(|kept| kept.stands(*as_of, *known_at, *max_reasons));
+        if let Some(standing) = kept {
+            return Ok(self.prediction(customer_id, model.scorer.tell(standing, *as_of, *max_reasons)));
+        }
+        if !known.asked_again() || !histories.have_room() {
+            return known.history.with(|history| self.score(customer_id, history))?;
+        }
+        let standing = known
+            .history
+            .with(|history| model.scorer.standing(history, *as_of, *known_at, *max_reasons))??;
+        let score = model.scorer.tell(&standing, *as_of, *max_reasons);
+        histories.keep(&customer_id, known, model.name, standing);
+        Ok(self.prediction(customer_id, score))
     }
 
     /// A score as it is stored and told.
-    pub(crate) fn prediction(&self, customer_id: &str, score: Score) -> Prediction {
+    pub(crate) fn prediction(&self, customer_id: String, score: Score) -> Prediction {
         Prediction {
             prediction_id: String::new(),
-            customer_id: customer_id.to_owned(),
+            customer_id,
             target: self.model.name.target,
             model_version: self.model.name.version,
             as_of: self.as_of,
@@ -108,30 +125,72 @@ pub enum Source {
     Database,
 }
 
-/// One result an id, in the order asked.
+/// One result an id, in the order asked, each made into what the caller wants of it.
 ///
 /// # Errors
 /// When the store fails. That an id has no score is a result of its own.
-pub async fn score(
+pub async fn score<T>(
     app: &App,
-    ids: &[String],
+    ids: Vec<String>,
     question: &Question,
     source: Source,
-) -> Result<Vec<Result<Prediction>>> {
+    made_into: impl Fn(Result<Prediction>) -> T,
+) -> Result<Vec<T>> {
     let mut results = Vec::with_capacity(ids.len());
-    for chunk in ids.chunks(CHUNK) {
-        let histories = match source {
-            Source::Warm => app.histories.get(chunk).await?,
-            Source::Database => app.store.histories(chunk).await?,
-        };
-        if chunk.len() <= INLINE {
-            results.extend(question.score_each(chunk, &histories));
-        } else {
-            let (question, ids) = (question.clone(), chunk.to_vec());
-            results.extend(off_the_workers(move || question.score_each(&ids, &histories)).await?);
+    let mut ids = ids.into_iter();
+    let mut pace = Pace::begin();
+    loop {
+        let chunk: Vec<String> = ids.by_ref().take(CHUNK).collect();
+        if chunk.is_empty() {
+            return Ok(results);
+        }
+        match source {
+            Source::Warm => {
+                let known = app.histories.get(&chunk).await?;
+                for (id, known) in chunk.into_iter().zip(known) {
+                    results.push(made_into(match known {
+                        Some(known) => question.score_warm(id, &known, &app.histories),
+                        None => Err(Error::unknown_customer(&id)),
+                    }));
+                    pace.keep(results.len()).await;
+                }
+            }
+            Source::Database => {
+                let histories = app.store.histories(&chunk).await?;
+                for (id, history) in chunk.into_iter().zip(histories) {
+                    results.push(made_into(match history {
+                        Some(history) => {
+                            history.with(|history| question.score(id, history)).map_err(Error::from).flatten()
+                        }
+                        None => Err(Error::unknown_customer(&id)),
+                    }));
+                    pace.keep(results.len()).await;
+                }
+            }
         }
     }
-    Ok(results)
+}
+
+/// Lets others go on that wait for the same worker. Many scores are made in the course of one request, and go on
+/// where they are: to hand them to a thread of its own would cost more than a few of them.
+struct Pace(Instant);
+
+impl Pace {
+    /// So long the others wait at most, unless a single score takes longer.
+    const TURN: Duration = Duration::from_micros(200);
+    /// After so many scores the clock is looked at.
+    const STEP: usize = 8;
+
+    fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    async fn keep(&mut self, done: usize) {
+        if done.is_multiple_of(Self::STEP) && self.0.elapsed() > Self::TURN {
+            tokio::task::yield_now().await;
+            self.0 = Instant::now();
+        }
+    }
 }
 
 /// Runs what keeps a core busy where no request waits behind it.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use tally_model::{
     drift::Counts,
+    fold::Row,
     history::{History, Packed},
+    scorer::Standing,
     time::Time,
 };
 use tokio::task::JoinHandle;
@@ -160,13 +162,15 @@ impl Question {
         let reference = &scorer.artifact().reference;
         let mut counts = Counts::new(reference);
         let mut results = Vec::with_capacity(customers.len());
+        let (mut row, mut standing) = (Row::default(), Standing::default());
         for (id, history) in customers {
             history.with(|history| {
-                if existed(history, self)
-                    && let Ok(score) = scorer.score(history, self.as_of, self.known_at, self.max_reasons)
+                if existed(history, self) && scorer.row(history, self.as_of, self.known_at, &mut row).is_ok()
                 {
-                    counts.add(reference, &score.raw, score.probability);
-                    results.push(self.prediction(id, score));
+                    scorer.stand(&row, self.max_reasons, &mut standing);
+                    let score = scorer.tell(&standing, self.as_of, self.max_reasons);
+                    counts.add(reference, &row.raw, score.probability);
+                    results.push(self.prediction(id.clone(), score));
                 }
             })?;
         }

@@ -61,6 +61,15 @@ impl Cells {
         }
     }
 
+    /// The values above which a number is in the next bin, rising; none of a category.
+    pub fn edges(&self) -> impl Iterator<Item = f64> {
+        let edges = match self {
+            Self::Bins { edges, .. } => edges.as_slice(),
+            Self::Levels { .. } => &[],
+        };
+        edges.iter().map(|(edge, _)| *edge)
+    }
+
     /// Writes the columns of a cell.
     pub fn write(&self, cell: usize, out: &mut [f64]) {
         match self {

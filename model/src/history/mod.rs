@@ -362,6 +362,24 @@ impl History {
         events.any(|(what, record_time)| what & !PAID == slot && *record_time <= known_at)
     }
 
+    /// When the first event after a moment happened.
+    #[must_use]
+    pub fn first_after(&self, moment: Time) -> Option<Time> {
+        self.occur_times.get(self.occur_times.partition_point(|time| *time <= moment)).copied()
+    }
+
+    /// The first moment after `as_of` or `known_at`, whichever it is about, at which more is visible: an event or a
+    /// version of the record. The greatest number when all is.
+    #[must_use]
+    pub fn next_news(&self, as_of: Time, known_at: Time) -> Time {
+        let recorded =
+            self.record_times.iter().chain(self.versions.iter().map(|version| &version.record_time));
+        let recorded = recorded.copied().filter(|time| *time > known_at);
+        let effective =
+            self.versions.iter().map(|version| version.effective_time).filter(|time| *time > as_of);
+        self.first_after(as_of).into_iter().chain(recorded).chain(effective).min().unwrap_or(Time(i64::MAX))
+    }
+
     /// The events that had happened at `as_of` and were known at `known_at`, in order.
     pub fn visible(&self, as_of: Time, known_at: Time) -> impl DoubleEndedIterator<Item = Event> {
         let end = self.occur_times.partition_point(|time| *time <= as_of);

@@ -82,9 +82,10 @@ impl Scoring {
         let now = self.0.now();
         let mut check = Check::new(now);
         check.id("customer_id", &customer_id);
-        let mut results = self.answer(&[customer_id], options, check, now).await?;
+        let score = |result: Result<Prediction>| result.map(reply::score);
+        let mut results = self.answer(vec![customer_id], options, check, now, score).await?;
         let result = results.pop().ok_or_else(|| Error::Internal("an id without a result".into()))?;
-        Ok(Response::new(reply::score(result?)))
+        Ok(Response::new(result?))
     }
 
     async fn batch(&self, customer_ids: Vec<String>, options: Options) -> Result<Vec<BatchResult>> {
@@ -92,33 +93,38 @@ impl Scoring {
         let mut check = Check::new(now);
         check.batch("customer_ids", customer_ids.len(), limits::BATCH);
         // An id that can be none is one bad item, not a bad request.
-        let bad = |id: &String| {
+        let (mut good, mut refused) = (Vec::with_capacity(customer_ids.len()), Vec::new());
+        for (n, id) in customer_ids.into_iter().enumerate() {
             let mut check = Check::new(now);
-            check.id("customer_id", id);
-            check.finish(()).err()
+            check.id("customer_id", &id);
+            match check.finish(id) {
+                Ok(id) => good.push(id),
+                Err(error) => refused.push((n, error)),
+            }
+        }
+        let all = good.len() + refused.len();
+        let scores = self.answer(good, options, check, now, item).await?;
+        if refused.is_empty() {
+            return Ok(scores);
+        }
+        let (mut scores, mut refused) = (scores.into_iter(), refused.into_iter().peekable());
+        let result = |n| match refused.next_if(|(place, _)| *place == n) {
+            Some((_, error)) => Some(item(Err(error))),
+            None => scores.next(),
         };
-        let refused: Vec<Option<Error>> = customer_ids.iter().map(bad).collect();
-        let good = customer_ids.into_iter().zip(&refused).filter(|(_, refused)| refused.is_none());
-        let good: Vec<String> = good.map(|(id, _)| id).collect();
-        let mut scores = self.answer(&good, options, check, now).await?.into_iter();
-        let item = |result: Result<Prediction>| BatchResult {
-            result: Some(match result {
-                Ok(prediction) => batch_result::Result::Score(reply::score(prediction)),
-                Err(error) => batch_result::Result::Status(item_status(error)),
-            }),
-        };
-        let results = refused.into_iter().map(|refused| refused.map(Err).or_else(|| scores.next()).map(item));
-        results.collect::<Option<_>>().ok_or_else(|| Error::Internal("an id without a result".to_owned()))
+        let results: Option<_> = (0..all).map(result).collect();
+        results.ok_or_else(|| Error::Internal("an id without a result".to_owned()))
     }
 
     /// One result an id; the ids have been checked.
-    async fn answer(
+    async fn answer<T>(
         &self,
-        ids: &[String],
+        ids: Vec<String>,
         options: Options,
         mut check: Check,
         now: Time,
-    ) -> Result<Vec<Result<Prediction>>> {
+        made_into: impl Fn(Result<Prediction>) -> T,
+    ) -> Result<Vec<T>> {
         let as_of = check.as_of(options.as_of_time.as_ref());
         let max_reasons = check.max_reasons(options.max_reasons);
         let model = check.model(options.target, &options.model);
@@ -127,12 +133,12 @@ impl Scoring {
         let question = Question::new(model, as_of, now, max_reasons);
         if !options.persist {
             // What is not kept does not wait.
-            return score(&self.0, ids, &question, Source::Warm).await;
+            return score(&self.0, ids, &question, Source::Warm, made_into).await;
         }
         // What is kept can be replayed.
         self.0.writers.settled().await;
-        let scores = score(&self.0, ids, &question, Source::Database).await?;
-        persist(&self.0, scores).await
+        let scores = score(&self.0, ids, &question, Source::Database, |result| result).await?;
+        Ok(persist(&self.0, scores).await?.into_iter().map(made_into).collect())
     }
 
     async fn model(&self, target: Target, name: Option<ModelName>) -> Result<Arc<crate::models::Model>> {
@@ -140,5 +146,15 @@ impl Scoring {
             Some(name) => self.0.models.version(name).await,
             None => self.0.models.champion(target).await,
         }
+    }
+}
+
+/// One of many results.
+fn item(result: Result<Prediction>) -> BatchResult {
+    BatchResult {
+        result: Some(match result {
+            Ok(prediction) => batch_result::Result::Score(reply::score(prediction)),
+            Err(error) => batch_result::Result::Status(item_status(error)),
+        }),
     }
 }

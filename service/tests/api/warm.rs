@@ -1,11 +1,14 @@
 //! Warm histories: the same bits as cold ones, and never older than promised.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use tally_model::simulate::Business;
+use tally_model::{simulate::Business, time::Time};
 use tally_proto::v1;
 use tonic::Code;
 
@@ -58,13 +61,15 @@ async fn metric(tally: &Tally, name: &str) -> f64 {
 async fn a_warm_score_is_the_same_bits_as_a_cold_one(tally: Tally) {
     trained(&tally).await;
     let ids = buyers(&tally).await;
-    let ask = async |persist| {
+    // Another model of the same target, which learned from less.
+    tally.train(&["churn", "--as-of", "2024-04-01"]);
+    let ask = async |as_of, model: &str, max_reasons, persist| {
         let request = v1::BatchPredictChurnRequest {
             customer_ids: ids.clone(),
-            as_of_time: Some(crate::support::timestamp(time(NOW))),
-            max_reasons: -1,
+            as_of_time: Some(crate::support::timestamp(as_of)),
+            max_reasons,
             persist,
-            ..v1::BatchPredictChurnRequest::default()
+            model: model.to_owned(),
         };
         let reply = tally.scoring().batch_predict_churn(request).await.unwrap().into_inner();
         let score = |result: v1::BatchResult| match result.result.unwrap() {
@@ -75,13 +80,29 @@ async fn a_warm_score_is_the_same_bits_as_a_cold_one(tally: Tally) {
         };
         reply.results.into_iter().map(score).collect::<Vec<_>>()
     };
-    let cold = ask(true).await;
+    // What is stored is read from the database.
+    let now = time(NOW);
+    let cold = ask(now, "churn/1", -1, true).await;
     // The first look at what others write comes soon after the start; from then on memory answers.
     eventually(async || {
-        assert_eq!(ask(false).await, cold);
+        assert_eq!(ask(now, "churn/1", -1, false).await, cold);
         metric(&tally, "tally_warm_hits_total").await > 0.0
     })
     .await;
+    // Moments forth and back, within the day and beyond it, and by either model.
+    let hours = |hours: i64| Time(now.0 + hours * 3_600_000_000);
+    let mut different = BTreeSet::new();
+    for as_of in
+        [hours(0), hours(1), hours(23), hours(5), hours(24), hours(24 * 40), hours(-24 * 40), hours(2)]
+    {
+        for (model, most) in [("churn/1", 2), ("churn/1", -1), ("churn/2", 3), ("churn/2", 1)] {
+            let cold = ask(as_of, model, most, true).await;
+            assert_eq!(ask(as_of, model, most, false).await, cold, "{as_of} {model} {most}");
+            assert_eq!(ask(as_of, model, most, false).await, cold, "{as_of} {model} {most}, again");
+            different.extend(cold.iter().map(|score| score.probability.to_bits()));
+        }
+    }
+    assert!(different.len() > 8 * ids.len(), "{}", different.len());
     let customers = metric(&tally, "tally_warm_customers").await;
     assert!((1.0..=ids.len() as f64).contains(&customers), "{customers}");
     assert!(metric(&tally, "tally_warm_bytes").await > 100.0 * customers);

@@ -1,0 +1,459 @@
+//! The scorer: a history in, a probability with interval, grade and reasons out.
+//!
+//! It goes by three steps: the [`Row`] of raw values, what the model makes of it as long as it stands
+//! ([`Standing`]), and the [`Score`] at a moment. Every score is made by all three; whoever asks for a customer
+//! again may keep the second one, and gets the same bits.
+
+mod standing;
+
+use std::{cell::RefCell, mem};
+
+pub use standing::Standing;
+
+use standing::{Contribution, Running};
+
+use crate::{
+    artifact::{Artifact, ArtifactError, Golden},
+    encode::Feature,
+    explain::{Natural, comparison, sentence},
+    fold::{Fold, Row},
+    history::History,
+    snapshot::{Basis, Ineligible},
+    spec::Target,
+    tables::{Reading, RunningLines, Tables},
+    time::Time,
+};
+
+/// The 97.5 % quantile of the standard normal distribution.
+const Z95: f64 = 1.959_963_984_540_054;
+/// Log-odds are kept within ±this, so that a probability is never exactly 0 or 1.
+const MOST_LOG_ODDS: f64 = 30.0;
+
+/// The quarter of the training rows that a score falls into, seen from the business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// Best: likeliest to buy, or likeliest to stay.
+    A,
+    /// Second.
+    B,
+    /// Third.
+    C,
+    /// Worst.
+    D,
+}
+
+/// What one feature adds to the log-odds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reason {
+    /// The feature's name.
+    pub feature: String,
+    /// What the customer has.
+    pub value: Natural,
+    /// What is typical.
+    pub baseline: Natural,
+    /// Log-odds, signed.
+    pub contribution: f64,
+    /// A sentence for people.
+    pub text: String,
+}
+
+/// A score and what explains it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    /// Between 0 and 1, never either.
+    pub probability: f64,
+    /// Lower end of the 95 % interval.
+    pub lower: f64,
+    /// Upper end of the 95 % interval.
+    pub upper: f64,
+    /// Best to worst.
+    pub grade: Grade,
+    /// What the score rests on.
+    pub basis: Basis,
+    /// Log-odds of an average customer.
+    pub base_log_odds: f64,
+    /// The strongest contributions first.
+    pub reasons: Vec<Reason>,
+    /// Names of the features without a value.
+    pub missing_features: Vec<String>,
+}
+
+/// What a feature's values do to the log-odds, other features being average.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Effect {
+    /// The feature's name.
+    pub feature: String,
+    /// A value, and what it adds to the log-odds; numbers rise.
+    pub curve: Vec<(Natural, f64)>,
+}
+
+/// A model, ready to score.
+#[derive(Debug)]
+pub struct Scorer {
+    artifact: Artifact,
+    tables: Tables,
+    /// One a feature of the encoder.
+    known: Vec<Known>,
+}
+
+/// What is told of a feature, whoever the customer is.
+#[derive(Debug)]
+struct Known {
+    name: String,
+    /// Its value for an average customer.
+    typical: f64,
+    /// The end of every sentence about it.
+    comparison: String,
+}
+
+impl Known {
+    fn new(feature: &Feature) -> Self {
+        let (measure, typical) = (&feature.measure, feature.typical());
+        Self { name: measure.to_string(), typical, comparison: comparison(measure, typical) }
+    }
+}
+
+impl Scorer {
+    /// Makes a validated artifact ready.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Golden`] when this program computes other scores from it than the one that
+    /// wrote it.
+    pub fn new(artifact: Artifact) -> Result<Self, ArtifactError> {
+        let scorer = Self::unchecked(artifact);
+        let same = |golden: &Golden| {
+            let (log_odds, standard_error) = scorer.assess(&Golden::values(&golden.raw));
+            log_odds.to_bits() == golden.log_odds.to_bits()
+                && standard_error.to_bits() == golden.standard_error.to_bits()
+        };
+        if scorer.artifact.golden.iter().all(same) { Ok(scorer) } else { Err(ArtifactError::Golden) }
+    }
+
+    /// Before there are golden rows.
+    pub(crate) fn unchecked(artifact: Artifact) -> Self {
+        let tables = Tables::new(&artifact);
+        let known = artifact.encoder.features.iter().map(Known::new).collect();
+        Self { artifact, tables, known }
+    }
+
+    /// The model's data.
+    #[must_use]
+    pub const fn artifact(&self) -> &Artifact {
+        &self.artifact
+    }
+
+    /// Scores a customer at `as_of`, as known at `known_at`, with at most `max_reasons` reasons.
+    ///
+    /// # Errors
+    /// [`Ineligible`] when the model is not about such a customer.
+    pub fn score(
+        &self,
+        history: &History,
+        as_of: Time,
+        known_at: Time,
+        max_reasons: usize,
+    ) -> Result<Score, Ineligible> {
+        let tell = |standing: &Standing| self.tell(standing, as_of, max_reasons);
+        self.by_steps(history, as_of, known_at, max_reasons, tell)
+    }
+
+    /// The first two steps, to be kept: what stands, for scores with at most so many reasons.
+    ///
+    /// # Errors
+    /// [`Ineligible`] when the model is not about such a customer.
+    pub fn standing(
+        &self,
+        history: &History,
+        as_of: Time,
+        known_at: Time,
+        max_reasons: usize,
+    ) -> Result<Standing, Ineligible> {
+        let keep = |standing: &Standing| {
+            let mut until = self.artifact.plan.stands_until(history, as_of, known_at);
+            for Running { feature, clock, .. } in &standing.running {
+                if let Some(edge) = self.tables.next_edge(*feature as usize, clock.value(as_of)) {
+                    until = until.min(clock.at_most_until(edge));
+                }
+            }
+            // A clone has no room to spare.
+            Standing { until, ..standing.clone() }
+        };
+        self.by_steps(history, as_of, known_at, max_reasons, keep)
+    }
+
+    fn by_steps<T>(
+        &self,
+        history: &History,
+        as_of: Time,
+        known_at: Time,
+        max_reasons: usize,
+        last: impl FnOnce(&Standing) -> T,
+    ) -> Result<T, Ineligible> {
+        let (mut row, mut standing) = SCRATCH.with_borrow_mut(|scratch| mem::take(&mut scratch.steps));
+        let result = self.row(history, as_of, known_at, &mut row).map(|()| {
+            self.stand(&row, max_reasons, &mut standing);
+            last(&standing)
+        });
+        SCRATCH.with_borrow_mut(|scratch| scratch.steps = (row, standing));
+        result
+    }
+
+    /// The first step: writes the raw values of a customer.
+    ///
+    /// # Errors
+    /// [`Ineligible`] when the model is not about such a customer.
+    pub fn row(
+        &self,
+        history: &History,
+        as_of: Time,
+        known_at: Time,
+        row: &mut Row,
+    ) -> Result<(), Ineligible> {
+        let Artifact { outcome, plan, .. } = &self.artifact;
+        let basis = outcome.eligible(history, as_of, known_at)?;
+        row.raw.clear();
+        row.clocks.clear();
+        if basis == Basis::Model {
+            let mut fold = Fold::new(plan, history);
+            fold.row(as_of, known_at, &mut row.raw);
+            row.clocks.extend_from_slice(fold.clocks());
+        }
+        (row.as_of, row.known_at) = (as_of, known_at);
+        Ok(())
+    }
+
+    /// The second step: writes what the model makes of a row, for scores with at most so many reasons.
+    pub fn stand(&self, row: &Row, max_reasons: usize, standing: &mut Standing) {
+        let Standing { running, along, strongest, missing, .. } = standing;
+        running.clear();
+        along.clear();
+        strongest.clear();
+        missing.clear();
+        let (mut sum, mut variance) = (0.0, self.tables.average_variance());
+        if !row.raw.is_empty() {
+            SCRATCH.with_borrow_mut(|Scratch { reading, .. }| {
+                sum = self.read(&row.raw, reading);
+                variance = self.tables.variance(reading);
+                along.extend_from_slice(self.tables.along(reading));
+                let mut row_clocks = row.clocks.iter();
+                for (n, log_odds) in reading.contributions.iter().enumerate() {
+                    let (feature, place) = (n as u32, self.artifact.encoder.features[n].place);
+                    let value = row.raw[place];
+                    if value.is_nan() {
+                        missing.push(feature);
+                    }
+                    // Features and clocks both go by place.
+                    if reading.running.get(running.len()) != Some(&n) {
+                        Contribution { feature, value, log_odds: *log_odds }
+                            .put_among(strongest, max_reasons);
+                    } else if let Some((_, clock)) = row_clocks.find(|(at, _)| *at == place) {
+                        running.push(Running { feature, clock: *clock, effect: *log_odds });
+                    }
+                }
+            });
+        }
+        *standing = Standing {
+            basis: if row.raw.is_empty() { Basis::Cold } else { Basis::Model },
+            as_of: row.as_of,
+            known_at: row.known_at,
+            until: row.as_of,
+            max_reasons,
+            sum,
+            variance,
+            ..mem::take(standing)
+        };
+    }
+
+    /// The third step: the score at the moment of the row, or at another one at which this
+    /// [stands](Standing::stands).
+    #[must_use]
+    pub fn tell(&self, standing: &Standing, as_of: Time, max_reasons: usize) -> Score {
+        SCRATCH.with_borrow_mut(|Scratch { lines, strongest, .. }| {
+            strongest.clear();
+            strongest.extend(standing.strongest.iter().take(max_reasons));
+            let values = standing.running.iter().map(|running| Contribution {
+                feature: running.feature,
+                value: running.clock.value(as_of),
+                log_odds: running.effect,
+            });
+            let put = |contribution: Contribution| contribution.put_among(strongest, max_reasons);
+            let sum = standing.sum + self.run(values, lines, put);
+            let variance = standing.variance + self.tables.running_variance(&standing.along, lines);
+            let Told { base, slope, log_odds, uncalibrated } = self.told(sum);
+            let (told, margin) = (probability(log_odds), Z95 * error(variance));
+            let bound = |z: f64| probability(self.calibrated(z));
+            let name = |feature: &u32| self.known[*feature as usize].name.clone();
+            Score {
+                probability: told,
+                lower: bound(uncalibrated - margin),
+                upper: bound(uncalibrated + margin),
+                grade: self.grade(told),
+                basis: standing.basis,
+                base_log_odds: base,
+                reasons: strongest.iter().map(|contribution| self.reason(contribution, slope)).collect(),
+                missing_features: standing.missing.iter().map(name).collect(),
+            }
+        })
+    }
+
+    /// The probability of a raw row, which is that of the score: for whoever looks at very many.
+    #[must_use]
+    pub fn probability_of(&self, raw: &[f64]) -> f64 {
+        SCRATCH.with_borrow_mut(|scratch| probability(self.told(self.sum_of(raw, scratch)).log_odds))
+    }
+
+    /// The grade of a raw row, which is that of the score.
+    #[must_use]
+    pub fn grade_of(&self, raw: &[f64]) -> Grade {
+        self.grade(self.probability_of(raw))
+    }
+
+    /// The log-odds of a raw row, and their standard error before calibration.
+    #[must_use]
+    pub fn assess(&self, raw: &[f64]) -> (f64, f64) {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let sum = self.sum_of(raw, scratch);
+            let Scratch { reading, lines, .. } = scratch;
+            let standing = self.tables.variance(reading);
+            let variance = standing + self.tables.running_variance(self.tables.along(reading), lines);
+            (self.told(sum).log_odds, error(variance))
+        })
+    }
+
+    /// The effect curve of each feature: the value's own, without what crosses add, at the slope that
+    /// the calibration has for an average customer.
+    #[must_use]
+    pub fn effects(&self) -> Vec<Effect> {
+        let slope = self.slope(self.artifact.intercept);
+        let effect = |(feature, columns): (&Feature, std::ops::Range<usize>)| {
+            let mut row = vec![0.0; columns.len()];
+            let weights = &self.artifact.weights[columns];
+            let curve = feature.curve_values().into_iter().map(|value| {
+                feature.write(value, &mut row);
+                let log_odds: f64 = row.iter().zip(weights).map(|(x, w)| x * w).sum();
+                (Natural::of(&feature.measure, value), slope * log_odds)
+            });
+            Effect { feature: feature.measure.to_string(), curve: curve.collect() }
+        };
+        self.artifact.encoder.columns().map(effect).collect()
+    }
+
+    fn calibrated(&self, z: f64) -> f64 {
+        self.artifact.calibration.as_ref().map_or(z, |curve| curve.apply(z))
+    }
+
+    /// What a unit of the regression's log-odds counts for between the intercept and `z`.
+    fn slope(&self, z: f64) -> f64 {
+        self.artifact
+            .calibration
+            .as_ref()
+            .map_or(1.0, |curve| curve.slope_between(self.artifact.intercept, z))
+    }
+
+    /// Looks a raw row up: what the features add that do not run.
+    fn read(&self, raw: &[f64], reading: &mut Reading) -> f64 {
+        self.tables.read(&self.artifact.encoder, raw, reading);
+        let mut running = reading.running.iter().peekable();
+        let standing =
+            reading.contributions.iter().enumerate().filter(|(n, _)| running.next_if_eq(&n).is_none());
+        standing.map(|(_, contribution)| contribution).sum()
+    }
+
+    /// What the features add that run, one by one and in all; what their cells add is given.
+    fn run(
+        &self,
+        of_cells: impl Iterator<Item = Contribution>,
+        lines: &mut RunningLines,
+        mut each: impl FnMut(Contribution),
+    ) -> f64 {
+        self.tables.begin_to_run(lines);
+        let mut sum = 0.0;
+        for Contribution { feature, value, log_odds } in of_cells {
+            let line = self.tables.run(&self.artifact.encoder, feature as usize, value, lines);
+            let log_odds = log_odds + line;
+            sum += log_odds;
+            each(Contribution { feature, value, log_odds });
+        }
+        sum
+    }
+
+    /// What all features of a raw row add: nothing when it is empty.
+    fn sum_of(&self, raw: &[f64], Scratch { reading, lines, .. }: &mut Scratch) -> f64 {
+        if raw.is_empty() {
+            return 0.0;
+        }
+        let standing = self.read(raw, reading);
+        let running = reading.running.iter().map(|n| {
+            let value = raw[self.artifact.encoder.features[*n].place];
+            Contribution { feature: *n as u32, value, log_odds: reading.contributions[*n] }
+        });
+        standing + self.run(running, lines, |_| ())
+    }
+
+    /// What the contributions come to, whose sum before calibration this is. A calibration that bends scales all
+    /// alike.
+    fn told(&self, sum: f64) -> Told {
+        let uncalibrated = self.artifact.intercept + sum;
+        let (base, slope) = (self.calibrated(self.artifact.intercept), self.slope(uncalibrated));
+        Told { base, slope, log_odds: base + slope * sum, uncalibrated }
+    }
+
+    fn grade(&self, probability: f64) -> Grade {
+        let below = self.artifact.quartiles.iter().filter(|edge| probability < **edge).count();
+        let best_first = match self.artifact.outcome.target {
+            Target::Lead => below,
+            Target::Churn => 3 - below,
+        };
+        [Grade::A, Grade::B, Grade::C, Grade::D][best_first]
+    }
+
+    fn reason(&self, contribution: &Contribution, slope: f64) -> Reason {
+        let Contribution { feature, value, log_odds } = *contribution;
+        let known = &self.known[feature as usize];
+        let (measure, typical) = (&self.artifact.encoder.features[feature as usize].measure, known.typical);
+        Reason {
+            feature: known.name.clone(),
+            value: Natural::of(measure, value),
+            baseline: Natural::of(measure, typical),
+            contribution: slope * log_odds,
+            text: sentence(measure, value, typical, &known.comparison),
+        }
+    }
+}
+
+/// What contributions come to.
+struct Told {
+    /// Log-odds of an average customer, calibrated.
+    base: f64,
+    /// What a unit of a contribution counts for.
+    slope: f64,
+    /// Calibrated.
+    log_odds: f64,
+    /// Before calibration.
+    uncalibrated: f64,
+}
+
+/// What it takes to score: kept from score to score, so that a score allocates nothing but itself.
+#[derive(Default)]
+struct Scratch {
+    reading: Reading,
+    lines: RunningLines,
+    strongest: Vec<Contribution>,
+    /// Of a score that is not kept.
+    steps: (Row, Standing),
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// The standard error. Rounding may leave nothing of a variance that is nearly nothing.
+fn error(variance: f64) -> f64 {
+    variance.max(0.0).sqrt()
+}
+
+/// The probability of log-odds, never exactly 0 or 1.
+#[must_use]
+pub fn probability(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds.clamp(-MOST_LOG_ODDS, MOST_LOG_ODDS)).exp())
+}
