@@ -41,6 +41,8 @@ pub(crate) struct Tables {
     usual_lines: Vec<f64>,
     /// The lower triangle of A, row by row: x₀ first, then the lines. What is off the diagonal counts twice.
     quadratic: Vec<Vector>,
+    /// Its rows of the lines that run, in strips of columns: of each strip the rows that reach it.
+    running_strips: Vec<Vector>,
     /// 2·m, per cell of all units.
     mixed: Vec<Vector>,
     /// t: cells by cells.
@@ -190,7 +192,10 @@ impl Tables {
             vector(with_usual.chain(others).chain([covariance[row * width + row]]))
         });
         let usual = vector([product(&usual_row, &of_usual)].into_iter());
-        let quadratic = std::iter::once(usual).chain(of_lines).collect();
+        let quadratic: Vec<Vector> = std::iter::once(usual).chain(of_lines).collect();
+        let rows_of_running = &quadratic[1..=running_lines];
+        let strip = |n| rows_of_running.iter().filter_map(|row| row.get(n).copied()).collect();
+        let running_strips = (0..(running_lines + 1).div_ceil(LANES)).map(strip).collect();
         let mut readers = Vec::with_capacity(encoder.features.len());
         let (mut standing, mut running) = (0, 0);
         for (n, (feature, unit)) in encoder.features.iter().zip(&units).enumerate() {
@@ -217,6 +222,7 @@ impl Tables {
             running_lines,
             usual_lines,
             quadratic,
+            running_strips,
             mixed,
             pairs,
             average_variance,
@@ -326,20 +332,23 @@ impl Tables {
         lines.iter().zip(weights).map(|(x, w)| x * w).sum()
     }
 
-    /// What the lines that run add to the variance.
+    /// What the lines that run add to the variance; `b` as [`Tables::along`] told it.
     pub(crate) fn running_variance(&self, b: &[f32], running: &mut RunningLines) -> f64 {
         let RunningLines { lines, along } = running;
         along.clear();
-        along.resize((self.running_lines + 1).div_ceil(LANES), [0.0; LANES]);
-        let r = || lines.iter().map(|line| *line as f32);
-        for (r, row) in r().zip(&self.quadratic[1..]) {
-            if r != 0.0 {
-                add(along, r, row);
+        along.extend(self.running_strips.iter().map(|rows| {
+            // The first rows end before the strip.
+            let lines = lines[lines.len() - rows.len()..].iter();
+            let mut sums = [0.0; LANES];
+            for (line, row) in lines.zip(rows) {
+                sums.iter_mut().zip(row).for_each(|(sum, number)| *sum += *line as f32 * number);
             }
-        }
+            sums
+        }));
         let along = along.as_flattened();
         let both = b.iter().zip(&along[1..]).map(|(b, along)| f64::from(*b) + f64::from(*along));
-        f64::from(along[0]) + r().zip(both).map(|(r, both)| f64::from(r) * both).sum::<f64>()
+        let products = lines.iter().zip(both).map(|(line, both)| f64::from(*line as f32) * both);
+        f64::from(along[0]) + products.sum::<f64>()
     }
 }
 
