@@ -12,9 +12,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::read_dir("tally/v1")?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
     files.sort();
     let descriptors = protox::compile(&files, ["."])?;
-    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("descriptor.bin"), descriptors.encode_to_vec())?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptor.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
+        .build_server(false)
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .compile_fds(descriptors.clone())?;
+    // Servers, which answer a batch in bytes.
+    let servers = out.join("servers");
+    fs::create_dir_all(&servers)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .out_dir(servers)
+        .extern_path(".tally.v1", "crate::v1")
+        .extern_path(".tally.v1.BatchScoreLeadsResponse", "crate::EncodedBatch")
+        .extern_path(".tally.v1.BatchPredictChurnResponse", "crate::EncodedBatch")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use tally_model::{
     artifact::Artifact,
     census::Census,
     history::History,
-    scorer::Scorer,
+    scorer::{Score, Scorer},
     simulate::Business,
     snapshot::{Sampling, Snapshots, SplitKind},
     spec::{Spec, Target},
@@ -57,11 +57,11 @@ fn steps(criterion: &mut Criterion) {
     });
     let scorer = Scorer::new(artifact).expect("this program wrote it");
     criterion.bench_function("score (fold, encode, interval, 3 reasons)", |bencher| {
-        bencher.iter(|| scorer.score(black_box(history), END, END, 3));
+        bencher.iter(|| scorer.score(black_box(history), END, END, 3, Score::of));
     });
     let standing = scorer.standing(history, END, END, 3).expect("a buyer");
     criterion.bench_function("score by what stands (interval, 3 reasons)", |bencher| {
-        bencher.iter(|| scorer.tell(black_box(&standing), END, 3));
+        bencher.iter(|| scorer.tell(black_box(&standing), END, 3, Score::of));
     });
 }
 

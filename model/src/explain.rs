@@ -1,6 +1,6 @@
 //! Sentences: what a feature says of a customer, in words that a salesperson understands.
 //!
-//! One template a measure. Another language is another function beside [`sentence`].
+//! One template a measure. Another language is another function beside [`write_sentence`].
 
 use crate::{
     features::{Measure, Scale},
@@ -30,40 +30,37 @@ impl Natural {
             Measure::Attribute { scale: Scale::Category { .. }, .. } => {
                 Self::Text(measure.level(raw).to_owned())
             }
-            _ => Self::Number(raw),
+            // Not every store keeps the sign of a zero.
+            _ => Self::Number(raw + 0.0),
         }
     }
 }
 
-/// The sentence for a raw value, set against the typical one; `comparison` is its [`comparison`].
-#[must_use]
-pub fn sentence(measure: &Measure, raw: f64, typical: f64, comparison: &str) -> String {
-    /// Few sentences are longer.
-    const ROOM: usize = 80;
-    let mut sentence = Sentence(String::with_capacity(ROOM));
+/// Appends the sentence for a raw value, set against the typical one; `comparison` is its [`comparison`].
+pub fn write_sentence(measure: &Measure, raw: f64, typical: f64, comparison: &str, text: &mut String) {
+    let mut sentence = Sentence(text);
     match raw.is_nan() {
         true => sentence.absence(measure),
         false => sentence.fact(measure, raw, typical),
     }
     .text(comparison);
-    sentence.0
 }
 
 /// How a sentence ends that sets a value against the typical one, which is the same for everybody.
 #[must_use]
 pub fn comparison(measure: &Measure, typical: f64) -> String {
-    let mut end = Sentence(String::new());
+    let mut end = String::new();
     if !typical.is_nan() {
-        end.text("; typical is ").typical(measure, typical);
+        Sentence(&mut end).text("; typical is ").typical(measure, typical);
     }
-    end.0
+    end
 }
 
 /// A sentence that is being written, piece by piece. Every score has some, and `write!` would take several times as
 /// long.
-struct Sentence(String);
+struct Sentence<'a>(&'a mut String);
 
-impl Sentence {
+impl Sentence<'_> {
     /// What the value says.
     fn fact(&mut self, measure: &Measure, raw: f64, typical: f64) -> &mut Self {
         match measure {
@@ -279,8 +276,11 @@ impl Sentence {
     }
 }
 
+/// Writes a value.
+type Write<'a> = for<'b> fn(&'b mut Sentence<'a>, f64) -> &'b mut Sentence<'a>;
+
 /// What a property is called, and how its values are written: `cost_minor` is money.
-fn unit(property: &str) -> (&str, fn(&mut Sentence, f64) -> &mut Sentence) {
+fn unit<'a>(property: &str) -> (&str, Write<'a>) {
     match property.strip_suffix("_minor") {
         Some(name) => (name, Sentence::money),
         None => (property, Sentence::number),
@@ -357,7 +357,9 @@ mod tests {
             (region, f64::NAN, 1.0, "region is not known; typical is south"),
             (vip, 1.0, 0.2, "is vip is yes; typical is no"),
         ] {
-            assert_eq!(sentence(&measure, raw, typical, &comparison(&measure, typical)), wanted);
+            let mut sentence = String::new();
+            write_sentence(&measure, raw, typical, &comparison(&measure, typical), &mut sentence);
+            assert_eq!(sentence, wanted);
         }
     }
 }

@@ -14,7 +14,7 @@ use tally_model::{
     encode::Form,
     features::Plan,
     history::{AttributeValue, Attributes, History, Version, kind},
-    scorer::{Scorer, probability},
+    scorer::{Score, Scorer, probability},
     snapshot::{Sampling, Snapshots, SplitKind},
     spec::{ChurnEvent, Spec, Target},
     time::{DAY, Time},
@@ -135,7 +135,7 @@ impl Business {
         let trained = train(&mut rows, plan, &spec, sampling.outcome, now(), options, &|_| {}).unwrap();
         let scorer = Scorer::new(trained.artifact).unwrap();
         self.share_held(&mut dice, |known| {
-            let score = scorer.score(&known.history, known.as_of, known.as_of, 0).ok()?;
+            let score = scorer.score(&known.history, known.as_of, known.as_of, 0, Score::of).ok()?;
             Some((score.lower..=score.upper).contains(&known.truth))
         })
     }

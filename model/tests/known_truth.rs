@@ -102,8 +102,9 @@ impl Study {
     fn scores(&self, max_reasons: usize) -> Vec<Score> {
         let moments = [self.business.end.plus_days(-182), self.business.end];
         let pairs = moments.into_iter().flat_map(|as_of| self.histories.iter().map(move |(_, h)| (as_of, h)));
-        let scores =
-            pairs.filter_map(|(as_of, history)| self.scorer.score(history, as_of, as_of, max_reasons).ok());
+        let scores = pairs.filter_map(|(as_of, history)| {
+            self.scorer.score(history, as_of, as_of, max_reasons, Score::of).ok()
+        });
         scores.collect()
     }
 
@@ -184,7 +185,7 @@ fn a_quarter_of_what_was_learned_from_falls_into_each_grade() {
         let mut grades = BTreeMap::<Grade, Vec<f64>>::new();
         for row in 0..study.rows.len() {
             let as_of = study.rows.as_of[row];
-            let score = study.scorer.score(study.history_of_row(row), as_of, as_of, 0).unwrap();
+            let score = study.scorer.score(study.history_of_row(row), as_of, as_of, 0, Score::of).unwrap();
             grades.entry(score.grade).or_default().push(score.probability);
         }
         let mut edges = Vec::new();
@@ -327,7 +328,7 @@ fn serving_sees_what_training_saw() {
                 .encode(&study.rows.features[row * raw_width..(row + 1) * raw_width], &mut design);
             let dot: f64 = design.iter().zip(&artifact.weights).map(|(x, w)| x * w).sum();
             let as_of = study.rows.as_of[row];
-            let score = study.scorer.score(study.history_of_row(row), as_of, as_of, 0).unwrap();
+            let score = study.scorer.score(study.history_of_row(row), as_of, as_of, 0, Score::of).unwrap();
             let log_odds = artifact.intercept + dot;
             let log_odds = artifact.calibration.as_ref().map_or(log_odds, |curve| curve.apply(log_odds));
             assert!((score.probability - probability(log_odds)).abs() < 1e-12);
@@ -348,7 +349,8 @@ fn a_model_survives_storage_to_the_last_bit() {
         assert!(stored.to_bytes().unwrap() == bytes);
         let scorer = Scorer::new(stored).unwrap();
         for (_, history) in study.histories.iter().take(300) {
-            let score = |scorer: &Scorer| scorer.score(history, study.business.end, study.business.end, 5);
+            let score =
+                |scorer: &Scorer| scorer.score(history, study.business.end, study.business.end, 5, Score::of);
             assert_eq!(format!("{:?}", score(&scorer)), format!("{:?}", score(&study.scorer)));
         }
     }
@@ -555,10 +557,10 @@ fn what_stands_tells_the_score_that_is_made_anew() {
             let standing = scorer.standing(history, as_of, as_of, 4).unwrap();
             assert!(!standing.stands(Time(as_of.0 - 1), as_of, 4), "it is not known what was before");
             assert!(!standing.stands(as_of, as_of, 5), "it was made for fewer reasons");
-            let first = scorer.tell(&standing, as_of, 4);
+            let first = scorer.tell(&standing, as_of, 4, Score::of);
             assert_eq!(scorer.probability_of(&row.raw).to_bits(), first.probability.to_bits());
             assert_eq!(scorer.grade_of(&row.raw), first.grade);
-            assert_eq!(Ok(&first), scorer.score(history, as_of, as_of, 4).as_ref());
+            assert_eq!(Ok(&first), scorer.score(history, as_of, as_of, 4, Score::of).as_ref());
             // Where the row ends, and where a value comes into its next cell.
             let (mut stands, mut falls) = (as_of.0, as_of.0 + 400 * DAY);
             while falls - stands > 1 {
@@ -570,8 +572,8 @@ fn what_stands_tells_the_score_that_is_made_anew() {
             let some = (0..4).map(|_| as_of.0 + (random.next_u64() % length) as i64);
             for later in some.chain([stands]).map(Time).filter(|later| standing.stands(*later, *later, 4)) {
                 for most in [4, 1] {
-                    let score = scorer.tell(&standing, later, most);
-                    assert_eq!(Ok(&score), scorer.score(history, later, later, most).as_ref());
+                    let score = scorer.tell(&standing, later, most, Score::of);
+                    assert_eq!(Ok(&score), scorer.score(history, later, later, most, Score::of).as_ref());
                     moved += usize::from(score.probability.to_bits() != first.probability.to_bits());
                     told += 1;
                 }
@@ -647,7 +649,7 @@ fn the_most_extreme_customers_have_sound_scores() {
     for (study, histories) in [(&*LEAD, leads), (&*CHURN, buyers)] {
         for history in histories {
             for as_of in [now, Time::MAX] {
-                let score = study.scorer.score(&history, as_of, as_of, usize::MAX).unwrap();
+                let score = study.scorer.score(&history, as_of, as_of, usize::MAX, Score::of).unwrap();
                 assert_eq!(score.basis, Basis::Model);
                 is_sound(&score, study);
             }
@@ -665,17 +667,21 @@ fn a_customer_of_whom_nothing_is_known_is_an_average_one() {
     };
     let not_yet = history_of(Attributes::new(), [("visit", Time(now.0 + 1), None)]);
     for history in [History::default(), history_of(Attributes::new(), []), recorded_later, not_yet] {
-        let score = LEAD.scorer.score(&history, now, now, usize::MAX).unwrap();
+        let score = LEAD.scorer.score(&history, now, now, usize::MAX, Score::of).unwrap();
         assert_eq!((score.basis, score.reasons.len()), (Basis::Cold, 0));
         assert_eq!(score.probability, probability(LEAD.trained.artifact.intercept));
         is_sound(&score, &LEAD);
     }
     let told = history_of([("region".to_owned(), AttributeValue::Text("north".to_owned()))].into(), []);
-    let score = LEAD.scorer.score(&told, now, now, usize::MAX).unwrap();
+    let score = LEAD.scorer.score(&told, now, now, usize::MAX, Score::of).unwrap();
     assert_eq!(score.basis, Basis::Model, "an attribute is something");
     is_sound(&score, &LEAD);
     let visited = history_of(Attributes::new(), [("visit", now, None)]);
-    assert_eq!(LEAD.scorer.score(&visited, now, now, 0).unwrap().basis, Basis::Model, "so is a visit");
+    assert_eq!(
+        LEAD.scorer.score(&visited, now, now, 0, Score::of).unwrap().basis,
+        Basis::Model,
+        "so is a visit"
+    );
 }
 
 #[test]
@@ -685,7 +691,7 @@ fn nobody_is_scored_whom_a_model_is_not_about() {
     let buyer = history_of(Attributes::new(), [("purchase", now, Some(1))]);
     let left = history_of(Attributes::new(), [("cancel", now, None)]);
     let ask = |scorer: &Scorer, history: &History, as_of: Time| {
-        scorer.score(history, as_of, as_of, 0).map(|score| score.basis)
+        scorer.score(history, as_of, as_of, 0, Score::of).map(|score| score.basis)
     };
     let just_before = Time(now.0 - 1);
     assert_eq!(ask(&LEAD.scorer, &buyer, now), Err(Ineligible::NotALead));

@@ -21,7 +21,7 @@ use std::{
 };
 
 use quick_cache::{Weighter, sync::Cache};
-use tally_model::{history::Packed, scorer::Standing, spec::Target};
+use tally_model::{history::Packed, scorer::Standing};
 use tokio::{
     sync::oneshot,
     time::{MissedTickBehavior, interval},
@@ -44,8 +44,8 @@ const STATEMENTS: usize = 4;
 const STATEMENT_IDS: usize = 1_000;
 /// About how much is kept of a customer; only the cache's first allocation follows from it.
 const USUAL_BYTES: u64 = 3_000;
-/// What an entry takes beside its history and its id.
-const ENTRY_BYTES: usize = 180;
+/// What an entry takes beside what is kept of the customer and its id.
+const ENTRY_BYTES: usize = 140;
 /// What the allocation of a part of it takes beside its bytes, about.
 const ALLOCATION_BYTES: usize = 16;
 /// A change whose number was skipped is waited for so long: its transaction may still be under way.
@@ -76,8 +76,8 @@ pub struct Warm {
     pub history: Packed,
     /// Whether a score was asked for already.
     asked: AtomicBool,
-    /// What the model makes of it that was asked last, one a target.
-    standings: [Option<Arc<Kept>>; Target::ALL.len()],
+    /// What the model that was asked last makes of it.
+    kept: Option<Kept>,
 }
 
 /// What a model makes of a customer.
@@ -87,15 +87,9 @@ struct Kept {
     standing: Standing,
 }
 
-impl Kept {
-    fn weight(standing: &Standing) -> u64 {
-        (size_of::<Self>() + standing.bytes() + (1 + Standing::PARTS) * ALLOCATION_BYTES) as u64
-    }
-}
-
 impl Warm {
     const fn new(history: Packed) -> Self {
-        Self { history, asked: AtomicBool::new(false), standings: [const { None }; _] }
+        Self { history, asked: AtomicBool::new(false), kept: None }
     }
 
     /// Notes that a score is asked for, and tells whether that was so before. Many customers are asked for once:
@@ -108,14 +102,15 @@ impl Warm {
     /// What this model makes of the customer, if that is kept.
     #[must_use]
     pub fn standing(&self, model: ModelName) -> Option<&Standing> {
-        let kept = self.standings[model.target as usize].as_deref()?;
-        (kept.model == model).then_some(&kept.standing)
+        self.kept.as_ref().filter(|kept| kept.model == model).map(|kept| &kept.standing)
     }
 
-    fn with(&self, model: ModelName, standing: Standing) -> Self {
-        let mut standings = self.standings.clone();
-        standings[model.target as usize] = Some(Arc::new(Kept { model, standing }));
-        Self { history: self.history.clone(), asked: AtomicBool::new(true), standings }
+    fn bytes(&self) -> usize {
+        let kept = self
+            .kept
+            .as_ref()
+            .map_or(0, |Kept { standing, .. }| standing.bytes() + Standing::PARTS * ALLOCATION_BYTES);
+        size_of::<Self>() + self.history.as_bytes().len() + kept
     }
 }
 
@@ -124,8 +119,7 @@ struct Bytes;
 
 impl Weighter<Box<str>, Arc<Warm>> for Bytes {
     fn weight(&self, customer_id: &Box<str>, warm: &Arc<Warm>) -> u64 {
-        let standings: u64 = warm.standings.iter().flatten().map(|kept| Kept::weight(&kept.standing)).sum();
-        (customer_id.len() + warm.history.as_bytes().len() + ENTRY_BYTES) as u64 + standings
+        (customer_id.len() + warm.bytes() + ENTRY_BYTES) as u64
     }
 }
 
@@ -202,7 +196,8 @@ impl Histories {
     /// Keeps what a model makes of a customer, unless something else is known of it by now.
     pub fn keep(&self, customer_id: &str, known: &Arc<Warm>, model: ModelName, standing: Standing) {
         let cache = &self.0.warm;
-        let warm = Arc::new(known.with(model, standing));
+        let (history, kept) = (known.history.clone(), Some(Kept { model, standing }));
+        let warm = Arc::new(Warm { history, asked: AtomicBool::new(true), kept });
         // While this is held nothing is forgotten, nor read anew.
         let _flights = self.flights();
         if cache.peek(customer_id).is_some_and(|now| Arc::ptr_eq(&now, known)) {

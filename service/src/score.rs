@@ -8,9 +8,8 @@ use std::{
 };
 
 use tally_model::{
-    explain::Natural,
     history::History,
-    scorer::{Reason, Score},
+    scorer::{Score, Told},
     time::Time,
 };
 use uuid::Uuid;
@@ -52,67 +51,81 @@ impl Question {
     /// # Errors
     /// FAILED_PRECONDITION when the model is not about such a customer.
     pub fn score(&self, customer_id: String, history: &History) -> Result<Prediction> {
-        let score = self.model.scorer.score(history, self.as_of, self.known_at, self.max_reasons)?;
-        Ok(self.prediction(customer_id, score))
+        self.answer(customer_id, history, in_words)
     }
 
-    /// The score of a warm customer, by what stands of it. From the second time on that is kept for the next.
-    fn score_warm(
+    fn answer<T>(
+        &self,
+        customer_id: String,
+        history: &History,
+        listen: impl FnOnce(Answer<'_>) -> T,
+    ) -> Result<T> {
+        let Self { model, as_of, known_at, max_reasons } = self;
+        let listen = |told: &Told<'_>| listen(Answer { customer_id, question: self, told });
+        Ok(model.scorer.score(history, *as_of, *known_at, *max_reasons, listen)?)
+    }
+
+    /// The answer of a warm customer, by what stands of it. From the second time on that is kept for the next.
+    fn answer_warm<T>(
         &self,
         customer_id: String,
         known: &Arc<Warm>,
         histories: &Histories,
-    ) -> Result<Prediction> {
+        listen: impl FnOnce(Answer<'_>) -> T,
+    ) -> Result<T> {
         let Self { model, as_of, known_at, max_reasons } = self;
         let kept = known.standing(model.name).filter(|kept| kept.stands(*as_of, *known_at, *max_reasons));
         if let Some(standing) = kept {
-            return Ok(self.prediction(customer_id, model.scorer.tell(standing, *as_of, *max_reasons)));
+            let listen = |told: &Told<'_>| listen(Answer { customer_id, question: self, told });
+            return Ok(model.scorer.tell(standing, *as_of, *max_reasons, listen));
         }
         if !known.asked_again() || !histories.have_room() {
-            return known.history.with(|history| self.score(customer_id, history))?;
+            return known.history.with(|history| self.answer(customer_id, history, listen))?;
         }
         let standing = known
             .history
             .with(|history| model.scorer.standing(history, *as_of, *known_at, *max_reasons))??;
-        let score = model.scorer.tell(&standing, *as_of, *max_reasons);
-        histories.keep(&customer_id, known, model.name, standing);
-        Ok(self.prediction(customer_id, score))
-    }
-
-    /// A score as it is stored and told.
-    pub(crate) fn prediction(&self, customer_id: String, score: Score) -> Prediction {
-        Prediction {
-            prediction_id: String::new(),
-            customer_id,
-            target: self.model.name.target,
-            model_version: self.model.name.version,
-            as_of: self.as_of,
-            known_at: self.known_at,
-            score_time: self.known_at,
-            horizon_days: self.model.scorer.artifact().outcome.horizon_days,
-            probability: score.probability,
-            lower: score.lower,
-            upper: score.upper,
-            grade: score.grade,
-            basis: score.basis,
-            base_log_odds: score.base_log_odds,
-            reasons: score.reasons.into_iter().map(storable).collect(),
-            missing_features: score.missing_features,
-        }
+        let id = customer_id.clone();
+        let listen = |told: &Told<'_>| listen(Answer { customer_id, question: self, told });
+        let heard = model.scorer.tell(&standing, *as_of, *max_reasons, listen);
+        histories.keep(&id, known, model.name, standing);
+        Ok(heard)
     }
 }
 
-/// The reason as it comes back from either store: JSON in PostgreSQL knows no negative zero.
-fn storable(reason: Reason) -> Reason {
-    let natural = |value| match value {
-        Natural::Number(number) => Natural::Number(number + 0.0),
-        other => other,
-    };
-    Reason {
-        value: natural(reason.value),
-        baseline: natural(reason.baseline),
-        contribution: reason.contribution + 0.0,
-        ..reason
+/// An answer to a question, as it is told.
+pub struct Answer<'a> {
+    /// Of whom.
+    pub customer_id: String,
+    /// What was asked.
+    pub question: &'a Question,
+    /// The score.
+    pub told: &'a Told<'a>,
+}
+
+/// The answer as it is stored, but without an id.
+#[must_use]
+pub fn in_words(answer: Answer<'_>) -> Prediction {
+    let Answer { customer_id, question, told } = answer;
+    let Question { model, as_of, known_at, .. } = question;
+    let score = Score::of(told);
+    Prediction {
+        prediction_id: String::new(),
+        customer_id,
+        target: model.name.target,
+        model_version: model.name.version,
+        as_of: *as_of,
+        known_at: *known_at,
+        score_time: *known_at,
+        horizon_days: model.scorer.artifact().outcome.horizon_days,
+        probability: score.probability,
+        lower: score.lower,
+        upper: score.upper,
+        grade: score.grade,
+        basis: score.basis,
+        base_log_odds: score.base_log_odds,
+        reasons: score.reasons,
+        missing_features: score.missing_features,
     }
 }
 
@@ -134,7 +147,7 @@ pub async fn score<T>(
     ids: Vec<String>,
     question: &Question,
     source: Source,
-    made_into: impl Fn(Result<Prediction>) -> T,
+    mut made_into: impl FnMut(Result<Answer<'_>>) -> T,
 ) -> Result<Vec<T>> {
     let mut results = Vec::with_capacity(ids.len());
     let mut ids = ids.into_iter();
@@ -148,22 +161,27 @@ pub async fn score<T>(
             Source::Warm => {
                 let known = app.histories.get(&chunk).await?;
                 for (id, known) in chunk.into_iter().zip(known) {
-                    results.push(made_into(match known {
-                        Some(known) => question.score_warm(id, &known, &app.histories),
+                    let listen = |answer: Answer<'_>| made_into(Ok(answer));
+                    let result = match known {
+                        Some(known) => question.answer_warm(id, &known, &app.histories, listen),
                         None => Err(Error::unknown_customer(&id)),
-                    }));
+                    };
+                    results.push(result.unwrap_or_else(|error| made_into(Err(error))));
                     pace.keep(results.len()).await;
                 }
             }
             Source::Database => {
                 let histories = app.store.histories(&chunk).await?;
                 for (id, history) in chunk.into_iter().zip(histories) {
-                    results.push(made_into(match history {
-                        Some(history) => {
-                            history.with(|history| question.score(id, history)).map_err(Error::from).flatten()
-                        }
+                    let listen = |answer: Answer<'_>| made_into(Ok(answer));
+                    let result = match history {
+                        Some(history) => history
+                            .with(|history| question.answer(id, history, listen))
+                            .map_err(Error::from)
+                            .flatten(),
                         None => Err(Error::unknown_customer(&id)),
-                    }));
+                    };
+                    results.push(result.unwrap_or_else(|error| made_into(Err(error))));
                     pace.keep(results.len()).await;
                 }
             }

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use crate::{
     app::App,
     error::{Error, Result},
-    score::{Question, off_the_workers, persist},
+    score::{Answer, Question, in_words, off_the_workers, persist},
     store::{Prediction, ScoredPopulation},
     sweep::{Part, Sweep, on_all_cores},
 };
@@ -168,9 +168,10 @@ impl Question {
                 if existed(history, self) && scorer.row(history, self.as_of, self.known_at, &mut row).is_ok()
                 {
                     scorer.stand(&row, self.max_reasons, &mut standing);
-                    let score = scorer.tell(&standing, self.as_of, self.max_reasons);
-                    counts.add(reference, &row.raw, score.probability);
-                    results.push(self.prediction(id.clone(), score));
+                    scorer.tell(&standing, self.as_of, self.max_reasons, |told| {
+                        counts.add(reference, &row.raw, told.probability);
+                        results.push(in_words(Answer { customer_id: id.clone(), question: self, told }));
+                    });
                 }
             })?;
         }

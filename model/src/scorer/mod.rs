@@ -1,21 +1,24 @@
 //! The scorer: a history in, a probability with interval, grade and reasons out.
 //!
 //! It goes by three steps: the [`Row`] of raw values, what the model makes of it as long as it stands
-//! ([`Standing`]), and the [`Score`] at a moment. Every score is made by all three; whoever asks for a customer
+//! ([`Standing`]), and what is [`Told`] at a moment. Every score is made by all three; whoever asks for a customer
 //! again may keep the second one, and gets the same bits.
 
 mod standing;
+mod told;
 
 use std::{cell::RefCell, mem};
 
 pub use standing::Standing;
+pub use told::{Reason, Score, Told, ToldReason};
 
 use standing::{Contribution, Running};
 
 use crate::{
     artifact::{Artifact, ArtifactError, Golden},
     encode::Feature,
-    explain::{Natural, comparison, sentence},
+    explain::{Natural, comparison},
+    features::Measure,
     fold::{Fold, Row},
     history::History,
     snapshot::{Basis, Ineligible},
@@ -42,42 +45,6 @@ pub enum Grade {
     D,
 }
 
-/// What one feature adds to the log-odds.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reason {
-    /// The feature's name.
-    pub feature: String,
-    /// What the customer has.
-    pub value: Natural,
-    /// What is typical.
-    pub baseline: Natural,
-    /// Log-odds, signed.
-    pub contribution: f64,
-    /// A sentence for people.
-    pub text: String,
-}
-
-/// A score and what explains it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Score {
-    /// Between 0 and 1, never either.
-    pub probability: f64,
-    /// Lower end of the 95 % interval.
-    pub lower: f64,
-    /// Upper end of the 95 % interval.
-    pub upper: f64,
-    /// Best to worst.
-    pub grade: Grade,
-    /// What the score rests on.
-    pub basis: Basis,
-    /// Log-odds of an average customer.
-    pub base_log_odds: f64,
-    /// The strongest contributions first.
-    pub reasons: Vec<Reason>,
-    /// Names of the features without a value.
-    pub missing_features: Vec<String>,
-}
-
 /// What a feature's values do to the log-odds, other features being average.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effect {
@@ -100,6 +67,7 @@ pub struct Scorer {
 #[derive(Debug)]
 struct Known {
     name: String,
+    measure: Measure,
     /// Its value for an average customer.
     typical: f64,
     /// The end of every sentence about it.
@@ -109,7 +77,8 @@ struct Known {
 impl Known {
     fn new(feature: &Feature) -> Self {
         let (measure, typical) = (&feature.measure, feature.typical());
-        Self { name: measure.to_string(), typical, comparison: comparison(measure, typical) }
+        let comparison = comparison(measure, typical);
+        Self { name: measure.to_string(), measure: measure.clone(), typical, comparison }
     }
 }
 
@@ -142,18 +111,20 @@ impl Scorer {
         &self.artifact
     }
 
-    /// Scores a customer at `as_of`, as known at `known_at`, with at most `max_reasons` reasons.
+    /// Scores a customer at `as_of`, as known at `known_at`, with at most `max_reasons` reasons. What is told is
+    /// there as long as `listen` runs: [`Score::of`] keeps it.
     ///
     /// # Errors
     /// [`Ineligible`] when the model is not about such a customer.
-    pub fn score(
+    pub fn score<T>(
         &self,
         history: &History,
         as_of: Time,
         known_at: Time,
         max_reasons: usize,
-    ) -> Result<Score, Ineligible> {
-        let tell = |standing: &Standing| self.tell(standing, as_of, max_reasons);
+        listen: impl FnOnce(&Told<'_>) -> T,
+    ) -> Result<T, Ineligible> {
+        let tell = |standing: &Standing| self.tell(standing, as_of, max_reasons, listen);
         self.by_steps(history, as_of, known_at, max_reasons, tell)
     }
 
@@ -266,40 +237,49 @@ impl Scorer {
 
     /// The third step: the score at the moment of the row, or at another one at which this
     /// [stands](Standing::stands).
-    #[must_use]
-    pub fn tell(&self, standing: &Standing, as_of: Time, max_reasons: usize) -> Score {
-        SCRATCH.with_borrow_mut(|Scratch { lines, strongest, .. }| {
-            strongest.clear();
-            strongest.extend(standing.strongest.iter().take(max_reasons));
-            let values = standing.running.iter().map(|running| Contribution {
-                feature: running.feature,
-                value: running.clock.value(as_of),
-                log_odds: running.effect,
-            });
-            let put = |contribution: Contribution| contribution.put_among(strongest, max_reasons);
-            let sum = standing.sum + self.run(values, lines, put);
-            let variance = standing.variance + self.tables.running_variance(&standing.along, lines);
-            let Told { base, slope, log_odds, uncalibrated } = self.told(sum);
-            let (told, margin) = (probability(log_odds), Z95 * error(variance));
-            let bound = |z: f64| probability(self.calibrated(z));
-            let name = |feature: &u32| self.known[*feature as usize].name.clone();
-            Score {
-                probability: told,
-                lower: bound(uncalibrated - margin),
-                upper: bound(uncalibrated + margin),
-                grade: self.grade(told),
-                basis: standing.basis,
-                base_log_odds: base,
-                reasons: strongest.iter().map(|contribution| self.reason(contribution, slope)).collect(),
-                missing_features: standing.missing.iter().map(name).collect(),
-            }
-        })
+    pub fn tell<T>(
+        &self,
+        standing: &Standing,
+        as_of: Time,
+        max_reasons: usize,
+        listen: impl FnOnce(&Told<'_>) -> T,
+    ) -> T {
+        let (mut lines, mut strongest) = SCRATCH
+            .with_borrow_mut(|Scratch { lines, strongest, .. }| (mem::take(lines), mem::take(strongest)));
+        strongest.clear();
+        strongest.extend(standing.strongest.iter().take(max_reasons));
+        let values = standing.running.iter().map(|running| Contribution {
+            feature: running.feature,
+            value: running.clock.value(as_of),
+            log_odds: running.effect,
+        });
+        let put = |contribution: Contribution| contribution.put_among(&mut strongest, max_reasons);
+        let sum = standing.sum + self.run(values, &mut lines, put);
+        let variance = standing.variance + self.tables.running_variance(&standing.along, &mut lines);
+        let Calibrated { base, slope, log_odds, before } = self.calibrated_sum(sum);
+        let (told, margin) = (probability(log_odds), Z95 * error(variance));
+        let bound = |z: f64| probability(self.calibrated(z));
+        let heard = listen(&Told {
+            probability: told,
+            lower: bound(before - margin),
+            upper: bound(before + margin),
+            grade: self.grade(told),
+            basis: standing.basis,
+            base_log_odds: base,
+            slope,
+            scorer: self,
+            strongest: &strongest,
+            missing: &standing.missing,
+        });
+        SCRATCH.with_borrow_mut(|scratch| (scratch.lines, scratch.strongest) = (lines, strongest));
+        heard
     }
 
     /// The probability of a raw row, which is that of the score: for whoever looks at very many.
     #[must_use]
     pub fn probability_of(&self, raw: &[f64]) -> f64 {
-        SCRATCH.with_borrow_mut(|scratch| probability(self.told(self.sum_of(raw, scratch)).log_odds))
+        SCRATCH
+            .with_borrow_mut(|scratch| probability(self.calibrated_sum(self.sum_of(raw, scratch)).log_odds))
     }
 
     /// The grade of a raw row, which is that of the score.
@@ -316,7 +296,7 @@ impl Scorer {
             let Scratch { reading, lines, .. } = scratch;
             let standing = self.tables.variance(reading);
             let variance = standing + self.tables.running_variance(self.tables.along(reading), lines);
-            (self.told(sum).log_odds, error(variance))
+            (self.calibrated_sum(sum).log_odds, error(variance))
         })
     }
 
@@ -392,10 +372,10 @@ impl Scorer {
 
     /// What the contributions come to, whose sum before calibration this is. A calibration that bends scales all
     /// alike.
-    fn told(&self, sum: f64) -> Told {
-        let uncalibrated = self.artifact.intercept + sum;
-        let (base, slope) = (self.calibrated(self.artifact.intercept), self.slope(uncalibrated));
-        Told { base, slope, log_odds: base + slope * sum, uncalibrated }
+    fn calibrated_sum(&self, sum: f64) -> Calibrated {
+        let before = self.artifact.intercept + sum;
+        let (base, slope) = (self.calibrated(self.artifact.intercept), self.slope(before));
+        Calibrated { base, slope, log_odds: base + slope * sum, before }
     }
 
     fn grade(&self, probability: f64) -> Grade {
@@ -406,31 +386,17 @@ impl Scorer {
         };
         [Grade::A, Grade::B, Grade::C, Grade::D][best_first]
     }
-
-    fn reason(&self, contribution: &Contribution, slope: f64) -> Reason {
-        let Contribution { feature, value, log_odds } = *contribution;
-        let known = &self.known[feature as usize];
-        let (measure, typical) = (&self.artifact.encoder.features[feature as usize].measure, known.typical);
-        Reason {
-            feature: known.name.clone(),
-            value: Natural::of(measure, value),
-            baseline: Natural::of(measure, typical),
-            contribution: slope * log_odds,
-            text: sentence(measure, value, typical, &known.comparison),
-        }
-    }
 }
 
 /// What contributions come to.
-struct Told {
-    /// Log-odds of an average customer, calibrated.
+struct Calibrated {
+    /// Log-odds of an average customer.
     base: f64,
     /// What a unit of a contribution counts for.
     slope: f64,
-    /// Calibrated.
     log_odds: f64,
-    /// Before calibration.
-    uncalibrated: f64,
+    /// The log-odds before calibration.
+    before: f64,
 }
 
 /// What it takes to score: kept from score to score, so that a score allocates nothing but itself.

@@ -11,12 +11,14 @@ use std::{
 use clap::Parser;
 use futures_util::{Stream, StreamExt};
 use indicatif::HumanCount;
+use prost::Message;
+use tally_proto::EncodedBatch;
 use tally_proto::v1::{
-    BatchPredictChurnRequest, BatchPredictChurnResponse, BatchResult, BatchScoreLeadsRequest,
-    BatchScoreLeadsResponse, Customer, DeleteCustomerRequest, DeleteCustomerResponse, GetCustomerRequest,
-    GetCustomerResponse, Interaction, ListCustomersRequest, ListCustomersResponse, ListInteractionsRequest,
-    ListInteractionsResponse, PredictChurnRequest, RecordInteractionsRequest, RecordInteractionsResponse,
-    Score, ScoreLeadRequest, UpsertCustomersRequest, UpsertCustomersResponse,
+    BatchPredictChurnRequest, BatchResult, BatchScoreLeadsRequest, Customer, DeleteCustomerRequest,
+    DeleteCustomerResponse, GetCustomerRequest, GetCustomerResponse, Interaction, ListCustomersRequest,
+    ListCustomersResponse, ListInteractionsRequest, ListInteractionsResponse, PredictChurnRequest,
+    RecordInteractionsRequest, RecordInteractionsResponse, Score, ScoreLeadRequest, UpsertCustomersRequest,
+    UpsertCustomersResponse,
     batch_result::Result as Outcome,
     customer_service_server::{CustomerService, CustomerServiceServer},
     interaction_service_server::{InteractionService, InteractionServiceServer},
@@ -122,20 +124,20 @@ impl ScoringService for Fake {
     async fn batch_score_leads(
         &self,
         _: Request<BatchScoreLeadsRequest>,
-    ) -> Result<Response<BatchScoreLeadsResponse>, Status> {
+    ) -> Result<Response<EncodedBatch>, Status> {
         Err(Status::unimplemented(""))
     }
     async fn batch_predict_churn(
         &self,
         request: Request<BatchPredictChurnRequest>,
-    ) -> Result<Response<BatchPredictChurnResponse>, Status> {
+    ) -> Result<Response<EncodedBatch>, Status> {
         let request = request.into_inner();
         let result = |id: &String| {
             Some(if id == "nobody" {
                 let details = ErrorDetails::with_error_info("CUSTOMER_NOT_FOUND", "tally.v1", HashMap::new());
                 let status =
                     Status::with_error_details(Code::NotFound, "no customer `nobody` is stored", details);
-                Outcome::Status(prost::Message::decode(status.details()).unwrap())
+                Outcome::Status(Message::decode(status.details()).unwrap())
             } else {
                 Outcome::Score(Score {
                     customer_id: id.clone(),
@@ -144,9 +146,10 @@ impl ScoringService for Fake {
                 })
             })
         };
-        let results = request.customer_ids.iter().map(|id| BatchResult { result: result(id) }).collect();
+        let result = |id| BatchResult { result: result(id) }.encode_to_vec();
+        let results = request.customer_ids.iter().map(result).collect();
         self.0.lock().unwrap().asked.push(request);
-        Ok(Response::new(BatchPredictChurnResponse { results }))
+        Ok(Response::new(EncodedBatch { results }))
     }
 }
 

@@ -7,6 +7,7 @@ mod card;
 pub mod connection;
 pub mod customers;
 pub mod edge;
+mod encode;
 pub mod interactions;
 pub mod models;
 mod page;

@@ -62,7 +62,7 @@ pub(super) fn interaction(interaction: Interaction) -> v1::Interaction {
     }
 }
 
-/// A score; one without an id was not stored.
+/// A score; one without an id was not stored. [`encode`](super::encode) writes the same of a batch.
 pub(super) fn score(prediction: Prediction) -> v1::Score {
     let stored = !prediction.prediction_id.is_empty();
     let model = ModelName { target: prediction.target, version: prediction.model_version };
@@ -131,7 +131,7 @@ pub(super) const fn grade(grade: Grade) -> v1::Grade {
     }
 }
 
-const fn basis(basis: Basis) -> v1::Basis {
+pub(super) const fn basis(basis: Basis) -> v1::Basis {
     match basis {
         Basis::Model => v1::Basis::Model,
         Basis::Cold => v1::Basis::Cold,

@@ -4,20 +4,26 @@ use std::sync::Arc;
 
 use prost_types::Timestamp;
 use tally_model::{spec::Target, time::Time};
-use tally_proto::v1::{
-    BatchPredictChurnRequest, BatchPredictChurnResponse, BatchResult, BatchScoreLeadsRequest,
-    BatchScoreLeadsResponse, PredictChurnRequest, Score, ScoreLeadRequest, batch_result,
-    scoring_service_server::ScoringService,
+use tally_proto::{
+    EncodedBatch,
+    v1::{
+        BatchPredictChurnRequest, BatchScoreLeadsRequest, PredictChurnRequest, Score, ScoreLeadRequest,
+        scoring_service_server::ScoringService,
+    },
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{parse::Check, reply};
+use super::{
+    encode::{self, Encoder},
+    parse::Check,
+    reply,
+};
 use crate::{
     app::App,
-    error::{Error, Result, item_status},
+    error::{Error, Result},
     limits,
     models::ModelName,
-    score::{Question, Source, persist, score},
+    score::{Answer, Question, Source, in_words, persist, score},
     store::Prediction,
 };
 
@@ -61,19 +67,17 @@ impl ScoringService for Scoring {
     async fn batch_score_leads(
         &self,
         request: Request<BatchScoreLeadsRequest>,
-    ) -> Result<Response<BatchScoreLeadsResponse>, Status> {
+    ) -> Result<Response<EncodedBatch>, Status> {
         let request = request.into_inner();
-        let results = self.batch(request.customer_ids, options!(Lead, request)).await?;
-        Ok(Response::new(BatchScoreLeadsResponse { results }))
+        Ok(self.batch(request.customer_ids, options!(Lead, request)).await?)
     }
 
     async fn batch_predict_churn(
         &self,
         request: Request<BatchPredictChurnRequest>,
-    ) -> Result<Response<BatchPredictChurnResponse>, Status> {
+    ) -> Result<Response<EncodedBatch>, Status> {
         let request = request.into_inner();
-        let results = self.batch(request.customer_ids, options!(Churn, request)).await?;
-        Ok(Response::new(BatchPredictChurnResponse { results }))
+        Ok(self.batch(request.customer_ids, options!(Churn, request)).await?)
     }
 }
 
@@ -82,13 +86,22 @@ impl Scoring {
         let now = self.0.now();
         let mut check = Check::new(now);
         check.id("customer_id", &customer_id);
-        let score = |result: Result<Prediction>| result.map(reply::score);
-        let mut results = self.answer(vec![customer_id], options, check, now, score).await?;
+        let asked = self.asked(&options, check, now).await?;
+        let mut results = match options.persist {
+            false => {
+                let words = |result: Result<Answer<'_>>| result.map(|answer| reply::score(in_words(answer)));
+                score(&self.0, vec![customer_id], &asked, Source::Warm, words).await?
+            }
+            true => {
+                let stored = self.stored(vec![customer_id], &asked).await?;
+                stored.map(|result| result.map(reply::score)).collect()
+            }
+        };
         let result = results.pop().ok_or_else(|| Error::Internal("an id without a result".into()))?;
         Ok(Response::new(result?))
     }
 
-    async fn batch(&self, customer_ids: Vec<String>, options: Options) -> Result<Vec<BatchResult>> {
+    async fn batch(&self, customer_ids: Vec<String>, options: Options) -> Result<Response<EncodedBatch>> {
         let now = self.0.now();
         let mut check = Check::new(now);
         check.batch("customer_ids", customer_ids.len(), limits::BATCH);
@@ -102,43 +115,51 @@ impl Scoring {
                 Err(error) => refused.push((n, error)),
             }
         }
+        let asked = self.asked(&options, check, now).await?;
         let all = good.len() + refused.len();
-        let scores = self.answer(good, options, check, now, item).await?;
-        if refused.is_empty() {
-            return Ok(scores);
-        }
-        let (mut scores, mut refused) = (scores.into_iter(), refused.into_iter().peekable());
-        let result = |n| match refused.next_if(|(place, _)| *place == n) {
-            Some((_, error)) => Some(item(Err(error))),
-            None => scores.next(),
+        let mut results = match options.persist {
+            false => {
+                let mut encoder = Encoder::new(&asked);
+                let encoded = |result: Result<Answer<'_>>| match result {
+                    Ok(answer) => encoder.score(&answer),
+                    Err(error) => encode::status(error),
+                };
+                score(&self.0, good, &asked, Source::Warm, encoded).await?
+            }
+            true => self.stored(good, &asked).await?.map(encode::stored).collect(),
         };
-        let results: Option<_> = (0..all).map(result).collect();
-        results.ok_or_else(|| Error::Internal("an id without a result".to_owned()))
+        if !refused.is_empty() {
+            let (mut scores, mut refused) = (results.into_iter(), refused.into_iter().peekable());
+            let result = |n| match refused.next_if(|(place, _)| *place == n) {
+                Some((_, error)) => Some(encode::status(error)),
+                None => scores.next(),
+            };
+            let both: Option<_> = (0..all).map(result).collect();
+            results = both.ok_or_else(|| Error::Internal("an id without a result".to_owned()))?;
+        }
+        Ok(Response::new(EncodedBatch { results }))
     }
 
-    /// One result an id; the ids have been checked.
-    async fn answer<T>(
-        &self,
-        ids: Vec<String>,
-        options: Options,
-        mut check: Check,
-        now: Time,
-        made_into: impl Fn(Result<Prediction>) -> T,
-    ) -> Result<Vec<T>> {
+    /// The question of a request, whose ids have been checked.
+    async fn asked(&self, options: &Options, mut check: Check, now: Time) -> Result<Question> {
         let as_of = check.as_of(options.as_of_time.as_ref());
         let max_reasons = check.max_reasons(options.max_reasons);
         let model = check.model(options.target, &options.model);
         let model = check.finish(model)?;
         let model = self.model(options.target, model).await?;
-        let question = Question::new(model, as_of, now, max_reasons);
-        if !options.persist {
-            // What is not kept does not wait.
-            return score(&self.0, ids, &question, Source::Warm, made_into).await;
-        }
-        // What is kept can be replayed.
+        Ok(Question::new(model, as_of, now, max_reasons))
+    }
+
+    /// Scores, stored. What is kept can be replayed.
+    async fn stored(
+        &self,
+        ids: Vec<String>,
+        asked: &Question,
+    ) -> Result<impl Iterator<Item = Result<Prediction>> + use<>> {
         self.0.writers.settled().await;
-        let scores = score(&self.0, ids, &question, Source::Database, |result| result).await?;
-        Ok(persist(&self.0, scores).await?.into_iter().map(made_into).collect())
+        let words = |result: Result<Answer<'_>>| result.map(in_words);
+        let scores = score(&self.0, ids, asked, Source::Database, words).await?;
+        Ok(persist(&self.0, scores).await?.into_iter())
     }
 
     async fn model(&self, target: Target, name: Option<ModelName>) -> Result<Arc<crate::models::Model>> {
@@ -146,15 +167,5 @@ impl Scoring {
             Some(name) => self.0.models.version(name).await,
             None => self.0.models.champion(target).await,
         }
-    }
-}
-
-/// One of many results.
-fn item(result: Result<Prediction>) -> BatchResult {
-    BatchResult {
-        result: Some(match result {
-            Ok(prediction) => batch_result::Result::Score(reply::score(prediction)),
-            Err(error) => batch_result::Result::Status(item_status(error)),
-        }),
     }
 }

@@ -1,9 +1,14 @@
 //! Scores: the same bits whichever way they are asked for, exactly explained, on both databases.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use prost::Message;
+use prost_types::value::Kind;
 use tally_model::{simulate::Business, time::Time};
-use tally_proto::v1::{self, batch_result::Result as Item};
+use tally_proto::{
+    EncodedBatch,
+    v1::{self, batch_result::Result as Item},
+};
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -17,6 +22,7 @@ on_both_stores!(
     a_score_is_the_same_bits_alone_in_a_batch_and_in_the_population,
     contributions_add_up_to_the_log_odds,
     a_bad_id_never_sinks_its_batch,
+    results_of_a_batch_are_the_bytes_that_prost_writes,
     parts_of_a_population_share_the_run,
     predictions_are_filtered_ordered_and_paged,
     late_knowledge_and_later_attributes_do_not_change_the_past_of_training,
@@ -154,29 +160,31 @@ async fn a_bad_id_never_sinks_its_batch(tally: Tally) {
     tally.score_population(v1::Target::Churn, time(NOW)).await.unwrap();
     let buyer = tally.all_predictions(list(v1::Target::Churn)).await.remove(0).customer_id;
     let ids = [&lead, "nobody", "", &buyer, "silent", &lead, "a\0b"].map(str::to_owned);
-    let request = v1::BatchScoreLeadsRequest {
-        customer_ids: ids.to_vec(),
-        as_of_time: Some(timestamp(time(NOW))),
-        persist: true,
-        ..Default::default()
-    };
-    let results = tally.scoring().batch_score_leads(request).await.unwrap().into_inner().results;
-    let outcome = |item: &v1::BatchResult| match item.result.as_ref().unwrap() {
-        Item::Score(score) => Ok((score.customer_id.clone(), score.basis())),
-        Item::Status(status) => Err(Code::from_i32(status.code)),
-    };
-    assert_eq!(
-        results.iter().map(outcome).collect::<Vec<_>>(),
-        [
-            Ok((lead.clone(), v1::Basis::Model)),
-            Err(Code::NotFound),
-            Err(Code::InvalidArgument),
-            Err(Code::FailedPrecondition),
-            Ok(("silent".to_owned(), v1::Basis::Cold)),
-            Ok((lead.clone(), v1::Basis::Model)),
-            Err(Code::InvalidArgument),
-        ]
-    );
+    for persist in [false, true] {
+        let request = v1::BatchScoreLeadsRequest {
+            customer_ids: ids.to_vec(),
+            as_of_time: Some(timestamp(time(NOW))),
+            persist,
+            ..Default::default()
+        };
+        let results = tally.scoring().batch_score_leads(request).await.unwrap().into_inner().results;
+        let outcome = |item: &v1::BatchResult| match item.result.as_ref().unwrap() {
+            Item::Score(score) => Ok((score.customer_id.clone(), score.basis())),
+            Item::Status(status) => Err(Code::from_i32(status.code)),
+        };
+        assert_eq!(
+            results.iter().map(outcome).collect::<Vec<_>>(),
+            [
+                Ok((lead.clone(), v1::Basis::Model)),
+                Err(Code::NotFound),
+                Err(Code::InvalidArgument),
+                Err(Code::FailedPrecondition),
+                Ok(("silent".to_owned(), v1::Basis::Cold)),
+                Ok((lead.clone(), v1::Basis::Model)),
+                Err(Code::InvalidArgument),
+            ]
+        );
+    }
     let persisted = v1::ListPredictionsRequest { customer_id: "silent".into(), ..list(v1::Target::Lead) };
     let cold = tally.all_predictions(persisted).await.remove(0);
     let log_odds = (cold.probability / (1.0 - cold.probability)).ln();
@@ -194,6 +202,49 @@ async fn a_bad_id_never_sinks_its_batch(tally: Tally) {
     assert_refused(tally.scoring().score_lead(request).await, Code::FailedPrecondition, "NOT_A_LEAD", &[]);
     let nobody = tally.scoring().predict_churn(churn_request("nobody", time(NOW), 0)).await;
     assert_refused(nobody, Code::NotFound, "CUSTOMER_NOT_FOUND", &[]);
+}
+
+async fn results_of_a_batch_are_the_bytes_that_prost_writes(tally: Tally) {
+    trained(&tally).await;
+    // A length that takes two bytes, a letter that takes two, and nothing to tell.
+    let (long, short) = ("a".repeat(256), "Ø".to_owned());
+    let north: &[(&str, Kind)] = &[("region", Kind::StringValue("north".to_owned()))];
+    let own = [(&long, north), (&short, north), (&"silent".to_owned(), &[])];
+    tally.upsert(own.map(|(id, attributes)| customer(id, "2024-01-01", attributes)).to_vec()).await.unwrap();
+    let own = own.into_iter().map(|(id, _)| id.clone());
+    let customer_ids: Vec<String> = business().iter().map(|one| one.customer_id.clone()).chain(own).collect();
+    let mut client = tonic::client::Grpc::new(tally.channel.clone()).max_decoding_message_size(64 << 20);
+    let (mut kinds, mut missing) = (HashSet::new(), BTreeSet::new());
+    for max_reasons in [0, 1, -1] {
+        for as_of_time in
+            [None, Some(timestamp(time(NOW))), Some(timestamp(time("2023-12-31T23:59:59.999999Z")))]
+        {
+            let request = v1::BatchScoreLeadsRequest {
+                customer_ids: customer_ids.clone(),
+                as_of_time,
+                max_reasons,
+                ..Default::default()
+            };
+            client.ready().await.unwrap();
+            let path = "/tally.v1.ScoringService/BatchScoreLeads".parse().unwrap();
+            let codec = tonic_prost::ProstCodec::<_, EncodedBatch>::default();
+            let reply = client.unary(tonic::Request::new(request), path, codec).await.unwrap().into_inner();
+            assert_eq!(reply.results.len(), customer_ids.len());
+            for (bytes, id) in reply.results.iter().zip(&customer_ids) {
+                let result = v1::BatchResult::decode(&**bytes).unwrap();
+                assert_eq!(result.encode_to_vec(), *bytes, "{result:?}");
+                let Some(Item::Score(score)) = result.result else { continue };
+                assert_eq!(score.customer_id, *id);
+                for reason in &score.reasons {
+                    let value = reason.value.as_ref().unwrap().kind.as_ref().unwrap();
+                    kinds.insert(std::mem::discriminant(value));
+                }
+                missing.insert(score.missing_features.len());
+            }
+        }
+    }
+    assert_eq!(kinds.len(), 4, "numbers, booleans, words and nothing");
+    assert!(missing.contains(&0) && missing.len() > 2, "{missing:?}");
 }
 
 async fn parts_of_a_population_share_the_run(tally: Tally) {
