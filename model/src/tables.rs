@@ -11,8 +11,8 @@
 //!
 //! with the matrix A, the vectors m and the numbers t computed once, and what is 0 left out.
 //!
-//! Lines of values that run with time come after all else, so that the rest can be kept while it stands: x₀ has
-//! them at 0, and with z = (s, r), r being theirs, the variance is that of r = 0 and
+//! Lines of values that run with time are kept apart, so that the rest can be kept while it stands: x₀ has them at 0,
+//! and with z = (r, s), r being theirs, the variance is that of r = 0 and
 //!
 //! r·b + rᵀ·A_rr·r, where b = 2·A_rs·s + 2·Σ_c m(c)_r.
 //!
@@ -39,11 +39,12 @@ pub(crate) struct Tables {
     running_lines: usize,
     /// The others at the raw value 0.
     usual_lines: Vec<f64>,
-    /// The lower triangle of A, row by row: x₀ first, then the lines. What is off the diagonal counts twice.
-    quadratic: Vec<Vector>,
-    /// Its rows of the lines that run, in strips of columns: of each strip the rows that reach it.
+    /// The lower triangle of A, in which what is off the diagonal counts twice. First come the lines that run: their
+    /// rows in strips of columns, of each strip those that reach it.
     running_strips: Vec<Vector>,
-    /// 2·m, per cell of all units.
+    /// Then, row by row, x₀ and the lines that stand. Their columns begin behind the strips.
+    standing_rows: Vec<Vector>,
+    /// 2·m, per cell of all units, with the same columns.
     mixed: Vec<Vector>,
     /// t: cells by cells.
     pairs: Vec<f32>,
@@ -52,9 +53,10 @@ pub(crate) struct Tables {
 }
 
 /// Numbers that go side by side.
+pub(crate) type Lanes = [f32; LANES];
 const LANES: usize = 8;
 /// Numbers, filled up with zeros.
-type Vector = Box<[[f32; LANES]]>;
+type Vector = Box<[Lanes]>;
 
 #[derive(Debug)]
 struct Unit {
@@ -104,15 +106,12 @@ pub(crate) struct Reading {
     /// The cells other than the commonest.
     unusual: Vec<usize>,
     /// Aᵀ·s + 2·Σ_c m(c), A being the triangle.
-    along: Vec<[f32; LANES]>,
+    along: Vec<Lanes>,
 }
 
-/// The lines that run, written, and A_rrᵀ·r.
+/// r: the lines that run, written, filled up with zeros.
 #[derive(Debug, Default)]
-pub(crate) struct RunningLines {
-    lines: Vec<f64>,
-    along: Vec<[f32; LANES]>,
-}
+pub(crate) struct RunningLines(Vec<f64>);
 
 impl Tables {
     pub(crate) fn new(artifact: &Artifact) -> Self {
@@ -177,25 +176,35 @@ impl Tables {
             product
         };
         let of_usual = times_covariance(0..width, &usual_row);
+        let (running_columns, standing_columns) = line_columns.split_at(running_lines);
         let mut mixed = Vec::with_capacity(cells.len());
         let mut pairs = Vec::with_capacity(cells.len() * cells.len());
         for (columns, row) in &cells {
             let along = times_covariance(columns.clone(), row);
-            let with_lines = line_columns.iter().map(|column| 2.0 * along[*column]);
+            let with = |column: &usize| 2.0 * along[*column];
             let with_usual = 2.0 * product(row, &of_usual[columns.clone()]);
-            mixed.push(vector(std::iter::once(with_usual).chain(with_lines)));
+            let standing = std::iter::once(with_usual).chain(standing_columns.iter().map(with));
+            mixed.push(vector(running_columns.iter().map(with), standing));
             pairs.extend(cells.iter().map(|(others, other)| product(&along[others.clone()], other) as f32));
         }
-        let of_lines = line_columns.iter().enumerate().map(|(n, row)| {
-            let others = line_columns[..n].iter().map(|column| 2.0 * covariance[row * width + column]);
-            let with_usual = std::iter::once(2.0 * of_usual[*row]);
-            vector(with_usual.chain(others).chain([covariance[row * width + row]]))
+        let covariance = |row: usize, column: usize| covariance[row * width + column];
+        let twice_usual = |column: &usize| 2.0 * of_usual[*column];
+        let usual = std::iter::once(product(&usual_row, &of_usual));
+        let usual = vector(running_columns.iter().map(twice_usual), usual);
+        let of_standing = standing_columns.iter().enumerate().map(|(n, row)| {
+            let twice = |column: &usize| 2.0 * covariance(*row, *column);
+            let others = standing_columns[..n].iter().map(twice);
+            let standing = std::iter::once(twice_usual(row)).chain(others).chain([covariance(*row, *row)]);
+            vector(running_columns.iter().map(twice), standing)
         });
-        let usual = vector([product(&usual_row, &of_usual)].into_iter());
-        let quadratic: Vec<Vector> = std::iter::once(usual).chain(of_lines).collect();
-        let rows_of_running = &quadratic[1..=running_lines];
-        let strip = |n| rows_of_running.iter().filter_map(|row| row.get(n).copied()).collect();
-        let running_strips = (0..(running_lines + 1).div_ceil(LANES)).map(strip).collect();
+        let standing_rows = std::iter::once(usual).chain(of_standing).collect();
+        let of_running = running_columns.iter().enumerate().map(|(n, row)| {
+            let others = running_columns[..n].iter().map(|column| 2.0 * covariance(*row, *column));
+            vector(others.chain([covariance(*row, *row)]), std::iter::empty())
+        });
+        let of_running: Vec<Vector> = of_running.collect();
+        let strip = |n| of_running.iter().filter_map(|row| row.get(n).copied()).collect();
+        let running_strips = (0..running_lines.div_ceil(LANES)).map(strip).collect();
         let mut readers = Vec::with_capacity(encoder.features.len());
         let (mut standing, mut running) = (0, 0);
         for (n, (feature, unit)) in encoder.features.iter().zip(&units).enumerate() {
@@ -214,15 +223,15 @@ impl Tables {
             let edges = if runs { edges(encoder, n) } else { Vec::new() };
             readers.push(Reader { place: feature.place, lines, runs, edges, zero, missing });
         }
-        let average_variance = covariance[0];
+        let average_variance = covariance(0, 0);
         Self {
             readers,
             units,
             line_weights,
             running_lines,
             usual_lines,
-            quadratic,
             running_strips,
+            standing_rows,
             mixed,
             pairs,
             average_variance,
@@ -278,8 +287,9 @@ impl Tables {
     /// The variance of the log-odds of the row that was read last, were it not for the lines that run.
     pub(crate) fn variance(&self, reading: &mut Reading) -> f64 {
         let Reading { lines, unusual, along, .. } = reading;
+        let begin = self.running_strips.len();
         along.clear();
-        along.resize((self.line_weights.len() + 1).div_ceil(LANES), [0.0; LANES]);
+        along.resize(begin + self.standing_rows.len().div_ceil(LANES), [0.0; LANES]);
         let cells = self.mixed.len();
         let mut sum = 0.0;
         for (n, cell) in unusual.iter().enumerate() {
@@ -287,22 +297,20 @@ impl Tables {
             let pairs = &self.pairs[cell * cells..(cell + 1) * cells];
             sum += f64::from(pairs[*cell]) + 2.0 * picked(pairs, &unusual[n + 1..]);
         }
-        add(along, 1.0, &self.quadratic[0]);
-        let first = 1 + self.running_lines;
-        let z = || lines.iter().zip(&self.usual_lines).map(|(line, usual)| (line - usual) as f32);
-        for (z, row) in z().zip(&self.quadratic[first..]) {
+        let lines = lines.iter().zip(&self.usual_lines).map(|(line, usual)| (line - usual) as f32);
+        let z = std::iter::once(1.0).chain(lines);
+        for (z, row) in z.clone().zip(&self.standing_rows) {
             if z != 0.0 {
                 add(along, z, row);
             }
         }
-        let along = along.as_flattened();
-        sum += f64::from(along[0]);
-        sum + z().zip(&along[first..]).map(|(z, along)| f64::from(z) * f64::from(*along)).sum::<f64>()
+        let along = along[begin..].as_flattened();
+        sum + z.zip(along).map(|(z, along)| f64::from(z) * f64::from(*along)).sum::<f64>()
     }
 
     /// b of the row whose variance was asked for last: what it takes to add the lines that run.
-    pub(crate) fn along<'a>(&self, reading: &'a Reading) -> &'a [f32] {
-        &reading.along.as_flattened()[1..=self.running_lines]
+    pub(crate) fn along<'a>(&self, reading: &'a Reading) -> &'a [Lanes] {
+        &reading.along[..self.running_strips.len()]
     }
 
     /// The value above which a feature that runs comes into another cell, of its own or of a cross.
@@ -313,8 +321,8 @@ impl Tables {
 
     /// Begins to write lines that run.
     pub(crate) fn begin_to_run(&self, running: &mut RunningLines) {
-        running.lines.clear();
-        running.lines.resize(self.running_lines, 0.0);
+        running.0.clear();
+        running.0.resize(self.running_strips.len() * LANES, 0.0);
     }
 
     /// Writes the lines of a feature that runs, and tells what they add to the log-odds.
@@ -327,28 +335,25 @@ impl Tables {
     ) -> f64 {
         let Some(line) = &encoder.features[feature].line else { return 0.0 };
         let own = self.readers[feature].lines.clone();
-        let (lines, weights) = (&mut running.lines[own.clone()], &self.line_weights[own]);
+        let (lines, weights) = (&mut running.0[own.clone()], &self.line_weights[own]);
         line.write(value, lines);
         lines.iter().zip(weights).map(|(x, w)| x * w).sum()
     }
 
     /// What the lines that run add to the variance; `b` as [`Tables::along`] told it.
-    pub(crate) fn running_variance(&self, b: &[f32], running: &mut RunningLines) -> f64 {
-        let RunningLines { lines, along } = running;
-        along.clear();
-        along.extend(self.running_strips.iter().map(|rows| {
-            // The first rows end before the strip.
-            let lines = lines[lines.len() - rows.len()..].iter();
-            let mut sums = [0.0; LANES];
-            for (line, row) in lines.zip(rows) {
-                sums.iter_mut().zip(row).for_each(|(sum, number)| *sum += *line as f32 * number);
+    pub(crate) fn running_variance(&self, b: &[Lanes], RunningLines(lines): &RunningLines) -> f64 {
+        let mut sums = [0.0; LANES];
+        for ((strip, rows), b) in self.running_strips.iter().enumerate().zip(b) {
+            // The rows of the lines before do not reach the strip.
+            let lines = &lines[strip * LANES..];
+            let mut along = *b;
+            for (line, row) in lines.iter().zip(rows) {
+                along.iter_mut().zip(row).for_each(|(sum, number)| *sum += *line as f32 * number);
             }
-            sums
-        }));
-        let along = along.as_flattened();
-        let both = b.iter().zip(&along[1..]).map(|(b, along)| f64::from(*b) + f64::from(*along));
-        let products = lines.iter().zip(both).map(|(line, both)| f64::from(*line as f32) * both);
-        f64::from(along[0]) + products.sum::<f64>()
+            let own = sums.iter_mut().zip(along).zip(lines);
+            own.for_each(|((sum, along), line)| *sum += f64::from(*line as f32) * f64::from(along));
+        }
+        sums.iter().sum()
     }
 }
 
@@ -440,14 +445,17 @@ fn covariance(factor: &[f32], width: usize) -> Vec<f64> {
     covariance
 }
 
-fn vector(numbers: impl Iterator<Item = f64>) -> Vector {
-    let mut vector: Vec<f32> = numbers.map(|number| number as f32).collect();
+/// Numbers of the lines that run, and behind them those of x₀ and the other lines.
+fn vector(running: impl Iterator<Item = f64>, standing: impl Iterator<Item = f64>) -> Vector {
+    let mut vector: Vec<f32> = running.map(|number| number as f32).collect();
+    vector.resize(vector.len().next_multiple_of(LANES), 0.0);
+    vector.extend(standing.map(|number| number as f32));
     vector.resize(vector.len().next_multiple_of(LANES), 0.0);
     vector.as_chunks().0.into()
 }
 
 /// Adds `x` times the vector.
-fn add(sums: &mut [[f32; LANES]], x: f32, vector: &[[f32; LANES]]) {
+fn add(sums: &mut [Lanes], x: f32, vector: &[Lanes]) {
     for (sums, numbers) in sums.iter_mut().zip(vector) {
         for (sum, number) in sums.iter_mut().zip(numbers) {
             *sum += x * number;

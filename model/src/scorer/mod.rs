@@ -255,7 +255,7 @@ impl Scorer {
         });
         let put = |contribution: Contribution| contribution.put_among(&mut strongest, max_reasons);
         let sum = standing.sum + self.run(values, &mut lines, put);
-        let variance = standing.variance + self.tables.running_variance(&standing.along, &mut lines);
+        let variance = standing.variance + self.tables.running_variance(&standing.along, &lines);
         let Calibrated { base, slope, log_odds, before } = self.calibrated_sum(sum);
         let (told, margin) = (probability(log_odds), Z95 * error(variance));
         let bound = |z: f64| probability(self.calibrated(z));

@@ -3,6 +3,7 @@
 use crate::{
     fold::{Clock, Row},
     snapshot::Basis,
+    tables::Lanes,
     time::Time,
 };
 
@@ -23,7 +24,7 @@ pub struct Standing {
     /// The features that run and have a value.
     pub(super) running: Vec<Running>,
     /// What it takes to add the variance of their lines.
-    pub(super) along: Vec<f32>,
+    pub(super) along: Vec<Lanes>,
     /// The strongest of the others, strongest first.
     pub(super) strongest: Vec<Contribution>,
     /// The features without a value.
@@ -92,6 +93,7 @@ pub(super) struct Contribution {
 impl Contribution {
     /// Puts it among the strongest, of which there are at most so many. Equally strong ones go in the order of
     /// the features.
+    #[inline]
     pub(super) fn put_among(self, strongest: &mut Vec<Self>, most: usize) {
         let comes_after = |other: &Self| {
             let order = other.log_odds.abs().total_cmp(&self.log_odds.abs()).reverse();
