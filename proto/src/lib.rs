@@ -1,6 +1,13 @@
 //! The gRPC contract of Tally: the messages, clients and servers generated from `tally/v1/*.proto`,
 //! and the descriptor set that reflection serves. The proto files are the documentation.
 
+use prost::Message;
+use tonic::{
+    Status,
+    codec::{Codec, EncodeBuf, Encoder},
+};
+use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
+
 /// Package `tally.v1`.
 #[allow(missing_docs, clippy::all, reason = "generated; the proto files carry the documentation")]
 pub mod v1 {
@@ -12,11 +19,50 @@ pub mod v1 {
 /// [`BatchScoreLeadsResponse`](v1::BatchScoreLeadsResponse) as a server writes it: on the wire a message within a
 /// message looks as its bytes do. So each result is encoded as soon as it is made, while it is in the processor's
 /// cache, rather than all of them in the end.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, Message)]
 pub struct EncodedBatch {
     /// One [`BatchResult`](v1::BatchResult) an id, encoded.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub results: Vec<Vec<u8>>,
+}
+
+/// prost's codec, but a message gets its room at once: a large one would be copied again and again while it grows.
+#[derive(Debug)]
+pub struct RoomyCodec<T, U>(ProstCodec<T, U>);
+
+impl<T, U> Default for RoomyCodec<T, U> {
+    fn default() -> Self {
+        Self(ProstCodec::default())
+    }
+}
+
+impl<T: Message + 'static, U: Message + Default + 'static> Codec for RoomyCodec<T, U> {
+    type Encode = T;
+    type Decode = U;
+    type Encoder = RoomyEncoder<T>;
+    type Decoder = ProstDecoder<U>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        RoomyEncoder(self.0.encoder())
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        self.0.decoder()
+    }
+}
+
+/// See [`RoomyCodec`].
+#[derive(Debug)]
+pub struct RoomyEncoder<T>(ProstEncoder<T>);
+
+impl<T: Message> Encoder for RoomyEncoder<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn encode(&mut self, message: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.reserve(message.encoded_len());
+        self.0.encode(message, buffer)
+    }
 }
 
 /// The compiled descriptors of `tally.v1` and of what it imports, for reflection.
