@@ -1,6 +1,9 @@
 //! Scores: the same bits whichever way they are asked for, exactly explained, on both databases.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
 
 use prost::Message;
 use prost_types::value::Kind;
@@ -9,6 +12,7 @@ use tally_proto::{
     EncodedBatch,
     v1::{self, batch_result::Result as Item},
 };
+use tally_service::app::system_clock;
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -214,11 +218,11 @@ async fn results_of_a_batch_are_the_bytes_that_prost_writes(tally: Tally) {
     let own = own.into_iter().map(|(id, _)| id.clone());
     let customer_ids: Vec<String> = business().iter().map(|one| one.customer_id.clone()).chain(own).collect();
     let mut client = tonic::client::Grpc::new(tally.channel.clone()).max_decoding_message_size(64 << 20);
+    let soon = timestamp(Time(system_clock().0 + 3_600_000_000));
+    let past = timestamp(time("2023-12-31T23:59:59.999999Z"));
     let (mut kinds, mut missing) = (HashSet::new(), BTreeSet::new());
     for max_reasons in [0, 1, -1] {
-        for as_of_time in
-            [None, Some(timestamp(time(NOW))), Some(timestamp(time("2023-12-31T23:59:59.999999Z")))]
-        {
+        for as_of_time in [None, Some(soon), Some(timestamp(time(NOW))), Some(past)] {
             let request = v1::BatchScoreLeadsRequest {
                 customer_ids: customer_ids.clone(),
                 as_of_time,
@@ -235,6 +239,8 @@ async fn results_of_a_batch_are_the_bytes_that_prost_writes(tally: Tally) {
                 assert_eq!(result.encode_to_vec(), *bytes, "{result:?}");
                 let Some(Item::Score(score)) = result.result else { continue };
                 assert_eq!(score.customer_id, *id);
+                let (known, as_of) = (score.known_time.unwrap(), score.as_of_time.unwrap());
+                assert_eq!(known.seconds < as_of.seconds, as_of_time == Some(soon), "{score:?}");
                 for reason in &score.reasons {
                     let value = reason.value.as_ref().unwrap().kind.as_ref().unwrap();
                     kinds.insert(std::mem::discriminant(value));
@@ -387,7 +393,7 @@ async fn a_champion_is_picked_up_and_health_follows(tally: Tally) {
     tally.simulate(&business()).await;
     tally.train(&["churn", "--as-of", NOW]);
     // The server hears of it by itself: no restart, no request.
-    let seen = tokio::time::timeout(std::time::Duration::from_secs(5), watched.message()).await;
+    let seen = tokio::time::timeout(Duration::from_secs(5), watched.message()).await;
     assert_eq!(seen.expect("within 5 s").unwrap().unwrap().status(), ServingStatus::Serving);
     tally.train(&["churn", "--as-of", NOW, "--horizon-days", "60", "--promote", "always"]);
     let id = business().iter().find(|customer| customer.interactions.iter().any(|i| i.kind == "purchase"));
@@ -402,7 +408,7 @@ async fn a_champion_is_picked_up_and_health_follows(tally: Tally) {
             tokio::task::yield_now().await;
         }
     };
-    assert_eq!(tokio::time::timeout(std::time::Duration::from_secs(5), picked_up).await, Ok(60));
+    assert_eq!(tokio::time::timeout(Duration::from_secs(5), picked_up).await, Ok(60));
     let mut by_name = churn_request(&id, time(NOW), 0);
     by_name.model = "churn/1".into();
     let score = tally.scoring().predict_churn(by_name).await.unwrap().into_inner();
