@@ -5,14 +5,14 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tally_model::{
     artifact::Artifact,
-    census::Census,
+    features::profile::Census,
     history::History,
-    scorer::{Score, Scorer},
+    scoring::{Score, Scorer},
     simulate::Business,
-    snapshot::{Sampling, Snapshots, SplitKind},
+    training::snapshot::{Sampling, Snapshots, SplitKind},
     spec::{Spec, Target},
     time::Time,
-    train::{Options, train},
+    training::train::{Options, train},
 };
 
 /// 2026-01-01T00:00:00Z.

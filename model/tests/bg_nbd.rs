@@ -6,13 +6,13 @@ use proptest::prelude::*;
 use rand::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tally_model::{
-    bg_nbd::{BgNbd, Purchases},
+    features::bg_nbd::{BgNbd, Purchases},
     features::{Forecast, Plan},
     history::History,
     simulate::Business,
-    snapshot::{Sampling, Snapshots},
     spec::{Spec, Target},
     time::{DAY, Time},
+    training::snapshot::{Sampling, Snapshots},
 };
 
 fn bg_nbd([r, alpha, a, b]: [f64; 4]) -> BgNbd {

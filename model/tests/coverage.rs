@@ -9,16 +9,16 @@ use ndarray::{Array1, s};
 use rand::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tally_model::{
-    census::Census,
-    choose::{Fitted, Recipe, Table},
     encode::Form,
     features::Plan,
+    features::profile::Census,
     history::{AttributeValue, Attributes, History, Version, kind},
-    scorer::{Score, Scorer, probability},
-    snapshot::{Sampling, Snapshots, SplitKind},
+    scoring::{Score, Scorer, probability},
     spec::{ChurnEvent, Spec, Target},
     time::{DAY, Time},
-    train::{Options, train},
+    training::selection::{Fitted, Recipe, Table},
+    training::snapshot::{Sampling, Snapshots, SplitKind},
+    training::train::{Options, train},
 };
 
 /// What an attribute counts for, per standard deviation, and what a level of the category does.

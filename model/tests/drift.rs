@@ -5,8 +5,8 @@
 
 use proptest::prelude::*;
 use tally_model::{
-    drift::{Bin, Counts, Reference, Report, Shift, Verdict},
-    explain::Natural,
+    evaluation::drift::{Bin, Counts, Reference, Report, Shift, Verdict},
+    features::explain::Natural,
     features::{Measure, Scale},
 };
 
@@ -183,7 +183,7 @@ proptest! {
             prop_assert!(shift.psi.is_finite() && shift.psi >= 0.0, "{name}: {shift:?}");
             prop_assert!(shift.chance.is_finite() && shift.mean_difference.is_none_or(f64::is_finite));
             prop_assert!((-1.0..=1.0).contains(&shift.missing_difference));
-            let shares = |side: fn(&tally_model::drift::Share) -> f64| shift.bins.iter().map(side).sum::<f64>();
+            let shares = |side: fn(&tally_model::evaluation::drift::Share) -> f64| shift.bins.iter().map(side).sum::<f64>();
             let whole = |sum: f64, empty: bool| if empty { sum == 0.0 } else { close(sum, 1.0) };
             prop_assert!(whole(shares(|share| share.training), training.is_empty()), "{name}: {shift:?}");
             prop_assert!(whole(shares(|share| share.population), population.is_empty()), "{name}: {shift:?}");

@@ -8,9 +8,9 @@
 use ndarray::{Array1, Array2, ShapeBuilder, array};
 use proptest::prelude::*;
 use tally_model::{
-    design::Design,
-    evaluate::{Metrics, auc, reliability},
-    fit::Fit,
+    evaluation::metrics::{Metrics, auc, reliability},
+    training::design::Design,
+    training::fit::Fit,
 };
 
 const ROWS: usize = 40;

@@ -12,12 +12,12 @@ use proptest::{
     sample::{select, subsequence},
 };
 use tally_model::{
+    features::fold::Fold,
     features::{Measure, Plan, Scale},
-    fold::Fold,
     history::{AttributeValue, Attributes, History, Version},
-    snapshot::{Basis, Ineligible, Outcome, Sampling, Snapshots},
     spec::{ChurnEvent, Spec, Target},
     time::Time,
+    training::snapshot::{Basis, Ineligible, Outcome, Sampling, Snapshots},
 };
 
 const MICROSECONDS_A_DAY: i64 = 86_400_000_000;

@@ -10,17 +10,17 @@ use rand::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tally_model::{
     artifact::{Artifact, ArtifactError, digest},
-    census::Census,
-    evaluate::{Metrics, auc},
+    evaluation::metrics::{Metrics, auc},
     features::Plan,
-    fold::Row,
+    features::fold::Row,
+    features::profile::Census,
     history::{AttributeValue, Attributes, Event, History, Version},
-    scorer::{Grade, Score, Scorer, probability},
+    scoring::{Grade, Score, Scorer, probability},
     simulate::Business,
-    snapshot::{Basis, Ineligible, Outcome, Part, Sampling, Snapshots, SplitKind},
     spec::{ChurnEvent, Spec, Target},
     time::{DAY, Time},
-    train::{Options, TrainError, Trained, train},
+    training::snapshot::{Basis, Ineligible, Outcome, Part, Sampling, Snapshots, SplitKind},
+    training::train::{Options, TrainError, Trained, train},
 };
 
 // ---------------------------------------------------------------------------------------------------
@@ -585,7 +585,7 @@ fn what_stands_tells_the_score_that_is_made_anew() {
 
 #[test]
 fn missing_features_are_those_without_a_value() {
-    use tally_model::explain::Natural;
+    use tally_model::features::explain::Natural;
     let mut some = 0;
     for score in LEAD.scores(usize::MAX) {
         let without = score.reasons.iter().filter(|reason| reason.value == Natural::Missing);

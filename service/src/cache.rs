@@ -21,7 +21,7 @@ use std::{
 };
 
 use quick_cache::{Weighter, sync::Cache};
-use tally_model::{history::Packed, scorer::Standing};
+use tally_model::{history::Packed, scoring::Standing};
 use tokio::{
     sync::oneshot,
     time::{MissedTickBehavior, interval},

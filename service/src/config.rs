@@ -5,9 +5,9 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, ValueEnum};
 use tally_model::{
-    snapshot::SplitKind,
     spec::{Spec, Target},
     time::Time,
+    training::snapshot::SplitKind,
 };
 
 use crate::{telemetry::LogFormat, train::Promote};

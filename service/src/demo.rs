@@ -6,10 +6,10 @@ use std::{fmt::Write, sync::Arc};
 use tally_model::{
     history::Attributes,
     simulate::{Business, SimulatedCustomer},
-    snapshot::SplitKind,
     spec::{Spec, Target},
     time::{DAY, Time},
-    train::Options,
+    training::snapshot::SplitKind,
+    training::train::Options,
 };
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt};
 
 use prost::Message;
-use tally_model::{artifact::ArtifactError, history::Damaged, snapshot::Ineligible};
+use tally_model::{artifact::ArtifactError, history::Damaged, training::snapshot::Ineligible};
 use tonic::Code;
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use tally_model::{artifact::Artifact, scorer::Scorer, spec::Target};
+use tally_model::{artifact::Artifact, scoring::Scorer, spec::Target};
 
 use crate::{
     error::{Error, Result},

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use tally_model::{
-    fold::Row,
+    features::fold::Row,
     history::{History, Packed, kind},
-    scorer::Grade,
+    scoring::Grade,
 };
 
 use crate::{

@@ -7,10 +7,10 @@
 use std::fmt;
 
 use tally_model::{
-    compare::Comparison,
-    snapshot::Outcome,
     spec::{ChurnEvent, Target},
     time::Time,
+    training::compare::Comparison,
+    training::snapshot::Outcome,
 };
 
 use crate::{

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use tally_model::{explain::Natural, history::History, scorer::Reason, time::Time};
+use tally_model::{features::explain::Natural, history::History, scoring::Reason, time::Time};
 
 use crate::{
     app::App,

@@ -9,7 +9,7 @@ use std::{
 
 use tally_model::{
     history::History,
-    scorer::{Score, Told},
+    scoring::{Score, Told},
     time::Time,
 };
 use uuid::Uuid;

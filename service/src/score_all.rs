@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use tally_model::{
-    drift::Counts,
-    fold::Row,
+    evaluation::drift::Counts,
+    features::fold::Row,
     history::{History, Packed},
-    scorer::Standing,
+    scoring::Standing,
     time::Time,
 };
 use tokio::task::JoinHandle;

@@ -9,17 +9,17 @@ use std::{path::Path, sync::Arc, thread};
 use serde::Serialize;
 use tally_model::{
     artifact::Artifact,
-    census::Census,
-    compare::{Comparison, sample},
-    drift::{Counts, Report},
-    explain::Natural,
+    evaluation::drift::{Counts, Report},
+    features::explain::Natural,
+    features::profile::Census,
     features::{Forecast, Measure, Plan},
     history::{History, Packed},
-    scorer::Scorer,
-    snapshot::{Outcome as Foretold, Sampling, Snapshots},
+    scoring::Scorer,
     spec::{Spec, Target},
     time::Time,
-    train::{Options, TrainError, Trained, train},
+    training::compare::{Comparison, sample},
+    training::snapshot::{Outcome as Foretold, Sampling, Snapshots},
+    training::train::{Options, TrainError, Trained, train},
 };
 
 use crate::{

@@ -10,11 +10,11 @@ use std::{
 };
 
 use tally_model::{
-    drift::Report,
-    evaluate::Metrics,
-    snapshot::Outcome,
+    evaluation::drift::Report,
+    evaluation::metrics::Metrics,
     spec::Target,
     time::{DAY, Time},
+    training::snapshot::Outcome,
 };
 use tokio::time::{MissedTickBehavior, interval};
 

@@ -7,7 +7,7 @@ use std::{error::Error, fs::File, io::Read, path::PathBuf, time::Instant};
 
 use clap::Parser;
 use ndarray::{Array2, ShapeBuilder};
-use tally_model::{design::Design, fit::Fit};
+use tally_model::{training::design::Design, training::fit::Fit};
 
 #[derive(Parser)]
 struct Args {

@@ -11,9 +11,9 @@ use std::{
 
 use clap::Parser;
 use tally_model::{
-    census::Census,
+    features::profile::Census,
     simulate::Business,
-    snapshot::{Sampling, Snapshots},
+    training::snapshot::{Sampling, Snapshots},
     spec::{Spec, Target},
     time::Time,
 };

@@ -362,7 +362,7 @@ fn number(column: &[f64], form: Form, bins: usize, twins: &mut Twins) -> (Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::design::Design;
+    use crate::training::design::Design;
 
     fn measures(n: usize) -> Vec<Measure> {
         (0..n).map(|n| Measure::Count { kind: format!("k{n}"), days: None }).collect()

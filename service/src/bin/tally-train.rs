@@ -6,7 +6,7 @@
 use std::{error::Error, fs::File, io::Write, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use tally_model::train::{Options, TrainError};
+use tally_model::training::train::{Options, TrainError};
 use tally_service::{
     app::system_clock,
     config::Train,

@@ -10,12 +10,12 @@ use std::{
 
 use tally_model::{
     artifact::{Artifact, ArtifactError, Card, Study},
-    bg_nbd,
-    drift::{Bin, Counts, Report, Share, Shift, Verdict as Drifted},
-    evaluate::{Curves, Metrics},
-    explain::Natural,
-    scorer::{Effect, Scorer},
-    snapshot::SplitKind,
+    evaluation::drift::{Bin, Counts, Report, Share, Shift, Verdict as Drifted},
+    evaluation::metrics::{Curves, Metrics},
+    features::bg_nbd,
+    features::explain::Natural,
+    scoring::{Effect, Scorer},
+    training::snapshot::SplitKind,
 };
 
 use super::plots::{Axis, BLUE, Chart, GREY, Mark, ORANGE, PlotError, bars, number};
@@ -227,7 +227,7 @@ impl Page<'_> {
         let card = &self.scorer.artifact().card;
         let bins = card.reliability.iter().chain(&card.uncalibrated_reliability);
         let high = bins.flat_map(|bin| [bin.predicted, bin.observed]).fold(0.0, f64::max).min(1.0);
-        let points = |bins: &[tally_model::evaluate::ReliabilityBin]| {
+        let points = |bins: &[tally_model::evaluation::metrics::ReliabilityBin]| {
             bins.iter().map(|bin| (bin.predicted, bin.observed)).collect::<Vec<_>>()
         };
         let mut marks = vec![Mark::Dashed(GREY, vec![(0.0, 0.0), (high, high)])];

@@ -9,8 +9,8 @@ use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use serde::Serialize;
 use tally_model::{
     artifact::Study,
-    bg_nbd,
-    evaluate::{Metrics, ReliabilityBin},
+    evaluation::metrics::{Metrics, ReliabilityBin},
+    features::bg_nbd,
 };
 
 use crate::train::{Outcome, Verdict};

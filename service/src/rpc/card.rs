@@ -2,9 +2,10 @@
 
 use tally_model::{
     artifact::{self, Artifact, digest},
-    choose, evaluate,
-    explain::Natural,
-    scorer::{Effect, Scorer},
+    evaluation::metrics,
+    features::explain::Natural,
+    scoring::{Effect, Scorer},
+    training::selection,
 };
 use tally_proto::v1::{
     Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, Model, Recipe, ReliabilityBin, Study,
@@ -86,8 +87,8 @@ pub(super) fn card(stored: &StoredModel, detail: Detail) -> Model {
     }
 }
 
-fn reliability(bins: &[evaluate::ReliabilityBin]) -> Vec<ReliabilityBin> {
-    let bin = |bin: &evaluate::ReliabilityBin| ReliabilityBin {
+fn reliability(bins: &[metrics::ReliabilityBin]) -> Vec<ReliabilityBin> {
+    let bin = |bin: &metrics::ReliabilityBin| ReliabilityBin {
         rows: bin.rows as i64,
         predicted: bin.predicted,
         observed: bin.observed,
@@ -96,14 +97,14 @@ fn reliability(bins: &[evaluate::ReliabilityBin]) -> Vec<ReliabilityBin> {
 }
 
 fn study(study: &artifact::Study) -> Study {
-    let recipe = |recipe: choose::Recipe| Recipe {
+    let recipe = |recipe: selection::Recipe| Recipe {
         form: recipe.form.name().to_owned(),
         penalty: recipe.penalty,
         pairs: recipe.pairs as i32,
         share: recipe.share,
         reach_days: recipe.reach_days,
     };
-    let candidate = |candidate: &choose::Candidate| Candidate {
+    let candidate = |candidate: &selection::Candidate| Candidate {
         recipe: Some(recipe(candidate.recipe)),
         log_loss: candidate.log_loss,
         excess: candidate.excess,

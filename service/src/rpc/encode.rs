@@ -8,7 +8,7 @@ use prost::{
     Message,
     encoding::{encode_varint, encoded_len_varint},
 };
-use tally_model::{explain::Natural, scorer::ToldReason, time::Time};
+use tally_model::{features::explain::Natural, scoring::ToldReason, time::Time};
 use tally_proto::v1::{BatchResult, batch_result};
 
 use super::reply;

@@ -1,6 +1,6 @@
 //! The part of ModelService that moves champions.
 
-use tally_model::{compare::Comparison, time::Time};
+use tally_model::{time::Time, training::compare::Comparison};
 use tally_proto::v1::{
     self, GradeChange, ListPromotionsRequest, ListPromotionsResponse, ModelComparison,
     PreviewPromotionRequest, PreviewPromotionResponse, PromoteModelRequest, PromoteModelResponse,

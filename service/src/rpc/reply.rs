@@ -2,13 +2,13 @@
 
 use prost_types::{Struct, Timestamp, Value, value::Kind};
 use tally_model::{
-    evaluate::Metrics,
-    explain::Natural,
+    evaluation::metrics::Metrics,
+    features::explain::Natural,
     history::{AttributeValue, Attributes},
-    scorer::{Grade, Reason},
-    snapshot::Basis,
+    scoring::{Grade, Reason},
     spec::Target,
     time::Time,
+    training::snapshot::Basis,
 };
 use tally_proto::v1;
 

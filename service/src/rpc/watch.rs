@@ -2,8 +2,8 @@
 
 use prost_types::Timestamp;
 use tally_model::{
-    drift::{Bin, Share, Shift, Verdict},
-    explain::Natural,
+    evaluation::drift::{Bin, Share, Shift, Verdict},
+    features::explain::Natural,
     time::Time,
 };
 use tally_proto::v1::{

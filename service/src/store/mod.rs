@@ -16,13 +16,13 @@ use std::{
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tally_model::{
-    compare::Pair,
-    drift::Counts,
+    evaluation::drift::Counts,
     history::{Attributes, Packed},
-    scorer::{Grade, Reason},
-    snapshot::Basis,
+    scoring::{Grade, Reason},
     spec::Target,
     time::Time,
+    training::compare::Pair,
+    training::snapshot::Basis,
 };
 use uuid::Uuid;
 

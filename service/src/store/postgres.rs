@@ -21,11 +21,11 @@ use sqlx::{
     types::Json,
 };
 use tally_model::{
-    compare::Pair,
     history::{History, Packed, Version},
-    snapshot::Basis,
     spec::Target,
     time::Time,
+    training::compare::Pair,
+    training::snapshot::Basis,
 };
 
 use super::{

@@ -7,13 +7,13 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 use serde::de::{MapAccess, Visitor};
 use sqlx::{FromRow, types::Json};
 use tally_model::{
-    compare::Pair,
-    drift::Counts,
+    evaluation::drift::Counts,
     history::{Attributes, History, kind},
-    scorer::{Grade, Reason},
-    snapshot::Basis,
+    scoring::{Grade, Reason},
     spec::Target,
     time::Time,
+    training::compare::Pair,
+    training::snapshot::Basis,
 };
 
 use super::{
@@ -310,8 +310,8 @@ impl From<ReasonJson> for Reason {
     }
 }
 
-fn natural_to_json(value: &tally_model::explain::Natural) -> serde_json::Value {
-    use tally_model::explain::Natural;
+fn natural_to_json(value: &tally_model::features::explain::Natural) -> serde_json::Value {
+    use tally_model::features::explain::Natural;
     match value {
         Natural::Missing => serde_json::Value::Null,
         Natural::Number(number) => (*number).into(),
@@ -320,8 +320,8 @@ fn natural_to_json(value: &tally_model::explain::Natural) -> serde_json::Value {
     }
 }
 
-fn natural_from_json(value: serde_json::Value) -> tally_model::explain::Natural {
-    use tally_model::explain::Natural;
+fn natural_from_json(value: serde_json::Value) -> tally_model::features::explain::Natural {
+    use tally_model::features::explain::Natural;
     match value {
         serde_json::Value::Number(number) => number.as_f64().map_or(Natural::Missing, Natural::Number),
         serde_json::Value::Bool(truth) => Natural::Boolean(truth),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use flate2::read::GzDecoder;
-use tally_model::{evaluate::Metrics, time::Time};
+use tally_model::{evaluation::metrics::Metrics, time::Time};
 
 use crate::support::{Database, Served, program, text, time};
 

@@ -2,8 +2,8 @@
 
 use super::{Out, TREND};
 use crate::{
-    bg_nbd::Purchases,
     features::Plan,
+    features::bg_nbd::Purchases,
     history::{Event, History, kind},
     time::{DAY, Time},
 };

@@ -1,9 +1,9 @@
 //! What is told of a customer: numbers, and words for those who ask for them.
 
-use super::{Contribution, Grade, Known, Scorer};
+use super::{Grade, Scorer, prepared::Contribution, scorer::Known};
 use crate::{
-    explain::{Natural, write_sentence},
-    snapshot::Basis,
+    features::explain::{Natural, write_sentence},
+    training::snapshot::Basis,
 };
 
 /// A score as it is told: numbers, and words that are not strings yet, so that they can be written right where they

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    bg_nbd::Purchases,
+    features::bg_nbd::Purchases,
+    features::fold::Fold,
     features::{Forecast, Plan},
-    fold::Fold,
     history::{History, kind},
     spec::{ChurnEvent, Spec, Target},
     time::Time,

@@ -14,8 +14,8 @@ use std::ptr;
 
 use self::tallies::Tallies;
 use crate::{
-    bg_nbd::Purchases,
     features::Plan,
+    features::bg_nbd::Purchases,
     history::{History, Version},
     time::{DAY, Time},
 };

@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    bg_nbd,
-    calibrate::Calibration,
-    choose::{Candidate, Choice, Recipe},
-    drift::Reference,
     encode::{Cells, Cross, Encoder, Feature},
-    evaluate::{Metrics, ReliabilityBin},
+    evaluation::drift::Reference,
+    evaluation::metrics::{Metrics, ReliabilityBin},
+    features::bg_nbd,
     features::{Measure, Plan, Scale},
-    scorer::Scorer,
-    snapshot::{Outcome, SplitKind},
+    scoring::Scorer,
     spec::Spec,
     time::Time,
+    training::calibrate::Calibration,
+    training::selection::{Candidate, Choice, Recipe},
+    training::snapshot::{Outcome, SplitKind},
 };
 
 /// The first word of every artifact.

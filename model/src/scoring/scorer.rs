@@ -4,27 +4,23 @@
 //! ([`Standing`]), and what is [`Told`] at a moment. Every score is made by all three; whoever asks for a customer
 //! again may keep the second one, and gets the same bits.
 
-mod standing;
-mod told;
-
 use std::{cell::RefCell, mem};
 
-pub use standing::Standing;
-pub use told::{Reason, Score, Told, ToldReason};
-
-use standing::{Contribution, Running};
-
+use super::{
+    Standing, Told,
+    prepared::{Contribution, Running},
+};
 use crate::{
     artifact::{Artifact, ArtifactError, Golden},
     encode::Feature,
-    explain::{Natural, comparison},
     features::Measure,
-    fold::{Fold, Row},
+    features::explain::{Natural, comparison},
+    features::fold::{Fold, Row},
     history::History,
-    snapshot::{Basis, Ineligible},
+    scoring::tables::{Reading, RunningLines, Tables},
     spec::Target,
-    tables::{Reading, RunningLines, Tables},
     time::Time,
+    training::snapshot::{Basis, Ineligible},
 };
 
 /// The 97.5 % quantile of the standard normal distribution.
@@ -60,18 +56,18 @@ pub struct Scorer {
     artifact: Artifact,
     tables: Tables,
     /// One a feature of the encoder.
-    known: Vec<Known>,
+    pub(super) known: Vec<Known>,
 }
 
 /// What is told of a feature, whoever the customer is.
 #[derive(Debug)]
-struct Known {
-    name: String,
-    measure: Measure,
+pub(super) struct Known {
+    pub(super) name: String,
+    pub(super) measure: Measure,
     /// Its value for an average customer.
-    typical: f64,
+    pub(super) typical: f64,
     /// The end of every sentence about it.
-    comparison: String,
+    pub(super) comparison: String,
 }
 
 impl Known {

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    explain::Natural,
+    features::explain::Natural,
     features::{Measure, Scale},
 };
 

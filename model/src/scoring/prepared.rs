@@ -1,10 +1,10 @@
 //! What a model makes of a customer as long as the row stands.
 
 use crate::{
-    fold::{Clock, Row},
-    snapshot::Basis,
-    tables::Lanes,
+    features::fold::{Clock, Row},
+    scoring::tables::Lanes,
     time::Time,
+    training::snapshot::Basis,
 };
 
 /// What a model makes of a customer as long as the row stands: everything but what runs.

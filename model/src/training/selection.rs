@@ -11,16 +11,16 @@ use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    calibrate::Calibration,
-    design::Design,
     encode::{Encoder, Form, Sample},
-    evaluate::log_loss_of_log_odds,
+    evaluation::metrics::log_loss_of_log_odds,
     features::Measure,
-    fit::{Fit, FitError},
-    pairs::{by_importance, strongest},
     parallel::each,
-    snapshot::{FEWEST_OF_A_CLASS, Outcome, Snapshots, SplitKind, folds},
     time::{DAY, Time},
+    training::calibrate::Calibration,
+    training::design::Design,
+    training::fit::{Fit, FitError},
+    training::pairs::{by_importance, strongest},
+    training::snapshot::{FEWEST_OF_A_CLASS, Outcome, Snapshots, SplitKind, folds},
 };
 
 /// The penalties that are tried, strongest first: each fit starts from the one before.

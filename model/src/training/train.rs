@@ -5,17 +5,19 @@ use std::collections::HashSet;
 
 use crate::{
     artifact::{Artifact, Card, Golden, Study},
-    bg_nbd::{self, BgNbd, Purchases},
-    choose::{Choice, Fitted, Recipe, Table},
-    drift::Reference,
     encode::Form,
-    evaluate::{Metrics, ReliabilityBin, reliability},
+    evaluation::drift::Reference,
+    evaluation::metrics::{Metrics, ReliabilityBin, reliability},
+    features::bg_nbd::{self, BgNbd, Purchases},
     features::{Measure, Plan},
-    fit::FitError,
-    scorer::{Scorer, probability},
-    snapshot::{FEWEST_OF_A_CLASS, Outcome, Part, Snapshots, SplitKind, random_split, temporal_split},
+    scoring::{Scorer, probability},
     spec::{Spec, Target},
     time::Time,
+    training::fit::FitError,
+    training::selection::{Choice, Fitted, Recipe, Table},
+    training::snapshot::{
+        FEWEST_OF_A_CLASS, Outcome, Part, Snapshots, SplitKind, random_split, temporal_split,
+    },
 };
 
 /// The fewest snapshots that a model is trained on.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::log_loss_of_log_odds;
+use crate::evaluation::metrics::log_loss_of_log_odds;
 
 /// Newton steps of the Platt fit; it is convex in two parameters.
 const STEPS: usize = 50;

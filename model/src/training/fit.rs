@@ -8,7 +8,7 @@ use linfa::{dataset::DatasetBase, traits::Fit as _};
 use linfa_logistic::LogisticRegression;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 
-use crate::{design::Design, linear::Cholesky};
+use crate::{linear::Cholesky, training::design::Design};
 
 /// Per row: how long the gradient of the summed loss may be.
 const TOLERANCE: f64 = 1e-8;

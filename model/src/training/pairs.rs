@@ -4,7 +4,7 @@ use ndarray::Array1;
 
 use crate::{
     encode::{Cells, Encoder, Sample, coarse},
-    fit::Fit,
+    training::fit::Fit,
 };
 
 /// Rows that importance is measured on, at most.

@@ -7,7 +7,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::snapshot::{FEWEST_OF_A_CLASS, Snapshots};
+use crate::training::snapshot::{FEWEST_OF_A_CLASS, Snapshots};
 
 /// Bootstrap replicates.
 const REPLICATES: usize = 1_000;

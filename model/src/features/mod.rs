@@ -1,14 +1,19 @@
 //! The features: what there is to know of a customer, by name and in order.
 //!
-//! A new feature is a variant of [`Measure`], its name, and its value in [`Fold::row`](crate::fold::Fold::row);
-//! its sentence for people stands in [`crate::explain`].
+//! A new feature is a variant of [`Measure`], its name, and its value in [`Fold::row`](crate::features::fold::Fold::row);
+//! its sentence for people stands in [`crate::features::explain`].
+
+pub mod bg_nbd;
+pub mod explain;
+pub mod fold;
+pub mod profile;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bg_nbd::{BgNbd, Purchases},
+    features::bg_nbd::{BgNbd, Purchases},
     history::{AttributeValue, Attributes},
 };
 
