@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&servers)?;
     tonic_prost_build::configure()
         .build_client(false)
-        .codec_path("crate::RoomyCodec")
+        .codec_path("crate::PreallocatingCodec")
         .out_dir(servers)
         .extern_path(".tally.v1", "crate::v1")
         .extern_path(".tally.v1.BatchScoreLeadsResponse", "crate::EncodedBatch")

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tally_model::{
     artifact::Artifact,
-    features::profile::Census,
+    features::profile::DataProfile,
     history::History,
     scoring::{Score, Scorer},
     simulate::Business,
@@ -21,9 +21,9 @@ const END: Time = Time(1_767_225_600_000_000);
 /// A churn model of a simulated business of 1,000 customers, trained as the service trains.
 fn model(histories: &[History]) -> Artifact {
     let spec = Spec::default();
-    let mut census = Census::default();
-    histories.iter().for_each(|history| census.add(history, END));
-    let mut plan = census.plan(&spec.features);
+    let mut profile = DataProfile::default();
+    histories.iter().for_each(|history| profile.add(history, END));
+    let mut plan = profile.plan(&spec.features);
     let sampling = Sampling::new(Target::Churn, &spec, END);
     plan.forecast = sampling.outcome.forecast();
     let mut rows = Snapshots::default();
@@ -59,9 +59,9 @@ fn steps(criterion: &mut Criterion) {
     criterion.bench_function("score (fold, encode, interval, 3 reasons)", |bencher| {
         bencher.iter(|| scorer.score(black_box(history), END, END, 3, Score::of));
     });
-    let standing = scorer.standing(history, END, END, 3).expect("a buyer");
+    let prepared = scorer.prepared(history, END, END, 3).expect("a buyer");
     criterion.bench_function("score by what stands (interval, 3 reasons)", |bencher| {
-        bencher.iter(|| scorer.tell(black_box(&standing), END, 3, Score::of));
+        bencher.iter(|| scorer.with_view(black_box(&prepared), END, 3, Score::of));
     });
 }
 

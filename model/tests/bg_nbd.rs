@@ -200,9 +200,9 @@ fn the_maximum_is_that_of_lifetimes() {
 // The model's own story
 // ---------------------------------------------------------------------------------------------------
 
-struct Dice(Xoshiro256PlusPlus);
+struct Sampler(Xoshiro256PlusPlus);
 
-impl Dice {
+impl Sampler {
     /// Uniform in (0, 1).
     fn uniform(&mut self) -> f64 {
         ((self.0.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
@@ -258,8 +258,8 @@ impl Dice {
 }
 
 fn simulated(seed: u64, truth: &BgNbd, customers: usize) -> Vec<(Purchases, u32)> {
-    let mut dice = Dice(Xoshiro256PlusPlus::seed_from_u64(seed));
-    (0..customers).map(|_| dice.customer(truth)).collect()
+    let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
+    (0..customers).map(|_| sampler.customer(truth)).collect()
 }
 
 #[test]

@@ -11,12 +11,12 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use tally_model::{
     encode::Form,
     features::Plan,
-    features::profile::Census,
+    features::profile::DataProfile,
     history::{AttributeValue, Attributes, History, Version, kind},
     scoring::{Score, Scorer, probability},
     spec::{ChurnEvent, Spec, Target},
     time::{DAY, Time},
-    training::selection::{Fitted, Recipe, Table},
+    training::selection::{Dataset, Fitted, Recipe},
     training::snapshot::{Sampling, Snapshots, SplitKind},
     training::train::{Options, train},
 };
@@ -28,9 +28,9 @@ const BASE: f64 = -1.0;
 /// Fresh customers that are asked about after each training.
 const FRESH: usize = 1_000;
 
-struct Dice(Xoshiro256PlusPlus);
+struct Sampler(Xoshiro256PlusPlus);
 
-impl Dice {
+impl Sampler {
     /// Uniform in (0, 1).
     fn uniform(&mut self) -> f64 {
         ((self.0.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
@@ -51,15 +51,15 @@ fn now() -> Time {
 }
 
 /// Somebody's attributes and true probability.
-fn somebody(dice: &mut Dice) -> (Attributes, f64) {
+fn somebody(sampler: &mut Sampler) -> (Attributes, f64) {
     let mut attributes = Attributes::new();
     let mut log_odds = BASE;
     for (n, slope) in SLOPES.iter().enumerate() {
-        let value = dice.normal();
+        let value = sampler.normal();
         attributes.insert(format!("x{n}"), AttributeValue::Number(value));
         log_odds += slope * value;
     }
-    let (region, effect) = REGIONS[(dice.uniform() * REGIONS.len() as f64) as usize];
+    let (region, effect) = REGIONS[(sampler.uniform() * REGIONS.len() as f64) as usize];
     attributes.insert("region".to_owned(), AttributeValue::Text(region.to_owned()));
     (attributes, probability(log_odds + effect))
 }
@@ -79,12 +79,12 @@ struct Known {
 }
 
 /// A lead of the last two years that buys within 30 days with its probability, asked about as it comes.
-fn lead(dice: &mut Dice) -> Known {
-    let (attributes, truth) = somebody(dice);
-    let as_of = Time(now().0 - dice.days(700.0));
+fn lead(sampler: &mut Sampler) -> Known {
+    let (attributes, truth) = somebody(sampler);
+    let as_of = Time(now().0 - sampler.days(700.0));
     let mut history = history(as_of, attributes);
-    if dice.uniform() < truth {
-        let bought = Time(as_of.0 + 1 + dice.days(30.0));
+    if sampler.uniform() < truth {
+        let bought = Time(as_of.0 + 1 + sampler.days(30.0));
         history.push(kind::PURCHASE, bought, bought, None, None);
     }
     Known { history, truth, as_of }
@@ -92,11 +92,11 @@ fn lead(dice: &mut Dice) -> Known {
 
 /// A subscriber of the last two years who cancels within any 90 days with the same probability, asked
 /// about now. Snapshots stand 30 days apart, so that a cancellation is the outcome of up to three.
-fn subscriber(dice: &mut Dice) -> Known {
-    let (attributes, truth) = somebody(dice);
-    let create_time = Time(now().0 - dice.days(700.0));
+fn subscriber(sampler: &mut Sampler) -> Known {
+    let (attributes, truth) = somebody(sampler);
+    let create_time = Time(now().0 - sampler.days(700.0));
     let mut history = history(create_time, attributes);
-    let days = dice.uniform().ln() / (1.0 - truth).ln() * 90.0;
+    let days = sampler.uniform().ln() / (1.0 - truth).ln() * 90.0;
     let cancelled = Time(create_time.0 + (days * DAY as f64) as i64);
     history.push(kind::CANCEL, cancelled, cancelled, None, None);
     Known { history, truth, as_of: now() }
@@ -105,7 +105,7 @@ fn subscriber(dice: &mut Dice) -> Known {
 /// What a business has learned from, and who is asked about.
 struct Business {
     target: Target,
-    draw: fn(&mut Dice) -> Known,
+    draw: fn(&mut Sampler) -> Known,
     customers: usize,
 }
 
@@ -113,14 +113,14 @@ const LEADS: Business = Business { target: Target::Lead, draw: lead, customers: 
 const SUBSCRIBERS: Business = Business { target: Target::Churn, draw: subscriber, customers: 2_000 };
 
 impl Business {
-    fn snapshots(&self, dice: &mut Dice) -> (Spec, Plan, Sampling, Snapshots) {
+    fn snapshots(&self, sampler: &mut Sampler) -> (Spec, Plan, Sampling, Snapshots) {
         let mut spec = Spec::default();
         spec.churn.event = ChurnEvent::Cancel;
         spec.lead.ages_days = vec![0];
-        let histories: Vec<History> = (0..self.customers).map(|_| (self.draw)(dice).history).collect();
-        let (mut census, mut rows) = (Census::default(), Snapshots::default());
-        histories.iter().for_each(|history| census.add(history, now()));
-        let (plan, sampling) = (census.plan(&spec.features), Sampling::new(self.target, &spec, now()));
+        let histories: Vec<History> = (0..self.customers).map(|_| (self.draw)(sampler).history).collect();
+        let (mut profile, mut rows) = (DataProfile::default(), Snapshots::default());
+        histories.iter().for_each(|history| profile.add(history, now()));
+        let (plan, sampling) = (profile.plan(&spec.features), Sampling::new(self.target, &spec, now()));
         let each = histories.iter().enumerate();
         each.for_each(|(n, history)| rows.add(&n.to_string(), history, &plan, &sampling));
         (spec, plan, sampling, rows)
@@ -129,12 +129,12 @@ impl Business {
     /// The share of fresh customers whose truth lies in the interval of a model that was trained and is
     /// asked as in the service.
     fn share_held_by_a_trained_model(&self, seed: u64) -> f64 {
-        let mut dice = Dice(Xoshiro256PlusPlus::seed_from_u64(seed));
-        let (spec, plan, sampling, mut rows) = self.snapshots(&mut dice);
+        let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
+        let (spec, plan, sampling, mut rows) = self.snapshots(&mut sampler);
         let options = Options { split: SplitKind::Temporal, seed };
         let trained = train(&mut rows, plan, &spec, sampling.outcome, now(), options, &|_| {}).unwrap();
         let scorer = Scorer::new(trained.artifact).unwrap();
-        self.share_held(&mut dice, |known| {
+        self.share_held(&mut sampler, |known| {
             let score = scorer.score(&known.history, known.as_of, known.as_of, 0, Score::of).ok()?;
             Some((score.lower..=score.upper).contains(&known.truth))
         })
@@ -142,15 +142,16 @@ impl Business {
 
     /// The same of a regression with a penalty that is not chosen.
     fn share_held_by_a_fit(&self, penalty: f64, seed: u64) -> f64 {
-        let mut dice = Dice(Xoshiro256PlusPlus::seed_from_u64(seed));
-        let (_, plan, sampling, rows) = self.snapshots(&mut dice);
+        let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
+        let (_, plan, sampling, rows) = self.snapshots(&mut sampler);
         let (measures, outcome) = (plan.measures(), sampling.outcome);
-        let table = Table { measures: &measures, rows: &rows, outcome };
-        let recipe = Recipe { form: Form::Plain, penalty, pairs: 0, share: 1.0, reach_days: None };
+        let table = Dataset { measures: &measures, rows: &rows, outcome };
+        let recipe =
+            Recipe { form: Form::Plain, penalty, pairs: 0, feature_fraction: 1.0, lookback_days: None };
         let all: Vec<usize> = (0..rows.len()).collect();
         let Fitted { encoder, fit, design, .. } = table.fit(&recipe, &all).unwrap().unwrap();
         let factor = fit.uncertainty(&design, &rows.label, &rows.customer).unwrap();
-        self.share_held(&mut dice, |Known { history, truth, as_of }| {
+        self.share_held(&mut sampler, |Known { history, truth, as_of }| {
             outcome.eligible(history, *as_of, *as_of).ok()?;
             let mut raw = Vec::new();
             plan.fold(history, *as_of, *as_of, &mut raw);
@@ -164,8 +165,8 @@ impl Business {
     }
 
     /// `holds` tells whether the interval holds the truth; None when the model is not about the customer.
-    fn share_held(&self, dice: &mut Dice, holds: impl Fn(&Known) -> Option<bool>) -> f64 {
-        let fresh = std::iter::repeat_with(|| (self.draw)(dice));
+    fn share_held(&self, sampler: &mut Sampler, holds: impl Fn(&Known) -> Option<bool>) -> f64 {
+        let fresh = std::iter::repeat_with(|| (self.draw)(sampler));
         let held = fresh.filter_map(|known| holds(&known)).take(FRESH).filter(|held| *held).count();
         held as f64 / FRESH as f64
     }

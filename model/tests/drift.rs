@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use tally_model::{
     evaluation::drift::{Bin, Counts, Reference, Report, Shift, Verdict},
-    features::explain::Natural,
+    features::explain::FeatureValue,
     features::{Measure, Scale},
 };
 
@@ -82,7 +82,7 @@ fn a_shifted_category_is_measured_as_by_hand() {
     assert!(close(region.psi, 2.724_732_924_117_251_5), "{}", region.psi);
     assert!(close(region.chance, 0.105) && region.mean_difference.is_none());
     assert!(close(region.missing_difference, 0.5));
-    let level = |name: &str| Bin::Level(Natural::Text(name.into()));
+    let level = |name: &str| Bin::Level(FeatureValue::Text(name.into()));
     let bins: Vec<(&Bin, f64, f64)> =
         region.bins.iter().map(|share| (&share.bin, share.training, share.population)).collect();
     assert_eq!(
@@ -95,7 +95,7 @@ fn a_shifted_category_is_measured_as_by_hand() {
         ]
     );
     let vip = &shift(&report, "attribute.vip").bins;
-    assert_eq!(vip[1].bin, Bin::Level(Natural::Boolean(true)));
+    assert_eq!(vip[1].bin, Bin::Level(FeatureValue::Boolean(true)));
     assert_eq!((vip.len(), vip[1].training, vip[1].population), (2, 0.9, 0.0));
 }
 

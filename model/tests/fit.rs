@@ -22,7 +22,7 @@ const FEW: &str = "0001101001000110000010000110100000000101";
 /// 20 of 40; the first is negative.
 const HALF: &str = "0001101001001111000011001110111100000111";
 
-/// Outcome, penalty, and intercept and weights by scikit-learn.
+/// LabelDefinition, penalty, and intercept and weights by scikit-learn.
 const COEFFICIENTS: [(&str, f64, [f64; 4]); 12] = [
     (MOST, 0.01, [0.0370735556, 0.9126324726, -1.3666392939, -0.2421755793]),
     (MOST, 0.3, [0.0670847031, 0.8471175778, -1.2626577827, -0.2291473735]),
@@ -42,7 +42,7 @@ const COEFFICIENTS: [(&str, f64, [f64; 4]); 12] = [
 const POINTS: [[f64; 3]; 5] =
     [[0.0, 0.0, 0.0], [1.0, -1.0, 2.0], [-2.5, 2.0, 0.5], [0.25, -1.5, -3.0], [20.0, -10.0, 30.0]];
 
-/// Outcome, penalty, and the variance of the log-odds at each of the [`POINTS`] by numpy.
+/// LabelDefinition, penalty, and the variance of the log-odds at each of the [`POINTS`] by numpy.
 const VARIANCES: [(&str, f64, [f64; 5]); 6] = [
     (MOST, 0.3, [0.2462708625, 0.7666879176, 2.8697380110, 0.8349446538, 105.9827206982]),
     (MOST, 100.0, [0.1844187070, 0.5523856025, 1.1143392641, 0.3644692875, 69.8878165898]),

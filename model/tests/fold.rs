@@ -17,7 +17,7 @@ use tally_model::{
     history::{AttributeValue, Attributes, History, Version},
     spec::{ChurnEvent, Spec, Target},
     time::Time,
-    training::snapshot::{Basis, Ineligible, Outcome, Sampling, Snapshots},
+    training::snapshot::{Basis, Ineligible, LabelDefinition, Sampling, Snapshots},
 };
 
 const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
@@ -205,7 +205,7 @@ impl Customer {
         self.seen(at).iter().any(|interaction| interaction.kind == kind)
     }
 
-    fn eligible(&self, outcome: Outcome, at: Moment) -> Result<Basis, Ineligible> {
+    fn eligible(&self, outcome: LabelDefinition, at: Moment) -> Result<Basis, Ineligible> {
         let nothing_told = self.version(at).is_none_or(|version| version.attributes.is_empty());
         match (outcome.target, outcome.event) {
             (Target::Lead, _) if self.has("purchase", at) => Err(Ineligible::NotALead),
@@ -220,7 +220,7 @@ impl Customer {
         }
     }
 
-    fn label(&self, outcome: Outcome, at: Moment) -> bool {
+    fn label(&self, outcome: LabelDefinition, at: Moment) -> bool {
         let until = at.as_of + i64::from(outcome.horizon_days) * MICROSECONDS_A_DAY;
         let happens = |kind: &str| {
             let it = |i: &Interaction| i.kind == kind && i.occur > at.as_of && i.occur <= until;
@@ -234,7 +234,7 @@ impl Customer {
     }
 
     /// Where the spec wants snapshots, earliest first, those of the ineligible not yet taken out.
-    fn moments(&self, spec: &Spec, outcome: Outcome, now: i64) -> Vec<i64> {
+    fn moments(&self, spec: &Spec, outcome: LabelDefinition, now: i64) -> Vec<i64> {
         let day = |days: u32| i64::from(days) * MICROSECONDS_A_DAY;
         let latest = now - day(outcome.horizon_days);
         match outcome.target {
@@ -463,10 +463,10 @@ fn case() -> impl Strategy<Value = (Plan, Moment, Customer)> {
     (plan(), moment()).prop_flat_map(|(plan, at)| (Just(plan), Just(at), customer(at)))
 }
 
-fn outcome() -> impl Strategy<Value = Outcome> {
+fn outcome() -> impl Strategy<Value = LabelDefinition> {
     let target = select(&Target::ALL[..]);
     let event = select(&[ChurnEvent::Inactivity, ChurnEvent::Cancel][..]);
-    (target, event, select(&DAYS[..6])).prop_map(|(target, event, horizon_days)| Outcome {
+    (target, event, select(&DAYS[..6])).prop_map(|(target, event, horizon_days)| LabelDefinition {
         target,
         event,
         horizon_days,
@@ -474,7 +474,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 /// A spec that means this outcome.
-fn spec(outcome: Outcome) -> Spec {
+fn spec(outcome: LabelDefinition) -> Spec {
     let mut spec = Spec::default();
     spec.churn.event = outcome.event;
     spec.set_horizon_days(outcome.target, outcome.horizon_days);
@@ -529,11 +529,11 @@ proptest! {
         let mut row = Vec::new();
         let mut fold = Fold::new(&plan, &history);
         fold.row(Time(at.as_of), Time(at.known_at), &mut row);
-        let running: Vec<bool> = plan.measures().iter().map(Measure::runs).collect();
+        let running: Vec<bool> = plan.measures().iter().map(Measure::is_time_dependent).collect();
         let clocks: Vec<usize> = fold.clocks().iter().map(|(place, _)| *place).collect();
         let with_value = (0..row.len()).filter(|place| running[*place] && !row[*place].is_nan());
         prop_assert_eq!(clocks, with_value.collect::<Vec<_>>(), "these run, and no others");
-        let Time(until) = plan.stands_until(&history, Time(at.as_of), Time(at.known_at));
+        let Time(until) = plan.valid_until(&history, Time(at.as_of), Time(at.known_at));
         prop_assert!(until > at.as_of.min(at.known_at));
         let later = |moment: i64, share: f64| {
             let most = (until - 1).min(moment + 100 * MICROSECONDS_A_DAY);
@@ -581,7 +581,7 @@ proptest! {
         }
         let (before, now) = (customer.row(&plan, at), told.row(&plan, at));
         prop_assert_eq!(differences(&plan, &now, &before), Vec::<String>::new());
-        let outcome = Outcome { target: Target::Lead, event: ChurnEvent::Inactivity, horizon_days: 30 };
+        let outcome = LabelDefinition { target: Target::Lead, event: ChurnEvent::Inactivity, horizon_days: 30 };
         let eligible = |customer: &Customer| outcome.eligible(&customer.history(), Time(at.as_of), Time(at.known_at));
         prop_assert_eq!(eligible(&told), eligible(&customer));
     }
@@ -790,9 +790,9 @@ fn a_replay_may_know_less_or_more_than_the_moment_itself() {
 
 #[test]
 fn a_label_looks_from_just_after_as_of_to_the_end_of_the_horizon() {
-    let lead = Outcome { target: Target::Lead, event: ChurnEvent::Inactivity, horizon_days: 30 };
-    let churn = Outcome { target: Target::Churn, horizon_days: 90, ..lead };
-    let cancel = Outcome { event: ChurnEvent::Cancel, ..churn };
+    let lead = LabelDefinition { target: Target::Lead, event: ChurnEvent::Inactivity, horizon_days: 30 };
+    let churn = LabelDefinition { target: Target::Churn, horizon_days: 90, ..lead };
+    let cancel = LabelDefinition { event: ChurnEvent::Cancel, ..churn };
     for (outcome, kind, positive) in
         [(lead, "purchase", true), (churn, "purchase", false), (cancel, "cancel", true)]
     {

@@ -13,13 +13,13 @@ use tally_model::{
     evaluation::metrics::{Metrics, auc},
     features::Plan,
     features::fold::Row,
-    features::profile::Census,
+    features::profile::DataProfile,
     history::{AttributeValue, Attributes, Event, History, Version},
     scoring::{Grade, Score, Scorer, probability},
     simulate::Business,
     spec::{ChurnEvent, Spec, Target},
     time::{DAY, Time},
-    training::snapshot::{Basis, Ineligible, Outcome, Part, Sampling, Snapshots, SplitKind},
+    training::snapshot::{Basis, Ineligible, LabelDefinition, Part, Sampling, Snapshots, SplitKind},
     training::train::{Options, TrainError, Trained, train},
 };
 
@@ -38,9 +38,9 @@ fn histories(business: Business) -> Vec<(String, History)> {
 
 fn snapshots(histories: &[(String, History)], target: Target, now: Time) -> (Plan, Snapshots) {
     let spec = Spec::default();
-    let (mut census, mut rows) = (Census::default(), Snapshots::default());
-    histories.iter().for_each(|(_, history)| census.add(history, now));
-    let mut plan = census.plan(&spec.features);
+    let (mut profile, mut rows) = (DataProfile::default(), Snapshots::default());
+    histories.iter().for_each(|(_, history)| profile.add(history, now));
+    let mut plan = profile.plan(&spec.features);
     let sampling = Sampling::new(target, &spec, now);
     plan.forecast = sampling.outcome.forecast();
     histories.iter().for_each(|(id, history)| rows.add(id, history, &plan, &sampling));
@@ -55,7 +55,7 @@ fn fit(
     split: SplitKind,
 ) -> Result<Trained, TrainError> {
     let (spec, options) = (Spec::default(), Options { split, seed: 1 });
-    train(rows, plan, &spec, Outcome::new(target, &spec), now, options, &|_| {})
+    train(rows, plan, &spec, LabelDefinition::new(target, &spec), now, options, &|_| {})
 }
 
 /// A model and all that it was made from.
@@ -217,18 +217,18 @@ fn with_hints(history: &History, hints: &[Hint]) -> History {
     };
     events.extend(hints.iter().map(hint));
     events.sort_by_key(|(_, event)| event.occur_time);
-    let mut told = History::default();
+    let mut view = History::default();
     for (kind, event) in events {
-        told.push(kind, event.occur_time, event.record_time, event.amount_minor, None);
+        view.push(kind, event.occur_time, event.record_time, event.amount_minor, None);
     }
     let record = &history.versions()[0];
-    told.push_version(record.clone());
+    view.push_version(record.clone());
     for (effective_time, record_time) in hints.iter().copied() {
         let mut version = Version { effective_time, record_time, ..record.clone() };
         version.attributes.insert("hinted".to_owned(), AttributeValue::Boolean(true));
-        told.push_version(version);
+        view.push_version(version);
     }
-    told
+    view
 }
 
 /// Trains where every snapshot whose outcome came about has a hint at its very `as_of`, recorded
@@ -243,13 +243,13 @@ fn trained_with_hints(customers: usize, target: Target, late: Option<i64>) -> (P
         let hint = (as_of, Time(as_of.0 + late.unwrap_or_default()));
         hints.entry(&rows.customers[rows.customer[row] as usize]).or_default().push(hint);
     }
-    let tell = |(id, history): &(String, History)| {
+    let with_view = |(id, history): &(String, History)| {
         (id.clone(), with_hints(history, hints.get(id.as_str()).map_or(&[], Vec::as_slice)))
     };
-    let (plan, mut told) = snapshots(&plain.iter().map(tell).collect::<Vec<_>>(), target, now);
-    assert_eq!((&told.as_of, &told.label), (&rows.as_of, &rows.label), "the same snapshots");
-    let trained = fit(plan.clone(), &mut told, target, now, SplitKind::Temporal).unwrap();
-    (plan, told, trained)
+    let (plan, mut view) = snapshots(&plain.iter().map(with_view).collect::<Vec<_>>(), target, now);
+    assert_eq!((&view.as_of, &view.label), (&rows.as_of, &rows.label), "the same snapshots");
+    let trained = fit(plan.clone(), &mut view, target, now, SplitKind::Temporal).unwrap();
+    (plan, view, trained)
 }
 
 fn knows_of_hints(plan: &Plan) -> bool {
@@ -360,11 +360,11 @@ fn a_model_survives_storage_to_the_last_bit() {
 fn damaged_bytes_are_refused() {
     let bytes = LEAD.trained.artifact.to_bytes().unwrap();
     let header = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-    let mut dice = Xoshiro256PlusPlus::seed_from_u64(3);
-    let anywhere: Vec<usize> = (0..400).map(|_| dice.next_u64() as usize % bytes.len()).collect();
+    let mut sampler = Xoshiro256PlusPlus::seed_from_u64(3);
+    let anywhere: Vec<usize> = (0..400).map(|_| sampler.next_u64() as usize % bytes.len()).collect();
     for place in anywhere.iter().copied().chain(0..header) {
         let mut damaged = bytes.clone();
-        damaged[place] ^= 1 << (dice.next_u64() % 8);
+        damaged[place] ^= 1 << (sampler.next_u64() % 8);
         let error = Artifact::from_bytes(&damaged).unwrap_err();
         assert!(matches!(error, ArtifactError::Format | ArtifactError::Checksum), "{error} at {place}");
         assert!(place < header || error == ArtifactError::Checksum, "{error} at {place}");
@@ -548,47 +548,49 @@ fn what_stands_tells_the_score_that_is_made_anew() {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(5);
     for Study { scorer, histories, business, .. } in studies() {
         let mut row = Row::default();
-        let (mut told, mut moved) = (0, 0);
+        let (mut view, mut moved) = (0, 0);
         for (n, (_, history)) in histories.iter().enumerate() {
             let as_of = business.end.plus_days(-(n as i64 % 400));
             if scorer.row(history, as_of, as_of, &mut row).is_err() {
                 continue;
             }
-            let standing = scorer.standing(history, as_of, as_of, 4).unwrap();
-            assert!(!standing.stands(Time(as_of.0 - 1), as_of, 4), "it is not known what was before");
-            assert!(!standing.stands(as_of, as_of, 5), "it was made for fewer reasons");
-            let first = scorer.tell(&standing, as_of, 4, Score::of);
+            let prepared = scorer.prepared(history, as_of, as_of, 4).unwrap();
+            assert!(!prepared.is_valid_at(Time(as_of.0 - 1), as_of, 4), "it is not known what was before");
+            assert!(!prepared.is_valid_at(as_of, as_of, 5), "it was made for fewer reasons");
+            let first = scorer.with_view(&prepared, as_of, 4, Score::of);
             assert_eq!(scorer.probability_of(&row.raw).to_bits(), first.probability.to_bits());
             assert_eq!(scorer.grade_of(&row.raw), first.grade);
             assert_eq!(Ok(&first), scorer.score(history, as_of, as_of, 4, Score::of).as_ref());
             // Where the row ends, and where a value comes into its next cell.
-            let (mut stands, mut falls) = (as_of.0, as_of.0 + 400 * DAY);
-            while falls - stands > 1 {
-                let between = Time(stands.midpoint(falls));
-                let still = standing.stands(between, between, 4);
-                *(if still { &mut stands } else { &mut falls }) = between.0;
+            let (mut is_valid_at, mut falls) = (as_of.0, as_of.0 + 400 * DAY);
+            while falls - is_valid_at > 1 {
+                let between = Time(is_valid_at.midpoint(falls));
+                let still = prepared.is_valid_at(between, between, 4);
+                *(if still { &mut is_valid_at } else { &mut falls }) = between.0;
             }
-            let length = (stands - as_of.0) as u64 + 1;
+            let length = (is_valid_at - as_of.0) as u64 + 1;
             let some = (0..4).map(|_| as_of.0 + (random.next_u64() % length) as i64);
-            for later in some.chain([stands]).map(Time).filter(|later| standing.stands(*later, *later, 4)) {
+            for later in
+                some.chain([is_valid_at]).map(Time).filter(|later| prepared.is_valid_at(*later, *later, 4))
+            {
                 for most in [4, 1] {
-                    let score = scorer.tell(&standing, later, most, Score::of);
+                    let score = scorer.with_view(&prepared, later, most, Score::of);
                     assert_eq!(Ok(&score), scorer.score(history, later, later, most, Score::of).as_ref());
                     moved += usize::from(score.probability.to_bits() != first.probability.to_bits());
-                    told += 1;
+                    view += 1;
                 }
             }
         }
-        assert!(told > 2_000 && moved > told / 3, "{told} {moved}");
+        assert!(view > 2_000 && moved > view / 3, "{view} {moved}");
     }
 }
 
 #[test]
 fn missing_features_are_those_without_a_value() {
-    use tally_model::features::explain::Natural;
+    use tally_model::features::explain::FeatureValue;
     let mut some = 0;
     for score in LEAD.scores(usize::MAX) {
-        let without = score.reasons.iter().filter(|reason| reason.value == Natural::Missing);
+        let without = score.reasons.iter().filter(|reason| reason.value == FeatureValue::Missing);
         let mut without: Vec<String> = without.map(|reason| reason.feature.clone()).collect();
         let mut missing = score.missing_features;
         without.sort();
@@ -672,8 +674,8 @@ fn a_customer_of_whom_nothing_is_known_is_an_average_one() {
         assert_eq!(score.probability, probability(LEAD.trained.artifact.intercept));
         is_sound(&score, &LEAD);
     }
-    let told = history_of([("region".to_owned(), AttributeValue::Text("north".to_owned()))].into(), []);
-    let score = LEAD.scorer.score(&told, now, now, usize::MAX, Score::of).unwrap();
+    let view = history_of([("region".to_owned(), AttributeValue::Text("north".to_owned()))].into(), []);
+    let score = LEAD.scorer.score(&view, now, now, usize::MAX, Score::of).unwrap();
     assert_eq!(score.basis, Basis::Model, "an attribute is something");
     is_sound(&score, &LEAD);
     let visited = history_of(Attributes::new(), [("visit", now, None)]);
@@ -701,11 +703,11 @@ fn nobody_is_scored_whom_a_model_is_not_about() {
     assert_eq!(ask(&CHURN.scorer, &buyer, now), Ok(Basis::Model));
 
     let artifact = CHURN.trained.artifact.clone();
-    let outcome = Outcome { event: ChurnEvent::Cancel, ..artifact.outcome };
-    let told = Scorer::new(Artifact { outcome, ..artifact }).unwrap();
-    assert_eq!(ask(&told, &left, now), Err(Ineligible::AlreadyCancelled));
-    assert_eq!(ask(&told, &left, just_before), Ok(Basis::Cold), "subscribed until it cancels");
-    assert_eq!(ask(&told, &silent, now), Ok(Basis::Cold));
+    let outcome = LabelDefinition { event: ChurnEvent::Cancel, ..artifact.outcome };
+    let view = Scorer::new(Artifact { outcome, ..artifact }).unwrap();
+    assert_eq!(ask(&view, &left, now), Err(Ineligible::AlreadyCancelled));
+    assert_eq!(ask(&view, &left, just_before), Ok(Basis::Cold), "subscribed until it cancels");
+    assert_eq!(ask(&view, &silent, now), Ok(Basis::Cold));
 }
 
 // ---------------------------------------------------------------------------------------------------

@@ -28,15 +28,15 @@ pub struct EncodedBatch {
 
 /// prost's codec, but a message gets its room at once: a large one would be copied again and again while it grows.
 #[derive(Debug)]
-pub struct RoomyCodec<T, U>(ProstCodec<T, U>);
+pub struct PreallocatingCodec<T, U>(ProstCodec<T, U>);
 
-impl<T, U> Default for RoomyCodec<T, U> {
+impl<T, U> Default for PreallocatingCodec<T, U> {
     fn default() -> Self {
         Self(ProstCodec::default())
     }
 }
 
-impl<T: Message + 'static, U: Message + Default + 'static> Codec for RoomyCodec<T, U> {
+impl<T: Message + 'static, U: Message + Default + 'static> Codec for PreallocatingCodec<T, U> {
     type Encode = T;
     type Decode = U;
     type Encoder = RoomyEncoder<T>;
@@ -51,7 +51,7 @@ impl<T: Message + 'static, U: Message + Default + 'static> Codec for RoomyCodec<
     }
 }
 
-/// See [`RoomyCodec`].
+/// See [`PreallocatingCodec`].
 #[derive(Debug)]
 pub struct RoomyEncoder<T>(ProstEncoder<T>);
 

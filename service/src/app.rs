@@ -19,7 +19,7 @@ use crate::{
     models::Models,
     store::Store,
     tokens::Tokens,
-    writers::{Writer, Writers},
+    writers::{WriteBarrier, Writer},
 };
 
 /// The rooms that requests share.
@@ -35,12 +35,12 @@ pub struct App {
     /// Tells the time.
     pub clock: Clock,
     /// The writes under way.
-    pub writers: Writers,
+    pub writers: WriteBarrier,
     /// What [`App::now`] said last, in microseconds.
     last: AtomicI64,
     /// What operators are told.
     pub metrics: Arc<Metrics>,
-    /// Told when a population has been scored.
+    /// ScoreView when a population has been scored.
     pub scored: Notify,
 }
 
@@ -63,7 +63,7 @@ impl App {
             models,
             tokens,
             clock,
-            writers: Writers::default(),
+            writers: WriteBarrier::default(),
             last: AtomicI64::new(0),
             metrics,
             scored: Notify::new(),
@@ -81,7 +81,7 @@ impl App {
         Time(next(taken.unwrap_or_else(|last| last)))
     }
 
-    /// Begins a write of interactions or customers, and tells its record time. See [`Writers`].
+    /// Begins a write of interactions or customers, and tells its record time. See [`WriteBarrier`].
     #[must_use]
     pub fn begin_write(&self) -> (Writer, Time) {
         // In this order: whoever is told a later time finds the writer entered.

@@ -1,7 +1,7 @@
 //! Warm histories: what scoring reads of customers, kept packed in memory and bounded by bytes.
 //!
 //! Not scores are kept but histories, and what a model makes of one as long as nothing but its clocks run
-//! ([`Standing`]): so a warm answer is as fresh as the moment it is asked for, and the same bits as a cold one. Both
+//! ([`PreparedScore`]): so a warm answer is as fresh as the moment it is asked for, and the same bits as a cold one. Both
 //! are dropped
 //! - at once when this server writes something of the customer, before the write is acknowledged;
 //! - within a second when another server on the same database does: every write leaves a row in
@@ -21,7 +21,7 @@ use std::{
 };
 
 use quick_cache::{Weighter, sync::Cache};
-use tally_model::{history::Packed, scoring::Standing};
+use tally_model::{history::Packed, scoring::PreparedScore};
 use tokio::{
     sync::oneshot,
     time::{MissedTickBehavior, interval},
@@ -63,7 +63,7 @@ struct Shared {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     warm: Cache<Box<str>, Arc<Warm>, Bytes>,
-    flights: Mutex<Flights>,
+    flights: Mutex<PendingReads>,
     begin: Instant,
     /// When the look that succeeded last began, in milliseconds after `begin`, plus 1; 0 for never.
     looked: AtomicU64,
@@ -84,7 +84,7 @@ pub struct Warm {
 #[derive(Debug)]
 struct Kept {
     model: ModelName,
-    standing: Standing,
+    prepared: PreparedScore,
 }
 
 impl Warm {
@@ -101,15 +101,15 @@ impl Warm {
 
     /// What this model makes of the customer, if that is kept.
     #[must_use]
-    pub fn standing(&self, model: ModelName) -> Option<&Standing> {
-        self.kept.as_ref().filter(|kept| kept.model == model).map(|kept| &kept.standing)
+    pub fn prepared(&self, model: ModelName) -> Option<&PreparedScore> {
+        self.kept.as_ref().filter(|kept| kept.model == model).map(|kept| &kept.prepared)
     }
 
     fn bytes(&self) -> usize {
         let kept = self
             .kept
             .as_ref()
-            .map_or(0, |Kept { standing, .. }| standing.bytes() + Standing::PARTS * ALLOCATION_BYTES);
+            .map_or(0, |Kept { prepared, .. }| prepared.bytes() + PreparedScore::PARTS * ALLOCATION_BYTES);
         size_of::<Self>() + self.history.as_bytes().len() + kept
     }
 }
@@ -128,7 +128,7 @@ type Found = Result<Option<Arc<Warm>>>;
 
 /// The reads that are waited for.
 #[derive(Default)]
-struct Flights {
+struct PendingReads {
     last: u64,
     all: HashMap<u64, Flight>,
     /// Those whose result will be what is stored. A read that a write has overtaken is not among them.
@@ -194,9 +194,9 @@ impl Histories {
     }
 
     /// Keeps what a model makes of a customer, unless something else is known of it by now.
-    pub fn keep(&self, customer_id: &str, known: &Arc<Warm>, model: ModelName, standing: Standing) {
+    pub fn keep(&self, customer_id: &str, known: &Arc<Warm>, model: ModelName, prepared: PreparedScore) {
         let cache = &self.0.warm;
-        let (history, kept) = (known.history.clone(), Some(Kept { model, standing }));
+        let (history, kept) = (known.history.clone(), Some(Kept { model, prepared }));
         let warm = Arc::new(Warm { history, asked: AtomicBool::new(true), kept });
         // While this is held nothing is forgotten, nor read anew.
         let _flights = self.flights();
@@ -243,7 +243,7 @@ impl Histories {
                 self.forget_all();
                 changes = None;
             }
-            match self.look(&mut changes).await {
+            match self.poll(&mut changes).await {
                 Ok(()) => self.0.looked.store(began, Ordering::Release),
                 // Whoever looks after the store's health says so; here it is enough not to be fresh.
                 Err(error) => tracing::debug!(%error, "changes cannot be read"),
@@ -251,7 +251,7 @@ impl Histories {
         }
     }
 
-    async fn look(&self, seen: &mut Option<Seen>) -> Result<()> {
+    async fn poll(&self, seen: &mut Option<Seen>) -> Result<()> {
         let seen = match seen {
             Some(seen) => seen,
             None => {
@@ -282,7 +282,7 @@ impl Histories {
         looked > 0 && self.0.begin.elapsed() < Duration::from_millis(looked) + FRESH
     }
 
-    fn flights(&self) -> MutexGuard<'_, Flights> {
+    fn flights(&self) -> MutexGuard<'_, PendingReads> {
         // Nothing in the critical sections leaves the flights half changed.
         self.0.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -337,7 +337,7 @@ impl Histories {
                 Ok(found) => found,
                 Err(error) => Err(Error::Internal(format!("a read of histories panicked: {error}"))),
             };
-            self.land(numbers, found);
+            self.complete(numbers, found);
         }
     }
 
@@ -354,7 +354,7 @@ impl Histories {
         Some((numbers, ids))
     }
 
-    fn land(&self, numbers: Vec<u64>, found: Result<Vec<Option<Packed>>>) {
+    fn complete(&self, numbers: Vec<u64>, found: Result<Vec<Option<Packed>>>) {
         let warm = |history: Option<Packed>| Ok(history.map(|history| Arc::new(Warm::new(history))));
         let found: Vec<Found> = match found {
             Ok(histories) => histories.into_iter().map(warm).collect(),

@@ -15,11 +15,11 @@ use tally_model::{
 use crate::{
     app::App,
     error::{Error, Result},
-    score::Question,
+    scan::Partition,
+    score::ScoreRequest,
     score_all::Population,
     store::{Interaction, NewCustomer, PredictionFilter, PredictionOrder, Store},
-    sweep::Part,
-    train::{self, JobError, Listener, Order, Promote, Step},
+    train::{self, JobError, Listener, Promote, Step, TrainingJob},
 };
 
 /// The setting that marks a database as simulated.
@@ -32,7 +32,7 @@ const BATCH: usize = 500;
 const REASONS: usize = 3;
 
 /// What the demo made, for the banner.
-pub struct Made {
+pub struct DemoSummary {
     /// Whether the database was filled just now, rather than found filled.
     pub fresh: bool,
     /// Customers in it.
@@ -46,7 +46,7 @@ pub struct Made {
 /// # Errors
 /// FAILED_PRECONDITION when the database holds anything but a demo; otherwise when the store or the
 /// training fails.
-pub async fn prepare(app: &Arc<App>, customers: u32, listener: &Listener) -> Result<Made, JobError> {
+pub async fn prepare(app: &Arc<App>, customers: u32, listener: &Listener) -> Result<DemoSummary, JobError> {
     let now = app.now();
     let today = now.day_number() * DAY;
     let fresh = fill(&*app.store, today, customers, now, listener).await?;
@@ -54,14 +54,20 @@ pub async fn prepare(app: &Arc<App>, customers: u32, listener: &Listener) -> Res
         if app.store.champion(target).await?.is_none() {
             let options = Options { split: SplitKind::Temporal, seed: SEED };
             let spec = Spec::default();
-            let order =
-                Order { target, as_of: now, spec, options, promote: Promote::Auto, part: Part::WHOLE };
+            let order = TrainingJob {
+                target,
+                as_of: now,
+                spec,
+                options,
+                promote: Promote::Auto,
+                part: Partition::WHOLE,
+            };
             train::run(&app.store, order, None, app.clock, Arc::clone(listener)).await?;
         }
         let model = app.models.champion(target).await?;
         let now = app.now();
-        let question = Question::new(model, now, now, REASONS);
-        let mut population = Population::new(app, question, Part::WHOLE).await?;
+        let request = ScoreRequest::new(model, now, now, REASONS);
+        let mut population = Population::new(app, request, Partition::WHOLE).await?;
         let total = app.store.count_customers().await?;
         listener(Step::Begin(format!("scoring everybody ({target})"), total));
         while let Some(progress) = population.next().await? {
@@ -70,7 +76,7 @@ pub async fn prepare(app: &Arc<App>, customers: u32, listener: &Listener) -> Res
     }
     listener(Step::End);
     let examples = [example(&*app.store, Target::Lead).await?, example(&*app.store, Target::Churn).await?];
-    Ok(Made { fresh, customers: app.store.count_customers().await?, examples })
+    Ok(DemoSummary { fresh, customers: app.store.count_customers().await?, examples })
 }
 
 /// Stores the simulated business; false when it was there already. What a broken-off run stored is
@@ -152,7 +158,7 @@ async fn example(store: &dyn Store, target: Target) -> Result<Option<String>> {
 
 /// What to try next.
 #[must_use]
-pub fn banner(made: &Made, address: std::net::SocketAddr, database: &str) -> String {
+pub fn banner(made: &DemoSummary, address: std::net::SocketAddr, database: &str) -> String {
     let mut text = format!(
         "\nThis is a demo: its {} customers are simulated; none of them exists.\n\n\
          Both models are trained and everybody is scored. Try, in another terminal:\n\n",

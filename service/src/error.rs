@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt};
 
 use prost::Message;
-use tally_model::{artifact::ArtifactError, history::Damaged, training::snapshot::Ineligible};
+use tally_model::{artifact::ArtifactError, history::DecodeError, training::snapshot::Ineligible};
 use tonic::Code;
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -54,7 +54,7 @@ pub enum Error {
     Aborted,
     /// Somebody else moved the champion first.
     #[error("{0}")]
-    Overtaken(String),
+    Conflict(String),
     /// The database has no room.
     #[error("storage full: nothing was stored")]
     StorageFull,
@@ -120,7 +120,7 @@ impl Error {
             Self::NotFound { .. } => Code::NotFound,
             Self::Precondition { .. } => Code::FailedPrecondition,
             Self::AlreadyExists(_) => Code::AlreadyExists,
-            Self::Aborted | Self::Overtaken(_) => Code::Aborted,
+            Self::Aborted | Self::Conflict(_) => Code::Aborted,
             Self::StorageFull => Code::ResourceExhausted,
             Self::Unavailable(_) => Code::Unavailable,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
@@ -133,7 +133,7 @@ impl Error {
             Self::Invalid(_) => "INVALID_REQUEST",
             Self::NotFound { reason, .. } | Self::Precondition { reason, .. } => reason,
             Self::AlreadyExists(_) => "OTHER_CONTENT_STORED",
-            Self::Aborted | Self::Overtaken(_) => "LOST_RACE",
+            Self::Aborted | Self::Conflict(_) => "LOST_RACE",
             Self::StorageFull => "STORAGE_FULL",
             Self::Unavailable(_) => "STORE_UNAVAILABLE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
@@ -210,8 +210,8 @@ impl From<Ineligible> for Error {
     }
 }
 
-impl From<Damaged> for Error {
-    fn from(error: Damaged) -> Self {
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
         Self::Internal(error.to_string())
     }
 }

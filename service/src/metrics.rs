@@ -22,7 +22,7 @@ use tally_model::{spec::Target, time::Time};
 
 use crate::{
     models::ModelName,
-    watch::{Drift, Month},
+    watch::{Drift, MonthlyPerformance},
 };
 
 /// What [`Metrics::text`] is, for `Content-Type`.
@@ -266,7 +266,7 @@ impl Metrics {
     }
 
     /// Shows these months and no others.
-    pub fn show_realised(&self, months: &[Month]) {
+    pub fn show_realised(&self, months: &[MonthlyPerformance]) {
         let _whole = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         self.realised_rows.clear();
         for family in [&self.realised_auc, &self.realised_log_loss, &self.realised_ece, &self.realised_lift] {

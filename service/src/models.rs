@@ -11,7 +11,7 @@ use tally_model::{artifact::Artifact, scoring::Scorer, spec::Target};
 use crate::{
     error::{Error, Result},
     metrics::Metrics,
-    score::off_the_workers,
+    score::run_blocking,
     store::{Store, StoredModel},
 };
 
@@ -75,8 +75,8 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::load`].
-    pub async fn load_off_the_workers(stored: StoredModel) -> Result<Self> {
-        off_the_workers(move || Self::load(&stored)).await?
+    pub async fn load_on_blocking_pool(stored: StoredModel) -> Result<Self> {
+        run_blocking(move || Self::load(&stored)).await?
     }
 }
 
@@ -198,7 +198,7 @@ impl Models {
     async fn load(&self, name: ModelName) -> Result<Arc<Model>> {
         let stored = self.store.model(name.target, name.version).await?;
         let stored = stored.ok_or_else(|| Error::unknown_model(&name.to_string()))?;
-        Ok(Arc::new(Model::load_off_the_workers(stored).await?))
+        Ok(Arc::new(Model::load_on_blocking_pool(stored).await?))
     }
 }
 

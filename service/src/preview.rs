@@ -12,9 +12,9 @@ use tally_model::{
 use crate::{
     app::App,
     error::Result,
-    score::{Question, off_the_workers},
+    scan::{CustomerScan, Partition, par_chunks},
+    score::{ScoreRequest, run_blocking},
     score_all::existed,
-    sweep::{Part, Sweep, on_all_cores},
 };
 
 /// The purchases of so many days are the money behind a customer.
@@ -73,14 +73,14 @@ impl Preview {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn new(app: &App, champion: Question, candidate: Question) -> Result<Self> {
+    pub async fn new(app: &App, champion: ScoreRequest, candidate: ScoreRequest) -> Result<Self> {
         let both = Arc::new((champion, candidate));
         let mut preview = Self::default();
-        let mut sweep = Sweep::new(Arc::clone(&app.store), Part::WHOLE);
-        while let Some(read) = sweep.next().await? {
+        let mut scan = CustomerScan::new(Arc::clone(&app.store), Partition::WHOLE);
+        while let Some(read) = scan.next().await? {
             let both = Arc::clone(&both);
-            let parts = off_the_workers(move || {
-                on_all_cores(&read.histories, |customers| page(&both.0, &both.1, customers))
+            let parts = run_blocking(move || {
+                par_chunks(&read.histories, |customers| page(&both.0, &both.1, customers))
             })
             .await?;
             for part in parts {
@@ -94,12 +94,16 @@ impl Preview {
     }
 }
 
-fn page(champion: &Question, candidate: &Question, customers: &[(String, Packed)]) -> Result<Preview> {
+fn page(
+    champion: &ScoreRequest,
+    candidate: &ScoreRequest,
+    customers: &[(String, Packed)],
+) -> Result<Preview> {
     let mut preview = Preview::default();
     let mut row = Row::default();
-    let mut grade = |question: &Question, history: &History| {
-        let scorer = &question.model.scorer;
-        scorer.row(history, question.as_of, question.known_at, &mut row).ok()?;
+    let mut grade = |request: &ScoreRequest, history: &History| {
+        let scorer = &request.model.scorer;
+        scorer.row(history, request.as_of, request.known_at, &mut row).ok()?;
         Some(scorer.grade_of(&row.raw))
     };
     for (_, history) in customers {
@@ -116,11 +120,11 @@ fn page(champion: &Question, candidate: &Question, customers: &[(String, Packed)
 }
 
 /// A customer's purchases of the last [`MONEY_DAYS`] days before the moment in question.
-fn money(history: &History, question: &Question) -> i64 {
+fn money(history: &History, request: &ScoreRequest) -> i64 {
     let purchase = history.kind_slot(kind::PURCHASE);
-    let since = question.as_of.plus_days(-MONEY_DAYS);
+    let since = request.as_of.plus_days(-MONEY_DAYS);
     history
-        .visible(question.as_of, question.known_at)
+        .visible(request.as_of, request.known_at)
         .filter(|event| Some(event.kind) == purchase && event.occur_time > since)
         .filter_map(|event| event.amount_minor)
         .fold(0, i64::saturating_add)

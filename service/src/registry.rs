@@ -10,14 +10,14 @@ use tally_model::{
     spec::{ChurnEvent, Target},
     time::Time,
     training::compare::Comparison,
-    training::snapshot::Outcome,
+    training::snapshot::LabelDefinition,
 };
 
 use crate::{
     app::App,
     error::{Error, Result},
     models::{Model, ModelName},
-    score::off_the_workers,
+    score::run_blocking,
     store::{Promotion, PromotionKind, Store},
 };
 
@@ -26,7 +26,7 @@ const PAGE: usize = 1_000;
 
 /// Who moves a champion, and why.
 #[derive(Clone, Debug)]
-pub struct Hand {
+pub struct Actor {
     /// As far as is known; nobody is authenticated.
     pub who: String,
     /// In their own words, may be empty.
@@ -114,7 +114,7 @@ impl fmt::Display for Gate {
 pub async fn gate(
     store: &dyn Store,
     candidate: ModelName,
-    outcome: Outcome,
+    outcome: LabelDefinition,
     champion: Option<i64>,
 ) -> Result<Gate> {
     let Some(version) = champion else { return Ok(Gate::NoChampion) };
@@ -122,15 +122,15 @@ pub async fn gate(
     let not_comparable = |why: String| Ok(Gate::NotComparable(name, why));
     let stored = store.model(name.target, version).await?;
     let stored = stored.ok_or_else(|| Error::Internal(format!("the champion {name} is not stored")))?;
-    let rival = match Model::load_off_the_workers(stored).await {
+    let rival = match Model::load_on_blocking_pool(stored).await {
         Ok(rival) => rival.scorer.artifact().outcome,
         Err(error) => return not_comparable(error.to_string()),
     };
-    if foretells(rival) != foretells(outcome) {
-        return not_comparable(format!("it foretells {}, not {}", foretells(rival), foretells(outcome)));
+    if predicts(rival) != predicts(outcome) {
+        return not_comparable(format!("it foretells {}, not {}", predicts(rival), predicts(outcome)));
     }
     let pairs = store.pairs(candidate.target, candidate.version, version).await?;
-    match off_the_workers(move || Comparison::new(&pairs)).await? {
+    match run_blocking(move || Comparison::new(&pairs)).await? {
         Ok(comparison) => Ok(Gate::Compared(name, comparison)),
         Err(too_few) => not_comparable(too_few.to_string()),
     }
@@ -138,7 +138,7 @@ pub async fn gate(
 
 /// What a model foretells, in words. Models can be compared when they foretell the same.
 #[must_use]
-pub fn foretells(outcome: Outcome) -> String {
+pub fn predicts(outcome: LabelDefinition) -> String {
     match (outcome.target, outcome.event) {
         (Target::Lead, _) => format!("a purchase within {} days", outcome.horizon_days),
         (Target::Churn, ChurnEvent::Inactivity) => format!("inactivity for {} days", outcome.horizon_days),
@@ -148,14 +148,14 @@ pub fn foretells(outcome: Outcome) -> String {
 
 /// Where a target stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct ChampionState {
     /// The version that serves.
     pub champion: Option<i64>,
     /// The number of the last move.
     sequence: i64,
 }
 
-impl Standing {
+impl ChampionState {
     /// Reads it. A move between the two queries makes the next one fail, and be tried again.
     ///
     /// # Errors
@@ -168,18 +168,18 @@ impl Standing {
 
     /// The move that comes next.
     #[must_use]
-    pub fn next(self, to: ModelName, kind: PromotionKind, hand: Hand) -> Promotion {
+    pub fn next(self, to: ModelName, kind: PromotionKind, actor: Actor) -> Promotion {
         Promotion {
             target: to.target,
             sequence: self.sequence + 1,
-            time: hand.time,
-            who: hand.who,
+            time: actor.time,
+            who: actor.who,
             from: self.champion,
             to: to.version,
             kind,
             forced: false,
-            reason: hand.reason,
-            finding: String::new(),
+            reason: actor.reason,
+            gate_result: String::new(),
         }
     }
 }
@@ -192,21 +192,24 @@ impl Standing {
 /// (ALREADY_CHAMPION), cannot be read (UNREADABLE_MODEL, also with `force`), is worse than the champion
 /// (WORSE_THAN_CHAMPION) or cannot be compared with it (NOT_COMPARABLE); ABORTED when somebody else
 /// moved the champion meanwhile.
-pub async fn promote(app: &App, name: ModelName, force: bool, hand: Hand) -> Result<(Promotion, Gate)> {
+pub async fn promote(app: &App, name: ModelName, force: bool, actor: Actor) -> Result<(Promotion, Gate)> {
     let outcome = readable(&*app.store, name).await?.scorer.artifact().outcome;
-    let standing = Standing::of(&*app.store, name.target).await?;
-    if standing.champion == Some(name.version) {
+    let state = ChampionState::of(&*app.store, name.target).await?;
+    if state.champion == Some(name.version) {
         let message = format!("{name} is the champion already");
         return Err(Error::Precondition { reason: "ALREADY_CHAMPION", message });
     }
-    let gate = gate(&*app.store, name, outcome, standing.champion).await?;
+    let gate = gate(&*app.store, name, outcome, state.champion).await?;
     let refusal = gate.refusal(name);
     let forced = refusal.is_some();
     if let Some(refusal) = refusal.filter(|_| !force) {
         return Err(refusal);
     }
-    let promotion =
-        Promotion { forced, finding: gate.to_string(), ..standing.next(name, PromotionKind::Promote, hand) };
+    let promotion = Promotion {
+        forced,
+        gate_result: gate.to_string(),
+        ..state.next(name, PromotionKind::Promote, actor)
+    };
     Ok((carry_out(app, promotion).await?, gate))
 }
 
@@ -216,9 +219,9 @@ pub async fn promote(app: &App, name: ModelName, force: bool, hand: Hand) -> Res
 /// # Errors
 /// FAILED_PRECONDITION when nothing serves (NO_CHAMPION), nothing did before (NO_FORMER_CHAMPION), or
 /// what did cannot be read (UNREADABLE_MODEL); ABORTED when somebody else moved the champion meanwhile.
-pub async fn roll_back(app: &App, target: Target, hand: Hand) -> Result<Promotion> {
-    let standing = Standing::of(&*app.store, target).await?;
-    let present = standing.champion.ok_or_else(|| Error::Precondition {
+pub async fn roll_back(app: &App, target: Target, actor: Actor) -> Result<Promotion> {
+    let state = ChampionState::of(&*app.store, target).await?;
+    let present = state.champion.ok_or_else(|| Error::Precondition {
         reason: "NO_CHAMPION",
         message: format!("no {target} model serves yet: there is nothing to roll back"),
     })?;
@@ -229,7 +232,7 @@ pub async fn roll_back(app: &App, target: Target, hand: Hand) -> Result<Promotio
     })?;
     let former = ModelName { target, version: former };
     readable(&*app.store, former).await?;
-    carry_out(app, standing.next(former, PromotionKind::Rollback, hand)).await
+    carry_out(app, state.next(former, PromotionKind::Rollback, actor)).await
 }
 
 /// The champion before the present one. Read backwards, a rollback undoes the latest move before it
@@ -257,7 +260,7 @@ async fn former(store: &dyn Store, target: Target) -> Result<Option<i64>> {
 pub async fn readable(store: &dyn Store, name: ModelName) -> Result<Model> {
     let stored = store.model(name.target, name.version).await?;
     let stored = stored.ok_or_else(|| Error::unknown_model(&name.to_string()))?;
-    Model::load_off_the_workers(stored).await.map_err(|error| Error::Precondition {
+    Model::load_on_blocking_pool(stored).await.map_err(|error| Error::Precondition {
         reason: "UNREADABLE_MODEL",
         message: format!("{name} cannot serve: {error}"),
     })
@@ -266,7 +269,7 @@ pub async fn readable(store: &dyn Store, name: ModelName) -> Result<Model> {
 async fn carry_out(app: &App, promotion: Promotion) -> Result<Promotion> {
     if !app.store.promote(promotion.clone()).await? {
         let message = format!("the {} champion was moved by somebody else meanwhile", promotion.target);
-        return Err(Error::Overtaken(format!("{message}; look at it and try again")));
+        return Err(Error::Conflict(format!("{message}; look at it and try again")));
     }
     // It has moved, whatever comes now; a server that cannot read it at once does so within a second.
     if let Err(error) = app.models.refresh().await {

@@ -6,13 +6,13 @@
 
 use std::collections::HashMap;
 
-use tally_model::{features::explain::Natural, history::History, scoring::Reason, time::Time};
+use tally_model::{features::explain::FeatureValue, history::History, scoring::Reason, time::Time};
 
 use crate::{
     app::App,
     error::{Error, Result},
     models::ModelName,
-    score::Question,
+    score::ScoreRequest,
     store::Prediction,
 };
 
@@ -36,8 +36,8 @@ pub struct Replay {
 pub async fn replay(app: &App, prediction_id: &str) -> Result<Replay> {
     let stored = stored(app, prediction_id).await?;
     let history = history(app, &stored).await?;
-    let question = question(app, &stored, stored.reasons.len()).await?;
-    Ok(match question.score(stored.customer_id.clone(), &history) {
+    let request = request(app, &stored, stored.reasons.len()).await?;
+    Ok(match request.score(stored.customer_id.clone(), &history) {
         Ok(score) => {
             let score = Prediction {
                 prediction_id: stored.prediction_id.clone(),
@@ -119,11 +119,11 @@ pub async fn compare(app: &App, from_id: &str, to_id: &str) -> Result<Comparison
     let (earlier, later) = if turned { (&to, &from) } else { (&from, &to) };
     // One read for all four.
     let history = history(app, &from).await?;
-    let of_earlier = question(app, earlier, usize::MAX).await?;
-    let of_later = question(app, later, usize::MAX).await?;
+    let of_earlier = request(app, earlier, usize::MAX).await?;
+    let of_later = request(app, later, usize::MAX).await?;
     let between = |as_of: Time| {
-        let question = Question { as_of, known_at: later.known_at, ..of_earlier.clone() };
-        score_between(&question, &from.customer_id, &history)
+        let request = ScoreRequest { as_of, known_at: later.known_at, ..of_earlier.clone() };
+        score_between(&request, &from.customer_id, &history)
     };
     let scores = [
         reproduced(&of_earlier, earlier, &history)?,
@@ -192,20 +192,20 @@ async fn history(app: &App, stored: &Prediction) -> Result<History> {
 }
 
 /// The question that the prediction answered.
-async fn question(app: &App, stored: &Prediction, max_reasons: usize) -> Result<Question> {
+async fn request(app: &App, stored: &Prediction, max_reasons: usize) -> Result<ScoreRequest> {
     let name = ModelName { target: stored.target, version: stored.model_version };
     let model = app.models.version(name).await?;
-    Ok(Question { model, as_of: stored.as_of, known_at: stored.known_at, max_reasons })
+    Ok(ScoreRequest { model, as_of: stored.as_of, known_at: stored.known_at, max_reasons })
 }
 
 /// The score behind a stored prediction, with all its reasons.
-fn reproduced(question: &Question, stored: &Prediction, history: &History) -> Result<Prediction> {
+fn reproduced(request: &ScoreRequest, stored: &Prediction, history: &History) -> Result<Prediction> {
     let log_odds = |p: f64| (p / (1.0 - p)).ln();
     let same = |score: &Prediction| {
         score.basis == stored.basis
             && (log_odds(score.probability) - log_odds(stored.probability)).abs() <= TOLERANCE
     };
-    match question.score(stored.customer_id.clone(), history) {
+    match request.score(stored.customer_id.clone(), history) {
         Ok(score) if same(&score) => Ok(score),
         Ok(_) | Err(Error::Precondition { .. }) => Err(Error::Precondition {
             reason: "NOT_REPRODUCIBLE",
@@ -220,13 +220,13 @@ fn reproduced(question: &Question, stored: &Prediction, history: &History) -> Re
 }
 
 /// A score between the two predictions.
-fn score_between(question: &Question, customer_id: &str, history: &History) -> Result<Prediction> {
-    question.score(customer_id.to_owned(), history).map_err(|error| match error {
+fn score_between(request: &ScoreRequest, customer_id: &str, history: &History) -> Result<Prediction> {
+    request.score(customer_id.to_owned(), history).map_err(|error| match error {
         Error::Precondition { message, .. } => Error::Precondition {
             reason: "NOT_COMPARABLE",
             message: format!(
                 "the change cannot be split: it leads over a score by {} as of {}, known at {}, but there {message}",
-                question.model.name, question.as_of, question.known_at
+                request.model.name, request.as_of, request.known_at
             ),
         },
         other => other,
@@ -250,8 +250,8 @@ fn differences(stored: &Prediction, now: &Prediction) -> Vec<String> {
         found.debug(&field("feature"), &stored.feature, &now.feature);
         // Another feature in this place has other values, which goes without saying.
         if stored.feature == now.feature {
-            found.natural(&field("value"), &stored.value, &now.value);
-            found.natural(&field("baseline"), &stored.baseline, &now.baseline);
+            found.feature_value(&field("value"), &stored.value, &now.value);
+            found.feature_value(&field("baseline"), &stored.baseline, &now.baseline);
             found.number(&field("contribution"), stored.contribution, now.contribution);
             found.debug(&field("text"), &stored.text, &now.text);
         }
@@ -274,9 +274,9 @@ impl Differences {
         }
     }
 
-    fn natural(&mut self, field: &str, stored: &Natural, now: &Natural) {
+    fn feature_value(&mut self, field: &str, stored: &FeatureValue, now: &FeatureValue) {
         match (stored, now) {
-            (Natural::Number(stored), Natural::Number(now)) => self.number(field, *stored, *now),
+            (FeatureValue::Number(stored), FeatureValue::Number(now)) => self.number(field, *stored, *now),
             _ => self.debug(field, stored, now),
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use tally_model::{
     history::History,
-    scoring::{Score, Told},
+    scoring::{Score, ScoreView},
     time::Time,
 };
 use uuid::Uuid;
@@ -27,7 +27,7 @@ const CHUNK: usize = 1_000;
 
 /// What is asked for.
 #[derive(Clone)]
-pub struct Question {
+pub struct ScoreRequest {
     /// By this model.
     pub model: Arc<Model>,
     /// About this moment.
@@ -38,7 +38,7 @@ pub struct Question {
     pub max_reasons: usize,
 }
 
-impl Question {
+impl ScoreRequest {
     /// A question asked `now`. About an earlier moment, only what was known then counts, as in
     /// training: what was reported late would flatter a look back.
     #[must_use]
@@ -51,18 +51,18 @@ impl Question {
     /// # Errors
     /// FAILED_PRECONDITION when the model is not about such a customer.
     pub fn score(&self, customer_id: String, history: &History) -> Result<Prediction> {
-        self.answer(customer_id, history, in_words)
+        self.answer(customer_id, history, into_prediction)
     }
 
     fn answer<T>(
         &self,
         customer_id: String,
         history: &History,
-        listen: impl FnOnce(Answer<'_>) -> T,
+        f: impl FnOnce(ScoredCustomer<'_>) -> T,
     ) -> Result<T> {
         let Self { model, as_of, known_at, max_reasons } = self;
-        let listen = |told: &Told<'_>| listen(Answer { customer_id, question: self, told });
-        Ok(model.scorer.score(history, *as_of, *known_at, *max_reasons, listen)?)
+        let f = |view: &ScoreView<'_>| f(ScoredCustomer { customer_id, request: self, view });
+        Ok(model.scorer.score(history, *as_of, *known_at, *max_reasons, f)?)
     }
 
     /// The answer of a warm customer, by what stands of it. From the second time on that is kept for the next.
@@ -71,44 +71,45 @@ impl Question {
         customer_id: String,
         known: &Arc<Warm>,
         histories: &Histories,
-        listen: impl FnOnce(Answer<'_>) -> T,
+        f: impl FnOnce(ScoredCustomer<'_>) -> T,
     ) -> Result<T> {
         let Self { model, as_of, known_at, max_reasons } = self;
-        let kept = known.standing(model.name).filter(|kept| kept.stands(*as_of, *known_at, *max_reasons));
-        if let Some(standing) = kept {
-            let listen = |told: &Told<'_>| listen(Answer { customer_id, question: self, told });
-            return Ok(model.scorer.tell(standing, *as_of, *max_reasons, listen));
+        let kept =
+            known.prepared(model.name).filter(|kept| kept.is_valid_at(*as_of, *known_at, *max_reasons));
+        if let Some(prepared) = kept {
+            let f = |view: &ScoreView<'_>| f(ScoredCustomer { customer_id, request: self, view });
+            return Ok(model.scorer.with_view(prepared, *as_of, *max_reasons, f));
         }
         if !known.asked_again() || !histories.have_room() {
-            return known.history.with(|history| self.answer(customer_id, history, listen))?;
+            return known.history.with(|history| self.answer(customer_id, history, f))?;
         }
-        let standing = known
+        let prepared = known
             .history
-            .with(|history| model.scorer.standing(history, *as_of, *known_at, *max_reasons))??;
+            .with(|history| model.scorer.prepared(history, *as_of, *known_at, *max_reasons))??;
         let id = customer_id.clone();
-        let listen = |told: &Told<'_>| listen(Answer { customer_id, question: self, told });
-        let heard = model.scorer.tell(&standing, *as_of, *max_reasons, listen);
-        histories.keep(&id, known, model.name, standing);
-        Ok(heard)
+        let f = |view: &ScoreView<'_>| f(ScoredCustomer { customer_id, request: self, view });
+        let result = model.scorer.with_view(&prepared, *as_of, *max_reasons, f);
+        histories.keep(&id, known, model.name, prepared);
+        Ok(result)
     }
 }
 
 /// An answer to a question, as it is told.
-pub struct Answer<'a> {
+pub struct ScoredCustomer<'a> {
     /// Of whom.
     pub customer_id: String,
     /// What was asked.
-    pub question: &'a Question,
+    pub request: &'a ScoreRequest,
     /// The score.
-    pub told: &'a Told<'a>,
+    pub view: &'a ScoreView<'a>,
 }
 
 /// The answer as it is stored, but without an id.
 #[must_use]
-pub fn in_words(answer: Answer<'_>) -> Prediction {
-    let Answer { customer_id, question, told } = answer;
-    let Question { model, as_of, known_at, .. } = question;
-    let score = Score::of(told);
+pub fn into_prediction(answer: ScoredCustomer<'_>) -> Prediction {
+    let ScoredCustomer { customer_id, request, view } = answer;
+    let ScoreRequest { model, as_of, known_at, .. } = request;
+    let score = Score::of(view);
     Prediction {
         prediction_id: String::new(),
         customer_id,
@@ -145,13 +146,13 @@ pub enum Source {
 pub async fn score<T>(
     app: &App,
     ids: Vec<String>,
-    question: &Question,
+    request: &ScoreRequest,
     source: Source,
-    mut made_into: impl FnMut(Result<Answer<'_>>) -> T,
+    mut made_into: impl FnMut(Result<ScoredCustomer<'_>>) -> T,
 ) -> Result<Vec<T>> {
     let mut results = Vec::with_capacity(ids.len());
     let mut ids = ids.into_iter();
-    let mut pace = Pace::begin();
+    let mut pace = YieldBudget::begin();
     loop {
         let chunk: Vec<String> = ids.by_ref().take(CHUNK).collect();
         if chunk.is_empty() {
@@ -161,9 +162,9 @@ pub async fn score<T>(
             Source::Warm => {
                 let known = app.histories.get(&chunk).await?;
                 for (id, known) in chunk.into_iter().zip(known) {
-                    let listen = |answer: Answer<'_>| made_into(Ok(answer));
+                    let f = |answer: ScoredCustomer<'_>| made_into(Ok(answer));
                     let result = match known {
-                        Some(known) => question.answer_warm(id, &known, &app.histories, listen),
+                        Some(known) => request.answer_warm(id, &known, &app.histories, f),
                         None => Err(Error::unknown_customer(&id)),
                     };
                     results.push(result.unwrap_or_else(|error| made_into(Err(error))));
@@ -173,10 +174,10 @@ pub async fn score<T>(
             Source::Database => {
                 let histories = app.store.histories(&chunk).await?;
                 for (id, history) in chunk.into_iter().zip(histories) {
-                    let listen = |answer: Answer<'_>| made_into(Ok(answer));
+                    let f = |answer: ScoredCustomer<'_>| made_into(Ok(answer));
                     let result = match history {
                         Some(history) => history
-                            .with(|history| question.answer(id, history, listen))
+                            .with(|history| request.answer(id, history, f))
                             .map_err(Error::from)
                             .flatten(),
                         None => Err(Error::unknown_customer(&id)),
@@ -191,9 +192,9 @@ pub async fn score<T>(
 
 /// Lets others go on that wait for the same worker. Many scores are made in the course of one request, and go on
 /// where they are: to hand them to a thread of its own would cost more than a few of them.
-struct Pace(Instant);
+struct YieldBudget(Instant);
 
-impl Pace {
+impl YieldBudget {
     /// So long the others wait at most, unless a single score takes longer.
     const TURN: Duration = Duration::from_micros(200);
     /// After so many scores the clock is looked at.
@@ -215,13 +216,13 @@ impl Pace {
 ///
 /// # Errors
 /// INTERNAL when the work panics.
-pub async fn off_the_workers<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// Stores the scores among `results`, giving each its id. A score whose customer was deleted
 /// meanwhile becomes NOT_FOUND. Scores that are to be kept are made when the writes under way have
-/// [settled](crate::writers::Writers::settled).
+/// [settled](crate::writers::WriteBarrier::settled).
 ///
 /// # Errors
 /// When the store fails; then nothing is stored.

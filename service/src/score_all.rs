@@ -10,7 +10,7 @@ use tally_model::{
     evaluation::drift::Counts,
     features::fold::Row,
     history::{History, Packed},
-    scoring::Standing,
+    scoring::PreparedScore,
     time::Time,
 };
 use tokio::task::JoinHandle;
@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 use crate::{
     app::App,
     error::{Error, Result},
-    score::{Answer, Question, in_words, off_the_workers, persist},
+    scan::{CustomerScan, Partition, par_chunks},
+    score::{ScoreRequest, ScoredCustomer, into_prediction, persist, run_blocking},
     store::{Prediction, ScoredPopulation},
-    sweep::{Part, Sweep, on_all_cores},
 };
 
 /// How far a run is.
@@ -40,10 +40,10 @@ const STORED_AT_ONCE: usize = 2;
 /// A run through the customers of a part.
 pub struct Population {
     app: Arc<App>,
-    question: Question,
+    request: ScoreRequest,
     progress: Progress,
     counts: Counts,
-    sweep: Sweep,
+    scan: CustomerScan,
     /// Whether there are pages that are not scored yet.
     more: bool,
     /// The pages that are being stored.
@@ -62,15 +62,15 @@ impl Population {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn new(app: &Arc<App>, question: Question, part: Part) -> Result<Self> {
-        app.writers.settled().await;
+    pub async fn new(app: &Arc<App>, request: ScoreRequest, part: Partition) -> Result<Self> {
+        app.writers.wait_for_in_flight().await;
         let total = app.store.count_customers().await?;
         Ok(Self {
             app: Arc::clone(app),
             progress: Progress { total, ..Progress::default() },
-            counts: Counts::new(&question.model.scorer.artifact().reference),
-            question,
-            sweep: Sweep::new(Arc::clone(&app.store), part),
+            counts: Counts::new(&request.model.scorer.artifact().reference),
+            request,
+            scan: CustomerScan::new(Arc::clone(&app.store), part),
             more: true,
             storing: FuturesOrdered::new(),
             over: false,
@@ -105,7 +105,7 @@ impl Population {
 
     /// Scores a page and begins to store it.
     async fn begin_page(&mut self) -> Result<()> {
-        let Some(Scored { looked_at, results, counts }) = Self::page(&mut self.sweep, &self.question).await?
+        let Some(Scored { looked_at, results, counts }) = Self::page(&mut self.scan, &self.request).await?
         else {
             self.more = false;
             return Ok(());
@@ -120,11 +120,11 @@ impl Population {
     }
 
     async fn end(&self) -> Result<()> {
-        let name = self.question.model.name;
+        let name = self.request.model.name;
         let population = ScoredPopulation {
             target: name.target,
             model_version: name.version,
-            as_of: self.question.as_of,
+            as_of: self.request.as_of,
             score_time: self.app.now(),
             counts: self.counts.clone(),
         };
@@ -134,11 +134,11 @@ impl Population {
     }
 
     /// Scores the next page, on all cores.
-    async fn page(sweep: &mut Sweep, question: &Question) -> Result<Option<Scored>> {
-        let Some(page) = sweep.next().await? else { return Ok(None) };
-        let question = question.clone();
-        let scored = off_the_workers(move || {
-            let parts = on_all_cores(&page.histories, |customers| question.score_all(customers));
+    async fn page(scan: &mut CustomerScan, request: &ScoreRequest) -> Result<Option<Scored>> {
+        let Some(page) = scan.next().await? else { return Ok(None) };
+        let request = request.clone();
+        let scored = run_blocking(move || {
+            let parts = par_chunks(&page.histories, |customers| request.score_all(customers));
             let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
             let (results, counts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
             let results = results.into_iter().flatten().map(Ok).collect();
@@ -155,22 +155,26 @@ struct Scored {
     counts: Vec<Counts>,
 }
 
-impl Question {
+impl ScoreRequest {
     /// The scores of those who are eligible and existed at the moment in question.
     fn score_all(&self, customers: &[(String, Packed)]) -> Result<(Vec<Prediction>, Counts)> {
         let scorer = &self.model.scorer;
         let reference = &scorer.artifact().reference;
         let mut counts = Counts::new(reference);
         let mut results = Vec::with_capacity(customers.len());
-        let (mut row, mut standing) = (Row::default(), Standing::default());
+        let (mut row, mut prepared) = (Row::default(), PreparedScore::default());
         for (id, history) in customers {
             history.with(|history| {
                 if existed(history, self) && scorer.row(history, self.as_of, self.known_at, &mut row).is_ok()
                 {
-                    scorer.stand(&row, self.max_reasons, &mut standing);
-                    scorer.tell(&standing, self.as_of, self.max_reasons, |told| {
-                        counts.add(reference, &row.raw, told.probability);
-                        results.push(in_words(Answer { customer_id: id.clone(), question: self, told }));
+                    scorer.prepare(&row, self.max_reasons, &mut prepared);
+                    scorer.with_view(&prepared, self.as_of, self.max_reasons, |view| {
+                        counts.add(reference, &row.raw, view.probability);
+                        results.push(into_prediction(ScoredCustomer {
+                            customer_id: id.clone(),
+                            request: self,
+                            view,
+                        }));
                     });
                 }
             })?;
@@ -180,7 +184,7 @@ impl Question {
 }
 
 /// Whether anything was known of the customer at the moment in question.
-pub(crate) fn existed(history: &History, question: &Question) -> bool {
-    let known: Option<Time> = history.create_time(question.as_of, question.known_at);
-    known.is_some_and(|create_time| create_time <= question.as_of)
+pub(crate) fn existed(history: &History, request: &ScoreRequest) -> bool {
+    let known: Option<Time> = history.create_time(request.as_of, request.known_at);
+    known.is_some_and(|create_time| create_time <= request.as_of)
 }

@@ -25,7 +25,7 @@ use crate::{
     http::{self, ANSWER},
     limits,
     rpc::{
-        connection::Connection, customers::Customers, edge::EdgeLayer, interactions::Interactions,
+        connection::Connection, customers::Customers, interactions::Interactions, middleware::EdgeLayer,
         models::Models, predictions::Predictions, scoring::Scoring,
     },
     watch,

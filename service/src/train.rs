@@ -10,15 +10,15 @@ use serde::Serialize;
 use tally_model::{
     artifact::Artifact,
     evaluation::drift::{Counts, Report},
-    features::explain::Natural,
-    features::profile::Census,
+    features::explain::FeatureValue,
+    features::profile::DataProfile,
     features::{Forecast, Measure, Plan},
     history::{History, Packed},
     scoring::Scorer,
     spec::{Spec, Target},
     time::Time,
     training::compare::{Comparison, sample},
-    training::snapshot::{Outcome as Foretold, Sampling, Snapshots},
+    training::snapshot::{LabelDefinition, Sampling, Snapshots},
     training::train::{Options, TrainError, Trained, train},
 };
 
@@ -26,10 +26,10 @@ use crate::{
     config::user_at_host,
     error::Error,
     models::{Model, ModelName},
-    registry::{self, Hand, Standing, foretells},
-    score::off_the_workers,
+    registry::{self, Actor, ChampionState, predicts},
+    scan::{CustomerScan, Page, Partition, par_chunks},
+    score::run_blocking,
     store::{Evaluation, HoldoutScore, Promotion, PromotionKind, Store, StoredModel},
-    sweep::{Page, Part, Sweep, on_all_cores},
 };
 
 /// Holdout rows that are stored to compare the model with others; a larger holdout is sampled.
@@ -52,7 +52,7 @@ pub enum Promote {
 
 /// What to train, and how.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct TrainingJob {
     /// What the model foretells.
     pub target: Target,
     /// The training's own moment: nothing later is read.
@@ -64,7 +64,7 @@ pub struct Order {
     /// When the model becomes the champion.
     pub promote: Promote,
     /// The customers that are learned from.
-    pub part: Part,
+    pub part: Partition,
 }
 
 /// Why a training ended without a model.
@@ -83,7 +83,7 @@ pub enum JobError {
 
 /// What came of a training.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct TrainingResult {
     /// The stored version.
     pub name: ModelName,
     /// Its content.
@@ -142,32 +142,33 @@ pub type Listener = Arc<dyn Fn(Step) + Send + Sync>;
 /// [`JobError`]; nothing is stored then, unless the store fails between the model and its promotion.
 pub async fn run(
     store: &Arc<dyn Store>,
-    order: Order,
+    job: TrainingJob,
     matrix_out: Option<&Path>,
     now: fn() -> Time,
     listener: Listener,
-) -> Result<Outcome, JobError> {
+) -> Result<TrainingResult, JobError> {
     let customers = store.count_customers().await?;
-    let rival = Rival::new(&**store, order.target).await?;
+    let incumbent = Incumbent::new(&**store, job.target).await?;
 
     listener(Step::Begin("reading histories".to_owned(), customers));
-    let (census, pages) = read(store, order.part, order.as_of, &listener).await?;
+    let (profile, pages) = read(store, job.part, job.as_of, &listener).await?;
 
     listener(Step::Begin("taking snapshots".to_owned(), customers));
-    let sampling = Sampling::new(order.target, &order.spec, order.as_of);
-    let mut plan = census.plan(&order.spec.features);
+    let sampling = Sampling::new(job.target, &job.spec, job.as_of);
+    let mut plan = profile.plan(&job.spec.features);
     plan.forecast = sampling.outcome.forecast();
-    let rival = rival.filter(|rival| foretells(rival.outcome()) == foretells(sampling.outcome));
-    let rival = rival.map(|rival| rival.beside(&plan));
-    let snapshots = TakeSnapshots { plan, sampling, rival };
+    let incumbent = incumbent.filter(|incumbent| predicts(incumbent.outcome()) == predicts(sampling.outcome));
+    let incumbent = incumbent.map(|incumbent| incumbent.beside(&plan));
+    let snapshots = TakeSnapshots { plan, sampling, incumbent };
     let heard = Arc::clone(&listener);
-    let (TakeSnapshots { plan, sampling, rival }, taken) =
-        off_the_workers(move || snapshots.of_all(pages, &heard)).await??;
-    let Taken { rows, rival_says, counts } = taken;
-    let drift = rival.as_ref().zip(counts).map(|(rival, counts)| rival.moved(order.target, &counts));
+    let (TakeSnapshots { plan, sampling, incumbent }, taken) =
+        run_blocking(move || snapshots.of_all(pages, &heard)).await??;
+    let SnapshotBatch { rows, incumbent_probabilities, counts } = taken;
+    let drift =
+        incumbent.as_ref().zip(counts).map(|(incumbent, counts)| incumbent.moved(job.target, &counts));
 
     listener(Step::Begin("training".to_owned(), 0));
-    let fitted = fit(order.clone(), plan, rows, sampling, &listener).await;
+    let fitted = fit(job.clone(), plan, rows, sampling, &listener).await;
     listener(Step::End);
     let (trained, rows) = fitted?;
     if let Some(path) = matrix_out {
@@ -175,7 +176,7 @@ pub async fn run(
     }
     let evaluation = Evaluation {
         evaluated: trained.evaluated.to_bytes().map_err(Error::from)?,
-        rival: rival.map(|rival| rival.version),
+        incumbent: incumbent.map(|incumbent| incumbent.version),
         scores: sample(&rows, &trained.holdout, STORED_ROWS)
             .into_iter()
             .map(|(row, probability)| HoldoutScore {
@@ -183,14 +184,14 @@ pub async fn run(
                 as_of: rows.as_of[row],
                 label: rows.label[row],
                 probability,
-                rival: rival_says.get(row).copied().flatten(),
+                incumbent: incumbent_probabilities.get(row).copied().flatten(),
             })
             .collect(),
     };
     let holdout = trained.holdout.iter().map(|(row, probability)| (*probability, rows.label[*row])).collect();
     let artifact = trained.artifact;
     let model = StoredModel {
-        target: order.target,
+        target: job.target,
         version: 0,
         create_time: now(),
         created_by: user_at_host(),
@@ -198,9 +199,9 @@ pub async fn run(
         champion: false,
     };
     let version = store.insert_model(model, evaluation).await?;
-    let name = ModelName { target: order.target, version };
-    let verdict = promote(&**store, order.promote, name, artifact.outcome, now).await?;
-    Ok(Outcome { name, artifact, verdict, holdout, drift })
+    let name = ModelName { target: job.target, version };
+    let verdict = promote(&**store, job.promote, name, artifact.outcome, now).await?;
+    Ok(TrainingResult { name, artifact, verdict, holdout, drift })
 }
 
 /// Promotes the new model as the order wants it, by the gate that [`registry::promote`] has. When
@@ -209,12 +210,12 @@ async fn promote(
     store: &dyn Store,
     promote: Promote,
     name: ModelName,
-    outcome: Foretold,
+    outcome: LabelDefinition,
     now: fn() -> Time,
 ) -> Result<Verdict, Error> {
     loop {
-        let standing = Standing::of(store, name.target).await?;
-        let gate = registry::gate(store, name, outcome, standing.champion).await?;
+        let state = ChampionState::of(store, name.target).await?;
+        let gate = registry::gate(store, name, outcome, state.champion).await?;
         let (promoted, reason) = match promote {
             Promote::Auto => (gate.is_better(), gate.to_string()),
             Promote::Always => (true, format!("promotion was asked for; {gate}")),
@@ -222,11 +223,11 @@ async fn promote(
         };
         if promoted {
             let why = if promote == Promote::Always { "asked for" } else { "passed the gate" };
-            let hand = Hand { who: user_at_host(), reason: why.to_owned(), time: now() };
+            let actor = Actor { who: user_at_host(), reason: why.to_owned(), time: now() };
             let promotion = Promotion {
                 forced: gate.refusal(name).is_some(),
-                finding: gate.to_string(),
-                ..standing.next(name, PromotionKind::Training, hand)
+                gate_result: gate.to_string(),
+                ..state.next(name, PromotionKind::Training, actor)
             };
             if !store.promote(promotion).await? {
                 continue;
@@ -239,7 +240,7 @@ async fn promote(
 }
 
 /// The champion that a new model will be compared with.
-struct Rival {
+struct Incumbent {
     version: i64,
     /// What serves, and the same model as it was evaluated.
     fits: [Scorer; 2],
@@ -247,7 +248,7 @@ struct Rival {
     is_like: bool,
 }
 
-impl Rival {
+impl Incumbent {
     /// None when nothing serves, or nothing that can be read: the gate says so then.
     async fn new(store: &dyn Store, target: Target) -> Result<Option<Self>, Error> {
         let Some(version) = store.champion(target).await? else { return Ok(None) };
@@ -255,8 +256,8 @@ impl Rival {
         let Some(evaluated) = store.evaluated(target, version).await? else { return Ok(None) };
         let evaluated = StoredModel { artifact: evaluated, ..stored.clone() };
         let both = async {
-            let serving = Model::load_off_the_workers(stored).await?;
-            Ok::<_, Error>([serving.scorer, Model::load_off_the_workers(evaluated).await?.scorer])
+            let serving = Model::load_on_blocking_pool(stored).await?;
+            Ok::<_, Error>([serving.scorer, Model::load_on_blocking_pool(evaluated).await?.scorer])
         };
         match both.await {
             Ok(fits) => Ok(Some(Self { version, fits, is_like: false })),
@@ -273,7 +274,7 @@ impl Rival {
         Self { is_like, ..self }
     }
 
-    const fn outcome(&self) -> Foretold {
+    const fn outcome(&self) -> LabelDefinition {
         self.fits[0].artifact().outcome
     }
 
@@ -318,35 +319,35 @@ impl Rival {
 /// they are kept until then, packed.
 async fn read(
     store: &Arc<dyn Store>,
-    part: Part,
+    part: Partition,
     as_of: Time,
     listener: &Listener,
-) -> Result<(Census, Vec<Page>), Error> {
-    let mut census = Census::default();
+) -> Result<(DataProfile, Vec<Page>), Error> {
+    let mut profile = DataProfile::default();
     let mut pages = Vec::new();
-    let mut sweep = Sweep::new(Arc::clone(store), part);
+    let mut scan = CustomerScan::new(Arc::clone(store), part);
     let mut done = 0;
-    while let Some(page) = sweep.next().await? {
+    while let Some(page) = scan.next().await? {
         let count = move |customers: &[(String, Packed)]| {
-            let mut census = Census::default();
+            let mut profile = DataProfile::default();
             for (_, history) in customers {
-                history.with(|history| census.add(history, as_of))?;
+                history.with(|history| profile.add(history, as_of))?;
             }
-            Ok::<_, Error>(census)
+            Ok::<_, Error>(profile)
         };
-        let (page, counts) = off_the_workers(move || {
-            let counts = on_all_cores(&page.histories, count);
+        let (page, counts) = run_blocking(move || {
+            let counts = par_chunks(&page.histories, count);
             (page, counts)
         })
         .await?;
         for counted in counts {
-            census.merge(counted?);
+            profile.merge(counted?);
         }
         done += page.looked_at;
         pages.push(page);
         listener(Step::Done(done));
     }
-    Ok((census, pages))
+    Ok((profile, pages))
 }
 
 /// How the snapshots of all customers are taken.
@@ -354,23 +355,23 @@ struct TakeSnapshots {
     plan: Plan,
     sampling: Sampling,
     /// The champion, when it foretells the same.
-    rival: Option<Rival>,
+    incumbent: Option<Incumbent>,
 }
 
 /// The snapshots of some customers.
 #[derive(Default)]
-struct Taken {
+struct SnapshotBatch {
     rows: Snapshots,
     /// The champion's probability for each row that it can be asked about.
-    rival_says: Vec<Option<f64>>,
+    incumbent_probabilities: Vec<Option<f64>>,
     /// Where rows lie in the bins of the champion's training.
     counts: Option<Counts>,
 }
 
 impl TakeSnapshots {
     /// On all cores, page by page; pages are dropped when they are done.
-    fn of_all(self, pages: Vec<Page>, listener: &Listener) -> Result<(Self, Taken), Error> {
-        let mut all = Taken::default();
+    fn of_all(self, pages: Vec<Page>, listener: &Listener) -> Result<(Self, SnapshotBatch), Error> {
+        let mut all = SnapshotBatch::default();
         let customers: usize = pages.iter().map(|page| page.histories.len()).sum();
         let drift_step = (customers as u64).div_ceil(DRIFT_CUSTOMERS).max(1) as usize;
         let (mut first, mut done) = (0, 0);
@@ -380,7 +381,7 @@ impl TakeSnapshots {
             let taken = thread::scope(|scope| {
                 // Moving the rows of a page takes so long that it does not wait for the next one.
                 scope.spawn(|| before.drain(..).for_each(|part| all.append(part)));
-                on_all_cores(&numbered, |customers| self.of_some(customers, drift_step))
+                par_chunks(&numbered, |customers| self.of_some(customers, drift_step))
             });
             before = taken.into_iter().collect::<Result<Vec<_>, Error>>()?;
             if first == 0 {
@@ -397,19 +398,24 @@ impl TakeSnapshots {
     }
 
     /// Of customers with their numbers among all.
-    fn of_some(&self, customers: &[(usize, &(String, Packed))], drift_step: usize) -> Result<Taken, Error> {
-        let counts = self.rival.as_ref().map(|rival| Counts::new(&rival.fits[0].artifact().reference));
-        let mut taken = Taken { counts, ..Taken::default() };
+    fn of_some(
+        &self,
+        customers: &[(usize, &(String, Packed))],
+        drift_step: usize,
+    ) -> Result<SnapshotBatch, Error> {
+        let counts =
+            self.incumbent.as_ref().map(|incumbent| Counts::new(&incumbent.fits[0].artifact().reference));
+        let mut taken = SnapshotBatch { counts, ..SnapshotBatch::default() };
         for (number, (id, history)) in customers {
             history.with(|history| {
-                let Taken { rows, rival_says, counts } = &mut taken;
+                let SnapshotBatch { rows, incumbent_probabilities, counts } = &mut taken;
                 let before = rows.len();
                 rows.add(id, history, &self.plan, &self.sampling);
-                let Some((rival, counts)) = self.rival.as_ref().zip(counts.as_mut()) else { return };
+                let Some((incumbent, counts)) = self.incumbent.as_ref().zip(counts.as_mut()) else { return };
                 for row in before..rows.len() {
-                    rival_says.push(rival.probability(history, rows, row));
+                    incumbent_probabilities.push(incumbent.probability(history, rows, row));
                     if number.is_multiple_of(drift_step) {
-                        rival.count(history, rows, row, counts);
+                        incumbent.count(history, rows, row, counts);
                     }
                 }
             })?;
@@ -418,10 +424,10 @@ impl TakeSnapshots {
     }
 }
 
-impl Taken {
+impl SnapshotBatch {
     fn append(&mut self, others: Self) {
         self.rows.append(others.rows);
-        self.rival_says.extend(others.rival_says);
+        self.incumbent_probabilities.extend(others.incumbent_probabilities);
         match (&mut self.counts, others.counts) {
             (Some(counts), Some(others)) => counts.merge(&others),
             (counts, others) => *counts = others.or(counts.take()),
@@ -430,17 +436,16 @@ impl Taken {
 }
 
 async fn fit(
-    order: Order,
+    job: TrainingJob,
     plan: Plan,
     mut rows: Snapshots,
     sampling: Sampling,
     listener: &Listener,
 ) -> Result<(Trained, Snapshots), JobError> {
     let listener = Arc::clone(listener);
-    off_the_workers(move || {
+    run_blocking(move || {
         let step = |what: &str| listener(Step::Begin(what.to_owned(), 0));
-        let trained =
-            train(&mut rows, plan, &order.spec, sampling.outcome, order.as_of, order.options, &step)?;
+        let trained = train(&mut rows, plan, &job.spec, sampling.outcome, job.as_of, job.options, &step)?;
         Ok((trained, rows))
     })
     .await?
@@ -464,12 +469,13 @@ fn write_matrix(path: &Path, trained: &Trained, rows: &Snapshots) -> Result<(), 
             trained.parts[row].name().to_owned(),
             u8::from(rows.label[row]).to_string(),
         ];
-        let natural = measures.iter().zip(features).map(|(measure, raw)| match Natural::of(measure, *raw) {
-            Natural::Missing => String::new(),
-            Natural::Number(number) => number.to_string(),
-            Natural::Boolean(truth) => truth.to_string(),
-            Natural::Text(level) => level,
-        });
+        let natural =
+            measures.iter().zip(features).map(|(measure, raw)| match FeatureValue::of(measure, *raw) {
+                FeatureValue::Missing => String::new(),
+                FeatureValue::Number(number) => number.to_string(),
+                FeatureValue::Boolean(truth) => truth.to_string(),
+                FeatureValue::Text(level) => level,
+            });
         file.write_record(fixed.into_iter().chain(natural))?;
     }
     file.flush()?;

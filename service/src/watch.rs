@@ -14,7 +14,7 @@ use tally_model::{
     evaluation::metrics::Metrics,
     spec::Target,
     time::{DAY, Time},
-    training::snapshot::Outcome,
+    training::snapshot::LabelDefinition,
 };
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -22,8 +22,8 @@ use crate::{
     app::App,
     error::{Error, Result},
     models::{Model, ModelName},
-    score::off_the_workers,
-    store::{Foretold, ScoredPopulation},
+    score::run_blocking,
+    store::{PastPrediction, ScoredPopulation},
 };
 
 /// How often the gauges of drift are refreshed: another server may have scored a population.
@@ -75,7 +75,7 @@ pub async fn drift(app: &App, model: &Model) -> Result<Drift> {
 
 /// Which predictions are judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Past {
+pub struct PerformanceQuery {
     /// Of this target.
     pub target: Target,
     /// Only by this version.
@@ -88,7 +88,7 @@ pub struct Past {
 
 /// How the predictions of one model about moments of one calendar month (UTC) turned out.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Month {
+pub struct MonthlyPerformance {
     /// The first moment of the month.
     pub start: Time,
     /// The model.
@@ -113,7 +113,7 @@ pub struct Month {
     pub lift_at_10_percent: Option<f64>,
 }
 
-impl Month {
+impl MonthlyPerformance {
     /// Such as `2026-03`.
     #[must_use]
     pub fn name(&self) -> String {
@@ -138,17 +138,18 @@ struct Rows {
 ///
 /// # Errors
 /// FAILED_PRECONDITION (TOO_MANY_PREDICTIONS) when that is more than ten million rows.
-pub async fn realised(app: &App, past: Past) -> Result<Vec<Month>> {
+pub async fn realised(app: &App, past: PerformanceQuery) -> Result<Vec<MonthlyPerformance>> {
     let now = app.now();
     // Of each version what it foretells, and its data cut-off.
-    let mut outcomes: HashMap<i64, (Outcome, Time)> = HashMap::new();
+    let mut outcomes: HashMap<i64, (LabelDefinition, Time)> = HashMap::new();
     let mut rows: HashMap<(Time, i64), Rows> = HashMap::new();
     let mut after = String::new();
     loop {
         let ids = app.store.customer_ids(&after, PAGE).await?;
         let Some(last) = ids.last() else { break };
         let moments = (past.from, past.to.min(now));
-        let mut found = app.store.foretold(past.target, past.version, moments, (&after, last)).await?;
+        let mut found =
+            app.store.past_predictions(past.target, past.version, moments, (&after, last)).await?;
         after.clone_from(last);
         for row in &found {
             if let Entry::Vacant(unknown) = outcomes.entry(row.model_version) {
@@ -167,7 +168,7 @@ pub async fn realised(app: &App, past: Past) -> Result<Vec<Month>> {
         customers.dedup();
         let histories = app.store.histories(&customers).await?;
         let outcomes = outcomes.clone();
-        rows = off_the_workers(move || {
+        rows = run_blocking(move || {
             let known: HashMap<String, _> = customers.into_iter().zip(histories).collect();
             for row in found {
                 // Whoever was erased meanwhile is not judged.
@@ -196,13 +197,13 @@ pub async fn realised(app: &App, past: Past) -> Result<Vec<Month>> {
             });
         }
     }
-    off_the_workers(move || judge(past.target, rows)).await
+    run_blocking(move || judge(past.target, rows)).await
 }
 
 /// Of each customer, month and model the first; rows come by customer and moment.
-fn first_of_each_month(rows: Vec<Foretold>) -> Vec<Foretold> {
+fn first_of_each_month(rows: Vec<PastPrediction>) -> Vec<PastPrediction> {
     let mut seen = Vec::new();
-    let mut first: Vec<Foretold> = Vec::new();
+    let mut first: Vec<PastPrediction> = Vec::new();
     for row in rows {
         if first.last().is_none_or(|last| last.customer_id != row.customer_id) {
             seen.clear();
@@ -216,11 +217,11 @@ fn first_of_each_month(rows: Vec<Foretold>) -> Vec<Foretold> {
     first
 }
 
-fn judge(target: Target, rows: HashMap<(Time, i64), Rows>) -> Vec<Month> {
+fn judge(target: Target, rows: HashMap<(Time, i64), Rows>) -> Vec<MonthlyPerformance> {
     let month = |((start, version), rows): ((Time, i64), Rows)| {
         let metrics = Metrics::new(&rows.probabilities, &rows.labels);
         let both = metrics.positives > 0 && metrics.positives < metrics.rows;
-        Month {
+        MonthlyPerformance {
             start,
             model: ModelName { target, version },
             rows: metrics.rows,
@@ -234,7 +235,7 @@ fn judge(target: Target, rows: HashMap<(Time, i64), Rows>) -> Vec<Month> {
             lift_at_10_percent: (metrics.positives > 0).then_some(metrics.lift_at_10_percent),
         }
     };
-    let mut months: Vec<Month> = rows.into_iter().map(month).collect();
+    let mut months: Vec<MonthlyPerformance> = rows.into_iter().map(month).collect();
     months.sort_by_key(|month| (month.start, month.model.version));
     months
 }
@@ -273,7 +274,7 @@ async fn look(app: &App, at_the_past: bool) -> Result<()> {
         let mut months = Vec::new();
         for model in &champions {
             let (from, to) = last_whole_month(model.scorer.artifact().outcome, app.now());
-            let past = Past { target: model.name.target, version: None, from, to };
+            let past = PerformanceQuery { target: model.name.target, version: None, from, to };
             months.extend(realised(app, past).await?);
         }
         app.metrics.show_realised(&months);
@@ -282,7 +283,7 @@ async fn look(app: &App, at_the_past: bool) -> Result<()> {
 }
 
 /// The last calendar month (UTC) of which every moment has its horizon behind it.
-fn last_whole_month(outcome: Outcome, now: Time) -> (Time, Time) {
+fn last_whole_month(outcome: LabelDefinition, now: Time) -> (Time, Time) {
     let end = now.plus_days(-i64::from(outcome.horizon_days)).month_start();
     (Time(end.0 - DAY).month_start(), end)
 }

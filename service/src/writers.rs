@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 
 /// The writes under way.
 #[derive(Clone, Default)]
-pub struct Writers(watch::Sender<Running>);
+pub struct WriteBarrier(watch::Sender<Running>);
 
 /// Writes are numbered in the order in which they entered.
 #[derive(Default)]
@@ -29,11 +29,11 @@ struct Running {
 
 /// A write under way, until dropped.
 pub struct Writer {
-    writers: Writers,
+    writers: WriteBarrier,
     number: u64,
 }
 
-impl Writers {
+impl WriteBarrier {
     /// Enters a write; it takes its record time after that.
     #[must_use]
     pub fn enter(&self) -> Writer {
@@ -49,7 +49,7 @@ impl Writers {
     }
 
     /// Waits until the writes that have entered so far have left; at once when there are none.
-    pub async fn settled(&self) {
+    pub async fn wait_for_in_flight(&self) {
         let mut running = self.0.subscribe();
         let last = running.borrow().last;
         let over = |running: &Running| running.numbers.first().is_none_or(|first| *first > last);
@@ -92,18 +92,18 @@ mod tests {
 
     #[tokio::test]
     async fn those_that_entered_before_are_waited_for_and_no_others() {
-        let writers = Writers::default();
-        assert!(writers.settled().now_or_never().is_some(), "nobody writes");
+        let writers = WriteBarrier::default();
+        assert!(writers.wait_for_in_flight().now_or_never().is_some(), "nobody writes");
         let (first, second) = (writers.enter(), writers.enter());
-        let mut settled = Box::pin(writers.settled());
-        assert!(settled.as_mut().now_or_never().is_none());
+        let mut wait_for_in_flight = Box::pin(writers.wait_for_in_flight());
+        assert!(wait_for_in_flight.as_mut().now_or_never().is_none());
         let third = writers.enter();
-        let mut later = Box::pin(writers.settled());
+        let mut later = Box::pin(writers.wait_for_in_flight());
         assert!(later.as_mut().now_or_never().is_none());
         drop(second);
-        assert!(settled.as_mut().now_or_never().is_none(), "the first is still there");
+        assert!(wait_for_in_flight.as_mut().now_or_never().is_none(), "the first is still there");
         drop(first);
-        assert!(settled.as_mut().now_or_never().is_some(), "the third came later");
+        assert!(wait_for_in_flight.as_mut().now_or_never().is_some(), "the third came later");
         assert!(later.as_mut().now_or_never().is_none());
         drop(third);
         assert!(later.as_mut().now_or_never().is_some());
@@ -111,19 +111,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_goes_on_when_its_caller_does_not() {
-        let writers = Writers::default();
+        let writers = WriteBarrier::default();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let mut call = Box::pin(writers.enter().finish(async move { Ok(ended.await) }));
         assert!(call.as_mut().now_or_never().is_none());
         drop(call);
-        let mut settled = Box::pin(writers.settled());
-        assert!(settled.as_mut().now_or_never().is_none());
+        let mut wait_for_in_flight = Box::pin(writers.wait_for_in_flight());
+        assert!(wait_for_in_flight.as_mut().now_or_never().is_none());
         end.send(()).unwrap();
-        settled.await;
+        wait_for_in_flight.await;
         // Giving up before the write has begun, or a panic in it, leaves nobody waiting.
         drop(writers.enter().finish(pending::<Result<()>>()));
         let failed = writers.enter().finish(async { panic!("{}", "on purpose") as Result<()> }).await;
         assert!(matches!(failed, Err(Error::Internal(_))));
-        writers.settled().await;
+        writers.wait_for_in_flight().await;
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use clap::Parser;
 use tally_model::{
-    features::profile::Census,
+    features::profile::DataProfile,
     simulate::Business,
     training::snapshot::{Sampling, Snapshots},
     spec::{Spec, Target},
@@ -44,9 +44,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut histories = business.iter().map(|customer| customer.history());
     let first: Vec<_> = histories.by_ref().take(FIRST).collect();
     let spec = Spec::default();
-    let mut census = Census::default();
-    first.iter().for_each(|history| census.add(history, args.end));
-    let plan = census.plan(&spec.features);
+    let mut profile = DataProfile::default();
+    first.iter().for_each(|history| profile.add(history, args.end));
+    let plan = profile.plan(&spec.features);
     let sampling = Sampling::new(Target::Churn, &spec, args.end);
 
     let (mut places, mut columns, mut labels) = (Vec::new(), vec![Vec::new(); args.columns], Vec::new());

@@ -18,7 +18,7 @@ use crate::{
     time::Time,
     training::calibrate::Calibration,
     training::selection::{Candidate, Choice, Recipe},
-    training::snapshot::{Outcome, SplitKind},
+    training::snapshot::{LabelDefinition, SplitKind},
 };
 
 /// The first word of every artifact.
@@ -33,7 +33,7 @@ pub const LARGEST: usize = 64 << 20;
 #[serde(deny_unknown_fields)]
 pub struct Artifact {
     /// What is foretold, of whom, how far ahead.
-    pub outcome: Outcome,
+    pub outcome: LabelDefinition,
     /// The spec that it was trained with.
     pub spec: Spec,
     /// The training's own moment: nothing later was read.

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    features::explain::Natural,
+    features::explain::FeatureValue,
     features::{Measure, Scale},
 };
 
@@ -295,7 +295,7 @@ pub enum Bin {
     /// Numbers above the first and not above the second; None has no bound.
     Range(Option<f64>, Option<f64>),
     /// A level of a category, or a boolean.
-    Level(Natural),
+    Level(FeatureValue),
     /// No value.
     Missing,
 }
@@ -347,17 +347,17 @@ impl Report {
         let mut shifts = reference.distributions().zip(&counts.tallies);
         let features = reference.features.iter().zip(shifts.by_ref()).map(|((place, _), (values, tally))| {
             let measure = &measures[*place];
-            (measure.to_string(), Shift::new(values, tally, |raw| Natural::of(measure, raw)))
+            (measure.to_string(), Shift::new(values, tally, |raw| FeatureValue::of(measure, raw)))
         });
         let mut features: Vec<(String, Shift)> = features.collect();
         features.sort_by(|(_, a), (_, b)| b.psi.total_cmp(&a.psi));
         let (values, tally) = (&reference.score, &counts.tallies[reference.features.len()]);
-        Self { score: Shift::new(values, tally, Natural::Number), features }
+        Self { score: Shift::new(values, tally, FeatureValue::Number), features }
     }
 }
 
 impl Shift {
-    fn new(values: &Distribution, tally: &Tally, name: impl Fn(f64) -> Natural) -> Self {
+    fn new(values: &Distribution, tally: &Tally, name: impl Fn(f64) -> FeatureValue) -> Self {
         let (n, m) = (sum(&values.rows), sum(&tally.rows));
         let share = |rows: u64, all: f64| if all > 0.0 { rows as f64 / all } else { 0.0 };
         let missing = values.bins.count();
@@ -390,7 +390,7 @@ impl Shift {
 }
 
 impl Bins {
-    fn name(&self, place: usize, name: impl Fn(f64) -> Natural) -> Bin {
+    fn name(&self, place: usize, name: impl Fn(f64) -> FeatureValue) -> Bin {
         match self {
             _ if place == self.count() => Bin::Missing,
             Self::Number { edges, .. } => {

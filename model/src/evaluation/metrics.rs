@@ -188,7 +188,7 @@ fn average_precision(probabilities: &[f64], outcomes: &[bool]) -> f64 {
     sum / found as f64
 }
 
-/// Outcome rate of the likeliest `share` of rows over the rate of all; rows tied at the edge count
+/// LabelDefinition rate of the likeliest `share` of rows over the rate of all; rows tied at the edge count
 /// by their mean.
 fn lift(probabilities: &[f64], outcomes: &[bool], share: f64) -> f64 {
     let wanted = (outcomes.len() as f64 * share).max(1.0);

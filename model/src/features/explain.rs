@@ -9,7 +9,7 @@ use crate::{
 
 /// A value in its own units.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Natural {
+pub enum FeatureValue {
     /// There is none.
     Missing,
     /// A number in the unit of the measure.
@@ -20,7 +20,7 @@ pub enum Natural {
     Text(String),
 }
 
-impl Natural {
+impl FeatureValue {
     /// The natural value behind a raw feature value.
     #[must_use]
     pub fn of(measure: &Measure, raw: f64) -> Self {
@@ -182,11 +182,11 @@ impl Sentence<'_> {
     }
 
     fn attribute(&mut self, measure: &Measure, raw: f64) -> &mut Self {
-        match Natural::of(measure, raw) {
-            Natural::Missing => self,
-            Natural::Number(value) => self.number(value),
-            Natural::Boolean(truth) => self.text(if truth { "yes" } else { "no" }),
-            Natural::Text(level) => self.text(&level),
+        match FeatureValue::of(measure, raw) {
+            FeatureValue::Missing => self,
+            FeatureValue::Number(value) => self.number(value),
+            FeatureValue::Boolean(truth) => self.text(if truth { "yes" } else { "no" }),
+            FeatureValue::Text(level) => self.text(&level),
         }
     }
 

@@ -164,7 +164,7 @@ impl fmt::Display for Measure {
 impl Measure {
     /// Whether the value grows as time goes by, without anything happening.
     #[must_use]
-    pub const fn runs(&self) -> bool {
+    pub const fn is_time_dependent(&self) -> bool {
         matches!(
             self,
             Self::DaysSinceLast { .. }

@@ -48,14 +48,14 @@ struct Values {
 
 /// Counts over many histories, taken in one pass.
 #[derive(Default)]
-pub struct Census {
+pub struct DataProfile {
     kinds: HashMap<String, u64>,
     /// By kind and name.
     properties: BTreeMap<(String, String), Values>,
     attributes: BTreeMap<String, Seen>,
 }
 
-impl Census {
+impl DataProfile {
     /// Counts what was known of a customer at `as_of`.
     pub fn add(&mut self, history: &History, as_of: Time) {
         let mut counts = vec![0_u64; history.kinds().len()];
@@ -127,7 +127,7 @@ impl Census {
     }
 }
 
-impl Census {
+impl DataProfile {
     fn add_properties(&mut self, history: &History, as_of: Time) {
         // Per kind and property of the history.
         let names = history.properties();
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn types_are_inferred_and_the_future_is_not_counted() {
         use AttributeValue::{Boolean, Number, Text};
-        let mut census = Census::default();
+        let mut census = DataProfile::default();
         let text = |text: &str| Text(text.to_owned());
         for _ in 0..9 {
             let usual = [("region", text("north")), ("mixed", Number(1.0)), ("mixed", Number(1.0))];
@@ -345,7 +345,7 @@ mod tests {
             history
         };
         let census = |numbers: Range<usize>| {
-            let mut census = Census::default();
+            let mut census = DataProfile::default();
             numbers.for_each(|n| census.add(&of_number(n), Time(2)));
             census
         };
@@ -363,7 +363,7 @@ mod tests {
 
     /// The auto properties of interactions of these kinds, of which the `n`-th has these properties.
     fn properties(kinds: &[&str], of: impl Fn(&str, usize) -> Vec<(String, String)>) -> Vec<String> {
-        let mut census = Census::default();
+        let mut census = DataProfile::default();
         for n in 0..100 {
             let mut history = History::default();
             for kind in kinds {
@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn listed_properties_are_taken_as_they_are_and_others_only_of_kinds_in_the_plan() {
-        let mut census = Census::default();
+        let mut census = DataProfile::default();
         for n in 0..2 {
             let mut history = customer(&[], &["visit"]);
             history.push_property("minutes", &n.to_string());
@@ -446,7 +446,7 @@ mod tests {
 
     #[test]
     fn only_the_commonest_kinds_and_levels_are_kept() {
-        let mut census = Census::default();
+        let mut census = DataProfile::default();
         for n in 0..30 {
             let level = AttributeValue::Text(format!("level{n:02}"));
             for _ in 0..=n {

@@ -11,7 +11,7 @@ use crate::time::Time;
 
 mod packed;
 
-pub use packed::{Damaged, Packed};
+pub use packed::{DecodeError, Packed};
 
 /// The kinds of interaction that have a meaning of their own. All others are counted and dated alike.
 pub mod kind {

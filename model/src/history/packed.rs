@@ -25,7 +25,7 @@ pub struct Packed(Arc<[u8]>);
 /// The bytes are not those of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a packed history is damaged")]
-pub struct Damaged;
+pub struct DecodeError;
 
 /// Marks of a shape: there is an amount, and a time of its own at which it was recorded.
 const HAS_AMOUNT: u64 = 1;
@@ -62,8 +62,8 @@ impl Packed {
     /// Looks at the history, in columns that each thread uses again and again.
     ///
     /// # Errors
-    /// [`Damaged`]
-    pub fn with<T>(&self, look: impl FnOnce(&History) -> T) -> Result<T, Damaged> {
+    /// [`DecodeError`]
+    pub fn with<T>(&self, look: impl FnOnce(&History) -> T) -> Result<T, DecodeError> {
         thread_local! {
             static ROOM: Cell<(History, Shapes)> = Cell::default();
         }
@@ -80,8 +80,8 @@ impl Packed {
     /// The history.
     ///
     /// # Errors
-    /// [`Damaged`]
-    pub fn unpack(&self) -> Result<History, Damaged> {
+    /// [`DecodeError`]
+    pub fn unpack(&self) -> Result<History, DecodeError> {
         let mut history = History::default();
         self.unpack_into(&mut history, &mut Shapes::default())?;
         Ok(history)
@@ -89,7 +89,7 @@ impl Packed {
 
     /// Overwrites a history, using its room. Customers are much alike: often the names are those that were
     /// there before.
-    fn unpack_into(&self, history: &mut History, shapes: &mut Shapes) -> Result<(), Damaged> {
+    fn unpack_into(&self, history: &mut History, shapes: &mut Shapes) -> Result<(), DecodeError> {
         let mut bytes = Reader(&self.0);
         bytes.names(&mut history.kinds)?;
         bytes.names(&mut history.properties)?;
@@ -109,7 +109,7 @@ impl Packed {
             event = bytes.next_event(event, history.len())?;
             history.surveys.push(Survey { event, satisfaction: bytes.float()? });
         }
-        if bytes.0.is_empty() { Ok(()) } else { Err(Damaged) }
+        if bytes.0.is_empty() { Ok(()) } else { Err(DecodeError) }
     }
 }
 
@@ -287,7 +287,7 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     #[inline(always)]
-    fn number(&mut self) -> Result<u64, Damaged> {
+    fn number(&mut self) -> Result<u64, DecodeError> {
         if let [small @ 0..0x80, rest @ ..] = self.0 {
             self.0 = rest;
             return Ok((*small).into());
@@ -313,68 +313,68 @@ impl<'a> Reader<'a> {
                 return Ok(number);
             }
         }
-        Err(Damaged)
+        Err(DecodeError)
     }
 
     #[inline(always)]
-    fn signed(&mut self) -> Result<i64, Damaged> {
+    fn signed(&mut self) -> Result<i64, DecodeError> {
         self.number().map(sign_first)
     }
 
-    fn byte(&mut self) -> Result<u8, Damaged> {
-        let (byte, rest) = self.0.split_first().ok_or(Damaged)?;
+    fn byte(&mut self) -> Result<u8, DecodeError> {
+        let (byte, rest) = self.0.split_first().ok_or(DecodeError)?;
         self.0 = rest;
         Ok(*byte)
     }
 
     /// Of a list, of which every element takes at least one byte.
-    fn length(&mut self) -> Result<usize, Damaged> {
+    fn length(&mut self) -> Result<usize, DecodeError> {
         self.index(self.0.len() + 1).map(|length| length as usize)
     }
 
     /// A number below so many.
-    fn index(&mut self, most: usize) -> Result<u32, Damaged> {
+    fn index(&mut self, most: usize) -> Result<u32, DecodeError> {
         let number = self.number()?;
-        if number < most as u64 { u32::try_from(number).map_err(|_| Damaged) } else { Err(Damaged) }
+        if number < most as u64 { u32::try_from(number).map_err(|_| DecodeError) } else { Err(DecodeError) }
     }
 
     /// Of a text.
-    fn bytes(&mut self) -> Result<&'a [u8], Damaged> {
+    fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.length()?;
-        let (bytes, rest) = self.0.split_at_checked(length).ok_or(Damaged)?;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(DecodeError)?;
         self.0 = rest;
         Ok(bytes)
     }
 
-    fn text(&mut self) -> Result<&'a str, Damaged> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Damaged)
+    fn text(&mut self) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| DecodeError)
     }
 
-    fn float(&mut self) -> Result<f64, Damaged> {
-        let (float, rest) = self.0.split_first_chunk().ok_or(Damaged)?;
+    fn float(&mut self) -> Result<f64, DecodeError> {
+        let (float, rest) = self.0.split_first_chunk().ok_or(DecodeError)?;
         self.0 = rest;
         Ok(f64::from_le_bytes(*float))
     }
 
     #[inline(always)]
-    fn value(&mut self) -> Result<f64, Damaged> {
+    fn value(&mut self) -> Result<f64, DecodeError> {
         let number = self.number()?;
         let form = number & ((1 << FORM_BITS) - 1);
         match UNITS.get(form as usize) {
             Some(unit) => Ok(sign_first(number >> FORM_BITS) as f64 / unit),
             None if number == AS_IT_IS => self.float(),
-            None => Err(Damaged),
+            None => Err(DecodeError),
         }
     }
 
-    fn names(&mut self, names: &mut Names) -> Result<(), Damaged> {
+    fn names(&mut self, names: &mut Names) -> Result<(), DecodeError> {
         let length = self.length()?;
         names.refill((0..length).map(|_| self.bytes()), |bytes| {
-            std::str::from_utf8(bytes).map_err(|_| Damaged)
+            std::str::from_utf8(bytes).map_err(|_| DecodeError)
         })
     }
 
-    fn version(&mut self, version: &mut Version) -> Result<(), Damaged> {
+    fn version(&mut self, version: &mut Version) -> Result<(), DecodeError> {
         let mut time = || self.signed().map(Time);
         (version.effective_time, version.record_time, version.create_time) = (time()?, time()?, time()?);
         let length = self.length()?;
@@ -397,7 +397,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Overwrites the values of attributes as long as the names are these; tells whether all are.
-    fn same_attributes(&mut self, attributes: &mut Attributes) -> Result<bool, Damaged> {
+    fn same_attributes(&mut self, attributes: &mut Attributes) -> Result<bool, DecodeError> {
         for (name, value) in attributes {
             if self.bytes()? != name.as_bytes() {
                 return Ok(false);
@@ -407,25 +407,25 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    fn attribute(&mut self, value: &mut AttributeValue) -> Result<(), Damaged> {
+    fn attribute(&mut self, value: &mut AttributeValue) -> Result<(), DecodeError> {
         match (self.byte()?, value) {
             (FALSE, value) => *value = AttributeValue::Boolean(false),
             (TRUE, value) => *value = AttributeValue::Boolean(true),
             (NUMBER, value) => *value = AttributeValue::Number(self.value()?),
             (TEXT, AttributeValue::Text(room)) => self.text()?.clone_into(room),
             (TEXT, value) => *value = AttributeValue::Text(self.text()?.to_owned()),
-            _ => return Err(Damaged),
+            _ => return Err(DecodeError),
         }
         Ok(())
     }
 
-    fn shapes(&mut self, shapes: &mut Shapes, kinds: usize, properties: usize) -> Result<(), Damaged> {
+    fn shapes(&mut self, shapes: &mut Shapes, kinds: usize, properties: usize) -> Result<(), DecodeError> {
         shapes.list.clear();
         shapes.properties.clear();
         for _ in 0..self.length()? {
             let what = self.number()?;
             if what >> MARK_BITS >= (kinds as u64).min(PAID.into()) {
-                return Err(Damaged);
+                return Err(DecodeError);
             }
             let mut some = || {
                 let begin = shapes.properties.len();
@@ -440,7 +440,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn events(&mut self, shapes: &Shapes, history: &mut History) -> Result<(), Damaged> {
+    fn events(&mut self, shapes: &Shapes, history: &mut History) -> Result<(), DecodeError> {
         let History { occur_times, record_times, whats, amounts, numbers, texts, .. } = history;
         let length = self.length()?;
         for times in [&mut *occur_times, &mut *record_times] {
@@ -457,7 +457,7 @@ impl<'a> Reader<'a> {
         let mut occurred = 0;
         for event in 0..length as u32 {
             let shape = usize::try_from(bytes.number()?).ok().and_then(|shape| shapes.list.get(shape));
-            let (what, own_numbers, own_texts) = shape.ok_or(Damaged)?;
+            let (what, own_numbers, own_texts) = shape.ok_or(DecodeError)?;
             occurred =
                 if event == 0 { bytes.signed()? } else { occurred.wrapping_add(bytes.number()? as i64) };
             let late = if what & RECORDED_APART == 0 { 0 } else { bytes.signed()? };
@@ -480,8 +480,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn next_event(&mut self, before: u32, events: usize) -> Result<u32, Damaged> {
+    fn next_event(&mut self, before: u32, events: usize) -> Result<u32, DecodeError> {
         let event = u64::from(before) + self.number()?;
-        if event < events as u64 { Ok(event as u32) } else { Err(Damaged) }
+        if event < events as u64 { Ok(event as u32) } else { Err(DecodeError) }
     }
 }

@@ -5,6 +5,6 @@ mod scorer;
 mod tables;
 mod view;
 
-pub use prepared::Standing;
+pub use prepared::PreparedScore;
 pub use scorer::{Effect, Grade, Scorer, probability};
-pub use view::{Reason, Score, Told, ToldReason};
+pub use view::{Reason, ReasonView, Score, ScoreView};

@@ -1,7 +1,7 @@
 //! What a model makes of a customer as long as the row stands.
 
 use crate::{
-    features::fold::{Clock, Row},
+    features::fold::{ElapsedTime, Row},
     scoring::tables::Lanes,
     time::Time,
     training::snapshot::Basis,
@@ -9,7 +9,7 @@ use crate::{
 
 /// What a model makes of a customer as long as the row stands: everything but what runs.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct PreparedScore {
     pub(super) basis: Basis,
     /// Of the row.
     pub(super) as_of: Time,
@@ -24,14 +24,14 @@ pub struct Standing {
     /// The features that run and have a value.
     pub(super) running: Vec<Running>,
     /// What it takes to add the variance of their lines.
-    pub(super) along: Vec<Lanes>,
+    pub(super) projection: Vec<Lanes>,
     /// The strongest of the others, strongest first.
     pub(super) strongest: Vec<Contribution>,
     /// The features without a value.
     pub(super) missing: Vec<u32>,
 }
 
-impl Default for Standing {
+impl Default for PreparedScore {
     /// What stands for no time at all.
     fn default() -> Self {
         let Row { as_of, known_at, .. } = Row::default();
@@ -44,20 +44,20 @@ impl Default for Standing {
             sum: 0.0,
             variance: 0.0,
             running: Vec::new(),
-            along: Vec::new(),
+            projection: Vec::new(),
             strongest: Vec::new(),
             missing: Vec::new(),
         }
     }
 }
 
-impl Standing {
+impl PreparedScore {
     /// The allocations that it consists of beside itself.
     pub const PARTS: usize = 4;
 
     /// Whether a score at `as_of`, as known at `known_at`, with so many reasons can be told by it.
     #[must_use]
-    pub fn stands(&self, as_of: Time, known_at: Time, max_reasons: usize) -> bool {
+    pub fn is_valid_at(&self, as_of: Time, known_at: Time, max_reasons: usize) -> bool {
         let begun = self.as_of <= as_of && self.known_at <= known_at;
         begun && as_of.max(known_at) < self.until && max_reasons <= self.max_reasons
     }
@@ -65,8 +65,11 @@ impl Standing {
     /// The bytes that it takes beside itself.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let Self { running, along, strongest, missing, .. } = self;
-        size_of_val(&**running) + size_of_val(&**along) + size_of_val(&**strongest) + size_of_val(&**missing)
+        let Self { running, projection, strongest, missing, .. } = self;
+        size_of_val(&**running)
+            + size_of_val(&**projection)
+            + size_of_val(&**strongest)
+            + size_of_val(&**missing)
     }
 }
 
@@ -76,7 +79,7 @@ pub(super) struct Running {
     /// Of the encoder.
     pub(super) feature: u32,
     /// Its value.
-    pub(super) clock: Clock,
+    pub(super) clock: ElapsedTime,
     /// What its cells add.
     pub(super) effect: f64,
 }

@@ -1,23 +1,23 @@
 //! The scorer: a history in, a probability with interval, grade and reasons out.
 //!
 //! It goes by three steps: the [`Row`] of raw values, what the model makes of it as long as it stands
-//! ([`Standing`]), and what is [`Told`] at a moment. Every score is made by all three; whoever asks for a customer
+//! ([`PreparedScore`]), and what is [`ScoreView`] at a moment. Every score is made by all three; whoever asks for a customer
 //! again may keep the second one, and gets the same bits.
 
 use std::{cell::RefCell, mem};
 
 use super::{
-    Standing, Told,
+    PreparedScore, ScoreView,
     prepared::{Contribution, Running},
 };
 use crate::{
     artifact::{Artifact, ArtifactError, Golden},
     encode::Feature,
     features::Measure,
-    features::explain::{Natural, comparison},
+    features::explain::{FeatureValue, comparison},
     features::fold::{Fold, Row},
     history::History,
-    scoring::tables::{Reading, RunningLines, Tables},
+    scoring::tables::{Lookup, RunningLines, Tables},
     spec::Target,
     time::Time,
     training::snapshot::{Basis, Ineligible},
@@ -47,7 +47,7 @@ pub struct Effect {
     /// The feature's name.
     pub feature: String,
     /// A value, and what it adds to the log-odds; numbers rise.
-    pub curve: Vec<(Natural, f64)>,
+    pub curve: Vec<(FeatureValue, f64)>,
 }
 
 /// A model, ready to score.
@@ -108,7 +108,7 @@ impl Scorer {
     }
 
     /// Scores a customer at `as_of`, as known at `known_at`, with at most `max_reasons` reasons. What is told is
-    /// there as long as `listen` runs: [`Score::of`] keeps it.
+    /// there as long as `f` runs: [`Score::of`] keeps it.
     ///
     /// # Errors
     /// [`Ineligible`] when the model is not about such a customer.
@@ -118,32 +118,32 @@ impl Scorer {
         as_of: Time,
         known_at: Time,
         max_reasons: usize,
-        listen: impl FnOnce(&Told<'_>) -> T,
+        f: impl FnOnce(&ScoreView<'_>) -> T,
     ) -> Result<T, Ineligible> {
-        let tell = |standing: &Standing| self.tell(standing, as_of, max_reasons, listen);
-        self.by_steps(history, as_of, known_at, max_reasons, tell)
+        let with_view = |prepared: &PreparedScore| self.with_view(prepared, as_of, max_reasons, f);
+        self.by_steps(history, as_of, known_at, max_reasons, with_view)
     }
 
     /// The first two steps, to be kept: what stands, for scores with at most so many reasons.
     ///
     /// # Errors
     /// [`Ineligible`] when the model is not about such a customer.
-    pub fn standing(
+    pub fn prepared(
         &self,
         history: &History,
         as_of: Time,
         known_at: Time,
         max_reasons: usize,
-    ) -> Result<Standing, Ineligible> {
-        let keep = |standing: &Standing| {
-            let mut until = self.artifact.plan.stands_until(history, as_of, known_at);
-            for Running { feature, clock, .. } in &standing.running {
+    ) -> Result<PreparedScore, Ineligible> {
+        let keep = |prepared: &PreparedScore| {
+            let mut until = self.artifact.plan.valid_until(history, as_of, known_at);
+            for Running { feature, clock, .. } in &prepared.running {
                 if let Some(edge) = self.tables.next_edge(*feature as usize, clock.value(as_of)) {
                     until = until.min(clock.at_most_until(edge));
                 }
             }
             // A clone has no room to spare.
-            Standing { until, ..standing.clone() }
+            PreparedScore { until, ..prepared.clone() }
         };
         self.by_steps(history, as_of, known_at, max_reasons, keep)
     }
@@ -154,14 +154,14 @@ impl Scorer {
         as_of: Time,
         known_at: Time,
         max_reasons: usize,
-        last: impl FnOnce(&Standing) -> T,
+        last: impl FnOnce(&PreparedScore) -> T,
     ) -> Result<T, Ineligible> {
-        let (mut row, mut standing) = SCRATCH.with_borrow_mut(|scratch| mem::take(&mut scratch.steps));
+        let (mut row, mut prepared) = SCRATCH.with_borrow_mut(|scratch| mem::take(&mut scratch.steps));
         let result = self.row(history, as_of, known_at, &mut row).map(|()| {
-            self.stand(&row, max_reasons, &mut standing);
-            last(&standing)
+            self.prepare(&row, max_reasons, &mut prepared);
+            last(&prepared)
         });
-        SCRATCH.with_borrow_mut(|scratch| scratch.steps = (row, standing));
+        SCRATCH.with_borrow_mut(|scratch| scratch.steps = (row, prepared));
         result
     }
 
@@ -190,10 +190,10 @@ impl Scorer {
     }
 
     /// The second step: writes what the model makes of a row, for scores with at most so many reasons.
-    pub fn stand(&self, row: &Row, max_reasons: usize, standing: &mut Standing) {
-        let Standing { running, along, strongest, missing, .. } = standing;
+    pub fn prepare(&self, row: &Row, max_reasons: usize, prepared: &mut PreparedScore) {
+        let PreparedScore { running, projection, strongest, missing, .. } = prepared;
         running.clear();
-        along.clear();
+        projection.clear();
         strongest.clear();
         missing.clear();
         let (mut sum, mut variance) = (0.0, self.tables.average_variance());
@@ -201,7 +201,7 @@ impl Scorer {
             SCRATCH.with_borrow_mut(|Scratch { reading, .. }| {
                 sum = self.read(&row.raw, reading);
                 variance = self.tables.variance(reading);
-                along.extend_from_slice(self.tables.along(reading));
+                projection.extend_from_slice(self.tables.projection(reading));
                 let mut row_clocks = row.clocks.iter();
                 for (n, log_odds) in reading.contributions.iter().enumerate() {
                     let (feature, place) = (n as u32, self.artifact.encoder.features[n].place);
@@ -219,7 +219,7 @@ impl Scorer {
                 }
             });
         }
-        *standing = Standing {
+        *prepared = PreparedScore {
             basis: if row.raw.is_empty() { Basis::Cold } else { Basis::Model },
             as_of: row.as_of,
             known_at: row.known_at,
@@ -227,48 +227,48 @@ impl Scorer {
             max_reasons,
             sum,
             variance,
-            ..mem::take(standing)
+            ..mem::take(prepared)
         };
     }
 
     /// The third step: the score at the moment of the row, or at another one at which this
-    /// [stands](Standing::stands).
-    pub fn tell<T>(
+    /// [stands](PreparedScore::stands).
+    pub fn with_view<T>(
         &self,
-        standing: &Standing,
+        prepared: &PreparedScore,
         as_of: Time,
         max_reasons: usize,
-        listen: impl FnOnce(&Told<'_>) -> T,
+        f: impl FnOnce(&ScoreView<'_>) -> T,
     ) -> T {
         let (mut lines, mut strongest) = SCRATCH
             .with_borrow_mut(|Scratch { lines, strongest, .. }| (mem::take(lines), mem::take(strongest)));
         strongest.clear();
-        strongest.extend(standing.strongest.iter().take(max_reasons));
-        let values = standing.running.iter().map(|running| Contribution {
+        strongest.extend(prepared.strongest.iter().take(max_reasons));
+        let values = prepared.running.iter().map(|running| Contribution {
             feature: running.feature,
             value: running.clock.value(as_of),
             log_odds: running.effect,
         });
         let put = |contribution: Contribution| contribution.put_among(&mut strongest, max_reasons);
-        let sum = standing.sum + self.run(values, &mut lines, put);
-        let variance = standing.variance + self.tables.running_variance(&standing.along, &lines);
+        let sum = prepared.sum + self.run(values, &mut lines, put);
+        let variance = prepared.variance + self.tables.running_variance(&prepared.projection, &lines);
         let Calibrated { base, slope, log_odds, before } = self.calibrated_sum(sum);
-        let (told, margin) = (probability(log_odds), Z95 * error(variance));
+        let (view, margin) = (probability(log_odds), Z95 * error(variance));
         let bound = |z: f64| probability(self.calibrated(z));
-        let heard = listen(&Told {
-            probability: told,
+        let result = f(&ScoreView {
+            probability: view,
             lower: bound(before - margin),
             upper: bound(before + margin),
-            grade: self.grade(told),
-            basis: standing.basis,
+            grade: self.grade(view),
+            basis: prepared.basis,
             base_log_odds: base,
             slope,
             scorer: self,
             strongest: &strongest,
-            missing: &standing.missing,
+            missing: &prepared.missing,
         });
         SCRATCH.with_borrow_mut(|scratch| (scratch.lines, scratch.strongest) = (lines, strongest));
-        heard
+        result
     }
 
     /// The probability of a raw row, which is that of the score: for whoever looks at very many.
@@ -290,8 +290,8 @@ impl Scorer {
         SCRATCH.with_borrow_mut(|scratch| {
             let sum = self.sum_of(raw, scratch);
             let Scratch { reading, lines, .. } = scratch;
-            let standing = self.tables.variance(reading);
-            let variance = standing + self.tables.running_variance(self.tables.along(reading), lines);
+            let prepared = self.tables.variance(reading);
+            let variance = prepared + self.tables.running_variance(self.tables.projection(reading), lines);
             (self.calibrated_sum(sum).log_odds, error(variance))
         })
     }
@@ -307,7 +307,7 @@ impl Scorer {
             let curve = feature.curve_values().into_iter().map(|value| {
                 feature.write(value, &mut row);
                 let log_odds: f64 = row.iter().zip(weights).map(|(x, w)| x * w).sum();
-                (Natural::of(&feature.measure, value), slope * log_odds)
+                (FeatureValue::of(&feature.measure, value), slope * log_odds)
             });
             Effect { feature: feature.measure.to_string(), curve: curve.collect() }
         };
@@ -327,12 +327,12 @@ impl Scorer {
     }
 
     /// Looks a raw row up: what the features add that do not run.
-    fn read(&self, raw: &[f64], reading: &mut Reading) -> f64 {
+    fn read(&self, raw: &[f64], reading: &mut Lookup) -> f64 {
         self.tables.read(&self.artifact.encoder, raw, reading);
         let mut running = reading.running.iter().peekable();
-        let standing =
+        let prepared =
             reading.contributions.iter().enumerate().filter(|(n, _)| running.next_if_eq(&n).is_none());
-        standing.map(|(_, contribution)| contribution).sum()
+        prepared.map(|(_, contribution)| contribution).sum()
     }
 
     /// What the features add that run, one by one and in all; what their cells add is given.
@@ -358,12 +358,12 @@ impl Scorer {
         if raw.is_empty() {
             return 0.0;
         }
-        let standing = self.read(raw, reading);
+        let prepared = self.read(raw, reading);
         let running = reading.running.iter().map(|n| {
             let value = raw[self.artifact.encoder.features[*n].place];
             Contribution { feature: *n as u32, value, log_odds: reading.contributions[*n] }
         });
-        standing + self.run(running, lines, |_| ())
+        prepared + self.run(running, lines, |_| ())
     }
 
     /// What the contributions come to, whose sum before calibration this is. A calibration that bends scales all
@@ -398,11 +398,11 @@ struct Calibrated {
 /// What it takes to score: kept from score to score, so that a score allocates nothing but itself.
 #[derive(Default)]
 struct Scratch {
-    reading: Reading,
+    reading: Lookup,
     lines: RunningLines,
     strongest: Vec<Contribution>,
     /// Of a score that is not kept.
-    steps: (Row, Standing),
+    steps: (Row, PreparedScore),
 }
 
 thread_local! {

@@ -43,7 +43,7 @@ pub(crate) struct Tables {
     /// rows in strips of columns, of each strip those that reach it.
     running_strips: Vec<Vector>,
     /// Then, row by row, x₀ and the lines that stand. Their columns begin behind the strips.
-    standing_rows: Vec<Vector>,
+    fixed_rows: Vec<Vector>,
     /// 2·m, per cell of all units, with the same columns.
     mixed: Vec<Vector>,
     /// t: cells by cells.
@@ -65,7 +65,7 @@ struct Unit {
     /// Where its cells begin among all.
     first_cell: usize,
     /// The commonest cell: that whose columns are nearest to the average, 0.
-    usual: usize,
+    reference: usize,
 }
 
 /// Where a feature's value is, and what is known of it before it is looked at.
@@ -76,7 +76,7 @@ struct Reader {
     /// Its lines among those that run, or among the others.
     lines: Range<usize>,
     /// Whether it runs: then the entries are of its cell alone.
-    runs: bool,
+    is_time_dependent: bool,
     /// Values above which it is in another cell, of its own or of a cross; rising.
     edges: Vec<f64>,
     /// What most values are: nothing, and none.
@@ -95,7 +95,7 @@ struct Entry {
 
 /// A row, looked up. What it takes to look up the next one stays allocated.
 #[derive(Debug, Default)]
-pub(crate) struct Reading {
+pub(crate) struct Lookup {
     /// What each feature adds to the log-odds, of one that runs only its cells. A cross counts half for each of
     /// its features.
     pub(crate) contributions: Vec<f64>,
@@ -106,7 +106,7 @@ pub(crate) struct Reading {
     /// The cells other than the commonest.
     unusual: Vec<usize>,
     /// Aᵀ·s + 2·Σ_c m(c), A being the triangle.
-    along: Vec<Lanes>,
+    projection: Vec<Lanes>,
 }
 
 /// r: the lines that run, written, filled up with zeros.
@@ -119,16 +119,17 @@ impl Tables {
         let width = encoder.width() + 1;
         let covariance = covariance(&artifact.covariance_factor, width);
         // Columns here count the intercept, which is the first.
-        let (mut line_columns, mut standing_columns) = (Vec::new(), Vec::new());
+        let (mut line_columns, mut fixed_columns) = (Vec::new(), Vec::new());
         let mut all: Vec<(&dyn Write, Range<usize>)> = Vec::new();
         for (feature, columns) in encoder.columns() {
             let cells = columns.end - feature.cells.width()..columns.end;
-            let lines = if feature.measure.runs() { &mut line_columns } else { &mut standing_columns };
+            let lines =
+                if feature.measure.is_time_dependent() { &mut line_columns } else { &mut fixed_columns };
             lines.extend(columns.start + 1..=cells.start);
             all.push((&feature.cells, cells.start + 1..cells.end + 1));
         }
         let running_lines = line_columns.len();
-        line_columns.append(&mut standing_columns);
+        line_columns.append(&mut fixed_columns);
         for (cross, columns) in encoder.cross_columns() {
             all.push((cross, columns.start + 1..columns.end + 1));
         }
@@ -139,7 +140,7 @@ impl Tables {
         let mut usual_row = vec![0.0; width];
         usual_row[0] = 1.0;
         for (feature, columns) in encoder.columns() {
-            if let Some(line) = feature.line.as_ref().filter(|_| !feature.measure.runs()) {
+            if let Some(line) = feature.line.as_ref().filter(|_| !feature.measure.is_time_dependent()) {
                 line.write(0.0, &mut usual_row[columns.start + 1..=columns.start + line.width()]);
             }
         }
@@ -156,13 +157,13 @@ impl Tables {
             let own = &weights[columns.start - 1..columns.end - 1];
             let effects = rows.iter().map(|row| product(row, own)).collect();
             let length = |row: &Vec<f64>| product(row, row);
-            let usual = rows.iter().enumerate().min_by(|(_, a), (_, b)| length(a).total_cmp(&length(b)));
-            let (usual, usual_cell) = usual.map_or((0, Vec::new()), |(n, row)| (n, row.clone()));
+            let reference = rows.iter().enumerate().min_by(|(_, a), (_, b)| length(a).total_cmp(&length(b)));
+            let (reference, usual_cell) = reference.map_or((0, Vec::new()), |(n, row)| (n, row.clone()));
             rows.iter_mut().for_each(|row| row.iter_mut().zip(&usual_cell).for_each(|(x, u)| *x -= u));
             if !usual_cell.is_empty() {
                 usual_row[columns.clone()].copy_from_slice(&usual_cell);
             }
-            units.push(Unit { effects, first_cell: cells.len(), usual });
+            units.push(Unit { effects, first_cell: cells.len(), reference });
             cells.extend(rows.into_iter().map(|row| (columns.clone(), row)));
         }
 
@@ -176,28 +177,30 @@ impl Tables {
             product
         };
         let of_usual = times_covariance(0..width, &usual_row);
-        let (running_columns, standing_columns) = line_columns.split_at(running_lines);
+        let (running_columns, fixed_columns) = line_columns.split_at(running_lines);
         let mut mixed = Vec::with_capacity(cells.len());
         let mut pairs = Vec::with_capacity(cells.len() * cells.len());
         for (columns, row) in &cells {
-            let along = times_covariance(columns.clone(), row);
-            let with = |column: &usize| 2.0 * along[*column];
+            let projection = times_covariance(columns.clone(), row);
+            let with = |column: &usize| 2.0 * projection[*column];
             let with_usual = 2.0 * product(row, &of_usual[columns.clone()]);
-            let standing = std::iter::once(with_usual).chain(standing_columns.iter().map(with));
-            mixed.push(vector(running_columns.iter().map(with), standing));
-            pairs.extend(cells.iter().map(|(others, other)| product(&along[others.clone()], other) as f32));
+            let prepared = std::iter::once(with_usual).chain(fixed_columns.iter().map(with));
+            mixed.push(vector(running_columns.iter().map(with), prepared));
+            pairs.extend(
+                cells.iter().map(|(others, other)| product(&projection[others.clone()], other) as f32),
+            );
         }
         let covariance = |row: usize, column: usize| covariance[row * width + column];
         let twice_usual = |column: &usize| 2.0 * of_usual[*column];
-        let usual = std::iter::once(product(&usual_row, &of_usual));
-        let usual = vector(running_columns.iter().map(twice_usual), usual);
-        let of_standing = standing_columns.iter().enumerate().map(|(n, row)| {
+        let reference = std::iter::once(product(&usual_row, &of_usual));
+        let reference = vector(running_columns.iter().map(twice_usual), reference);
+        let of_fixed = fixed_columns.iter().enumerate().map(|(n, row)| {
             let twice = |column: &usize| 2.0 * covariance(*row, *column);
-            let others = standing_columns[..n].iter().map(twice);
-            let standing = std::iter::once(twice_usual(row)).chain(others).chain([covariance(*row, *row)]);
-            vector(running_columns.iter().map(twice), standing)
+            let others = fixed_columns[..n].iter().map(twice);
+            let prepared = std::iter::once(twice_usual(row)).chain(others).chain([covariance(*row, *row)]);
+            vector(running_columns.iter().map(twice), prepared)
         });
-        let standing_rows = std::iter::once(usual).chain(of_standing).collect();
+        let fixed_rows = std::iter::once(reference).chain(of_fixed).collect();
         let of_running = running_columns.iter().enumerate().map(|(n, row)| {
             let others = running_columns[..n].iter().map(|column| 2.0 * covariance(*row, *column));
             vector(others.chain([covariance(*row, *row)]), std::iter::empty())
@@ -206,13 +209,13 @@ impl Tables {
         let strip = |n| of_running.iter().filter_map(|row| row.get(n).copied()).collect();
         let running_strips = (0..running_lines.div_ceil(LANES)).map(strip).collect();
         let mut readers = Vec::with_capacity(encoder.features.len());
-        let (mut standing, mut running) = (0, 0);
+        let (mut prepared, mut running) = (0, 0);
         for (n, (feature, unit)) in encoder.features.iter().zip(&units).enumerate() {
-            let runs = feature.measure.runs();
-            let at = if runs { &mut running } else { &mut standing };
+            let is_time_dependent = feature.measure.is_time_dependent();
+            let at = if is_time_dependent { &mut running } else { &mut prepared };
             let lines = *at..*at + feature.line.as_ref().map_or(0, Line::width);
             *at = lines.end;
-            let entry = |value| match runs {
+            let entry = |value| match is_time_dependent {
                 true => unit.cell(&feature.cells, value),
                 false => {
                     let weights = &line_weights[running_lines..][lines.clone()];
@@ -220,8 +223,8 @@ impl Tables {
                 }
             };
             let (zero, missing) = (entry(0.0), entry(f64::NAN));
-            let edges = if runs { edges(encoder, n) } else { Vec::new() };
-            readers.push(Reader { place: feature.place, lines, runs, edges, zero, missing });
+            let edges = if is_time_dependent { edges(encoder, n) } else { Vec::new() };
+            readers.push(Reader { place: feature.place, lines, is_time_dependent, edges, zero, missing });
         }
         let average_variance = covariance(0, 0);
         Self {
@@ -231,7 +234,7 @@ impl Tables {
             running_lines,
             usual_lines,
             running_strips,
-            standing_rows,
+            fixed_rows,
             mixed,
             pairs,
             average_variance,
@@ -244,8 +247,8 @@ impl Tables {
     }
 
     /// Looks up what stands of a raw row.
-    pub(crate) fn read(&self, encoder: &Encoder, raw: &[f64], reading: &mut Reading) {
-        let Reading { contributions, running, lines, unusual, .. } = reading;
+    pub(crate) fn read(&self, encoder: &Encoder, raw: &[f64], reading: &mut Lookup) {
+        let Lookup { contributions, running, lines, unusual, .. } = reading;
         contributions.clear();
         running.clear();
         lines.clear();
@@ -254,7 +257,7 @@ impl Tables {
         let standing_weights = &self.line_weights[self.running_lines..];
         for (n, reader) in self.readers.iter().enumerate() {
             let value = raw[reader.place];
-            let entry = if reader.runs {
+            let entry = if reader.is_time_dependent {
                 match value.is_nan() {
                     true => reader.missing,
                     false => {
@@ -285,32 +288,32 @@ impl Tables {
     }
 
     /// The variance of the log-odds of the row that was read last, were it not for the lines that run.
-    pub(crate) fn variance(&self, reading: &mut Reading) -> f64 {
-        let Reading { lines, unusual, along, .. } = reading;
+    pub(crate) fn variance(&self, reading: &mut Lookup) -> f64 {
+        let Lookup { lines, unusual, projection, .. } = reading;
         let begin = self.running_strips.len();
-        along.clear();
-        along.resize(begin + self.standing_rows.len().div_ceil(LANES), [0.0; LANES]);
+        projection.clear();
+        projection.resize(begin + self.fixed_rows.len().div_ceil(LANES), [0.0; LANES]);
         let cells = self.mixed.len();
         let mut sum = 0.0;
         for (n, cell) in unusual.iter().enumerate() {
-            add(along, 1.0, &self.mixed[*cell]);
+            add(projection, 1.0, &self.mixed[*cell]);
             let pairs = &self.pairs[cell * cells..(cell + 1) * cells];
             sum += f64::from(pairs[*cell]) + 2.0 * picked(pairs, &unusual[n + 1..]);
         }
-        let lines = lines.iter().zip(&self.usual_lines).map(|(line, usual)| (line - usual) as f32);
+        let lines = lines.iter().zip(&self.usual_lines).map(|(line, reference)| (line - reference) as f32);
         let z = std::iter::once(1.0).chain(lines);
-        for (z, row) in z.clone().zip(&self.standing_rows) {
+        for (z, row) in z.clone().zip(&self.fixed_rows) {
             if z != 0.0 {
-                add(along, z, row);
+                add(projection, z, row);
             }
         }
-        let along = along[begin..].as_flattened();
-        sum + z.zip(along).map(|(z, along)| f64::from(z) * f64::from(*along)).sum::<f64>()
+        let projection = projection[begin..].as_flattened();
+        sum + z.zip(projection).map(|(z, projection)| f64::from(z) * f64::from(*projection)).sum::<f64>()
     }
 
     /// b of the row whose variance was asked for last: what it takes to add the lines that run.
-    pub(crate) fn along<'a>(&self, reading: &'a Reading) -> &'a [Lanes] {
-        &reading.along[..self.running_strips.len()]
+    pub(crate) fn projection<'a>(&self, reading: &'a Lookup) -> &'a [Lanes] {
+        &reading.projection[..self.running_strips.len()]
     }
 
     /// The value above which a feature that runs comes into another cell, of its own or of a cross.
@@ -340,18 +343,18 @@ impl Tables {
         lines.iter().zip(weights).map(|(x, w)| x * w).sum()
     }
 
-    /// What the lines that run add to the variance; `b` as [`Tables::along`] told it.
+    /// What the lines that run add to the variance; `b` as [`Tables::projection`] told it.
     pub(crate) fn running_variance(&self, b: &[Lanes], RunningLines(lines): &RunningLines) -> f64 {
         let mut sums = [0.0; LANES];
         for ((strip, rows), b) in self.running_strips.iter().enumerate().zip(b) {
             // The rows of the lines before do not reach the strip.
             let lines = &lines[strip * LANES..];
-            let mut along = *b;
+            let mut projection = *b;
             for (line, row) in lines.iter().zip(rows) {
-                along.iter_mut().zip(row).for_each(|(sum, number)| *sum += *line as f32 * number);
+                projection.iter_mut().zip(row).for_each(|(sum, number)| *sum += *line as f32 * number);
             }
-            let own = sums.iter_mut().zip(along).zip(lines);
-            own.for_each(|((sum, along), line)| *sum += f64::from(*line as f32) * f64::from(along));
+            let own = sums.iter_mut().zip(projection).zip(lines);
+            own.for_each(|((sum, projection), line)| *sum += f64::from(*line as f32) * f64::from(projection));
         }
         sums.iter().sum()
     }
@@ -380,7 +383,7 @@ impl Unit {
 
     /// A cell among all, when it is not the commonest.
     fn unusual(&self, cell: usize) -> Option<usize> {
-        (cell != self.usual).then_some(self.first_cell + cell)
+        (cell != self.reference).then_some(self.first_cell + cell)
     }
 }
 
@@ -446,10 +449,10 @@ fn covariance(factor: &[f32], width: usize) -> Vec<f64> {
 }
 
 /// Numbers of the lines that run, and behind them those of x₀ and the other lines.
-fn vector(running: impl Iterator<Item = f64>, standing: impl Iterator<Item = f64>) -> Vector {
+fn vector(running: impl Iterator<Item = f64>, prepared: impl Iterator<Item = f64>) -> Vector {
     let mut vector: Vec<f32> = running.map(|number| number as f32).collect();
     vector.resize(vector.len().next_multiple_of(LANES), 0.0);
-    vector.extend(standing.map(|number| number as f32));
+    vector.extend(prepared.map(|number| number as f32));
     vector.resize(vector.len().next_multiple_of(LANES), 0.0);
     vector.as_chunks().0.into()
 }

@@ -2,14 +2,14 @@
 
 use super::{Grade, Scorer, prepared::Contribution, scorer::Known};
 use crate::{
-    features::explain::{Natural, write_sentence},
+    features::explain::{FeatureValue, write_sentence},
     training::snapshot::Basis,
 };
 
 /// A score as it is told: numbers, and words that are not strings yet, so that they can be written right where they
 /// are sent from.
 #[derive(Debug)]
-pub struct Told<'a> {
+pub struct ScoreView<'a> {
     /// Between 0 and 1, never either.
     pub probability: f64,
     /// Lower end of the 95 % interval.
@@ -31,7 +31,7 @@ pub struct Told<'a> {
 
 /// What one feature adds to the log-odds, as it is told.
 #[derive(Debug)]
-pub struct ToldReason<'a> {
+pub struct ReasonView<'a> {
     /// Log-odds, signed; a zero has no sign.
     pub contribution: f64,
     raw: f64,
@@ -65,20 +65,20 @@ pub struct Reason {
     /// The feature's name.
     pub feature: String,
     /// What the customer has.
-    pub value: Natural,
+    pub value: FeatureValue,
     /// What is typical.
-    pub baseline: Natural,
+    pub baseline: FeatureValue,
     /// Log-odds, signed; a zero has no sign.
     pub contribution: f64,
     /// A sentence for people.
     pub text: String,
 }
 
-impl<'a> Told<'a> {
+impl<'a> ScoreView<'a> {
     /// The strongest contributions first.
-    pub fn reasons(&self) -> impl ExactSizeIterator<Item = ToldReason<'a>> {
+    pub fn reasons(&self) -> impl ExactSizeIterator<Item = ReasonView<'a>> {
         let (scorer, slope) = (self.scorer, self.slope);
-        self.strongest.iter().map(move |contribution| ToldReason {
+        self.strongest.iter().map(move |contribution| ReasonView {
             // Not every store keeps the sign of a zero.
             contribution: slope * contribution.log_odds + 0.0,
             raw: contribution.value,
@@ -96,37 +96,37 @@ impl<'a> Told<'a> {
 impl Score {
     /// What is told, put into words.
     #[must_use]
-    pub fn of(told: &Told<'_>) -> Self {
+    pub fn of(view: &ScoreView<'_>) -> Self {
         Self {
-            probability: told.probability,
-            lower: told.lower,
-            upper: told.upper,
-            grade: told.grade,
-            basis: told.basis,
-            base_log_odds: told.base_log_odds,
-            reasons: told.reasons().map(|reason| Reason::of(&reason)).collect(),
-            missing_features: told.missing_features().map(str::to_owned).collect(),
+            probability: view.probability,
+            lower: view.lower,
+            upper: view.upper,
+            grade: view.grade,
+            basis: view.basis,
+            base_log_odds: view.base_log_odds,
+            reasons: view.reasons().map(|reason| Reason::of(&reason)).collect(),
+            missing_features: view.missing_features().map(str::to_owned).collect(),
         }
     }
 }
 
 impl Reason {
-    fn of(told: &ToldReason<'_>) -> Self {
+    fn of(view: &ReasonView<'_>) -> Self {
         /// Few sentences are longer.
         const ROOM: usize = 80;
         let mut text = String::with_capacity(ROOM);
-        told.write_text(&mut text);
+        view.write_text(&mut text);
         Self {
-            feature: told.feature().to_owned(),
-            value: told.value(),
-            baseline: told.baseline(),
-            contribution: told.contribution,
+            feature: view.feature().to_owned(),
+            value: view.value(),
+            baseline: view.baseline(),
+            contribution: view.contribution,
             text,
         }
     }
 }
 
-impl<'a> ToldReason<'a> {
+impl<'a> ReasonView<'a> {
     /// The feature's name.
     #[must_use]
     pub fn feature(&self) -> &'a str {
@@ -135,14 +135,14 @@ impl<'a> ToldReason<'a> {
 
     /// What the customer has.
     #[must_use]
-    pub fn value(&self) -> Natural {
-        Natural::of(&self.known.measure, self.raw)
+    pub fn value(&self) -> FeatureValue {
+        FeatureValue::of(&self.known.measure, self.raw)
     }
 
     /// What is typical.
     #[must_use]
-    pub fn baseline(&self) -> Natural {
-        Natural::of(&self.known.measure, self.known.typical)
+    pub fn baseline(&self) -> FeatureValue {
+        FeatureValue::of(&self.known.measure, self.known.typical)
     }
 
     /// Appends a sentence for people.

@@ -7,10 +7,9 @@ use crate::{
 };
 
 use super::{
-    CONVERTING, LEAVING, SECOND, WEEK,
-    books::{FIRST_NAMES, LAST_NAMES},
-    day_of_year,
-    dice::Dice,
+    CONVERTING, LEAVING, SECOND, WEEK, day_of_year,
+    event_log::{FIRST_NAMES, LAST_NAMES},
+    sampler::Sampler,
     season,
 };
 
@@ -42,25 +41,30 @@ pub(super) struct Person {
 }
 
 impl Person {
-    pub(super) fn new(create_time: Time, dice: &mut Dice) -> Self {
-        let is_firm = dice.chance(0.75);
+    pub(super) fn new(create_time: Time, sampler: &mut Sampler) -> Self {
+        let is_firm = sampler.chance(0.75);
         Self {
-            name: format!("{} {}", dice.pick(&FIRST_NAMES), dice.pick(&LAST_NAMES)),
+            name: format!("{} {}", sampler.pick(&FIRST_NAMES), sampler.pick(&LAST_NAMES)),
             create_time,
-            region: dice.pick(&["north", "south", "south", "east", "west", "west", "centre", "abroad"]),
-            source: dice
+            region: sampler.pick(&["north", "south", "south", "east", "west", "west", "centre", "abroad"]),
+            source: sampler
                 .pick(&["search", "search", "search", "advert", "advert", "fair", "partner", "referral"]),
-            company_size: is_firm.then(|| dice.lognormal(20.0, 1.2).round().max(1.0)),
-            newsletter: dice.chance(0.6),
-            birth_date: format!("{}-{:02}-{:02}", dice.up_to(50) + 1954, dice.up_to(12), dice.up_to(28)),
-            visiting: dice.lognormal(0.7, 0.8),
-            opening: dice.lognormal(0.6, 0.8),
-            buying: dice.gamma(4) * 0.042,
-            complaining: dice.lognormal(0.035, 0.8),
-            content: dice.normal() * 1.2 - 0.3,
-            bargaining: dice.uniform().powi(2),
-            basket: dice.lognormal(8_000.0, 0.6),
-            channel: dice.pick(&["web", "web", "web", "shop", "shop", "phone"]),
+            company_size: is_firm.then(|| sampler.lognormal(20.0, 1.2).round().max(1.0)),
+            newsletter: sampler.chance(0.6),
+            birth_date: format!(
+                "{}-{:02}-{:02}",
+                sampler.up_to(50) + 1954,
+                sampler.up_to(12),
+                sampler.up_to(28)
+            ),
+            visiting: sampler.lognormal(0.7, 0.8),
+            opening: sampler.lognormal(0.6, 0.8),
+            buying: sampler.gamma(4) * 0.042,
+            complaining: sampler.lognormal(0.035, 0.8),
+            content: sampler.normal() * 1.2 - 0.3,
+            bargaining: sampler.uniform().powi(2),
+            basket: sampler.lognormal(8_000.0, 0.6),
+            channel: sampler.pick(&["web", "web", "web", "shop", "shop", "phone"]),
         }
     }
 
@@ -202,18 +206,18 @@ impl<'a> Life<'a> {
     }
 
     /// The next step up to and including `until`, or None when there is none and `until` is reached.
-    pub(super) fn step(&mut self, dice: &mut Dice, until: Time) -> Option<Step> {
+    pub(super) fn step(&mut self, sampler: &mut Sampler, until: Time) -> Option<Step> {
         if self.subscription && self.left.is_some() {
             return None;
         }
         if self.now < self.week_end {
             let rates = self.rates_present();
-            let seconds = dice.exponential() / rates.iter().sum::<f64>() * (WEEK / SECOND) as f64;
+            let seconds = sampler.exponential() / rates.iter().sum::<f64>() * (WEEK / SECOND) as f64;
             let ring = Time(self.now.0.saturating_add((seconds.ceil() as i64).saturating_mul(SECOND)));
             if ring <= until && ring < self.week_end {
                 self.wait(ring);
-                let act = Act::ALL[dice.weighted(&rates)];
-                self.act(act, dice);
+                let act = Act::ALL[sampler.weighted(&rates)];
+                self.act(act, sampler);
                 return Some(Step::Act(act));
             }
             self.wait(until.min(self.week_end));
@@ -325,18 +329,18 @@ impl<'a> Life<'a> {
     }
 
     /// `act` happens now.
-    fn act(&mut self, act: Act, dice: &mut Dice) {
+    fn act(&mut self, act: Act, sampler: &mut Sampler) {
         let past = &mut self.past;
         match act {
             Act::Visit => past.visits[0] += 1,
             Act::Email => past.unread = true,
             Act::Open => (past.opens[0], past.unread) = (past.opens[0] + 1, false),
             Act::Meeting => past.meetings += 1,
-            Act::Purchase => self.buy(dice),
+            Act::Purchase => self.buy(sampler),
             Act::Return => past.returnable = false,
             Act::Complaint => past.open_complaints += 1,
             Act::Resolution => past.open_complaints = 0,
-            Act::Survey => self.answer(dice),
+            Act::Survey => self.answer(sampler),
             Act::Referral => past.referred = true,
             Act::Leave => self.left = Some(self.now),
             Act::Call => {}
@@ -347,10 +351,10 @@ impl<'a> Life<'a> {
         self.rates = Act::ALL.map(|act| self.rate(act));
     }
 
-    fn buy(&mut self, dice: &mut Dice) {
+    fn buy(&mut self, sampler: &mut Sampler) {
         let past = &mut self.past;
-        let is_discounted = dice.chance(self.person.bargaining);
-        past.discount_percent = if is_discounted { dice.pick(&[5, 10, 10, 15, 20, 30]) } else { 0 };
+        let is_discounted = sampler.chance(self.person.bargaining);
+        past.discount_percent = if is_discounted { sampler.pick(&[5, 10, 10, 15, 20, 30]) } else { 0 };
         past.discounted += u32::from(is_discounted);
         past.purchases += 1;
         past.returnable = true;
@@ -362,10 +366,10 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn answer(&mut self, dice: &mut Dice) {
-        let expected = dice.pick(&[7.0, 8.0, 8.0, 9.0]);
+    fn answer(&mut self, sampler: &mut Sampler) {
+        let expected = sampler.pick(&[7.0, 8.0, 8.0, 9.0]);
         let anger = if self.past.open_complaints > 0 { 2.5 } else { 0.0 };
-        let score = expected + self.person.content - anger + dice.normal();
+        let score = expected + self.person.content - anger + sampler.normal();
         self.past.survey = Some((score.round().clamp(0.0, 10.0), expected));
     }
 

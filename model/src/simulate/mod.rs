@@ -11,9 +11,9 @@
 //! All is a pure function of the seed, the customer's number and the bounds of the business. (To the
 //! last bit on one machine; another one's `exp` and `ln` may round differently.)
 
-mod books;
-mod dice;
+mod event_log;
 mod life;
+mod sampler;
 #[cfg(test)]
 mod tests;
 
@@ -25,9 +25,9 @@ use crate::{
 };
 
 use self::{
-    books::Books,
-    dice::Dice,
+    event_log::EventLog,
     life::{Act, Covariates, Life, Person, Step},
+    sampler::Sampler,
 };
 
 const SECOND: i64 = 1_000_000;
@@ -120,11 +120,11 @@ impl Business {
     pub fn customer(&self, n: usize) -> SimulatedCustomer {
         let (person, mut life_dice) = self.person(n);
         let mut life = Life::new(&person, self.subscription);
-        let mut books = Books::new(format!("C{n:05}"), self.dice(n, &[LOOKS]));
+        let mut event_log = EventLog::new(format!("C{n:05}"), self.sampler(n, &[LOOKS]));
         let (mut lead_weeks, mut buyer_weeks) = (Vec::new(), Vec::new());
         while let Some(step) = life.step(&mut life_dice, Time(self.end.0.saturating_sub(1))) {
             match step {
-                Step::Act(act) => books.enter(act, &life),
+                Step::Act(act) => event_log.enter(act, &life),
                 // A week that the end cuts short has no outcome, nor has one after leaving.
                 Step::Week if life.week_end > self.end || life.left.is_some() => {}
                 Step::Week => match life.covariates {
@@ -136,8 +136,8 @@ impl Business {
         settle(&mut lead_weeks, life.past.first_purchase);
         settle(&mut buyer_weeks, life.left);
         SimulatedCustomer {
-            customer_id: books.customer_id,
-            interactions: books.interactions,
+            customer_id: event_log.customer_id,
+            interactions: event_log.interactions,
             left: life.left,
             lead_weeks,
             buyer_weeks,
@@ -201,27 +201,27 @@ impl Business {
             return None;
         }
         let until = as_of.plus_days(i64::from(horizon_days)).min(Time::MAX);
-        let mut dice = self.dice(n, &[FUTURES, as_of.0 as u64]);
+        let mut sampler = self.sampler(n, &[FUTURES, as_of.0 as u64]);
         let hits = (0..draws).filter(|_| {
             let mut future = life.clone();
-            future.left = dice.chance(life.gone).then_some(as_of);
-            std::iter::from_fn(|| future.step(&mut dice, until)).any(|step| step == Step::Act(wanted))
+            future.left = sampler.chance(life.gone).then_some(as_of);
+            std::iter::from_fn(|| future.step(&mut sampler, until)).any(|step| step == Step::Act(wanted))
         });
         Some(hits.count() as f64 / f64::from(draws))
     }
 
-    fn person(&self, n: usize) -> (Person, Dice) {
-        let mut dice = self.dice(n, &[LIFE]);
+    fn person(&self, n: usize) -> (Person, Sampler) {
+        let mut sampler = self.sampler(n, &[LIFE]);
         let start = self.end.plus_days(-i64::from(self.days)).max(Time::MIN);
         let seconds = (self.end.0 - start.0) / SECOND;
         // The density of new leads grows by half from the start to the end: 0.8 + 0.4 x, inverted.
-        let share = (0.64 + 0.8 * dice.uniform()).sqrt().mul_add(2.5, -2.0);
+        let share = (0.64 + 0.8 * sampler.uniform()).sqrt().mul_add(2.5, -2.0);
         let create_time = Time(start.0 + (share * seconds as f64) as i64 * SECOND);
-        (Person::new(create_time, &mut dice), dice)
+        (Person::new(create_time, &mut sampler), sampler)
     }
 
-    fn dice(&self, n: usize, purpose: &[u64]) -> Dice {
-        Dice::new(self.seed, n, purpose)
+    fn sampler(&self, n: usize, purpose: &[u64]) -> Sampler {
+        Sampler::new(self.seed, n, purpose)
     }
 }
 

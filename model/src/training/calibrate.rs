@@ -153,8 +153,8 @@ mod tests {
             .map(|n| {
                 let z = f64::from(n % 200) / 25.0 - 4.0;
                 // A low-discrepancy sequence in place of dice.
-                let dice = (f64::from(n) * 0.618_033_988_749_894_9).fract();
-                (z, dice < 1.0 / (1.0 + (-truth(z)).exp()))
+                let sampler = (f64::from(n) * 0.618_033_988_749_894_9).fract();
+                (z, sampler < 1.0 / (1.0 + (-truth(z)).exp()))
             })
             .collect()
     }

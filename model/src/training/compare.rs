@@ -99,10 +99,10 @@ pub struct TooFewPairs {
 
 /// The 2.5 and 97.5 % quantiles of the mean over resampled customers, each (rows, sum).
 fn interval(customers: &[(f64, f64)]) -> (f64, f64) {
-    let mut dice = Xoshiro256PlusPlus::seed_from_u64(SEED);
+    let mut sampler = Xoshiro256PlusPlus::seed_from_u64(SEED);
     let mut means: Vec<f64> = (0..REPLICATES)
         .map(|_| {
-            let draws = (0..customers.len()).map(|_| customers[dice.gen_range(0..customers.len())]);
+            let draws = (0..customers.len()).map(|_| customers[sampler.gen_range(0..customers.len())]);
             let (rows, sum) = draws.fold((0.0, 0.0), |(rows, sum), own| (rows + own.0, sum + own.1));
             sum / rows
         })
@@ -135,13 +135,13 @@ mod tests {
 
     /// Customers with one to four rows each, whose differences hang together.
     fn pairs(customers: usize, shift: f64) -> Vec<Pair> {
-        let mut dice = Xoshiro256PlusPlus::seed_from_u64(5);
+        let mut sampler = Xoshiro256PlusPlus::seed_from_u64(5);
         let mut all = Vec::new();
         for n in 0..customers {
-            let own: f64 = dice.gen_range(-0.15..0.15);
+            let own: f64 = sampler.gen_range(-0.15..0.15);
             for _ in 0..=n % 4 {
-                let champion: f64 = dice.gen_range(0.2..0.8);
-                let label = dice.gen_bool(champion);
+                let champion: f64 = sampler.gen_range(0.2..0.8);
+                let label = sampler.gen_bool(champion);
                 let towards = if label { own - shift } else { shift - own };
                 let candidate = (champion + towards).clamp(0.01, 0.99);
                 all.push(Pair { customer_id: format!("C{n:04}"), label, candidate, champion });

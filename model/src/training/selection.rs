@@ -20,7 +20,7 @@ use crate::{
     training::design::Design,
     training::fit::{Fit, FitError},
     training::pairs::{by_importance, strongest},
-    training::snapshot::{FEWEST_OF_A_CLASS, Outcome, Snapshots, SplitKind, folds},
+    training::snapshot::{FEWEST_OF_A_CLASS, LabelDefinition, Snapshots, SplitKind, folds},
 };
 
 /// The penalties that are tried, strongest first: each fit starts from the one before.
@@ -46,7 +46,7 @@ const SHARES: [f64; 2] = [0.5, 0.25];
 /// Shares of the time looked back that are tried, beside all.
 const REACHES: [i64; 2] = [2, 4];
 
-/// How to fit.
+/// How to fit. Artifacts keep the field names that they were first written with.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -57,9 +57,11 @@ pub struct Recipe {
     /// How many pairs of features are crossed.
     pub pairs: usize,
     /// The share of the features that are kept, the most important ones.
-    pub share: f64,
+    #[serde(rename = "share")]
+    pub feature_fraction: f64,
     /// Only snapshots of so many days before the latest one are fitted to; None for all.
-    pub reach_days: Option<i64>,
+    #[serde(rename = "reach_days")]
+    pub lookback_days: Option<i64>,
 }
 
 /// One way that was tried, at its best penalty.
@@ -102,16 +104,16 @@ pub struct Fitted {
 
 /// The rows that a choice is made on.
 #[derive(Clone, Copy)]
-pub struct Table<'a> {
+pub struct Dataset<'a> {
     /// What the columns measure.
     pub measures: &'a [Measure],
     /// All snapshots.
     pub rows: &'a Snapshots,
     /// What is foretold.
-    pub outcome: Outcome,
+    pub outcome: LabelDefinition,
 }
 
-impl Table<'_> {
+impl Dataset<'_> {
     /// The outcomes of some rows.
     #[must_use]
     pub fn labels(&self, chosen: &[usize]) -> Vec<bool> {
@@ -139,8 +141,8 @@ impl Table<'_> {
     }
 
     /// The rows within reach of the newest.
-    fn within(&self, chosen: &[usize], reach_days: Option<i64>) -> Vec<usize> {
-        let since = reach_days.map(|days| self.newest(chosen).plus_days(-days));
+    fn within(&self, chosen: &[usize], lookback_days: Option<i64>) -> Vec<usize> {
+        let since = lookback_days.map(|days| self.newest(chosen).plus_days(-days));
         let near = |row: &usize| since.is_none_or(|since| self.rows.as_of[*row] > since);
         chosen.iter().copied().filter(near).collect()
     }
@@ -154,10 +156,10 @@ impl Table<'_> {
     fn encoder(&self, recipe: &Recipe, chosen: &[usize]) -> Result<Encoder, FitError> {
         let (sample, labels) = (self.sample(chosen), self.labels(chosen));
         let mut encoder = Encoder::fit(sample, recipe.form, None);
-        if recipe.share < 1.0 {
+        if recipe.feature_fraction < 1.0 {
             let fit = Fit::rough(&self.design(&encoder, chosen), &labels, recipe.penalty, None)?;
             let mut keep = by_importance(&encoder, &fit, sample);
-            keep.truncate((keep.len() as f64 * recipe.share).ceil() as usize);
+            keep.truncate((keep.len() as f64 * recipe.feature_fraction).ceil() as usize);
             encoder = Encoder::fit(sample, recipe.form, Some(&keep));
         }
         if recipe.pairs > 0 {
@@ -174,7 +176,7 @@ impl Table<'_> {
     /// # Errors
     /// When the optimum is not reached.
     pub fn fit(&self, recipe: &Recipe, chosen: &[usize]) -> Result<Option<Fitted>, FitError> {
-        let rows = self.within(chosen, recipe.reach_days);
+        let rows = self.within(chosen, recipe.lookback_days);
         let encoder = self.encoder(recipe, &rows)?;
         if encoder.width() == 0 {
             return Ok(None);
@@ -204,12 +206,18 @@ impl Table<'_> {
         } else {
             (SplitKind::Temporal, in_time)
         };
-        let mut contest = Contest { table: *self, validation, rounds, candidates: Vec::new() };
-        let recipe = |form| Recipe { form, penalty: PENALTIES[0], pairs: 0, share: 1.0, reach_days: None };
+        let mut selection = Selection { table: *self, validation, rounds, candidates: Vec::new() };
+        let recipe = |form| Recipe {
+            form,
+            penalty: PENALTIES[0],
+            pairs: 0,
+            feature_fraction: 1.0,
+            lookback_days: None,
+        };
 
         // How far back: all, unless less is better by more than chance.
         step("choosing how far to look back");
-        let Some(mut best) = contest.run(recipe(Form::Log))? else {
+        let Some(mut best) = selection.run(recipe(Form::Log))? else {
             // Nothing varies; whoever fits will say so.
             let recipe = recipe(Form::Plain);
             return Ok(Choice { recipe, candidates: Vec::new(), validation, calibration: None });
@@ -218,38 +226,38 @@ impl Table<'_> {
             let oldest = chosen.iter().map(|row| self.rows.as_of[*row]).min().unwrap_or(Time(0));
             let span = (self.newest(chosen).0 - oldest.0) / DAY;
             for part in REACHES {
-                let near = Recipe { reach_days: Some(span / part), ..best.recipe };
-                if let Some(trial) = contest.run(near)? {
-                    best = contest.lasting(best, trial);
+                let near = Recipe { lookback_days: Some(span / part), ..best.recipe };
+                if let Some(trial) = selection.run(near)? {
+                    best = selection.significantly_better(best, trial);
                 }
             }
         }
         // Straight lines on either scale are equally simple.
-        if let Some(plain) = contest.run(Recipe { form: Form::Plain, ..best.recipe })? {
-            best = contest.lesser(best, plain);
+        if let Some(plain) = selection.run(Recipe { form: Form::Plain, ..best.recipe })? {
+            best = selection.lesser(best, plain);
         }
         step("choosing the encoding");
         for form in [Form::Spline, Form::Steps] {
-            if let Some(trial) = contest.run(Recipe { form, ..best.recipe })? {
-                best = contest.better(best, trial);
+            if let Some(trial) = selection.run(Recipe { form, ..best.recipe })? {
+                best = selection.better(best, trial);
             }
         }
         step("searching pairs of features");
         for pairs in PAIRS {
-            if let Some(trial) = contest.run(Recipe { pairs, ..best.recipe })? {
-                best = contest.better(best, trial);
+            if let Some(trial) = selection.run(Recipe { pairs, ..best.recipe })? {
+                best = selection.better(best, trial);
             }
         }
         // The penalty holds back what does not help: to leave features out for good, it takes more than a
         // lucky draw among the shares.
         step("screening the features");
-        for share in SHARES {
-            if let Some(trial) = contest.run(Recipe { share, ..best.recipe })? {
-                best = contest.lasting(best, trial);
+        for feature_fraction in SHARES {
+            if let Some(trial) = selection.run(Recipe { feature_fraction, ..best.recipe })? {
+                best = selection.significantly_better(best, trial);
             }
         }
-        let calibration = contest.calibration(&best);
-        Ok(Choice { recipe: best.recipe, candidates: contest.candidates, validation, calibration })
+        let calibration = selection.calibration(&best);
+        Ok(Choice { recipe: best.recipe, candidates: selection.candidates, validation, calibration })
     }
 
     /// Rounds whose validation rows begin where the horizons of the rows fitted to are over.
@@ -321,20 +329,20 @@ struct Trial {
 }
 
 /// Recipes judged on the same rounds.
-struct Contest<'a> {
-    table: Table<'a>,
+struct Selection<'a> {
+    table: Dataset<'a>,
     validation: SplitKind,
     rounds: Vec<Round>,
     candidates: Vec<Candidate>,
 }
 
-impl Contest<'_> {
+impl Selection<'_> {
     /// Tries `recipe` with falling penalties, from just above its own on until the loss rises. None when
     /// the rows within reach do not suffice.
     fn run(&mut self, recipe: Recipe) -> Result<Option<Trial>, FitError> {
         let prepare = |round: &Round| -> Result<Option<Prepared>, FitError> {
-            let learn = self.table.within(&round.learn, recipe.reach_days);
-            if recipe.reach_days.is_some() && !self.table.has_both(&learn, FEWEST_OF_A_CLASS) {
+            let learn = self.table.within(&round.learn, recipe.lookback_days);
+            if recipe.lookback_days.is_some() && !self.table.has_both(&learn, FEWEST_OF_A_CLASS) {
                 return Ok(None);
             }
             let encoder = self.table.encoder(&recipe, &learn)?;
@@ -398,7 +406,7 @@ impl Contest<'_> {
     }
 
     /// The second trial, when it is better not only by chance, else the first.
-    fn lasting(&mut self, one: Trial, other: Trial) -> Trial {
+    fn significantly_better(&mut self, one: Trial, other: Trial) -> Trial {
         self.note(&one, &other);
         if self.is_lasting(&other.log_odds, &one.log_odds) { other } else { one }
     }

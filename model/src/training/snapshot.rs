@@ -40,7 +40,7 @@ pub enum Ineligible {
 
 /// Which customers a target is about, and what its outcome is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct LabelDefinition {
     /// What is foretold.
     pub target: Target,
     /// What counts as leaving, when the target is churn.
@@ -49,7 +49,7 @@ pub struct Outcome {
     pub horizon_days: u32,
 }
 
-impl Outcome {
+impl LabelDefinition {
     /// The outcome that `spec` defines for `target`.
     #[must_use]
     pub const fn new(target: Target, spec: &Spec) -> Self {
@@ -222,7 +222,7 @@ impl Snapshots {
 #[derive(Clone, Debug)]
 pub struct Sampling {
     /// What is foretold.
-    pub outcome: Outcome,
+    pub outcome: LabelDefinition,
     /// The training's own `as_of`: nothing later is read.
     pub now: Time,
     cutoff_every_days: u32,
@@ -234,7 +234,7 @@ impl Sampling {
     #[must_use]
     pub fn new(target: Target, spec: &Spec, now: Time) -> Self {
         Self {
-            outcome: Outcome::new(target, spec),
+            outcome: LabelDefinition::new(target, spec),
             now,
             cutoff_every_days: spec.churn.cutoff_every_days,
             ages_days: spec.lead.ages_days.clone(),
@@ -314,7 +314,7 @@ pub const FEWEST_OF_A_CLASS: usize = 50;
 /// when the holdout begins, so that no label overlaps. None when either part would have fewer than
 /// [`FEWEST_OF_A_CLASS`] rows of a class.
 #[must_use]
-pub fn temporal_split(rows: &Snapshots, outcome: Outcome) -> Option<Vec<Part>> {
+pub fn temporal_split(rows: &Snapshots, outcome: LabelDefinition) -> Option<Vec<Part>> {
     let mut moments = rows.as_of.clone();
     moments.sort_unstable();
     let start = *moments.get(moments.len() * 3 / 4)?;

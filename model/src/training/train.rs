@@ -14,9 +14,9 @@ use crate::{
     spec::{Spec, Target},
     time::Time,
     training::fit::FitError,
-    training::selection::{Choice, Fitted, Recipe, Table},
+    training::selection::{Choice, Dataset, Fitted, Recipe},
     training::snapshot::{
-        FEWEST_OF_A_CLASS, Outcome, Part, Snapshots, SplitKind, random_split, temporal_split,
+        FEWEST_OF_A_CLASS, LabelDefinition, Part, Snapshots, SplitKind, random_split, temporal_split,
     },
 };
 
@@ -88,7 +88,7 @@ pub fn train(
     rows: &mut Snapshots,
     plan: Plan,
     spec: &Spec,
-    outcome: Outcome,
+    outcome: LabelDefinition,
     as_of: Time,
     options: Options,
     step: &dyn Fn(&str),
@@ -121,7 +121,7 @@ pub fn train(
     let seen = latest_purchases(rows, &learn);
     let evaluated = Model::fit(rows, plan.clone(), &learn, &seen, &task)?;
     let measures = plan.measures();
-    let table = Table { measures: &measures, rows, outcome };
+    let table = Dataset { measures: &measures, rows, outcome };
     let (uncalibrated, judged) = evaluated.judge(table, &judge);
     let labels = table.labels(&judge);
     let evaluation = Evaluation {
@@ -144,7 +144,7 @@ pub fn train(
 /// What is to be done with whatever rows.
 struct Task<'a> {
     spec: &'a Spec,
-    outcome: Outcome,
+    outcome: LabelDefinition,
     as_of: Time,
     split: SplitKind,
     seed: u64,
@@ -180,7 +180,7 @@ impl Model {
     ) -> Result<Self, TrainError> {
         let measures = plan.measures();
         let bg_nbd = foretell(rows, &mut plan, &measures, seen);
-        let table = Table { measures: &measures, rows, outcome: task.outcome };
+        let table = Dataset { measures: &measures, rows, outcome: task.outcome };
         let choice = table.choose(chosen, task.split, task.seed, task.step)?;
         (task.step)("fitting");
         let fitted = table.fit(&choice.recipe, chosen)?.ok_or(TrainError::NothingVaries(chosen.len()))?;
@@ -192,7 +192,7 @@ impl Model {
     }
 
     /// The probabilities of some rows, before and after calibration.
-    fn judge(&self, table: Table<'_>, rows: &[usize]) -> (Vec<f64>, Vec<f64>) {
+    fn judge(&self, table: Dataset<'_>, rows: &[usize]) -> (Vec<f64>, Vec<f64>) {
         let log_odds = self.fitted.fit.log_odds(&table.design(&self.fitted.encoder, rows));
         let calibrated = log_odds.iter().map(|z| probability(self.calibrated(*z))).collect();
         (log_odds.iter().map(|z| probability(*z)).collect(), calibrated)
@@ -287,7 +287,7 @@ fn latest_purchases(rows: &Snapshots, chosen: &[usize]) -> Vec<Purchases> {
 
 /// Plain rivals on the same holdout: the base rate, and one feature alone.
 fn baselines(
-    table: Table<'_>,
+    table: Dataset<'_>,
     learn: &[usize],
     judge: &[usize],
     judged_labels: &[bool],
@@ -308,8 +308,9 @@ fn baselines(
     if let (Some(measure), Some(place)) = (alone, place) {
         let features = table.rows.features.chunks(measures.len()).map(|row| row[place]).collect();
         let rows = Snapshots { features, ..table.rows.clone() };
-        let single = Table { measures: std::slice::from_ref(measure), rows: &rows, ..table };
-        let recipe = Recipe { form: Form::Log, penalty: 1.0, pairs: 0, share: 1.0, reach_days: None };
+        let single = Dataset { measures: std::slice::from_ref(measure), rows: &rows, ..table };
+        let recipe =
+            Recipe { form: Form::Log, penalty: 1.0, pairs: 0, feature_fraction: 1.0, lookback_days: None };
         if let Some(Fitted { encoder, fit, .. }) = single.fit(&recipe, learn)? {
             let log_odds = fit.log_odds(&single.design(&encoder, judge));
             let judged: Vec<f64> = log_odds.iter().map(|z| probability(*z)).collect();

@@ -11,10 +11,10 @@ use tally_service::{
     app::system_clock,
     config::Train,
     progress, report,
+    scan::Partition,
     store::{self, Store},
-    sweep::Part,
     telemetry,
-    train::{self, JobError, Order},
+    train::{self, JobError, TrainingJob},
 };
 
 #[global_allocator]
@@ -65,13 +65,13 @@ async fn run(config: &Train) -> Result<Vec<Failure>, Failure> {
     let store = store::open(&config.database).await?;
     let mut failures = Vec::new();
     for target in config.targets() {
-        let order = Order {
+        let order = TrainingJob {
             target,
             as_of,
             spec: spec.clone(),
             options: Options { split: config.split.into(), seed: config.seed },
             promote: config.promote,
-            part: Part { number: 0, of: config.one_in },
+            part: Partition { number: 0, of: config.one_in },
         };
         if let Err(error) = one(config, &store, order, report_out.as_mut()).await {
             eprintln!("error: {target}: {error}");
@@ -84,7 +84,7 @@ async fn run(config: &Train) -> Result<Vec<Failure>, Failure> {
 async fn one(
     config: &Train,
     store: &Arc<dyn Store>,
-    order: Order,
+    order: TrainingJob,
     report_out: Option<&mut File>,
 ) -> Result<(), Failure> {
     let matrix_out = config.matrix_out.as_deref();

@@ -125,10 +125,10 @@ fn fitted(study: Option<&Study>) -> String {
     if recipe.pairs > 0 {
         words.push(format!("{} pairs crossed", recipe.pairs));
     }
-    if recipe.share < 1.0 {
+    if recipe.feature_fraction < 1.0 {
         words.push(format!("the most important {} of the features", kept(&recipe)));
     }
-    words.extend(recipe.reach_days.map(|days| format!("the last {days} days")));
+    words.extend(recipe.lookback_days.map(|days| format!("the last {days} days")));
     words.push(format!("penalty {}", recipe.penalty));
     words.push(match study.calibration.as_str() {
         "" => "not recalibrated".to_owned(),
@@ -138,7 +138,7 @@ fn fitted(study: Option<&Study>) -> String {
 }
 
 fn kept(recipe: &Recipe) -> String {
-    format!("{:.0} %", 100.0 * recipe.share)
+    format!("{:.0} %", 100.0 * recipe.feature_fraction)
 }
 
 /// What was tried; the chosen way is marked.
@@ -152,7 +152,7 @@ fn study(study: &Study, what: &str) -> String {
             plain(&recipe.form),
             recipe.pairs.to_string(),
             kept(&recipe),
-            recipe.reach_days.map_or_else(|| "all".to_owned(), |days| format!("{days} days")),
+            recipe.lookback_days.map_or_else(|| "all".to_owned(), |days| format!("{days} days")),
             recipe.penalty.to_string(),
             number(candidate.log_loss),
             format!("{:+.4}", candidate.excess),
@@ -272,8 +272,8 @@ mod tests {
             form: form.to_owned(),
             pairs,
             penalty: 30.0,
-            share: 0.5,
-            reach_days: None,
+            feature_fraction: 0.5,
+            lookback_days: None,
         };
         let tried = |form, pairs, log_loss| Candidate {
             recipe: Some(recipe(form, pairs)),

@@ -170,8 +170,8 @@ fn recipe(recipe: &Recipe) -> Value {
         "form": recipe.form,
         "penalty": recipe.penalty,
         "pairs": recipe.pairs,
-        "share": recipe.share,
-        "reach_days": recipe.reach_days,
+        "feature_fraction": recipe.feature_fraction,
+        "lookback_days": recipe.lookback_days,
     })
 }
 
@@ -221,7 +221,7 @@ pub(super) fn promotion(promotion: &Promotion) -> Value {
         "kind": registry::kind(promotion),
         "forced": promotion.forced,
         "reason": promotion.reason,
-        "finding": promotion.finding,
+        "gate_result": promotion.gate_result,
     })
 }
 

@@ -14,11 +14,11 @@ pub(super) fn moved(promotion: &Promotion) -> String {
         former => format!(", in place of {}", plain(former)),
     };
     let forced = if promotion.forced { ", by force" } else { "" };
-    let finding = match promotion.finding.as_str() {
+    let gate_result = match promotion.gate_result.as_str() {
         "" => String::new(),
-        finding => format!(": {}", plain(finding)),
+        gate_result => format!(": {}", plain(gate_result)),
     };
-    format!("{} serves now{former}{forced}{finding}", plain(&promotion.to_model))
+    format!("{} serves now{former}{forced}{gate_result}", plain(&promotion.to_model))
 }
 
 /// The moves of a champion.
@@ -33,7 +33,7 @@ pub(super) fn history(moves: &[Promotion]) -> String {
             if promotion.forced { "forced" } else { "" }.to_owned(),
             plain(&promotion.who),
             plain(&promotion.reason),
-            plain(&promotion.finding),
+            plain(&promotion.gate_result),
         ]
     });
     let header = ["#", "when", "from", "to", "how", "", "who", "why", "what the gate found"];
@@ -109,7 +109,7 @@ mod tests {
             to_model: "churn/2".to_owned(),
             kind: PromotionKind::Promote.into(),
             forced: true,
-            finding: "worse than churn/1".to_owned(),
+            gate_result: "worse than churn/1".to_owned(),
             ..Promotion::default()
         };
         let told = "churn/2 serves now, in place of churn/1, by force: worse than churn/1";

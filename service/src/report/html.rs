@@ -13,7 +13,7 @@ use tally_model::{
     evaluation::drift::{Bin, Counts, Report, Share, Shift, Verdict as Drifted},
     evaluation::metrics::{Curves, Metrics},
     features::bg_nbd,
-    features::explain::Natural,
+    features::explain::FeatureValue,
     scoring::{Effect, Scorer},
     training::snapshot::SplitKind,
 };
@@ -21,8 +21,8 @@ use tally_model::{
 use super::plots::{Axis, BLUE, Chart, GREY, Mark, ORANGE, PlotError, bars, number};
 use crate::{
     models::ModelName,
-    registry::foretells,
-    train::{Moved, Outcome, Verdict},
+    registry::predicts,
+    train::{Moved, TrainingResult, Verdict},
 };
 
 /// Features whose effect is drawn: the most important ones.
@@ -91,8 +91,8 @@ pub fn is_page(path: &Path) -> bool {
 ///
 /// # Errors
 /// See [`Page::html`], or the model is not fit to serve.
-pub fn of(outcome: Outcome) -> Result<String> {
-    let Outcome { name, artifact, verdict, holdout, drift } = outcome;
+pub fn of(outcome: TrainingResult) -> Result<String> {
+    let TrainingResult { name, artifact, verdict, holdout, drift } = outcome;
     let scorer = Scorer::new(artifact)?;
     Page { name, scorer: &scorer, verdict: &verdict, holdout: &holdout, drift: drift.as_ref() }.html()
 }
@@ -146,7 +146,7 @@ impl Page<'_> {
         writeln!(
             out,
             "<p>The probability of {} ({}).</p>",
-            Escaped(&foretells(outcome)),
+            Escaped(&predicts(outcome)),
             outcome.target.name()
         )?;
         let (class, state) =
@@ -381,9 +381,9 @@ impl Page<'_> {
 /// The standard deviation of what a feature adds over the rows of the training, in the bins that are
 /// kept to watch drift; a bin counts as the mean of the points of the curve in it.
 fn importance(effect: &Effect, bins: &[Share]) -> f64 {
-    let holds = |bin: &Bin, value: &Natural| match (bin, value) {
-        (Bin::Missing, Natural::Missing) => true,
-        (Bin::Range(above, to), Natural::Number(x)) => {
+    let holds = |bin: &Bin, value: &FeatureValue| match (bin, value) {
+        (Bin::Missing, FeatureValue::Missing) => true,
+        (Bin::Range(above, to), FeatureValue::Number(x)) => {
             above.is_none_or(|above| *x > above) && to.is_none_or(|to| *x <= to)
         }
         (Bin::Level(level), value) => level == value,
@@ -413,9 +413,9 @@ fn draw_effect(out: &mut String, effect: &Effect, mut caption: String, log_odds:
     let numbers: Vec<(f64, f64)> = effect
         .curve
         .iter()
-        .filter_map(|(value, z)| if let Natural::Number(x) = value { Some((*x, *z)) } else { None })
+        .filter_map(|(value, z)| if let FeatureValue::Number(x) = value { Some((*x, *z)) } else { None })
         .collect();
-    let missing = effect.curve.iter().find(|(value, _)| *value == Natural::Missing).map(|(_, z)| *z);
+    let missing = effect.curve.iter().find(|(value, _)| *value == FeatureValue::Missing).map(|(_, z)| *z);
     let (Some((low, _)), Some((high, _))) = (numbers.first().copied(), numbers.last().copied()) else {
         let levels: Vec<(String, f64)> = effect
             .curve
@@ -423,10 +423,10 @@ fn draw_effect(out: &mut String, effect: &Effect, mut caption: String, log_odds:
             .take(LEVELS)
             .map(|(value, z)| {
                 let name = match value {
-                    Natural::Missing => "(missing)".to_owned(),
-                    Natural::Number(x) => number(*x),
-                    Natural::Boolean(truth) => truth.to_string(),
-                    Natural::Text(level) => level.clone(),
+                    FeatureValue::Missing => "(missing)".to_owned(),
+                    FeatureValue::Number(x) => number(*x),
+                    FeatureValue::Boolean(truth) => truth.to_string(),
+                    FeatureValue::Text(level) => level.clone(),
                 };
                 (name, *z)
             })
@@ -509,8 +509,8 @@ fn study(out: &mut String, study: &Study) -> Result {
         [
             recipe.form.name().to_owned(),
             recipe.pairs.to_string(),
-            format!("{:.0} %", 100.0 * recipe.share),
-            recipe.reach_days.map_or_else(|| "all".to_owned(), |days| days.to_string()),
+            format!("{:.0} %", 100.0 * recipe.feature_fraction),
+            recipe.lookback_days.map_or_else(|| "all".to_owned(), |days| days.to_string()),
             recipe.penalty.to_string(),
             four(candidate.log_loss),
             signed(candidate.excess),

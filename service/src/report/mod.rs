@@ -13,7 +13,7 @@ use tally_model::{
     features::bg_nbd,
 };
 
-use crate::train::{Outcome, Verdict};
+use crate::train::{TrainingResult, Verdict};
 
 /// How many of the strongest columns the terminal shows.
 const SHOWN: usize = 10;
@@ -58,7 +58,7 @@ struct Column {
     coefficient: f64,
 }
 
-fn columns(outcome: &Outcome) -> Vec<Column> {
+fn columns(outcome: &TrainingResult) -> Vec<Column> {
     let named = outcome.artifact.encoder.column_names().into_iter();
     let mut all: Vec<Column> = named
         .zip(&outcome.artifact.weights)
@@ -72,7 +72,7 @@ fn columns(outcome: &Outcome) -> Vec<Column> {
 ///
 /// # Errors
 /// When a figure is not finite, which JSON cannot hold.
-pub fn json(outcome: &Outcome) -> serde_json::Result<String> {
+pub fn json(outcome: &TrainingResult) -> serde_json::Result<String> {
     let (artifact, card) = (&outcome.artifact, &outcome.artifact.card);
     serde_json::to_string_pretty(&Report {
         model: outcome.name.to_string(),
@@ -106,7 +106,7 @@ pub fn json(outcome: &Outcome) -> serde_json::Result<String> {
 
 /// The report for people.
 #[must_use]
-pub fn text(outcome: &Outcome) -> String {
+pub fn text(outcome: &TrainingResult) -> String {
     let (artifact, card) = (&outcome.artifact, &outcome.artifact.card);
     let share = 100.0 * card.positives as f64 / card.rows as f64;
     let mut out = String::new();
@@ -147,7 +147,7 @@ pub fn text(outcome: &Outcome) -> String {
     out
 }
 
-fn metrics_table(outcome: &Outcome) -> Table {
+fn metrics_table(outcome: &TrainingResult) -> Table {
     let card = &outcome.artifact.card;
     let mut table = plain();
     table.set_header(["", "AUC", "PR-AUC", "log loss", "Brier", "ECE", "lift at 10 %"]);

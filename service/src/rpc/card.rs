@@ -3,7 +3,7 @@
 use tally_model::{
     artifact::{self, Artifact, digest},
     evaluation::metrics,
-    features::explain::Natural,
+    features::explain::FeatureValue,
     scoring::{Effect, Scorer},
     training::selection,
 };
@@ -101,8 +101,8 @@ fn study(study: &artifact::Study) -> Study {
         form: recipe.form.name().to_owned(),
         penalty: recipe.penalty,
         pairs: recipe.pairs as i32,
-        share: recipe.share,
-        reach_days: recipe.reach_days,
+        feature_fraction: recipe.feature_fraction,
+        lookback_days: recipe.lookback_days,
     };
     let candidate = |candidate: &selection::Candidate| Candidate {
         recipe: Some(recipe(candidate.recipe)),
@@ -119,8 +119,10 @@ fn study(study: &artifact::Study) -> Study {
 }
 
 fn effects(scorer: &Scorer) -> Vec<EffectCurve> {
-    let point =
-        |(value, log_odds): (Natural, f64)| EffectPoint { value: Some(reply::natural(value)), log_odds };
+    let point = |(value, log_odds): (FeatureValue, f64)| EffectPoint {
+        value: Some(reply::feature_value(value)),
+        log_odds,
+    };
     let curve = |effect: Effect| EffectCurve {
         feature: effect.feature,
         points: effect.curve.into_iter().map(point).collect(),

@@ -9,7 +9,7 @@ use tally_proto::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{page, parse::Check, reply};
+use super::{page, parse::Validator, reply};
 use crate::{app::App, error::Error, limits};
 
 /// The service.
@@ -26,7 +26,7 @@ impl CustomerService for Customers {
     ) -> Result<Response<UpsertCustomersResponse>, Status> {
         let (writer, now) = self.0.begin_write();
         let customers = request.into_inner().customers;
-        let mut check = Check::new(now);
+        let mut check = Validator::new(now);
         let mut seen = std::collections::HashMap::new();
         let mut parsed = Vec::with_capacity(customers.len());
         if check.batch("customers", customers.len(), limits::CUSTOMERS) {
@@ -65,7 +65,7 @@ impl CustomerService for Customers {
         request: Request<ListCustomersRequest>,
     ) -> Result<Response<ListCustomersResponse>, Status> {
         let request = request.into_inner();
-        let mut check = Check::new(self.0.now());
+        let mut check = Validator::new(self.0.now());
         let size = check.page_size(request.page_size);
         let size = check.finish(size)?;
         let after: Option<String> = self.0.tokens.open(&LIST, &request.page_token)?;
@@ -90,7 +90,7 @@ impl CustomerService for Customers {
 }
 
 fn customer_id(app: &App, id: String) -> Result<String, Error> {
-    let mut check = Check::new(app.now());
+    let mut check = Validator::new(app.now());
     check.id("customer_id", &id);
     check.finish(id)
 }

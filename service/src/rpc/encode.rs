@@ -8,13 +8,13 @@ use prost::{
     Message,
     encoding::{encode_varint, encoded_len_varint},
 };
-use tally_model::{features::explain::Natural, scoring::ToldReason, time::Time};
+use tally_model::{features::explain::FeatureValue, scoring::ReasonView, time::Time};
 use tally_proto::v1::{BatchResult, batch_result};
 
 use super::reply;
 use crate::{
     error::{Error, Result, item_status},
-    score::{Answer, Question},
+    score::{ScoreRequest, ScoredCustomer},
     store::Prediction,
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(asked: &Question) -> Self {
+    pub(super) fn new(asked: &ScoreRequest) -> Self {
         let mut about = Vec::new();
         Fields(&mut about)
             .text(10, &asked.model.name.to_string())
@@ -40,25 +40,25 @@ impl Encoder {
     }
 
     /// An item with a score, of the question that this is made for.
-    pub(super) fn score(&mut self, answer: &Answer<'_>) -> Vec<u8> {
-        let Answer { customer_id, question, told } = answer;
+    pub(super) fn score(&mut self, answer: &ScoredCustomer<'_>) -> Vec<u8> {
+        let ScoredCustomer { customer_id, request, view } = answer;
         let Self { about, length, text } = self;
         let mut item = Vec::with_capacity(*length);
         Fields(&mut item).message(1, |score| {
             score
                 .text(1, customer_id)
-                .integer(2, reply::target(question.model.name.target) as i64)
-                .double(3, told.probability)
-                .double(4, told.lower)
-                .double(5, told.upper)
-                .integer(6, reply::grade(told.grade) as i64)
-                .integer(7, reply::basis(told.basis) as i64)
-                .double(8, told.base_log_odds);
-            for reason in told.reasons() {
+                .integer(2, reply::target(request.model.name.target) as i64)
+                .double(3, view.probability)
+                .double(4, view.lower)
+                .double(5, view.upper)
+                .integer(6, reply::grade(view.grade) as i64)
+                .integer(7, reply::basis(view.basis) as i64)
+                .double(8, view.base_log_odds);
+            for reason in view.reasons() {
                 score.message(9, |fields| fields.reason(&reason, text));
             }
             score.0.extend_from_slice(about);
-            for name in told.missing_features() {
+            for name in view.missing_features() {
                 score.bytes(14, name.as_bytes());
             }
         });
@@ -88,23 +88,23 @@ fn item(result: batch_result::Result) -> Vec<u8> {
 struct Fields<'a>(&'a mut Vec<u8>);
 
 impl Fields<'_> {
-    fn reason(&mut self, reason: &ToldReason<'_>, text: &mut String) {
+    fn reason(&mut self, reason: &ReasonView<'_>, text: &mut String) {
         text.clear();
         reason.write_text(text);
         self.text(1, reason.feature())
-            .message(2, |fields| fields.natural(reason.value()))
-            .message(3, |fields| fields.natural(reason.baseline()))
+            .message(2, |fields| fields.feature_value(reason.value()))
+            .message(3, |fields| fields.feature_value(reason.baseline()))
             .double(4, reason.contribution)
             .text(5, text);
     }
 
     /// A `google.protobuf.Value`. Being one of several kinds, it is written even if it is 0.
-    fn natural(&mut self, value: Natural) {
+    fn feature_value(&mut self, value: FeatureValue) {
         match value {
-            Natural::Missing => self.key(1, 0).varint(0),
-            Natural::Number(number) => self.key(2, 1).0.extend_from_slice(&number.to_le_bytes()),
-            Natural::Text(text) => _ = self.bytes(3, text.as_bytes()),
-            Natural::Boolean(truth) => self.key(4, 0).varint(truth.into()),
+            FeatureValue::Missing => self.key(1, 0).varint(0),
+            FeatureValue::Number(number) => self.key(2, 1).0.extend_from_slice(&number.to_le_bytes()),
+            FeatureValue::Text(text) => _ = self.bytes(3, text.as_bytes()),
+            FeatureValue::Boolean(truth) => self.key(4, 0).varint(truth.into()),
         }
     }
 

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use super::{edge::contract_status, page, parse::Check, reply};
-use crate::{app::App, error::Error, limits, score::off_the_workers, store::Interaction};
+use super::{middleware::contract_status, page, parse::Validator, reply};
+use crate::{app::App, error::Error, limits, score::run_blocking, store::Interaction};
 
 /// The service.
 pub struct Interactions(pub Arc<App>);
@@ -58,7 +58,7 @@ impl InteractionService for Interactions {
     ) -> Result<Response<ListInteractionsResponse>, Status> {
         let request = request.into_inner();
         let id = request.customer_id;
-        let mut check = Check::new(self.0.now());
+        let mut check = Validator::new(self.0.now());
         check.id("customer_id", &id);
         let size = check.page_size(request.page_size);
         let size = check.finish(size)?;
@@ -83,7 +83,7 @@ async fn record(app: &App, request: RecordInteractionsRequest) -> Result<RecordI
     let (writer, now) = app.begin_write();
     let large = request.interactions.len() > INLINE;
     let work = move || parse(request, now);
-    let (parsed, ids) = if large { off_the_workers(work).await? } else { work() }?;
+    let (parsed, ids) = if large { run_blocking(work).await? } else { work() }?;
     let (store, histories) = (Arc::clone(&app.store), app.histories.clone());
     let write = async move { histories.around(ids, store.record_interactions(parsed)).await };
     let done = writer.finish(write).await?;
@@ -92,7 +92,7 @@ async fn record(app: &App, request: RecordInteractionsRequest) -> Result<RecordI
 
 /// The interactions of a request, and whose they are.
 fn parse(request: RecordInteractionsRequest, now: Time) -> Result<(Vec<Interaction>, Vec<String>), Error> {
-    let mut check = Check::new(now);
+    let mut check = Validator::new(now);
     let mut parsed = Vec::with_capacity(request.interactions.len());
     if check.batch("interactions", request.interactions.len(), limits::INTERACTIONS) {
         for (n, item) in request.interactions.into_iter().enumerate() {

@@ -1,14 +1,14 @@
 //! The gRPC services: parse, call, reply. One file a service.
 //!
 //! A new RPC: its messages in the proto, its method here in the file of its service, its limits in
-//! [`crate::limits`], checked with [`parse::Check`].
+//! [`crate::limits`], checked with [`parse::Validator`].
 
 mod card;
 pub mod connection;
 pub mod customers;
-pub mod edge;
 mod encode;
 pub mod interactions;
+pub mod middleware;
 pub mod models;
 mod page;
 mod parse;

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{
     card::{Detail, card},
     page,
-    parse::Check,
+    parse::Validator,
     watch,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     error::{Error, Result},
     limits,
     models::ModelName,
-    score::off_the_workers,
+    score::run_blocking,
 };
 
 /// Artifacts that a list holds in memory at a time.
@@ -39,7 +39,7 @@ impl ModelService for Models {
         request: Request<ListModelsRequest>,
     ) -> Result<Response<ListModelsResponse>, Status> {
         let request = request.into_inner();
-        let mut check = Check::new(self.0.now());
+        let mut check = Validator::new(self.0.now());
         let target = check.optional_target(request.target);
         let size = check.page_size(request.page_size);
         let size = check.finish(size)?;
@@ -58,7 +58,7 @@ impl ModelService for Models {
         let name = named(&self.0, &request.into_inner().model).await?;
         let stored = self.0.store.model(name.target, name.version).await?;
         let stored = stored.ok_or_else(|| Error::unknown_model(&name.to_string()))?;
-        let model = off_the_workers(move || card(&stored, Detail::Full)).await?;
+        let model = run_blocking(move || card(&stored, Detail::Full)).await?;
         Ok(Response::new(GetModelResponse { model: Some(model) }))
     }
 
@@ -133,7 +133,7 @@ impl Models {
             let read = move || {
                 found.iter().map(|row| ((row.target, row.version), card(row, Detail::Brief))).collect()
             };
-            let read: Vec<(_, Model)> = off_the_workers(read).await?;
+            let read: Vec<(_, Model)> = run_blocking(read).await?;
             bytes += read.iter().map(|(_, card)| card.encoded_len()).sum::<usize>();
             cards.extend(read);
         }

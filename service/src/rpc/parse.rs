@@ -23,12 +23,12 @@ use crate::{
 };
 
 /// Collects what is wrong with a request.
-pub(super) struct Check {
+pub(super) struct Validator {
     now: Time,
     violations: Vec<Violation>,
 }
 
-impl Check {
+impl Validator {
     pub(super) const fn new(now: Time) -> Self {
         Self { now, violations: Vec::new() }
     }

@@ -11,16 +11,16 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{page, parse::Check, reply};
+use super::{page, parse::Validator, reply};
 use crate::{
     app::App,
     error::Result,
     limits,
     replay::{compare, replay},
-    score::Question,
+    scan::Partition,
+    score::ScoreRequest,
     score_all::Population,
     store::{Prediction, PredictionCursor, PredictionFilter, PredictionOrder},
-    sweep::Part,
 };
 
 /// The service.
@@ -39,7 +39,7 @@ impl PredictionService for Predictions {
     ) -> Result<Response<Self::ScorePopulationStream>, Status> {
         let request = request.into_inner();
         let now = self.0.now();
-        let mut check = Check::new(now);
+        let mut check = Validator::new(now);
         let target = check.target(request.target);
         let as_of = check.as_of(request.as_of_time.as_ref());
         let model = check.model(target, &request.model);
@@ -48,7 +48,7 @@ impl PredictionService for Predictions {
             Some(name) => self.0.models.version(name).await?,
             None => self.0.models.champion(target).await?,
         };
-        let question = Question::new(model, as_of, now, STORED_REASONS);
+        let question = ScoreRequest::new(model, as_of, now, STORED_REASONS);
         let app = Arc::clone(&self.0);
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
@@ -65,7 +65,7 @@ impl PredictionService for Predictions {
         request: Request<ListPredictionsRequest>,
     ) -> Result<Response<ListPredictionsResponse>, Status> {
         let request = request.into_inner();
-        let mut check = Check::new(self.0.now());
+        let mut check = Validator::new(self.0.now());
         let size = check.page_size(request.page_size);
         let filter = filter(&mut check, &request);
         let (size, filter) = check.finish((size, filter))?;
@@ -88,7 +88,7 @@ impl PredictionService for Predictions {
         request: Request<ReplayPredictionRequest>,
     ) -> Result<Response<ReplayPredictionResponse>, Status> {
         let id = request.into_inner().prediction_id;
-        let mut check = Check::new(self.0.now());
+        let mut check = Validator::new(self.0.now());
         check.id("prediction_id", &id);
         check.finish(())?;
         Ok(Response::new(reply::replay(replay(&self.0, &id).await?)))
@@ -99,7 +99,7 @@ impl PredictionService for Predictions {
         request: Request<ComparePredictionsRequest>,
     ) -> Result<Response<ComparePredictionsResponse>, Status> {
         let ComparePredictionsRequest { from_prediction_id, to_prediction_id } = request.into_inner();
-        let mut check = Check::new(self.0.now());
+        let mut check = Validator::new(self.0.now());
         check.id("from_prediction_id", &from_prediction_id);
         check.id("to_prediction_id", &to_prediction_id);
         check.finish(())?;
@@ -110,8 +110,8 @@ impl PredictionService for Predictions {
 /// Scores everybody and tells of each page. A caller who has gone ends the run.
 async fn run(
     app: &Arc<App>,
-    question: Question,
-    part: Part,
+    question: ScoreRequest,
+    part: Partition,
     sender: &mpsc::Sender<Result<ScorePopulationResponse, Status>>,
 ) -> Result<()> {
     let (model, as_of) = (question.model.name.to_string(), question.as_of);
@@ -132,7 +132,7 @@ async fn run(
 }
 
 /// The part of the customers that is asked for; none is everybody.
-fn part(check: &mut Check, number: i32, of: i32) -> Part {
+fn part(check: &mut Validator, number: i32, of: i32) -> Partition {
     if !(0..=limits::PARTITIONS).contains(&of) {
         check.refuse("partitions", format!("is {of}; allowed are 0 to {}", limits::PARTITIONS));
     }
@@ -140,10 +140,10 @@ fn part(check: &mut Check, number: i32, of: i32) -> Part {
     if !(0..of).contains(&number) {
         check.refuse("partition", format!("is {number}; allowed are 0 to {}", of - 1));
     }
-    Part { number: number.unsigned_abs(), of: of.unsigned_abs() }
+    Partition { number: number.unsigned_abs(), of: of.unsigned_abs() }
 }
 
-fn filter(check: &mut Check, request: &ListPredictionsRequest) -> PredictionFilter {
+fn filter(check: &mut Validator, request: &ListPredictionsRequest) -> PredictionFilter {
     let target = check.target(request.target);
     let bounds = [("min_probability", request.min_probability), ("max_probability", request.max_probability)];
     for (field, bound) in bounds {

@@ -8,14 +8,14 @@ use tally_proto::v1::{
 };
 use tonic::Request;
 
-use super::{models::Models, page, parse::Check, reply};
+use super::{models::Models, page, parse::Validator, reply};
 use crate::{
     error::Result,
     limits,
     models::ModelName,
     preview::Preview,
-    registry::{self, Hand},
-    score::Question,
+    registry::{self, Actor},
+    score::ScoreRequest,
     store::{Promotion, PromotionKind},
 };
 
@@ -24,12 +24,12 @@ impl Models {
         &self,
         request: Request<PromoteModelRequest>,
     ) -> Result<PromoteModelResponse> {
-        let mut check = Check::new(self.0.now());
+        let mut check = Validator::new(self.0.now());
         let (model, force) = (check.version(&request.get_ref().model), request.get_ref().force);
         let PromoteModelRequest { reason, requested_by, .. } = request.get_ref();
-        let hand = hand(&mut check, &request, reason, requested_by, self.0.now());
-        let hand = check.finish(hand)?;
-        let (promotion, gate) = registry::promote(&self.0, model, force, hand).await?;
+        let actor = actor(&mut check, &request, reason, requested_by, self.0.now());
+        let actor = check.finish(actor)?;
+        let (promotion, gate) = registry::promote(&self.0, model, force, actor).await?;
         Ok(PromoteModelResponse {
             promotion: Some(self::promotion(promotion)),
             comparison: gate.comparison().map(comparison),
@@ -40,18 +40,18 @@ impl Models {
         &self,
         request: Request<RollbackModelRequest>,
     ) -> Result<RollbackModelResponse> {
-        let mut check = Check::new(self.0.now());
+        let mut check = Validator::new(self.0.now());
         let target = check.target(request.get_ref().target);
         let RollbackModelRequest { reason, requested_by, .. } = request.get_ref();
-        let hand = hand(&mut check, &request, reason, requested_by, self.0.now());
-        let hand = check.finish(hand)?;
-        let promotion = registry::roll_back(&self.0, target, hand).await?;
+        let actor = actor(&mut check, &request, reason, requested_by, self.0.now());
+        let actor = check.finish(actor)?;
+        let promotion = registry::roll_back(&self.0, target, actor).await?;
         Ok(RollbackModelResponse { promotion: Some(self::promotion(promotion)) })
     }
 
     pub(super) async fn preview(&self, request: PreviewPromotionRequest) -> Result<PreviewPromotionResponse> {
         let now = self.0.now();
-        let mut check = Check::new(now);
+        let mut check = Validator::new(now);
         let (name, as_of) = (check.version(&request.model), check.as_of(request.as_of_time.as_ref()));
         check.finish(())?;
         let champion = self.0.models.champion(name.target).await?;
@@ -59,7 +59,7 @@ impl Models {
         let outcome = candidate.scorer.artifact().outcome;
         let gate = registry::gate(&*self.0.store, name, outcome, Some(champion.name.version)).await?;
         let refusal = gate.refusal(name).filter(|_| champion.name != name);
-        let question = |model| Question::new(model, as_of, now, 0);
+        let question = |model| ScoreRequest::new(model, as_of, now, 0);
         let reply = PreviewPromotionResponse {
             model: name.to_string(),
             champion: champion.name.to_string(),
@@ -89,7 +89,7 @@ impl Models {
     }
 
     pub(super) async fn history(&self, request: ListPromotionsRequest) -> Result<ListPromotionsResponse> {
-        let mut check = Check::new(self.0.now());
+        let mut check = Validator::new(self.0.now());
         let target = check.target(request.target);
         let size = check.page_size(request.page_size);
         let size = check.finish(size)?;
@@ -102,7 +102,13 @@ impl Models {
 }
 
 /// Who calls, and why.
-fn hand<T>(check: &mut Check, request: &Request<T>, reason: &str, requested_by: &str, time: Time) -> Hand {
+fn actor<T>(
+    check: &mut Validator,
+    request: &Request<T>,
+    reason: &str,
+    requested_by: &str,
+    time: Time,
+) -> Actor {
     check.remark("reason", reason, limits::VALUE_BYTES);
     check.remark("requested_by", requested_by, limits::ID_BYTES);
     let address = request.remote_addr().map(|address| address.ip().to_string());
@@ -112,7 +118,7 @@ fn hand<T>(check: &mut Check, request: &Request<T>, reason: &str, requested_by: 
         (None, Some(address)) => address,
         (said, None) => said.unwrap_or_default(),
     };
-    Hand { who, reason: reason.to_owned(), time }
+    Actor { who, reason: reason.to_owned(), time }
 }
 
 fn promotion(promotion: Promotion) -> v1::Promotion {
@@ -132,7 +138,7 @@ fn promotion(promotion: Promotion) -> v1::Promotion {
         .into(),
         forced: promotion.forced,
         reason: promotion.reason,
-        finding: promotion.finding,
+        gate_result: promotion.gate_result,
     }
 }
 

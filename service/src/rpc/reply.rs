@@ -3,7 +3,7 @@
 use prost_types::{Struct, Timestamp, Value, value::Kind};
 use tally_model::{
     evaluation::metrics::Metrics,
-    features::explain::Natural,
+    features::explain::FeatureValue,
     history::{AttributeValue, Attributes},
     scoring::{Grade, Reason},
     spec::Target,
@@ -141,19 +141,19 @@ pub(super) const fn basis(basis: Basis) -> v1::Basis {
 fn reason(reason: Reason) -> v1::Reason {
     v1::Reason {
         feature: reason.feature,
-        value: Some(natural(reason.value)),
-        baseline: Some(natural(reason.baseline)),
+        value: Some(feature_value(reason.value)),
+        baseline: Some(feature_value(reason.baseline)),
         contribution: reason.contribution,
         text: reason.text,
     }
 }
 
-pub(super) fn natural(value: Natural) -> Value {
+pub(super) fn feature_value(value: FeatureValue) -> Value {
     let kind = match value {
-        Natural::Missing => Kind::NullValue(0),
-        Natural::Number(number) => Kind::NumberValue(number),
-        Natural::Boolean(truth) => Kind::BoolValue(truth),
-        Natural::Text(text) => Kind::StringValue(text),
+        FeatureValue::Missing => Kind::NullValue(0),
+        FeatureValue::Number(number) => Kind::NumberValue(number),
+        FeatureValue::Boolean(truth) => Kind::BoolValue(truth),
+        FeatureValue::Text(text) => Kind::StringValue(text),
     };
     Value { kind: Some(kind) }
 }

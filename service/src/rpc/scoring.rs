@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     encode::{self, Encoder},
-    parse::Check,
+    parse::Validator,
     reply,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     error::{Error, Result},
     limits,
     models::ModelName,
-    score::{Answer, Question, Source, in_words, persist, score},
+    score::{ScoreRequest, ScoredCustomer, Source, into_prediction, persist, score},
     store::Prediction,
 };
 
@@ -84,12 +84,14 @@ impl ScoringService for Scoring {
 impl Scoring {
     async fn one(&self, customer_id: String, options: Options) -> Result<Response<Score>> {
         let now = self.0.now();
-        let mut check = Check::new(now);
+        let mut check = Validator::new(now);
         check.id("customer_id", &customer_id);
         let asked = self.asked(&options, check, now).await?;
         let mut results = match options.persist {
             false => {
-                let words = |result: Result<Answer<'_>>| result.map(|answer| reply::score(in_words(answer)));
+                let words = |result: Result<ScoredCustomer<'_>>| {
+                    result.map(|answer| reply::score(into_prediction(answer)))
+                };
                 score(&self.0, vec![customer_id], &asked, Source::Warm, words).await?
             }
             true => {
@@ -103,12 +105,12 @@ impl Scoring {
 
     async fn batch(&self, customer_ids: Vec<String>, options: Options) -> Result<Response<EncodedBatch>> {
         let now = self.0.now();
-        let mut check = Check::new(now);
+        let mut check = Validator::new(now);
         check.batch("customer_ids", customer_ids.len(), limits::BATCH);
         // An id that can be none is one bad item, not a bad request.
         let (mut good, mut refused) = (Vec::with_capacity(customer_ids.len()), Vec::new());
         for (n, id) in customer_ids.into_iter().enumerate() {
-            let mut check = Check::new(now);
+            let mut check = Validator::new(now);
             check.id("customer_id", &id);
             match check.finish(id) {
                 Ok(id) => good.push(id),
@@ -120,7 +122,7 @@ impl Scoring {
         let mut results = match options.persist {
             false => {
                 let mut encoder = Encoder::new(&asked);
-                let encoded = |result: Result<Answer<'_>>| match result {
+                let encoded = |result: Result<ScoredCustomer<'_>>| match result {
                     Ok(answer) => encoder.score(&answer),
                     Err(error) => encode::status(error),
                 };
@@ -141,23 +143,23 @@ impl Scoring {
     }
 
     /// The question of a request, whose ids have been checked.
-    async fn asked(&self, options: &Options, mut check: Check, now: Time) -> Result<Question> {
+    async fn asked(&self, options: &Options, mut check: Validator, now: Time) -> Result<ScoreRequest> {
         let as_of = check.as_of(options.as_of_time.as_ref());
         let max_reasons = check.max_reasons(options.max_reasons);
         let model = check.model(options.target, &options.model);
         let model = check.finish(model)?;
         let model = self.model(options.target, model).await?;
-        Ok(Question::new(model, as_of, now, max_reasons))
+        Ok(ScoreRequest::new(model, as_of, now, max_reasons))
     }
 
     /// Scores, stored. What is kept can be replayed.
     async fn stored(
         &self,
         ids: Vec<String>,
-        asked: &Question,
+        asked: &ScoreRequest,
     ) -> Result<impl Iterator<Item = Result<Prediction>> + use<>> {
-        self.0.writers.settled().await;
-        let words = |result: Result<Answer<'_>>| result.map(in_words);
+        self.0.writers.wait_for_in_flight().await;
+        let words = |result: Result<ScoredCustomer<'_>>| result.map(into_prediction);
         let scores = score(&self.0, ids, asked, Source::Database, words).await?;
         Ok(persist(&self.0, scores).await?.into_iter())
     }

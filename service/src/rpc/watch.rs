@@ -3,7 +3,7 @@
 use prost_types::Timestamp;
 use tally_model::{
     evaluation::drift::{Bin, Share, Shift, Verdict},
-    features::explain::Natural,
+    features::explain::FeatureValue,
     time::Time,
 };
 use tally_proto::v1::{
@@ -11,12 +11,12 @@ use tally_proto::v1::{
     GetRealisedPerformanceResponse, RealisedMonth, drift_bin,
 };
 
-use super::{parse::Check, reply};
+use super::{parse::Validator, reply};
 use crate::{
     app::App,
     error::Result,
     models::ModelName,
-    watch::{self, Month, Past},
+    watch::{self, MonthlyPerformance, PerformanceQuery},
 };
 
 pub(super) async fn drift(app: &App, name: ModelName) -> Result<GetDriftResponse> {
@@ -55,10 +55,10 @@ fn shift(feature: String, shift: Shift) -> FeatureDrift {
 fn bin(share: Share) -> DriftBin {
     let bin = match share.bin {
         Bin::Range(above, up_to) => drift_bin::Bin::Range(DriftRange { above, up_to }),
-        Bin::Level(Natural::Boolean(truth)) => drift_bin::Bin::Level(truth.to_string()),
-        Bin::Level(Natural::Number(number)) => drift_bin::Bin::Level(number.to_string()),
-        Bin::Level(Natural::Text(level)) => drift_bin::Bin::Level(level),
-        Bin::Level(Natural::Missing) | Bin::Missing => drift_bin::Bin::Missing(true),
+        Bin::Level(FeatureValue::Boolean(truth)) => drift_bin::Bin::Level(truth.to_string()),
+        Bin::Level(FeatureValue::Number(number)) => drift_bin::Bin::Level(number.to_string()),
+        Bin::Level(FeatureValue::Text(level)) => drift_bin::Bin::Level(level),
+        Bin::Level(FeatureValue::Missing) | Bin::Missing => drift_bin::Bin::Missing(true),
     };
     DriftBin { bin: Some(bin), training_share: share.training, population_share: share.population }
 }
@@ -67,14 +67,14 @@ pub(super) async fn realised(
     app: &App,
     request: &GetRealisedPerformanceRequest,
 ) -> Result<GetRealisedPerformanceResponse> {
-    let mut check = Check::new(app.now());
+    let mut check = Validator::new(app.now());
     let target = check.target(request.target);
     let version = check.model(target, &request.model).map(|name| name.version);
     let mut bound =
         |field: &str, time: Option<&Timestamp>, open: Time| time.map_or(open, |time| check.time(field, time));
     let from = bound("from_time", request.from_time.as_ref(), Time::MIN);
     let to = bound("to_time", request.to_time.as_ref(), Time::MAX);
-    let past = check.finish(Past { target, version, from, to })?;
+    let past = check.finish(PerformanceQuery { target, version, from, to })?;
     if let Some(version) = version {
         // Unknown is another thing than without predictions.
         app.models.version(ModelName { target, version }).await?;
@@ -84,7 +84,7 @@ pub(super) async fn realised(
     })
 }
 
-fn month(month: &Month) -> RealisedMonth {
+fn month(month: &MonthlyPerformance) -> RealisedMonth {
     RealisedMonth {
         month: month.name(),
         model: month.model.to_string(),

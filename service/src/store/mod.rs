@@ -133,7 +133,7 @@ pub struct HoldoutScore {
     /// The probability by the new model.
     pub probability: f64,
     /// The probability by the champion of then, when it had not learned from the row either.
-    pub rival: Option<f64>,
+    pub incumbent: Option<f64>,
 }
 
 /// How a new model was evaluated.
@@ -141,8 +141,8 @@ pub struct HoldoutScore {
 pub struct Evaluation {
     /// The artifact of the model as it was evaluated.
     pub evaluated: Vec<u8>,
-    /// The version of the champion that is `rival` in `scores`.
-    pub rival: Option<i64>,
+    /// The version of the champion that is `incumbent` in `scores`.
+    pub incumbent: Option<i64>,
     /// The holdout, or a sample of it.
     pub scores: Vec<HoldoutScore>,
 }
@@ -195,7 +195,7 @@ pub struct Promotion {
     /// Why, in the words of whoever did it.
     pub reason: String,
     /// What the gate found, in words.
-    pub finding: String,
+    pub gate_result: String,
 }
 
 /// A score that is or is to be stored.
@@ -279,7 +279,7 @@ pub struct PredictionCursor {
 
 /// What realised performance needs of a stored prediction.
 #[derive(Clone, Debug)]
-pub struct Foretold {
+pub struct PastPrediction {
     /// Of whom.
     pub customer_id: String,
     /// By which model.
@@ -393,13 +393,13 @@ pub trait Store: Send + Sync {
     /// The predictions of a target that rest on a model, about `moments` (from, and up to but without,
     /// the second), of the customers behind the first id up to the second with it; only by `version`
     /// when given. By customer, moment and time of storing.
-    async fn foretold(
+    async fn past_predictions(
         &self,
         target: Target,
         version: Option<i64>,
         moments: (Time, Time),
         customers: (&str, &str),
-    ) -> Result<Vec<Foretold>>;
+    ) -> Result<Vec<PastPrediction>>;
     /// Removes the predictions that were stored before this time, but for the latest of a customer and target;
     /// some at a time, each time in a transaction of its own. Tells how many they were.
     async fn remove_predictions(&self, before: Time) -> Result<u64>;

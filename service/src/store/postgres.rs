@@ -29,14 +29,14 @@ use tally_model::{
 };
 
 use super::{
-    Change, Customer, Evaluation, Foretold, HoldoutScore, Interaction, NewCustomer, Prediction,
+    Change, Customer, Evaluation, HoldoutScore, Interaction, NewCustomer, PastPrediction, Prediction,
     PredictionCursor, PredictionFilter, PredictionOrder, Promotion, Recorded, ScoredPopulation, StoredModel,
     binary::{self, elements},
     detached, repeatable,
     rows::{
-        Batch, ChangeRow, CustomerChange, CustomerRow, ForetoldRow, InteractionRow, Locked, ModelRow,
-        PairRow, PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name, first_seen,
-        from_json, grade_name, push_event, reasons_json, to_json,
+        Batch, ChangeRow, CustomerChange, CustomerRow, InteractionRow, Locked, ModelRow, PairRow,
+        PastPredictionRow, PopulationRow, PredictionRow, PromotionRow, Stamp, VersionRow, basis_name,
+        first_seen, from_json, grade_name, push_event, reasons_json, to_json,
     },
     sql::{
         CHANGES, CUSTOMER_COLUMNS, HOLDOUT_ROWS, MODELS, PACK, REMOVED_ROWS, implement_store, note_change,

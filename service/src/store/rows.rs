@@ -17,7 +17,7 @@ use tally_model::{
 };
 
 use super::{
-    Change, Customer, Foretold, Interaction, Prediction, Promotion, PromotionKind, ScoredPopulation,
+    Change, Customer, Interaction, PastPrediction, Prediction, Promotion, PromotionKind, ScoredPopulation,
     StoredModel,
 };
 use crate::error::{Error, Result};
@@ -232,7 +232,7 @@ pub(super) struct PromotionRow {
     kind: String,
     forced: bool,
     reason: String,
-    finding: String,
+    gate_result: String,
 }
 
 impl TryFrom<PromotionRow> for Promotion {
@@ -251,7 +251,7 @@ impl TryFrom<PromotionRow> for Promotion {
                 .ok_or_else(|| Error::Internal(format!("a promotion is of the kind `{}`", row.kind)))?,
             forced: row.forced,
             reason: row.reason,
-            finding: row.finding,
+            gate_result: row.gate_result,
         })
     }
 }
@@ -310,23 +310,25 @@ impl From<ReasonJson> for Reason {
     }
 }
 
-fn natural_to_json(value: &tally_model::features::explain::Natural) -> serde_json::Value {
-    use tally_model::features::explain::Natural;
+fn natural_to_json(value: &tally_model::features::explain::FeatureValue) -> serde_json::Value {
+    use tally_model::features::explain::FeatureValue;
     match value {
-        Natural::Missing => serde_json::Value::Null,
-        Natural::Number(number) => (*number).into(),
-        Natural::Boolean(truth) => (*truth).into(),
-        Natural::Text(text) => text.as_str().into(),
+        FeatureValue::Missing => serde_json::Value::Null,
+        FeatureValue::Number(number) => (*number).into(),
+        FeatureValue::Boolean(truth) => (*truth).into(),
+        FeatureValue::Text(text) => text.as_str().into(),
     }
 }
 
-fn natural_from_json(value: serde_json::Value) -> tally_model::features::explain::Natural {
-    use tally_model::features::explain::Natural;
+fn natural_from_json(value: serde_json::Value) -> tally_model::features::explain::FeatureValue {
+    use tally_model::features::explain::FeatureValue;
     match value {
-        serde_json::Value::Number(number) => number.as_f64().map_or(Natural::Missing, Natural::Number),
-        serde_json::Value::Bool(truth) => Natural::Boolean(truth),
-        serde_json::Value::String(text) => Natural::Text(text),
-        _ => Natural::Missing,
+        serde_json::Value::Number(number) => {
+            number.as_f64().map_or(FeatureValue::Missing, FeatureValue::Number)
+        }
+        serde_json::Value::Bool(truth) => FeatureValue::Boolean(truth),
+        serde_json::Value::String(text) => FeatureValue::Text(text),
+        _ => FeatureValue::Missing,
     }
 }
 
@@ -413,15 +415,15 @@ pub(super) const fn basis_name(basis: Basis) -> &'static str {
 }
 
 #[derive(FromRow)]
-pub(super) struct ForetoldRow {
+pub(super) struct PastPredictionRow {
     customer_id: String,
     model_version: i64,
     as_of_time: Stamp,
     probability: f64,
 }
 
-impl From<ForetoldRow> for Foretold {
-    fn from(row: ForetoldRow) -> Self {
+impl From<PastPredictionRow> for PastPrediction {
+    fn from(row: PastPredictionRow) -> Self {
         Self {
             customer_id: row.customer_id,
             model_version: row.model_version,

@@ -158,7 +158,7 @@ macro_rules! implement_store {
                     .bind(&customer_id)
                     .fetch_optional(&mut *tx)
                     .await?;
-                    // Writers of predictions have kept the customer until they were done.
+                    // WriteBarrier of predictions have kept the customer until they were done.
                     sqlx::query("DELETE FROM latest_predictions WHERE customer_id = $1")
                         .bind(&customer_id)
                         .execute(&mut *tx)
@@ -287,8 +287,8 @@ macro_rules! implement_store {
                     let present: HashSet<String> = store.present(&mut tx, &ids).await?.into_iter().collect();
                     let known = || evaluation.scores.iter().filter(|row| present.contains(&row.customer_id));
                     let own = known().map(|row| (row, version, row.probability));
-                    let rival = known().filter_map(|row| Some((row, evaluation.rival?, row.rival?)));
-                    let rows: Vec<(&HoldoutScore, i64, f64)> = own.chain(rival).collect();
+                    let incumbent = known().filter_map(|row| Some((row, evaluation.incumbent?, row.incumbent?)));
+                    let rows: Vec<(&HoldoutScore, i64, f64)> = own.chain(incumbent).collect();
                     for part in rows.chunks(HOLDOUT_ROWS) {
                         let mut query = QueryBuilder::<$database>::new(
                             "INSERT INTO holdout_scores \
@@ -395,7 +395,7 @@ macro_rules! implement_store {
                     // The number is taken when the champion went away and came back meanwhile.
                     let noted: Option<i64> = sqlx::query_scalar(
                         "INSERT INTO promotions (target, sequence, promote_time, who, from_version, to_version, \
-                         kind, forced, reason, finding) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                         kind, forced, reason, gate_result) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
                          ON CONFLICT (target, sequence) DO NOTHING RETURNING sequence",
                     )
                     .bind(promotion.target.name())
@@ -407,7 +407,7 @@ macro_rules! implement_store {
                     .bind(promotion.kind.name())
                     .bind(promotion.forced)
                     .bind(promotion.reason)
-                    .bind(promotion.finding)
+                    .bind(promotion.gate_result)
                     .fetch_optional(&mut *tx)
                     .await?;
                     if noted.is_none() {
@@ -497,13 +497,13 @@ macro_rules! implement_store {
                 Ok(count as u64)
             }
 
-            async fn foretold(
+            async fn past_predictions(
                 &self,
                 target: Target,
                 version: Option<i64>,
                 moments: (Time, Time),
                 customers: (&str, &str),
-            ) -> Result<Vec<Foretold>> {
+            ) -> Result<Vec<PastPrediction>> {
                 // CROSS JOIN tells SQLite, which would rather read all of the target, to go by customer.
                 let mut query = QueryBuilder::<$database>::new(
                     "SELECT p.customer_id, p.model_version, p.as_of_time, p.probability \
@@ -520,8 +520,8 @@ macro_rules! implement_store {
                     query.push(" AND p.model_version = ").push_bind(version);
                 }
                 query.push(" ORDER BY p.customer_id, p.as_of_time, p.score_time, p.prediction_id");
-                let rows: Vec<ForetoldRow> = query.build_query_as().fetch_all(self.reader()).await?;
-                Ok(rows.into_iter().map(Foretold::from).collect())
+                let rows: Vec<PastPredictionRow> = query.build_query_as().fetch_all(self.reader()).await?;
+                Ok(rows.into_iter().map(PastPrediction::from).collect())
             }
 
             async fn remove_predictions(&self, before: Time) -> Result<u64> {

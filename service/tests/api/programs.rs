@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Stdio};
 use prost_types::{Value, value::Kind};
 use tally_model::simulate::Business;
 use tally_proto::v1::{self, interaction_service_client::InteractionServiceClient};
-use tally_service::sweep::Part;
+use tally_service::scan::Partition;
 use tonic::transport::Channel;
 
 use crate::support::{
@@ -158,7 +158,7 @@ async fn a_spec_a_matrix_and_a_report_go_with_a_training() {
     tally.train(&[some.as_slice(), &files[..4]].concat());
     let snapshots = |rows: &[csv::StringRecord]| -> BTreeSet<Vec<String>> {
         let key = |row: &csv::StringRecord| row.iter().take(2).map(str::to_owned).collect();
-        let half = Part { number: 0, of: 2 };
+        let half = Partition { number: 0, of: 2 };
         rows.iter().filter(|row| half.holds(&row[0])).map(key).collect()
     };
     let fewer: Vec<_> = csv::Reader::from_path(&matrix).unwrap().records().map(Result::unwrap).collect();

@@ -211,8 +211,11 @@ async fn the_gate_refuses_force_overrides_and_all_of_it_is_audited(tally: Tally)
         ]
     );
     assert!(moves[0].who.contains('@') && moves[1].who == "tester (unchecked) from 127.0.0.1", "{moves:?}");
-    assert!(moves[1].finding.starts_with("worse than churn/1"), "{moves:?}");
-    assert!(moves[3].finding.contains("a cancel within 90 days, not a cancel within 60 days"), "{moves:?}");
+    assert!(moves[1].gate_result.starts_with("worse than churn/1"), "{moves:?}");
+    assert!(
+        moves[3].gate_result.contains("a cancel within 90 days, not a cancel within 60 days"),
+        "{moves:?}"
+    );
     let request =
         v1::ListPromotionsRequest { target: v1::Target::Churn.into(), page_size: 3, ..Default::default() };
     let page = tally.models().list_promotions(request).await.unwrap().into_inner();

@@ -280,7 +280,7 @@ async fn realised_performance_is_what_happened(tally: Tally) {
     assert_eq!((alone.month.as_str(), alone.model.as_str()), ("2024-02", "churn/2"));
     assert_eq!((alone.rows, alone.positives, alone.auc), (1, 1, None));
 
-    // Told late that it had bought: as known now, it did not leave.
+    // ScoreView late that it had bought: as known now, it did not leave.
     let bought = interaction(&left.customer_id, "late", "purchase", "2024-03-01");
     let request = v1::RecordInteractionsRequest { interactions: vec![bought], backfill: false };
     tally.interactions().record_interactions(request).await.unwrap();
@@ -428,7 +428,7 @@ async fn a_model_that_cannot_be_read_raises_an_alarm(tally: Tally) {
             artifact: b"tally-model 1 nonsense\n{}".to_vec(),
             champion: false,
         };
-        let evaluation = store::Evaluation { evaluated: Vec::new(), rival: None, scores: Vec::new() };
+        let evaluation = store::Evaluation { evaluated: Vec::new(), incumbent: None, scores: Vec::new() };
         let to = store.insert_model(model, evaluation).await.unwrap();
         let promotion = store::Promotion {
             target,
@@ -440,7 +440,7 @@ async fn a_model_that_cannot_be_read_raises_an_alarm(tally: Tally) {
             kind: store::PromotionKind::Promote,
             forced: true,
             reason: String::new(),
-            finding: String::new(),
+            gate_result: String::new(),
         };
         assert!(store.promote(promotion).await.unwrap());
         let refused = format!("tally_model_refused_total{{target=\"{target}\"}}");

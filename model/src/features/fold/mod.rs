@@ -6,7 +6,7 @@
 //! is (as_of − w, as_of].
 //!
 //! Most values change only when something happens, becomes known or leaves a window. Until then a row *stands*:
-//! only its [`Clock`]s run, by which whoever scores the same customers again and again is spared the fold.
+//! only its [`ElapsedTime`]s run, by which whoever scores the same customers again and again is spared the fold.
 
 mod tallies;
 
@@ -25,14 +25,14 @@ const TREND: [u32; 2] = [30, 120];
 
 /// A value that grows as time goes by.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Clock {
+pub struct ElapsedTime {
     /// When it began to run. Before that it is 0.
     since: Time,
     /// In so many days it grows by one; above 0.
     unit: f64,
 }
 
-impl Clock {
+impl ElapsedTime {
     /// What it shows.
     #[must_use]
     pub fn value(&self, as_of: Time) -> f64 {
@@ -56,7 +56,7 @@ pub struct Row {
     /// [`Plan::width`] numbers in the order of [`Plan::measures`]; none when nothing is known of the customer.
     pub raw: Vec<f64>,
     /// The places of the values that run, rising. All others stand.
-    pub clocks: Vec<(usize, Clock)>,
+    pub clocks: Vec<(usize, ElapsedTime)>,
     /// The moment, and what was known.
     pub as_of: Time,
     /// See `as_of`.
@@ -81,7 +81,7 @@ impl Plan {
     /// The first moment, as `as_of` or `known_at`, at which a later row may differ by more than its clocks. It may
     /// name one at which nothing happens after all, never one that is too late.
     #[must_use]
-    pub fn stands_until(&self, history: &History, as_of: Time, known_at: Time) -> Time {
+    pub fn valid_until(&self, history: &History, as_of: Time, known_at: Time) -> Time {
         let windows = self.windows_days.iter().chain(&TREND).map(|days| i64::from(*days));
         let leaves = windows.filter_map(|days| {
             let oldest = history.first_after(as_of.plus_days(-days))?;
@@ -109,7 +109,7 @@ pub struct Fold<'a> {
     version: Option<&'a Version>,
     attributes: Vec<f64>,
     /// Of the row that was made last.
-    clocks: Vec<(usize, Clock)>,
+    clocks: Vec<(usize, ElapsedTime)>,
 }
 
 /// A row that is being written.
@@ -118,7 +118,7 @@ struct Out<'a> {
     row: &'a mut Vec<f64>,
     /// Where it begins.
     begin: usize,
-    clocks: &'a mut Vec<(usize, Clock)>,
+    clocks: &'a mut Vec<(usize, ElapsedTime)>,
 }
 
 impl Out<'_> {
@@ -128,7 +128,7 @@ impl Out<'_> {
 
     /// A value that runs, in units of so many days; missing when it has not begun.
     fn push_clock(&mut self, since: Option<Time>, unit: f64) {
-        let clock = since.map(|since| Clock { since, unit });
+        let clock = since.map(|since| ElapsedTime { since, unit });
         self.clocks.extend(clock.map(|clock| (self.row.len() - self.begin, clock)));
         self.row.push(clock.map_or(f64::NAN, |clock| clock.value(self.as_of)));
     }
@@ -202,7 +202,7 @@ impl<'a> Fold<'a> {
 
     /// The places of the values that run in the row made last, rising.
     #[must_use]
-    pub fn clocks(&self) -> &[(usize, Clock)] {
+    pub fn clocks(&self) -> &[(usize, ElapsedTime)] {
         &self.clocks
     }
 

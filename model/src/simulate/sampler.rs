@@ -4,9 +4,9 @@ use rand::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// The generator of one customer and purpose.
-pub(super) struct Dice(Xoshiro256PlusPlus);
+pub(super) struct Sampler(Xoshiro256PlusPlus);
 
-impl Dice {
+impl Sampler {
     /// Those of customer `n` for `purpose`: other numbers and other purposes get other dice.
     pub(super) fn new(seed: u64, n: usize, purpose: &[u64]) -> Self {
         let seed = splitmix(splitmix(seed) ^ n as u64);

@@ -24,14 +24,14 @@ const AHEAD: usize = 1;
 /// One of several parts into which the customers fall by a hash of their ids. It is the same for every
 /// program and version, so that machines can share a run without talking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct Partition {
     /// 0 up to but without `of`.
     pub number: u32,
     /// How many parts there are, above 0.
     pub of: u32,
 }
 
-impl Part {
+impl Partition {
     /// Everybody.
     pub const WHOLE: Self = Self { number: 0, of: 1 };
 
@@ -58,16 +58,16 @@ pub struct Page {
 }
 
 /// A run through the customers of a part. Reading ends when it is dropped.
-pub struct Sweep {
+pub struct CustomerScan {
     pages: mpsc::Receiver<Page>,
     /// What becomes of the reading; None once that was told.
     reading: Option<JoinHandle<Result<()>>>,
 }
 
-impl Sweep {
+impl CustomerScan {
     /// Begins to read.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, part: Part) -> Self {
+    pub fn new(store: Arc<dyn Store>, part: Partition) -> Self {
         let (sender, pages) = mpsc::channel(AHEAD);
         let reading = tokio::spawn(async move { read(&*store, part, &sender).await });
         Self { pages, reading: Some(reading) }
@@ -90,7 +90,7 @@ impl Sweep {
 }
 
 /// Hands over everybody, until nobody takes them any more.
-async fn read(store: &dyn Store, part: Part, pages: &mpsc::Sender<Page>) -> Result<()> {
+async fn read(store: &dyn Store, part: Partition, pages: &mpsc::Sender<Page>) -> Result<()> {
     let mut customers = CUSTOMERS;
     let mut ids = store.customer_ids("", customers).await?;
     while let Some(last) = ids.last().cloned() {
@@ -111,7 +111,7 @@ async fn read(store: &dyn Store, part: Part, pages: &mpsc::Sender<Page>) -> Resu
 }
 
 /// Works on parts of a page on all cores; the results are in their order.
-pub fn on_all_cores<I: Sync, T: Send>(items: &[I], work: impl Fn(&[I]) -> T + Sync) -> Vec<T> {
+pub fn par_chunks<I: Sync, T: Send>(items: &[I], work: impl Fn(&[I]) -> T + Sync) -> Vec<T> {
     each(items.chunks(SHARE), work)
 }
 
@@ -125,12 +125,12 @@ mod tests {
         for n in 0..4_000 {
             let id = format!("customer-{n}");
             let holding: Vec<u32> =
-                (0..4).filter(|number| Part { number: *number, of: 4 }.holds(&id)).collect();
+                (0..4).filter(|number| Partition { number: *number, of: 4 }.holds(&id)).collect();
             assert_eq!(holding.len(), 1);
             sizes[holding[0] as usize] += 1;
         }
         assert!(sizes.iter().all(|size| (900..1_100).contains(size)), "{sizes:?}");
         // Fixed for ever, since machines of different versions may share a run: printf C | sha256sum.
-        assert!(Part { number: (0x6b23_c0d5_f35d_1b11_u64 % 1_000) as u32, of: 1_000 }.holds("C"));
+        assert!(Partition { number: (0x6b23_c0d5_f35d_1b11_u64 % 1_000) as u32, of: 1_000 }.holds("C"));
     }
 }

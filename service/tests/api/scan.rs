@@ -8,8 +8,8 @@ use tally_model::{
     time::{DAY, Time},
 };
 use tally_service::{
+    scan::{CustomerScan, Partition},
     store::{self, Interaction, NewCustomer, Store},
-    sweep::{Part, Sweep},
 };
 
 use crate::support::{Tally, on_both_stores, time};
@@ -62,10 +62,10 @@ async fn busy_customer(store: &dyn Store, customer_id: &str, count: usize, prope
 }
 
 /// All customers of a part, and how many were looked at.
-async fn read(store: &Arc<dyn Store>, part: Part) -> (Vec<(String, Packed)>, u64) {
-    let mut sweep = Sweep::new(Arc::clone(store), part);
+async fn read(store: &Arc<dyn Store>, part: Partition) -> (Vec<(String, Packed)>, u64) {
+    let mut scan = CustomerScan::new(Arc::clone(store), part);
     let (mut all, mut looked_at) = (Vec::new(), 0);
-    while let Some(page) = sweep.next().await.unwrap() {
+    while let Some(page) = scan.next().await.unwrap() {
         assert!(page.looked_at >= page.histories.len() as u64);
         looked_at += page.looked_at;
         all.extend(page.histories);
@@ -75,7 +75,7 @@ async fn read(store: &Arc<dyn Store>, part: Part) -> (Vec<(String, Packed)>, u64
 
 async fn everybody_is_read_once_and_as_when_asked_for_alone(tally: Tally) {
     let store = store::open(&tally.database.url).await.unwrap();
-    assert_eq!(read(&store, Part::WHOLE).await, (Vec::new(), 0));
+    assert_eq!(read(&store, Partition::WHOLE).await, (Vec::new(), 0));
     silent_customers(&*store, 2_300).await;
     // At the beginning, in between and at the end; some with more than a page has otherwise.
     busy_customer(&*store, "a", 10_000, "\t\n").await;
@@ -83,7 +83,7 @@ async fn everybody_is_read_once_and_as_when_asked_for_alone(tally: Tally) {
     busy_customer(&*store, "b1000", 12_001, "\u{1f980}").await;
     busy_customer(&*store, "c", 1, "").await;
 
-    let (whole, looked_at) = read(&store, Part::WHOLE).await;
+    let (whole, looked_at) = read(&store, Partition::WHOLE).await;
     assert_eq!((whole.len(), looked_at), (2_303, 2_303));
     assert!(whole.is_sorted_by(|(a, _), (b, _)| a < b));
     let ids: Vec<String> = whole.iter().map(|(id, _)| id.clone()).collect();
@@ -98,11 +98,11 @@ async fn everybody_is_read_once_and_as_when_asked_for_alone(tally: Tally) {
 
     // Some of them packed: no difference.
     assert_eq!(store.pack(ids.iter().step_by(3).cloned().collect()).await.unwrap(), 768);
-    assert!(read(&store, Part::WHOLE).await == (whole.clone(), 2_303));
+    assert!(read(&store, Partition::WHOLE).await == (whole.clone(), 2_303));
 
     let mut together = Vec::new();
     for number in 0..3 {
-        let part = Part { number, of: 3 };
+        let part = Partition { number, of: 3 };
         let (own, looked_at) = read(&store, part).await;
         assert_eq!(looked_at, 2_303);
         assert!((600..900).contains(&own.len()) && own.iter().all(|(id, _)| part.holds(id)));
@@ -137,7 +137,7 @@ async fn interactions_of_both_sorts_keep_their_order(tally: Tally) {
         item.properties.iter().for_each(|(name, text)| history.push_property(name, text));
     }
     assert_eq!(store.histories(&["c".to_owned()]).await.unwrap(), [Some(history.pack())]);
-    assert_eq!(read(&store, Part::WHOLE).await.0, [("c".to_owned(), history.pack())]);
+    assert_eq!(read(&store, Partition::WHOLE).await.0, [("c".to_owned(), history.pack())]);
 }
 
 /// A run that cannot go on says so, and does not end as if that were all.
@@ -145,11 +145,11 @@ async fn a_run_that_breaks_off_ends_with_the_error(tally: Tally) {
     let store = store::open(&tally.database.url).await.unwrap();
     // More than are read ahead.
     silent_customers(&*store, 5_000).await;
-    let mut sweep = Sweep::new(Arc::clone(&store), Part::WHOLE);
-    assert!(sweep.next().await.unwrap().is_some());
+    let mut scan = CustomerScan::new(Arc::clone(&store), Partition::WHOLE);
+    assert!(scan.next().await.unwrap().is_some());
     tally.database.sql("ALTER TABLE customers RENAME TO away").await;
     let error = loop {
-        match sweep.next().await {
+        match scan.next().await {
             Ok(Some(_)) => {}
             Ok(None) => panic!("the run seemed whole"),
             Err(error) => break error,
@@ -158,5 +158,5 @@ async fn a_run_that_breaks_off_ends_with_the_error(tally: Tally) {
     assert_eq!(error.code(), tonic::Code::Internal, "{error}");
     // Those that come next find the database as it was.
     tally.database.sql("ALTER TABLE away RENAME TO customers").await;
-    assert_eq!(read(&store, Part::WHOLE).await.1, 5_000);
+    assert_eq!(read(&store, Partition::WHOLE).await.1, 5_000);
 }

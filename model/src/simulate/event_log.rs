@@ -5,14 +5,14 @@ use crate::history::kind;
 
 use super::{
     DAYS_A_YEAR, SimulatedInteraction, day_of_year,
-    dice::Dice,
     life::{Act, Life},
+    sampler::Sampler,
 };
 
 /// Writes a life down as interactions, and draws what has no consequences: amounts, categories, channels.
-pub(super) struct Books {
+pub(super) struct EventLog {
     pub(super) customer_id: String,
-    dice: Dice,
+    sampler: Sampler,
     pub(super) interactions: Vec<SimulatedInteraction>,
     /// The last purchase: paid, category.
     bought: (i64, &'static str),
@@ -20,9 +20,9 @@ pub(super) struct Books {
     campaign: String,
 }
 
-impl Books {
-    pub(super) const fn new(customer_id: String, dice: Dice) -> Self {
-        Self { customer_id, dice, interactions: Vec::new(), bought: (0, ""), campaign: String::new() }
+impl EventLog {
+    pub(super) const fn new(customer_id: String, sampler: Sampler) -> Self {
+        Self { customer_id, sampler, interactions: Vec::new(), bought: (0, ""), campaign: String::new() }
     }
 
     /// Enters `act`, which has just happened in `life`. Who leaves silently leaves no trace.
@@ -49,7 +49,7 @@ impl Books {
     }
 
     fn particulars(&mut self, act: Act, life: &Life) -> (Option<i64>, Vec<(&'static str, String)>) {
-        let dice = &mut self.dice;
+        let sampler = &mut self.sampler;
         match act {
             Act::Email | Act::Open => {
                 if act == Act::Email {
@@ -57,12 +57,13 @@ impl Books {
                 }
                 (None, vec![("campaign", self.campaign.clone())])
             }
-            Act::Call => (None, vec![("cost_minor", (200 + dice.up_to(1_300)).to_string())]),
-            Act::Meeting => (None, vec![("cost_minor", (4_000 + dice.up_to(8_000)).to_string())]),
+            Act::Call => (None, vec![("cost_minor", (200 + sampler.up_to(1_300)).to_string())]),
+            Act::Meeting => (None, vec![("cost_minor", (4_000 + sampler.up_to(8_000)).to_string())]),
             Act::Purchase => {
-                let (price, category) = (dice.lognormal(life.person.basket, 0.35), dice.pick(&CATEGORIES));
+                let (price, category) =
+                    (sampler.lognormal(life.person.basket, 0.35), sampler.pick(&CATEGORIES));
                 let paid = minor(price * (1.0 - life.past.discount_percent as f64 / 100.0));
-                let cost = minor(price * (0.5 + 0.15 * dice.uniform()));
+                let cost = minor(price * (0.5 + 0.15 * sampler.uniform()));
                 let mut properties =
                     vec![("category", category.to_owned()), ("cost_minor", cost.to_string())];
                 if life.past.discount_percent > 0 {
@@ -73,7 +74,7 @@ impl Books {
             }
             Act::Return => {
                 let (paid, category) = self.bought;
-                let share = if dice.chance(0.6) { 1.0 } else { dice.uniform() };
+                let share = if sampler.chance(0.6) { 1.0 } else { sampler.uniform() };
                 (Some(minor(paid as f64 * share)), vec![("category", category.to_owned())])
             }
             Act::Survey => {
