@@ -8,6 +8,8 @@ use tonic::{
 };
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
+pub mod limits;
+
 /// Package `tally.v1`.
 #[allow(missing_docs, clippy::all, reason = "generated; the proto files carry the documentation")]
 pub mod v1 {

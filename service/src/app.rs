@@ -13,14 +13,14 @@ use tally_model::time::Time;
 use tokio::sync::Notify;
 
 use crate::{
-    cache::Histories,
-    error::Result,
-    metrics::Metrics,
-    models::Models,
-    store::Store,
-    tokens::Tokens,
-    writers::{WriteBarrier, Writer},
+    catalog::models::Models,
+    grpc::page_token::Tokens,
+    histories::cache::Histories,
+    ingest::write_barrier::{WriteBarrier, Writer},
+    platform::error::Result,
+    platform::metrics::Metrics,
 };
+use tally_store::Store;
 
 /// The rooms that requests share.
 pub struct App {

@@ -10,7 +10,7 @@ use tally_model::{
     training::snapshot::SplitKind,
 };
 
-use crate::{telemetry::LogFormat, train::Promote};
+use crate::{lifecycle::training::Promote, platform::telemetry::LogFormat};
 
 /// The database of both programs.
 const DATABASE: &str = "sqlite://tally.db";

@@ -14,13 +14,13 @@ use tally_model::{
 
 use crate::{
     app::App,
-    error::{Error, Result},
-    scan::Partition,
-    score::ScoreRequest,
-    score_all::Population,
-    store::{Interaction, NewCustomer, PredictionFilter, PredictionOrder, Store},
-    train::{self, JobError, Listener, Promote, Step, TrainingJob},
+    histories::scan::Partition,
+    lifecycle::training::{self, JobError, Listener, Promote, Step, TrainingJob},
+    platform::error::{Error, Result},
+    scoring::population::Population,
+    scoring::score::ScoreRequest,
 };
+use tally_store::{Interaction, NewCustomer, PredictionFilter, PredictionOrder, Store};
 
 /// The setting that marks a database as simulated.
 const MARK: &str = "demo";
@@ -62,7 +62,7 @@ pub async fn prepare(app: &Arc<App>, customers: u32, listener: &Listener) -> Res
                 promote: Promote::Auto,
                 part: Partition::WHOLE,
             };
-            train::run(&app.store, order, None, app.clock, Arc::clone(listener)).await?;
+            training::run(&app.store, order, None, app.clock, Arc::clone(listener)).await?;
         }
         let model = app.models.champion(target).await?;
         let now = app.now();

@@ -11,7 +11,7 @@ use axum::{
 };
 use tokio::{net::TcpListener, time::timeout};
 
-use crate::{app::App, metrics};
+use crate::{app::App, platform::metrics};
 
 /// A store that takes longer than this to answer is not ready.
 pub const ANSWER: Duration = Duration::from_secs(2);

@@ -1,30 +1,15 @@
-//! The programs of Tally: a server, a trainer, a command-line client, and the rooms they share.
+//! The programs that work on the database, `tally-serve` and `tally-train`, and the rooms they share.
 
 pub mod app;
-pub mod cache;
-pub mod client;
+pub mod catalog;
 pub mod config;
 pub mod demo;
-pub mod error;
+pub mod grpc;
+pub mod histories;
 pub mod http;
-pub mod limits;
-pub mod metrics;
-pub mod models;
-pub mod packing;
-pub mod preview;
-pub mod progress;
-pub mod registry;
-pub mod replay;
+pub mod ingest;
+pub mod lifecycle;
+pub mod monitoring;
+pub mod platform;
 pub mod report;
-pub mod retention;
-pub mod rpc;
-pub mod scan;
-pub mod score;
-pub mod score_all;
-pub mod server;
-pub mod store;
-pub mod telemetry;
-pub mod tokens;
-pub mod train;
-pub mod watch;
-pub mod writers;
+pub mod scoring;

@@ -6,8 +6,14 @@ use clap::Parser;
 use tally_service::{
     app::{App, system_clock},
     config::{HTTP, Http, Serve},
-    demo, packing, progress, retention, server, store, telemetry,
+    demo,
+    grpc::server,
+    histories::packing,
+    lifecycle::retention,
+    platform::progress,
+    platform::telemetry,
 };
+
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -38,7 +44,8 @@ async fn serve(config: &Serve) -> Result<(), Box<dyn Error>> {
     let http = http(config.http).await?;
     let folder = if config.demo && config.database.is_none() { Some(DemoFolder::new()?) } else { None };
     let database = folder.as_ref().map_or_else(|| config.database().to_owned(), DemoFolder::url);
-    let app = Arc::new(App::new(store::open(&database).await?, config.cache_bytes(), system_clock).await?);
+    let app =
+        Arc::new(App::new(tally_store::open(&database).await?, config.cache_bytes(), system_clock).await?);
     if config.demo {
         let listener = progress::training();
         let preparing = demo::prepare(&app, config.demo_customers, &listener);

@@ -10,12 +10,14 @@ use tally_model::training::train::{Options, TrainError};
 use tally_service::{
     app::system_clock,
     config::Train,
-    progress, report,
-    scan::Partition,
-    store::{self, Store},
-    telemetry,
-    train::{self, JobError, TrainingJob},
+    histories::scan::Partition,
+    lifecycle::training::{self, JobError, TrainingJob},
+    platform::progress,
+    platform::telemetry,
+    report,
 };
+
+use tally_store::Store;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -62,7 +64,7 @@ async fn run(config: &Train) -> Result<Vec<Failure>, Failure> {
         .as_ref()
         .map(|path| File::create(path).map_err(|error| format!("the report {}: {error}", path.display())));
     let mut report_out = report_out.transpose()?;
-    let store = store::open(&config.database).await?;
+    let store = tally_store::open(&config.database).await?;
     let mut failures = Vec::new();
     for target in config.targets() {
         let order = TrainingJob {
@@ -88,7 +90,7 @@ async fn one(
     report_out: Option<&mut File>,
 ) -> Result<(), Failure> {
     let matrix_out = config.matrix_out.as_deref();
-    let outcome = train::run(store, order, matrix_out, system_clock, progress::training()).await?;
+    let outcome = training::run(store, order, matrix_out, system_clock, progress::training()).await?;
     println!("{}", report::text(&outcome));
     if let Some(file) = report_out {
         let page = config.report_out.as_ref().is_some_and(|path| report::html::is_page(path));

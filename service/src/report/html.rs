@@ -20,9 +20,9 @@ use tally_model::{
 
 use super::plots::{Axis, BLUE, Chart, GREY, Mark, ORANGE, PlotError, bars, number};
 use crate::{
-    models::ModelName,
-    registry::predicts,
-    train::{Moved, TrainingResult, Verdict},
+    catalog::models::ModelName,
+    lifecycle::promotion::predicts,
+    lifecycle::training::{Moved, TrainingResult, Verdict},
 };
 
 /// Features whose effect is drawn: the most important ones.

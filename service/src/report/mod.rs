@@ -13,7 +13,7 @@ use tally_model::{
     features::bg_nbd,
 };
 
-use crate::train::{TrainingResult, Verdict};
+use crate::lifecycle::training::{TrainingResult, Verdict};
 
 /// How many of the strongest columns the terminal shows.
 const SHOWN: usize = 10;

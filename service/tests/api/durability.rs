@@ -8,7 +8,6 @@ use std::{
 
 use sqlx::{Connection, PgConnection};
 use tally_proto::v1;
-use tally_service::store;
 
 use crate::support::{Tally, interaction, on_both_stores, time};
 
@@ -17,7 +16,7 @@ on_both_stores!(callers_that_give_up_leave_no_open_transaction, a_restart_finds_
 /// Giving up in the middle of BEGIN must not leave a connection in an open transaction: the next
 /// caller would be refused, or what it is told to be stored would vanish.
 async fn callers_that_give_up_leave_no_open_transaction(tally: Tally) {
-    let item = |id: String| store::Interaction {
+    let item = |id: String| tally_store::Interaction {
         customer_id: "c".to_owned(),
         interaction_id: id,
         kind: "visit".to_owned(),
@@ -27,7 +26,7 @@ async fn callers_that_give_up_leave_no_open_transaction(tally: Tally) {
         channel: String::new(),
         properties: BTreeMap::default(),
     };
-    let store = store::open(&tally.database.url).await.unwrap();
+    let store = tally_store::open(&tally.database.url).await.unwrap();
     let mut acknowledged = HashSet::new();
     for n in 0..1_500_u64 {
         let given_up = store.record_interactions(vec![item(format!("given-up-{n}"))]);
@@ -58,7 +57,7 @@ async fn callers_that_give_up_leave_no_open_transaction(tally: Tally) {
     }
     drop(store);
     let stored =
-        store::open(&tally.database.url).await.unwrap().interactions("c", None, 10_000).await.unwrap();
+        tally_store::open(&tally.database.url).await.unwrap().interactions("c", None, 10_000).await.unwrap();
     let stored: HashSet<String> = stored.into_iter().map(|item| item.interaction_id).collect();
     assert!(acknowledged.is_subset(&stored), "{:?}", acknowledged.difference(&stored));
 }

@@ -13,7 +13,7 @@ use tally_model::{
     history::{AttributeValue, Attributes, History, Version, kind},
     time::{DAY, Time},
 };
-use tally_service::store::{self, Interaction, NewCustomer, Store};
+use tally_store::{self, Interaction, NewCustomer, Store};
 
 use crate::support::{Served, Tally, eventually, on_both_stores, time};
 
@@ -72,7 +72,7 @@ fn wanted(mut interactions: Vec<Interaction>, versions: &[Version]) -> History {
 }
 
 async fn histories_are_in_order_whatever_the_order_of_arrival(tally: Tally) {
-    let store = store::open(&tally.database.url).await.unwrap();
+    let store = tally_store::open(&tally.database.url).await.unwrap();
     let created = time("2023-12-01");
     let attributes = |n: f64| -> Attributes {
         [("x".to_owned(), AttributeValue::Number(n)), ("y".to_owned(), AttributeValue::Text(format!("{n}")))]
@@ -146,7 +146,7 @@ async fn packed_histories_miss_nothing_that_is_written_meanwhile(tally: Tally) {
     const ROUNDS: usize = 40;
     let over = Arc::new(AtomicBool::new(false));
     let packer = {
-        let (store, over) = (store::open(&tally.database.url).await.unwrap(), Arc::clone(&over));
+        let (store, over) = (tally_store::open(&tally.database.url).await.unwrap(), Arc::clone(&over));
         tokio::spawn(async move {
             let mut packed = 0;
             while !over.load(Ordering::Relaxed) {
@@ -156,7 +156,7 @@ async fn packed_histories_miss_nothing_that_is_written_meanwhile(tally: Tally) {
         })
     };
     let writers = (0..WRITERS).map(async |writer| {
-        let store = store::open(&tally.database.url).await.unwrap();
+        let store = tally_store::open(&tally.database.url).await.unwrap();
         for round in 0..ROUNDS {
             let batch: Vec<_> = (0..2)
                 .map(|customer| Interaction {
@@ -178,7 +178,7 @@ async fn packed_histories_miss_nothing_that_is_written_meanwhile(tally: Tally) {
     futures_util::future::join_all(writers).await;
     over.store(true, Ordering::Relaxed);
     let packed = packer.await.unwrap();
-    let store = store::open(&tally.database.url).await.unwrap();
+    let store = tally_store::open(&tally.database.url).await.unwrap();
     let both = ["c0".to_owned(), "c1".to_owned()];
     let lengths = async || unpacked(&*store, &both).await.into_iter().flatten().map(|history| history.len());
     assert_eq!(lengths().await.collect::<Vec<_>>(), [WRITERS * ROUNDS; 2]);
@@ -188,7 +188,7 @@ async fn packed_histories_miss_nothing_that_is_written_meanwhile(tally: Tally) {
 }
 
 async fn servers_pack_by_themselves(tally: Tally) {
-    let store = store::open(&tally.database.url).await.unwrap();
+    let store = tally_store::open(&tally.database.url).await.unwrap();
     store.record_interactions((0..3).flat_map(interactions).collect()).await.unwrap();
     let _server = Served::start(&tally.database.url, &["--pack-every-seconds", "1"]);
     let all_packed = async || store.unpacked("", 1).await.unwrap().is_empty();

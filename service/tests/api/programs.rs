@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Stdio};
 use prost_types::{Value, value::Kind};
 use tally_model::simulate::Business;
 use tally_proto::v1::{self, interaction_service_client::InteractionServiceClient};
-use tally_service::scan::Partition;
+use tally_service::histories::scan::Partition;
 use tonic::transport::Channel;
 
 use crate::support::{

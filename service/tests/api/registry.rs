@@ -16,7 +16,7 @@ use tally_model::{
     time::{DAY, Time},
 };
 use tally_proto::v1::{self, batch_result::Result as Item, model_service_client::ModelServiceClient};
-use tally_service::{app::App, app::system_clock, store};
+use tally_service::{app::App, app::system_clock};
 use tonic::{Code, Status, transport::Channel};
 
 use crate::support::{
@@ -474,8 +474,9 @@ async fn damaged_models_are_refused_and_the_old_one_serves_on(tally: Tally) {
         promote(&tally, ["lead/2", "lead/1"][n % 2], true).await.unwrap();
         assert_eq!(serving(&tally, &asked).await.unwrap(), "churn/1", "{damage}");
         // A server that starts now says what is wrong.
-        let app =
-            App::new(store::open(&tally.database.url).await.unwrap(), 16 << 20, system_clock).await.unwrap();
+        let app = App::new(tally_store::open(&tally.database.url).await.unwrap(), 16 << 20, system_clock)
+            .await
+            .unwrap();
         let refused = app.models.champion(tally_model::spec::Target::Churn).await.unwrap_err();
         assert!(refused.to_string().contains("churn/2 cannot be read"), "{damage}: {refused}");
         // The list and the card say so, and have all others.
@@ -530,8 +531,9 @@ async fn a_damaged_champion_is_logged_once() {
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _logging = tracing::subscriber::set_default(subscriber);
-    let app =
-        App::new(store::open(&tally.database.url).await.unwrap(), 16 << 20, system_clock).await.unwrap();
+    let app = App::new(tally_store::open(&tally.database.url).await.unwrap(), 16 << 20, system_clock)
+        .await
+        .unwrap();
     for _ in 0..5 {
         app.models.refresh().await.unwrap();
         app.models.champion(tally_model::spec::Target::Churn).await.unwrap_err();

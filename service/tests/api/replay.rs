@@ -13,10 +13,7 @@ use tally_model::{
     time::{DAY, Time},
 };
 use tally_proto::v1::{self, batch_result::Result as Item};
-use tally_service::{
-    app::{App, system_clock},
-    store,
-};
+use tally_service::app::{App, system_clock};
 use tonic::{Code, Status};
 
 use crate::support::{
@@ -361,7 +358,7 @@ async fn time_neither_stands_still_nor_goes_back() {
     static LOOKS: AtomicI64 = AtomicI64::new(0);
     let set_back = || Time(1_000_000_000 - LOOKS.fetch_add(1, Ordering::Relaxed) / 3);
     let database = Database::sqlite();
-    let app = App::new(store::open(&database.url).await.unwrap(), 16 << 20, set_back).await.unwrap();
+    let app = App::new(tally_store::open(&database.url).await.unwrap(), 16 << 20, set_back).await.unwrap();
     let (looks, again) = std::thread::scope(|scope| {
         let look = || (0..1_000).map(|_| app.now()).collect::<Vec<_>>();
         let threads = [scope.spawn(look), scope.spawn(look)];

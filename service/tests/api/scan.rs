@@ -7,10 +7,8 @@ use tally_model::{
     history::{History, Packed},
     time::{DAY, Time},
 };
-use tally_service::{
-    scan::{CustomerScan, Partition},
-    store::{self, Interaction, NewCustomer, Store},
-};
+use tally_service::histories::scan::{CustomerScan, Partition};
+use tally_store::{Interaction, NewCustomer, Store};
 
 use crate::support::{Tally, on_both_stores, time};
 
@@ -74,7 +72,7 @@ async fn read(store: &Arc<dyn Store>, part: Partition) -> (Vec<(String, Packed)>
 }
 
 async fn everybody_is_read_once_and_as_when_asked_for_alone(tally: Tally) {
-    let store = store::open(&tally.database.url).await.unwrap();
+    let store = tally_store::open(&tally.database.url).await.unwrap();
     assert_eq!(read(&store, Partition::WHOLE).await, (Vec::new(), 0));
     silent_customers(&*store, 2_300).await;
     // At the beginning, in between and at the end; some with more than a page has otherwise.
@@ -113,7 +111,7 @@ async fn everybody_is_read_once_and_as_when_asked_for_alone(tally: Tally) {
 }
 
 async fn interactions_of_both_sorts_keep_their_order(tally: Tally) {
-    let store = store::open(&tally.database.url).await.unwrap();
+    let store = tally_store::open(&tally.database.url).await.unwrap();
     // Every other one is too long for the index.
     let long = "x".repeat(600);
     busy_customer(&*store, "c", 90, &long).await;
@@ -142,7 +140,7 @@ async fn interactions_of_both_sorts_keep_their_order(tally: Tally) {
 
 /// A run that cannot go on says so, and does not end as if that were all.
 async fn a_run_that_breaks_off_ends_with_the_error(tally: Tally) {
-    let store = store::open(&tally.database.url).await.unwrap();
+    let store = tally_store::open(&tally.database.url).await.unwrap();
     // More than are read ahead.
     silent_customers(&*store, 5_000).await;
     let mut scan = CustomerScan::new(Arc::clone(&store), Partition::WHOLE);

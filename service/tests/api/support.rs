@@ -21,7 +21,7 @@ use tally_proto::v1::{
     interaction_service_client::InteractionServiceClient, model_service_client::ModelServiceClient,
     prediction_service_client::PredictionServiceClient, scoring_service_client::ScoringServiceClient,
 };
-use tally_service::{app::App, app::system_clock, server, store};
+use tally_service::{app::App, app::system_clock, grpc::server};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::{Code, Status, transport::Channel};
@@ -224,7 +224,7 @@ pub struct Tally {
 impl Tally {
     pub async fn start(database: Database) -> Self {
         let app = Arc::new(
-            App::new(store::open(&database.url).await.unwrap(), 16 << 20, system_clock).await.unwrap(),
+            App::new(tally_store::open(&database.url).await.unwrap(), 16 << 20, system_clock).await.unwrap(),
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -366,12 +366,9 @@ pub async fn get(address: std::net::SocketAddr, path: &str) -> (String, String) 
 
 /// One of our programs, for one database.
 pub fn program(name: &str, database: &str) -> Command {
-    let path = match name {
-        "tally-serve" => env!("CARGO_BIN_EXE_tally-serve"),
-        "tally-train" => env!("CARGO_BIN_EXE_tally-train"),
-        "tally" => env!("CARGO_BIN_EXE_tally"),
-        other => panic!("no program {other}"),
-    };
+    // Cargo names the programs of this package only; those of the workspace lie in one folder.
+    let path = Path::new(env!("CARGO_BIN_EXE_tally-serve")).with_file_name(name);
+    assert!(path.exists(), "{} is not built; `cargo test --workspace` does so", path.display());
     let mut command = Command::new(path);
     command.env_clear().env("TALLY_LOG", "warn");
     if name != "tally" {

@@ -10,7 +10,7 @@ use tally_model::{
     time::Time,
 };
 use tally_proto::v1::{self, drift_bin::Bin};
-use tally_service::{app::system_clock, store};
+use tally_service::app::system_clock;
 use tonic::Code;
 
 use crate::support::{
@@ -416,11 +416,11 @@ async fn a_model_that_cannot_be_read_raises_an_alarm(tally: Tally) {
     tally.simulate(&business()).await;
     tally.train(&["churn", "--as-of", NOW]);
     metric(&tally, "tally_champion_version{target=\"churn\"}", |version| version == 1.0).await;
-    let store = store::open(&tally.database.url).await.unwrap();
+    let store = tally_store::open(&tally.database.url).await.unwrap();
     for (target, from) in
         [(tally_model::spec::Target::Churn, Some(1)), (tally_model::spec::Target::Lead, None)]
     {
-        let model = store::StoredModel {
+        let model = tally_store::StoredModel {
             target,
             version: 0,
             create_time: time(NOW),
@@ -428,16 +428,17 @@ async fn a_model_that_cannot_be_read_raises_an_alarm(tally: Tally) {
             artifact: b"tally-model 1 nonsense\n{}".to_vec(),
             champion: false,
         };
-        let evaluation = store::Evaluation { evaluated: Vec::new(), incumbent: None, scores: Vec::new() };
+        let evaluation =
+            tally_store::Evaluation { evaluated: Vec::new(), incumbent: None, scores: Vec::new() };
         let to = store.insert_model(model, evaluation).await.unwrap();
-        let promotion = store::Promotion {
+        let promotion = tally_store::Promotion {
             target,
             sequence: if from.is_some() { 2 } else { 1 },
             time: time(NOW),
             who: "somebody".into(),
             from,
             to,
-            kind: store::PromotionKind::Promote,
+            kind: tally_store::PromotionKind::Promote,
             forced: true,
             reason: String::new(),
             gate_result: String::new(),

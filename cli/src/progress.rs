@@ -1,0 +1,25 @@
+//! Progress bars on standard error; nothing is drawn where that is no terminal.
+
+use std::{fmt, time::Duration};
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+/// A bar for `total` things, or a spinner when their number is not known (0).
+#[must_use]
+pub fn begin(what: &str, total: u64) -> ProgressBar {
+    let (bar, template) = if total == 0 {
+        (ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}")
+    } else {
+        (ProgressBar::new(total), "{msg} {wide_bar} {human_pos}/{human_len} {rate} {eta} left")
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // A writer of the terminal's line that fails has nobody to tell.
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        };
+        bar.set_style(style.with_key("rate", rate));
+    }
+    bar.set_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

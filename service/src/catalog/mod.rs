@@ -1,0 +1,3 @@
+//! The catalog: the model versions by name, loaded and ready to score.
+
+pub mod models;

@@ -1,0 +1,144 @@
+//! The model card: what is stored of a model, as the contract tells it.
+
+use tally_model::{
+    artifact::{self, Artifact, digest},
+    evaluation::metrics,
+    features::explain::FeatureValue,
+    scoring::{Effect, Scorer},
+    training::selection,
+};
+use tally_proto::v1::{
+    Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, Model, Recipe, ReliabilityBin, Study,
+};
+
+use super::reply;
+use crate::catalog::models::{self, ModelName};
+use tally_store::StoredModel;
+
+/// How much a card tells.
+#[derive(Clone, Copy)]
+pub(super) enum Detail {
+    /// Without the effect curves.
+    Brief,
+    /// All.
+    Full,
+}
+
+/// The model card of a stored model. Of one that cannot be read it says that.
+pub(super) fn card(stored: &StoredModel, detail: Detail) -> Model {
+    let name = ModelName { target: stored.target, version: stored.version };
+    let known = Model {
+        name: name.to_string(),
+        target: reply::target(stored.target).into(),
+        version: stored.version,
+        champion: stored.champion,
+        create_time: Some(reply::timestamp(stored.create_time)),
+        created_by: stored.created_by.clone(),
+        ..Model::default()
+    };
+    let model = match models::Model::load(stored) {
+        Ok(model) => model,
+        Err(error) => return Model { problem: error.to_string(), ..known },
+    };
+    let artifact = model.scorer.artifact();
+    let card = &artifact.card;
+    Model {
+        as_of_time: Some(reply::timestamp(artifact.as_of)),
+        horizon_days: artifact.outcome.horizon_days as i32,
+        rows: card.rows as i64,
+        positives: card.positives as i64,
+        split: card.split.name().to_owned(),
+        holdout: Some(reply::metrics(&card.holdout)),
+        baselines: card
+            .baselines
+            .iter()
+            .map(|(name, metrics)| Baseline { name: name.clone(), metrics: Some(reply::metrics(metrics)) })
+            .collect(),
+        reliability: reliability(&card.reliability),
+        uncalibrated_holdout: Some(reply::metrics(&card.uncalibrated)),
+        uncalibrated_reliability: reliability(&card.uncalibrated_reliability),
+        chosen: Some(study(&card.chosen)),
+        evaluated: Some(study(&card.evaluated)),
+        rows_within_reach: card.rows_within_reach as i64,
+        effects: match detail {
+            Detail::Brief => Vec::new(),
+            Detail::Full => effects(&model.scorer),
+        },
+        bg_nbd: card.bg_nbd.as_ref().map(|fitted| BgNbd {
+            r: fitted.model.r,
+            alpha: fitted.model.alpha,
+            a: fitted.model.a,
+            b: fitted.model.b,
+            log_likelihood: fitted.log_likelihood,
+            customers: fitted.customers as i64,
+            converged: fitted.converged(),
+            problem: fitted.problem.clone().unwrap_or_default(),
+        }),
+        coefficients: coefficients(artifact),
+        intercept: artifact.intercept,
+        penalty: artifact.penalty,
+        spec: artifact.spec.to_string(),
+        schema_hash: artifact.schema_hash(),
+        artifact_hash: digest(&stored.artifact),
+        artifact_bytes: stored.artifact.len() as i64,
+        ..known
+    }
+}
+
+fn reliability(bins: &[metrics::ReliabilityBin]) -> Vec<ReliabilityBin> {
+    let bin = |bin: &metrics::ReliabilityBin| ReliabilityBin {
+        rows: bin.rows as i64,
+        predicted: bin.predicted,
+        observed: bin.observed,
+    };
+    bins.iter().map(bin).collect()
+}
+
+fn study(study: &artifact::Study) -> Study {
+    let recipe = |recipe: selection::Recipe| Recipe {
+        form: recipe.form.name().to_owned(),
+        penalty: recipe.penalty,
+        pairs: recipe.pairs as i32,
+        feature_fraction: recipe.feature_fraction,
+        lookback_days: recipe.lookback_days,
+    };
+    let candidate = |candidate: &selection::Candidate| Candidate {
+        recipe: Some(recipe(candidate.recipe)),
+        log_loss: candidate.log_loss,
+        excess: candidate.excess,
+        standard_error: candidate.standard_error,
+    };
+    Study {
+        recipe: Some(recipe(study.recipe)),
+        calibration: study.calibration.clone().unwrap_or_default(),
+        validation: study.validation.name().to_owned(),
+        candidates: study.candidates.iter().map(candidate).collect(),
+    }
+}
+
+fn effects(scorer: &Scorer) -> Vec<EffectCurve> {
+    let point = |(value, log_odds): (FeatureValue, f64)| EffectPoint {
+        value: Some(reply::feature_value(value)),
+        log_odds,
+    };
+    let curve = |effect: Effect| EffectCurve {
+        feature: effect.feature,
+        points: effect.curve.into_iter().map(point).collect(),
+    };
+    scorer.effects().into_iter().map(curve).collect()
+}
+
+fn coefficients(artifact: &Artifact) -> Vec<Coefficient> {
+    artifact
+        .encoder
+        .column_names()
+        .into_iter()
+        .zip(artifact.weights.iter().zip(artifact.standard_errors()))
+        .map(|((feature, column), (coefficient, standard_error))| Coefficient {
+            feature,
+            column,
+            coefficient: *coefficient,
+            standard_error,
+        })
+        .collect()
+}

@@ -1,0 +1,3 @@
+//! Ingest: how customers and interactions enter.
+
+pub mod write_barrier;

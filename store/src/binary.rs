@@ -1,0 +1,122 @@
+//! PostgreSQL's binary format: rows in by COPY
+//! (<https://www.postgresql.org/docs/current/sql-copy.html>), and arrays. In all of them a value is its
+//! length and its bytes, and NULL has the length −1.
+
+use serde::Serialize;
+use sqlx::PgConnection;
+use tally_model::time::Time;
+
+use super::rows::to_json;
+use crate::error::{Result, StoreError};
+
+/// 2000-01-01T00:00:00Z, from which PostgreSQL counts, in microseconds since 1970.
+const EPOCH: i64 = 946_684_800_000_000;
+/// What every COPY begins with; two words follow that are 0.
+const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
+const NULL: i32 = -1;
+/// Stands for the number of fields after the last row.
+const END: i16 = -1;
+
+/// Rows on their way into the database.
+pub(super) struct RowsIn(Vec<u8>);
+
+impl RowsIn {
+    /// Begins a row of so many fields, which must follow.
+    pub(super) fn row(&mut self, fields: i16) {
+        self.0.extend_from_slice(&fields.to_be_bytes());
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.value(text.as_bytes());
+    }
+
+    pub(super) fn time(&mut self, time: Time) {
+        self.value(&micros(time));
+    }
+
+    pub(super) fn int(&mut self, number: i64) {
+        self.value(&number.to_be_bytes());
+    }
+
+    pub(super) fn float(&mut self, number: f64) {
+        self.value(&number.to_be_bytes());
+    }
+
+    pub(super) fn null(&mut self) {
+        self.0.extend_from_slice(&NULL.to_be_bytes());
+    }
+
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<()> {
+        self.text(&to_json(value)?);
+        Ok(())
+    }
+
+    fn value(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
+        self.0.extend_from_slice(bytes);
+    }
+}
+
+/// Runs a COPY FROM STDIN of rows as `push` writes them.
+pub(super) async fn copy_in<T>(
+    connection: &mut PgConnection,
+    statement: &str,
+    items: &[T],
+    push: impl Fn(&mut RowsIn, &T) -> Result<()>,
+) -> Result<()> {
+    /// Rows that are sent at a time: while the database stores them, the next are written.
+    const ROWS: usize = 500;
+    let mut copy = connection.copy_in_raw(statement).await?;
+    let mut rows = RowsIn([SIGNATURE.as_slice(), &[0; 8]].concat());
+    for part in items.chunks(ROWS) {
+        part.iter().try_for_each(|item| push(&mut rows, item))?;
+        copy.send(rows.0.as_slice()).await?;
+        rows.0.clear();
+    }
+    copy.send(END.to_be_bytes().as_slice()).await?;
+    copy.finish().await?;
+    Ok(())
+}
+
+/// The value that comes first, None for NULL, and what follows it; None when not all of it is there.
+fn split_value(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    match i32::from_be_bytes(*length) {
+        NULL => Some((None, rest)),
+        length => rest.split_at_checked(length as usize).map(|(value, rest)| (Some(value), rest)),
+    }
+}
+
+/// The elements of an array of one dimension; None for NULL.
+pub(super) fn elements(array: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    /// Dimensions, whether NULL occurs, the type, and of the only dimension the length and the first
+    /// index. An empty array has no dimension.
+    const HEADER_BYTES: usize = 5 * 4;
+    let mut rest = array.get(HEADER_BYTES..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (value, after) = split_value(rest)?;
+        rest = after;
+        Some(value)
+    })
+}
+
+/// A TIMESTAMPTZ as it travels.
+pub(super) const fn micros(time: Time) -> [u8; 8] {
+    (time.0 - EPOCH).to_be_bytes()
+}
+
+pub(super) fn int(value: &[u8]) -> Result<i64> {
+    Ok(i64::from_be_bytes(value.try_into().map_err(|_| unreadable("number"))?))
+}
+
+pub(super) fn time(value: &[u8]) -> Result<Time> {
+    Ok(Time(int(value)?.saturating_add(EPOCH)))
+}
+
+pub(super) fn text(value: &[u8]) -> Result<&str> {
+    std::str::from_utf8(value).map_err(|_| unreadable("text"))
+}
+
+fn unreadable(what: &str) -> StoreError {
+    StoreError::Internal(format!("a stored {what} cannot be read"))
+}

@@ -1,0 +1,105 @@
+//! The errors of the store, without any notion of how a caller is told.
+
+/// A result of the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Why the store could not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL of the database is not valid.
+    #[error("database: {0}")]
+    InvalidUrl(String),
+    /// The schema of the database belongs to another version of the program.
+    #[error("{message}")]
+    Schema {
+        /// Machine-readable reason: `NEWER_SCHEMA` or `OTHER_SCHEMA`.
+        reason: &'static str,
+        /// What differs.
+        message: String,
+    },
+    /// The same key is stored with other content.
+    #[error("{0}")]
+    AlreadyExists(String),
+    /// A concurrent write got in the way; the same call may succeed now.
+    #[error("another write of the same data came between; try again")]
+    Aborted,
+    /// The database has no room.
+    #[error("storage full: nothing was stored")]
+    StorageFull,
+    /// The database cannot be reached.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// A bug, or damaged data.
+    #[error("{0}")]
+    Internal(String),
+}
+
+// Result codes of SQLite (https://www.sqlite.org/rescode.html).
+const SQLITE_BUSY: u32 = 5;
+const SQLITE_LOCKED: u32 = 6;
+const SQLITE_READONLY: u32 = 8;
+const SQLITE_IOERR: u32 = 10;
+const SQLITE_FULL: u32 = 13;
+const SQLITE_CANTOPEN: u32 = 14;
+
+/// What a driver's error means to us.
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match &error {
+            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
+                Self::Unavailable(error.to_string())
+            }
+            // A row that another writer has just made, or taken away.
+            E::Database(database)
+                if database.is_unique_violation() || database.is_foreign_key_violation() =>
+            {
+                Self::Aborted
+            }
+            E::Database(database) => match database.code().as_deref().unwrap_or_default() {
+                // Serialisation failure, deadlock.
+                "40001" | "40P01" => Self::Aborted,
+                // Disk full.
+                "53100" => Self::StorageFull,
+                // SQLite's numbers are shorter than PostgreSQL's five characters; their lowest byte is
+                // the kind of trouble.
+                code if code.len() < 5 => match code.parse::<u32>().unwrap_or_default() & 0xff {
+                    SQLITE_FULL => Self::StorageFull,
+                    SQLITE_BUSY | SQLITE_LOCKED | SQLITE_READONLY | SQLITE_IOERR | SQLITE_CANTOPEN => {
+                        Self::Unavailable(error.to_string())
+                    }
+                    _ => Self::Internal(error.to_string()),
+                },
+                // Connection trouble, resources, operator's intervention, read-only, and what Citus
+                // says of a lost worker.
+                code if ["08", "53", "57"].iter().any(|class| code.starts_with(class) && code.len() == 5)
+                    || ["25006", "XX000", "28P01", "28000", "3D000"].contains(&code) =>
+                {
+                    Self::Unavailable(error.to_string())
+                }
+                _ => Self::Internal(error.to_string()),
+            },
+            _ => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError as E;
+        match error {
+            E::Execute(error) | E::ExecuteMigration(error, _) => error.into(),
+            E::VersionMissing(version) => Self::Schema {
+                reason: "NEWER_SCHEMA",
+                message: format!(
+                    "the database has migration {version}, which this program does not know: it belongs to a newer version"
+                ),
+            },
+            E::VersionMismatch(version) => Self::Schema {
+                reason: "OTHER_SCHEMA",
+                message: format!("migration {version} of the database is not the one of this program"),
+            },
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
