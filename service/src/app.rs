@@ -1,98 +1,189 @@
-//! What every RPC and job works with: the store, the models that serve, the key of page tokens, the
-//! clock, the metrics.
+//! The composition root: opens what a server needs and hands each use case its part.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{io, sync::Arc, time::Duration};
 
-use tally_model::time::Time;
-use tokio::sync::Notify;
+use tally_store::Store;
+use tokio::net::TcpListener;
 
 use crate::{
-    catalog::models::Models,
-    grpc::page_token::Tokens,
-    histories::cache::Histories,
-    ingest::write_barrier::{WriteBarrier, Writer},
-    platform::error::Result,
-    platform::metrics::Metrics,
+    catalog::ModelCatalog,
+    grpc::{
+        customers::CustomerRpc,
+        interactions::InteractionRpc,
+        models::ModelRpc,
+        page_token::PageTokens,
+        predictions::PredictionRpc,
+        scoring::ScoringRpc,
+        server::{self, GrpcServices, ServeError},
+    },
+    histories::{Histories, packing},
+    http,
+    ingest::{Ingest, write_barrier::WriteBarrier},
+    lifecycle::{Promotions, retention},
+    monitoring::{Monitoring, MonitoringGauges},
+    platform::{
+        clock::{Clock, TimeSource},
+        error::Result,
+        metrics::Metrics,
+        supervisor::Supervisor,
+    },
+    scoring::{PopulationScored, Predictions, Scoring},
 };
-use tally_store::Store;
 
-/// The rooms that requests share.
+/// The use cases of a server, and what they share.
 pub struct App {
     /// The database.
     pub store: Arc<dyn Store>,
-    /// The customers' histories, warm where they are asked for often.
-    pub histories: Histories,
-    /// The models that serve.
-    pub models: Models,
-    /// Seals page tokens.
-    pub tokens: Tokens,
-    /// Tells the time.
-    pub clock: Clock,
-    /// The writes under way.
-    pub writers: WriteBarrier,
-    /// What [`App::now`] said last, in microseconds.
-    last: AtomicI64,
-    /// What operators are told.
+    /// The clock.
+    pub clock: Arc<Clock>,
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// ScoreView when a population has been scored.
-    pub scored: Notify,
+    /// The warm histories.
+    pub histories: Histories,
+    /// The loaded models.
+    pub catalog: ModelCatalog,
+    /// Wakes up when a population has been scored.
+    pub scored: PopulationScored,
+    /// Page tokens of lists.
+    pub page_tokens: PageTokens,
+    /// Customers and interactions.
+    pub ingest: Ingest,
+    /// Scores.
+    pub scoring: Scoring,
+    /// Stored predictions.
+    pub predictions: Predictions,
+    /// Promotion and rollback.
+    pub promotions: Promotions,
+    /// Drift and realised performance.
+    pub monitoring: Monitoring,
+    /// The gauges of drift and realised performance.
+    pub monitoring_gauges: MonitoringGauges,
 }
 
-/// Tells the time; tests pass their own.
-pub type Clock = fn() -> Time;
+/// The optional background jobs of a server.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Jobs {
+    /// How often histories are packed.
+    pub pack_every: Option<Duration>,
+    /// How many days predictions are kept.
+    pub keep_predictions_days: Option<u32>,
+}
 
 impl App {
-    /// Sets up what requests share, on an open store, with a cache of so many bytes.
+    /// Wires the use cases on an open store, with a cache of at most `cache_bytes` bytes, and loads the
+    /// champions.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn new(store: Arc<dyn Store>, cache_bytes: u64, clock: Clock) -> Result<Self> {
-        let tokens = Tokens::new(&*store).await?;
-        let metrics = Arc::new(Metrics::new());
-        let models = Models::new(Arc::clone(&store), Arc::clone(&metrics));
-        models.refresh().await?;
+    pub async fn new(store: Arc<dyn Store>, cache_bytes: u64, time: TimeSource) -> Result<Self> {
+        let metrics = Arc::new(Metrics::default());
+        let clock = Arc::new(Clock::new(time));
+        let barrier = WriteBarrier::default();
+        let page_tokens = PageTokens::new(&*store).await?;
+        let catalog = ModelCatalog::new(Arc::clone(&store), &metrics);
+        catalog.refresh().await?;
+        let histories = Histories::new(Arc::clone(&store), cache_bytes, &metrics);
+        let (of_store, of_clock) = (|| Arc::clone(&store), || Arc::clone(&clock));
         Ok(Self {
-            histories: Histories::new(Arc::clone(&store), cache_bytes, Arc::clone(&metrics)),
-            store,
-            models,
-            tokens,
-            clock,
-            writers: WriteBarrier::default(),
-            last: AtomicI64::new(0),
+            ingest: Ingest::new(of_store(), histories.clone(), barrier.clone(), of_clock()),
+            scoring: Scoring::new(of_store(), histories.clone(), barrier, of_clock()),
+            predictions: Predictions::new(of_store(), catalog.clone()),
+            promotions: Promotions::new(of_store(), catalog.clone(), of_clock()),
+            monitoring: Monitoring::new(of_store(), catalog.clone(), of_clock()),
+            monitoring_gauges: MonitoringGauges::new(&metrics),
+            scored: PopulationScored::default(),
+            page_tokens,
+            histories,
+            catalog,
             metrics,
-            scored: Notify::new(),
+            clock,
+            store,
         })
     }
 
-    /// Now. Every answer is later than the one before, whatever the clock does: what was known at an
-    /// answer is told from what is recorded at a later one.
-    #[must_use]
-    pub fn now(&self) -> Time {
-        let clock = (self.clock)().0;
-        let next = |last: i64| clock.max(last + 1);
-        let taken = self.last.fetch_update(Ordering::AcqRel, Ordering::Acquire, |last| Some(next(last)));
-        // The closure never declines.
-        Time(next(taken.unwrap_or_else(|last| last)))
+    /// Serves gRPC on `grpc`, and metrics and probes on `http` when there is one, until `shutdown`
+    /// completes and calls in flight have ended.
+    ///
+    /// # Errors
+    /// When the transport fails.
+    pub async fn serve(
+        &self,
+        grpc: TcpListener,
+        http: Option<TcpListener>,
+        jobs: Jobs,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let mut supervisor = Supervisor::new(&self.metrics);
+        if let Some(http) = http {
+            self.start_http(http, &mut supervisor)?;
+        }
+        self.start_jobs(jobs, &mut supervisor);
+        server::run(grpc, self.grpc_services(), supervisor, shutdown).await
     }
 
-    /// Begins a write of interactions or customers, and tells its record time. See [`WriteBarrier`].
-    #[must_use]
-    pub fn begin_write(&self) -> (Writer, Time) {
-        // In this order: whoever is told a later time finds the writer entered.
-        (self.writers.enter(), self.now())
+    fn start_http(&self, listener: TcpListener, supervisor: &mut Supervisor) -> io::Result<()> {
+        let listener = Arc::new(listener.into_std()?);
+        let state = http::HttpState {
+            store: Arc::clone(&self.store),
+            histories: self.histories.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        supervisor.start("http", move || http::run(Arc::clone(&listener), state.clone()));
+        Ok(())
     }
-}
 
-/// The system's clock.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
-pub fn system_clock() -> Time {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)).min(Time::MAX)
+    fn start_jobs(&self, jobs: Jobs, supervisor: &mut Supervisor) {
+        let histories = self.histories.clone();
+        supervisor.start("changes of other servers", move || histories.clone().follow_changes());
+        let (gauges, monitoring, scored) =
+            (self.monitoring_gauges.clone(), self.monitoring.clone(), self.scored.clone());
+        supervisor.start("monitoring", move || gauges.clone().run(monitoring.clone(), scored.clone()));
+        if let Some(every) = jobs.pack_every {
+            let store = Arc::clone(&self.store);
+            supervisor.start("packing", move || packing::run(Arc::clone(&store), every));
+        }
+        if let Some(days) = jobs.keep_predictions_days {
+            let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+            supervisor
+                .start("retention", move || retention::run(Arc::clone(&store), Arc::clone(&clock), days));
+        }
+    }
+
+    fn grpc_services(&self) -> GrpcServices {
+        let (page_tokens, clock) = (|| self.page_tokens.clone(), || Arc::clone(&self.clock));
+        GrpcServices {
+            customers: CustomerRpc {
+                ingest: self.ingest.clone(),
+                page_tokens: page_tokens(),
+                clock: clock(),
+            },
+            interactions: InteractionRpc {
+                ingest: self.ingest.clone(),
+                page_tokens: page_tokens(),
+                clock: clock(),
+            },
+            scoring: ScoringRpc {
+                scoring: self.scoring.clone(),
+                catalog: self.catalog.clone(),
+                clock: clock(),
+            },
+            predictions: PredictionRpc {
+                scoring: self.scoring.clone(),
+                scored: self.scored.clone(),
+                predictions: self.predictions.clone(),
+                catalog: self.catalog.clone(),
+                page_tokens: page_tokens(),
+                clock: clock(),
+            },
+            models: ModelRpc {
+                catalog: self.catalog.clone(),
+                promotions: self.promotions.clone(),
+                monitoring: self.monitoring.clone(),
+                page_tokens: page_tokens(),
+                clock: clock(),
+            },
+            catalog: self.catalog.clone(),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
 }

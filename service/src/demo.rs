@@ -1,26 +1,29 @@
-//! The demo: a simulated business, both models, everybody scored. What it shows comes from
-//! [`tally_model::simulate`] and is said to be simulated wherever it appears.
+//! The demo: a simulated business, both models, and all customers scored. What it shows comes from
+//! [`tally_model::simulate`] and is called simulated wherever it appears.
 
-use std::{fmt::Write, sync::Arc};
+use std::{fmt::Write, net::SocketAddr, sync::Arc};
 
 use tally_model::{
     history::Attributes,
     simulate::{Business, SimulatedCustomer},
     spec::{Spec, Target},
     time::{DAY, Time},
-    training::snapshot::SplitKind,
-    training::train::Options,
+    training::{snapshot::SplitKind, train::Options},
 };
+use tally_store::{Interaction, NewCustomer, PredictionFilter, PredictionOrder};
 
 use crate::{
     app::App,
     histories::scan::Partition,
-    lifecycle::training::{self, JobError, Listener, Promote, Step, TrainingJob},
-    platform::error::{Error, Result},
-    scoring::population::Population,
-    scoring::score::ScoreRequest,
+    ingest::{Ingest, InteractionBatch},
+    lifecycle::training::{JobError, Promote, Trainer, TrainingJob},
+    platform::{
+        actor::Actor,
+        error::{Error, Result},
+        progress::{ProgressListener, ProgressStep},
+    },
+    scoring::{Population, Predictions, ScoreRequest},
 };
-use tally_store::{Interaction, NewCustomer, PredictionFilter, PredictionOrder, Store};
 
 /// The setting that marks a database as simulated.
 const MARK: &str = "demo";
@@ -31,99 +34,119 @@ const BATCH: usize = 500;
 /// Reasons that are stored with a prediction.
 const REASONS: usize = 3;
 
-/// What the demo made, for the banner.
+/// What the demo made, for its banner.
 pub struct DemoSummary {
-    /// Whether the database was filled just now, rather than found filled.
-    pub fresh: bool,
-    /// Customers in it.
+    /// The number of customers.
     pub customers: u64,
     /// A lead and a customer worth asking for.
     pub examples: [Option<String>; 2],
 }
 
-/// Fills an empty database, trains what has no champion, scores everybody.
+/// Fills an empty database, trains the models that have no champion, and scores all customers.
 ///
 /// # Errors
-/// FAILED_PRECONDITION when the database holds anything but a demo; otherwise when the store or the
+/// FAILED_PRECONDITION when the database holds anything but a demo; otherwise when the store or a
 /// training fails.
-pub async fn prepare(app: &Arc<App>, customers: u32, listener: &Listener) -> Result<DemoSummary, JobError> {
-    let now = app.now();
-    let today = now.day_number() * DAY;
-    let fresh = fill(&*app.store, today, customers, now, listener).await?;
+pub async fn prepare(
+    app: &App,
+    customers: u32,
+    progress: &ProgressListener,
+) -> Result<DemoSummary, JobError> {
+    fill(app, customers, progress).await?;
     for target in Target::ALL {
         if app.store.champion(target).await?.is_none() {
-            let options = Options { split: SplitKind::Temporal, seed: SEED };
-            let spec = Spec::default();
-            let order = TrainingJob {
-                target,
-                as_of: now,
-                spec,
-                options,
-                promote: Promote::Auto,
-                part: Partition::WHOLE,
-            };
-            training::run(&app.store, order, None, app.clock, Arc::clone(listener)).await?;
+            train(app, target, progress).await?;
         }
-        let model = app.models.champion(target).await?;
-        let now = app.now();
-        let request = ScoreRequest::new(model, now, now, REASONS);
-        let mut population = Population::new(app, request, Partition::WHOLE).await?;
-        let total = app.store.count_customers().await?;
-        listener(Step::Begin(format!("scoring everybody ({target})"), total));
-        while let Some(progress) = population.next().await? {
-            listener(Step::Done(progress.done));
-        }
+        score_all(app, target, progress).await?;
     }
-    listener(Step::End);
-    let examples = [example(&*app.store, Target::Lead).await?, example(&*app.store, Target::Churn).await?];
-    Ok(DemoSummary { fresh, customers: app.store.count_customers().await?, examples })
+    progress(ProgressStep::End);
+    let lead = example(&app.predictions, Target::Lead).await?;
+    let customer = example(&app.predictions, Target::Churn).await?;
+    Ok(DemoSummary { customers: app.ingest.count_customers().await?, examples: [lead, customer] })
 }
 
-/// Stores the simulated business; false when it was there already. What a broken-off run stored is
-/// the same content again, so running it again completes it.
-async fn fill(store: &dyn Store, today: i64, customers: u32, now: Time, listener: &Listener) -> Result<bool> {
-    let before = store.count_customers().await?;
+async fn train(app: &App, target: Target, progress: &ProgressListener) -> Result<(), JobError> {
+    let job = TrainingJob {
+        target,
+        as_of: app.clock.now(),
+        spec: Spec::default(),
+        options: Options { split: SplitKind::Temporal, seed: SEED },
+        promote: Promote::Auto,
+        partition: Partition::WHOLE,
+    };
+    let trainer = Trainer {
+        store: Arc::clone(&app.store),
+        clock: Arc::clone(&app.clock),
+        actor: Actor::of_this_process(),
+        progress: Arc::clone(progress),
+    };
+    trainer.train(job, None).await?;
+    Ok(())
+}
+
+async fn score_all(app: &App, target: Target, progress: &ProgressListener) -> Result<()> {
+    let model = app.catalog.champion(target).await?;
+    let now = app.clock.now();
+    let request = ScoreRequest::new(model, now, now, REASONS);
+    let mut population = Population::start(&app.scoring, &app.scored, request, Partition::WHOLE).await?;
+    let total = app.ingest.count_customers().await?;
+    progress(ProgressStep::Begin(format!("scoring all customers ({target})"), total));
+    while let Some(step) = population.next().await? {
+        progress(ProgressStep::Done(step.done));
+    }
+    Ok(())
+}
+
+/// Stores the simulated business, or what an interrupted demo has left of it: storing the same content
+/// again changes nothing.
+async fn fill(app: &App, customers: u32, progress: &ProgressListener) -> Result<()> {
+    let before = app.ingest.count_customers().await?;
+    let today = app.clock.now().day_number() * DAY;
     let content = format!("{customers} customers, seed {SEED}, until {today}");
     let mark = if before == 0 { content.as_bytes() } else { b"" };
-    let marked = store.setting(MARK, mark).await?;
+    let marked = app.store.setting(MARK, mark).await?;
     if marked.is_empty() {
         return Err(Error::Precondition {
             reason: "NOT_A_DEMO",
-            message: "the database holds customers that are not simulated; --demo wants an empty one"
+            message: "the database holds customers that are not simulated; --demo needs an empty one"
                 .to_owned(),
         });
     }
-    let text = String::from_utf8_lossy(&marked);
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
-    let mut next = || numbers.next().and_then(|number| number.parse::<i64>().ok());
-    let (Some(customers), Some(_), Some(end)) = (next(), next(), next()) else {
-        return Err(Error::Internal(format!("the mark of the demo reads `{text}`")));
-    };
-    let customers = customers as usize;
-    // The last batch of a broken-off run may lack its interactions.
+    let (customers, end) = read_mark(&String::from_utf8_lossy(&marked))?;
+    // The last batch of an interrupted demo may lack its interactions.
     let start = (before as usize).min(customers).saturating_sub(BATCH);
-    let business = Business { customers, ..Business::new(SEED, Time(end)) };
-    listener(Step::Begin("simulating a business".to_owned(), customers as u64));
+    let business = Business { customers, ..Business::new(SEED, end) };
+    progress(ProgressStep::Begin("simulating a business".to_owned(), customers as u64));
     let mut batch = Vec::with_capacity(BATCH);
     for n in start..customers {
         batch.push(business.customer(n));
         if batch.len() == BATCH || n + 1 == customers {
-            store_batch(store, std::mem::take(&mut batch), now).await?;
-            listener(Step::Done(n as u64 + 1));
+            store_batch(&app.ingest, std::mem::take(&mut batch)).await?;
+            progress(ProgressStep::Done(n as u64 + 1));
         }
     }
-    Ok((before as usize) < customers)
+    Ok(())
 }
 
-async fn store_batch(store: &dyn Store, batch: Vec<SimulatedCustomer>, now: Time) -> Result<()> {
+/// The number of customers and the end of the simulated time, from the mark of a demo.
+fn read_mark(mark: &str) -> Result<(usize, Time)> {
+    let mut numbers = mark.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+    let mut next = || numbers.next().and_then(|number| number.parse::<i64>().ok());
+    match (next(), next(), next()) {
+        (Some(customers), Some(_), Some(end)) => Ok((customers as usize, Time(end))),
+        _ => Err(Error::Internal(format!("the mark of the demo reads `{mark}`"))),
+    }
+}
+
+async fn store_batch(ingest: &Ingest, batch: Vec<SimulatedCustomer>) -> Result<()> {
     let customer = |customer: &SimulatedCustomer| NewCustomer {
         customer_id: customer.customer_id.clone(),
         name: Some(customer.name.clone()),
         create_time: Some(customer.create_time),
         attributes: Attributes::clone(&customer.attributes),
     };
-    // Interactions first would create the customers without what is stated of them.
-    store.upsert_customers(batch.iter().map(customer).collect(), now).await?;
+    // Storing interactions first would create the customers without their attributes.
+    ingest.upsert_customers(ingest.begin(), batch.iter().map(customer).collect()).await?;
     let interactions = batch.into_iter().flat_map(|customer| {
         let customer_id = customer.customer_id;
         customer.interactions.into_iter().map(move |interaction| Interaction {
@@ -137,12 +160,12 @@ async fn store_batch(store: &dyn Store, batch: Vec<SimulatedCustomer>, now: Time
             properties: interaction.properties,
         })
     });
-    store.record_interactions(interactions.collect()).await?;
+    ingest.record_interactions(ingest.begin(), InteractionBatch::new(interactions.collect())).await?;
     Ok(())
 }
 
 /// The customer with the greatest probability.
-async fn example(store: &dyn Store, target: Target) -> Result<Option<String>> {
+async fn example(predictions: &Predictions, target: Target) -> Result<Option<String>> {
     let filter = PredictionFilter {
         target,
         min_probability: None,
@@ -153,19 +176,19 @@ async fn example(store: &dyn Store, target: Target) -> Result<Option<String>> {
         latest_only: true,
         order: PredictionOrder::Probability,
     };
-    Ok(store.predictions(&filter, None, 1).await?.pop().map(|prediction| prediction.customer_id))
+    Ok(predictions.list(&filter, None, 1).await?.pop().map(|prediction| prediction.customer_id))
 }
 
-/// What to try next.
+/// The banner: what the demo is, and what to try next.
 #[must_use]
-pub fn banner(made: &DemoSummary, address: std::net::SocketAddr, database: &str) -> String {
+pub fn banner(demo: &DemoSummary, address: SocketAddr, database: &str) -> String {
     let mut text = format!(
         "\nThis is a demo: its {} customers are simulated; none of them exists.\n\n\
          Both models are trained and everybody is scored. Try, in another terminal:\n\n",
-        made.customers
+        demo.customers
     );
     let server = if address.port() == 50051 { String::new() } else { format!(" --server http://{address}") };
-    let [lead, customer] = &made.examples;
+    let [lead, customer] = &demo.examples;
     let mut line = |command: &str, what: &str| {
         let _ = writeln!(text, "  {command:<72} # {what}");
     };

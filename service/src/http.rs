@@ -1,6 +1,6 @@
-//! What is served over plain HTTP: metrics, and whether the server is alive and ready.
+//! Plain HTTP beside gRPC, for operators: metrics, and whether the server is alive and ready.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, net, sync::Arc};
 
 use axum::{
     Router,
@@ -9,30 +9,45 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use tally_store::Store;
 use tokio::{net::TcpListener, time::timeout};
 
-use crate::{app::App, platform::metrics};
+use crate::{
+    histories::Histories,
+    platform::{
+        metrics::{self, Metrics},
+        readiness::STORE_ANSWERS_WITHIN,
+    },
+};
 
-/// A store that takes longer than this to answer is not ready.
-pub const ANSWER: Duration = Duration::from_secs(2);
+/// What the HTTP handlers work with.
+#[derive(Clone)]
+pub(crate) struct HttpState {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) histories: Histories,
+    pub(crate) metrics: Arc<Metrics>,
+}
 
-/// Serves `/metrics`, `/healthz` and `/readyz` until it is dropped.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn run(listener: TcpListener, app: Arc<App>) -> std::io::Result<()> {
+/// Serves `/metrics`, `/healthz` and `/readyz` until it is cancelled. The listener stays open, so that the
+/// server can be started again.
+pub(crate) async fn run(listener: Arc<net::TcpListener>, state: HttpState) {
+    if let Err(error) = serve(&listener, state).await {
+        tracing::error!(%error, "the HTTP listener failed");
+    }
+}
+
+async fn serve(listener: &net::TcpListener, state: HttpState) -> io::Result<()> {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        .with_state(app);
-    axum::serve(listener, router).await
+        .with_state(state);
+    axum::serve(TcpListener::from_std(listener.try_clone()?)?, router).await
 }
 
-async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let (customers, bytes) = app.histories.size();
-    app.metrics.show_warm(customers, bytes);
-    match app.metrics.text() {
+async fn metrics(State(state): State<HttpState>) -> Response {
+    state.histories.update_gauges();
+    match state.metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics cannot be written");
@@ -41,9 +56,9 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Ready while the store answers; whether a model serves is told by the gRPC health service.
-async fn ready(State(app): State<Arc<App>>) -> Response {
-    match timeout(ANSWER, app.store.ping()).await {
+/// Ready while the store answers; the gRPC health service reports whether a model serves.
+async fn ready(State(state): State<HttpState>) -> Response {
+    match timeout(STORE_ANSWERS_WITHIN, state.store.ping()).await {
         Ok(Ok(())) => "ready\n".into_response(),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response(),
     }

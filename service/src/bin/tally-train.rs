@@ -1,81 +1,73 @@
 //! `tally-train`: arguments in, a model version in the database and a report out.
 //!
-//! Exit code 2 means that the data do not suffice (or that the arguments are wrong) and nothing was
-//! stored of that target, 1 any other failure. With `--all` both targets are tried, and 1 outweighs 2.
+//! Exit code 2 means that the data do not suffice (or that the arguments are wrong) and nothing was stored
+//! for that target; 1 means any other failure. With `--all` both targets are trained, and 1 outweighs 2.
 
 use std::{error::Error, fs::File, io::Write, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use tally_model::training::train::{Options, TrainError};
+use tally_model::{time::Time, training::train::Options};
 use tally_service::{
-    app::system_clock,
-    config::Train,
+    config::TrainArgs,
     histories::scan::Partition,
-    lifecycle::training::{self, JobError, TrainingJob},
-    platform::progress,
-    platform::telemetry,
+    lifecycle::training::{JobError, Trainer, TrainingJob},
+    platform::{
+        actor::Actor,
+        clock::{Clock, system_clock},
+        progress, telemetry,
+    },
     report,
 };
-
-use tally_store::Store;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+type Failure = Box<dyn Error>;
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Train::parse();
-    let failures = match run(&config).await {
+    let args = TrainArgs::parse();
+    let failures = match run(&args).await {
         Ok(failures) => failures,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let short = |error: &Failure| {
-        matches!(
-            error.downcast_ref::<JobError>(),
-            Some(JobError::Train(
-                TrainError::TooLittle { .. } | TrainError::OneSided { .. } | TrainError::NothingVaries(_)
-            ))
-        )
-    };
+    let lacks_data =
+        |failure: &Failure| failure.downcast_ref::<JobError>().is_some_and(JobError::is_lack_of_data);
     match failures.as_slice() {
         [] => ExitCode::SUCCESS,
-        failures if failures.iter().all(short) => ExitCode::from(2),
+        failures if failures.iter().all(lacks_data) => ExitCode::from(2),
         _ => ExitCode::FAILURE,
     }
 }
 
-type Failure = Box<dyn Error>;
-
-/// Trains what is asked for and tells of each target that failed.
-async fn run(config: &Train) -> Result<Vec<Failure>, Failure> {
-    telemetry::start(&config.log.filter, config.log.format)?;
-    let spec = config.read_spec()?;
-    let now = system_clock();
-    let as_of = config.as_of.unwrap_or(now);
-    if as_of > now {
-        return Err(format!("--as-of {as_of} lies in the future; allowed is up to now, {now}").into());
-    }
+/// Trains the targets that are asked for and returns the failures.
+async fn run(args: &TrainArgs) -> Result<Vec<Failure>, Failure> {
+    telemetry::start(&args.log.filter, args.log.format)?;
+    let spec = args.read_spec()?;
+    let clock = Arc::new(Clock::new(system_clock));
+    let as_of = as_of(args, clock.now())?;
     // A report that cannot be written must not have cost a model.
-    let report_out = config
-        .report_out
-        .as_ref()
-        .map(|path| File::create(path).map_err(|error| format!("the report {}: {error}", path.display())));
-    let mut report_out = report_out.transpose()?;
-    let store = tally_store::open(&config.database).await?;
+    let mut report_out = open_report(args)?;
+    let trainer = Trainer {
+        store: tally_store::open(&args.database).await?,
+        clock,
+        actor: Actor::of_this_process(),
+        progress: progress::on_terminal(),
+    };
     let mut failures = Vec::new();
-    for target in config.targets() {
-        let order = TrainingJob {
+    for target in args.targets() {
+        let job = TrainingJob {
             target,
             as_of,
             spec: spec.clone(),
-            options: Options { split: config.split.into(), seed: config.seed },
-            promote: config.promote,
-            part: Partition { number: 0, of: config.one_in },
+            options: Options { split: args.split.into(), seed: args.seed },
+            promote: args.promote,
+            partition: Partition { number: 0, of: args.one_in },
         };
-        if let Err(error) = one(config, &store, order, report_out.as_mut()).await {
+        if let Err(error) = train(args, &trainer, job, report_out.as_mut()).await {
             eprintln!("error: {target}: {error}");
             failures.push(error);
         }
@@ -83,18 +75,33 @@ async fn run(config: &Train) -> Result<Vec<Failure>, Failure> {
     Ok(failures)
 }
 
-async fn one(
-    config: &Train,
-    store: &Arc<dyn Store>,
-    order: TrainingJob,
+fn as_of(args: &TrainArgs, now: Time) -> Result<Time, String> {
+    match args.as_of {
+        Some(as_of) if as_of > now => {
+            Err(format!("--as-of {as_of} lies in the future; allowed is up to now, {now}"))
+        }
+        as_of => Ok(as_of.unwrap_or(now)),
+    }
+}
+
+fn open_report(args: &TrainArgs) -> Result<Option<File>, String> {
+    let open = |path: &std::path::PathBuf| {
+        File::create(path).map_err(|error| format!("the report {}: {error}", path.display()))
+    };
+    args.report_out.as_ref().map(open).transpose()
+}
+
+async fn train(
+    args: &TrainArgs,
+    trainer: &Trainer,
+    job: TrainingJob,
     report_out: Option<&mut File>,
 ) -> Result<(), Failure> {
-    let matrix_out = config.matrix_out.as_deref();
-    let outcome = training::run(store, order, matrix_out, system_clock, progress::training()).await?;
-    println!("{}", report::text(&outcome));
+    let result = trainer.train(job, args.matrix_out.as_deref()).await?;
+    println!("{}", report::text(&result));
     if let Some(file) = report_out {
-        let page = config.report_out.as_ref().is_some_and(|path| report::html::is_page(path));
-        let report = if page { report::html::of(outcome)? } else { report::json(&outcome)? };
+        let page = args.report_out.as_ref().is_some_and(|path| report::html::is_page(path));
+        let report = if page { report::html::of(result)? } else { report::json(&result)? };
         file.write_all(report.as_bytes())?;
     }
     Ok(())

@@ -1,3 +1,9 @@
-//! The catalog: the model versions by name, loaded and ready to score.
+//! The catalog: model versions by name, loaded and ready to score, and which of them serve.
 
-pub mod models;
+mod model;
+mod model_catalog;
+mod model_name;
+
+pub use model::Model;
+pub use model_catalog::ModelCatalog;
+pub use model_name::ModelName;

@@ -1,54 +1,47 @@
 //! CustomerService.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use tally_proto::v1::{
-    DeleteCustomerRequest, DeleteCustomerResponse, GetCustomerRequest, GetCustomerResponse,
-    ListCustomersRequest, ListCustomersResponse, UpsertCustomersRequest, UpsertCustomersResponse,
-    customer_service_server::CustomerService,
+use tally_proto::{
+    limits,
+    v1::{
+        DeleteCustomerRequest, DeleteCustomerResponse, GetCustomerRequest, GetCustomerResponse,
+        ListCustomersRequest, ListCustomersResponse, UpsertCustomersRequest, UpsertCustomersResponse,
+        customer_service_server::CustomerService,
+    },
 };
+use tally_store::NewCustomer;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{page, parse::Validator, reply};
-use crate::{app::App, platform::error::Error};
-use tally_proto::limits;
+use super::{
+    convert::{page, response, validator::Validator},
+    page_token::PageTokens,
+};
+use crate::{
+    ingest::Ingest,
+    platform::{clock::Clock, error::Result},
+};
 
 /// The service.
-pub struct Customers(pub Arc<App>);
+pub(crate) struct CustomerRpc {
+    pub(crate) ingest: Ingest,
+    pub(crate) page_tokens: PageTokens,
+    pub(crate) clock: std::sync::Arc<Clock>,
+}
 
 /// The scope of the page tokens.
 const LIST: &str = "ListCustomers";
 
 #[async_trait]
-impl CustomerService for Customers {
+impl CustomerService for CustomerRpc {
     async fn upsert_customers(
         &self,
         request: Request<UpsertCustomersRequest>,
     ) -> Result<Response<UpsertCustomersResponse>, Status> {
-        let (writer, now) = self.0.begin_write();
-        let customers = request.into_inner().customers;
-        let mut check = Validator::new(now);
-        let mut seen = std::collections::HashMap::new();
-        let mut parsed = Vec::with_capacity(customers.len());
-        if check.batch("customers", customers.len(), limits::CUSTOMERS) {
-            for (n, customer) in customers.into_iter().enumerate() {
-                let customer = check.customer(format_args!("customers[{n}]"), customer);
-                if let Some(before) = seen.insert(customer.customer_id.clone(), n) {
-                    let field = format!("customers[{n}].customer_id");
-                    check.refuse(
-                        &field,
-                        format!("is the same as that of customers[{before}]; allowed is once"),
-                    );
-                }
-                parsed.push(customer);
-            }
-        }
-        let parsed = check.finish(parsed)?;
-        let upserted = parsed.len() as i64;
-        let (store, histories) = (Arc::clone(&self.0.store), self.0.histories.clone());
-        let ids = parsed.iter().map(|customer| customer.customer_id.clone()).collect();
-        let write = async move { histories.around(ids, store.upsert_customers(parsed, now)).await };
-        writer.finish(write).await?;
+        let pending = self.ingest.begin();
+        let customers = new_customers(request.into_inner(), Validator::new(pending.record_time))?;
+        let upserted = customers.len() as i64;
+        self.ingest.upsert_customers(pending, customers).await?;
         Ok(Response::new(UpsertCustomersResponse { upserted }))
     }
 
@@ -56,15 +49,9 @@ impl CustomerService for Customers {
         &self,
         request: Request<GetCustomerRequest>,
     ) -> Result<Response<GetCustomerResponse>, Status> {
-        let id = customer_id(&self.0, request.into_inner().customer_id)?;
-        let customer = self
-            .0
-            .store
-            .customer(&id)
-            .await
-            .map_err(Error::from)?
-            .ok_or_else(|| Error::unknown_customer(&id))?;
-        Ok(Response::new(GetCustomerResponse { customer: Some(reply::customer(customer)) }))
+        let id = self.id(request.into_inner().customer_id)?;
+        let customer = response::customer(self.ingest.customer(&id).await?);
+        Ok(Response::new(GetCustomerResponse { customer: Some(customer) }))
     }
 
     async fn list_customers(
@@ -72,14 +59,13 @@ impl CustomerService for Customers {
         request: Request<ListCustomersRequest>,
     ) -> Result<Response<ListCustomersResponse>, Status> {
         let request = request.into_inner();
-        let mut check = Validator::new(self.0.now());
-        let size = check.page_size(request.page_size);
-        let size = check.finish(size)?;
-        let after: Option<String> = self.0.tokens.open(&LIST, &request.page_token)?;
-        let found =
-            self.0.store.customers(&after.unwrap_or_default(), size + 1).await.map_err(Error::from)?;
-        let (customers, last) = page::cut(found, size, |row| row.customer_id.clone(), reply::customer);
-        let next_page_token = self.0.tokens.next(&LIST, last)?;
+        let mut validator = Validator::new(self.clock.now());
+        let size = validator.page_size(request.page_size);
+        let size = validator.finish(size)?;
+        let after: Option<String> = self.page_tokens.open(&LIST, &request.page_token)?;
+        let found = self.ingest.customers(&after.unwrap_or_default(), size + 1).await?;
+        let (customers, last) = page::cut(found, size, |row| row.customer_id.clone(), response::customer);
+        let next_page_token = self.page_tokens.next(&LIST, last)?;
         Ok(Response::new(ListCustomersResponse { customers, next_page_token }))
     }
 
@@ -87,18 +73,35 @@ impl CustomerService for Customers {
         &self,
         request: Request<DeleteCustomerRequest>,
     ) -> Result<Response<DeleteCustomerResponse>, Status> {
-        let id = customer_id(&self.0, request.into_inner().customer_id)?;
-        let (store, histories, gone) = (Arc::clone(&self.0.store), self.0.histories.clone(), id.clone());
-        let delete = async move { histories.around(vec![gone.clone()], store.delete_customer(&gone)).await };
-        if !self.0.writers.enter().finish(delete).await? {
-            return Err(Error::unknown_customer(&id).into());
-        }
+        let id = self.id(request.into_inner().customer_id)?;
+        self.ingest.delete_customer(id).await?;
         Ok(Response::new(DeleteCustomerResponse {}))
     }
 }
 
-fn customer_id(app: &App, id: String) -> Result<String, Error> {
-    let mut check = Validator::new(app.now());
-    check.id("customer_id", &id);
-    check.finish(id)
+impl CustomerRpc {
+    fn id(&self, id: String) -> Result<String> {
+        let mut validator = Validator::new(self.clock.now());
+        validator.id("customer_id", &id);
+        validator.finish(id)
+    }
+}
+
+fn new_customers(request: UpsertCustomersRequest, mut validator: Validator) -> Result<Vec<NewCustomer>> {
+    let customers = request.customers;
+    let mut places = HashMap::new();
+    let mut new = Vec::with_capacity(customers.len());
+    if validator.batch("customers", customers.len(), limits::CUSTOMERS) {
+        for (n, customer) in customers.into_iter().enumerate() {
+            let customer = validator.customer(format_args!("customers[{n}]"), customer);
+            if let Some(before) = places.insert(customer.customer_id.clone(), n) {
+                validator.refuse(
+                    format_args!("customers[{n}].customer_id"),
+                    format!("is the same as that of customers[{before}]; allowed is once"),
+                );
+            }
+            new.push(customer);
+        }
+    }
+    validator.finish(new)
 }

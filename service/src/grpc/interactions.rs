@@ -1,31 +1,48 @@
 //! InteractionService.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use tally_model::time::Time;
-use tally_proto::v1::{
-    ListInteractionsRequest, ListInteractionsResponse, RecordInteractionsRequest, RecordInteractionsResponse,
-    interaction_service_server::InteractionService,
+use tally_proto::{
+    limits,
+    v1::{
+        ListInteractionsRequest, ListInteractionsResponse, RecordInteractionsRequest,
+        RecordInteractionsResponse, interaction_service_server::InteractionService,
+    },
 };
+use tally_store::Interaction;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
+use tracing::Instrument;
 
-use super::{middleware::contract_status, page, parse::Validator, reply};
-use crate::{app::App, platform::error::Error, scoring::score::run_blocking};
-use tally_proto::limits;
-use tally_store::Interaction;
+use super::{
+    convert::{page, response, validator::Validator},
+    page_token::PageTokens,
+    status::contract_status,
+};
+use crate::{
+    ingest::{Ingest, InteractionBatch},
+    platform::{blocking::run_blocking, clock::Clock, error::Result},
+};
 
 /// The service.
-pub struct Interactions(pub Arc<App>);
+pub(crate) struct InteractionRpc {
+    pub(crate) ingest: Ingest,
+    pub(crate) page_tokens: PageTokens,
+    pub(crate) clock: Arc<Clock>,
+}
+
+/// The most interactions that are checked on an async worker.
+const INLINE: usize = 100;
 
 #[async_trait]
-impl InteractionService for Interactions {
+impl InteractionService for InteractionRpc {
     async fn record_interactions(
         &self,
         request: Request<RecordInteractionsRequest>,
     ) -> Result<Response<RecordInteractionsResponse>, Status> {
-        Ok(Response::new(record(&self.0, request.into_inner()).await?))
+        Ok(Response::new(record(&self.ingest, request.into_inner()).await?))
     }
 
     type StreamInteractionsStream = ReceiverStream<Result<RecordInteractionsResponse, Status>>;
@@ -34,23 +51,10 @@ impl InteractionService for Interactions {
         &self,
         request: Request<Streaming<RecordInteractionsRequest>>,
     ) -> Result<Response<Self::StreamInteractionsStream>, Status> {
-        let mut batches = request.into_inner();
-        let app = Arc::clone(&self.0);
         // One acknowledgement at a time: a client that does not read slows its own stream down.
         let (acknowledge, acknowledgements) = mpsc::channel(1);
-        tokio::spawn(async move {
-            loop {
-                let answer = match batches.message().await {
-                    Ok(Some(batch)) => record(&app, batch).await.map_err(Status::from),
-                    Ok(None) => break,
-                    Err(status) => Err(contract_status(&status).unwrap_or(status)),
-                };
-                let last = answer.is_err();
-                if acknowledge.send(answer).await.is_err() || last {
-                    break;
-                }
-            }
-        });
+        let stream = record_stream(self.ingest.clone(), request.into_inner(), acknowledge);
+        tokio::spawn(stream.in_current_span());
         Ok(Response::new(ReceiverStream::new(acknowledgements)))
     }
 
@@ -60,49 +64,61 @@ impl InteractionService for Interactions {
     ) -> Result<Response<ListInteractionsResponse>, Status> {
         let request = request.into_inner();
         let id = request.customer_id;
-        let mut check = Validator::new(self.0.now());
-        check.id("customer_id", &id);
-        let size = check.page_size(request.page_size);
-        let size = check.finish(size)?;
+        let mut validator = Validator::new(self.clock.now());
+        validator.id("customer_id", &id);
+        let size = validator.page_size(request.page_size);
+        let size = validator.finish(size)?;
         let scope = ("ListInteractions", &id);
-        let after: Option<(Time, String)> = self.0.tokens.open(&scope, &request.page_token)?;
-        let found = self.0.store.interactions(&id, after, size + 1).await.map_err(Error::from)?;
-        if found.is_empty() && self.0.store.customer(&id).await.map_err(Error::from)?.is_none() {
-            return Err(Error::unknown_customer(&id).into());
-        }
+        let after: Option<(Time, String)> = self.page_tokens.open(&scope, &request.page_token)?;
+        let found = self.ingest.interactions(&id, after, size + 1).await?;
         let cursor = |row: &Interaction| (row.occur_time, row.interaction_id.clone());
-        let (interactions, last) = page::cut(found, size, cursor, reply::interaction);
-        let next_page_token = self.0.tokens.next(&scope, last)?;
+        let (interactions, last) = page::cut(found, size, cursor, response::interaction);
+        let next_page_token = self.page_tokens.next(&scope, last)?;
         Ok(Response::new(ListInteractionsResponse { interactions, next_page_token }))
     }
 }
 
-/// Interactions that are checked at once; more of them leave the workers that answer requests.
-const INLINE: usize = 100;
-
-/// Stores one batch, whole or not at all.
-async fn record(app: &App, request: RecordInteractionsRequest) -> Result<RecordInteractionsResponse, Error> {
-    let (writer, now) = app.begin_write();
-    let large = request.interactions.len() > INLINE;
-    let work = move || parse(request, now);
-    let (parsed, ids) = if large { run_blocking(work).await? } else { work() }?;
-    let (store, histories) = (Arc::clone(&app.store), app.histories.clone());
-    let write = async move { histories.around(ids, store.record_interactions(parsed)).await };
-    let done = writer.finish(write).await?;
-    Ok(RecordInteractionsResponse { recorded: done.recorded as i64, duplicates: done.duplicates as i64 })
-}
-
-/// The interactions of a request, and whose they are.
-fn parse(request: RecordInteractionsRequest, now: Time) -> Result<(Vec<Interaction>, Vec<String>), Error> {
-    let mut check = Validator::new(now);
-    let mut parsed = Vec::with_capacity(request.interactions.len());
-    if check.batch("interactions", request.interactions.len(), limits::INTERACTIONS) {
-        for (n, item) in request.interactions.into_iter().enumerate() {
-            parsed.push(check.interaction(format_args!("interactions[{n}]"), item, request.backfill));
+/// Stores batch after batch and acknowledges each, until the client ends, is gone, or a batch fails.
+async fn record_stream(
+    ingest: Ingest,
+    mut batches: Streaming<RecordInteractionsRequest>,
+    acknowledge: mpsc::Sender<Result<RecordInteractionsResponse, Status>>,
+) {
+    loop {
+        let response = match batches.message().await {
+            Ok(Some(batch)) => record(&ingest, batch).await.map_err(Status::from),
+            Ok(None) => break,
+            Err(status) => Err(contract_status(&status).unwrap_or(status)),
+        };
+        let failed = response.is_err();
+        if acknowledge.send(response).await.is_err() || failed {
+            break;
         }
     }
-    let parsed = check.finish(parsed)?;
-    let ids: HashSet<&String> = parsed.iter().map(|interaction| &interaction.customer_id).collect();
-    let ids = ids.into_iter().cloned().collect();
-    Ok((parsed, ids))
+}
+
+/// Stores one batch, all or nothing.
+async fn record(ingest: &Ingest, request: RecordInteractionsRequest) -> Result<RecordInteractionsResponse> {
+    let pending = ingest.begin();
+    let now = pending.record_time;
+    let large = request.interactions.len() > INLINE;
+    let parse = move || parse(request, now);
+    let batch = if large { run_blocking(parse).await? } else { parse() }?;
+    let stored = ingest.record_interactions(pending, batch).await?;
+    Ok(RecordInteractionsResponse { recorded: stored.recorded as i64, duplicates: stored.duplicates as i64 })
+}
+
+fn parse(request: RecordInteractionsRequest, now: Time) -> Result<InteractionBatch> {
+    let mut validator = Validator::new(now);
+    let mut interactions = Vec::with_capacity(request.interactions.len());
+    if validator.batch("interactions", request.interactions.len(), limits::INTERACTIONS) {
+        for (n, item) in request.interactions.into_iter().enumerate() {
+            interactions.push(validator.interaction(
+                format_args!("interactions[{n}]"),
+                item,
+                request.backfill,
+            ));
+        }
+    }
+    Ok(InteractionBatch::new(validator.finish(interactions)?))
 }

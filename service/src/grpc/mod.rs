@@ -1,21 +1,18 @@
-//! The gRPC services: parse, call, reply. One file a service.
+//! The gRPC services: parse, call a use case, reply. One file a service.
 //!
-//! A new RPC: its messages in the proto, its method here in the file of its service, its limits in
-//! [`crate::limits`], checked with [`parse::Validator`].
+//! To add an RPC: write its messages in the proto, its limits in [`tally_proto::limits`], its method here
+//! in the file of its service, with checks by [`Validator`](convert::validator::Validator) and a use case
+//! of its room behind it.
 
-mod card;
-pub mod connection;
-pub mod customers;
-mod encode;
-pub mod interactions;
-pub mod middleware;
-pub mod models;
-mod page;
+mod connection;
+mod convert;
+pub(crate) mod customers;
+pub(crate) mod interactions;
+mod middleware;
+pub(crate) mod models;
 pub mod page_token;
-mod parse;
-pub mod predictions;
-mod registry;
-mod reply;
-pub mod scoring;
+pub(crate) mod predictions;
+mod readiness;
+pub(crate) mod scoring;
 pub mod server;
-mod watch;
+mod status;

@@ -1,8 +1,10 @@
-//! Page tokens: opaque to callers, authenticated, and bound to the list that they belong to.
+//! Page tokens: opaque to callers, authenticated, and bound to their list.
 //!
 //! A token is base64url of a truncated HMAC-SHA-256 and the cursor as JSON. The MAC also covers the
-//! scope (the RPC and its filter), so that a token of another list, or a forged one, is refused. The
-//! key lives in the database: servers on the same database understand each other's tokens.
+//! scope (the RPC and its filter), so that forged tokens and tokens of other lists are refused. The key
+//! is stored in the database, so that servers on one database accept each other's tokens.
+
+use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -16,19 +18,20 @@ use tally_store::Store;
 /// Bytes of the MAC that a token carries.
 const MAC_BYTES: usize = 16;
 
-/// Seals and opens page tokens.
-pub struct Tokens {
-    key: Vec<u8>,
+/// Writes and reads page tokens. Clones share the key.
+#[derive(Clone)]
+pub struct PageTokens {
+    key: Arc<[u8]>,
 }
 
-impl Tokens {
-    /// Takes the deployment's key, making one when there is none yet.
+impl PageTokens {
+    /// Reads the deployment's key, which is made by the first server.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn new(store: &dyn Store) -> Result<Self> {
         let fresh = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
-        Ok(Self { key: store.setting("page_token_key", &fresh).await? })
+        Ok(Self { key: store.setting("page_token_key", &fresh).await?.into() })
     }
 
     fn seal(&self, scope: &impl Serialize, cursor: &impl Serialize) -> Result<String> {
@@ -37,10 +40,10 @@ impl Tokens {
         Ok(URL_SAFE_NO_PAD.encode([&mac[..MAC_BYTES], &body].concat()))
     }
 
-    /// The token of the page behind `cursor`, empty when there is none.
+    /// The token of the page behind `cursor`; empty without one.
     ///
     /// # Errors
-    /// When the cursor cannot be written as JSON, which is a bug.
+    /// INTERNAL when the cursor cannot be written as JSON, which is a bug.
     pub fn next(&self, scope: &impl Serialize, cursor: Option<impl Serialize>) -> Result<String> {
         cursor.map_or_else(|| Ok(String::new()), |cursor| self.seal(scope, &cursor))
     }
@@ -48,7 +51,7 @@ impl Tokens {
     /// The cursor in a token; None for the empty token of a first page.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT when the token is not one that this list gave out.
+    /// INVALID_ARGUMENT when the token is not one of this list.
     pub fn open<T: DeserializeOwned>(&self, scope: &impl Serialize, token: &str) -> Result<Option<T>> {
         if token.is_empty() {
             return Ok(None);

@@ -2,63 +2,71 @@
 
 use std::sync::Arc;
 
-use crate::platform::error::Error;
-use tally_proto::v1::{
-    ComparePredictionsRequest, ComparePredictionsResponse, Grade, ListPredictionsRequest,
-    ListPredictionsResponse, ReplayPredictionRequest, ReplayPredictionResponse, ScorePopulationRequest,
-    ScorePopulationResponse, prediction_service_server::PredictionService,
+use tally_proto::{
+    limits,
+    v1::{
+        ComparePredictionsRequest, ComparePredictionsResponse, ExportPredictionsRequest,
+        ExportPredictionsResponse, Grade, ListPredictionsRequest, ListPredictionsResponse,
+        ReplayPredictionRequest, ReplayPredictionResponse, ScorePopulationRequest, ScorePopulationResponse,
+        prediction_service_server::PredictionService,
+    },
 };
+use tally_store::{PredictionCursor, PredictionFilter, PredictionOrder};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
+use tracing::Instrument;
 
-use super::{page, parse::Validator, reply};
-use crate::{
-    app::App,
-    histories::scan::Partition,
-    platform::error::Result,
-    scoring::population::Population,
-    scoring::replay::{compare, replay},
-    scoring::score::ScoreRequest,
+use super::{
+    convert::{page, response, validator::Validator},
+    page_token::PageTokens,
 };
-use tally_proto::limits;
-use tally_store::{Prediction, PredictionCursor, PredictionFilter, PredictionOrder};
+use crate::{
+    catalog::ModelCatalog,
+    histories::scan::Partition,
+    platform::{clock::Clock, error::Result},
+    scoring::{self, Population, PopulationScored, PredictionExport, Predictions, ScoreRequest, Scoring},
+};
 
 /// The service.
-pub struct Predictions(pub Arc<App>);
+pub(crate) struct PredictionRpc {
+    pub(crate) scoring: Scoring,
+    pub(crate) scored: PopulationScored,
+    pub(crate) predictions: Predictions,
+    pub(crate) catalog: ModelCatalog,
+    pub(crate) page_tokens: PageTokens,
+    pub(crate) clock: Arc<Clock>,
+}
 
 /// Reasons that are stored with a prediction of the population.
 const STORED_REASONS: usize = 3;
 
+type Messages<T> = mpsc::Sender<Result<T, Status>>;
+
 #[async_trait]
-impl PredictionService for Predictions {
+impl PredictionService for PredictionRpc {
     type ScorePopulationStream = ReceiverStream<Result<ScorePopulationResponse, Status>>;
+    type ExportPredictionsStream = ReceiverStream<Result<ExportPredictionsResponse, Status>>;
 
     async fn score_population(
         &self,
         request: Request<ScorePopulationRequest>,
     ) -> Result<Response<Self::ScorePopulationStream>, Status> {
         let request = request.into_inner();
-        let now = self.0.now();
-        let mut check = Validator::new(now);
-        let target = check.target(request.target);
-        let as_of = check.as_of(request.as_of_time.as_ref());
-        let model = check.model(target, &request.model);
-        let part = part(&mut check, request.partition, request.partitions);
-        let model = match check.finish(model)? {
-            Some(name) => self.0.models.version(name).await?,
-            None => self.0.models.champion(target).await?,
-        };
-        let question = ScoreRequest::new(model, as_of, now, STORED_REASONS);
-        let app = Arc::clone(&self.0);
-        let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(async move {
-            if let Err(error) = run(&app, question, part, &sender).await {
-                // Nobody listens any more: nobody is to be told.
-                let _ = sender.send(Err(error.into())).await;
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        let now = self.clock.now();
+        let mut validator = Validator::new(now);
+        let target = validator.target(request.target);
+        let as_of = validator.as_of(request.as_of_time.as_ref());
+        let name = validator.model(target, &request.model);
+        let partition = partition(&mut validator, request.partition, request.partitions);
+        let name = validator.finish(name)?;
+        let model = self.catalog.version_or_champion(target, name).await?;
+        let request = ScoreRequest::new(model, as_of, now, STORED_REASONS);
+        let (scoring, scored) = (self.scoring.clone(), self.scored.clone());
+        Ok(stream(move |messages| async move {
+            let population = Population::start(&scoring, &scored, request.clone(), partition).await?;
+            report_progress(population, &request, &messages).await
+        }))
     }
 
     async fn list_predictions(
@@ -66,22 +74,27 @@ impl PredictionService for Predictions {
         request: Request<ListPredictionsRequest>,
     ) -> Result<Response<ListPredictionsResponse>, Status> {
         let request = request.into_inner();
-        let mut check = Validator::new(self.0.now());
-        let size = check.page_size(request.page_size);
-        let filter = filter(&mut check, &request);
-        let (size, filter) = check.finish((size, filter))?;
+        let mut validator = Validator::new(self.clock.now());
+        let size = validator.page_size(request.page_size);
+        let filter = filter(&mut validator, &request);
+        let (size, filter) = validator.finish((size, filter))?;
         let scope = ("ListPredictions", &filter);
-        let after: Option<PredictionCursor> = self.0.tokens.open(&scope, &request.page_token)?;
-        let total_size = self.0.store.count_predictions(&filter).await.map_err(Error::from)? as i64;
-        let found = self.0.store.predictions(&filter, after, size + 1).await.map_err(Error::from)?;
-        let cursor = |row: &Prediction| PredictionCursor {
-            probability: row.probability,
-            score_time: row.score_time,
-            prediction_id: row.prediction_id.clone(),
-        };
-        let (predictions, last) = page::cut(found, size, cursor, reply::score);
-        let next_page_token = self.0.tokens.next(&scope, last)?;
+        let after: Option<PredictionCursor> = self.page_tokens.open(&scope, &request.page_token)?;
+        let total_size = self.predictions.count(&filter).await? as i64;
+        let found = self.predictions.list(&filter, after, size + 1).await?;
+        let (predictions, last) = page::cut(found, size, scoring::cursor, response::score);
+        let next_page_token = self.page_tokens.next(&scope, last)?;
         Ok(Response::new(ListPredictionsResponse { predictions, next_page_token, total_size }))
+    }
+
+    async fn export_predictions(
+        &self,
+        request: Request<ExportPredictionsRequest>,
+    ) -> Result<Response<Self::ExportPredictionsStream>, Status> {
+        let mut validator = Validator::new(self.clock.now());
+        let filter = filter(&mut validator, &as_list(request.into_inner()));
+        let export = self.predictions.export(validator.finish(filter)?);
+        Ok(stream(move |messages| async move { send_export(export, &messages).await }))
     }
 
     async fn replay_prediction(
@@ -89,10 +102,10 @@ impl PredictionService for Predictions {
         request: Request<ReplayPredictionRequest>,
     ) -> Result<Response<ReplayPredictionResponse>, Status> {
         let id = request.into_inner().prediction_id;
-        let mut check = Validator::new(self.0.now());
-        check.id("prediction_id", &id);
-        check.finish(())?;
-        Ok(Response::new(reply::replay(replay(&self.0, &id).await?)))
+        let mut validator = Validator::new(self.clock.now());
+        validator.id("prediction_id", &id);
+        validator.finish(())?;
+        Ok(Response::new(response::replay(self.predictions.replay(&id).await?)))
     }
 
     async fn compare_predictions(
@@ -100,89 +113,157 @@ impl PredictionService for Predictions {
         request: Request<ComparePredictionsRequest>,
     ) -> Result<Response<ComparePredictionsResponse>, Status> {
         let ComparePredictionsRequest { from_prediction_id, to_prediction_id } = request.into_inner();
-        let mut check = Validator::new(self.0.now());
-        check.id("from_prediction_id", &from_prediction_id);
-        check.id("to_prediction_id", &to_prediction_id);
-        check.finish(())?;
-        Ok(Response::new(reply::comparison(compare(&self.0, &from_prediction_id, &to_prediction_id).await?)))
+        let mut validator = Validator::new(self.clock.now());
+        validator.id("from_prediction_id", &from_prediction_id);
+        validator.id("to_prediction_id", &to_prediction_id);
+        validator.finish(())?;
+        let change = self.predictions.compare(&from_prediction_id, &to_prediction_id).await?;
+        Ok(Response::new(response::comparison(change)))
     }
 }
 
-/// Scores everybody and tells of each page. A caller who has gone ends the run.
-async fn run(
-    app: &Arc<App>,
-    question: ScoreRequest,
-    part: Partition,
-    sender: &mpsc::Sender<Result<ScorePopulationResponse, Status>>,
+/// Answers with a stream of what `work` sends, and of its error. The work waits for a slow client, which
+/// has one message in flight.
+fn stream<T, F>(work: impl FnOnce(Messages<T>) -> F) -> Response<ReceiverStream<Result<T, Status>>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let (messages, receiver) = mpsc::channel(1);
+    let work = work(messages.clone());
+    let task = async move {
+        if let Err(error) = work.await {
+            // The client may have gone.
+            let _ = messages.send(Err(error.into())).await;
+        }
+    };
+    tokio::spawn(task.in_current_span());
+    Response::new(ReceiverStream::new(receiver))
+}
+
+/// Runs a population run to its end and reports each page. A client that has gone ends the run.
+async fn report_progress(
+    mut population: Population,
+    request: &ScoreRequest,
+    messages: &Messages<ScorePopulationResponse>,
 ) -> Result<()> {
-    let (model, as_of) = (question.model.name.to_string(), question.as_of);
-    let mut population = Population::new(app, question, part).await?;
+    let (model, as_of_time) = (request.model.name.to_string(), response::timestamp(request.as_of));
     while let Some(progress) = population.next().await? {
         let message = ScorePopulationResponse {
             done: progress.done as i64,
             total: progress.total as i64,
             stored: progress.stored as i64,
             model: model.clone(),
-            as_of_time: Some(reply::timestamp(as_of)),
+            as_of_time: Some(as_of_time),
         };
-        if sender.send(Ok(message)).await.is_err() {
+        if messages.send(Ok(message)).await.is_err() {
             break;
         }
     }
     Ok(())
 }
 
-/// The part of the customers that is asked for; none is everybody.
-fn part(check: &mut Validator, number: i32, of: i32) -> Partition {
+/// Sends an export page by page; predictions with many reasons take more than one message. A client that
+/// has gone ends the export.
+async fn send_export(
+    mut export: PredictionExport,
+    messages: &Messages<ExportPredictionsResponse>,
+) -> Result<()> {
+    loop {
+        let found = export.next().await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        for predictions in page::split(found.into_iter().map(response::score)) {
+            if messages.send(Ok(ExportPredictionsResponse { predictions })).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The partition of the customers that is asked for; without one, all customers.
+fn partition(validator: &mut Validator, number: i32, of: i32) -> Partition {
     if !(0..=limits::PARTITIONS).contains(&of) {
-        check.refuse("partitions", format!("is {of}; allowed are 0 to {}", limits::PARTITIONS));
+        validator.refuse("partitions", format!("is {of}; allowed are 0 to {}", limits::PARTITIONS));
     }
     let of = of.max(1);
     if !(0..of).contains(&number) {
-        check.refuse("partition", format!("is {number}; allowed are 0 to {}", of - 1));
+        validator.refuse("partition", format!("is {number}; allowed are 0 to {}", of - 1));
     }
     Partition { number: number.unsigned_abs(), of: of.unsigned_abs() }
 }
 
-fn filter(check: &mut Validator, request: &ListPredictionsRequest) -> PredictionFilter {
-    let target = check.target(request.target);
-    let bounds = [("min_probability", request.min_probability), ("max_probability", request.max_probability)];
-    for (field, bound) in bounds {
-        if bound.is_some_and(|bound| !(0.0..=1.0).contains(&bound)) {
-            check.refuse(field, "is not a probability; allowed are 0 to 1");
-        }
+/// An export as the list that it is, without pages.
+fn as_list(request: ExportPredictionsRequest) -> ListPredictionsRequest {
+    ListPredictionsRequest {
+        target: request.target,
+        min_probability: request.min_probability,
+        max_probability: request.max_probability,
+        grades: request.grades,
+        customer_id: request.customer_id,
+        model: request.model,
+        latest_only: request.latest_only,
+        order_by: request.order_by,
+        page_size: 0,
+        page_token: String::new(),
     }
-    let mut grades = Vec::new();
-    for (n, grade) in request.grades.iter().enumerate() {
-        match Grade::try_from(*grade) {
-            Ok(Grade::Unspecified) | Err(_) => {
-                check.refuse(
-                    format_args!("grades[{n}]"),
-                    format!("is {grade}; allowed are GRADE_A to GRADE_D"),
-                );
-            }
-            Ok(grade) => grades.push(grade.as_str_name().trim_start_matches("GRADE_").to_owned()),
-        }
-    }
+}
+
+fn filter(validator: &mut Validator, request: &ListPredictionsRequest) -> PredictionFilter {
+    let target = validator.target(request.target);
+    probability_range(validator, request.min_probability, request.max_probability);
     if !request.customer_id.is_empty() {
-        check.id("customer_id", &request.customer_id);
+        validator.id("customer_id", &request.customer_id);
     }
-    let order = match request.order_by.as_str() {
-        "" | "probability desc" => PredictionOrder::Probability,
-        "score_time desc" => PredictionOrder::ScoreTime,
-        _ => {
-            check.refuse("order_by", "allowed are \"probability desc\" and \"score_time desc\"");
-            PredictionOrder::Probability
-        }
-    };
     PredictionFilter {
         target,
         min_probability: request.min_probability,
         max_probability: request.max_probability,
-        grades,
+        grades: grades(validator, &request.grades),
         customer_id: Some(request.customer_id.clone()).filter(|id| !id.is_empty()),
-        model_version: check.model(target, &request.model).map(|name| name.version),
+        model_version: validator.model(target, &request.model).map(|name| name.version),
         latest_only: request.latest_only.unwrap_or(true),
-        order,
+        order: order(validator, &request.order_by),
+    }
+}
+
+fn probability_range(validator: &mut Validator, min: Option<f64>, max: Option<f64>) {
+    for (field, bound) in [("min_probability", min), ("max_probability", max)] {
+        if bound.is_some_and(|bound| !(0.0..=1.0).contains(&bound)) {
+            validator.refuse(field, "is not a probability; allowed are 0 to 1");
+        }
+    }
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        validator.refuse(
+            "min_probability",
+            format!("is {min}, above max_probability {max}; allowed is up to max_probability"),
+        );
+    }
+}
+
+/// Grades as they are stored.
+fn grades(validator: &mut Validator, grades: &[i32]) -> Vec<String> {
+    let mut names = Vec::with_capacity(grades.len());
+    for (n, grade) in grades.iter().enumerate() {
+        match Grade::try_from(*grade) {
+            Ok(Grade::Unspecified) | Err(_) => validator
+                .refuse(format_args!("grades[{n}]"), format!("is {grade}; allowed are GRADE_A to GRADE_D")),
+            Ok(grade) => names.push(grade.as_str_name().trim_start_matches("GRADE_").to_owned()),
+        }
+    }
+    names
+}
+
+fn order(validator: &mut Validator, order_by: &str) -> PredictionOrder {
+    match order_by {
+        "" | "probability desc" => PredictionOrder::Probability,
+        "score_time desc" => PredictionOrder::ScoreTime,
+        _ => {
+            validator.refuse("order_by", "allowed are \"probability desc\" and \"score_time desc\"");
+            PredictionOrder::Probability
+        }
     }
 }

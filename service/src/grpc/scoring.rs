@@ -1,11 +1,11 @@
-//! ScoringService. The four RPCs are one: a target, one id or many.
+//! ScoringService. Its four RPCs are one: a target, and one id or many.
 
 use std::sync::Arc;
 
 use prost_types::Timestamp;
 use tally_model::{spec::Target, time::Time};
 use tally_proto::{
-    EncodedBatch,
+    EncodedBatch, limits,
     v1::{
         BatchPredictChurnRequest, BatchScoreLeadsRequest, PredictChurnRequest, Score, ScoreLeadRequest,
         scoring_service_server::ScoringService,
@@ -13,25 +13,29 @@ use tally_proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{
-    encode::{self, Encoder},
-    parse::Validator,
-    reply,
+use super::convert::{
+    batch::{self, BatchEncoder},
+    response,
+    validator::Validator,
 };
 use crate::{
-    app::App,
-    catalog::models::ModelName,
-    platform::error::{Error, Result},
-    scoring::score::{ScoreRequest, ScoredCustomer, Source, into_prediction, persist, score},
+    catalog::ModelCatalog,
+    platform::{
+        clock::Clock,
+        error::{Error, Result},
+    },
+    scoring::{ScoreRequest, ScoredCustomer, Scoring, into_prediction},
 };
-use tally_proto::limits;
-use tally_store::Prediction;
 
 /// The service.
-pub struct Scoring(pub Arc<App>);
+pub(crate) struct ScoringRpc {
+    pub(crate) scoring: Scoring,
+    pub(crate) catalog: ModelCatalog,
+    pub(crate) clock: Arc<Clock>,
+}
 
-/// What is asked of the ids.
-struct Options {
+/// The options of a request.
+struct ScoreOptions {
     target: Target,
     as_of_time: Option<Timestamp>,
     model: String,
@@ -39,10 +43,10 @@ struct Options {
     persist: bool,
 }
 
-/// The options of a request; all four requests name them alike.
+/// The options of a request; all four requests have the same fields.
 macro_rules! options {
     ($target:ident, $request:expr) => {
-        Options {
+        ScoreOptions {
             target: Target::$target,
             as_of_time: $request.as_of_time,
             model: $request.model,
@@ -53,7 +57,7 @@ macro_rules! options {
 }
 
 #[async_trait]
-impl ScoringService for Scoring {
+impl ScoringService for ScoringRpc {
     async fn score_lead(&self, request: Request<ScoreLeadRequest>) -> Result<Response<Score>, Status> {
         let request = request.into_inner();
         Ok(self.one(request.customer_id, options!(Lead, request)).await?)
@@ -81,97 +85,91 @@ impl ScoringService for Scoring {
     }
 }
 
-impl Scoring {
-    async fn one(&self, customer_id: String, options: Options) -> Result<Response<Score>> {
-        let now = self.0.now();
-        let mut check = Validator::new(now);
-        check.id("customer_id", &customer_id);
-        let asked = self.asked(&options, check, now).await?;
-        let mut results = match options.persist {
-            false => {
-                let words = |result: Result<ScoredCustomer<'_>>| {
-                    result.map(|answer| reply::score(into_prediction(answer)))
-                };
-                score(&self.0, vec![customer_id], &asked, Source::Warm, words).await?
-            }
-            true => {
-                let stored = self.stored(vec![customer_id], &asked).await?;
-                stored.map(|result| result.map(reply::score)).collect()
-            }
+impl ScoringRpc {
+    async fn one(&self, customer_id: String, options: ScoreOptions) -> Result<Response<Score>> {
+        let now = self.clock.now();
+        let mut validator = Validator::new(now);
+        validator.id("customer_id", &customer_id);
+        let request = self.request(&options, validator, now).await?;
+        let ids = vec![customer_id];
+        let mut results = if options.persist {
+            let stored = self.scoring.score_and_store(ids, &request).await?;
+            stored.into_iter().map(|result| result.map(response::score)).collect()
+        } else {
+            let message = |scored: Result<ScoredCustomer<'_>>| {
+                scored.map(|scored| response::score(into_prediction(scored)))
+            };
+            self.scoring.score(ids, &request, message).await?
         };
         let result = results.pop().ok_or_else(|| Error::Internal("an id without a result".into()))?;
         Ok(Response::new(result?))
     }
 
-    async fn batch(&self, customer_ids: Vec<String>, options: Options) -> Result<Response<EncodedBatch>> {
-        let now = self.0.now();
-        let mut check = Validator::new(now);
-        check.batch("customer_ids", customer_ids.len(), limits::BATCH);
-        // An id that can be none is one bad item, not a bad request.
-        let (mut good, mut refused) = (Vec::with_capacity(customer_ids.len()), Vec::new());
-        for (n, id) in customer_ids.into_iter().enumerate() {
-            let mut check = Validator::new(now);
-            check.id("customer_id", &id);
-            match check.finish(id) {
-                Ok(id) => good.push(id),
-                Err(error) => refused.push((n, error)),
-            }
-        }
-        let asked = self.asked(&options, check, now).await?;
-        let all = good.len() + refused.len();
-        let mut results = match options.persist {
-            false => {
-                let mut encoder = Encoder::new(&asked);
-                let encoded = |result: Result<ScoredCustomer<'_>>| match result {
-                    Ok(answer) => encoder.score(&answer),
-                    Err(error) => encode::status(error),
-                };
-                score(&self.0, good, &asked, Source::Warm, encoded).await?
-            }
-            true => self.stored(good, &asked).await?.map(encode::stored).collect(),
-        };
-        if !refused.is_empty() {
-            let (mut scores, mut refused) = (results.into_iter(), refused.into_iter().peekable());
-            let result = |n| match refused.next_if(|(place, _)| *place == n) {
-                Some((_, error)) => Some(encode::status(error)),
-                None => scores.next(),
+    async fn batch(
+        &self,
+        customer_ids: Vec<String>,
+        options: ScoreOptions,
+    ) -> Result<Response<EncodedBatch>> {
+        let now = self.clock.now();
+        let mut validator = Validator::new(now);
+        validator.batch("customer_ids", customer_ids.len(), limits::BATCH);
+        let (valid, refused) = split_invalid(customer_ids, now);
+        let request = self.request(&options, validator, now).await?;
+        let results = if options.persist {
+            let stored = self.scoring.score_and_store(valid, &request).await?;
+            stored.into_iter().map(batch::stored).collect()
+        } else {
+            let mut encoder = BatchEncoder::new(&request);
+            let encode = |scored: Result<ScoredCustomer<'_>>| match scored {
+                Ok(scored) => encoder.score(&scored),
+                Err(error) => batch::status(error),
             };
-            let both: Option<_> = (0..all).map(result).collect();
-            results = both.ok_or_else(|| Error::Internal("an id without a result".to_owned()))?;
-        }
-        Ok(Response::new(EncodedBatch { results }))
+            self.scoring.score(valid, &request, encode).await?
+        };
+        Ok(Response::new(EncodedBatch { results: merge(results, refused)? }))
     }
 
-    /// The question of a request, whose ids have been checked.
-    async fn asked(&self, options: &Options, mut check: Validator, now: Time) -> Result<ScoreRequest> {
-        let as_of = check.as_of(options.as_of_time.as_ref());
-        let max_reasons = check.max_reasons(options.max_reasons);
-        let model = check.model(options.target, &options.model);
-        let model = check.finish(model)?;
-        let model = self.model(options.target, model).await?;
+    /// The request behind the options; the ids have been validated.
+    async fn request(
+        &self,
+        options: &ScoreOptions,
+        mut validator: Validator,
+        now: Time,
+    ) -> Result<ScoreRequest> {
+        let as_of = validator.as_of(options.as_of_time.as_ref());
+        let max_reasons = validator.max_reasons(options.max_reasons);
+        let name = validator.model(options.target, &options.model);
+        let name = validator.finish(name)?;
+        let model = self.catalog.version_or_champion(options.target, name).await?;
         Ok(ScoreRequest::new(model, as_of, now, max_reasons))
     }
+}
 
-    /// Scores, stored. What is kept can be replayed.
-    async fn stored(
-        &self,
-        ids: Vec<String>,
-        asked: &ScoreRequest,
-    ) -> Result<impl Iterator<Item = Result<Prediction>> + use<>> {
-        self.0.writers.wait_for_in_flight().await;
-        let words = |result: Result<ScoredCustomer<'_>>| result.map(into_prediction);
-        let scores = score(&self.0, ids, asked, Source::Database, words).await?;
-        Ok(persist(&self.0, scores).await?.into_iter())
-    }
-
-    async fn model(
-        &self,
-        target: Target,
-        name: Option<ModelName>,
-    ) -> Result<Arc<crate::catalog::models::Model>> {
-        match name {
-            Some(name) => self.0.models.version(name).await,
-            None => self.0.models.champion(target).await,
+/// Separates the ids that no customer can have: each is one bad item, not a bad request.
+fn split_invalid(customer_ids: Vec<String>, now: Time) -> (Vec<String>, Vec<(usize, Error)>) {
+    let (mut valid, mut refused) = (Vec::with_capacity(customer_ids.len()), Vec::new());
+    for (n, id) in customer_ids.into_iter().enumerate() {
+        let mut validator = Validator::new(now);
+        validator.id("customer_id", &id);
+        match validator.finish(id) {
+            Ok(id) => valid.push(id),
+            Err(error) => refused.push((n, error)),
         }
     }
+    (valid, refused)
+}
+
+/// Puts the refused items back in their places.
+fn merge(results: Vec<Vec<u8>>, refused: Vec<(usize, Error)>) -> Result<Vec<Vec<u8>>> {
+    if refused.is_empty() {
+        return Ok(results);
+    }
+    let all = results.len() + refused.len();
+    let (mut results, mut refused) = (results.into_iter(), refused.into_iter().peekable());
+    let result = |n| match refused.next_if(|(place, _)| *place == n) {
+        Some((_, error)) => Some(batch::status(error)),
+        None => results.next(),
+    };
+    let merged: Option<_> = (0..all).map(result).collect();
+    merged.ok_or_else(|| Error::Internal("an id without a result".to_owned()))
 }

@@ -1,5 +1,10 @@
-//! Histories: read from the store, kept warm, packed, and scanned customer by customer.
+//! Histories: read from the store, kept warm in memory, packed in the background, and scanned customer
+//! by customer.
 
-pub mod cache;
+mod foreign_changes;
 pub mod packing;
+mod pending_reads;
 pub mod scan;
+mod warm;
+
+pub use warm::{Histories, WarmHistory};

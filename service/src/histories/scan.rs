@@ -1,5 +1,5 @@
-//! Everybody: the histories of all customers in the order of their ids, read ahead while others work
-//! on those before, in constant memory.
+//! The customer scan: the histories of all customers in the order of their ids, in constant memory. Pages
+//! are read ahead while the caller works on the ones before.
 
 use std::sync::Arc;
 
@@ -10,31 +10,31 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use crate::platform::error::{Error, Result};
 use tally_store::Store;
 
-/// Customers of a page at most, those of other parts included.
+/// The most customers of a page, including those of other partitions.
 const CUSTOMERS: usize = 1_000;
-/// Of customers with more than so many bytes in a page, later pages have fewer.
+/// When the histories of a page take more bytes, later pages have fewer customers.
 const PAGE_BYTES: usize = 2 << 20;
 /// Customers that a core takes at a time.
-const SHARE: usize = 125;
-/// Pages that wait to be worked on; one more is being read.
+const CHUNK: usize = 125;
+/// Pages that wait for the caller; one more is being read.
 const AHEAD: usize = 1;
 
-/// One of several parts into which the customers fall by a hash of their ids. It is the same for every
-/// program and version, so that machines can share a run without talking.
+/// One of several parts of the customers, by a hash of their ids. It is the same for every program and
+/// version, so that machines can share a run without coordination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partition {
-    /// 0 up to but without `of`.
+    /// From 0 to `of` − 1.
     pub number: u32,
-    /// How many parts there are, above 0.
+    /// The number of parts, above 0.
     pub of: u32,
 }
 
 impl Partition {
-    /// Everybody.
+    /// All customers.
     pub const WHOLE: Self = Self { number: 0, of: 1 };
 
-    /// Whether the customer is in this part: the first eight bytes of the SHA-256 of the id, as a
-    /// big-endian number, modulo the number of parts.
+    /// Whether the customer is in this partition: the first eight bytes of the SHA-256 of the id, as a
+    /// big-endian number, modulo the number of partitions.
     #[must_use]
     pub fn holds(self, customer_id: &str) -> bool {
         if self.of == 1 {
@@ -46,28 +46,28 @@ impl Partition {
     }
 }
 
-/// Some customers.
+/// Some customers of a scan.
 #[derive(Default)]
-pub struct Page {
-    /// How many customers were looked at, those of other parts included.
-    pub looked_at: u64,
-    /// The customers of our part, by id.
+pub struct ScanPage {
+    /// The number of customers read, including those of other partitions.
+    pub customers: u64,
+    /// The histories of the customers of this partition, by id.
     pub histories: Vec<(String, Packed)>,
 }
 
-/// A run through the customers of a part. Reading ends when it is dropped.
+/// A scan of the customers of a partition. Reading ends when it is dropped.
 pub struct CustomerScan {
-    pages: mpsc::Receiver<Page>,
-    /// What becomes of the reading; None once that was told.
+    pages: mpsc::Receiver<ScanPage>,
+    /// The task that reads; None once its result was returned.
     reading: Option<JoinHandle<Result<()>>>,
 }
 
 impl CustomerScan {
     /// Begins to read.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, part: Partition) -> Self {
+    pub fn new(store: Arc<dyn Store>, partition: Partition) -> Self {
         let (sender, pages) = mpsc::channel(AHEAD);
-        let reading = tokio::spawn(async move { read(&*store, part, &sender).await });
+        let reading = tokio::spawn(async move { read(&*store, partition, &sender).await });
         Self { pages, reading: Some(reading) }
     }
 
@@ -75,11 +75,11 @@ impl CustomerScan {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn next(&mut self) -> Result<Option<Page>> {
+    pub async fn next(&mut self) -> Result<Option<ScanPage>> {
         if let Some(page) = self.pages.recv().await {
             return Ok(Some(page));
         }
-        // No more pages: only the reader knows whether those were all.
+        // Only the task knows whether these were all pages, or reading failed.
         if let Some(reading) = self.reading.take() {
             reading.await.map_err(|error| Error::Internal(format!("a read panicked: {error}")))??;
         }
@@ -87,20 +87,20 @@ impl CustomerScan {
     }
 }
 
-/// Hands over everybody, until nobody takes them any more.
-async fn read(store: &dyn Store, part: Partition, pages: &mpsc::Sender<Page>) -> Result<()> {
+/// Sends page after page until the receiver is dropped.
+async fn read(store: &dyn Store, partition: Partition, pages: &mpsc::Sender<ScanPage>) -> Result<()> {
     let mut customers = CUSTOMERS;
     let mut ids = store.customer_ids("", customers).await?;
     while let Some(last) = ids.last().cloned() {
-        let looked_at = ids.len() as u64;
-        ids.retain(|id| part.holds(id));
+        let read = ids.len() as u64;
+        ids.retain(|id| partition.holds(id));
         let (found, next) = tokio::try_join!(store.histories(&ids), store.customer_ids(&last, customers))?;
         let bytes: usize = found.iter().flatten().map(|history| history.as_bytes().len()).sum();
         let fit = (PAGE_BYTES * ids.len()).checked_div(bytes);
         customers = fit.map_or(CUSTOMERS, |fit| fit.clamp(1, CUSTOMERS));
-        // Who was erased meanwhile is left out.
+        // A customer that was erased meanwhile is left out.
         let histories = ids.into_iter().zip(found).filter_map(|(id, history)| Some((id, history?))).collect();
-        if pages.send(Page { looked_at, histories }).await.is_err() {
+        if pages.send(ScanPage { customers: read, histories }).await.is_err() {
             break;
         }
         ids = next;
@@ -108,9 +108,9 @@ async fn read(store: &dyn Store, part: Partition, pages: &mpsc::Sender<Page>) ->
     Ok(())
 }
 
-/// Works on parts of a page on all cores; the results are in their order.
+/// Runs `work` on chunks of `items` on all cores; the results are in the order of the chunks.
 pub fn par_chunks<I: Sync, T: Send>(items: &[I], work: impl Fn(&[I]) -> T + Sync) -> Vec<T> {
-    each(items.chunks(SHARE), work)
+    each(items.chunks(CHUNK), work)
 }
 
 #[cfg(test)]
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_customer_is_in_one_part_and_the_parts_are_alike() {
+    fn every_customer_is_in_one_partition_and_their_sizes_are_alike() {
         let mut sizes = [0; 4];
         for n in 0..4_000 {
             let id = format!("customer-{n}");
@@ -128,7 +128,7 @@ mod tests {
             sizes[holding[0] as usize] += 1;
         }
         assert!(sizes.iter().all(|size| (900..1_100).contains(size)), "{sizes:?}");
-        // Fixed for ever, since machines of different versions may share a run: printf C | sha256sum.
+        // Fixed for ever, since machines of different versions may share a run; printf C | sha256sum.
         assert!(Partition { number: (0x6b23_c0d5_f35d_1b11_u64 % 1_000) as u32, of: 1_000 }.holds("C"));
     }
 }

@@ -1,3 +1,66 @@
-//! Ingest: how customers and interactions enter.
+//! Ingest: how customers and interactions enter and leave the store.
 
+mod customers;
+mod interactions;
 pub mod write_barrier;
+
+pub use interactions::InteractionBatch;
+
+use std::sync::Arc;
+
+use tally_model::time::Time;
+use tally_store::Store;
+
+use crate::{
+    histories::Histories,
+    platform::{clock::Clock, error::Result},
+};
+use write_barrier::{Write, WriteBarrier};
+
+/// Stores and reads customers and interactions.
+#[derive(Clone)]
+pub struct Ingest {
+    store: Arc<dyn Store>,
+    histories: Histories,
+    barrier: WriteBarrier,
+    clock: Arc<Clock>,
+}
+
+/// A write that has its record time and waits for its content.
+pub struct PendingWrite {
+    write: Write,
+    /// When the content counts as recorded.
+    pub record_time: Time,
+}
+
+impl Ingest {
+    /// Ingest into `store`, which keeps `histories` and `barrier` informed.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        histories: Histories,
+        barrier: WriteBarrier,
+        clock: Arc<Clock>,
+    ) -> Self {
+        Self { store, histories, barrier, clock }
+    }
+
+    /// Begins a write and fixes its record time. See [`WriteBarrier`].
+    #[must_use]
+    pub fn begin(&self) -> PendingWrite {
+        // In this order: at any later time of the clock the write is seen at the barrier.
+        let write = self.barrier.enter();
+        PendingWrite { write, record_time: self.clock.now() }
+    }
+
+    /// Runs a write about these customers to its end, whatever becomes of the caller.
+    async fn run<T: Send + 'static>(
+        &self,
+        write: Write,
+        customer_ids: Vec<String>,
+        work: impl Future<Output = tally_store::Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let histories = self.histories.clone();
+        write.finish(async move { histories.invalidate_after(customer_ids, work).await }).await
+    }
+}

@@ -1,14 +1,14 @@
-//! The writes under way, so that a score that is kept misses none that it must count.
+//! The write barrier: a score that is stored misses no write that it must count.
 //!
-//! A write takes its record time before its transaction commits. A score whose `known_at` falls in
-//! between would not see the rows, and its replay would: by then they are there, and their record
-//! time is not later than `known_at`. So a write enters before it takes its time, and whoever scores
-//! to keep first takes `known_at` and then waits until all that entered before have left. Every later
-//! write has a later time ([`App::now`](crate::app::App::now) never says the same twice), so it need
-//! not wait, nor be waited for.
+//! A write takes its record time before its transaction commits. A score whose `known_at` falls between
+//! the two would not see the rows, but its replay would: by then they are stored, with a record time not
+//! later than `known_at`. So a write enters the barrier before it takes its record time, and a score that
+//! is to be stored first takes its `known_at` and then waits for the writes that are in flight. Every
+//! later write has a later record time ([`Clock::now`](crate::platform::clock::Clock::now) never returns
+//! the same time twice), so it neither waits nor is waited for.
 //!
-//! This holds within one process. A write that another server on the same database has under way
-//! cannot be seen from here; should it matter, the replay says so.
+//! The barrier holds within one process. It cannot see the writes of other servers on the same database;
+//! should one of them matter, the replay says so.
 
 use std::collections::BTreeSet;
 
@@ -16,50 +16,50 @@ use tokio::sync::watch;
 
 use crate::platform::error::{Error, Result};
 
-/// The writes under way.
+/// Knows the writes in flight. Clones share them.
 #[derive(Clone, Default)]
-pub struct WriteBarrier(watch::Sender<Running>);
+pub struct WriteBarrier(watch::Sender<InFlight>);
 
-/// Writes are numbered in the order in which they entered.
+/// Writes are numbered in the order in which they enter.
 #[derive(Default)]
-struct Running {
+struct InFlight {
     last: u64,
     numbers: BTreeSet<u64>,
 }
 
-/// A write under way, until dropped.
-pub struct Writer {
-    writers: WriteBarrier,
+/// A write in flight, until it is dropped.
+pub struct Write {
+    barrier: WriteBarrier,
     number: u64,
 }
 
 impl WriteBarrier {
-    /// Enters a write; it takes its record time after that.
+    /// Enters a write, which takes its record time after that.
     #[must_use]
-    pub fn enter(&self) -> Writer {
+    pub fn enter(&self) -> Write {
         let mut number = 0;
-        self.0.send_if_modified(|running| {
-            running.last += 1;
-            number = running.last;
-            running.numbers.insert(number);
-            // Nobody waits for one to enter.
+        self.0.send_if_modified(|in_flight| {
+            in_flight.last += 1;
+            number = in_flight.last;
+            in_flight.numbers.insert(number);
+            // Nobody waits for a write to enter.
             false
         });
-        Writer { writers: self.clone(), number }
+        Write { barrier: self.clone(), number }
     }
 
-    /// Waits until the writes that have entered so far have left; at once when there are none.
+    /// Waits until the writes that have entered so far are over; returns at once when there are none.
     pub async fn wait_for_in_flight(&self) {
-        let mut running = self.0.subscribe();
-        let last = running.borrow().last;
-        let over = |running: &Running| running.numbers.first().is_none_or(|first| *first > last);
+        let mut in_flight = self.0.subscribe();
+        let last = in_flight.borrow().last;
+        let over = |in_flight: &InFlight| in_flight.numbers.first().is_none_or(|first| *first > last);
         // The sender lives in `self`.
-        let _ = running.wait_for(over).await;
+        let _ = in_flight.wait_for(over).await;
     }
 }
 
-impl Writer {
-    /// Runs the write to its end, whatever becomes of the caller, and leaves then.
+impl Write {
+    /// Runs the write to its end, whatever becomes of the caller, and leaves the barrier then.
     ///
     /// # Errors
     /// Those of the write; INTERNAL when it panics.
@@ -67,19 +67,21 @@ impl Writer {
         self,
         write: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
+        let span = tracing::Span::current();
         let whole = async move {
-            let done = write.await;
+            let result = write.await;
             drop(self);
-            done
+            result
         };
-        tokio::spawn(whole).await.map_err(|error| Error::Internal(format!("a write panicked: {error}")))?
+        let task = tokio::spawn(tracing::Instrument::instrument(whole, span));
+        task.await.map_err(|error| Error::Internal(format!("a write panicked: {error}")))?
     }
 }
 
-impl Drop for Writer {
+impl Drop for Write {
     fn drop(&mut self) {
-        self.writers.0.send_modify(|running| {
-            running.numbers.remove(&self.number);
+        self.barrier.0.send_modify(|in_flight| {
+            in_flight.numbers.remove(&self.number);
         });
     }
 }
@@ -91,39 +93,39 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn those_that_entered_before_are_waited_for_and_no_others() {
-        let writers = WriteBarrier::default();
-        assert!(writers.wait_for_in_flight().now_or_never().is_some(), "nobody writes");
-        let (first, second) = (writers.enter(), writers.enter());
-        let mut wait_for_in_flight = Box::pin(writers.wait_for_in_flight());
-        assert!(wait_for_in_flight.as_mut().now_or_never().is_none());
-        let third = writers.enter();
-        let mut later = Box::pin(writers.wait_for_in_flight());
+    async fn writes_that_entered_before_are_waited_for_and_no_others() {
+        let barrier = WriteBarrier::default();
+        assert!(barrier.wait_for_in_flight().now_or_never().is_some(), "no write is in flight");
+        let (first, second) = (barrier.enter(), barrier.enter());
+        let mut waiting = Box::pin(barrier.wait_for_in_flight());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let third = barrier.enter();
+        let mut later = Box::pin(barrier.wait_for_in_flight());
         assert!(later.as_mut().now_or_never().is_none());
         drop(second);
-        assert!(wait_for_in_flight.as_mut().now_or_never().is_none(), "the first is still there");
+        assert!(waiting.as_mut().now_or_never().is_none(), "the first is still in flight");
         drop(first);
-        assert!(wait_for_in_flight.as_mut().now_or_never().is_some(), "the third came later");
+        assert!(waiting.as_mut().now_or_never().is_some(), "the third entered later");
         assert!(later.as_mut().now_or_never().is_none());
         drop(third);
         assert!(later.as_mut().now_or_never().is_some());
     }
 
     #[tokio::test]
-    async fn a_write_goes_on_when_its_caller_does_not() {
-        let writers = WriteBarrier::default();
+    async fn a_write_goes_on_when_its_caller_is_gone() {
+        let barrier = WriteBarrier::default();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        let mut call = Box::pin(writers.enter().finish(async move { Ok(ended.await) }));
+        let mut call = Box::pin(barrier.enter().finish(async move { Ok(ended.await) }));
         assert!(call.as_mut().now_or_never().is_none());
         drop(call);
-        let mut wait_for_in_flight = Box::pin(writers.wait_for_in_flight());
-        assert!(wait_for_in_flight.as_mut().now_or_never().is_none());
+        let mut waiting = Box::pin(barrier.wait_for_in_flight());
+        assert!(waiting.as_mut().now_or_never().is_none());
         end.send(()).unwrap();
-        wait_for_in_flight.await;
-        // Giving up before the write has begun, or a panic in it, leaves nobody waiting.
-        drop(writers.enter().finish(pending::<Result<()>>()));
-        let failed = writers.enter().finish(async { panic!("{}", "on purpose") as Result<()> }).await;
+        waiting.await;
+        // Neither a write that is dropped before it has begun nor one that panics leaves anybody waiting.
+        drop(barrier.enter().finish(pending::<Result<()>>()));
+        let failed = barrier.enter().finish(async { panic!("{}", "on purpose") as Result<()> }).await;
         assert!(matches!(failed, Err(Error::Internal(_))));
-        writers.wait_for_in_flight().await;
+        barrier.wait_for_in_flight().await;
     }
 }

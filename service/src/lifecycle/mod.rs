@@ -1,6 +1,12 @@
-//! The life of a model: training, the gate, promotion and rollback, and what is removed when.
+//! The life of a model: training, the gate, promotion and rollback, and the retention of predictions.
 
-pub mod preview;
-pub mod promotion;
+mod champion_state;
+mod gate;
+mod preview;
+mod promotion;
 pub mod retention;
 pub mod training;
+
+pub use gate::{Gate, predicts};
+pub use preview::{GradeCell, GradeChanges, PromotionPreview};
+pub use promotion::{PromotionRequest, Promotions};

@@ -1,5 +1,5 @@
-//! What a promotion would change: every customer graded by champion and candidate, page by page, in
-//! constant memory, before anything moves.
+//! What a promotion would change: customers by the grade of the champion and that of the candidate,
+//! counted page by page in constant memory.
 
 use std::sync::Arc;
 
@@ -8,30 +8,46 @@ use tally_model::{
     history::{History, Packed, kind},
     scoring::Grade,
 };
+use tally_store::Store;
 
+use super::Gate;
 use crate::{
-    app::App,
+    catalog::ModelName,
     histories::scan::{CustomerScan, Partition, par_chunks},
-    platform::error::Result,
-    scoring::population::existed,
-    scoring::score::{ScoreRequest, run_blocking},
+    platform::{
+        blocking::run_blocking,
+        error::{Error, Result},
+    },
+    scoring::{ScoreRequest, existed},
 };
 
-/// The purchases of so many days are the money behind a customer.
+/// The money behind a customer is that of its purchases in this many days.
 pub const MONEY_DAYS: i64 = 365;
-/// Best to worst.
-pub const GRADES: [Grade; 4] = [Grade::A, Grade::B, Grade::C, Grade::D];
+/// All grades, best to worst.
+const GRADES: [Grade; 4] = [Grade::A, Grade::B, Grade::C, Grade::D];
+
+/// What the promotion of a candidate would change.
+pub struct PromotionPreview {
+    /// The champion that would be replaced.
+    pub champion: ModelName,
+    /// What the gate finds.
+    pub gate: Gate,
+    /// Why the candidate would be refused without force, if it would.
+    pub refusal: Option<Error>,
+    /// The customers whose grade would change, and the money behind them.
+    pub changes: GradeChanges,
+}
 
 /// Some customers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cell {
-    /// How many.
+pub struct GradeCell {
+    /// How many customers.
     pub customers: u64,
     /// Their purchases of the last [`MONEY_DAYS`] days, in minor units.
     pub amount_minor: i64,
 }
 
-impl Cell {
+impl GradeCell {
     fn add(&mut self, other: Self) {
         self.customers += other.customers;
         self.amount_minor = self.amount_minor.saturating_add(other.amount_minor);
@@ -40,66 +56,69 @@ impl Cell {
 
 /// The customers that both models are about, by the champion's grade and the candidate's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Preview([[Cell; 4]; 4]);
+pub struct GradeChanges([[GradeCell; 4]; 4]);
 
-impl Preview {
-    /// All sixteen cells: the champion's grade, the candidate's, and who is in it.
-    pub fn cells(&self) -> impl Iterator<Item = (Grade, Grade, Cell)> + '_ {
+impl GradeChanges {
+    /// All sixteen cells: the champion's grade, the candidate's, and the customers who get both.
+    pub fn cells(&self) -> impl Iterator<Item = (Grade, Grade, GradeCell)> + '_ {
         GRADES
             .into_iter()
             .zip(&self.0)
             .flat_map(|(from, row)| GRADES.into_iter().zip(row).map(move |(to, cell)| (from, to, *cell)))
     }
 
-    /// Everybody.
+    /// All customers.
     #[must_use]
-    pub fn all(&self) -> Cell {
+    pub fn all(&self) -> GradeCell {
         self.sum(|_, _| true)
     }
 
-    /// Those whose grade changes.
+    /// The customers whose grade changes.
     #[must_use]
-    pub fn changed(&self) -> Cell {
+    pub fn changed(&self) -> GradeCell {
         self.sum(|from, to| from != to)
     }
 
-    fn sum(&self, wanted: impl Fn(Grade, Grade) -> bool) -> Cell {
-        let mut sum = Cell::default();
+    fn sum(&self, wanted: impl Fn(Grade, Grade) -> bool) -> GradeCell {
+        let mut sum = GradeCell::default();
         self.cells().filter(|(from, to, _)| wanted(*from, *to)).for_each(|(.., cell)| sum.add(cell));
         sum
     }
 
-    /// Looks at every customer. Both questions are about the same moment.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn new(app: &App, champion: ScoreRequest, candidate: ScoreRequest) -> Result<Self> {
+    /// Grades every customer twice. Both requests are about the same moment.
+    #[tracing::instrument(name = "preview", skip_all, fields(candidate = %candidate.model.name))]
+    pub(super) async fn count(
+        store: &Arc<dyn Store>,
+        champion: ScoreRequest,
+        candidate: ScoreRequest,
+    ) -> Result<Self> {
         let both = Arc::new((champion, candidate));
-        let mut preview = Self::default();
-        let mut scan = CustomerScan::new(Arc::clone(&app.store), Partition::WHOLE);
-        while let Some(read) = scan.next().await? {
+        let mut changes = Self::default();
+        let mut scan = CustomerScan::new(Arc::clone(store), Partition::WHOLE);
+        while let Some(page) = scan.next().await? {
             let both = Arc::clone(&both);
-            let parts = run_blocking(move || {
-                par_chunks(&read.histories, |customers| page(&both.0, &both.1, customers))
-            })
-            .await?;
-            for part in parts {
-                let part = part?;
-                for (sum, cell) in preview.0.iter_mut().flatten().zip(part.0.iter().flatten()) {
-                    sum.add(*cell);
-                }
+            let count =
+                move || par_chunks(&page.histories, |customers| count_some(&both.0, &both.1, customers));
+            for counted in run_blocking(count).await? {
+                changes.merge(&counted?);
             }
         }
-        Ok(preview)
+        Ok(changes)
+    }
+
+    fn merge(&mut self, others: &Self) {
+        for (sum, cell) in self.0.iter_mut().flatten().zip(others.0.iter().flatten()) {
+            sum.add(*cell);
+        }
     }
 }
 
-fn page(
+fn count_some(
     champion: &ScoreRequest,
     candidate: &ScoreRequest,
     customers: &[(String, Packed)],
-) -> Result<Preview> {
-    let mut preview = Preview::default();
+) -> Result<GradeChanges> {
+    let mut changes = GradeChanges::default();
     let mut row = Row::default();
     let mut grade = |request: &ScoreRequest, history: &History| {
         let scorer = &request.model.scorer;
@@ -112,14 +131,14 @@ fn page(
                 && let (Some(from), Some(to)) = (grade(champion, history), grade(candidate, history))
             {
                 let amount_minor = money(history, candidate);
-                preview.0[from as usize][to as usize].add(Cell { customers: 1, amount_minor });
+                changes.0[from as usize][to as usize].add(GradeCell { customers: 1, amount_minor });
             }
         })?;
     }
-    Ok(preview)
+    Ok(changes)
 }
 
-/// A customer's purchases of the last [`MONEY_DAYS`] days before the moment in question.
+/// A customer's purchases of the last [`MONEY_DAYS`] days before the moment of the request.
 fn money(history: &History, request: &ScoreRequest) -> i64 {
     let purchase = history.kind_slot(kind::PURCHASE);
     let since = request.as_of.plus_days(-MONEY_DAYS);

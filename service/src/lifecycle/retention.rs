@@ -2,24 +2,31 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tally_store::{Store, StoreError};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::app::App;
+use crate::platform::clock::Clock;
 
-/// How often is looked for predictions whose time is over.
+/// How often expired predictions are removed.
 const EVERY: Duration = Duration::from_secs(3_600);
 
-/// Removes predictions that are older than so many days, now and again and again. The latest of each customer
-/// and target stays, however old it is. Trouble is logged, and the next look makes up for it.
-pub async fn run(app: Arc<App>, keep_days: u32) {
+/// Removes predictions that are older than `keep_days` days, once an hour, until it is cancelled. The
+/// latest prediction of each customer and target stays, however old it is. Errors are logged and retried
+/// in the next round.
+pub async fn run(store: Arc<dyn Store>, clock: Arc<Clock>, keep_days: u32) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        match app.store.remove_predictions(app.now().plus_days(-i64::from(keep_days))).await {
+        match remove_expired(&*store, &clock, keep_days).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, keep_days, "old predictions are removed"),
             Err(error) => tracing::warn!(%error, "old predictions could not be removed"),
         }
     }
+}
+
+#[tracing::instrument(name = "retention", skip_all)]
+async fn remove_expired(store: &dyn Store, clock: &Clock, keep_days: u32) -> Result<u64, StoreError> {
+    store.remove_predictions(clock.now().plus_days(-i64::from(keep_days))).await
 }

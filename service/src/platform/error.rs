@@ -1,17 +1,10 @@
-//! What can go wrong, once; and the only mapping of it to a gRPC status.
+//! The errors of the service. How a caller sees them is decided by the transport: `grpc/status.rs` maps
+//! them to gRPC statuses.
 
-use std::{collections::HashMap, fmt};
+use std::fmt;
 
-use prost::Message;
 use tally_model::{artifact::ArtifactError, history::DecodeError, training::snapshot::Ineligible};
 use tally_store::StoreError;
-use tonic::Code;
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
-
-use tally_proto::limits::{VIOLATION_BYTES, VIOLATIONS};
-
-/// The domain of every `ErrorInfo`.
-pub const DOMAIN: &str = "tally.v1";
 
 /// A result of the service.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -21,25 +14,25 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Violation {
     /// The field, such as `interactions[3].occur_time`.
     pub field: String,
-    /// What was wrong and what is allowed.
+    /// What is wrong and what is allowed.
     pub description: String,
 }
 
-/// All that can go wrong.
+/// Everything that can go wrong.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The request is not as the contract wants it.
+    /// The request violates the contract.
     #[error("{}", list(.0))]
     Invalid(Vec<Violation>),
-    /// There is no such thing.
+    /// The thing does not exist.
     #[error("{message}")]
     NotFound {
         /// Machine-readable reason.
         reason: &'static str,
-        /// What was not found.
+        /// What does not exist.
         message: String,
     },
-    /// The request is fine, the state is not.
+    /// The request is valid, but the state does not allow it.
     #[error("{message}")]
     Precondition {
         /// Machine-readable reason.
@@ -50,7 +43,7 @@ pub enum Error {
     /// The same key is stored with other content.
     #[error("{0}")]
     AlreadyExists(String),
-    /// Another writer was faster; the same request may succeed now.
+    /// A concurrent write got in the way; the same request may succeed now.
     #[error("another write of the same data came between; try again")]
     Aborted,
     /// Somebody else moved the champion first.
@@ -59,13 +52,13 @@ pub enum Error {
     /// The database has no room.
     #[error("storage full: nothing was stored")]
     StorageFull,
-    /// The database cannot be reached, or we are shutting down.
+    /// The database cannot be reached.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// The caller's deadline has passed.
+    /// The deadline of the call has passed.
     #[error("the deadline of the call has passed")]
     DeadlineExceeded,
-    /// A bug, or damage. The text is for the log only.
+    /// A bug, or damaged data. The text is for the log only.
     #[error("{0}")]
     Internal(String),
 }
@@ -113,23 +106,9 @@ impl Error {
         }
     }
 
-    /// The code that a caller sees.
+    /// The machine-readable reason.
     #[must_use]
-    pub const fn code(&self) -> Code {
-        match self {
-            Self::Invalid(_) => Code::InvalidArgument,
-            Self::NotFound { .. } => Code::NotFound,
-            Self::Precondition { .. } => Code::FailedPrecondition,
-            Self::AlreadyExists(_) => Code::AlreadyExists,
-            Self::Aborted | Self::Conflict(_) => Code::Aborted,
-            Self::StorageFull => Code::ResourceExhausted,
-            Self::Unavailable(_) => Code::Unavailable,
-            Self::DeadlineExceeded => Code::DeadlineExceeded,
-            Self::Internal(_) => Code::Internal,
-        }
-    }
-
-    const fn reason(&self) -> &'static str {
+    pub const fn reason(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "INVALID_REQUEST",
             Self::NotFound { reason, .. } | Self::Precondition { reason, .. } => reason,
@@ -141,57 +120,20 @@ impl Error {
             Self::Internal(_) => "INTERNAL",
         }
     }
+}
 
-    /// What a caller may read: nothing of our insides.
-    fn public_message(&self) -> String {
-        match self {
-            Self::Unavailable(_) => "the database is not available; try again".to_owned(),
-            Self::Internal(_) => "internal error; the server's log has the details".to_owned(),
-            other => other.to_string(),
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::InvalidUrl(description) => Self::invalid("database", description),
+            StoreError::Schema { reason, message } => Self::Precondition { reason, message },
+            StoreError::AlreadyExists(message) => Self::AlreadyExists(message),
+            StoreError::Aborted => Self::Aborted,
+            StoreError::StorageFull => Self::StorageFull,
+            StoreError::Unavailable(detail) => Self::Unavailable(detail),
+            StoreError::Internal(detail) => Self::Internal(detail),
         }
     }
-}
-
-impl From<Error> for tonic::Status {
-    fn from(error: Error) -> Self {
-        match &error {
-            Error::Internal(detail) => tracing::error!(detail, "internal error"),
-            Error::Unavailable(detail) => tracing::warn!(detail, "the database is not available"),
-            _ => {}
-        }
-        let mut details = ErrorDetails::with_error_info(error.reason(), DOMAIN, HashMap::new());
-        if let Error::Invalid(violations) = &error {
-            let mut bytes = 0;
-            let shown = violations.iter().take(VIOLATIONS).take_while(|violation| {
-                let fits = bytes < VIOLATION_BYTES;
-                bytes += violation.field.len() + violation.description.len();
-                fits
-            });
-            details.set_bad_request(
-                shown
-                    .map(|v| FieldViolation::new(v.field.clone(), v.description.clone()))
-                    .collect::<Vec<_>>(),
-            );
-        }
-        Self::with_error_details(error.code(), error.public_message(), details)
-    }
-}
-
-/// The refusal of a message above the limit.
-#[must_use]
-pub fn too_large(limit: usize) -> tonic::Status {
-    let details = ErrorDetails::with_error_info("MESSAGE_TOO_LARGE", DOMAIN, HashMap::new());
-    let message = format!("the message is larger than {limit} bytes; send it in parts");
-    tonic::Status::with_error_details(Code::ResourceExhausted, message, details)
-}
-
-/// The `google.rpc.Status` of one item of a batch.
-#[must_use]
-pub fn item_status(error: Error) -> tonic_types::Status {
-    let status = tonic::Status::from(error);
-    // The details are an encoded google.rpc.Status already; an empty one stands for none.
-    let details = tonic_types::Status::decode(status.details()).unwrap_or_default().details;
-    tonic_types::Status { code: status.code() as i32, message: status.message().to_owned(), details }
 }
 
 impl From<Ineligible> for Error {
@@ -208,20 +150,6 @@ impl From<Ineligible> for Error {
             }
         };
         Self::Precondition { reason, message: message.to_owned() }
-    }
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::InvalidUrl(description) => Self::invalid("database", description),
-            StoreError::Schema { reason, message } => Self::Precondition { reason, message },
-            StoreError::AlreadyExists(message) => Self::AlreadyExists(message),
-            StoreError::Aborted => Self::Aborted,
-            StoreError::StorageFull => Self::StorageFull,
-            StoreError::Unavailable(detail) => Self::Unavailable(detail),
-            StoreError::Internal(detail) => Self::Internal(detail),
-        }
     }
 }
 

@@ -1,6 +1,11 @@
 //! The platform: what every room may use and that knows none of them.
 
+pub mod actor;
+pub mod blocking;
+pub mod clock;
 pub mod error;
 pub mod metrics;
 pub mod progress;
+pub mod readiness;
+pub mod supervisor;
 pub mod telemetry;

@@ -1,4 +1,4 @@
-//! Progress of long work: a line that moves on a terminal, nothing elsewhere.
+//! Progress of long work, drawn on a terminal.
 
 use std::{
     fmt,
@@ -8,11 +8,23 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::lifecycle::training::{Listener, Step};
+/// What long work reports while it runs.
+pub enum ProgressStep {
+    /// A step begins, of this many things; 0 when their number is unknown.
+    Begin(String, u64),
+    /// This many of them are done.
+    Done(u64),
+    /// Everything is done.
+    End,
+}
 
-/// A listener that shows the steps of a training on standard error, and logs how long each took.
+/// Receives the steps of long work.
+pub type ProgressListener = Arc<dyn Fn(ProgressStep) + Send + Sync>;
+
+/// A listener that draws the steps on standard error, where that is a terminal, and logs how long each
+/// took.
 #[must_use]
-pub fn training() -> Listener {
+pub fn on_terminal() -> ProgressListener {
     let current: Mutex<Option<(ProgressBar, Instant)>> = Mutex::new(None);
     let end = |(bar, begin): (ProgressBar, Instant)| {
         bar.finish_and_clear();
@@ -21,23 +33,22 @@ pub fn training() -> Listener {
     Arc::new(move |step| {
         let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
         match step {
-            Step::Begin(what, total) => {
+            ProgressStep::Begin(what, total) => {
                 current.take().map(end);
-                *current = Some((begin(&what, total), Instant::now()));
+                *current = Some((draw(&what, total), Instant::now()));
             }
-            Step::Done(done) => {
+            ProgressStep::Done(done) => {
                 if let Some((bar, _)) = current.as_ref() {
                     bar.set_position(done);
                 }
             }
-            Step::End => drop(current.take().map(end)),
+            ProgressStep::End => drop(current.take().map(end)),
         }
     })
 }
 
-/// A bar for `total` things, or a spinner when their number is not known (0).
-#[must_use]
-pub fn begin(what: &str, total: u64) -> ProgressBar {
+/// A bar for `total` things, or a spinner when their number is unknown (0).
+fn draw(what: &str, total: u64) -> ProgressBar {
     let (bar, template) = if total == 0 {
         (ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}")
     } else {
@@ -45,7 +56,7 @@ pub fn begin(what: &str, total: u64) -> ProgressBar {
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
-            // A writer of the terminal's line that fails has nobody to tell.
+            // There is nobody to report a failed write to the terminal's line to.
             let _ = write!(out, "{:.0}/s", state.per_sec());
         };
         bar.set_style(style.with_key("rate", rate));

@@ -1,21 +1,21 @@
-//! Logs: to standard error, so that standard output stays for results.
+//! Logging to standard error; standard output is for results.
 
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object a line
     Json,
 }
 
-/// Starts logging what `filter` lets pass, such as `info` or `warn,tally_service=debug`.
+/// Starts to log what passes `filter`, such as `info` or `warn,tally_service=debug`.
 ///
 /// # Errors
-/// When the filter is not understood.
+/// When the filter is not valid.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = EnvFilter::try_new(filter)?;
     let registry = tracing_subscriber::registry().with(filter);

@@ -20,9 +20,9 @@ use tally_model::{
 
 use super::plots::{Axis, BLUE, Chart, GREY, Mark, ORANGE, PlotError, bars, number};
 use crate::{
-    catalog::models::ModelName,
-    lifecycle::promotion::predicts,
-    lifecycle::training::{Moved, TrainingResult, Verdict},
+    catalog::ModelName,
+    lifecycle::predicts,
+    lifecycle::training::{ChampionDrift, TrainingResult, Verdict},
 };
 
 /// Features whose effect is drawn: the most important ones.
@@ -108,7 +108,7 @@ pub struct Page<'a> {
     /// Probabilities and outcomes of the holdout, or of a sample of it; some of each outcome.
     pub holdout: &'a [(f64, bool)],
     /// How far its training is from that of the champion before.
-    pub drift: Option<&'a Moved>,
+    pub drift: Option<&'a ChampionDrift>,
 }
 
 impl Page<'_> {

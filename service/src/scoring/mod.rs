@@ -1,5 +1,19 @@
-//! Scoring: scores on request, of a whole population, replayed, and compared.
+//! Scoring: scores on request and of a whole population, stored predictions, their replay, and the
+//! explained change between two of them.
 
-pub mod population;
-pub mod replay;
-pub mod score;
+mod explained_change;
+mod population;
+mod predictions;
+mod replay;
+mod request;
+mod score;
+mod yield_budget;
+
+pub use explained_change::{Change, ExplainedChange, FeatureChange};
+pub use population::{Population, PopulationProgress, PopulationScored};
+pub use predictions::{PredictionExport, Predictions, cursor};
+pub use replay::Replay;
+pub use request::{ScoreRequest, ScoredCustomer, into_prediction};
+pub use score::Scoring;
+
+pub(crate) use population::existed;

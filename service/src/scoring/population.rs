@@ -1,7 +1,8 @@
 //! The population run: scores every eligible customer and stores the predictions, page by page, in
 //! constant memory. While pages are stored, the next one is scored and the one after that is read.
-//! Whoever drives it may stop between pages; what is stored until then stays. A run that comes to its end
-//! also stores how the population was distributed, for [`crate::monitoring::watch`].
+//!
+//! The caller may stop between pages; what is stored until then stays. A run that reaches its end also
+//! stores how the population is distributed, for the drift of the model.
 
 use std::sync::Arc;
 
@@ -13,75 +14,101 @@ use tally_model::{
     scoring::PreparedScore,
     time::Time,
 };
-use tokio::task::JoinHandle;
-
-use crate::{
-    app::App,
-    histories::scan::{CustomerScan, Partition, par_chunks},
-    platform::error::{Error, Result},
-    scoring::score::{ScoreRequest, ScoredCustomer, into_prediction, persist, run_blocking},
-};
 use tally_store::{Prediction, ScoredPopulation};
+use tokio::{sync::Notify, task::JoinHandle};
+use tracing::Instrument;
+
+use super::{ScoreRequest, ScoredCustomer, Scoring, into_prediction};
+use crate::{
+    histories::scan::{CustomerScan, Partition, par_chunks},
+    platform::{
+        blocking::run_blocking,
+        error::{Error, Result},
+    },
+};
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Customers looked at.
+pub struct PopulationProgress {
+    /// Customers seen so far.
     pub done: u64,
-    /// Customers there are; at the end the same as `done`.
+    /// Customers in all; the same as `done` at the end.
     pub total: u64,
-    /// Predictions stored.
+    /// Predictions stored so far.
     pub stored: u64,
 }
 
-/// Pages that are stored at the same time: storing one takes the database longer than it takes us to score it.
+/// Wakes those who wait for a population run to end. Clones share it.
+#[derive(Clone, Default)]
+pub struct PopulationScored(Arc<Notify>);
+
+impl PopulationScored {
+    /// Waits for the end of the next run.
+    pub async fn wait(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// Pages that are stored at the same time: storing one takes the database longer than scoring it.
 const STORED_AT_ONCE: usize = 2;
 
-/// A run through the customers of a part.
+/// A run through the customers of a partition.
 pub struct Population {
-    app: Arc<App>,
+    scoring: Scoring,
+    scored: PopulationScored,
     request: ScoreRequest,
-    progress: Progress,
+    progress: PopulationProgress,
     counts: Counts,
     scan: CustomerScan,
-    /// Whether there are pages that are not scored yet.
+    /// Whether the scan has more pages.
     more: bool,
     /// The pages that are being stored.
-    storing: FuturesOrdered<JoinHandle<Result<Stored>>>,
+    storing: FuturesOrdered<JoinHandle<Result<StoredPage>>>,
     over: bool,
 }
 
-/// A page whose scores are stored.
-struct Stored {
-    looked_at: u64,
+struct StoredPage {
+    customers: u64,
     predictions: u64,
 }
 
+struct ScoredPage {
+    customers: u64,
+    results: Vec<Result<Prediction>>,
+    counts: Vec<Counts>,
+}
+
 impl Population {
-    /// Begins a run, once the writes that began before the question was asked have ended.
+    /// Begins a run, after the writes that were in flight when the request was made.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn new(app: &Arc<App>, request: ScoreRequest, part: Partition) -> Result<Self> {
-        app.writers.wait_for_in_flight().await;
-        let total = app.store.count_customers().await?;
+    pub async fn start(
+        scoring: &Scoring,
+        scored: &PopulationScored,
+        request: ScoreRequest,
+        partition: Partition,
+    ) -> Result<Self> {
+        scoring.barrier.wait_for_in_flight().await;
+        let total = scoring.store.count_customers().await?;
         Ok(Self {
-            app: Arc::clone(app),
-            progress: Progress { total, ..Progress::default() },
+            scoring: scoring.clone(),
+            scored: scored.clone(),
+            progress: PopulationProgress { total, ..PopulationProgress::default() },
             counts: Counts::new(&request.model.scorer.artifact().reference),
             request,
-            scan: CustomerScan::new(Arc::clone(&app.store), part),
+            scan: CustomerScan::new(Arc::clone(&scoring.store), partition),
             more: true,
             storing: FuturesOrdered::new(),
             over: false,
         })
     }
 
-    /// Goes on until another page is stored. The last progress has `done = total`; after it comes None.
+    /// Goes on until another page is stored. The last progress has `done = total`; None follows it.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn next(&mut self) -> Result<Option<Progress>> {
+    pub async fn next(&mut self) -> Result<Option<PopulationProgress>> {
         if self.over {
             return Ok(None);
         }
@@ -92,71 +119,64 @@ impl Population {
             let stored =
                 stored.map_err(|error| Error::Internal(format!("storing a page panicked: {error}")))??;
             self.progress.stored += stored.predictions;
-            self.progress.done += stored.looked_at;
+            self.progress.done += stored.customers;
             self.progress.total = self.progress.total.max(self.progress.done);
             return Ok(Some(self.progress));
         }
-        // Customers may have gone since they were counted.
+        // Customers may have been erased since they were counted.
         self.progress.total = self.progress.done;
-        self.end().await?;
+        self.finish().await?;
         self.over = true;
         Ok(Some(self.progress))
     }
 
     /// Scores a page and begins to store it.
     async fn begin_page(&mut self) -> Result<()> {
-        let Some(Scored { looked_at, results, counts }) = Self::page(&mut self.scan, &self.request).await?
-        else {
+        let Some(ScoredPage { customers, results, counts }) = self.score_page().await? else {
             self.more = false;
             return Ok(());
         };
         counts.iter().for_each(|counts| self.counts.merge(counts));
-        let app = Arc::clone(&self.app);
-        self.storing.push_back(tokio::spawn(async move {
-            let stored = persist(&app, results).await?;
-            Ok(Stored { looked_at, predictions: stored.iter().flatten().count() as u64 })
-        }));
-        Ok(())
-    }
-
-    async fn end(&self) -> Result<()> {
-        let name = self.request.model.name;
-        let population = ScoredPopulation {
-            target: name.target,
-            model_version: name.version,
-            as_of: self.request.as_of,
-            score_time: self.app.now(),
-            counts: self.counts.clone(),
+        let scoring = self.scoring.clone();
+        let store = async move {
+            let stored = scoring.store_scores(results).await?;
+            Ok(StoredPage { customers, predictions: stored.iter().flatten().count() as u64 })
         };
-        self.app.store.insert_population(population).await?;
-        self.app.scored.notify_one();
+        self.storing.push_back(tokio::spawn(store.in_current_span()));
         Ok(())
     }
 
     /// Scores the next page, on all cores.
-    async fn page(scan: &mut CustomerScan, request: &ScoreRequest) -> Result<Option<Scored>> {
-        let Some(page) = scan.next().await? else { return Ok(None) };
-        let request = request.clone();
+    async fn score_page(&mut self) -> Result<Option<ScoredPage>> {
+        let Some(page) = self.scan.next().await? else { return Ok(None) };
+        let request = self.request.clone();
         let scored = run_blocking(move || {
             let parts = par_chunks(&page.histories, |customers| request.score_all(customers));
             let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
             let (results, counts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
             let results = results.into_iter().flatten().map(Ok).collect();
-            Ok(Some(Scored { looked_at: page.looked_at, results, counts }))
+            Ok(Some(ScoredPage { customers: page.customers, results, counts }))
         });
         scored.await?
     }
-}
 
-/// A page with its scores.
-struct Scored {
-    looked_at: u64,
-    results: Vec<Result<Prediction>>,
-    counts: Vec<Counts>,
+    async fn finish(&self) -> Result<()> {
+        let name = self.request.model.name;
+        let population = ScoredPopulation {
+            target: name.target,
+            model_version: name.version,
+            as_of: self.request.as_of,
+            score_time: self.scoring.clock.now(),
+            counts: self.counts.clone(),
+        };
+        self.scoring.store.insert_population(population).await?;
+        self.scored.0.notify_one();
+        Ok(())
+    }
 }
 
 impl ScoreRequest {
-    /// The scores of those who are eligible and existed at the moment in question.
+    /// The scores of the customers that are eligible and existed at `as_of`.
     fn score_all(&self, customers: &[(String, Packed)]) -> Result<(Vec<Prediction>, Counts)> {
         let scorer = &self.model.scorer;
         let reference = &scorer.artifact().reference;
@@ -170,11 +190,8 @@ impl ScoreRequest {
                     scorer.prepare(&row, self.max_reasons, &mut prepared);
                     scorer.with_view(&prepared, self.as_of, self.max_reasons, |view| {
                         counts.add(reference, &row.raw, view.probability);
-                        results.push(into_prediction(ScoredCustomer {
-                            customer_id: id.clone(),
-                            request: self,
-                            view,
-                        }));
+                        let customer_id = id.clone();
+                        results.push(into_prediction(ScoredCustomer { customer_id, request: self, view }));
                     });
                 }
             })?;
@@ -183,7 +200,7 @@ impl ScoreRequest {
     }
 }
 
-/// Whether anything was known of the customer at the moment in question.
+/// Whether anything was known of the customer at the moment of the request.
 pub(crate) fn existed(history: &History, request: &ScoreRequest) -> bool {
     let known: Option<Time> = history.create_time(request.as_of, request.known_at);
     known.is_some_and(|create_time| create_time <= request.as_of)

@@ -26,7 +26,7 @@ async fn assert_empty(tally: &Tally) {
 
 /// Times that are none, or not allowed.
 fn bad_times() -> Vec<Timestamp> {
-    let now = tally_service::app::system_clock();
+    let now = tally_service::platform::clock::system_clock();
     let seconds = |seconds| Timestamp { seconds, nanos: 0 };
     vec![
         seconds(-1),

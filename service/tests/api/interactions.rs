@@ -172,10 +172,10 @@ async fn a_stream_acknowledges_each_batch_in_order_and_ends_at_a_bad_one(tally: 
 }
 
 async fn record_time_tells_when_it_reached_us(tally: Tally) {
-    let before = tally_service::app::system_clock();
+    let before = tally_service::platform::clock::system_clock();
     let request = v1::RecordInteractionsRequest { interactions: vec![sample(1)], backfill: false };
     tally.interactions().record_interactions(request).await.unwrap();
-    let after = tally_service::app::system_clock();
+    let after = tally_service::platform::clock::system_clock();
     let stored = list(&tally, "c1", 0).await.remove(0).record_time.unwrap();
     assert!((timestamp(before).seconds..=timestamp(after).seconds).contains(&stored.seconds), "{stored:?}");
 }

@@ -16,7 +16,7 @@ use tally_model::{
     time::{DAY, Time},
 };
 use tally_proto::v1::{self, batch_result::Result as Item, model_service_client::ModelServiceClient};
-use tally_service::{app::App, app::system_clock};
+use tally_service::{app::App, platform::clock::system_clock};
 use tonic::{Code, Status, transport::Channel};
 
 use crate::support::{
@@ -477,7 +477,7 @@ async fn damaged_models_are_refused_and_the_old_one_serves_on(tally: Tally) {
         let app = App::new(tally_store::open(&tally.database.url).await.unwrap(), 16 << 20, system_clock)
             .await
             .unwrap();
-        let refused = app.models.champion(tally_model::spec::Target::Churn).await.unwrap_err();
+        let refused = app.catalog.champion(tally_model::spec::Target::Churn).await.unwrap_err();
         assert!(refused.to_string().contains("churn/2 cannot be read"), "{damage}: {refused}");
         // The list and the card say so, and have all others.
         let models = tally.models().list_models(v1::ListModelsRequest::default()).await.unwrap();
@@ -535,8 +535,8 @@ async fn a_damaged_champion_is_logged_once() {
         .await
         .unwrap();
     for _ in 0..5 {
-        app.models.refresh().await.unwrap();
-        app.models.champion(tally_model::spec::Target::Churn).await.unwrap_err();
+        app.catalog.refresh().await.unwrap();
+        app.catalog.champion(tally_model::spec::Target::Churn).await.unwrap_err();
     }
     let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let alarms: Vec<&str> = logged.lines().filter(|line| line.contains("cannot be read")).collect();

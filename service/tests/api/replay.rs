@@ -13,7 +13,7 @@ use tally_model::{
     time::{DAY, Time},
 };
 use tally_proto::v1::{self, batch_result::Result as Item};
-use tally_service::app::{App, system_clock};
+use tally_service::{app::App, platform::clock::system_clock};
 use tonic::{Code, Status};
 
 use crate::support::{
@@ -360,7 +360,7 @@ async fn time_neither_stands_still_nor_goes_back() {
     let database = Database::sqlite();
     let app = App::new(tally_store::open(&database.url).await.unwrap(), 16 << 20, set_back).await.unwrap();
     let (looks, again) = std::thread::scope(|scope| {
-        let look = || (0..1_000).map(|_| app.now()).collect::<Vec<_>>();
+        let look = || (0..1_000).map(|_| app.clock.now()).collect::<Vec<_>>();
         let threads = [scope.spawn(look), scope.spawn(look)];
         threads.map(|thread| thread.join().unwrap()).into()
     });

@@ -64,8 +64,8 @@ async fn read(store: &Arc<dyn Store>, part: Partition) -> (Vec<(String, Packed)>
     let mut scan = CustomerScan::new(Arc::clone(store), part);
     let (mut all, mut looked_at) = (Vec::new(), 0);
     while let Some(page) = scan.next().await.unwrap() {
-        assert!(page.looked_at >= page.histories.len() as u64);
-        looked_at += page.looked_at;
+        assert!(page.customers >= page.histories.len() as u64);
+        looked_at += page.customers;
         all.extend(page.histories);
     }
     (all, looked_at)
@@ -153,7 +153,7 @@ async fn a_run_that_breaks_off_ends_with_the_error(tally: Tally) {
             Err(error) => break error,
         }
     };
-    assert_eq!(error.code(), tonic::Code::Internal, "{error}");
+    assert_eq!(error.reason(), "INTERNAL", "{error}");
     // Those that come next find the database as it was.
     tally.database.sql("ALTER TABLE away RENAME TO customers").await;
     assert_eq!(read(&store, Partition::WHOLE).await.1, 5_000);

@@ -12,7 +12,7 @@ use tally_proto::{
     EncodedBatch,
     v1::{self, batch_result::Result as Item},
 };
-use tally_service::app::system_clock;
+use tally_service::platform::clock::system_clock;
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,

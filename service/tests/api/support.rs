@@ -21,7 +21,10 @@ use tally_proto::v1::{
     interaction_service_client::InteractionServiceClient, model_service_client::ModelServiceClient,
     prediction_service_client::PredictionServiceClient, scoring_service_client::ScoringServiceClient,
 };
-use tally_service::{app::App, app::system_clock, grpc::server};
+use tally_service::{
+    app::{App, Jobs},
+    platform::clock::system_clock,
+};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::{Code, Status, transport::Channel};
@@ -232,7 +235,9 @@ impl Tally {
         let http = aside.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
-            server::run(listener, Some(aside), app, async { stopped.await.unwrap_or(()) }).await.unwrap();
+            app.serve(listener, Some(aside), Jobs::default(), async { stopped.await.unwrap_or(()) })
+                .await
+                .unwrap();
         });
         let url = format!("http://{address}");
         let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();

@@ -10,7 +10,7 @@ use tally_model::{
     time::Time,
 };
 use tally_proto::v1::{self, drift_bin::Bin};
-use tally_service::app::system_clock;
+use tally_service::platform::clock::system_clock;
 use tonic::Code;
 
 use crate::support::{

@@ -1,6 +1,6 @@
-//! Requests -> domain values. Every check collects its violation, so that a caller hears of all of
-//! them at once; what passed cannot hold a bad value. The name of a field is put together only when
-//! something is wrong with it.
+//! Requests to domain values, by a validator of our own: it reports all violations of a request at once,
+//! with the path of each field, and names fields only when something is wrong with them, since requests
+//! have up to 10,000 items.
 
 use std::{
     collections::BTreeMap,
@@ -16,25 +16,26 @@ use tally_model::{
 use tally_proto::v1;
 
 use crate::{
-    catalog::models::ModelName,
+    catalog::ModelName,
     platform::error::{Error, Result, Violation},
 };
 use tally_proto::limits;
 use tally_store::{Interaction, NewCustomer};
 
-/// Collects what is wrong with a request.
-pub(super) struct Validator {
+/// Converts the fields of a request and collects their violations. A conversion that fails returns some
+/// valid value, which [`finish`](Self::finish) then discards.
+pub struct Validator {
     now: Time,
     violations: Vec<Violation>,
 }
 
 impl Validator {
-    pub(super) const fn new(now: Time) -> Self {
+    pub const fn new(now: Time) -> Self {
         Self { now, violations: Vec::new() }
     }
 
-    /// Notes a violation.
-    pub(super) fn refuse(&mut self, field: impl Display, description: impl Into<String>) {
+    /// Adds a violation.
+    pub fn refuse(&mut self, field: impl Display, description: impl Into<String>) {
         self.violations.push(Violation { field: field.to_string(), description: description.into() });
     }
 
@@ -44,20 +45,24 @@ impl Validator {
         }
     }
 
-    /// Everything was fine, or all violations.
-    pub(super) fn finish<T>(self, value: T) -> Result<T> {
+    /// Returns `value`, or all violations.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT when anything was refused.
+    pub fn finish<T>(self, value: T) -> Result<T> {
         if self.violations.is_empty() { Ok(value) } else { Err(Error::Invalid(self.violations)) }
     }
 
-    /// A repeated field of 1 to `most` items. The items are looked at only when their number is fine.
-    pub(super) fn batch(&mut self, field: &str, count: usize, most: usize) -> bool {
+    /// A repeated field of 1 to `most` items. Returns whether their number is allowed; only then are the
+    /// items worth checking.
+    pub fn batch(&mut self, field: &str, count: usize, most: usize) -> bool {
         let fine = (1..=most).contains(&count);
         self.require(fine, field, || format!("has {count} items; allowed are 1 to {most}"));
         fine
     }
 
     /// An id: 1 to 256 bytes without control characters.
-    pub(super) fn id(&mut self, field: impl Display + Copy, id: &str) {
+    pub fn id(&mut self, field: impl Display + Copy, id: &str) {
         self.text(field, id, 1, limits::ID_BYTES);
         self.no_control(field, id);
     }
@@ -85,7 +90,7 @@ impl Validator {
     }
 
     /// A moment of the years 1970 to 9999, at most one day in the future, cut to the microsecond.
-    pub(super) fn time(&mut self, field: impl Display, time: &Timestamp) -> Time {
+    pub fn time(&mut self, field: impl Display, time: &Timestamp) -> Time {
         let range = (0..1_000_000_000).contains(&time.nanos).then(|| {
             let micros = time.seconds.checked_mul(1_000_000)?.checked_add(i64::from(time.nanos / 1_000))?;
             Some(Time(micros)).filter(|time| (Time::MIN..=Time::MAX).contains(time))
@@ -98,7 +103,7 @@ impl Validator {
         Time::MIN
     }
 
-    /// A time that must be there.
+    /// A required time.
     fn required_time(&mut self, field: impl Display, time: Option<&Timestamp>) -> Time {
         if let Some(time) = time {
             return self.time(field, time);
@@ -107,13 +112,13 @@ impl Validator {
         Time::MIN
     }
 
-    /// `as_of_time`, now when empty.
-    pub(super) fn as_of(&mut self, time: Option<&Timestamp>) -> Time {
+    /// `as_of_time`; now when it is empty.
+    pub fn as_of(&mut self, time: Option<&Timestamp>) -> Time {
         time.map_or(self.now, |time| self.time("as_of_time", time))
     }
 
-    /// A page size: 0 is the default, too many are cut.
-    pub(super) fn page_size(&mut self, size: i32) -> usize {
+    /// A page size; 0 means the default, and sizes above the limit are cut to it.
+    pub fn page_size(&mut self, size: i32) -> usize {
         match usize::try_from(size) {
             Ok(0) => limits::PAGE,
             Ok(size) => size.min(limits::LONGEST_PAGE),
@@ -124,8 +129,8 @@ impl Validator {
         }
     }
 
-    /// 0 means 3, −1 all.
-    pub(super) fn max_reasons(&mut self, most: i32) -> usize {
+    /// The number of reasons; 0 means 3, −1 all.
+    pub fn max_reasons(&mut self, most: i32) -> usize {
         match most {
             0 => 3,
             -1 => usize::MAX,
@@ -138,7 +143,7 @@ impl Validator {
     }
 
     /// A target; unspecified and unknown ones are refused.
-    pub(super) fn target(&mut self, target: i32) -> Target {
+    pub fn target(&mut self, target: i32) -> Target {
         if let Some(target) = self.optional_target(target) {
             return target;
         }
@@ -148,8 +153,8 @@ impl Validator {
         Target::Lead
     }
 
-    /// A target, or none when unspecified.
-    pub(super) fn optional_target(&mut self, target: i32) -> Option<Target> {
+    /// A target; None when it is unspecified.
+    pub fn optional_target(&mut self, target: i32) -> Option<Target> {
         match v1::Target::try_from(target) {
             Ok(v1::Target::Lead) => Some(Target::Lead),
             Ok(v1::Target::Churn) => Some(Target::Churn),
@@ -161,8 +166,8 @@ impl Validator {
         }
     }
 
-    /// A model version of `target`, None for the champion.
-    pub(super) fn model(&mut self, target: Target, name: &str) -> Option<ModelName> {
+    /// A model version of `target`; None, for the champion, when it is empty.
+    pub fn model(&mut self, target: Target, name: &str) -> Option<ModelName> {
         if name.is_empty() {
             return None;
         }
@@ -174,7 +179,7 @@ impl Validator {
     }
 
     /// A model version of any target.
-    pub(super) fn version(&mut self, name: &str) -> ModelName {
+    pub fn version(&mut self, name: &str) -> ModelName {
         ModelName::parse(name).unwrap_or_else(|| {
             self.refuse("model", "is not a model version; allowed are such as churn/7");
             ModelName { target: Target::Lead, version: 0 }
@@ -182,13 +187,13 @@ impl Validator {
     }
 
     /// A remark for the audit, which may be empty.
-    pub(super) fn remark(&mut self, field: &str, remark: &str, most: usize) {
+    pub fn remark(&mut self, field: &str, remark: &str, most: usize) {
         self.text(field, remark, 0, most);
         self.no_control(field, remark);
     }
 
     /// A customer to be stored.
-    pub(super) fn customer(&mut self, field: impl Display + Copy, customer: v1::Customer) -> NewCustomer {
+    pub fn customer(&mut self, field: impl Display + Copy, customer: v1::Customer) -> NewCustomer {
         self.id(format_args!("{field}.customer_id"), &customer.customer_id);
         let name = format_args!("{field}.name");
         self.text(name, &customer.name, 0, limits::ID_BYTES);
@@ -240,7 +245,7 @@ impl Validator {
     }
 
     /// An interaction to be recorded.
-    pub(super) fn interaction(
+    pub fn interaction(
         &mut self,
         field: impl Display + Copy,
         item: v1::Interaction,

@@ -1,4 +1,4 @@
-//! Domain values -> replies.
+//! Domain values to responses.
 
 use prost_types::{Struct, Timestamp, Value, value::Kind};
 use tally_model::{
@@ -13,23 +13,23 @@ use tally_model::{
 use tally_proto::v1;
 
 use crate::{
-    catalog::models::ModelName,
-    scoring::replay::{Change, Comparison, FeatureChange, Replay},
+    catalog::ModelName,
+    scoring::{Change, ExplainedChange, FeatureChange, Replay},
 };
 use tally_store::{Customer, Interaction, Prediction};
 
-pub(super) const fn timestamp(time: Time) -> Timestamp {
+pub const fn timestamp(time: Time) -> Timestamp {
     Timestamp { seconds: time.0.div_euclid(1_000_000), nanos: (time.0.rem_euclid(1_000_000) * 1_000) as i32 }
 }
 
-pub(super) const fn target(target: Target) -> v1::Target {
+pub const fn target(target: Target) -> v1::Target {
     match target {
         Target::Lead => v1::Target::Lead,
         Target::Churn => v1::Target::Churn,
     }
 }
 
-pub(super) fn customer(customer: Customer) -> v1::Customer {
+pub fn customer(customer: Customer) -> v1::Customer {
     v1::Customer {
         customer_id: customer.customer_id,
         create_time: Some(timestamp(customer.create_time)),
@@ -49,7 +49,7 @@ fn attributes(attributes: Attributes) -> Struct {
     }
 }
 
-pub(super) fn interaction(interaction: Interaction) -> v1::Interaction {
+pub fn interaction(interaction: Interaction) -> v1::Interaction {
     v1::Interaction {
         customer_id: interaction.customer_id,
         interaction_id: interaction.interaction_id,
@@ -62,8 +62,8 @@ pub(super) fn interaction(interaction: Interaction) -> v1::Interaction {
     }
 }
 
-/// A score; one without an id was not stored. [`encode`](super::encode) writes the same of a batch.
-pub(super) fn score(prediction: Prediction) -> v1::Score {
+/// A score; one without an id is not stored. [`batch`](super::batch) writes the same bytes.
+pub fn score(prediction: Prediction) -> v1::Score {
     let stored = !prediction.prediction_id.is_empty();
     let model = ModelName { target: prediction.target, version: prediction.model_version };
     v1::Score {
@@ -86,7 +86,7 @@ pub(super) fn score(prediction: Prediction) -> v1::Score {
     }
 }
 
-pub(super) fn replay(replay: Replay) -> v1::ReplayPredictionResponse {
+pub fn replay(replay: Replay) -> v1::ReplayPredictionResponse {
     v1::ReplayPredictionResponse {
         identical: replay.differences.is_empty(),
         score: replay.score.map(score),
@@ -95,7 +95,7 @@ pub(super) fn replay(replay: Replay) -> v1::ReplayPredictionResponse {
     }
 }
 
-pub(super) fn comparison(comparison: Comparison) -> v1::ComparePredictionsResponse {
+pub fn comparison(comparison: ExplainedChange) -> v1::ComparePredictionsResponse {
     v1::ComparePredictionsResponse {
         from_score: Some(score(comparison.from)),
         to_score: Some(score(comparison.to)),
@@ -122,7 +122,7 @@ fn change(change: Change) -> v1::LogOddsChange {
     }
 }
 
-pub(super) const fn grade(grade: Grade) -> v1::Grade {
+pub const fn grade(grade: Grade) -> v1::Grade {
     match grade {
         Grade::A => v1::Grade::A,
         Grade::B => v1::Grade::B,
@@ -131,7 +131,7 @@ pub(super) const fn grade(grade: Grade) -> v1::Grade {
     }
 }
 
-pub(super) const fn basis(basis: Basis) -> v1::Basis {
+pub const fn basis(basis: Basis) -> v1::Basis {
     match basis {
         Basis::Model => v1::Basis::Model,
         Basis::Cold => v1::Basis::Cold,
@@ -148,7 +148,7 @@ fn reason(reason: Reason) -> v1::Reason {
     }
 }
 
-pub(super) fn feature_value(value: FeatureValue) -> Value {
+pub fn feature_value(value: FeatureValue) -> Value {
     let kind = match value {
         FeatureValue::Missing => Kind::NullValue(0),
         FeatureValue::Number(number) => Kind::NumberValue(number),
@@ -158,7 +158,7 @@ pub(super) fn feature_value(value: FeatureValue) -> Value {
     Value { kind: Some(kind) }
 }
 
-pub(super) const fn metrics(metrics: &Metrics) -> v1::Metrics {
+pub const fn metrics(metrics: &Metrics) -> v1::Metrics {
     v1::Metrics {
         rows: metrics.rows as i64,
         positives: metrics.positives as i64,

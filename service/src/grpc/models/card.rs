@@ -1,4 +1,4 @@
-//! The model card: what is stored of a model, as the contract tells it.
+//! The model card: a stored model in the form of the contract.
 
 use tally_model::{
     artifact::{self, Artifact, digest},
@@ -11,51 +11,53 @@ use tally_proto::v1::{
     Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, Model, Recipe, ReliabilityBin, Study,
 };
 
-use super::reply;
-use crate::catalog::models::{self, ModelName};
+use crate::{
+    catalog::{self, ModelName},
+    grpc::convert::response,
+};
 use tally_store::StoredModel;
 
-/// How much a card tells.
+/// How much a card contains.
 #[derive(Clone, Copy)]
 pub(super) enum Detail {
     /// Without the effect curves.
     Brief,
-    /// All.
+    /// Everything.
     Full,
 }
 
-/// The model card of a stored model. Of one that cannot be read it says that.
+/// The model card of a stored model. The card of one that cannot be read says so.
 pub(super) fn card(stored: &StoredModel, detail: Detail) -> Model {
     let name = ModelName { target: stored.target, version: stored.version };
     let known = Model {
         name: name.to_string(),
-        target: reply::target(stored.target).into(),
+        target: response::target(stored.target).into(),
         version: stored.version,
         champion: stored.champion,
-        create_time: Some(reply::timestamp(stored.create_time)),
+        create_time: Some(response::timestamp(stored.create_time)),
         created_by: stored.created_by.clone(),
         ..Model::default()
     };
-    let model = match models::Model::load(stored) {
+    let model = match catalog::Model::new(stored) {
         Ok(model) => model,
         Err(error) => return Model { problem: error.to_string(), ..known },
     };
     let artifact = model.scorer.artifact();
     let card = &artifact.card;
     Model {
-        as_of_time: Some(reply::timestamp(artifact.as_of)),
+        as_of_time: Some(response::timestamp(artifact.as_of)),
         horizon_days: artifact.outcome.horizon_days as i32,
         rows: card.rows as i64,
         positives: card.positives as i64,
         split: card.split.name().to_owned(),
-        holdout: Some(reply::metrics(&card.holdout)),
+        holdout: Some(response::metrics(&card.holdout)),
         baselines: card
             .baselines
             .iter()
-            .map(|(name, metrics)| Baseline { name: name.clone(), metrics: Some(reply::metrics(metrics)) })
+            .map(|(name, metrics)| Baseline { name: name.clone(), metrics: Some(response::metrics(metrics)) })
             .collect(),
         reliability: reliability(&card.reliability),
-        uncalibrated_holdout: Some(reply::metrics(&card.uncalibrated)),
+        uncalibrated_holdout: Some(response::metrics(&card.uncalibrated)),
         uncalibrated_reliability: reliability(&card.uncalibrated_reliability),
         chosen: Some(study(&card.chosen)),
         evaluated: Some(study(&card.evaluated)),
@@ -118,7 +120,7 @@ fn study(study: &artifact::Study) -> Study {
 
 fn effects(scorer: &Scorer) -> Vec<EffectCurve> {
     let point = |(value, log_odds): (FeatureValue, f64)| EffectPoint {
-        value: Some(reply::feature_value(value)),
+        value: Some(response::feature_value(value)),
         log_odds,
     };
     let curve = |effect: Effect| EffectCurve {

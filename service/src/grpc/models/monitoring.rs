@@ -1,4 +1,4 @@
-//! What ModelService tells of drift and of realised performance.
+//! Messages of drift and realised performance.
 
 use prost_types::Timestamp;
 use tally_model::{
@@ -7,31 +7,28 @@ use tally_model::{
     time::Time,
 };
 use tally_proto::v1::{
-    self, DriftBin, DriftRange, FeatureDrift, GetDriftResponse, GetRealisedPerformanceRequest,
-    GetRealisedPerformanceResponse, RealisedMonth, drift_bin,
+    self, DriftBin, DriftRange, FeatureDrift, GetDriftResponse, GetRealisedPerformanceRequest, RealisedMonth,
+    drift_bin,
 };
 
-use super::{parse::Validator, reply};
 use crate::{
-    app::App,
-    catalog::models::ModelName,
-    monitoring::watch::{self, MonthlyPerformance, PerformanceQuery},
+    grpc::convert::{response, validator::Validator},
+    monitoring::{MonthlyPerformance, PerformanceQuery, PopulationDrift},
     platform::error::Result,
 };
 
-pub(super) async fn drift(app: &App, name: ModelName) -> Result<GetDriftResponse> {
-    let found = watch::drift(app, &*app.models.version(name).await?).await?;
+pub(super) fn drift(found: PopulationDrift) -> GetDriftResponse {
     let counts = &found.population.counts;
-    Ok(GetDriftResponse {
+    GetDriftResponse {
         model: found.model.to_string(),
-        as_of_time: Some(reply::timestamp(found.population.as_of)),
-        score_time: Some(reply::timestamp(found.population.score_time)),
+        as_of_time: Some(response::timestamp(found.population.as_of)),
+        score_time: Some(response::timestamp(found.population.score_time)),
         customers: counts.customers as i64,
         cold_customers: counts.cold as i64,
         training_rows: found.training_rows as i64,
         score: Some(shift("score".to_owned(), found.report.score)),
         features: found.report.features.into_iter().map(|(name, moved)| shift(name, moved)).collect(),
-    })
+    }
 }
 
 fn shift(feature: String, shift: Shift) -> FeatureDrift {
@@ -63,28 +60,21 @@ fn bin(share: Share) -> DriftBin {
     DriftBin { bin: Some(bin), training_share: share.training, population_share: share.population }
 }
 
-pub(super) async fn realised(
-    app: &App,
+pub(super) fn performance_query(
+    mut validator: Validator,
     request: &GetRealisedPerformanceRequest,
-) -> Result<GetRealisedPerformanceResponse> {
-    let mut check = Validator::new(app.now());
-    let target = check.target(request.target);
-    let version = check.model(target, &request.model).map(|name| name.version);
-    let mut bound =
-        |field: &str, time: Option<&Timestamp>, open: Time| time.map_or(open, |time| check.time(field, time));
+) -> Result<PerformanceQuery> {
+    let target = validator.target(request.target);
+    let version = validator.model(target, &request.model).map(|name| name.version);
+    let mut bound = |field: &str, time: Option<&Timestamp>, open: Time| {
+        time.map_or(open, |time| validator.time(field, time))
+    };
     let from = bound("from_time", request.from_time.as_ref(), Time::MIN);
     let to = bound("to_time", request.to_time.as_ref(), Time::MAX);
-    let past = check.finish(PerformanceQuery { target, version, from, to })?;
-    if let Some(version) = version {
-        // Unknown is another thing than without predictions.
-        app.models.version(ModelName { target, version }).await?;
-    }
-    Ok(GetRealisedPerformanceResponse {
-        months: watch::realised(app, past).await?.iter().map(month).collect(),
-    })
+    validator.finish(PerformanceQuery { target, version, from, to })
 }
 
-fn month(month: &MonthlyPerformance) -> RealisedMonth {
+pub(super) fn month(month: &MonthlyPerformance) -> RealisedMonth {
     RealisedMonth {
         month: month.name(),
         model: month.model.to_string(),

@@ -1,8 +1,9 @@
-//! Results of a batch -> bytes.
+//! Results of a batch to bytes, by an encoder of our own.
 //!
-//! A batch has thousands of scores. To make each a message of strings first, for prost to copy and drop, takes as long
-//! as the scores themselves. So they are written as they are told, in the bytes that prost makes of [`reply::score`]:
-//! fields by their numbers, without those that are 0 or empty.
+//! A batch has thousands of scores. Making each a message of strings first, for prost to copy and drop,
+//! takes as long as the scores themselves, and prost has no messages with borrowed strings. So scores are
+//! encoded from their views, in the bytes that prost makes of [`response::score`]: fields by their
+//! numbers, without those that are 0 or empty.
 
 use prost::{
     Message,
@@ -11,53 +12,54 @@ use prost::{
 use tally_model::{features::explain::FeatureValue, scoring::ReasonView, time::Time};
 use tally_proto::v1::{BatchResult, batch_result};
 
-use super::reply;
+use super::response;
 use crate::{
-    platform::error::{Error, Result, item_status},
-    scoring::score::{ScoreRequest, ScoredCustomer},
+    grpc::status::item_status,
+    platform::error::{Error, Result},
+    scoring::{ScoreRequest, ScoredCustomer},
 };
 use tally_store::Prediction;
 
-/// Encodes scores of one question as items of a batch.
-pub(super) struct Encoder {
+/// Encodes the scores of one request as items of a batch.
+pub struct BatchEncoder {
     /// What is the same in every score: the fields from `model` to `horizon_days`.
-    about: Vec<u8>,
-    /// Of the score before, about: most are as long.
+    common: Vec<u8>,
+    /// A guess of the next item's length, from the item before.
     length: usize,
-    /// The sentence that is being written.
+    /// The text of the current reason.
     text: String,
 }
 
-impl Encoder {
-    pub(super) fn new(asked: &ScoreRequest) -> Self {
-        let mut about = Vec::new();
-        Fields(&mut about)
-            .text(10, &asked.model.name.to_string())
-            .message(11, |fields| fields.timestamp(asked.as_of))
-            .message(12, |fields| fields.timestamp(asked.known_at))
-            .integer(13, i64::from(asked.model.scorer.artifact().outcome.horizon_days));
-        Self { about, length: 0, text: String::new() }
+impl BatchEncoder {
+    pub fn new(request: &ScoreRequest) -> Self {
+        let mut common = Vec::new();
+        Fields(&mut common)
+            .text(10, &request.model.name.to_string())
+            .message(11, |fields| fields.timestamp(request.as_of))
+            .message(12, |fields| fields.timestamp(request.known_at))
+            .integer(13, i64::from(request.model.scorer.artifact().outcome.horizon_days));
+        Self { common, length: 0, text: String::new() }
     }
 
-    /// An item with a score, of the question that this is made for.
-    pub(super) fn score(&mut self, answer: &ScoredCustomer<'_>) -> Vec<u8> {
-        let ScoredCustomer { customer_id, request, view } = answer;
-        let Self { about, length, text } = self;
+    /// An item with a score.
+    pub fn score(&mut self, scored: &ScoredCustomer<'_>) -> Vec<u8> {
+        let ScoredCustomer { customer_id, request, view } = scored;
+        let Self { common, length, text } = self;
         let mut item = Vec::with_capacity(*length);
         Fields(&mut item).message(1, |score| {
             score
                 .text(1, customer_id)
-                .integer(2, reply::target(request.model.name.target) as i64)
+                .integer(2, response::target(request.model.name.target) as i64)
                 .double(3, view.probability)
                 .double(4, view.lower)
                 .double(5, view.upper)
-                .integer(6, reply::grade(view.grade) as i64)
-                .integer(7, reply::basis(view.basis) as i64)
+                .integer(6, response::grade(view.grade) as i64)
+                .integer(7, response::basis(view.basis) as i64)
                 .double(8, view.base_log_odds);
             for reason in view.reasons() {
                 score.message(9, |fields| fields.reason(&reason, text));
             }
-            score.0.extend_from_slice(about);
+            score.0.extend_from_slice(common);
             for name in view.missing_features() {
                 score.bytes(14, name.as_bytes());
             }
@@ -67,16 +69,16 @@ impl Encoder {
     }
 }
 
-/// An item with a stored score, or without one.
-pub(super) fn stored(result: Result<Prediction>) -> Vec<u8> {
+/// An item with a stored score, or with the status of its refusal.
+pub fn stored(result: Result<Prediction>) -> Vec<u8> {
     match result {
-        Ok(prediction) => item(batch_result::Result::Score(reply::score(prediction))),
+        Ok(prediction) => item(batch_result::Result::Score(response::score(prediction))),
         Err(error) => status(error),
     }
 }
 
-/// An item without a score.
-pub(super) fn status(error: Error) -> Vec<u8> {
+/// An item with a status.
+pub fn status(error: Error) -> Vec<u8> {
     item(batch_result::Result::Status(item_status(error)))
 }
 
@@ -84,7 +86,7 @@ fn item(result: batch_result::Result) -> Vec<u8> {
     BatchResult { result: Some(result) }.encode_to_vec()
 }
 
-/// Writes the fields of a message; their numbers are below 16.
+/// Writes the fields of a message, whose numbers are below 16.
 struct Fields<'a>(&'a mut Vec<u8>);
 
 impl Fields<'_> {
@@ -98,7 +100,7 @@ impl Fields<'_> {
             .text(5, text);
     }
 
-    /// A `google.protobuf.Value`. Being one of several kinds, it is written even if it is 0.
+    /// A `google.protobuf.Value`. As a member of a oneof, it is written even when it is 0.
     fn feature_value(&mut self, value: FeatureValue) {
         match value {
             FeatureValue::Missing => self.key(1, 0).varint(0),
@@ -109,7 +111,7 @@ impl Fields<'_> {
     }
 
     fn timestamp(&mut self, time: Time) {
-        let timestamp = reply::timestamp(time);
+        let timestamp = response::timestamp(time);
         self.integer(1, timestamp.seconds).integer(2, timestamp.nanos.into());
     }
 
@@ -131,14 +133,14 @@ impl Fields<'_> {
         self
     }
 
-    /// A string or message, even if it is empty.
+    /// A string or message, also an empty one.
     fn bytes(&mut self, field: u8, bytes: &[u8]) -> &mut Self {
         self.key(field, 2).varint(bytes.len() as u64);
         self.0.extend_from_slice(bytes);
         self
     }
 
-    /// A message, whose length is known when it is written.
+    /// A message, whose length is known only after it is written.
     fn message(&mut self, field: u8, write: impl FnOnce(&mut Fields<'_>)) -> &mut Self {
         let before = self.key(field, 2).0.len();
         self.0.push(0);
@@ -146,7 +148,7 @@ impl Fields<'_> {
         let length = self.0.len() - before - 1;
         let digits = encoded_len_varint(length as u64);
         if digits > 1 {
-            // It takes more than the byte that was left for it: what follows moves on.
+            // The length takes more than the byte that was left for it, so the content moves up.
             let end = self.0.len();
             self.0.resize(end + digits - 1, 0);
             self.0.copy_within(before + 1..end, before + digits);
@@ -155,7 +157,7 @@ impl Fields<'_> {
         self
     }
 
-    /// A field's number and how it is written.
+    /// A field's number and wire type.
     fn key(&mut self, field: u8, wire_type: u8) -> &mut Self {
         self.0.push(field << 3 | wire_type);
         self

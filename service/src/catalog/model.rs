@@ -1,0 +1,52 @@
+//! A stored model version, validated and ready to score.
+
+use tally_model::{artifact::Artifact, scoring::Scorer};
+use tally_store::{Store, StoredModel};
+
+use super::ModelName;
+use crate::platform::{
+    blocking::run_blocking,
+    error::{Error, Result},
+};
+
+/// A model version that is ready to score.
+#[derive(Debug)]
+pub struct Model {
+    /// Its name.
+    pub name: ModelName,
+    /// Its scorer.
+    pub scorer: Scorer,
+}
+
+impl Model {
+    /// Validates a stored model and prepares its scorer.
+    ///
+    /// # Errors
+    /// INTERNAL when the artifact is damaged or belongs to another target.
+    pub fn new(stored: &StoredModel) -> Result<Self> {
+        let name = ModelName { target: stored.target, version: stored.version };
+        let artifact = Artifact::from_bytes(&stored.artifact)?;
+        let predicted = artifact.outcome.target;
+        if predicted != name.target {
+            return Err(Error::Internal(format!("{name} is about {predicted}")));
+        }
+        Ok(Self { name, scorer: Scorer::new(artifact)? })
+    }
+
+    /// [`Model::new`] off the async workers, since an artifact may be large.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub async fn prepare(stored: StoredModel) -> Result<Self> {
+        run_blocking(move || Self::new(&stored)).await?
+    }
+
+    /// Reads a version from the store and prepares it.
+    ///
+    /// # Errors
+    /// NOT_FOUND (MODEL_NOT_FOUND) when it is not stored; INTERNAL when it is damaged; when the store fails.
+    pub async fn load(store: &dyn Store, name: ModelName) -> Result<Self> {
+        let stored = store.model(name.target, name.version).await?;
+        Self::prepare(stored.ok_or_else(|| Error::unknown_model(&name.to_string()))?).await
+    }
+}

@@ -1,0 +1,183 @@
+//! The tower service around all gRPC services.
+
+use std::{
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use tokio::time::timeout;
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
+use tracing::{Instrument, Span};
+
+use super::{
+    call_metrics::{CallMetrics, RunningCall},
+    deadline::deadline,
+    request_id::{self, RequestId, RequestIds},
+    single_message::SingleMessage,
+};
+use crate::{
+    grpc::status::{code_name, contract_status},
+    platform::error::Error,
+};
+
+/// Puts [`Middleware`] around a service.
+#[derive(Clone)]
+pub(in crate::grpc) struct MiddlewareLayer(Arc<Shared>);
+
+struct Shared {
+    metrics: Arc<CallMetrics>,
+    ids: RequestIds,
+}
+
+impl MiddlewareLayer {
+    pub(in crate::grpc) fn new(metrics: CallMetrics) -> Self {
+        Self(Arc::new(Shared { metrics: Arc::new(metrics), ids: RequestIds::new() }))
+    }
+}
+
+impl<S> Layer<S> for MiddlewareLayer {
+    type Service = Middleware<S>;
+
+    fn layer(&self, inner: S) -> Middleware<S> {
+        Middleware { inner, shared: Arc::clone(&self.0) }
+    }
+}
+
+/// Runs each call within its deadline and its span, counts it, and answers a panic with INTERNAL, where
+/// it would break the stream off.
+#[derive(Clone)]
+pub(in crate::grpc) struct Middleware<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Service<Request<Body>> for Middleware<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Shared { metrics, ids } = &*self.shared;
+        let deadline = deadline(request.headers());
+        let method = metrics.method(request.uri().path());
+        let id = ids.of(request.headers());
+        let span = tracing::info_span!("call", method = method.name, request_id = %id);
+        let ending = Ending { call: metrics.start(method), id, span: span.clone() };
+        let request = match method.client_streaming {
+            true => request,
+            false => request.map(|body| Body::new(SingleMessage::new(body))),
+        };
+        let call = span.in_scope(|| AssertUnwindSafe(self.inner.call(request)).catch_unwind());
+        let call = async move {
+            let ended = match deadline {
+                Some(deadline) => timeout(deadline, call).await,
+                None => Ok(call.await),
+            };
+            let response = match ended {
+                Ok(Ok(Ok(response))) => translate(response),
+                Ok(Ok(Err(error))) => return Err(error),
+                Ok(Err(_)) => Status::from(Error::Internal("a handler panicked".to_owned())).into_http(),
+                Err(_) => Status::from(Error::DeadlineExceeded).into_http(),
+            };
+            Ok(ending.observe(response))
+        };
+        Box::pin(call.instrument(span))
+    }
+}
+
+/// Replaces an error that is tonic's own.
+fn translate(response: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(response.headers()).and_then(|status| contract_status(&status)) {
+        Some(status) => status.into_http(),
+        None => response,
+    }
+}
+
+/// What is left to do when a call ends.
+struct Ending {
+    call: RunningCall,
+    id: RequestId,
+    span: Span,
+}
+
+impl Ending {
+    /// Ends the call with its response: at once when that is an error as a whole, or else with its last
+    /// trailers. Errors carry the request id.
+    fn observe(mut self, mut response: Response<Body>) -> Response<Body> {
+        match Status::from_header_map(response.headers()) {
+            Some(status) => {
+                if let Ok(id) = HeaderValue::try_from(self.id.to_string()) {
+                    response.headers_mut().insert(request_id::HEADER, id);
+                }
+                self.end(status.code());
+                response
+            }
+            None => response.map(|inner| Body::new(ObservedBody { inner, ending: self })),
+        }
+    }
+
+    fn end(&mut self, code: Code) {
+        let code = code_name(code);
+        if let Some(took) = self.call.end(code) {
+            tracing::debug!(parent: &self.span, code, milliseconds = took.as_secs_f64() * 1e3, "call ended");
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.end(Code::Cancelled);
+    }
+}
+
+/// A response body that notices the end of its call.
+struct ObservedBody {
+    inner: Body,
+    ending: Ending,
+}
+
+impl http_body::Body for ObservedBody {
+    type Data = <Body as http_body::Body>::Data;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        let code = match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                frame.trailers_ref().and_then(Status::from_header_map).map(|status| status.code())
+            }
+            Poll::Ready(Some(Err(status))) => Some(status.code()),
+            _ => None,
+        };
+        if let Some(code) = code {
+            self.ending.end(code);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

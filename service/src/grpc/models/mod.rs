@@ -1,0 +1,8 @@
+//! ModelService: model cards, promotions, and monitoring.
+
+mod card;
+mod monitoring;
+mod promotions;
+mod service;
+
+pub(crate) use service::ModelRpc;

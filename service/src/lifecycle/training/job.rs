@@ -1,0 +1,120 @@
+//! What a training is asked to do, and what comes of it.
+
+use serde::Serialize;
+use tally_model::{
+    artifact::Artifact,
+    evaluation::drift::Report,
+    spec::{Spec, Target},
+    time::Time,
+    training::{
+        compare::Comparison,
+        train::{Options, TrainError},
+    },
+};
+use tally_store::StoreError;
+
+use crate::{catalog::ModelName, histories::scan::Partition, platform::error::Error};
+
+/// When a new model becomes the champion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Promote {
+    /// When there is no champion, or the new model has the lower log loss on holdout rows that neither
+    /// has learned from
+    Auto,
+    /// In any case
+    Always,
+    /// Not now
+    Never,
+}
+
+/// What to train, and how.
+#[derive(Clone, Debug)]
+pub struct TrainingJob {
+    /// What the model predicts.
+    pub target: Target,
+    /// The moment of the training: nothing later is read.
+    pub as_of: Time,
+    /// The spec.
+    pub spec: Spec,
+    /// Split and seed.
+    pub options: Options,
+    /// When the model becomes the champion.
+    pub promote: Promote,
+    /// The customers to learn from.
+    pub partition: Partition,
+}
+
+/// Why a training ended without a model.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The data do not suffice, or the fit failed. Nothing was stored.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The service failed.
+    #[error(transparent)]
+    Service(#[from] Error),
+    /// The training matrix could not be written.
+    #[error("the training matrix: {0}")]
+    Matrix(#[from] csv::Error),
+}
+
+impl From<StoreError> for JobError {
+    fn from(error: StoreError) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+impl JobError {
+    /// Whether the data do not suffice, so that more data would help.
+    #[must_use]
+    pub const fn is_lack_of_data(&self) -> bool {
+        matches!(
+            self,
+            Self::Train(
+                TrainError::TooLittle { .. } | TrainError::OneSided { .. } | TrainError::NothingVaries(_)
+            )
+        )
+    }
+}
+
+/// The result of a training.
+#[derive(Debug)]
+pub struct TrainingResult {
+    /// The stored version.
+    pub name: ModelName,
+    /// Its content.
+    pub artifact: Artifact,
+    /// Whether it serves now, and why.
+    pub verdict: Verdict,
+    /// The holdout's probabilities and labels.
+    pub holdout: Vec<(f64, bool)>,
+    /// How far the snapshots are from those that the former champion has learned from; None without a
+    /// champion that predicts the same.
+    pub drift: Option<ChampionDrift>,
+}
+
+/// How far the snapshots of a training are from those of the champion.
+#[derive(Debug)]
+pub struct ChampionDrift {
+    /// The champion.
+    pub champion: ModelName,
+    /// Snapshots that the champion has learned from.
+    pub learned_from: u64,
+    /// Snapshots of this training that were compared with them.
+    pub compared: u64,
+    /// The drift of the champion's score and features.
+    pub report: Report,
+}
+
+/// Whether a new model serves.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// Whether it does.
+    pub promoted: bool,
+    /// Why.
+    pub reason: String,
+    /// The former champion, when the two could be compared.
+    pub champion: Option<String>,
+    /// The two on the same rows.
+    pub comparison: Option<Comparison>,
+}

@@ -1,0 +1,11 @@
+//! The training of a model: histories from the store become snapshots, snapshots a model, and the model
+//! the next version, promoted when it is better.
+
+mod incumbent;
+mod job;
+mod matrix;
+mod snapshots;
+mod trainer;
+
+pub use job::{ChampionDrift, JobError, Promote, TrainingJob, TrainingResult, Verdict};
+pub use trainer::Trainer;

@@ -1,0 +1,193 @@
+//! The training job, from the store to the next version of a model.
+
+use std::{path::Path, sync::Arc};
+
+use tally_model::{
+    features::Plan,
+    training::{
+        compare::sample,
+        snapshot::{LabelDefinition, Sampling, Snapshots},
+        train::{Trained, train},
+    },
+};
+use tally_store::{Evaluation, HoldoutScore, Promotion, PromotionKind, Store, StoredModel};
+
+use super::{
+    JobError, Promote, TrainingJob, TrainingResult, Verdict,
+    incumbent::Incumbent,
+    matrix,
+    snapshots::{self, SnapshotBatch, SnapshotTaker},
+};
+use crate::{
+    catalog::ModelName,
+    lifecycle::{Gate, champion_state::ChampionState, predicts},
+    platform::{
+        actor::Actor,
+        blocking::run_blocking,
+        clock::Clock,
+        error::{Error, Result},
+        progress::{ProgressListener, ProgressStep},
+    },
+};
+
+/// Holdout rows that are stored for comparisons with other models; a larger holdout is sampled.
+const STORED_ROWS: usize = 20_000;
+
+/// Trains models from the interactions in a store.
+pub struct Trainer {
+    /// Holds the interactions, and gets the models.
+    pub store: Arc<dyn Store>,
+    /// Says when a model was made and promoted.
+    pub clock: Arc<Clock>,
+    /// Who trains.
+    pub actor: Actor,
+    /// Receives the steps of the training.
+    pub progress: ProgressListener,
+}
+
+/// The snapshots of a training, and the champion's part in them.
+struct TrainingData {
+    plan: Plan,
+    sampling: Sampling,
+    incumbent: Option<Incumbent>,
+    batch: SnapshotBatch,
+}
+
+impl Trainer {
+    /// Trains a model, stores it, and promotes it when the job wants that. Writes the training matrix to
+    /// `matrix_out`, if given.
+    ///
+    /// # Errors
+    /// [`JobError`]; then nothing is stored, unless the store fails between the model and its promotion.
+    #[tracing::instrument(name = "training", skip_all, fields(target = %job.target))]
+    pub async fn train(
+        &self,
+        job: TrainingJob,
+        matrix_out: Option<&Path>,
+    ) -> Result<TrainingResult, JobError> {
+        let TrainingData { plan, sampling, incumbent, batch } = self.take_snapshots(&job).await?;
+        let SnapshotBatch { rows, incumbent_probabilities, counts } = batch;
+        let drift =
+            incumbent.as_ref().zip(counts).map(|(incumbent, counts)| incumbent.drift(job.target, &counts));
+
+        self.begin("training", 0);
+        let fitted = self.fit(job.clone(), plan, rows, sampling).await;
+        (self.progress)(ProgressStep::End);
+        let (trained, rows) = fitted?;
+        if let Some(path) = matrix_out {
+            matrix::write(path, &trained, &rows)?;
+        }
+        let evaluation = Evaluation {
+            evaluated: trained.evaluated.to_bytes().map_err(Error::from)?,
+            incumbent: incumbent.map(|incumbent| incumbent.version),
+            scores: holdout_scores(&trained, &rows, &incumbent_probabilities),
+        };
+        let holdout =
+            trained.holdout.iter().map(|(row, probability)| (*probability, rows.label[*row])).collect();
+        let artifact = trained.artifact;
+        let model = StoredModel {
+            target: job.target,
+            version: 0,
+            create_time: self.clock.now(),
+            created_by: self.actor.name.clone(),
+            artifact: artifact.to_bytes().map_err(Error::from)?,
+            champion: false,
+        };
+        let version = self.store.insert_model(model, evaluation).await?;
+        let name = ModelName { target: job.target, version };
+        let verdict = self.promote(job.promote, name, artifact.outcome).await?;
+        Ok(TrainingResult { name, artifact, verdict, holdout, drift })
+    }
+
+    async fn take_snapshots(&self, job: &TrainingJob) -> Result<TrainingData, JobError> {
+        let customers = self.store.count_customers().await?;
+        let incumbent = Incumbent::load(&*self.store, job.target).await?;
+
+        self.begin("reading histories", customers);
+        let (profile, pages) =
+            snapshots::profile(&self.store, job.partition, job.as_of, &self.progress).await?;
+
+        self.begin("taking snapshots", customers);
+        let sampling = Sampling::new(job.target, &job.spec, job.as_of);
+        let mut plan = profile.plan(&job.spec.features);
+        plan.forecast = sampling.outcome.forecast();
+        let predicted = predicts(sampling.outcome);
+        let incumbent = incumbent.filter(|incumbent| predicts(incumbent.outcome()) == predicted);
+        let incumbent = incumbent.map(|incumbent| incumbent.beside(&plan));
+        let taker = SnapshotTaker { plan, sampling, incumbent };
+        let progress = Arc::clone(&self.progress);
+        let (SnapshotTaker { plan, sampling, incumbent }, batch) =
+            run_blocking(move || taker.take_all(pages, &progress)).await??;
+        Ok(TrainingData { plan, sampling, incumbent, batch })
+    }
+
+    async fn fit(
+        &self,
+        job: TrainingJob,
+        plan: Plan,
+        mut rows: Snapshots,
+        sampling: Sampling,
+    ) -> Result<(Trained, Snapshots), JobError> {
+        let progress = Arc::clone(&self.progress);
+        run_blocking(move || {
+            let step = |what: &str| progress(ProgressStep::Begin(what.to_owned(), 0));
+            let trained = train(&mut rows, plan, &job.spec, sampling.outcome, job.as_of, job.options, &step)?;
+            Ok((trained, rows))
+        })
+        .await?
+    }
+
+    /// Promotes a new model as the job wants it, through the gate. When somebody else moves the champion
+    /// meanwhile, the new model is compared with that one.
+    async fn promote(
+        &self,
+        promote: Promote,
+        name: ModelName,
+        predicted: LabelDefinition,
+    ) -> Result<Verdict> {
+        let store = &*self.store;
+        loop {
+            let state = ChampionState::read(store, name.target).await?;
+            let gate = Gate::examine(store, name, predicted, state.champion).await?;
+            let (promoted, reason) = match promote {
+                Promote::Auto => (gate.is_better(), gate.to_string()),
+                Promote::Always => (true, format!("promotion was asked for; {gate}")),
+                Promote::Never => (false, format!("promotion was not wanted; {gate}")),
+            };
+            if promoted {
+                let why = if promote == Promote::Always { "asked for" } else { "passed the gate" };
+                let kind = PromotionKind::Training;
+                let next = state.next(name, kind, &self.actor, why.to_owned(), &self.clock);
+                let forced = gate.refusal(name).is_some();
+                if !store.promote(Promotion { forced, gate_result: gate.to_string(), ..next }).await? {
+                    continue;
+                }
+            }
+            let (champion, comparison) = gate.comparison().unzip();
+            let champion = champion.map(|champion| champion.to_string());
+            return Ok(Verdict { promoted, reason, champion, comparison });
+        }
+    }
+
+    fn begin(&self, what: &str, total: u64) {
+        (self.progress)(ProgressStep::Begin(what.to_owned(), total));
+    }
+}
+
+/// The holdout rows that later models can be compared on.
+fn holdout_scores(
+    trained: &Trained,
+    rows: &Snapshots,
+    incumbent_probabilities: &[Option<f64>],
+) -> Vec<HoldoutScore> {
+    sample(rows, &trained.holdout, STORED_ROWS)
+        .into_iter()
+        .map(|(row, probability)| HoldoutScore {
+            customer_id: rows.customer_id(row).to_owned(),
+            as_of: rows.as_of[row],
+            label: rows.label[row],
+            probability,
+            incumbent: incumbent_probabilities.get(row).copied().flatten(),
+        })
+        .collect()
+}
