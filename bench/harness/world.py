@@ -11,7 +11,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-WORK = pathlib.Path(os.environ["TALLY_BENCH_DIR"])
+WORK = pathlib.Path(os.environ.get("TALLY_BENCH_DIR", "/var/tmp/tally-bench"))
 PYTHON = WORK / "venv/bin/python"
 PEERS = ROOT / "bench/peers"
 TALLY = ROOT / "target/release"
@@ -109,13 +109,13 @@ def server(command, ready, address=None):
         popen.wait(30)
 
 
-def serve_command(url, port=0):
+def serve_command(url, port=0, programs=TALLY):
     options = ["--http", "", "--log", "error", "--listen", f"127.0.0.1:{port}"]
-    return [TALLY / "tally-serve", "--database", url, *options]
+    return [programs / "tally-serve", "--database", url, *options]
 
 
-def tally_server(url, *options):
-    return server([*serve_command(url), *options], "tally-serve listens on")
+def tally_server(url, *options, programs=TALLY):
+    return server([*serve_command(url, programs=programs), *options], "tally-serve listens on")
 
 
 @contextlib.contextmanager
@@ -209,8 +209,8 @@ class Postgres:
         "max_connections": "100", "work_mem": "64MB", "effective_cache_size": "8GB",
     }
 
-    def __init__(self):
-        self.folder = WORK / "postgres"
+    def __init__(self, work=WORK):
+        self.folder = work / "postgres"
         self.as_postgres = []
         if os.geteuid() == 0:
             # PostgreSQL refuses to run as root: its own user does it then.
@@ -276,8 +276,11 @@ class Sqlite:
 
     NAME = "SQLite"
 
+    def __init__(self, work=WORK):
+        self.folder = work
+
     def file(self, database):
-        return WORK / f"{database}.db"
+        return self.folder / f"{database}.db"
 
     def url(self, database):
         return f"sqlite://{self.file(database)}"
