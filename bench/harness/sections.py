@@ -254,13 +254,15 @@ def take_snapshots(url):
     spec = world.WORK / "eight-cutoffs.toml"
     # The horizon is 90 days, and so 8 of these cutoffs lie within the days of business.
     spec.write_text(f"[churn]\ncutoff_every_days = {(world.DAYS - 90) // 8}\n")
-    log = ["--log", "tally_service::progress=debug", "--log-format", "json"]
+    log = ["--log", "tally_service=debug", "--log-format", "json"]
     command = [TALLY / "tally-train", "churn", "--database", url, "--as-of", END, "--spec", spec, "--promote", "never"]
     training = subprocess.Popen([*command, *log], stderr=subprocess.PIPE, text=True)
     seconds = 0
     try:
         for line in training.stderr:
             step = json.loads(line)["fields"]
+            if "step" not in step:
+                continue
             seconds += step["seconds"]
             if step["step"] == "taking snapshots":
                 return seconds
