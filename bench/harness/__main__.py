@@ -1,5 +1,5 @@
-"""Measures, keeps the figures and prints the table. With no section all are run and the figures go into
-docs/performance.md, too."""
+"""Measures, keeps the figures and prints the table. Without a section, all are run and the figures also go
+into docs/performance.md."""
 
 import argparse
 import dataclasses
@@ -16,20 +16,20 @@ from sections import SECTIONS, Scale
 
 
 def main():
-    # Whoever ends this ends the servers that it has started.
+    # Exit normally on SIGTERM, so that the servers started here are stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     names = "\n".join(f"  {name:16} {what}" for name, (_, what) in SECTIONS.items())
     arguments = argparse.ArgumentParser(
         prog="bench/run", description=__doc__, epilog=f"sections:\n{names}",
         formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--small", action="store_true", help="a tenth of the data, shorter runs")
-    arguments.add_argument("--no-build", action="store_true", help="take the programs as they were built last")
-    arguments.add_argument("--report", action="store_true", help="write docs/performance.md from the figures kept")
-    arguments.add_argument("section", nargs="*", help="what to measure; a beginning of a name is enough")
+    arguments.add_argument("--no-build", action="store_true", help="use the programs as last built")
+    arguments.add_argument("--report", action="store_true", help="write docs/performance.md from the kept figures")
+    arguments.add_argument("section", nargs="*", help="what to measure; a prefix of a name is enough")
     arguments = arguments.parse_args()
     chosen = [name for name in SECTIONS if not arguments.section or name.startswith(tuple(arguments.section))]
     if not chosen:
-        raise SystemExit(f"no section begins with {' or '.join(arguments.section)}; there are\n{names}")
+        raise SystemExit(f"no section starts with {' or '.join(arguments.section)}; the sections are\n{names}")
     kept = world.WORK / ("figures-small.json" if arguments.small else "figures.json")
     figures = json.loads(kept.read_text()) if kept.exists() else {}
     if not arguments.report:
@@ -60,7 +60,7 @@ def machine():
 
 
 def write(figures, small):
-    """Puts the figures between the marks in docs/performance.md; the text around them stays."""
+    """Writes the figures between the markers in docs/performance.md and keeps the text around them."""
     begin, end = "<!-- figures -->", "<!-- /figures -->"
     page = world.ROOT / "docs/performance.md"
     text = page.read_text()

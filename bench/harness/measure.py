@@ -1,4 +1,4 @@
-"""Runs in turn, medians, ratios pair by pair, exponents; and the lines of the table."""
+"""Alternating runs, medians, pairwise ratios, exponents, and the lines of the table."""
 
 import dataclasses
 import math
@@ -7,7 +7,7 @@ import statistics
 
 @dataclasses.dataclass
 class Line:
-    """A line of the table. `met` is None where there is no goal."""
+    """A line of the table. `met` is None if there is no goal."""
 
     what: str
     ours: str
@@ -18,12 +18,12 @@ class Line:
 
 
 def in_turn(ours, peer, pairs=3):
-    """The figures of both, A B A B A B: what slows the machine for a while slows both."""
+    """Runs both alternately, A B A B A B, so that what slows the machine for a while slows both."""
     return [(ours(), peer()) for _ in range(pairs)]
 
 
 def against(what, unit, pairs, at_least=None, at_most=None):
-    """Ours against a peer's, from pairs of figures."""
+    """Compares our figures with a peer's, pair by pair."""
     ours, peer = zip(*pairs)
     ratios = [a / b for a, b in pairs]
     goal, met = judged(statistics.median(ratios), at_least, at_most, "×")
@@ -31,13 +31,13 @@ def against(what, unit, pairs, at_least=None, at_most=None):
 
 
 def alone(what, unit, figures, at_most=None):
-    """Ours against a fixed bar."""
+    """Compares our figures with a fixed goal."""
     goal, met = judged(statistics.median(figures), None, at_most, f" {unit}")
     return Line(what, spread(figures, unit), "", "", goal, met)
 
 
 def exponent(what, sizes, seconds, at_most):
-    """How the time grows with the size: the slope through all points on logarithmic scales."""
+    """The growth of time with size: the slope of a line through all points on logarithmic scales."""
     x, y = [math.log(size) for size in sizes], [math.log(value) for value in seconds]
     slope = statistics.linear_regression(x, y).slope
     goal, met = judged(slope, None, at_most, "")
@@ -54,14 +54,14 @@ def judged(value, at_least, at_most, unit):
 
 
 def spread(figures, unit):
-    """The median and, of more than one, the range."""
+    """The median, and the range if there are several figures."""
     gap = "" if unit in ("×", "") else " "
     text = f"{figure(statistics.median(figures))}{gap}{unit}"
     return text if len(figures) == 1 else f"{text} ({figure(min(figures))}–{figure(max(figures))})"
 
 
 def figure(value):
-    """Three digits that count."""
+    """Three significant digits."""
     if value == 0:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
@@ -69,7 +69,7 @@ def figure(value):
 
 
 def table(lines):
-    """Markdown."""
+    """The lines as a Markdown table."""
     signs = {None: "", True: "yes", False: "**no**"}
     head = ["path", "Tally", "peer", "ratio", "goal", "met"]
     rows = [[line.what, line.ours, line.peer, line.ratio, line.goal, signs[line.met]] for line in lines]

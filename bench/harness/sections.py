@@ -1,4 +1,4 @@
-"""What can be measured, each by itself. A section takes the scale and yields lines of the table."""
+"""The sections of bench/run. A section takes the scale and yields lines of the table."""
 
 import json
 import statistics
@@ -12,7 +12,7 @@ from world import BENCH, END, PEERS, PYTHON, TALLY, Postgres, Sqlite, load, run,
 
 
 class Scale:
-    """How much is measured."""
+    """The amount of data and the length of runs."""
 
     def __init__(self, small):
         self.customers = 5_000 if small else 50_000
@@ -24,7 +24,7 @@ class Scale:
 
 
 def count_for(seconds, measure):
-    """How many calls take so long, from a short run."""
+    """The number of calls that take about this many seconds, estimated from a short run."""
     return max(1_000, int(measure(2_000) * seconds))
 
 
@@ -32,17 +32,17 @@ def count_for(seconds, measure):
 
 
 class Warm:
-    """A server that has seen every customer, and the bare server that answers with the same bytes."""
+    """A server with all customers in its cache, and what is sent to it and to the echo server."""
 
     def __init__(self, tally, scale):
         self.tally, self.scale = tally, scale
         first = load("score", tally.address, scale.customers)
         second = load("score", tally.address, scale.customers)
         if first["digest"] != second["digest"]:
-            raise RuntimeError("a second answer is not the same bits as the first")
+            raise RuntimeError("warm responses differ from cold ones")
         some = [load(task, tally.address, 500)["digest"] for task in ("score", "direct")]
         if some[0] != some[1]:
-            raise RuntimeError("an answer under load is not the same as to a single client")
+            raise RuntimeError("responses under load differ from those to a single client")
         self.body, self.reply = world.request_body(), world.reply_of(tally.address)
         self.bytes = self.reply.stat().st_size
 
@@ -75,7 +75,7 @@ def unary(at, tally, echo):
     pairs = in_turn(lambda: measure(tally), lambda: measure(echo), at.scale.pairs)
     what = f"warm unary score ({at.bytes} B) vs bare tonic echo of the same bytes, h2load -c8 -m16"
     yield against(what, "/s", pairs, at_least=0.90)
-    yield against("the same: CPU a call", "µs", list(zip(*cpu.values())), at_most=1.15)
+    yield against("the same: CPU per call", "µs", list(zip(*cpu.values())), at_most=1.15)
 
 
 def everybody(at, tally, echo):
@@ -86,11 +86,11 @@ def everybody(at, tally, echo):
 
     rounds = {process: max(1, round(one(process) * at.scale.seconds / customers)) for process in (tally, echo)}
     pairs = in_turn(lambda: one(tally, rounds[tally]), lambda: one(echo, rounds[echo]))
-    yield against(f"the same over all {customers:,} customers, our own load", "/s", pairs)
+    yield against(f"the same over all {customers:,} customers, by `bench-load`", "/s", pairs)
 
 
 def paced(at, tally, echo, rate=2_000):
-    """The 99th percentile of the latency where nothing is saturated."""
+    """The 99th percentile of the latency at a rate that saturates nothing."""
     def one(process):
         log = world.WORK / "latencies"
         log.unlink(missing_ok=True)
@@ -100,7 +100,7 @@ def paced(at, tally, echo, rate=2_000):
         return micros[int(0.99 * (len(micros) - 1))]
 
     pairs = in_turn(lambda: one(tally), lambda: one(echo), at.scale.pairs)
-    yield against(f"99 % of the answers at {rate:,}/s within", "µs", pairs, at_most=1.3)
+    yield against(f"99th percentile of the latency at {rate:,}/s", "µs", pairs, at_most=1.3)
 
 
 def batch(at, tally, ids=1_000):
@@ -136,7 +136,7 @@ def python(at, tally):
 
 
 def cold(store, scale, peer, what, goal):
-    """Every customer is asked for once of a server that has just started."""
+    """Scores every customer once, on a server that has just started."""
     full = world.full(store, scale.customers)
     with tally_server(store.url(full)) as tally:
         sql.check(store, full, tally)
@@ -150,12 +150,12 @@ def cold(store, scale, peer, what, goal):
             return seen["per_second"]
 
     ours(8, 16), peer()
-    yield against(f"cold unary score, {what}, 128 calls under way", "/s", in_turn(lambda: ours(8, 16), peer), goal)
-    yield against("the same with 8 calls under way", "/s", in_turn(lambda: ours(8, 1), peer))
+    yield against(f"cold unary score, {what}, 128 calls in flight", "/s", in_turn(lambda: ours(8, 16), peer), goal)
+    yield against("the same with 8 calls in flight", "/s", in_turn(lambda: ours(8, 1), peer))
     with unpacked(store, full) as rows:
-        yield against("with 128, nothing being packed", "/s", in_turn(lambda: ours(8, 16, rows), peer))
+        yield against("128 calls in flight, histories not packed", "/s", in_turn(lambda: ours(8, 16, rows), peer))
     if len(digests) > 1:
-        raise RuntimeError("cold answers differ from run to run")
+        raise RuntimeError("cold responses differ between runs")
 
 
 def cold_postgres(scale):
@@ -177,26 +177,26 @@ def cold_sqlite(scale):
         "SQLite, vs sqlx running 25 aggregates as SQL (8 tasks, covering index)", 2)
 
 
-# -- everybody -------------------------------------------------------------------------------------------
+# -- all customers -------------------------------------------------------------------------------------------
 
 
 def score_all(tally, customers):
-    """Seconds, by the client that a user has; the answers are counted."""
+    """Seconds to score all customers with the `tally` command; the predictions are counted."""
     def call():
         command = [TALLY / "tally", "--json", "--server", f"http://{tally.address}", "score-all", "churn", "--as-of", END]
         done = json.loads(run(*command).splitlines()[-1])
         if done["stored"] != customers:
-            raise RuntimeError(f"{done} where {customers} customers were to be scored")
+            raise RuntimeError(f"expected {customers} predictions: {done}")
     return clock(call)
 
 
 def preview(tally, customers):
-    """Seconds to score everybody by two models and store nothing; the answers are counted."""
+    """Seconds to score all customers by two models without storing; the customers are counted."""
     def call():
         command = [TALLY / "tally", "--json", "--server", f"http://{tally.address}", "models", "preview", "churn/2"]
         seen = json.loads(run(*command, "--as-of", END))
         if seen["customers"] != customers or seen["changed_customers"] != 0:
-            raise RuntimeError(f"{seen} where both models are the same, and {customers} customers")
+            raise RuntimeError(f"expected {customers} customers and no change between two equal models: {seen}")
     return clock(call)
 
 
@@ -212,19 +212,19 @@ def population(scale):
         with scratch(postgres, world.full(postgres, scale.customers)) as name, tally_server(postgres.url(name)) as tally:
             sql.to_nowhere(postgres, peer)
             pairs = in_turn(lambda: score_all(tally, scale.customers), lambda: sql.to_nowhere(postgres, peer))
-            yield against("ScorePopulation, storing, vs psql running the aggregates of all to nowhere", "s", pairs, at_most=0.7)
+            yield against("ScorePopulation, storing, vs psql aggregating all customers into /dev/null", "s", pairs, at_most=0.7)
             postgres.sql(name, """INSERT INTO models (target, version, create_time, created_by, artifact, evaluated)
                 SELECT target, 2, create_time, created_by, artifact, evaluated FROM models WHERE version = 1""")
             pairs = in_turn(lambda: preview(tally, scale.customers), lambda: sql.to_nowhere(postgres, peer))
-            yield against("all scored twice, by champion and candidate, without storing (PreviewPromotion)", "s", pairs, at_most=0.35)
+            yield against("all customers scored twice, by champion and candidate, not stored (PreviewPromotion)", "s", pairs, at_most=0.35)
         rows = unpacked(postgres, world.full(postgres, scale.customers))
         with rows as name, tally_server(postgres.url(name), "--pack-every-seconds", "86400") as tally:
             pairs = in_turn(lambda: score_all(tally, scale.customers), lambda: sql.to_nowhere(postgres, peer))
-        yield against("ScorePopulation, storing, nothing being packed, vs psql", "s", pairs)
+        yield against("ScorePopulation, storing, histories not packed, vs psql", "s", pairs)
 
 
 class scratch:
-    """A copy of a database, gone at the end."""
+    """A copy of a database, dropped at the end."""
 
     def __init__(self, store, database):
         self.store, self.database = store, database
@@ -238,7 +238,7 @@ class scratch:
 
 
 class unpacked(scratch):
-    """A copy whose histories are read from their rows, as after an import."""
+    """A copy without packed histories, as after an import."""
 
     def __enter__(self):
         name = super().__enter__()
@@ -250,9 +250,9 @@ class unpacked(scratch):
 
 
 def take_snapshots(url):
-    """Seconds until tally-train has taken all snapshots, by its own log. It is not left to fit."""
+    """Seconds until tally-train has taken all snapshots, by its log. It is stopped before it fits."""
     spec = world.WORK / "eight-cutoffs.toml"
-    # The horizon is 90 days, and so 8 of these cutoffs lie within the days of business.
+    # With a horizon of 90 days, 8 of these cutoffs lie within the simulated period.
     spec.write_text(f"[churn]\ncutoff_every_days = {(world.DAYS - 90) // 8}\n")
     log = ["--log", "tally_service=debug", "--log-format", "json"]
     command = [TALLY / "tally-train", "churn", "--database", url, "--as-of", END, "--spec", spec, "--promote", "never"]
@@ -269,7 +269,7 @@ def take_snapshots(url):
     finally:
         training.kill()
         training.wait()
-    raise RuntimeError("tally-train ended before it had taken its snapshots")
+    raise RuntimeError("tally-train ended before all snapshots were taken")
 
 
 def snapshots(scale):
@@ -277,10 +277,10 @@ def snapshots(scale):
         url, peer = postgres.url(world.full(postgres, scale.customers)), sql.peer(postgres, scale.customers)
         take_snapshots(url)
         pairs = in_turn(lambda: take_snapshots(url), lambda: sql.to_nowhere(postgres, peer))
-        yield against("training snapshots at 8 cutoffs vs one psql run of the aggregates", "s", pairs, at_most=0.5)
+        yield against("training snapshots at 8 cutoffs vs one such run of psql", "s", pairs, at_most=0.5)
         with unpacked(postgres, world.full(postgres, scale.customers)) as name:
             pairs = in_turn(lambda: take_snapshots(postgres.url(name)), lambda: sql.to_nowhere(postgres, peer))
-        yield against("training snapshots, nothing being packed, vs psql", "s", pairs)
+        yield against("training snapshots, histories not packed, vs psql", "s", pairs)
 
 
 def fit(scale):
@@ -306,7 +306,7 @@ def fit(scale):
         far = max(abs(a - b) for a, b in zip([exact["intercept"], *exact["weights"]], [found["intercept"], *found["weights"]]))
         name = f"training on {rows:,} × {columns}"
         yield against(f"{name} vs scikit-learn (lbfgs, tol 1e-6)", "s", pairs, at_most=goal)
-        yield alone(f"{name}: greatest distance of a coefficient from IRLS, in millionths", "", [far * 1e6], at_most=1)
+        yield alone(f"{name}: largest difference of a coefficient from IRLS, in millionths", "", [far * 1e6], at_most=1)
         matrix = rows * columns * 8
         peaks = [one["peak_bytes"] / matrix for one in fits]
         yield alone(f"{name}: peak memory, in matrices of {matrix >> 20} MiB", "", peaks, at_most=1.3)
@@ -316,7 +316,7 @@ def fit(scale):
 
 
 def ingest(store, scale, peer, what, goal):
-    """Rows a second into a database of silent customers: `tally import` through gRPC, and the peer."""
+    """Rows per second into a database of customers without interactions: `tally import`, and the peer."""
     customers = scale.ingested
     silent = world.with_customers(store, customers)
     folder, rows = world.data(customers)
@@ -347,7 +347,7 @@ def ingest_sqlite(scale):
     def c_api(name, file, rows):
         return float(run(BENCH / "bench-sqlite", "ingest", sqlite.file(name), file))
 
-    what = "SQLite, vs its C API into the same table, a transaction for 10,000"
+    what = "SQLite, vs its C API into the same table, 10,000 rows per transaction"
     yield from ingest(sqlite, scale, c_api, what, 0.4)
 
 
@@ -357,7 +357,7 @@ def ingest_sqlite(scale):
 def memory(scale):
     with Postgres() as postgres:
         with scratch(postgres, world.full(postgres, scale.customers)) as name, tally_server(postgres.url(name)) as tally:
-            # Before anything is cached: what the run itself adds.
+            # Nothing is cached yet, so that the difference is what the run itself adds.
             load("score", tally.address, 100)
             tally.forget_peak()
             before = tally.memory("VmRSS")
@@ -384,7 +384,7 @@ def start(scale):
                 command = [BENCH / "bench-load", "first", f"127.0.0.1:{port}", "--as-of", END, "--"]
                 return float(run(*command, *world.serve_command(url, port)))
 
-            what = f"start of a server to its first answer, {store.NAME}"
+            what = f"server start to first response, {store.NAME}"
             yield alone(what, "ms", [first() for _ in range(9)], at_most=150)
 
 
@@ -398,7 +398,7 @@ def growth(scale):
 
 
 def growth_on(store, scale):
-    """Seconds of each path at each size; of a single score in a database of that size."""
+    """Seconds of each path at each size; for scores, seconds of a single one in a database of that size."""
     times, sizes = {}, []
     for customers in scale.sizes:
         sizes.append(world.data(customers)[1])
@@ -432,7 +432,7 @@ def growth_on(store, scale):
 
 
 SECTIONS = {
-    "warm": (warm, "warm scores, one by one and in batches, against bare tonic and Python"),
+    "warm": (warm, "warm scores, unary and in batches, against bare tonic and Python"),
     "cold-postgres": (cold_postgres, "cold scores on PostgreSQL against SQL in pgbench"),
     "cold-sqlite": (cold_sqlite, "cold scores on SQLite against SQL by sqlx"),
     "population": (population, "all customers against SQL in psql"),
@@ -441,6 +441,6 @@ SECTIONS = {
     "ingest-postgres": (ingest_postgres, "import against \\copy"),
     "ingest-sqlite": (ingest_sqlite, "import against SQLite's C API"),
     "memory": (memory, "memory of the server"),
-    "start": (start, "start to first answer"),
-    "growth": (growth, "how the time of each path grows with the number of interactions"),
+    "start": (start, "server start to first response"),
+    "growth": (growth, "growth of each path with the number of interactions"),
 }

@@ -1,5 +1,5 @@
 """The features as one would write them in SQL: 25 aggregates of one customer, or of all. Tally computes
-these and a hundred more."""
+these and about a hundred more."""
 
 import datetime
 import json
@@ -11,8 +11,8 @@ DAY = 86_400_000_000
 
 
 def aggregates(postgres):
-    """The 25 expressions by the names of Tally's features, the first the count of all. Times stand for the
-    days since them."""
+    """The 25 expressions, by the names of Tally's features. The first is the count of all interactions. Times
+    stand for features that are days since then."""
     moment = f"timestamptz '{world.END}'" if postgres else str(world.END_MICROS)
     number = "::bigint" if postgres else ""
 
@@ -57,7 +57,7 @@ def of_all(postgres):
 
 
 def check(store, database, tally):
-    """That SQL and Tally find the same values, as far as the model looks at them."""
+    """Checks that SQL and Tally compute the same values, for the features that the model uses."""
     postgres = isinstance(store, world.Postgres)
     ids = [f"C{n:05}" for n in range(20)]
     command = [world.TALLY / "tally", "--json", "--server", f"http://{tally.address}", "score", "churn", *ids]
@@ -72,8 +72,8 @@ def check(store, database, tally):
                 raise RuntimeError(f"{name} of {customer}: {found} by SQL, {said[name]} by Tally")
             compared += name in said
     if compared == 0:
-        raise RuntimeError("the model looks at none of the aggregates")
-    world.say(f"{compared} values of {len(ids)} customers are the same by SQL and by Tally")
+        raise RuntimeError("the model uses none of the aggregates")
+    world.say(f"{compared} values of {len(ids)} customers are equal in SQL and in Tally")
 
 
 def value(name, cell):
@@ -90,7 +90,7 @@ COVERING = ("CREATE INDEX covering ON interactions (customer_id, occur_time{incl
 
 
 def peer(store, customers):
-    """A copy of Tally's database with an index from which alone the aggregates are answered."""
+    """A copy of Tally's database with a covering index for the aggregates."""
     postgres = isinstance(store, world.Postgres)
 
     def make(name):
@@ -104,9 +104,9 @@ def peer(store, customers):
 
 
 def pgbench(store, database, customers, seconds):
-    """Transactions a second of the aggregates of one customer, prepared, 8 clients."""
+    """Transactions per second, each with the aggregates of one customer; prepared, 8 clients."""
     script = pathlib.Path(world.WORK / "one.sql")
-    # Placeholders of pgbench begin with a colon, and so does a cast.
+    # A cast would read as a placeholder of pgbench, which starts with a colon.
     statement = of_one(True, "'C' || lpad(CAST(:n AS text), 5, '0')").replace("::bigint", "")
     script.write_text(f"\\set n random(0, {customers - 1})\n{statement};\n")
     text = world.run(
@@ -116,7 +116,7 @@ def pgbench(store, database, customers, seconds):
 
 
 def to_nowhere(store, database):
-    """Seconds in which psql runs the aggregates of all customers and throws them away."""
+    """Seconds in which psql computes the aggregates of all customers and discards them."""
     return world.timed(
         "psql", "-h", store.folder, "-U", "postgres", "-d", database, "-XAtq", "-o", "/dev/null",
         "-v", "ON_ERROR_STOP=1", "-c", f"COPY ({of_all(True)}) TO STDOUT")

@@ -1,4 +1,4 @@
-"""What is measured and what it is measured on: the programs, the data, the databases, the servers."""
+"""The programs, data, databases and servers that are measured."""
 
 import contextlib
 import hashlib
@@ -17,17 +17,17 @@ PEERS = ROOT / "bench/peers"
 TALLY = ROOT / "target/release"
 BENCH = ROOT / "target/bench/release"
 
-# Everything happens before, every score is about this moment.
+# All interactions happen before this moment, and all scores are about it.
 END = "2026-01-01T00:00:00Z"
 END_MICROS = 1_767_225_600_000_000
-# Of business: a buyer has some 100 interactions by then.
+# The length of the simulated period; a buyer has about 100 interactions in it.
 DAYS = 2_000
-# Customers that the served model has learned from, with the default spec.
+# Customers that the served model was trained on, with the default spec.
 LEARNED_FROM = 2_000
 
 
 def run(*command, **options):
-    """Standard output of a program that ends well."""
+    """Runs a program and returns its standard output; fails if the program does."""
     command = [str(part) for part in command]
     done = subprocess.run(command, capture_output=True, text=True, **options)
     if done.returncode != 0:
@@ -52,12 +52,12 @@ def free_port():
 
 
 def digest(paths):
-    """Of files' contents; what is made from them is made anew when they change."""
+    """A digest of the contents of files. What is made from them is made again when they change."""
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()[:8]
 
 
 def data(customers):
-    """The folder with the simulated business of so many buyers, and how many interactions it has."""
+    """The folder with a simulated business of this many buyers, and its number of interactions."""
     generator = digest([*(ROOT / "model/src/simulate").glob("*.rs"), ROOT / "bench/src/bin/bench-simulate.rs"])
     folder = WORK / f"data-{customers}-{DAYS}-{generator}"
     done = folder / "rows"
@@ -72,7 +72,7 @@ def data(customers):
 
 
 class Process:
-    """A running server: where it listens and what it has used."""
+    """A running server: its address and the resources it has used."""
 
     def __init__(self, popen, address):
         self.pid, self.address, self._popen = popen.pid, address, popen
@@ -82,7 +82,7 @@ class Process:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self, field):
-        """VmRSS, or the highest that it was, VmHWM, in bytes."""
+        """VmRSS (resident memory) or VmHWM (its peak), in bytes."""
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition(f"{field}:")[2].split()[0]) * 1024
 
@@ -96,7 +96,7 @@ class Process:
 
 @contextlib.contextmanager
 def server(command, ready, address=None):
-    """Runs until the block ends. `ready` is what its line begins with when it listens."""
+    """Runs until the block ends. `ready` is the start of the line that it prints once it listens."""
     popen = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
     try:
         line = next((line for line in popen.stdout if line.startswith(ready)), None)
@@ -120,7 +120,7 @@ def tally_server(url, *options, programs=TALLY):
 
 @contextlib.contextmanager
 def echo_server(reply):
-    """The bare server that answers with `reply`, a file."""
+    """The bare server, which answers with the contents of the file `reply`."""
     port = free_port()
     popen = subprocess.Popen([BENCH / "bench-echo", f"127.0.0.1:{port}", reply])
     try:
@@ -151,12 +151,12 @@ def python_server(kind, customers):
 
 
 def load(task, address, customers, *options):
-    """What bench-load prints, when it is JSON."""
+    """Runs bench-load and returns the JSON that it prints."""
     return json.loads(run(BENCH / "bench-load", task, address, "--customers", customers, "--as-of", END, *options))
 
 
 def request_body(customers=1, batch=False):
-    """A file with the request that h2load sends."""
+    """A file with the request body that h2load sends."""
     file = WORK / f"request-{customers}-{batch}"
     options = ["--customers", str(customers), "--as-of", END] + (["--batch"] if batch else [])
     file.write_bytes(subprocess.run([BENCH / "bench-load", "body", *options], check=True, capture_output=True).stdout)
@@ -164,7 +164,7 @@ def request_body(customers=1, batch=False):
 
 
 def reply_of(address, customers=1, batch=False):
-    """A file with the message that a server answers to such a request."""
+    """A file with the server's response message to such a request."""
     file = WORK / f"reply-{customers}-{batch}"
     options = ["--customers", str(customers), "--as-of", END] + (["--batch"] if batch else [])
     command = [BENCH / "bench-load", "reply", address, *options]
@@ -173,8 +173,8 @@ def reply_of(address, customers=1, batch=False):
 
 
 def h2load(address, body, count, reply_bytes=None, connections=8, in_flight=16, batch=False, options=()):
-    """Answers a second. h2load does not look at grpc-status: the bytes of all answers tell, if their
-    length is known; an error has none."""
+    """Responses per second. h2load ignores grpc-status, so the total number of bytes is checked: an error has
+    none."""
     method = "BatchPredictChurn" if batch else "PredictChurn"
     text = run(
         "h2load", f"-c{connections}", f"-m{in_flight}", f"-n{count}", "-d", body, *options,
@@ -185,7 +185,7 @@ def h2load(address, body, count, reply_bytes=None, connections=8, in_flight=16, 
     if succeeded != count:
         raise RuntimeError(f"{succeeded} of {count} calls succeeded\n{text}")
     if (data != count * (5 + reply_bytes)) if reply_bytes else (data < count * 100):
-        raise RuntimeError(f"{data} bytes of data frames in {count} answers, not {reply_bytes} + 5 each\n{text}")
+        raise RuntimeError(f"{data} bytes of data frames in {count} responses, expected {reply_bytes} + 5 each\n{text}")
     return float(text.partition("finished in ")[2].split(", ")[1].split()[0])
 
 
@@ -201,7 +201,7 @@ def binaries():
 
 
 class Postgres:
-    """A cluster of our own, reached by its socket; durable as it comes, with memory for all data."""
+    """A cluster started here and reached by its socket; default durability, enough memory for all data."""
 
     NAME = "PostgreSQL"
     SETTINGS = {
@@ -213,11 +213,11 @@ class Postgres:
         self.folder = work / "postgres"
         self.as_postgres = []
         if os.geteuid() == 0:
-            # PostgreSQL refuses to run as root: its own user does it then.
+            # PostgreSQL refuses to run as root, so it runs as its own user.
             self.as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 
     def tool(self, name, *arguments):
-        # pg_ctl leaves a server behind that keeps its output open.
+        # The server that pg_ctl starts would keep a pipe open.
         subprocess.run([*self.as_postgres, binaries() / name, *arguments], check=True, cwd="/", stdout=subprocess.DEVNULL)
 
     def __enter__(self):
@@ -229,7 +229,7 @@ class Postgres:
                 shutil.chown(self.folder, "postgres")
             self.tool("initdb", "--auth=trust", "--username=postgres", "-D", data)
         if (data / "postmaster.pid").exists():
-            # Left behind by a run that was killed.
+            # A killed run has left its server behind.
             subprocess.run([*self.as_postgres, binaries() / "pg_ctl", "stop", "-s", "-m", "fast", "-D", data], cwd="/")
         settings = {**self.SETTINGS, "unix_socket_directories": f"'{self.folder}'"}
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
@@ -262,7 +262,7 @@ class Postgres:
         self.psql("postgres", f"ALTER DATABASE {source} RENAME TO {target}")
 
     def settle(self, database):
-        """Statistics and visibility as autovacuum would leave them, and nothing left to write."""
+        """Brings statistics and visibility up to date, as autovacuum would, and writes everything to disk."""
         self.psql(database, "VACUUM ANALYZE")
         self.psql(database, "CHECKPOINT")
 
@@ -272,7 +272,7 @@ class Postgres:
 
 
 class Sqlite:
-    """SQLite files in one folder; the same words as for PostgreSQL."""
+    """SQLite files in one folder, with the same methods as Postgres."""
 
     NAME = "SQLite"
 
@@ -310,7 +310,7 @@ class Sqlite:
 
 
 def import_data(url, customers, *files):
-    """Fills a database through a server; the seconds that the import itself says it took."""
+    """Imports into a database through a server; returns the seconds that `tally import` reports."""
     folder, _ = data(customers)
     with tally_server(url) as tally:
         options = [part for name in files for part in (f"--{name}", folder / f"{name}.csv")]
@@ -319,7 +319,7 @@ def import_data(url, customers, *files):
 
 
 def made(store, name, make):
-    """The database of this name; made when it is not there, whole or not at all."""
+    """The name of the database; makes it if it does not exist, completely or not at all."""
     name = f"{name}_{SCHEMA}"
     if not store.exists(name):
         say(f"making the database {name}")
@@ -331,7 +331,7 @@ def made(store, name, make):
 
 
 def empty(store):
-    """A database with a churn model that serves, and no customers: so that every size has the same model."""
+    """A database with a served churn model and no customers, so that all sizes share one model."""
     def make(name):
         if isinstance(store, Postgres):
             store.psql("postgres", f"CREATE DATABASE {name}")
@@ -343,7 +343,7 @@ def empty(store):
 
 
 def with_customers(store, customers):
-    """The same with customers of whom nothing has happened."""
+    """The same with customers that have no interactions."""
     def make(name):
         store.copy(empty(store), name)
         import_data(store.url(name), customers, "customers")
@@ -352,7 +352,7 @@ def with_customers(store, customers):
 
 
 def full(store, customers):
-    """The same with customers and interactions, when the server has packed the histories."""
+    """The same with customers and interactions, after a server has packed the histories."""
     def make(name):
         store.copy(empty(store), name)
         import_data(store.url(name), customers, "customers", "interactions")
@@ -360,6 +360,6 @@ def full(store, customers):
         with tally_server(store.url(name), "--pack-every-seconds", "1"):
             while int(store.sql(name, "SELECT count(*) FROM packed_histories")) < customers:
                 time.sleep(0.1)
-        say(f"{customers:,} histories were packed {time.perf_counter() - begin:.1f} s after the start of the server")
+        say(f"{customers:,} histories packed {time.perf_counter() - begin:.1f} s after the start of the server")
 
     return made(store, f"tally_{customers}", make)

@@ -1,10 +1,10 @@
-"""scikit-learn's answer to a logistic regression, and the exact one.
+"""Logistic regression by scikit-learn, and the exact solution.
 
     regression.py lbfgs FILE ROWS COLUMNS PENALTY     scikit-learn, lbfgs to tolerance 1e-6
-    regression.py irls FILE ROWS COLUMNS PENALTY      Newton's method to the end, in numpy
+    regression.py irls FILE ROWS COLUMNS PENALTY      Newton's method until convergence, in numpy
 
-Both print JSON. The loss is the sum over the rows plus PENALTY / 2 times the squared weights; the
-intercept goes free.
+Both print JSON. The loss is the sum over the rows plus PENALTY / 2 times the sum of squared weights; the
+intercept is not penalised.
 """
 
 import json
@@ -22,7 +22,7 @@ def read(file, rows, columns):
 
 
 def lbfgs(matrix, labels, penalty):
-    # scikit-learn is faster on rows that lie together; to lay them so is not timed.
+    # scikit-learn is faster on row-major data; the conversion is not timed.
     matrix = np.ascontiguousarray(matrix)
     begin = time.perf_counter()
     model = LogisticRegression(C=1 / penalty, tol=1e-6, max_iter=1000).fit(matrix, labels)

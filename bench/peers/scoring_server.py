@@ -2,9 +2,9 @@
 
     scoring_server.py sync|aio PORT CUSTOMERS
 
-Answers PredictChurn with the same message as Tally, three reasons included. Its model is a logistic
-regression on 40 standard normal features; each customer's row lies ready in a dictionary, so that it
-does less than Tally does: it computes no features and no interval.
+Answers PredictChurn with the same message as Tally, with three reasons. Its model is a logistic
+regression on 40 standard normal features, and each customer's row is ready in a dictionary. So it does
+less than Tally: it computes no features and no interval.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""LightGBM on exactly the rows of a training, to be set against the holdout metrics of the model card.
+"""LightGBM on exactly the rows of a training, for comparison with the holdout metrics of the model card.
 
     pip install lightgbm pandas scikit-learn
     tally-train lead … --matrix-out rows.csv --report-out report.json
@@ -6,11 +6,11 @@
     python bench/quality/against_lightgbm.py --at 2011-09-09 --horizon-days 90 rows.csv
 
 Prints AUC and log loss on the holdout for the model, for LightGBM with its default parameters, and for
-LightGBM held back as small data need it. The parameters are the same for all data; nothing is tuned
-to a holdout. With several pairs of files the last line is the mean.
+LightGBM with the stronger regularisation that small data need ("held back"). The parameters are the same for
+all data; nothing is tuned to a holdout. With several pairs of files the last line is the mean.
 
-With --at the matrix is one of a later training: LightGBM learns from the rows whose horizon was over at
-that moment, and is judged on the rows of that moment. Only its own figures are printed then.
+With --at the matrix comes from a later training: LightGBM learns from the rows whose horizon was over at
+that moment and is judged on the rows of that moment. Then only its own figures are printed.
 """
 
 import argparse
@@ -73,7 +73,7 @@ if __name__ == "__main__":
     if (asked.at is None) != (asked.horizon_days is None):
         parser.error("--at and --horizon-days go together")
     if asked.at is None and len(asked.files) % 2:
-        parser.error("to each rows.csv belongs a report.json")
+        parser.error("each rows.csv needs its report.json")
     if asked.at is None:
         against_holdouts(asked.files)
     else:

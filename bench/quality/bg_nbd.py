@@ -1,4 +1,4 @@
-"""The expected values of model/tests/bg_nbd.rs, computed without Tally; prints them as Rust constants.
+"""Computes the expected values of model/tests/bg_nbd.rs without Tally and prints them as Rust constants.
 
     pip install lifetimes==0.11.3 mpmath==1.4.1 numpy scipy
     python bench/quality/bg_nbd.py
@@ -6,8 +6,8 @@
 - The likelihood and its maximum come from `lifetimes`.
 - P(alive), expected purchases and the probability of no purchase come from Bayes' rule alone: the
   prior of (lambda, p) times the likelihood of one customer's purchases is integrated numerically.
-  The script stops if `lifetimes` and equation 10 of Fader, Hardie and Lee (2005), taken with 60
-  digits, disagree where they are defined.
+  The script stops if they disagree with `lifetimes`, or with equation 10 of Fader, Hardie and Lee
+  (2005), evaluated with 60 digits, where those are defined.
 """
 
 import mpmath
@@ -15,7 +15,7 @@ import numpy as np
 from lifetimes import BetaGeoFitter
 
 CDNOW = (0.243, 4.414, 0.793, 2.426)
-# r, alpha, a, b. With a = 1, and without repeat purchase with a + b = 1, equation 10 is undefined as printed.
+# r, alpha, a, b. Equation 10 as printed is undefined for a = 1, and for a + b = 1 without repeat purchases.
 MODELS = [CDNOW, (0.6, 7.0, 1.0, 2.5), (1.7, 0.02, 0.3, 0.2), (12.0, 9.0, 0.4, 0.6), (3.5, 30.0, 60.0, 400.0)]
 # x, days from the first to the last purchase, days from the first purchase to now.
 HISTORIES = [(0, 0, 0), (0, 0, 365), (1, 12, 400), (2, 213, 272), (40, 300, 310), (1500, 1600, 1601)]
@@ -23,7 +23,7 @@ DAYS = [90, 3650]
 
 
 def simulated(customers=60, seed=7):
-    """Customers that live by the model's own story, on whole days."""
+    """Customers that behave as the model assumes, with times in whole days."""
     dice, rows = np.random.default_rng(seed), []
     for _ in range(customers):
         age = int(dice.integers(0, 400))
@@ -41,8 +41,8 @@ def simulated(customers=60, seed=7):
 
 
 def nodes(log_density):
-    """A uniform grid over the part of the real line where the density counts, also when multiplied by
-    something steep; smooth and falling to nothing at both ends, it is integrated by a plain sum."""
+    """A uniform grid over the part of the real line where the density matters, even when multiplied by
+    a steep function. The density is smooth and vanishes at both ends, so a plain sum integrates it."""
     y = np.linspace(-3000, 3000, 3_000_001)
     with np.errstate(over="ignore"):
         counts = y[log_density(y) > log_density(y).max() - 110]
@@ -51,7 +51,7 @@ def nodes(log_density):
 
 def integrate(model, weeks_silent, x, left, weeks):
     """Integrals over (ln lambda, logit p) of prior * likelihood * (1, exp(-lambda t), (1 - exp(-lambda p t)) / p),
-    of a customer who has not left after x repeat purchases, or who left at the last of them."""
+    for a customer who has not left after x repeat purchases (left = 0), or who left at the last of them (1)."""
     r, alpha, a, b = model
     rate = lambda y: (r + x) * y - (alpha + weeks_silent) * np.exp(y)
     left_after = lambda y: -(a + left) * np.logaddexp(0, -y) - (b + x - left) * np.logaddexp(0, y)
@@ -68,7 +68,7 @@ def integrate(model, weeks_silent, x, left, weeks):
 
 
 def by_bayes(model, history, weeks):
-    """P(alive), expected purchases, probability of none."""
+    """P(alive), expected purchases, probability of no purchase."""
     x, last, age = history[0], history[1] / 7, history[2] / 7
     (active, none, purchases), log_active = integrate(model, age, x, 0, weeks)
     gone = 0.0

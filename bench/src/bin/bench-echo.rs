@@ -1,6 +1,6 @@
-//! The bare gRPC server that Tally's warm path is measured against: tonic, and nothing behind it. It
-//! answers every call of the scoring service with the same bytes, an answer of Tally's, so that both
-//! move the same messages over the same paths. It neither decodes nor encodes.
+//! The bare gRPC server that Tally's warm path is measured against: tonic without an application. It
+//! answers every call of the scoring service with the same bytes, a response of Tally, so that both
+//! servers transfer the same messages. It neither decodes nor encodes.
 
 use std::{
     convert::Infallible,
@@ -23,9 +23,9 @@ use tonic::{
 
 #[derive(Parser)]
 struct Args {
-    /// Where to listen
+    /// The address to listen on
     listen: SocketAddr,
-    /// A file with the message to answer with
+    /// A file with the response message
     reply: PathBuf,
 }
 
@@ -69,7 +69,7 @@ impl UnaryService<Bytes> for Answer {
     }
 }
 
-/// Messages as they are.
+/// Passes messages through as bytes.
 struct Raw;
 
 impl Codec for Raw {

@@ -1,7 +1,7 @@
-//! Fits Tally's regression to a dense matrix: what scikit-learn is measured against. Prints seconds,
+//! Fits Tally's regression to a dense matrix, for comparison with scikit-learn. Prints seconds,
 //! peak memory and the coefficients as JSON.
 //!
-//! The file holds `rows` labels of one byte, then the columns, one after the other, as f64.
+//! The file has `rows` labels of one byte each, then the columns, one after the other, as f64.
 
 use std::{error::Error, fs::File, io::Read, path::PathBuf, time::Instant};
 

@@ -1,5 +1,5 @@
-//! Asks a scoring server. What h2load cannot do: ask for another customer each time, and look at every
-//! answer.
+//! Sends requests to a scoring server. Unlike h2load it can request a different customer each time and verify
+//! every response.
 
 use std::{
     error::Error,
@@ -34,51 +34,51 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Asks for the churn of each customer once, in a scattered order
+    /// Requests the churn score of each customer once, in a scattered order
     Score {
         address: SocketAddr,
         #[command(flatten)]
-        whom: Whom,
-        /// Connections
+        range: CustomerRange,
+        /// Number of connections
         #[arg(long, default_value_t = 8)]
         connections: usize,
-        /// Calls under way on each
+        /// Calls in flight per connection
         #[arg(long, default_value_t = 16)]
         in_flight: usize,
         /// How often to go through the customers
         #[arg(long, default_value_t = 1)]
         rounds: usize,
     },
-    /// Asks with tonic's own client, one call after the other, and decodes the answers
+    /// Sends one call after the other with tonic's client and decodes the responses
     Direct {
         address: SocketAddr,
         #[command(flatten)]
-        whom: Whom,
+        range: CustomerRange,
     },
-    /// Writes the body of a request as h2load sends it: of one customer, or of several as a batch
+    /// Writes a request body for h2load: for one customer, or for several as a batch
     Body {
         #[command(flatten)]
-        whom: Whom,
+        range: CustomerRange,
     },
-    /// Sends one request for the first customer and writes the bare message of the answer
+    /// Sends one request for the first customer and writes the bare response message
     Reply {
         address: SocketAddr,
         #[command(flatten)]
-        whom: Whom,
+        range: CustomerRange,
     },
-    /// Starts a server and asks it for one score as soon as it answers; milliseconds
+    /// Starts a server and prints the milliseconds until it answers a score request
     First {
         address: SocketAddr,
         #[command(flatten)]
-        whom: Whom,
+        range: CustomerRange,
         #[arg(last = true)]
         program: Vec<String>,
     },
 }
 
 #[derive(Args)]
-struct Whom {
-    /// The first customer's number
+struct CustomerRange {
+    /// The number of the first customer
     #[arg(long, default_value_t = 0)]
     from: usize,
     /// How many customers
@@ -87,12 +87,12 @@ struct Whom {
     /// The moment that the scores are about
     #[arg(long)]
     as_of: Time,
-    /// Ask for all of them in one batch
+    /// Request all of them in one batch
     #[arg(long)]
     batch: bool,
 }
 
-impl Whom {
+impl CustomerRange {
     fn ids(&self) -> Vec<String> {
         (self.from..self.from + self.customers).map(|n| format!("C{n:05}")).collect()
     }
@@ -106,7 +106,7 @@ impl Whom {
         prost_types::Timestamp { seconds, nanos: self.as_of.0.rem_euclid(1_000_000) as i32 * 1_000 }
     }
 
-    /// Path and framed message of each request.
+    /// The path and framed message of each request.
     fn calls(&self) -> Vec<Call> {
         if self.batch {
             let as_of_time = Some(self.moment());
@@ -120,7 +120,7 @@ impl Whom {
 
 const UNARY: &str = "/tally.v1.ScoringService/PredictChurn";
 const BATCH: &str = "/tally.v1.ScoringService/BatchPredictChurn";
-/// What stands before a message: not compressed, and its length.
+/// The length of the prefix of a message: the compression flag and the message length.
 const FRAME: usize = 5;
 
 struct Call {
@@ -138,31 +138,31 @@ fn framed(message: &impl Message) -> Bytes {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     match Arguments::parse().command {
-        Task::Score { address, whom, connections, in_flight, rounds } => {
-            println!("{}", score(address, &whom, connections, in_flight, rounds).await?);
+        Task::Score { address, range, connections, in_flight, rounds } => {
+            println!("{}", score(address, &range, connections, in_flight, rounds).await?);
         }
-        Task::Direct { address, whom } => println!("{}", direct(address, &whom).await?),
-        Task::Body { whom } => std::io::stdout().write_all(&whom.calls()[0].body)?,
-        Task::Reply { address, whom } => {
+        Task::Direct { address, range } => println!("{}", direct(address, &range).await?),
+        Task::Body { range } => std::io::stdout().write_all(&range.calls()[0].body)?,
+        Task::Reply { address, range } => {
             let mut connection = connect(address).await?;
-            let answer = ask(&mut connection, address, &whom.calls()[0]).await?;
+            let answer = ask(&mut connection, address, &range.calls()[0]).await?;
             std::io::stdout().write_all(&answer[FRAME..])?;
         }
-        Task::First { address, whom, program } => println!("{:.2}", first(address, &whom, &program).await?),
+        Task::First { address, range, program } => println!("{:.2}", first(address, &range, &program).await?),
     }
     Ok(())
 }
 
-/// Figures and the digest of all answers.
+/// Returns the figures and the digest of all responses.
 async fn score(
     address: SocketAddr,
-    whom: &Whom,
+    range: &CustomerRange,
     connections: usize,
     in_flight: usize,
     rounds: usize,
 ) -> Result<serde_json::Value, Failure> {
-    let calls = Arc::new(whom.calls());
-    let (next, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Seen::default())));
+    let calls = Arc::new(range.calls());
+    let (next, statistics) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Statistics::default())));
     let total = calls.len() * rounds;
     let mut workers = JoinSet::new();
     let mut senders = Vec::new();
@@ -173,21 +173,21 @@ async fn score(
     for sender in senders {
         for _ in 0..in_flight {
             let (mut sender, calls) = (sender.clone(), Arc::clone(&calls));
-            let (next, seen) = (Arc::clone(&next), Arc::clone(&seen));
+            let (next, statistics) = (Arc::clone(&next), Arc::clone(&statistics));
             workers.spawn(async move {
-                let mut own = Seen::default();
+                let mut own = Statistics::default();
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     if n >= total {
                         break;
                     }
-                    // A stride without a common divisor visits everybody, in no order that a database keeps.
+                    // A stride coprime to the number of calls visits every customer, in no order that a database keeps.
                     let call = &calls[scattered(n, calls.len())];
                     let begin = Instant::now();
                     let answer = ask(&mut sender, address, call).await?;
                     own.add(&answer, begin.elapsed());
                 }
-                seen.lock().expect("no thread panics").join(own);
+                statistics.lock().expect("no thread panics").join(own);
                 Ok::<_, Failure>(())
             });
         }
@@ -196,13 +196,13 @@ async fn score(
         worker??;
     }
     let seconds = begin.elapsed().as_secs_f64();
-    let mut seen = std::mem::take(&mut *seen.lock().expect("no thread panics"));
-    seen.micros.sort_unstable();
-    let quantile = |share: f64| seen.micros[((seen.micros.len() - 1) as f64 * share) as usize];
+    let mut statistics = std::mem::take(&mut *statistics.lock().expect("no thread panics"));
+    statistics.micros.sort_unstable();
+    let quantile = |share: f64| statistics.micros[((statistics.micros.len() - 1) as f64 * share) as usize];
     Ok(serde_json::json!({
-        "answers": seen.micros.len(), "seconds": seconds, "per_second": seen.micros.len() as f64 / seconds,
-        "p50_us": quantile(0.5), "p99_us": quantile(0.99), "bytes": seen.bytes,
-        "digest": format!("{:016x}", seen.digest),
+        "answers": statistics.micros.len(), "seconds": seconds, "per_second": statistics.micros.len() as f64 / seconds,
+        "p50_us": quantile(0.5), "p99_us": quantile(0.99), "bytes": statistics.bytes,
+        "digest": format!("{:016x}", statistics.digest),
     }))
 }
 
@@ -211,15 +211,15 @@ fn scattered(n: usize, of: usize) -> usize {
     n.wrapping_mul(STRIDE) % of
 }
 
-/// What is known of the answers so far; the digest does not depend on their order.
+/// Statistics of the responses so far; the digest does not depend on their order.
 #[derive(Default)]
-struct Seen {
+struct Statistics {
     micros: Vec<u32>,
     bytes: u64,
     digest: u64,
 }
 
-impl Seen {
+impl Statistics {
     fn add(&mut self, answer: &[u8], took: Duration) {
         self.micros.push(took.as_micros() as u32);
         self.bytes += answer.len() as u64;
@@ -276,29 +276,29 @@ async fn ask(sender: &mut SendRequest<Bytes>, address: SocketAddr, call: &Call) 
     Ok(answer.freeze())
 }
 
-/// The digest of the answers that a client of everyday gets, decoded and encoded again.
-async fn direct(address: SocketAddr, whom: &Whom) -> Result<serde_json::Value, Failure> {
+/// Returns the digest of the responses that an ordinary client gets, decoded and encoded again.
+async fn direct(address: SocketAddr, range: &CustomerRange) -> Result<serde_json::Value, Failure> {
     let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
     let mut client = ScoringServiceClient::new(channel);
-    let mut seen = Seen::default();
-    for id in whom.ids() {
-        let score: Score = client.predict_churn(whom.request(id.clone())).await?.into_inner();
+    let mut statistics = Statistics::default();
+    for id in range.ids() {
+        let score: Score = client.predict_churn(range.request(id.clone())).await?.into_inner();
         if score.customer_id != id || !(score.probability > 0.0 && score.probability < 1.0) {
             return Err(format!("{id} was answered by {score:?}").into());
         }
-        seen.add(&framed(&score), Duration::ZERO);
+        statistics.add(&framed(&score), Duration::ZERO);
     }
     Ok(serde_json::json!({
-        "answers": seen.micros.len(), "bytes": seen.bytes, "digest": format!("{:016x}", seen.digest),
+        "answers": statistics.micros.len(), "bytes": statistics.bytes, "digest": format!("{:016x}", statistics.digest),
     }))
 }
 
-/// Milliseconds from the start of a program to its first answer.
-async fn first(address: SocketAddr, whom: &Whom, program: &[String]) -> Result<f64, Failure> {
+/// Returns the milliseconds from the start of a program to its first response.
+async fn first(address: SocketAddr, range: &CustomerRange, program: &[String]) -> Result<f64, Failure> {
     let begin = Instant::now();
     let (name, arguments) = program.split_first().ok_or("no program is given")?;
     let mut child = Command::new(name).args(arguments).stdout(Stdio::null()).spawn()?;
-    let call = &whom.calls()[0];
+    let call = &range.calls()[0];
     let answered = async {
         loop {
             if let Ok(mut sender) = connect(address).await {

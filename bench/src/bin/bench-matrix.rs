@@ -1,6 +1,6 @@
-//! Writes what a churn model of a simulated business learns from, as a dense matrix: `rows` labels of one
-//! byte, then the columns one after the other as f64. The columns are the first features of which none
-//! says what another says, their logarithms taken, of mean 0 and variance 1.
+//! Writes the training rows of a churn model of a simulated business as a dense matrix: `rows` labels of one
+//! byte each, then the columns one after the other as f64. The columns are the first features that do not
+//! duplicate an earlier one, as logarithms, standardised to mean 0 and variance 1.
 
 use std::{
     error::Error,
@@ -13,14 +13,14 @@ use clap::Parser;
 use tally_model::{
     features::profile::DataProfile,
     simulate::Business,
-    training::snapshot::{Sampling, Snapshots},
     spec::{Spec, Target},
     time::Time,
+    training::snapshot::{Sampling, Snapshots},
 };
 
-/// Customers of whom the columns are chosen.
+/// Customers that the columns are chosen on.
 const FIRST: usize = 1_000;
-/// Columns that are correlated more are the same.
+/// Columns with a higher correlation count as duplicates.
 const SAME: f64 = 0.999;
 
 #[derive(Parser)]
@@ -30,10 +30,10 @@ struct Args {
     rows: usize,
     #[arg(long)]
     columns: usize,
-    /// Everything happens before
+    /// All interactions happen before this moment
     #[arg(long)]
     end: Time,
-    /// Days of business
+    /// Length of the simulated period
     #[arg(long)]
     days: u32,
 }
@@ -88,7 +88,7 @@ fn logarithm(value: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value.signum() * value.abs().ln_1p() }
 }
 
-/// Takes the mean away and divides by the deviation, which is returned.
+/// Subtracts the mean and divides by the standard deviation, which it returns.
 fn standardise(column: &mut [f64]) -> f64 {
     let count = column.len() as f64;
     let mean = column.iter().sum::<f64>() / count;

@@ -1,9 +1,8 @@
-//! Writes a simulated business of buyers: `customers.csv` and `interactions.csv` as `tally import` reads
-//! them, and `interactions.copy`, the same rows as `\copy` and the SQLite peer read them.
+//! Writes a simulated business of buyers: `customers.csv` and `interactions.csv` in the format of `tally import`,
+//! and `interactions.copy`, the same rows in the format of `\copy` and the SQLite peer.
 //!
-//! Customers who never bought are left out and the others numbered without a gap (C00000, C00001, …),
-//! so that whoever draws a number has a customer whom a churn model is about. A smaller business is the
-//! beginning of a larger one.
+//! Customers who never bought are left out and the others are numbered consecutively (C00000, C00001, …), so that
+//! every number is a customer that a churn model can score. A smaller business is a prefix of a larger one.
 
 use std::{
     error::Error,
@@ -26,18 +25,18 @@ const PROPERTIES: [&str; 6] = ["category", "cost_minor", "discount_percent", "ca
 
 #[derive(Parser)]
 struct Args {
-    /// Where to write
+    /// The folder to write to
     folder: PathBuf,
     /// How many buyers
     #[arg(long)]
     customers: usize,
-    /// How many of them to leave out at the beginning
+    /// How many of the first buyers to leave out
     #[arg(long, default_value_t = 0)]
     skip: usize,
-    /// Everything happens before
+    /// All interactions happen before this moment
     #[arg(long)]
     end: Time,
-    /// Days of business
+    /// Length of the simulated period
     #[arg(long)]
     days: u32,
 }

@@ -1,4 +1,4 @@
-//! SQLite as one would use it without Tally: the aggregates as SQL by sqlx, and rows in by the C API.
+//! SQLite as one would use it without Tally: aggregates in SQL through sqlx, and inserts through the C API.
 
 use std::{
     error::Error,
@@ -28,17 +28,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Runs a statement for one customer after the other, from 8 tasks; statements a second
+    /// Runs a statement for one customer after the other in 8 tasks; prints statements per second
     Sql {
         database: PathBuf,
-        /// A file with the statement; $1 is the customer, the first column a count above 0
+        /// A file with the statement; $1 is the customer, and the first column must be a count above 0
         statement: PathBuf,
         #[arg(long)]
         customers: u64,
         #[arg(long)]
         seconds: f64,
     },
-    /// Inserts the rows of `interactions.copy`, a transaction for each 10,000; rows a second
+    /// Inserts the rows of `interactions.copy`, 10,000 per transaction; prints rows per second
     Ingest { database: PathBuf, rows: PathBuf },
 }
 
@@ -58,7 +58,7 @@ const TASKS: u64 = 8;
 
 async fn sql(database: PathBuf, statement: String, customers: u64, time: Duration) -> Result<f64, Failure> {
     let options = SqliteConnectOptions::new().filename(database).read_only(true);
-    // A connection a core, beside which a fifth to eighth only wait: more of them measured slower.
+    // Four connections for eight tasks: more of them measured slower.
     let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
     let statement: Arc<str> = statement.into();
     let begin = Instant::now();
@@ -73,7 +73,7 @@ async fn sql(database: PathBuf, statement: String, customers: u64, time: Duratio
                 let query = sqlx::query(AssertSqlSafe(&*statement)).bind(&id);
                 let row = query.fetch_one(&pool).await?;
                 if row.try_get::<i64, _>(0)? < 1 {
-                    return Err(Failure::from(format!("nothing is known of {id}")));
+                    return Err(Failure::from(format!("{id} has no interactions")));
                 }
                 done += 1;
             }
@@ -89,7 +89,7 @@ async fn sql(database: PathBuf, statement: String, customers: u64, time: Duratio
 
 fn ingest(database: &PathBuf, rows: &PathBuf) -> Result<f64, Failure> {
     let connection = Connection::open(database)?;
-    // As Tally sets them.
+    // The same settings as Tally's.
     connection
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
     let mut insert = connection.prepare("INSERT INTO interactions VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
