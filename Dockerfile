@@ -1,4 +1,4 @@
-# Two stages: build with the toolchain, run with nothing but the programs.
+# Two stages: the first builds, the second has only the programs.
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
@@ -11,8 +11,8 @@ COPY --from=build /src/target/release/tally-serve /src/target/release/tally-trai
 USER tally
 WORKDIR /data
 VOLUME /data
-# A container's loopback is its own: inside, listen on all of its addresses, and publish the port on
-# the host's loopback, as in `docker run -p 127.0.0.1:50051:50051 -p 127.0.0.1:8080:8080`.
+# A container has its own loopback interface, so listen on all its addresses and publish the ports on the host's
+# loopback: `docker run -p 127.0.0.1:50051:50051 -p 127.0.0.1:8080:8080`.
 ENV TALLY_DATABASE=sqlite:///data/tally.db TALLY_LISTEN=0.0.0.0:50051 TALLY_HTTP=0.0.0.0:8080
 EXPOSE 50051 8080
 STOPSIGNAL SIGTERM

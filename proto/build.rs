@@ -4,7 +4,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-#[expect(clippy::disallowed_methods, reason = "cargo tells a build script where to write by a variable")]
+#[expect(clippy::disallowed_methods, reason = "cargo passes the output folder in a variable")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=tally");
     println!("cargo:rerun-if-changed=google");
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(false)
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .compile_fds(descriptors.clone())?;
-    // Servers, which answer a batch in bytes.
+    // Servers are generated apart from clients: they write the responses of batches as bytes.
     let servers = out.join("servers");
     fs::create_dir_all(&servers)?;
     tonic_prost_build::configure()

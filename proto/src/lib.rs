@@ -18,17 +18,18 @@ pub mod v1 {
 }
 
 /// A [`BatchPredictChurnResponse`](v1::BatchPredictChurnResponse) or
-/// [`BatchScoreLeadsResponse`](v1::BatchScoreLeadsResponse) as a server writes it: on the wire a message within a
-/// message looks as its bytes do. So each result is encoded as soon as it is made, while it is in the processor's
-/// cache, rather than all of them in the end.
+/// [`BatchScoreLeadsResponse`](v1::BatchScoreLeadsResponse) as a server writes it. On the wire a nested message and its
+/// bytes look the same, so each result is encoded as soon as it is made, while it is in the processor's cache, instead
+/// of all results at the end.
 #[derive(Clone, PartialEq, Message)]
 pub struct EncodedBatch {
-    /// One [`BatchResult`](v1::BatchResult) an id, encoded.
+    /// One encoded [`BatchResult`](v1::BatchResult) per id.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub results: Vec<Vec<u8>>,
 }
 
-/// prost's codec, but a message gets its room at once: a large one would be copied again and again while it grows.
+/// prost's codec, but it reserves the length of a message first: a large one would otherwise be copied repeatedly while
+/// its buffer grows.
 #[derive(Debug)]
 pub struct PreallocatingCodec<T, U>(ProstCodec<T, U>);
 
@@ -41,11 +42,11 @@ impl<T, U> Default for PreallocatingCodec<T, U> {
 impl<T: Message + 'static, U: Message + Default + 'static> Codec for PreallocatingCodec<T, U> {
     type Encode = T;
     type Decode = U;
-    type Encoder = RoomyEncoder<T>;
+    type Encoder = PreallocatingEncoder<T>;
     type Decoder = ProstDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        RoomyEncoder(self.0.encoder())
+        PreallocatingEncoder(self.0.encoder())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
@@ -53,11 +54,11 @@ impl<T: Message + 'static, U: Message + Default + 'static> Codec for Preallocati
     }
 }
 
-/// See [`PreallocatingCodec`].
+/// The encoder of [`PreallocatingCodec`].
 #[derive(Debug)]
-pub struct RoomyEncoder<T>(ProstEncoder<T>);
+pub struct PreallocatingEncoder<T>(ProstEncoder<T>);
 
-impl<T: Message> Encoder for RoomyEncoder<T> {
+impl<T: Message> Encoder for PreallocatingEncoder<T> {
     type Item = T;
     type Error = Status;
 
@@ -67,5 +68,5 @@ impl<T: Message> Encoder for RoomyEncoder<T> {
     }
 }
 
-/// The compiled descriptors of `tally.v1` and of what it imports, for reflection.
+/// The compiled descriptors of `tally.v1` and its imports, for reflection.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
