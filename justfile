@@ -27,7 +27,7 @@ lint:
 fmt:
     cargo fmt --all
 
-# Serves a simulated business: trains both models, scores everybody, says what to try.
+# Serves a simulated business: trains both models, scores all customers, prints what to try.
 demo *arguments:
     cargo run --release --locked --bin tally-serve -- --demo "$@"
 

@@ -55,7 +55,7 @@ def warm(scale):
         at = Warm(tally, scale)
         with world.echo_server(at.reply) as echo:
             yield from unary(at, tally, echo)
-            yield from everybody(at, tally, echo)
+            yield from all_customers(at, tally, echo)
             yield from paced(at, tally, echo)
         yield from batch(at, tally)
         yield from python(at, tally)
@@ -78,7 +78,7 @@ def unary(at, tally, echo):
     yield against("the same: CPU per call", "µs", list(zip(*cpu.values())), at_most=1.15)
 
 
-def everybody(at, tally, echo):
+def all_customers(at, tally, echo):
     customers = at.scale.customers
 
     def one(process, rounds=1):
