@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as Arguments, Parser, Subcommand, ValueEnum};
-use tally_model::time::Time;
+use jiff::Timestamp;
 use tally_proto::v1;
 use tonic::transport::{Endpoint, Uri};
+
+use crate::time;
 
 const JSON_HELP: &str = "\
 With --json, standard output has nothing but JSON: one object a line for score, predictions lead|churn,
@@ -96,8 +98,8 @@ pub struct Score {
     #[arg(value_name = "ID", required = true)]
     pub customer_ids: Vec<String>,
     /// The moment that the score is about [default: now]
-    #[arg(long, value_name = "TIME")]
-    pub as_of: Option<Time>,
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    pub as_of: Option<Timestamp>,
     /// The model version, such as churn/7 [default: the champion]
     #[arg(long)]
     pub model: Option<String>,
@@ -116,8 +118,8 @@ pub struct ScoreAll {
     #[arg(value_enum)]
     pub target: TargetName,
     /// The moment that the scores are about [default: now]
-    #[arg(long, value_name = "TIME")]
-    pub as_of: Option<Time>,
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    pub as_of: Option<Timestamp>,
     /// The model version, such as churn/7 [default: the champion]
     #[arg(long)]
     pub model: Option<String>,
@@ -208,11 +210,11 @@ pub enum Models {
         #[arg(long)]
         model: Option<String>,
         /// Only predictions about this moment or a later one
-        #[arg(long, value_name = "TIME")]
-        from: Option<Time>,
+        #[arg(long, value_name = "TIME", value_parser = time::parse)]
+        from: Option<Timestamp>,
         /// Only predictions about an earlier moment
-        #[arg(long, value_name = "TIME")]
-        to: Option<Time>,
+        #[arg(long, value_name = "TIME", value_parser = time::parse)]
+        to: Option<Timestamp>,
     },
     /// Make a version the champion, if it is not worse than the present one on the same holdout
     Promote {
@@ -239,8 +241,8 @@ pub enum Models {
         /// A version such as churn/7
         name: String,
         /// The moment that the customers are graded about [default: now]
-        #[arg(long, value_name = "TIME")]
-        as_of: Option<Time>,
+        #[arg(long, value_name = "TIME", value_parser = time::parse)]
+        as_of: Option<Timestamp>,
     },
     /// List the moves of a champion, newest first
     History {
@@ -332,7 +334,7 @@ mod tests {
         assert!(args.json);
         let Command::Score(score) = args.command else { panic!("{:?}", args.command) };
         assert_eq!(score.customer_ids, ["C1", "C2"]);
-        assert_eq!(score.as_of, "2011-09-09".parse().ok());
+        assert_eq!(score.as_of, time::parse("2011-09-09").ok());
         assert_eq!(score.max_reasons, -1);
     }
 

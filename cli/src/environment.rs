@@ -1,14 +1,8 @@
-//! What the command reads of the machine that it runs on: the clock, the user and the host.
+//! What the command reads from the machine it runs on: the clock, the user and the host.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use tally_model::time::Time;
-
-/// The system's clock.
-#[expect(clippy::disallowed_methods, reason = "the only place of the command that reads the clock")]
-pub fn system_clock() -> Time {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)).min(Time::MAX)
+/// The current time of the system's clock.
+pub fn system_clock() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }
 
 /// The user who runs this command, as user@host.

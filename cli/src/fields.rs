@@ -1,9 +1,9 @@
 //! Single fields of a row: what they may say, and what that means.
 
 use csv::StringRecord;
-use tally_model::time::Time;
+use jiff::Timestamp;
 
-use super::csv::Mistake;
+use super::{csv::Mistake, time::parse};
 use tally_proto::limits;
 
 /// Whether the columns that become attributes or properties may be called so.
@@ -52,9 +52,8 @@ pub(super) fn value(record: &StringRecord, column: usize) -> Result<&str, Mistak
 }
 
 /// A time up to `latest`.
-pub(super) fn time(record: &StringRecord, column: usize, latest: Time) -> Result<Time, Mistake> {
-    let time: Time =
-        record[column].parse().map_err(|error| Mistake { column, message: format!("{error}") })?;
+pub(super) fn time(record: &StringRecord, column: usize, latest: Timestamp) -> Result<Timestamp, Mistake> {
+    let time = parse(&record[column]).map_err(|error| Mistake { column, message: format!("{error}") })?;
     if time > latest {
         return Err(Mistake { column, message: format!("{time} is more than one day in the future") });
     }

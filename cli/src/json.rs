@@ -339,7 +339,7 @@ pub(super) fn enum_name(name: &'static str) -> &'static str {
 }
 
 fn moment(timestamp: Option<&Timestamp>) -> Option<String> {
-    timestamp.map(|timestamp| time(timestamp).to_string())
+    timestamp.map(time::format)
 }
 
 /// What the value says, without its wrapping. Whole numbers have no fraction.

@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use prost_types::Timestamp;
-use tally_model::time::Time;
 use tally_proto::v1::{
     customer_service_client::CustomerServiceClient, interaction_service_client::InteractionServiceClient,
     model_service_client::ModelServiceClient, prediction_service_client::PredictionServiceClient,
@@ -36,6 +34,7 @@ mod rows;
 mod score;
 #[cfg(test)]
 mod tests;
+mod time;
 mod watch;
 
 pub use args::Args;
@@ -126,12 +125,4 @@ fn print(text: &str) -> Result<()> {
 fn remark(text: &str) {
     // Where nobody reads remarks, nobody misses them.
     drop(writeln!(io::stderr(), "{text}"));
-}
-
-const fn timestamp(time: Time) -> Timestamp {
-    Timestamp { seconds: time.0.div_euclid(1_000_000), nanos: (time.0.rem_euclid(1_000_000) * 1_000) as i32 }
-}
-
-const fn time(timestamp: &Timestamp) -> Time {
-    Time(timestamp.seconds.saturating_mul(1_000_000).saturating_add(timestamp.nanos as i64 / 1_000))
 }

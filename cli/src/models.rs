@@ -12,9 +12,9 @@ use super::{
     args::{self, target},
     card,
     error::Result,
-    json, print, registry, render, timestamp, watch,
+    json, print, registry, render, watch,
 };
-use crate::environment::user_at_host;
+use crate::{environment::user_at_host, time};
 
 /// Does what is asked, and prints what came of it.
 pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -> Result<()> {
@@ -41,8 +41,8 @@ pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -
             let asked = GetRealisedPerformanceRequest {
                 target: target(*of).into(),
                 model: model.clone().unwrap_or_default(),
-                from_time: from.map(timestamp),
-                to_time: to.map(timestamp),
+                from_time: from.map(time::timestamp),
+                to_time: to.map(time::timestamp),
             };
             let reply = server.models().get_realised_performance(asked).await;
             let months = reply.map_err(|status| server.error(&status))?.into_inner().months;
@@ -75,7 +75,8 @@ pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -
             print(&if json { json::promotion(&moved).to_string() } else { registry::moved(&moved) })
         }
         args::Models::Preview { name, as_of } => {
-            let request = PreviewPromotionRequest { model: name.clone(), as_of_time: as_of.map(timestamp) };
+            let request =
+                PreviewPromotionRequest { model: name.clone(), as_of_time: as_of.map(time::timestamp) };
             let reply = server.models().preview_promotion(request).await;
             let preview = reply.map_err(|status| server.error(&status))?.into_inner();
             print(&if json { json::preview(&preview).to_string() } else { registry::preview(&preview) })

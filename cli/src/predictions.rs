@@ -11,16 +11,16 @@ use super::{
     Connection,
     args::{self, target},
     error::{ClientError, Result},
-    json, print, remark, render, timestamp,
+    json, print, remark, render,
 };
-use crate::{args::TargetName, progress};
+use crate::{args::TargetName, progress, time};
 use tally_proto::limits;
 
 /// Scores everybody, with a progress bar.
 pub(super) async fn score_all(server: &Connection, asked: &args::ScoreAll, json: bool) -> Result<()> {
     let request = ScorePopulationRequest {
         target: target(asked.target).into(),
-        as_of_time: asked.as_of.map(timestamp),
+        as_of_time: asked.as_of.map(time::timestamp),
         model: asked.model.clone().unwrap_or_default(),
         partitions: asked.partitions,
         partition: asked.partition,

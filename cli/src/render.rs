@@ -248,7 +248,7 @@ pub(super) fn count(count: i64) -> String {
 
 /// A time, empty when there is none.
 pub(super) fn moment(timestamp: Option<&Timestamp>) -> String {
-    timestamp.map(|timestamp| time(timestamp).to_string()).unwrap_or_default()
+    timestamp.map(time::format).unwrap_or_default()
 }
 
 /// Text from elsewhere without control characters, which could play tricks with a terminal.

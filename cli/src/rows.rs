@@ -4,16 +4,21 @@
 use std::collections::{BTreeMap, HashMap};
 
 use csv::StringRecord;
+use jiff::{SignedDuration, Timestamp};
 use prost_types::{Struct, Value, value::Kind};
-use tally_model::{history::kind, time::Time};
 use tally_proto::v1::{Customer, Interaction};
 
 use super::{
     csv::{Columns, Mistake, columns},
     fields::{amount, boolean, number, time, value, word, words},
-    timestamp,
+    time::timestamp,
 };
 use tally_proto::limits;
+
+/// The kind of interaction whose properties [`SCORE`] and [`EXPECTED`] must be numbers.
+const SURVEY: &str = "survey";
+const SCORE: &str = "score";
+const EXPECTED: &str = "expected";
 
 /// How the rows of one kind of file are read.
 pub(super) trait Layout: Sized + Send + 'static {
@@ -22,7 +27,7 @@ pub(super) trait Layout: Sized + Send + 'static {
     /// Most items in one batch.
     const BATCH: usize;
     /// Finds the columns. `now` bounds the times.
-    fn new(header: &StringRecord, now: Time) -> Result<Self, String>;
+    fn new(header: &StringRecord, now: Timestamp) -> Result<Self, String>;
     /// Takes a row into account for what only the whole file can tell.
     fn learn(&mut self, _: &StringRecord) {}
     /// The row as an item.
@@ -37,7 +42,7 @@ pub(super) struct Customers {
     create_time: usize,
     name: Option<usize>,
     attributes: Vec<Attribute>,
-    latest: Time,
+    latest: Timestamp,
 }
 
 /// A column of attributes and what its values have been so far.
@@ -52,20 +57,14 @@ impl Layout for Customers {
     type Item = Customer;
     const BATCH: usize = limits::CUSTOMERS;
 
-    fn new(header: &StringRecord, now: Time) -> Result<Self, String> {
+    fn new(header: &StringRecord, now: Timestamp) -> Result<Self, String> {
         let required: [&[&str]; 2] = [&["customer_id"], &["create_time", "created_at"]];
         let Columns { required: [customer_id, create_time], optional: [name], rest } =
             columns(header, required, ["name"])?;
         words(&rest)?;
         let attribute = |(column, name)| Attribute { column, name, numbers: true, booleans: true };
         let attributes = rest.into_iter().map(attribute).collect();
-        Ok(Self {
-            customer_id,
-            create_time,
-            name,
-            attributes,
-            latest: Time(now.0.saturating_add(limits::FUTURE_MICROS)).min(Time::MAX),
-        })
+        Ok(Self { customer_id, create_time, name, attributes, latest: latest(now) })
     }
 
     fn learn(&mut self, record: &StringRecord) {
@@ -130,22 +129,30 @@ pub(super) struct Interactions {
     amount: Option<usize>,
     channel: Option<usize>,
     properties: Vec<(usize, String)>,
-    latest: Time,
+    latest: Timestamp,
 }
 
 impl Layout for Interactions {
     type Item = Interaction;
     const BATCH: usize = 5_000;
 
-    fn new(header: &StringRecord, now: Time) -> Result<Self, String> {
+    fn new(header: &StringRecord, now: Timestamp) -> Result<Self, String> {
         let required: [&[&str]; 4] =
             [&["interaction_id"], &["customer_id"], &["kind"], &["occur_time", "occurred_at"]];
         let Columns { required, optional: [amount, channel], rest: properties } =
             columns(header, required, ["amount", "channel"])?;
         let [interaction_id, customer_id, kind, occur_time] = required;
         words(&properties)?;
-        let latest = Time(now.0.saturating_add(limits::FUTURE_MICROS)).min(Time::MAX);
-        Ok(Self { interaction_id, customer_id, kind, occur_time, amount, channel, properties, latest })
+        Ok(Self {
+            interaction_id,
+            customer_id,
+            kind,
+            occur_time,
+            amount,
+            channel,
+            properties,
+            latest: latest(now),
+        })
     }
 
     fn item(&self, record: &StringRecord) -> Result<Interaction, Mistake> {
@@ -170,7 +177,7 @@ impl Layout for Interactions {
 
 impl Interactions {
     fn properties(&self, record: &StringRecord) -> Result<HashMap<String, String>, Mistake> {
-        let survey = &record[self.kind] == kind::SURVEY;
+        let survey = &record[self.kind] == SURVEY;
         let mut properties = HashMap::new();
         for (column, name) in &self.properties {
             let text = value(record, *column)?;
@@ -179,8 +186,8 @@ impl Interactions {
             }
             let finite = || text.parse::<f64>().ok().filter(|number| number.is_finite());
             let wanted = match name.as_str() {
-                kind::SCORE if survey && finite().is_none() => "the score of a survey is a number",
-                kind::EXPECTED if survey && finite().is_none_or(|number| number <= 0.0) => {
+                SCORE if survey && finite().is_none() => "the score of a survey is a number",
+                EXPECTED if survey && finite().is_none_or(|number| number <= 0.0) => {
                     "what a survey expects is a number above 0"
                 }
                 _ => {
@@ -199,11 +206,16 @@ impl Interactions {
     }
 }
 
+/// The latest time that the server takes.
+fn latest(now: Timestamp) -> Timestamp {
+    now.checked_add(SignedDuration::from_micros(limits::FUTURE_MICROS)).unwrap_or(Timestamp::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NOW: Time = Time(1_400_000_000_000_000);
+    const NOW: Timestamp = Timestamp::constant(1_400_000_000, 0);
 
     fn record(row: &str) -> StringRecord {
         row.split(',').collect()

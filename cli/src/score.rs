@@ -9,16 +9,16 @@ use tonic::{Code, Status};
 use super::{
     Connection, args,
     error::{ClientError, Refusal, Result},
-    json, print, remark, render, timestamp,
+    json, print, remark, render,
 };
-use crate::args::TargetName;
+use crate::{args::TargetName, time};
 use tally_proto::limits;
 
 /// Scores the customers and prints what came out; fails after that when some have no score.
 pub(super) async fn run(server: &Connection, asked: &args::Score, json: bool) -> Result<()> {
     let mut options = Options {
         target: asked.target,
-        as_of_time: asked.as_of.map(timestamp),
+        as_of_time: asked.as_of.map(time::timestamp),
         model: asked.model.clone().unwrap_or_default(),
         max_reasons: asked.max_reasons,
         persist: asked.persist,
