@@ -3,6 +3,7 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
+use tonic_prost_build::Config;
 
 #[expect(clippy::disallowed_methods, reason = "cargo passes the output folder in a variable")]
 fn main() -> Result<(), Box<dyn Error>> {
@@ -14,10 +15,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(&files, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptor.bin"), descriptors.encode_to_vec())?;
+    // Messages know their names in the contract, for those who look them up in the descriptor set.
+    let mut named = Config::new();
+    named.enable_type_names();
     tonic_prost_build::configure()
         .build_server(false)
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
-        .compile_fds(descriptors.clone())?;
+        .compile_fds_with_config(descriptors.clone(), named)?;
     // Servers are generated apart from clients: they write the responses of batches as bytes.
     let servers = out.join("servers");
     fs::create_dir_all(&servers)?;

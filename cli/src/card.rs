@@ -3,10 +3,7 @@
 use prost_types::{Value, value::Kind};
 use tally_proto::v1::{BgNbd, EffectCurve, EffectPoint, Metrics, Model, Recipe, Study};
 
-use super::{
-    json::target,
-    render::{count, moment, number, percent, plain, share, table},
-};
+use super::render::{count, moment, number, percent, plain, share, table, target};
 
 /// How many coefficients a card shows.
 const COEFFICIENTS: usize = 15;

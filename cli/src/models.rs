@@ -23,19 +23,19 @@ pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -
             let only = only.map_or(0, |name| target(name).into());
             let models = all(server, only).await.map_err(|status| server.error(&status))?;
             if json {
-                return models.iter().try_for_each(|model| print(&json::model(model).to_string()));
+                return models.iter().try_for_each(|model| print(&json::message(model)?.to_string()));
             }
             print(&if models.is_empty() { "no models yet".to_owned() } else { render::models(&models) })
         }
         args::Models::Show { name } => {
             let model = one(server, name).await.map_err(|status| server.error(&status))?;
-            print(&if json { json::model(&model).to_string() } else { card::card(&model) })
+            print(&if json { json::message(&model)?.to_string() } else { card::card(&model) })
         }
         args::Models::Drift { name } => {
             let asked = GetDriftRequest { model: name.clone() };
             let drift = server.models().get_drift(asked).await.map_err(|status| server.error(&status))?;
             let drift = drift.into_inner();
-            print(&if json { json::drift(&drift).to_string() } else { watch::drift(&drift) })
+            print(&if json { json::message(&drift)?.to_string() } else { watch::drift(&drift) })
         }
         args::Models::Realised { target: of, model, from, to } => {
             let asked = GetRealisedPerformanceRequest {
@@ -47,7 +47,7 @@ pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -
             let reply = server.models().get_realised_performance(asked).await;
             let months = reply.map_err(|status| server.error(&status))?.into_inner().months;
             if json {
-                return months.iter().try_for_each(|month| print(&json::realised(month).to_string()));
+                return months.iter().try_for_each(|month| print(&json::message(month)?.to_string()));
             }
             print(&watch::realised(&months))
         }
@@ -61,7 +61,7 @@ pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -
             let reply = server.models().promote_model(request).await;
             let reply = reply.map_err(|status| server.error(&status))?.into_inner();
             let moved = reply.promotion.clone().unwrap_or_default();
-            print(&if json { json::promoted(&reply).to_string() } else { registry::moved(&moved) })
+            print(&if json { json::message(&reply)?.to_string() } else { registry::moved(&moved) })
         }
         args::Models::Rollback { target: name, reason } => {
             let request = RollbackModelRequest {
@@ -72,20 +72,20 @@ pub(super) async fn run(server: &Connection, asked: &args::Models, json: bool) -
             let reply = server.models().rollback_model(request).await;
             let moved =
                 reply.map_err(|status| server.error(&status))?.into_inner().promotion.unwrap_or_default();
-            print(&if json { json::promotion(&moved).to_string() } else { registry::moved(&moved) })
+            print(&if json { json::message(&moved)?.to_string() } else { registry::moved(&moved) })
         }
         args::Models::Preview { name, as_of } => {
             let request =
                 PreviewPromotionRequest { model: name.clone(), as_of_time: as_of.map(time::timestamp) };
             let reply = server.models().preview_promotion(request).await;
             let preview = reply.map_err(|status| server.error(&status))?.into_inner();
-            print(&if json { json::preview(&preview).to_string() } else { registry::preview(&preview) })
+            print(&if json { json::message(&preview)?.to_string() } else { registry::preview(&preview) })
         }
         args::Models::History { target: name } => {
             let moves =
                 history(server, target(*name).into()).await.map_err(|status| server.error(&status))?;
             if json {
-                return moves.iter().try_for_each(|promotion| print(&json::promotion(promotion).to_string()));
+                return moves.iter().try_for_each(|promotion| print(&json::message(promotion)?.to_string()));
             }
             print(&if moves.is_empty() { "no champion yet".to_owned() } else { registry::history(&moves) })
         }

@@ -26,7 +26,7 @@ pub(super) async fn score_all(server: &Connection, asked: &args::ScoreAll, json:
         partition: asked.partition,
     };
     let last = population(server, request).await?;
-    print(&if json { json::population(&last).to_string() } else { render::population(&last) })
+    print(&if json { json::message(&last)?.to_string() } else { render::population(&last) })
 }
 
 /// The last message of the run.
@@ -54,14 +54,14 @@ pub(super) async fn run(server: &Connection, asked: &args::Predictions, json: bo
             let request = ReplayPredictionRequest { prediction_id: prediction_id.clone() };
             let reply = server.predictions().replay_prediction(request).await;
             let reply = reply.map_err(|status| server.error(&status))?.into_inner();
-            print(&if json { json::replay(&reply).to_string() } else { render::replay(&reply) })
+            print(&if json { json::message(&reply)?.to_string() } else { render::replay(&reply) })
         }
         args::Predictions::Compare { from, to } => {
             let request =
                 ComparePredictionsRequest { from_prediction_id: from.clone(), to_prediction_id: to.clone() };
             let reply = server.predictions().compare_predictions(request).await;
             let reply = reply.map_err(|status| server.error(&status))?.into_inner();
-            print(&if json { json::comparison(&reply).to_string() } else { render::comparison(&reply) })
+            print(&if json { json::message(&reply)?.to_string() } else { render::comparison(&reply) })
         }
     }
 }
@@ -81,7 +81,7 @@ async fn list(server: &Connection, target: TargetName, asked: &args::Filter, jso
         total.get_or_insert(total_size);
         if json {
             for prediction in &predictions {
-                print(&json::score(prediction).to_string())?;
+                print(&json::message(prediction)?.to_string())?;
             }
         } else {
             rows.append(&mut predictions);

@@ -2,10 +2,7 @@
 
 use tally_proto::v1::{ModelComparison, PreviewPromotionResponse, Promotion};
 
-use super::{
-    json::enum_name,
-    render::{count, moment, plain, share, table},
-};
+use super::render::{count, enum_name, moment, plain, share, table};
 
 /// One move, as it was made.
 pub(super) fn moved(promotion: &Promotion) -> String {
@@ -41,7 +38,7 @@ pub(super) fn history(moves: &[Promotion]) -> String {
 }
 
 /// `PROMOTION_KIND_ROLLBACK` -> `ROLLBACK`.
-pub(super) fn kind(promotion: &Promotion) -> &'static str {
+fn kind(promotion: &Promotion) -> &'static str {
     promotion.kind().as_str_name().trim_start_matches("PROMOTION_KIND_")
 }
 

@@ -5,13 +5,10 @@ use indicatif::HumanCount;
 use prost_types::Timestamp;
 use tally_proto::v1::{
     ComparePredictionsResponse, LogOddsChange, Model, Reason, ReplayPredictionResponse, Score,
-    ScorePopulationResponse,
+    ScorePopulationResponse, Target,
 };
 
-use super::{
-    json::{enum_name, target},
-    time,
-};
+use super::time;
 
 /// A table that reads well on a terminal and in a file: a line under the header and nothing else. The
 /// columns in `numbers` are aligned to the right.
@@ -220,6 +217,16 @@ pub(super) fn models(models: &[Model]) -> String {
     table(&header, &[3, 4, 5, 6, 7, 8], rows)
 }
 
+/// LEAD or CHURN.
+pub(super) fn target(target: Target) -> &'static str {
+    enum_name(target.as_str_name())
+}
+
+/// `GRADE_A` -> `A`.
+pub(super) fn enum_name(name: &'static str) -> &'static str {
+    name.split_once('_').map_or(name, |(_, name)| name)
+}
+
 /// A probability. It is never exactly 0 or 1, and is not shown so either.
 pub(super) fn percent(probability: f64) -> String {
     if probability < 0.0005 {
@@ -258,7 +265,7 @@ pub(super) fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tally_proto::v1::{Basis, Grade, Target};
+    use tally_proto::v1::{Basis, Grade};
 
     use super::*;
 

@@ -32,7 +32,7 @@ pub(super) async fn run(server: &Connection, asked: &args::Score, json: bool) ->
                 Some(Outcome::Score(score)) => {
                     options.hold(&score);
                     if json {
-                        print(&json::score(&score).to_string())?;
+                        print(&json::message(&score)?.to_string())?;
                     } else {
                         scores.push(score);
                     }
