@@ -13,7 +13,7 @@ async fn main() -> ExitCode {
     match tally_cli::run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not `eprintln!`, which panics when nobody reads.
+            // Not `eprintln!`, which panics when standard error is closed.
             drop(writeln!(io::stderr(), "error: {error}"));
             ExitCode::FAILURE
         }

@@ -1,10 +1,10 @@
-//! Progress bars on standard error; nothing is drawn where that is no terminal.
+//! Progress bars on standard error; nothing is drawn when that is not a terminal.
 
 use std::{fmt, time::Duration};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-/// A bar for `total` things, or a spinner when their number is not known (0).
+/// A bar for `total` items, or a spinner when the total is 0, not known.
 #[must_use]
 pub fn begin(what: &str, total: u64) -> ProgressBar {
     let (bar, template) = if total == 0 {
@@ -14,7 +14,7 @@ pub fn begin(what: &str, total: u64) -> ProgressBar {
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
-            // A writer of the terminal's line that fails has nobody to tell.
+            // The bar is drawn again anyway.
             let _ = write!(out, "{:.0}/s", state.per_sec());
         };
         bar.set_style(style.with_key("rate", rate));

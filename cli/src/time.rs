@@ -1,15 +1,15 @@
 //! Times as people and CSV files write them, as the contract sends them, and as they are printed:
-//! RFC 3339 in UTC. Tally counts whole microseconds, so nothing finer is sent or shown.
+//! RFC 3339 in UTC. Tally stores microseconds, so nothing finer is sent or shown.
 
 use prost_types::Timestamp;
 
-/// A text that is not a time that Tally accepts.
+/// The text is not a time that Tally accepts.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a time of the years 1970 to 9999, such as 2026-01-31 or 2026-01-31T13:45:00Z")]
-pub struct ParseTimeError(String);
+pub struct InvalidTime(String);
 
 /// Reads RFC 3339 with an offset (`2026-01-31T13:45:00Z`), or a date, which is its midnight in UTC.
-pub(crate) fn parse(text: &str) -> Result<jiff::Timestamp, ParseTimeError> {
+pub(crate) fn parse(text: &str) -> Result<jiff::Timestamp, InvalidTime> {
     let is_date = text.len() == "2026-01-31".len();
     let full = if is_date { format!("{text}T00:00:00Z") } else { text.to_owned() };
     let moment = full
@@ -18,7 +18,7 @@ pub(crate) fn parse(text: &str) -> Result<jiff::Timestamp, ParseTimeError> {
     moment
         .ok()
         .filter(|moment| *moment >= jiff::Timestamp::UNIX_EPOCH)
-        .ok_or_else(|| ParseTimeError(text.to_owned()))
+        .ok_or_else(|| InvalidTime(text.to_owned()))
 }
 
 /// The time in the contract.
@@ -59,9 +59,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn other_texts_are_refused() {
         for text in ["", "yesterday", "2011-13-01", "2011-09-09T12:00:00", "1969-12-31", "-000001-01-01"] {
-            assert_eq!(parse(text), Err(ParseTimeError(text.to_owned())));
+            assert_eq!(parse(text), Err(InvalidTime(text.to_owned())));
         }
     }
 }

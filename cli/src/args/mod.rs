@@ -1,0 +1,112 @@
+//! The arguments of `tally`, and with them its `--help`.
+
+use clap::{Parser, Subcommand};
+use tonic::transport::{Endpoint, Uri};
+
+mod import;
+mod models;
+mod names;
+mod predictions;
+mod scoring;
+
+pub use import::ImportArgs;
+pub use models::{ModelsCommand, PromoteArgs, RealisedArgs};
+pub use names::{GradeArg, OrderArg, TargetArg};
+pub use predictions::{PredictionFilterArgs, PredictionsCommand};
+pub use scoring::{ScoreAllArgs, ScoreArgs};
+
+const AFTER_HELP: &str = "\
+With --json, standard output is nothing but JSON: one object per line for score, predictions lead|churn and
+models list|realised|history, a single object for the other commands. Fields have the names of the contract
+(proto/tally/v1), times are RFC 3339, and enums are names without prefix (LEAD, COLD, A). A customer that
+cannot be scored has the line {\"customer_id\": …, \"status\": …} in place of its score.
+
+Exit codes: 0 success; 1 failure, with the reason on standard error; 2 wrong arguments.";
+
+/// The command-line client of Tally: imports customers, scores them, and reads predictions and models.
+#[derive(Parser, Debug)]
+#[command(name = "tally", version, after_help = AFTER_HELP)]
+pub struct Args {
+    /// The server, http://HOST:PORT
+    #[arg(long, global = true, env = "TALLY_SERVER", value_name = "URL", display_order = 100,
+          default_value = "http://127.0.0.1:50051", value_parser = server)]
+    pub server: Endpoint,
+    /// Print JSON, for programs
+    #[arg(long, global = true, display_order = 101)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Import customers and interactions from CSV files, plain or gzip; repeating an import is harmless
+    Import(ImportArgs),
+    /// Score customers, as of now or of an earlier time
+    Score(ScoreArgs),
+    /// Score all eligible customers and store the predictions
+    ScoreAll(ScoreAllArgs),
+    /// List stored predictions, recompute one, or compare two
+    #[command(subcommand)]
+    Predictions(PredictionsCommand),
+    /// List models, show their cards and how they perform, choose which one serves
+    #[command(subcommand)]
+    Models(ModelsCommand),
+}
+
+/// Reads the server's URL. Without this check, a missing scheme results in a misleading connection error.
+fn server(url: &str) -> Result<Endpoint, String> {
+    let uri = url.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+    uri.map(Endpoint::from)
+        .ok_or_else(|| "give it as http://HOST:PORT, such as http://127.0.0.1:50051".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::time;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_are_read() {
+        let args =
+            ["tally", "score", "churn", "C1", "C2", "--json", "--as-of", "2011-09-09", "--max-reasons", "-1"];
+        let args = Args::try_parse_from(args).unwrap();
+        assert!(args.json);
+        let Command::Score(score) = args.command else { panic!("{:?}", args.command) };
+        assert_eq!(score.customer_ids, ["C1", "C2"]);
+        assert_eq!(score.as_of, time::parse("2011-09-09").ok());
+        assert_eq!(score.max_reasons, -1);
+    }
+
+    #[test]
+    fn invalid_arguments_are_refused() {
+        for line in [
+            "tally import",
+            "tally import --backfill",
+            "tally score churn",
+            "tally score both C1",
+            "tally score lead C1 --as-of yesterday",
+            "tally predictions lead --limit 0",
+            "tally predictions lead --grade E",
+            "tally predictions both",
+            "tally predictions compare ID",
+            "tally --server localhost:50051 models list",
+            "tally --server https://localhost models list",
+        ] {
+            assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+        assert!(Args::try_parse_from(["tally", "import", "--interactions", "i.csv"]).is_ok());
+        assert!(
+            Args::try_parse_from(["tally", "predictions", "lead", "--grade", "a", "--grade", "B"]).is_ok()
+        );
+    }
+}

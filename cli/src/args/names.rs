@@ -1,0 +1,71 @@
+//! Enums of the contract on the command line.
+
+use clap::ValueEnum;
+use tally_proto::v1::{Grade, Target};
+
+/// A target on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TargetArg {
+    /// Leads that buy
+    Lead,
+    /// Customers that leave
+    Churn,
+}
+
+/// A grade on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GradeArg {
+    /// Best for the business
+    #[value(name = "A")]
+    A,
+    /// Second quarter
+    #[value(name = "B")]
+    B,
+    /// Third quarter
+    #[value(name = "C")]
+    C,
+    /// Worst for the business
+    #[value(name = "D")]
+    D,
+}
+
+/// A sort order on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OrderArg {
+    /// The greatest probability first
+    Probability,
+    /// The latest score first
+    ScoreTime,
+}
+
+impl TargetArg {
+    /// The number of the target in the contract.
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Self::Lead => Target::Lead.into(),
+            Self::Churn => Target::Churn.into(),
+        }
+    }
+}
+
+impl GradeArg {
+    /// The number of the grade in the contract.
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Self::A => Grade::A.into(),
+            Self::B => Grade::B.into(),
+            Self::C => Grade::C.into(),
+            Self::D => Grade::D.into(),
+        }
+    }
+}
+
+impl OrderArg {
+    /// The `order_by` of ListPredictions.
+    pub(crate) const fn order_by(self) -> &'static str {
+        match self {
+            Self::Probability => "probability desc",
+            Self::ScoreTime => "score_time desc",
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Why a command fails, as texts for the terminal.
+
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+};
+
+use indicatif::HumanCount;
+use tonic::Status;
+
+mod csv;
+mod refusal;
+
+pub use csv::CsvError;
+pub use refusal::Refusal;
+
+/// Why a command failed. Its text may have several lines.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A CSV file is not as it should be. Nothing of it was sent, unless it changed during the import.
+    #[error("{0}")]
+    Csv(#[from] CsvError),
+    /// No connection could be opened.
+    #[error(
+        "cannot reach {url} ({why}): is tally-serve running? --server or TALLY_SERVER names another address"
+    )]
+    Unreachable {
+        /// The server's address.
+        url: String,
+        /// What the system says.
+        why: String,
+    },
+    /// The connection broke.
+    #[error("lost the connection to {url} ({why}): is tally-serve still running?")]
+    Lost {
+        /// The server's address.
+        url: String,
+        /// What the system says.
+        why: String,
+    },
+    /// The server replied with an error.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The server ended a call before the work was done, without an error.
+    #[error("the server ended the call too early: {0}")]
+    CutShort(String),
+    /// An import stopped before the end of a file.
+    #[error("{cause}\n  {}", import_stopped(.file, *.lines, *.stored))]
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// First and last line of the batch that failed.
+        lines: Option<(u64, u64)>,
+        /// The number of rows of the file that are stored.
+        stored: u64,
+        /// What stopped it.
+        cause: Box<Self>,
+    },
+    /// Some customers have no score; the reason of each is printed.
+    #[error("{} of {} customers could not be scored", HumanCount(*.failed), HumanCount(*.asked))]
+    NotScored {
+        /// The number of customers without a score.
+        failed: u64,
+        /// The number of customers asked for.
+        asked: u64,
+    },
+    /// Standard output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+fn import_stopped(file: &Path, lines: Option<(u64, u64)>, stored: u64) -> String {
+    let batch = match lines {
+        Some((first, last)) if first == last => format!(" in line {first}"),
+        Some((first, last)) => format!(" in the batch of lines {first} to {last}"),
+        None => String::new(),
+    };
+    format!(
+        "the import of {} stopped{batch}; {} of its rows are stored, and importing them again is harmless",
+        file.display(),
+        HumanCount(stored)
+    )
+}
+
+impl ClientError {
+    /// The error of a failed call: the server's reply, or the loss of the connection.
+    #[must_use]
+    pub fn of_call(url: &str, status: &Status) -> Self {
+        // Only a status that was made on this side has a source.
+        match status.source() {
+            Some(source) => Self::Lost { url: url.to_owned(), why: root_cause(source) },
+            None => Self::Refused(Refusal::of(status)),
+        }
+    }
+}
+
+/// The text of the innermost cause: the outer ones only say "transport error".
+pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,82 @@
+//! The columns of a file.
+
+use csv::StringRecord;
+
+/// Where the columns of a file are.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Columns<const R: usize, const O: usize> {
+    /// The required columns.
+    pub(super) required: [usize; R],
+    /// The optional columns.
+    pub(super) optional: [Option<usize>; O],
+    /// All others, with their names.
+    pub(super) rest: Vec<(usize, String)>,
+}
+
+/// Finds the columns of a file, in any order. A required column may have one of several names. The error
+/// is a sentence without its subject, the file.
+pub(super) fn columns<const R: usize, const O: usize>(
+    header: &StringRecord,
+    required: [&[&str]; R],
+    optional: [&str; O],
+) -> Result<Columns<R, O>, String> {
+    let names: Vec<&str> = header.iter().collect();
+    check_unique(&names)?;
+    let find = |alternatives: &[&str]| names.iter().position(|name| alternatives.contains(name));
+    let missing: Vec<String> =
+        required.iter().filter(|names| find(names).is_none()).map(|names| names.join(" or ")).collect();
+    if !missing.is_empty() {
+        let all = required.map(|names| names.join(" or ")).join(", ");
+        let found = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        return Err(format!("lacks {}; required are {all}; found: {found}", missing.join(", ")));
+    }
+    for alternatives in required {
+        if names.iter().filter(|name| alternatives.contains(name)).count() > 1 {
+            return Err(format!("has both {}; leave one of them out", alternatives.join(" and ")));
+        }
+    }
+    let known = |name: &str| optional.contains(&name) || required.iter().any(|names| names.contains(&name));
+    let rest = names.iter().enumerate().filter(|(_, name)| !known(name));
+    Ok(Columns {
+        required: required.map(|names| find(names).unwrap_or_default()),
+        optional: optional.map(|name| find(&[name])),
+        rest: rest.map(|(n, name)| (n, (*name).to_owned())).collect(),
+    })
+}
+
+fn check_unique(names: &[&str]) -> Result<(), String> {
+    for (n, name) in names.iter().enumerate() {
+        if name.is_empty() {
+            return Err(format!("column {} has no name", n + 1));
+        }
+        if names[..n].contains(name) {
+            return Err(format!("has two columns `{name}`"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_found_in_any_order() {
+        let find = |header: &str| {
+            let header: StringRecord = header.split_terminator(',').collect();
+            columns(&header, [&["id"], &["time", "at"]], ["name"])
+        };
+        let found = find("x,at,name,id,y").unwrap();
+        assert_eq!((found.required, found.optional), ([3, 1], [Some(2)]));
+        assert_eq!(found.rest, [(0, "x".to_owned()), (4, "y".to_owned())]);
+        assert_eq!(find("id,time").unwrap().optional, [None]);
+        assert_eq!(find("x,id").unwrap_err(), "lacks time or at; required are id, time or at; found: x, id");
+        assert_eq!(
+            find("").unwrap_err(),
+            "lacks id, time or at; required are id, time or at; found: nothing"
+        );
+        assert_eq!(find("id,time,at").unwrap_err(), "has both time and at; leave one of them out");
+        assert_eq!(find("id,id,at").unwrap_err(), "has two columns `id`");
+        assert_eq!(find("id,,at").unwrap_err(), "column 2 has no name");
+    }
+}

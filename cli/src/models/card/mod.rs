@@ -1,0 +1,10 @@
+//! The model card: what a person needs to judge a model.
+
+mod effects;
+mod evaluation;
+mod selection;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+pub(super) use summary::card;

@@ -1,0 +1,84 @@
+//! The card as a whole, and its facts.
+
+use tally_proto::v1::{BgNbd, Model};
+
+use super::{
+    effects::{coefficients, effects},
+    evaluation::{holdout, reliability},
+    selection::{recipe, selection},
+};
+use crate::output::{count, datetime, printable, share, target_name};
+
+/// The card, as a text of several paragraphs; of a damaged model, what is wrong with it.
+pub(in crate::models) fn card(model: &Model) -> String {
+    if !model.problem.is_empty() {
+        return format!(
+            "{}, stored {} by {}\n{}",
+            printable(&model.name),
+            datetime(model.create_time.as_ref()),
+            printable(&model.created_by),
+            printable(&model.problem)
+        );
+    }
+    let mut parts = vec![facts(model), holdout(model)];
+    if !model.reliability.is_empty() {
+        parts.push(reliability(model));
+    }
+    parts.extend(model.chosen.as_ref().and_then(|study| selection(study, "that serves")));
+    parts.extend(model.evaluated.as_ref().and_then(|study| selection(study, "that was evaluated")));
+    parts.extend(model.bg_nbd.as_ref().map(purchases));
+    if !model.effects.is_empty() {
+        parts.push(effects(&model.effects));
+    }
+    parts.push(coefficients(model));
+    parts.push(spec(model));
+    parts.join("\n\n")
+}
+
+fn facts(model: &Model) -> String {
+    let champion = if model.champion { ", the champion" } else { "" };
+    let facts = [
+        ("predicts", format!("{} within {} days", target_name(model.target()), model.horizon_days)),
+        ("data up to", datetime(model.as_of_time.as_ref())),
+        ("trained on", trained_on(model)),
+        ("stored", format!("{} by {}", datetime(model.create_time.as_ref()), printable(&model.created_by))),
+        ("fitted as", recipe(model.chosen.as_ref())),
+        ("evaluated as", recipe(model.evaluated.as_ref())),
+        ("features", format!("{} (SHA-256)", printable(&model.schema_hash))),
+        (
+            "artifact",
+            format!("{} (SHA-256), {} bytes", printable(&model.artifact_hash), count(model.artifact_bytes)),
+        ),
+    ];
+    let lines: Vec<String> = facts.iter().map(|(name, fact)| format!("  {name:<13} {fact}")).collect();
+    format!("{}{champion}\n{}", printable(&model.name), lines.join("\n"))
+}
+
+fn trained_on(model: &Model) -> String {
+    let positives = share(model.positives, model.rows);
+    format!("{} snapshots, {} with the outcome ({positives})", count(model.rows), count(model.positives))
+}
+
+fn purchases(model: &BgNbd) -> String {
+    let state = if model.converged {
+        "converged".to_owned()
+    } else {
+        format!("not the maximum of the likelihood: {}", printable(&model.problem))
+    };
+    format!(
+        "Purchases of {} buyers (BG/NBD, in weeks): r {:.4}, alpha {:.4}, a {:.4}, b {:.4}, log-likelihood {:.2}; {state}",
+        count(model.customers),
+        model.r,
+        model.alpha,
+        model.a,
+        model.b,
+        model.log_likelihood
+    )
+}
+
+/// The spec, line by line.
+fn spec(model: &Model) -> String {
+    let lines: Vec<String> = model.spec.lines().map(|line| printable(&format!("  {line}"))).collect();
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
+    format!("Spec\n{}", lines.join("\n"))
+}

@@ -1,0 +1,104 @@
+use prost_types::{Timestamp, Value, value::Kind};
+use tally_proto::v1::{
+    Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, Metrics, Model, Recipe,
+    ReliabilityBin, Study, Target,
+};
+
+use super::card;
+
+#[test]
+fn the_card_of_a_model() {
+    let coefficient = |n: i32| Coefficient {
+        feature: format!("feature{n}"),
+        column: "value".to_owned(),
+        coefficient: f64::from(n) * if n % 2 == 0 { 0.1 } else { -0.1 },
+        standard_error: 0.01,
+    };
+    let metrics = Metrics {
+        rows: 3_362,
+        positives: 1_456,
+        auc: 0.8123,
+        pr_auc: 0.7012,
+        log_loss: 0.5123,
+        brier: 0.1712,
+        ece: 0.0123,
+        lift_at_10_percent: 2.1,
+    };
+    let recipe = |form: &str, pairs| Recipe {
+        form: form.to_owned(),
+        pairs,
+        penalty: 30.0,
+        feature_fraction: 0.5,
+        lookback_days: None,
+    };
+    let tried = |form, pairs, log_loss| Candidate {
+        recipe: Some(recipe(form, pairs)),
+        log_loss,
+        excess: -0.03,
+        standard_error: 0.004,
+    };
+    let curve = |feature: &str, points: &[(Option<f64>, f64)]| EffectCurve {
+        feature: feature.to_owned(),
+        points: points
+            .iter()
+            .map(|(x, log_odds)| EffectPoint {
+                value: Some(Value { kind: Some(x.map_or(Kind::NullValue(0), Kind::NumberValue)) }),
+                log_odds: *log_odds,
+            })
+            .collect(),
+    };
+    let flat = curve("flat", &[(Some(0.25), 0.01), (None, 0.0)]);
+    let points: Vec<_> = (0..21).map(|n| (Some(f64::from(n)), f64::from(n) * 0.1)).collect();
+    let steep = curve("steep", &[points.as_slice(), &[(None, -0.5)]].concat());
+    let text = card(&Model {
+        name: "churn/7".to_owned(),
+        target: Target::Churn.into(),
+        champion: true,
+        create_time: Some(Timestamp { seconds: 1_315_569_600, nanos: 0 }),
+        created_by: "ann@work".to_owned(),
+        as_of_time: Some(Timestamp { seconds: 1_315_526_400, nanos: 0 }),
+        horizon_days: 90,
+        split: "temporal".to_owned(),
+        schema_hash: "0123abcd".to_owned(),
+        artifact_hash: "4567cdef".to_owned(),
+        artifact_bytes: 43_210,
+        rows: 12_345,
+        positives: 4_321,
+        holdout: Some(metrics),
+        baselines: vec![Baseline { name: "recency".to_owned(), metrics: Some(metrics) }],
+        reliability: vec![ReliabilityBin { rows: 336, predicted: 0.1, observed: 0.0 }],
+        coefficients: (1..=20).map(coefficient).collect(),
+        uncalibrated_holdout: Some(Metrics { auc: 0.7987, ..metrics }),
+        chosen: Some(Study {
+            recipe: Some(recipe("steps", 10)),
+            calibration: "platt".to_owned(),
+            validation: "temporal".to_owned(),
+            candidates: vec![tried("log", 0, 0.61), tried("steps", 10, 0.58)],
+        }),
+        evaluated: Some(Study {
+            recipe: Some(Recipe { lookback_days: Some(730), ..recipe("log", 0) }),
+            ..Study::default()
+        }),
+        effects: vec![flat, steep],
+        bg_nbd: Some(BgNbd {
+            r: 0.243,
+            customers: 2_357,
+            problem: "no end".to_owned(),
+            ..Default::default()
+        }),
+        spec: "[churn]\nhorizon_days = 90\n".to_owned(),
+        ..Model::default()
+    });
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_card_of_a_damaged_model_is_its_problem() {
+    let text = card(&Model {
+        name: "churn/7".to_owned(),
+        created_by: "ann@work".to_owned(),
+        problem: "the artifact is damaged".to_owned(),
+        ..Model::default()
+    });
+    assert_eq!(text, "churn/7, stored  by ann@work\nthe artifact is damaged");
+}

@@ -1,0 +1,121 @@
+//! Reads the lists of models and promotions page by page; models as a table.
+
+use tally_proto::v1::{ListModelsRequest, ListPromotionsRequest, Model, Promotion};
+use tonic::Status;
+
+use crate::{
+    connection::Connection,
+    output::{count, datetime, number, printable, share, table},
+};
+
+/// All models of a target, or of all targets with 0.
+pub(super) async fn models(server: &Connection, target: i32) -> Result<Vec<Model>, Status> {
+    let mut client = server.models();
+    let mut models = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListModelsRequest { target, page_size: 0, page_token };
+        let page = client.list_models(request).await?.into_inner();
+        models.extend(page.models);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(models);
+        }
+    }
+}
+
+/// All changes of a target's champion.
+pub(super) async fn promotions(server: &Connection, target: i32) -> Result<Vec<Promotion>, Status> {
+    let mut client = server.models();
+    let mut promotions = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListPromotionsRequest { target, page_size: 0, page_token };
+        let page = client.list_promotions(request).await?.into_inner();
+        promotions.extend(page.promotions);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(promotions);
+        }
+    }
+}
+
+/// Models with their holdout metrics.
+pub(super) fn models_table(models: &[Model]) -> String {
+    if models.is_empty() {
+        return "no models yet".to_owned();
+    }
+    let header = [
+        "model",
+        "",
+        "data up to",
+        "horizon",
+        "snapshots",
+        "positive",
+        "AUC",
+        "log loss",
+        "ECE",
+        "stored",
+        "by",
+    ];
+    table(&header, &[3, 4, 5, 6, 7, 8], models.iter().map(row))
+}
+
+fn row(model: &Model) -> Vec<String> {
+    let holdout = model.holdout.unwrap_or_default();
+    vec![
+        printable(&model.name),
+        state(model).to_owned(),
+        datetime(model.as_of_time.as_ref()),
+        format!("{} days", model.horizon_days),
+        count(model.rows),
+        share(model.positives, model.rows),
+        number(holdout.auc),
+        number(holdout.log_loss),
+        number(holdout.ece),
+        datetime(model.create_time.as_ref()),
+        printable(&model.created_by),
+    ]
+}
+
+const fn state(model: &Model) -> &'static str {
+    match (model.champion, model.problem.is_empty()) {
+        (true, true) => "champion",
+        (false, true) => "",
+        (true, false) => "champion, DAMAGED",
+        (false, false) => "DAMAGED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::Timestamp;
+    use tally_proto::v1::Metrics;
+
+    use super::*;
+
+    #[test]
+    fn models_are_a_table() {
+        let champion = Model {
+            name: "churn/2".to_owned(),
+            champion: true,
+            as_of_time: Some(Timestamp { seconds: 1_315_526_400, nanos: 0 }),
+            create_time: Some(Timestamp { seconds: 1_315_569_600, nanos: 500_000_000 }),
+            created_by: "ann@work".to_owned(),
+            horizon_days: 90,
+            rows: 12_345,
+            positives: 4_321,
+            holdout: Some(Metrics { auc: 0.8125, log_loss: 0.5, ece: f64::NAN, ..Metrics::default() }),
+            ..Model::default()
+        };
+        let damaged =
+            Model { name: "churn/1".to_owned(), problem: "is damaged".to_owned(), ..Model::default() };
+        insta::assert_snapshot!(models_table(&[champion, damaged]), @r"
+        model              data up to            horizon  snapshots  positive     AUC  log loss     ECE  stored                  by
+        ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+        churn/2  champion  2011-09-09T00:00:00Z  90 days     12,345    35.0 %  0.8125    0.5000       –  2011-09-09T12:00:00.5Z  ann@work
+        churn/1  DAMAGED                          0 days          0         –  0.0000    0.0000  0.0000
+        ");
+        assert_eq!(models_table(&[]), "no models yet");
+    }
+}

@@ -1,0 +1,143 @@
+//! Drift and realised performance as tables.
+
+use tally_proto::v1::{Drift, FeatureDrift, GetDriftResponse, RealisedMonth};
+
+use crate::output::{count, datetime, number, percent, printable, share, table};
+
+/// The drift of the score and of every feature, the greatest first.
+pub(super) fn drift(drift: &GetDriftResponse) -> String {
+    let row = |drift: &FeatureDrift| {
+        vec![
+            printable(&drift.feature),
+            format!("{:.3}", drift.psi),
+            verdict(drift.verdict()).to_owned(),
+            drift.mean_difference.map(|difference| format!("{difference:+.2}")).unwrap_or_default(),
+            format!("{:+.1} %", drift.missing_difference * 100.0),
+        ]
+    };
+    let header = ["", "PSI", "", "mean, in standard deviations", "missing"];
+    format!(
+        "{}: {} customers as of {}, {} of them without any interaction, against {} training snapshots\n\n{}",
+        printable(&drift.model),
+        count(drift.customers),
+        datetime(drift.as_of_time.as_ref()),
+        count(drift.cold_customers),
+        count(drift.training_rows),
+        table(&header, &[1, 3, 4], drift.score.iter().chain(&drift.features).map(row))
+    )
+}
+
+const fn verdict(verdict: Drift) -> &'static str {
+    match verdict {
+        Drift::Unspecified => "",
+        Drift::Stable => "stable",
+        Drift::Moderate => "moderate",
+        Drift::Large => "large",
+        Drift::TooFew => "too few to tell",
+    }
+}
+
+/// Predictions and what happened, a line for each month and model.
+pub(super) fn realised(months: &[RealisedMonth]) -> String {
+    if months.is_empty() {
+        return "no stored prediction has reached the end of its horizon yet".to_owned();
+    }
+    let header = [
+        "month",
+        "model",
+        "customers",
+        "predicted",
+        "happened",
+        "AUC",
+        "log loss",
+        "Brier",
+        "ECE",
+        "lift at 10 %",
+    ];
+    let rows = table(&header, &[2, 3, 4, 5, 6, 7, 8, 9], months.iter().map(realised_row));
+    match months.iter().map(|month| month.rows_before_cutoff).sum() {
+        0 => rows,
+        before => format!(
+            "{rows}\n\n{} of these lie before the data cut-off of their model, which may have learned from them: \
+             metrics that include them look better than they are",
+            count(before)
+        ),
+    }
+}
+
+fn realised_row(month: &RealisedMonth) -> Vec<String> {
+    vec![
+        month.month.clone(),
+        printable(&month.model),
+        count(month.rows),
+        percent(month.mean_predicted),
+        share(month.positives, month.rows),
+        number(month.auc.unwrap_or(f64::NAN)),
+        number(month.log_loss),
+        number(month.brier),
+        number(month.ece),
+        number(month.lift_at_10_percent.unwrap_or(f64::NAN)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn drift_is_a_table_with_a_verdict_in_words() {
+        let shown = drift(&GetDriftResponse {
+            model: "churn/7".to_owned(),
+            as_of_time: Some(Timestamp { seconds: 1_315_526_400, nanos: 0 }),
+            customers: 1_234,
+            cold_customers: 12,
+            training_rows: 5_000,
+            score: Some(FeatureDrift {
+                feature: "score".to_owned(),
+                psi: 0.04,
+                verdict: Drift::Stable.into(),
+                mean_difference: Some(-0.125),
+                ..FeatureDrift::default()
+            }),
+            features: vec![FeatureDrift {
+                feature: "attribute.region".to_owned(),
+                psi: 0.31,
+                verdict: Drift::Large.into(),
+                missing_difference: 0.25,
+                ..FeatureDrift::default()
+            }],
+            ..GetDriftResponse::default()
+        });
+        insta::assert_snapshot!(shown, @r"
+        churn/7: 1,234 customers as of 2011-09-09T00:00:00Z, 12 of them without any interaction, against 5,000 training snapshots
+
+                            PSI          mean, in standard deviations  missing
+        ───────────────────────────────────────────────────────────────────────
+        score             0.040  stable                         -0.12   +0.0 %
+        attribute.region  0.310  large                                 +25.0 %
+        ");
+    }
+
+    #[test]
+    fn what_does_not_exist_is_shown_as_a_dash() {
+        let month = RealisedMonth {
+            month: "2026-03".to_owned(),
+            model: "lead/2".to_owned(),
+            rows: 12,
+            mean_predicted: 0.1,
+            log_loss: 0.105,
+            ..RealisedMonth::default()
+        };
+        let shown = realised(&[month.clone(), RealisedMonth { rows_before_cutoff: 5, ..month }]);
+        insta::assert_snapshot!(shown, @r"
+        month    model   customers  predicted  happened  AUC  log loss   Brier     ECE  lift at 10 %
+        ─────────────────────────────────────────────────────────────────────────────────────────────
+        2026-03  lead/2         12     10.0 %     0.0 %    –    0.1050  0.0000  0.0000             –
+        2026-03  lead/2         12     10.0 %     0.0 %    –    0.1050  0.0000  0.0000             –
+
+        5 of these lie before the data cut-off of their model, which may have learned from them: metrics that include them look better than they are
+        ");
+    }
+}

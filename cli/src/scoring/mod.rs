@@ -1,0 +1,9 @@
+//! `tally score` and `tally score-all`: scores of some customers, or of all.
+
+mod population;
+mod scores;
+mod table;
+
+pub(crate) use population::score_all;
+pub(crate) use scores::score;
+pub(crate) use table::{figures, heading, reason, scores_table};

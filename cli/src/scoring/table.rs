@@ -1,0 +1,74 @@
+//! Scores as tables.
+
+use tally_proto::v1::{Reason, Score};
+
+use crate::output::{datetime, enum_name, percent, printable, table, target_name};
+
+/// What the scores of one call have in common.
+pub(crate) fn heading(score: &Score) -> String {
+    let (target, model) = (target_name(score.target()), printable(&score.model));
+    let as_of = datetime(score.as_of_time.as_ref());
+    format!("{target} within {} days, by {model} as of {as_of}", score.horizon_days)
+}
+
+/// Scores with all their reasons.
+pub(crate) fn scores_table(scores: &[Score]) -> String {
+    let rows = scores.iter().map(|score| {
+        let reasons: Vec<String> = score.reasons.iter().map(reason).collect();
+        let [customer, probability, interval, grade, basis] = figures(score);
+        vec![customer, probability, interval, grade, basis, reasons.join("\n")]
+    });
+    let header = ["customer", "probability", "95 % interval", "grade", "basis", "reasons (log-odds)"];
+    table(&header, &[1, 2], rows)
+}
+
+/// Customer, probability, interval, grade and basis.
+pub(crate) fn figures(score: &Score) -> [String; 5] {
+    [
+        printable(&score.customer_id),
+        percent(score.probability),
+        format!("{} – {}", percent(score.lower), percent(score.upper)),
+        enum_name(score.grade().as_str_name()).to_owned(),
+        enum_name(score.basis().as_str_name()).to_owned(),
+    ]
+}
+
+/// A reason with its contribution.
+pub(crate) fn reason(reason: &Reason) -> String {
+    format!("{:+.2} {}", reason.contribution, printable(&reason.text))
+}
+
+#[cfg(test)]
+mod tests {
+    use tally_proto::v1::{Basis, Grade, Target};
+
+    use super::*;
+
+    #[test]
+    fn scores_are_a_table_that_can_be_piped() {
+        let score = Score {
+            customer_id: "C\u{1b}1".to_owned(),
+            target: Target::Churn.into(),
+            probability: 0.4334,
+            lower: 0.0001,
+            upper: 0.99999,
+            grade: Grade::C.into(),
+            basis: Basis::Model.into(),
+            reasons: vec![
+                Reason {
+                    contribution: 0.824,
+                    text: "No purchase for 143 days; typical is 42".to_owned(),
+                    ..Reason::default()
+                },
+                Reason { contribution: -0.2, text: "Known for 2 years".to_owned(), ..Reason::default() },
+            ],
+            ..Score::default()
+        };
+        insta::assert_snapshot!(scores_table(&[score]), @r"
+        customer  probability     95 % interval  grade  basis  reasons (log-odds)
+        ─────────────────────────────────────────────────────────────────────────────────────────────────────
+        C�1            43.3 %  <0.1 % – >99.9 %  C      MODEL  +0.82 No purchase for 143 days; typical is 42
+                                                               -0.20 Known for 2 years
+        ");
+    }
+}

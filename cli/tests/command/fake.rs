@@ -1,0 +1,178 @@
+//! A small server that keeps the requests it receives.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use clap::Parser;
+use futures_util::{Stream, StreamExt};
+use prost::Message;
+use tally_proto::EncodedBatch;
+use tally_proto::v1::{
+    BatchPredictChurnRequest, BatchResult, BatchScoreLeadsRequest, Customer, DeleteCustomerRequest,
+    DeleteCustomerResponse, GetCustomerRequest, GetCustomerResponse, ListCustomersRequest,
+    ListCustomersResponse, ListInteractionsRequest, ListInteractionsResponse, PredictChurnRequest,
+    RecordInteractionsRequest, RecordInteractionsResponse, Score, ScoreLeadRequest, UpsertCustomersRequest,
+    UpsertCustomersResponse, batch_result,
+    customer_service_server::{CustomerService, CustomerServiceServer, SERVICE_NAME as CUSTOMERS},
+    interaction_service_server::{
+        InteractionService, InteractionServiceServer, SERVICE_NAME as INTERACTIONS,
+    },
+    scoring_service_server::{ScoringService, ScoringServiceServer},
+};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Code, Request, Response, Status, Streaming, async_trait, body::Body, transport::Server};
+use tonic_types::{ErrorDetails, StatusExt};
+use tower::Service;
+
+use tally_cli::{Args, ClientError, run};
+
+#[derive(Clone, Default)]
+pub struct FakeServer(pub Arc<Mutex<Received>>);
+
+#[derive(Default)]
+pub struct Received {
+    pub customers: Vec<Customer>,
+    pub batches: Vec<RecordInteractionsRequest>,
+    pub scored: Vec<BatchPredictChurnRequest>,
+}
+
+#[async_trait]
+impl CustomerService for FakeServer {
+    async fn upsert_customers(
+        &self,
+        request: Request<UpsertCustomersRequest>,
+    ) -> Result<Response<UpsertCustomersResponse>, Status> {
+        let customers = request.into_inner().customers;
+        let upserted = customers.len() as i64;
+        self.0.lock().unwrap().customers.extend(customers);
+        Ok(Response::new(UpsertCustomersResponse { upserted }))
+    }
+    async fn get_customer(
+        &self,
+        _: Request<GetCustomerRequest>,
+    ) -> Result<Response<GetCustomerResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn list_customers(
+        &self,
+        _: Request<ListCustomersRequest>,
+    ) -> Result<Response<ListCustomersResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn delete_customer(
+        &self,
+        _: Request<DeleteCustomerRequest>,
+    ) -> Result<Response<DeleteCustomerResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+#[async_trait]
+impl InteractionService for FakeServer {
+    async fn record_interactions(
+        &self,
+        _: Request<RecordInteractionsRequest>,
+    ) -> Result<Response<RecordInteractionsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    type StreamInteractionsStream =
+        Pin<Box<dyn Stream<Item = Result<RecordInteractionsResponse, Status>> + Send>>;
+
+    async fn stream_interactions(
+        &self,
+        request: Request<Streaming<RecordInteractionsRequest>>,
+    ) -> Result<Response<Self::StreamInteractionsStream>, Status> {
+        let fake = self.clone();
+        Ok(Response::new(Box::pin(request.into_inner().map(move |batch| fake.accept(batch?)))))
+    }
+
+    async fn list_interactions(
+        &self,
+        _: Request<ListInteractionsRequest>,
+    ) -> Result<Response<ListInteractionsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+impl FakeServer {
+    fn accept(&self, batch: RecordInteractionsRequest) -> Result<RecordInteractionsResponse, Status> {
+        if let Some(n) = batch.interactions.iter().position(|item| item.kind == "refuse") {
+            let details =
+                ErrorDetails::with_bad_request_violation(format!("interactions[{n}].kind"), "is no good");
+            return Err(Status::with_error_details(Code::InvalidArgument, "no good", details));
+        }
+        let recorded = batch.interactions.len() as i64;
+        self.0.lock().unwrap().batches.push(batch);
+        Ok(RecordInteractionsResponse { recorded, duplicates: 0 })
+    }
+}
+
+#[async_trait]
+impl ScoringService for FakeServer {
+    async fn score_lead(&self, _: Request<ScoreLeadRequest>) -> Result<Response<Score>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn predict_churn(&self, _: Request<PredictChurnRequest>) -> Result<Response<Score>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn batch_score_leads(
+        &self,
+        _: Request<BatchScoreLeadsRequest>,
+    ) -> Result<Response<EncodedBatch>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn batch_predict_churn(
+        &self,
+        request: Request<BatchPredictChurnRequest>,
+    ) -> Result<Response<EncodedBatch>, Status> {
+        let request = request.into_inner();
+        let result = |id: &String| {
+            Some(if id == "nobody" {
+                let details = ErrorDetails::with_error_info("CUSTOMER_NOT_FOUND", "tally.v1", HashMap::new());
+                let status =
+                    Status::with_error_details(Code::NotFound, "no customer `nobody` is stored", details);
+                batch_result::Result::Status(Message::decode(status.details()).unwrap())
+            } else {
+                batch_result::Result::Score(Score {
+                    customer_id: id.clone(),
+                    model: "churn/7".to_owned(),
+                    ..Score::default()
+                })
+            })
+        };
+        let result = |id| BatchResult { result: result(id) }.encode_to_vec();
+        let results = request.customer_ids.iter().map(result).collect();
+        self.0.lock().unwrap().scored.push(request);
+        Ok(Response::new(EncodedBatch { results }))
+    }
+}
+
+/// Starts the server on a free port; returns it and its URL.
+pub async fn serve() -> (FakeServer, String) {
+    let fake = FakeServer::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // By hand: the router of tonic would bring axum into this crate.
+    let customers = CustomerServiceServer::new(fake.clone());
+    let interactions = InteractionServiceServer::new(fake.clone());
+    let scoring = ScoringServiceServer::new(fake.clone());
+    let service =
+        tower::service_fn(move |request: http::Request<Body>| match request.uri().path().split('/').nth(1) {
+            Some(CUSTOMERS) => customers.clone().call(request),
+            Some(INTERACTIONS) => interactions.clone().call(request),
+            _ => scoring.clone().call(request),
+        });
+    tokio::spawn(Server::builder().serve_with_incoming(service, TcpListenerStream::new(listener)));
+    (fake, url)
+}
+
+/// Runs `tally`.
+pub async fn tally(url: &str, rest: &[&str]) -> Result<(), ClientError> {
+    let args = ["tally", "--server", url].into_iter().chain(rest.iter().copied());
+    run(Args::try_parse_from(args).unwrap()).await
+}
