@@ -1,8 +1,8 @@
 //! The gRPC services: parse, call a use case, reply. One file a service.
 //!
 //! To add an RPC: write its messages in the proto, its limits in [`tally_proto::limits`], its method here
-//! in the file of its service, with checks by [`Validator`](convert::validator::Validator) and a use case
-//! of its room behind it.
+//! in the file of its service, its checks by `convert::validator`, and behind it a use case in the room that
+//! it belongs to.
 
 mod connection;
 mod convert;

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The money behind a customer is that of its purchases in this many days.
-pub const MONEY_DAYS: i64 = 365;
+const MONEY_DAYS: i64 = 365;
 /// All grades, best to worst.
 const GRADES: [Grade; 4] = [Grade::A, Grade::B, Grade::C, Grade::D];
 
@@ -43,7 +43,7 @@ pub struct PromotionPreview {
 pub struct GradeCell {
     /// How many customers.
     pub customers: u64,
-    /// Their purchases of the last [`MONEY_DAYS`] days, in minor units.
+    /// Their purchases of the last 365 days, in minor units.
     pub amount_minor: i64,
 }
 
@@ -138,7 +138,7 @@ fn count_some(
     Ok(changes)
 }
 
-/// A customer's purchases of the last [`MONEY_DAYS`] days before the moment of the request.
+/// A customer's purchases in the [`MONEY_DAYS`] days before the moment of the request.
 fn money(history: &History, request: &ScoreRequest) -> i64 {
     let purchase = history.kind_slot(kind::PURCHASE);
     let since = request.as_of.plus_days(-MONEY_DAYS);

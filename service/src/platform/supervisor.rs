@@ -160,7 +160,7 @@ mod tests {
                 async move {
                     let _ending = ending;
                     running.send(()).await.unwrap();
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             });
         }
