@@ -1,9 +1,9 @@
-//! The errors of the store, without any notion of how a caller is told.
+//! The errors of the store. They do not know how they are reported to a caller.
 
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Why the store could not do what it was asked.
+/// Why an operation of the store failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The URL of the database is not valid.
@@ -20,10 +20,10 @@ pub enum StoreError {
     /// The same key is stored with other content.
     #[error("{0}")]
     AlreadyExists(String),
-    /// A concurrent write got in the way; the same call may succeed now.
-    #[error("another write of the same data came between; try again")]
+    /// A concurrent write of the same data; the same call may succeed now.
+    #[error("a concurrent write of the same data interfered; try again")]
     Aborted,
-    /// The database has no room.
+    /// The disk of the database is full.
     #[error("storage full: nothing was stored")]
     StorageFull,
     /// The database cannot be reached.
@@ -42,7 +42,6 @@ const SQLITE_IOERR: u32 = 10;
 const SQLITE_FULL: u32 = 13;
 const SQLITE_CANTOPEN: u32 = 14;
 
-/// What a driver's error means to us.
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
@@ -50,7 +49,7 @@ impl From<sqlx::Error> for StoreError {
             E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
                 Self::Unavailable(error.to_string())
             }
-            // A row that another writer has just made, or taken away.
+            // Another writer has just inserted or deleted the row.
             E::Database(database)
                 if database.is_unique_violation() || database.is_foreign_key_violation() =>
             {
@@ -61,8 +60,8 @@ impl From<sqlx::Error> for StoreError {
                 "40001" | "40P01" => Self::Aborted,
                 // Disk full.
                 "53100" => Self::StorageFull,
-                // SQLite's numbers are shorter than PostgreSQL's five characters; their lowest byte is
-                // the kind of trouble.
+                // SQLite's codes are shorter than PostgreSQL's five characters; their lowest byte is the
+                // primary code.
                 code if code.len() < 5 => match code.parse::<u32>().unwrap_or_default() & 0xff {
                     SQLITE_FULL => Self::StorageFull,
                     SQLITE_BUSY | SQLITE_LOCKED | SQLITE_READONLY | SQLITE_IOERR | SQLITE_CANTOPEN => {
@@ -70,8 +69,8 @@ impl From<sqlx::Error> for StoreError {
                     }
                     _ => Self::Internal(error.to_string()),
                 },
-                // Connection trouble, resources, operator's intervention, read-only, and what Citus
-                // says of a lost worker.
+                // Connection failure, resources, operator intervention, read-only, and what Citus reports
+                // of a lost worker.
                 code if ["08", "53", "57"].iter().any(|class| code.starts_with(class) && code.len() == 5)
                     || ["25006", "XX000", "28P01", "28000", "3D000"].contains(&code) =>
                 {

@@ -9,7 +9,7 @@ use tally_model::{
     evaluation::metrics::Metrics, history::Packed, spec::Target, time::Time,
     training::snapshot::LabelDefinition,
 };
-use tally_store::PastPrediction;
+use tally_store::{PastPrediction, PastPredictionFilter};
 
 use super::Monitoring;
 use crate::{
@@ -133,8 +133,15 @@ impl Monitoring {
         customers: (&str, &str),
         predicted: &mut Arc<PredictedByVersion>,
     ) -> Result<Vec<PastPrediction>> {
-        let moments = (query.from, query.to.min(now));
-        let mut found = self.store.past_predictions(query.target, query.version, moments, customers).await?;
+        let filter = PastPredictionFilter {
+            target: query.target,
+            version: query.version,
+            from: query.from,
+            to: query.to.min(now),
+            after_customer: customers.0.to_owned(),
+            last_customer: customers.1.to_owned(),
+        };
+        let mut found = self.store.past_predictions(filter).await?;
         for row in &found {
             if let Entry::Vacant(unknown) = Arc::make_mut(predicted).entry(row.model_version) {
                 let name = ModelName { target: query.target, version: row.model_version };

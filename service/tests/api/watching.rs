@@ -429,7 +429,7 @@ async fn a_model_that_cannot_be_read_raises_an_alarm(tally: Tally) {
             champion: false,
         };
         let evaluation =
-            tally_store::Evaluation { evaluated: Vec::new(), incumbent: None, scores: Vec::new() };
+            tally_store::HoldoutEvaluation { evaluated: Vec::new(), incumbent: None, scores: Vec::new() };
         let to = store.insert_model(model, evaluation).await.unwrap();
         let promotion = tally_store::Promotion {
             target,

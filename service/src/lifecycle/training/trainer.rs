@@ -10,7 +10,7 @@ use tally_model::{
         train::{Trained, train},
     },
 };
-use tally_store::{Evaluation, HoldoutScore, Promotion, PromotionKind, Store, StoredModel};
+use tally_store::{HoldoutEvaluation, HoldoutScore, Promotion, PromotionKind, Store, StoredModel};
 
 use super::{
     JobError, Promote, TrainingJob, TrainingResult, Verdict,
@@ -77,7 +77,7 @@ impl Trainer {
         if let Some(path) = matrix_out {
             matrix::write(path, &trained, &rows)?;
         }
-        let evaluation = Evaluation {
+        let evaluation = HoldoutEvaluation {
             evaluated: trained.evaluated.to_bytes().map_err(Error::from)?,
             incumbent: incumbent.map(|incumbent| incumbent.version),
             scores: holdout_scores(&trained, &rows, &incumbent_probabilities),

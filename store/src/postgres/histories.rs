@@ -1,0 +1,178 @@
+//! Histories: packed, or each customer's rows as arrays.
+
+use std::{collections::HashMap, slice};
+
+use futures_util::{StreamExt, stream};
+use sqlx::{PgExecutor, PgPool, Row, ValueRef, postgres::PgRow};
+use tally_model::history::{History, Packed, Version};
+
+use super::{
+    Postgres,
+    binary::{self, elements},
+};
+use crate::{
+    error::{Result, StoreError},
+    shared::{
+        Engine, Transaction, detached,
+        histories::{HistorySql, RawEvent, insert_packed},
+        json::from_json,
+    },
+};
+
+/// Customers that are packed at the same time.
+const PACKERS: usize = 4;
+
+/// The statement that reads histories, one row a customer: `$which` selects customers `c`, and `$own` is the
+/// `customer_id` of its rows in other tables.
+macro_rules! histories {
+    ($which:literal, $own:literal) => {
+        concat!(
+            "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.properties, \
+             v.effective, v.version_recorded, v.created, v.attributes \
+             FROM customers AS c \
+             LEFT JOIN LATERAL ( \
+                 SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
+                 array_agg(kind) AS kinds, array_agg(amount_minor) AS amounts, \
+                 array_agg(properties) AS properties \
+                 FROM ((SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
+                        FROM interactions AS i WHERE i.customer_id = ", $own, " AND NOT i.long \
+                        ORDER BY occur_time, interaction_id) \
+                       UNION ALL \
+                       (SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
+                        FROM interactions AS i WHERE i.customer_id = ", $own, " AND i.long \
+                        ORDER BY occur_time, interaction_id) \
+                       ORDER BY occur_time, interaction_id) AS ordered \
+             ) AS e ON true \
+             LEFT JOIN LATERAL ( \
+                 SELECT array_agg(effective_time) AS effective, array_agg(record_time) AS version_recorded, \
+                 array_agg(create_time) AS created, array_agg(attributes) AS attributes \
+                 FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = ", $own, " \
+                       ORDER BY v.version) AS ordered \
+             ) AS v ON true \
+             WHERE c.customer_id ",
+            $which
+        )
+    };
+}
+
+impl HistorySql for Postgres {
+    async fn packed_of(&self, customer_ids: &[String]) -> Result<HashMap<String, Packed>> {
+        // With one id, Citus finds that only one worker is concerned.
+        let query = match customer_ids {
+            [one] => sqlx::query(
+                "SELECT customer_id, history FROM packed_histories WHERE customer_id = $1 AND format = $2",
+            )
+            .bind(one),
+            several => sqlx::query(
+                "SELECT customer_id, history FROM packed_histories WHERE customer_id = ANY($1) AND format = $2",
+            )
+            .bind(several),
+        };
+        let rows = query.bind(Packed::FORMAT).fetch_all(&self.histories).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, Packed::from_bytes(row.try_get(1)?)))).collect()
+    }
+
+    async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
+        read_histories(&self.histories, customer_ids).await
+    }
+
+    async fn forget_packed(tx: &mut Transaction<Self>, customer_ids: &[&str]) -> Result<()> {
+        sqlx::query("DELETE FROM packed_histories WHERE customer_id = ANY($1)")
+            .bind(customer_ids)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Each customer in a transaction of its own, so that its writers wait as short as possible.
+    async fn pack_histories(&self, customer_ids: Vec<String>) -> Result<usize> {
+        let packs = customer_ids.into_iter().map(|id| detached(pack_one(self.pool.clone(), id)));
+        let packed: Vec<Result<bool>> = stream::iter(packs).buffer_unordered(PACKERS).collect().await;
+        packed.into_iter().try_fold(0, |count, one| Ok(count + usize::from(one?)))
+    }
+}
+
+/// Packs a customer's history; returns false when another transaction has locked the customer, or it does not exist.
+async fn pack_one(pool: PgPool, customer_id: String) -> Result<bool> {
+    // Each statement must see what was committed before it, whatever the default of the database is.
+    let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    // What a crash loses is packed again.
+    sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
+    // This keeps out writers of the customer's rows, whose foreign keys lock it, and waits for none of them.
+    let locked: Option<(String,)> =
+        sqlx::query_as("SELECT customer_id FROM customers WHERE customer_id = $1 FOR UPDATE SKIP LOCKED")
+            .bind(&customer_id)
+            .fetch_optional(&mut *tx)
+            .await?;
+    if locked.is_none() {
+        return Ok(false);
+    }
+    let histories = read_histories(&mut *tx, slice::from_ref(&customer_id)).await?;
+    let Some(history) = histories.get(&customer_id) else { return Ok(false) };
+    Postgres::run::<()>(&mut tx, insert_packed(&customer_id, &history.pack())).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Reads the histories of those customers that exist, in one statement with one row a customer.
+async fn read_histories(
+    executor: impl PgExecutor<'_>,
+    customer_ids: &[String],
+) -> Result<HashMap<String, History>> {
+    // The statement for one customer soon gets a generic plan on each connection, where PostgreSQL plans the one for
+    // several each time; and Citus finds that only one worker is concerned.
+    let query = match customer_ids {
+        [one] => sqlx::query(histories!("= $1", "$1")).bind(one),
+        several => sqlx::query(histories!("= ANY($1)", "c.customer_id")).bind(several),
+    };
+    query.fetch_all(executor).await?.iter().map(decode).collect()
+}
+
+/// A customer and its history from a row of aligned arrays; NULL is an empty array.
+fn decode(row: &PgRow) -> Result<(String, History)> {
+    let mut columns = [None; 10];
+    for (n, column) in columns.iter_mut().enumerate() {
+        let value = row.try_get_raw(n)?;
+        *column = if value.is_null() { None } else { Some(value.as_bytes().map_err(sqlx::Error::Decode)?) };
+    }
+    let [id, rest @ ..] = columns;
+    let [occurred, recorded, kinds, amounts, properties, effective, known, created, attributes] =
+        rest.map(|column| elements(column.unwrap_or_default()));
+    let mut history = History::default();
+    let values = occurred.zip(recorded).zip(kinds).zip(amounts).zip(properties);
+    for ((((occurred, recorded), kind), amount), properties) in values {
+        push_event(&mut history, [occurred, recorded, kind, amount, properties])?;
+    }
+    for (((effective, known), created), attributes) in effective.zip(known).zip(created).zip(attributes) {
+        push_version(&mut history, [effective, known, created, attributes])?;
+    }
+    Ok((binary::text(id.unwrap_or_default())?.to_owned(), history))
+}
+
+/// Adds an interaction: times, kind, amount and properties in binary.
+fn push_event(history: &mut History, fields: [Option<&[u8]>; 5]) -> Result<()> {
+    let [Some(occurred), Some(recorded), Some(kind), amount, properties] = fields else {
+        return Err(StoreError::Internal("an interaction without time or kind".to_owned()));
+    };
+    let event = RawEvent {
+        kind: binary::text(kind)?,
+        occur_time: binary::time(occurred)?,
+        record_time: binary::time(recorded)?,
+        amount_minor: amount.map(binary::int).transpose()?,
+        properties: properties.map(binary::text).transpose()?,
+    };
+    event.push_to(history)
+}
+
+/// Adds a version, times and attributes in binary; adds nothing when one of them is NULL.
+fn push_version(history: &mut History, fields: [Option<&[u8]>; 4]) -> Result<()> {
+    if let [Some(effective), Some(recorded), Some(created), Some(attributes)] = fields {
+        history.push_version(Version {
+            effective_time: binary::time(effective)?,
+            record_time: binary::time(recorded)?,
+            create_time: binary::time(created)?,
+            attributes: from_json(binary::text(attributes)?)?,
+        });
+    }
+    Ok(())
+}

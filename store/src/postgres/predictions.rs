@@ -1,0 +1,108 @@
+//! Predictions: in by `COPY` or `UNNEST`.
+
+use sqlx::PgConnection;
+
+use super::{COPY_ROWS, Postgres, binary, column, try_column};
+use crate::{
+    error::Result,
+    predictions::Prediction,
+    shared::{
+        Stamp, Transaction,
+        json::to_json,
+        names::{basis_name, grade_name},
+        prediction_rows::reasons_json,
+        predictions::PredictionSql,
+    },
+};
+
+impl PredictionSql for Postgres {
+    async fn write_predictions(tx: &mut Transaction<Self>, new: &[&Prediction]) -> Result<()> {
+        if new.len() >= COPY_ROWS {
+            copy(tx, new).await?;
+        } else {
+            insert(tx, new).await?;
+        }
+        upsert_latest(tx, new).await
+    }
+}
+
+async fn upsert_latest(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> Result<()> {
+    // A batch may hold a customer twice; only one row of a key may reach the upsert.
+    sqlx::query(
+        "INSERT INTO latest_predictions (customer_id, target, prediction_id, as_of_time, score_time, probability) \
+         SELECT DISTINCT ON (customer_id, target) * \
+         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::float8[]) \
+         AS new (customer_id, target, prediction_id, as_of_time, score_time, probability) \
+         ORDER BY customer_id, target, as_of_time DESC, score_time DESC, prediction_id DESC \
+         ON CONFLICT (customer_id, target) DO UPDATE \
+         SET prediction_id = excluded.prediction_id, as_of_time = excluded.as_of_time, \
+         score_time = excluded.score_time, probability = excluded.probability \
+         WHERE (excluded.as_of_time, excluded.score_time) >= \
+         (latest_predictions.as_of_time, latest_predictions.score_time)",
+    )
+    .bind(column(new, |p| p.customer_id.as_str()))
+    .bind(column(new, |p| p.target.name()))
+    .bind(column(new, |p| p.prediction_id.as_str()))
+    .bind(column(new, |p| Stamp(p.as_of)))
+    .bind(column(new, |p| Stamp(p.score_time)))
+    .bind(column(new, |p| p.probability))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO predictions (prediction_id, customer_id, target, model_version, as_of_time, \
+         known_time, score_time, horizon_days, probability, lower, upper, grade, basis, base_log_odds, \
+         reasons, missing_features) \
+         SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], \
+         $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::float8[], $10::float8[], $11::float8[], \
+         $12::text[], $13::text[], $14::float8[], $15::text[]::json[], $16::text[]::json[])",
+    )
+    .bind(column(new, |p| p.prediction_id.as_str()))
+    .bind(column(new, |p| p.customer_id.as_str()))
+    .bind(column(new, |p| p.target.name()))
+    .bind(column(new, |p| p.model_version))
+    .bind(column(new, |p| Stamp(p.as_of)))
+    .bind(column(new, |p| Stamp(p.known_at)))
+    .bind(column(new, |p| Stamp(p.score_time)))
+    .bind(column(new, |p| i64::from(p.horizon_days)))
+    .bind(column(new, |p| p.probability))
+    .bind(column(new, |p| p.lower))
+    .bind(column(new, |p| p.upper))
+    .bind(column(new, |p| grade_name(p.grade)))
+    .bind(column(new, |p| basis_name(p.basis)))
+    .bind(column(new, |p| p.base_log_odds))
+    .bind(try_column(new, |p| to_json(&reasons_json(p)))?)
+    .bind(try_column(new, |p| to_json(&p.missing_features))?)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn copy(connection: &mut PgConnection, new: &[&Prediction]) -> Result<()> {
+    let statement = "COPY predictions (prediction_id, customer_id, target, model_version, as_of_time, \
+                     known_time, score_time, horizon_days, probability, lower, upper, grade, basis, \
+                     base_log_odds, reasons, missing_features) FROM STDIN (FORMAT binary)";
+    binary::copy_in(connection, statement, new, |rows, p| {
+        rows.row(16);
+        rows.text(&p.prediction_id);
+        rows.text(&p.customer_id);
+        rows.text(p.target.name());
+        rows.int(p.model_version);
+        rows.time(p.as_of);
+        rows.time(p.known_at);
+        rows.time(p.score_time);
+        rows.int(i64::from(p.horizon_days));
+        rows.float(p.probability);
+        rows.float(p.lower);
+        rows.float(p.upper);
+        rows.text(grade_name(p.grade));
+        rows.text(basis_name(p.basis));
+        rows.float(p.base_log_odds);
+        rows.json(&reasons_json(p))?;
+        rows.json(&p.missing_features)
+    })
+    .await
+}

@@ -1,0 +1,149 @@
+//! Predictions: stored scores with their reasons.
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tally_model::{
+    scoring::{Grade, Reason},
+    spec::Target,
+    time::Time,
+    training::snapshot::Basis,
+};
+
+use crate::error::Result;
+
+/// A score that is stored or about to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// Our id, unique and growing with time.
+    pub prediction_id: String,
+    /// The customer that was scored.
+    pub customer_id: String,
+    /// What is predicted.
+    pub target: Target,
+    /// The version of the model.
+    pub model_version: i64,
+    /// The moment the score is about.
+    pub as_of: Time,
+    /// Only what was recorded up to this time counts.
+    pub known_at: Time,
+    /// When it was stored.
+    pub score_time: Time,
+    /// The horizon in days after `as_of`.
+    pub horizon_days: u32,
+    /// The probability.
+    pub probability: f64,
+    /// The lower end of its 95 % interval.
+    pub lower: f64,
+    /// The upper end of its 95 % interval.
+    pub upper: f64,
+    /// From A, the best for the business, to D.
+    pub grade: Grade,
+    /// Whether it rests on the model or on nothing known.
+    pub basis: Basis,
+    /// The log-odds of an average customer.
+    pub base_log_odds: f64,
+    /// The strongest reasons.
+    pub reasons: Vec<Reason>,
+    /// The features without a value.
+    pub missing_features: Vec<String>,
+}
+
+/// The order of a list of predictions; equal values are ordered by falling `prediction_id`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PredictionOrder {
+    /// Highest probability first.
+    #[default]
+    Probability,
+    /// Last stored first.
+    ScoreTime,
+}
+
+/// Selects predictions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PredictionFilter {
+    /// Only this target.
+    pub target: Target,
+    /// The least probability, inclusive.
+    pub min_probability: Option<f64>,
+    /// The greatest probability, inclusive.
+    pub max_probability: Option<f64>,
+    /// Only these grades, as stored; empty for all.
+    pub grades: Vec<String>,
+    /// Only this customer.
+    pub customer_id: Option<String>,
+    /// Only this model version.
+    pub model_version: Option<i64>,
+    /// Only the latest prediction of each customer.
+    pub latest_only: bool,
+    /// The order of the result.
+    pub order: PredictionOrder,
+}
+
+/// The last row of a page of predictions; the next page begins after it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PredictionCursor {
+    /// Its probability.
+    pub probability: f64,
+    /// Its `score_time`.
+    pub score_time: Time,
+    /// Its id.
+    pub prediction_id: String,
+}
+
+/// The part of a stored prediction that realised performance needs.
+#[derive(Clone, Debug)]
+pub struct PastPrediction {
+    /// The customer that was scored.
+    pub customer_id: String,
+    /// The version of the model.
+    pub model_version: i64,
+    /// The moment the score is about.
+    pub as_of: Time,
+    /// The predicted probability.
+    pub probability: f64,
+}
+
+/// Selects past predictions: those of one target that rest on a model.
+#[derive(Clone, Debug)]
+pub struct PastPredictionFilter {
+    /// Only this target.
+    pub target: Target,
+    /// Only this model version.
+    pub version: Option<i64>,
+    /// Only predictions about moments from this one on.
+    pub from: Time,
+    /// Only predictions about moments before this one.
+    pub to: Time,
+    /// Only customers with an id above this one.
+    pub after_customer: String,
+    /// Only customers with an id up to this one, inclusive.
+    pub last_customer: String,
+}
+
+/// Stores and reads predictions.
+///
+/// Every method fails with a [`StoreError`](crate::StoreError) when the database does.
+#[async_trait]
+pub trait PredictionStore: Send + Sync {
+    /// Stores predictions, all or none, except those of customers that no longer exist; returns the ids of the
+    /// customers that still exist.
+    async fn insert_predictions(&self, predictions: Arc<Vec<Prediction>>) -> Result<HashSet<String>>;
+    /// Returns one prediction, None when it is not stored.
+    async fn prediction(&self, prediction_id: &str) -> Result<Option<Prediction>>;
+    /// Returns at most `limit` predictions that follow `after`.
+    async fn predictions(
+        &self,
+        filter: &PredictionFilter,
+        after: Option<PredictionCursor>,
+        limit: usize,
+    ) -> Result<Vec<Prediction>>;
+    /// Returns the number of predictions that pass the filter.
+    async fn count_predictions(&self, filter: &PredictionFilter) -> Result<u64>;
+    /// Returns the past predictions that pass the filter, ordered by customer, moment and time of storing.
+    async fn past_predictions(&self, filter: PastPredictionFilter) -> Result<Vec<PastPrediction>>;
+    /// Removes the predictions stored before this time, except the latest of each customer and target, in many
+    /// small transactions; returns the number removed.
+    async fn remove_predictions(&self, before: Time) -> Result<u64>;
+}

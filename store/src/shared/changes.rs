@@ -1,0 +1,83 @@
+//! The log of changes.
+
+use async_trait::async_trait;
+use sqlx::FromRow;
+
+use super::{
+    Backend, Engine, Statement, Transaction,
+    json::{from_json, to_json},
+    transaction::detached,
+};
+use crate::{
+    changes::{Change, ChangeStore},
+    error::{Result, StoreError},
+};
+
+/// Changes that are read at a time.
+const CHANGES: usize = 1_000;
+
+/// Notes whose data a transaction has written. It is the last statement before the commit, so that the change
+/// becomes visible soon after its number is assigned. Equal ids in a row are noted once.
+pub(super) async fn note_change<E: Engine>(
+    store: &E,
+    tx: &mut Transaction<E>,
+    mut ids: Vec<&str>,
+) -> Result<()> {
+    ids.dedup();
+    if !ids.is_empty() {
+        let insert = Statement::new("INSERT INTO changes (writer, customer_ids) VALUES ($1, $2)")
+            .bind(store.writer())
+            .bind(to_json(&ids)?.as_str());
+        E::run::<()>(tx, insert).await?;
+    }
+    Ok(())
+}
+
+/// A change, with its ids as a JSON array.
+#[derive(FromRow)]
+struct ChangeRow {
+    change_id: i64,
+    customer_ids: String,
+}
+
+impl TryFrom<ChangeRow> for Change {
+    type Error = StoreError;
+
+    fn try_from(row: ChangeRow) -> Result<Self> {
+        Ok(Self { change_id: row.change_id, customer_ids: from_json(&row.customer_ids)? })
+    }
+}
+
+#[async_trait]
+impl<B: Backend> ChangeStore for B {
+    async fn last_change(&self) -> Result<i64> {
+        let last = self.read_one(Statement::new("SELECT coalesce(max(change_id), 0) FROM changes")).await?;
+        Ok(last.map_or(0, |(change_id,)| change_id))
+    }
+
+    async fn changes(&self, after: i64, also: &[i64]) -> Result<Vec<Change>> {
+        let mut statement = Statement::new(
+            "SELECT change_id, CASE WHEN writer = $1 THEN '[]' ELSE customer_ids END AS customer_ids \
+             FROM changes WHERE change_id > $2",
+        )
+        .bind(self.writer())
+        .bind(after);
+        if !also.is_empty() {
+            let numbers = also.iter().take(CHANGES).map(|number| (*number).into());
+            statement.push(" OR change_id IN (").push_list(numbers).push(")");
+        }
+        statement.push(" ORDER BY change_id LIMIT ").push_bind(CHANGES as i64);
+        self.read::<ChangeRow>(statement).await?.into_iter().map(Change::try_from).collect()
+    }
+
+    async fn prune_changes(&self, up_to: i64) -> Result<()> {
+        let delete = Statement::new("DELETE FROM changes WHERE change_id <= $1").bind(up_to);
+        let store = self.clone();
+        detached(async move {
+            let mut tx = store.begin().await?;
+            B::run::<()>(&mut tx, delete).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+}

@@ -1,0 +1,135 @@
+//! Histories: from a packed copy, or from rows.
+
+use std::{borrow::Cow, collections::HashMap, fmt};
+
+use async_trait::async_trait;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use tally_model::{
+    history::{History, Packed, kind},
+    time::Time,
+};
+
+use super::{Backend, Engine, Statement, Transaction, json::from_json};
+use crate::{error::Result, histories::HistoryStore};
+
+/// What differs between the databases.
+pub(crate) trait HistorySql: Engine {
+    /// Returns the packed histories of those customers that have one.
+    fn packed_of(
+        &self,
+        customer_ids: &[String],
+    ) -> impl Future<Output = Result<HashMap<String, Packed>>> + Send;
+
+    /// Returns the histories of those customers that exist, from their rows.
+    fn histories_of(
+        &self,
+        customer_ids: &[String],
+    ) -> impl Future<Output = Result<HashMap<String, History>>> + Send;
+
+    /// Removes the packed histories of customers that the transaction writes.
+    fn forget_packed(
+        tx: &mut Transaction<Self>,
+        customer_ids: &[&str],
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Stores packed histories and returns their number; skips customers with a write in progress.
+    fn pack_histories(&self, customer_ids: Vec<String>) -> impl Future<Output = Result<usize>> + Send;
+}
+
+/// Stores a packed history.
+pub(crate) fn insert_packed(customer_id: &str, history: &Packed) -> Statement {
+    Statement::new(
+        "INSERT INTO packed_histories (customer_id, format, history) VALUES ($1, $2, $3) \
+         ON CONFLICT (customer_id) DO UPDATE SET format = excluded.format, history = excluded.history",
+    )
+    .bind(customer_id)
+    .bind(Packed::FORMAT)
+    .bind(history.as_bytes())
+}
+
+/// An interaction as both databases return it for a history.
+pub(crate) struct RawEvent<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) occur_time: Time,
+    pub(crate) record_time: Time,
+    pub(crate) amount_minor: Option<i64>,
+    /// A JSON object; None for no properties.
+    pub(crate) properties: Option<&'a str>,
+}
+
+impl RawEvent<'_> {
+    /// Adds the interaction to a history.
+    pub(crate) fn push_to(&self, history: &mut History) -> Result<()> {
+        let Properties(mut properties) = self.properties.map_or(Ok(Properties::default()), from_json)?;
+        // A database keeps them in an order of its own.
+        properties.sort_unstable();
+        let number = |name| properties.iter().find(|(own, _)| own.0 == name)?.1.0.parse::<f64>().ok();
+        let survey =
+            if self.kind == kind::SURVEY { number(kind::SCORE).zip(number(kind::EXPECTED)) } else { None };
+        history.push(self.kind, self.occur_time, self.record_time, self.amount_minor, survey);
+        properties.iter().for_each(|(name, text)| history.push_property(&name.0, &text.0));
+        Ok(())
+    }
+}
+
+/// Properties; strings without escapes borrow from the JSON.
+#[derive(Default)]
+struct Properties<'a>(Vec<(JsonStr<'a>, JsonStr<'a>)>);
+
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct JsonStr<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Properties<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Properties<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("properties")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Properties<'de>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Properties(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+#[async_trait]
+impl<B: Backend> HistoryStore for B {
+    async fn histories(&self, customer_ids: &[String]) -> Result<Vec<Option<Packed>>> {
+        let mut found = self.packed_of(customer_ids).await?;
+        let others = customer_ids.iter().filter(|id| !found.contains_key(id.as_str()));
+        let others: Vec<String> = others.cloned().collect();
+        if !others.is_empty() {
+            let read = self.histories_of(&others).await?;
+            found.extend(read.into_iter().map(|(id, history)| (id, history.pack())));
+        }
+        Ok(customer_ids.iter().map(|id| found.get(id).cloned()).collect())
+    }
+
+    async fn unpacked(&self, after: &str, limit: usize) -> Result<Vec<String>> {
+        let select = Statement::new(
+            "SELECT customer_id FROM customers AS c WHERE customer_id > $1 AND NOT EXISTS \
+             (SELECT 1 FROM packed_histories AS p WHERE p.customer_id = c.customer_id AND p.format = $2) \
+             ORDER BY customer_id LIMIT $3",
+        )
+        .bind(after)
+        .bind(Packed::FORMAT)
+        .bind(limit as i64);
+        Ok(self.read(select).await?.into_iter().map(|(customer_id,)| customer_id).collect())
+    }
+
+    async fn pack(&self, customer_ids: Vec<String>) -> Result<usize> {
+        self.pack_histories(customer_ids).await
+    }
+}

@@ -1,0 +1,45 @@
+//! What both databases have in common: the SQL that both understand, the rows as both return them, and the
+//! implementation of every public trait for any [`Backend`]. It may not know which database it talks to: what
+//! differs is a method of one of the traits that [`Backend`] unites.
+
+mod batch;
+mod changes;
+pub(crate) mod customers;
+mod engine;
+pub(crate) mod histories;
+pub(crate) mod interactions;
+pub(crate) mod json;
+mod models;
+pub(crate) mod names;
+mod populations;
+mod prediction_filter;
+pub(crate) mod prediction_rows;
+pub(crate) mod predictions;
+mod settings;
+mod statement;
+mod transaction;
+
+use async_trait::async_trait;
+
+use crate::{Store, error::Result};
+use customers::CustomerSql;
+use histories::HistorySql;
+use interactions::InteractionSql;
+use predictions::PredictionSql;
+
+pub(crate) use engine::{Engine, StoredRow, Transaction};
+pub(crate) use statement::{Stamp, Statement, arguments};
+pub(crate) use transaction::detached;
+
+/// A database that can hold everything: it runs statements, and has SQL of its own where the two differ.
+pub(crate) trait Backend: Engine + CustomerSql + InteractionSql + HistorySql + PredictionSql {}
+
+impl<E: Engine + CustomerSql + InteractionSql + HistorySql + PredictionSql> Backend for E {}
+
+#[async_trait]
+impl<B: Backend> Store for B {
+    async fn ping(&self) -> Result<()> {
+        self.read::<()>(Statement::new("SELECT 1")).await?;
+        Ok(())
+    }
+}

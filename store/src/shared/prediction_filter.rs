@@ -1,0 +1,66 @@
+//! The SQL of a [`PredictionFilter`].
+
+use super::Statement;
+use crate::predictions::{PredictionCursor, PredictionFilter, PredictionOrder};
+
+/// The predictions that follow `after`, in the order of the filter.
+pub(super) fn select_page(
+    filter: &PredictionFilter,
+    after: Option<&PredictionCursor>,
+    limit: i64,
+) -> Statement {
+    let mut statement = Statement::new("SELECT p.*");
+    push_filter(&mut statement, filter);
+    let column = match filter.order {
+        PredictionOrder::Probability => "k.probability",
+        PredictionOrder::ScoreTime => "k.score_time",
+    };
+    if let Some(after) = after {
+        statement.push(" AND (").push(column).push(", k.prediction_id) < (");
+        match filter.order {
+            PredictionOrder::Probability => statement.push_bind(after.probability),
+            PredictionOrder::ScoreTime => statement.push_bind(after.score_time),
+        };
+        statement.push(", ").push_bind(after.prediction_id.as_str()).push(")");
+    }
+    statement.push(" ORDER BY ").push(column).push(" DESC, k.prediction_id DESC LIMIT ").push_bind(limit);
+    statement
+}
+
+/// The number of predictions that pass the filter.
+pub(super) fn count(filter: &PredictionFilter) -> Statement {
+    let mut statement = Statement::new("SELECT count(*)");
+    push_filter(&mut statement, filter);
+    statement
+}
+
+/// Appends `FROM … WHERE …`; `p` is the prediction, `k` the table that is ordered by.
+fn push_filter(statement: &mut Statement, filter: &PredictionFilter) {
+    statement.push(if filter.latest_only { " FROM latest_predictions" } else { " FROM predictions" }).push(
+        " AS k JOIN predictions AS p ON p.customer_id = k.customer_id AND p.prediction_id = k.prediction_id",
+    );
+    // A customer has few predictions; SQLite would otherwise read all of the target, since that index has them in
+    // order.
+    statement.push(if filter.customer_id.is_some() {
+        " WHERE k.target || '' = "
+    } else {
+        " WHERE k.target = "
+    });
+    statement.push_bind(filter.target.name());
+    if let Some(least) = filter.min_probability {
+        statement.push(" AND k.probability >= ").push_bind(least);
+    }
+    if let Some(most) = filter.max_probability {
+        statement.push(" AND k.probability <= ").push_bind(most);
+    }
+    if let Some(customer_id) = &filter.customer_id {
+        statement.push(" AND k.customer_id = ").push_bind(customer_id.as_str());
+    }
+    if let Some(version) = filter.model_version {
+        statement.push(" AND p.model_version = ").push_bind(version);
+    }
+    if !filter.grades.is_empty() {
+        let grades = filter.grades.iter().map(|grade| grade.as_str().into());
+        statement.push(" AND p.grade IN (").push_list(grades).push(")");
+    }
+}

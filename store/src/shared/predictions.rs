@@ -1,0 +1,147 @@
+//! Predictions.
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_trait::async_trait;
+use tally_model::{spec::Target, time::Time, training::snapshot::Basis};
+
+use super::{
+    Backend, Engine, Stamp, Statement, Transaction, names, prediction_filter,
+    prediction_rows::{PastPredictionRow, PredictionRow},
+    transaction::{detached, repeatable},
+};
+use crate::{
+    error::Result,
+    predictions::{
+        PastPrediction, PastPredictionFilter, Prediction, PredictionCursor, PredictionFilter, PredictionStore,
+    },
+};
+
+/// Predictions that are removed at a time.
+const REMOVED_ROWS: usize = 1_000;
+
+/// What differs between the databases.
+pub(crate) trait PredictionSql: Engine {
+    /// Stores predictions of existing customers, and which are the latest ones.
+    fn write_predictions(
+        tx: &mut Transaction<Self>,
+        new: &[&Prediction],
+    ) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// `score_time`, `prediction_id` and `customer_id` of a prediction to be removed.
+type ExpiredRow = (Stamp, String, String);
+
+/// The predictions of a target after `after` (time and id) that were stored before `before` and are not the latest,
+/// oldest first.
+fn select_expired(target: Target, before: Time, after: &(Time, String)) -> Statement {
+    Statement::new(
+        "SELECT p.score_time, p.prediction_id, p.customer_id FROM predictions AS p \
+         LEFT JOIN latest_predictions AS l ON l.customer_id = p.customer_id \
+         AND l.target = p.target AND l.prediction_id = p.prediction_id \
+         WHERE p.target = $1 AND p.score_time < $2 \
+         AND (p.score_time, p.prediction_id) > ($3, $4) AND l.prediction_id IS NULL \
+         ORDER BY p.score_time, p.prediction_id LIMIT $5",
+    )
+    .bind(target.name())
+    .bind(before)
+    .bind(after.0)
+    .bind(after.1.as_str())
+    .bind(REMOVED_ROWS as i64)
+}
+
+/// Removes predictions and returns their number.
+async fn remove<B: Backend>(store: B, expired: Vec<ExpiredRow>) -> Result<u64> {
+    let mut delete = Statement::new("DELETE FROM predictions WHERE (prediction_id, customer_id) IN (");
+    let keys = expired
+        .iter()
+        .map(|(_, prediction_id, customer_id)| [prediction_id.as_str().into(), customer_id.as_str().into()]);
+    delete.push_rows(keys).push(") RETURNING 1");
+    detached(async move {
+        let mut tx = store.begin().await?;
+        let removed = B::run::<()>(&mut tx, delete).await?.len();
+        tx.commit().await?;
+        Ok(removed as u64)
+    })
+    .await
+}
+
+fn select_past(filter: &PastPredictionFilter) -> Statement {
+    // CROSS JOIN makes SQLite read customer by customer, where it would rather read all of the target.
+    let mut statement = Statement::new(
+        "SELECT p.customer_id, p.model_version, p.as_of_time, p.probability \
+         FROM customers AS c CROSS JOIN predictions AS p \
+         WHERE p.customer_id = c.customer_id AND c.customer_id > $1 AND c.customer_id <= $2 \
+         AND p.target = $3 AND p.as_of_time >= $4 AND p.as_of_time < $5 AND p.basis = $6",
+    )
+    .bind(filter.after_customer.as_str())
+    .bind(filter.last_customer.as_str())
+    .bind(filter.target.name())
+    .bind(filter.from)
+    .bind(filter.to)
+    .bind(names::basis_name(Basis::Model));
+    if let Some(version) = filter.version {
+        statement.push(" AND p.model_version = ").push_bind(version);
+    }
+    statement.push(" ORDER BY p.customer_id, p.as_of_time, p.score_time, p.prediction_id");
+    statement
+}
+
+#[async_trait]
+impl<B: Backend> PredictionStore for B {
+    async fn insert_predictions(&self, predictions: Arc<Vec<Prediction>>) -> Result<HashSet<String>> {
+        repeatable((self.clone(), predictions), |shared| async move {
+            let (store, predictions) = &*shared;
+            let mut tx = store.begin().await?;
+            let mut kept: Vec<&Prediction> = predictions.iter().collect();
+            kept.sort_by_key(|prediction| prediction.customer_id.as_str());
+            let ids: Vec<&str> = kept.iter().map(|p| p.customer_id.as_str()).collect();
+            let existing: HashSet<String> = B::existing(&mut tx, &ids).await?.into_iter().collect();
+            kept.retain(|prediction| existing.contains(&prediction.customer_id));
+            if !kept.is_empty() {
+                B::write_predictions(&mut tx, &kept).await?;
+            }
+            tx.commit().await?;
+            Ok(existing)
+        })
+        .await
+    }
+
+    async fn prediction(&self, prediction_id: &str) -> Result<Option<Prediction>> {
+        let select = Statement::new("SELECT * FROM predictions WHERE prediction_id = $1").bind(prediction_id);
+        self.read_one::<PredictionRow>(select).await?.map(Prediction::try_from).transpose()
+    }
+
+    async fn predictions(
+        &self,
+        filter: &PredictionFilter,
+        after: Option<PredictionCursor>,
+        limit: usize,
+    ) -> Result<Vec<Prediction>> {
+        let select = prediction_filter::select_page(filter, after.as_ref(), limit as i64);
+        self.read::<PredictionRow>(select).await?.into_iter().map(Prediction::try_from).collect()
+    }
+
+    async fn count_predictions(&self, filter: &PredictionFilter) -> Result<u64> {
+        self.count(prediction_filter::count(filter)).await
+    }
+
+    async fn past_predictions(&self, filter: PastPredictionFilter) -> Result<Vec<PastPrediction>> {
+        let rows = self.read::<PastPredictionRow>(select_past(&filter)).await?;
+        Ok(rows.into_iter().map(PastPrediction::from).collect())
+    }
+
+    async fn remove_predictions(&self, before: Time) -> Result<u64> {
+        let mut removed = 0;
+        for target in Target::ALL {
+            let mut after = (Time(0), String::new());
+            loop {
+                let expired: Vec<ExpiredRow> = self.read(select_expired(target, before, &after)).await?;
+                let Some((time, id, _)) = expired.last() else { break };
+                after = (time.0, id.clone());
+                removed += remove(self.clone(), expired).await?;
+            }
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,32 @@
+//! Settings.
+
+use async_trait::async_trait;
+
+use super::{Backend, Statement, transaction::detached};
+use crate::{
+    error::{Result, StoreError},
+    settings::SettingStore,
+};
+
+#[async_trait]
+impl<B: Backend> SettingStore for B {
+    async fn setting(&self, name: &str, initial: &[u8]) -> Result<Vec<u8>> {
+        let insert = Statement::new(
+            "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(name)
+        .bind(initial);
+        let select = Statement::new("SELECT value FROM settings WHERE name = $1").bind(name);
+        let store = self.clone();
+        detached(async move {
+            let mut tx = store.begin().await?;
+            B::run::<()>(&mut tx, insert).await?;
+            let value = B::run::<(Vec<u8>,)>(&mut tx, select).await?.pop();
+            tx.commit().await?;
+            value
+                .map(|(value,)| value)
+                .ok_or_else(|| StoreError::Internal("a setting disappeared".to_owned()))
+        })
+        .await
+    }
+}

@@ -1,0 +1,193 @@
+//! A statement that both databases understand, with the values of its placeholders.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use sqlx::{Arguments, AssertSqlSafe, Database, Encode, SqlSafeStr, SqlStr, Type, types::Json};
+use tally_model::time::Time;
+
+use crate::error::{Result, StoreError};
+
+/// A moment as a column: TIMESTAMPTZ in PostgreSQL, microseconds since 1970 in SQLite. The column types of the two
+/// databases differ in nothing else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp(pub(crate) Time);
+
+/// A value of a placeholder.
+#[derive(Debug)]
+pub(crate) enum SqlValue {
+    Text(String),
+    Int(Option<i64>),
+    Float(f64),
+    Bool(bool),
+    Time(Time),
+    Bytes(Vec<u8>),
+    Json(Box<RawValue>),
+}
+
+impl SqlValue {
+    /// A document for a column of JSON.
+    pub(crate) fn json(document: &impl Serialize) -> Result<Self> {
+        to_raw_value(document).map(Self::Json).map_err(|error| StoreError::Internal(error.to_string()))
+    }
+}
+
+impl From<&str> for SqlValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<i64> for SqlValue {
+    fn from(number: i64) -> Self {
+        Self::Int(Some(number))
+    }
+}
+
+impl From<Option<i64>> for SqlValue {
+    fn from(number: Option<i64>) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<f64> for SqlValue {
+    fn from(number: f64) -> Self {
+        Self::Float(number)
+    }
+}
+
+impl From<bool> for SqlValue {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}
+
+impl From<Time> for SqlValue {
+    fn from(time: Time) -> Self {
+        Self::Time(time)
+    }
+}
+
+impl From<&[u8]> for SqlValue {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Bytes(bytes.to_owned())
+    }
+}
+
+/// SQL and the values of its placeholders `$1`, `$2`, …. The SQL is made of literals alone, so that nothing that
+/// a caller sends can become part of it; it has a `$` in placeholders only.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    sql: Cow<'static, str>,
+    values: Vec<SqlValue>,
+}
+
+impl Statement {
+    pub(crate) const fn new(sql: &'static str) -> Self {
+        Self { sql: Cow::Borrowed(sql), values: Vec::new() }
+    }
+
+    /// Gives the next placeholder of the SQL its value.
+    pub(crate) fn bind(mut self, value: impl Into<SqlValue>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Appends SQL.
+    pub(crate) fn push(&mut self, sql: &'static str) -> &mut Self {
+        self.sql.to_mut().push_str(sql);
+        self
+    }
+
+    /// Appends a placeholder with its value.
+    pub(crate) fn push_bind(&mut self, value: impl Into<SqlValue>) -> &mut Self {
+        self.values.push(value.into());
+        let placeholder = format!("${}", self.values.len());
+        self.sql.to_mut().push_str(&placeholder);
+        self
+    }
+
+    /// Appends `$1, $2, …`.
+    pub(crate) fn push_list(&mut self, values: impl IntoIterator<Item = SqlValue>) -> &mut Self {
+        for (n, value) in values.into_iter().enumerate() {
+            if n > 0 {
+                self.push(", ");
+            }
+            self.push_bind(value);
+        }
+        self
+    }
+
+    /// Appends `VALUES ($1, $2, …), …`. SQLite allows 32,766 values a statement.
+    pub(crate) fn push_rows<const N: usize>(
+        &mut self,
+        rows: impl IntoIterator<Item = [SqlValue; N]>,
+    ) -> &mut Self {
+        for (n, row) in rows.into_iter().enumerate() {
+            self.push(if n == 0 { "VALUES (" } else { ", (" }).push_list(row).push(")");
+        }
+        self
+    }
+
+    /// The SQL and the values. `placeholder` begins the placeholders of SQL that was put together, in place of `$`.
+    pub(crate) fn into_parts(self, placeholder: &str) -> (SqlStr, Vec<SqlValue>) {
+        let sql = match self.sql {
+            Cow::Borrowed(sql) => sql.into_sql_str(),
+            Cow::Owned(sql) if placeholder == "$" => AssertSqlSafe(sql).into_sql_str(),
+            Cow::Owned(sql) => AssertSqlSafe(sql.replace('$', placeholder)).into_sql_str(),
+        };
+        (sql, self.values)
+    }
+}
+
+/// The values as the driver takes them. The bounds say what a database must be able to store.
+pub(crate) fn arguments<D: Database>(values: Vec<SqlValue>) -> Result<D::Arguments>
+where
+    for<'q> String: Encode<'q, D> + Type<D>,
+    for<'q> Option<i64>: Encode<'q, D> + Type<D>,
+    for<'q> f64: Encode<'q, D> + Type<D>,
+    for<'q> bool: Encode<'q, D> + Type<D>,
+    for<'q> Stamp: Encode<'q, D> + Type<D>,
+    for<'q> Vec<u8>: Encode<'q, D> + Type<D>,
+    for<'q> Json<Box<RawValue>>: Encode<'q, D> + Type<D>,
+{
+    let mut arguments = D::Arguments::default();
+    for value in values {
+        match value {
+            SqlValue::Text(text) => arguments.add(text),
+            SqlValue::Int(number) => arguments.add(number),
+            SqlValue::Float(number) => arguments.add(number),
+            SqlValue::Bool(truth) => arguments.add(truth),
+            SqlValue::Time(time) => arguments.add(Stamp(time)),
+            SqlValue::Bytes(bytes) => arguments.add(bytes),
+            SqlValue::Json(document) => arguments.add(Json(document)),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_numbered_across_all_parts() {
+        let mut statement = Statement::new("SELECT $1 WHERE x IN (").bind("a");
+        statement.push_list([1.into(), 2.into()]).push(") AND (y, z) IN (");
+        statement.push_rows([[3.into(), "b".into()], [4.into(), "c".into()]]).push(")");
+
+        let (sql, values) = statement.into_parts("$");
+
+        let expected = "SELECT $1 WHERE x IN ($2, $3) AND (y, z) IN (VALUES ($4, $5), ($6, $7))";
+        assert_eq!((sql.as_str(), values.len()), (expected, 7));
+    }
+
+    #[test]
+    fn another_placeholder_replaces_the_dollar_of_built_sql() {
+        let mut statement = Statement::new("SELECT ");
+        statement.push_bind(1.5).push(", ").push_bind(true);
+        assert_eq!(statement.into_parts("?").0.as_str(), "SELECT ?1, ?2");
+    }
+}

@@ -1,0 +1,88 @@
+//! SQLite, built in: one writing connection and several reading ones. Rows go in by `json_each`, or, the many
+//! interactions and predictions, hundreds to a statement; histories come out packed, or in one row by
+//! `group_concat`.
+//!
+//! Floating point numbers never pass through SQLite's own number parser: attributes stay the text that serde wrote,
+//! and probabilities are bound as numbers.
+
+mod customers;
+mod histories;
+mod interactions;
+mod predictions;
+mod stamp;
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    Sqlite as Database, SqliteConnection, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::{
+    error::{Result, StoreError},
+    shared::{Engine, Statement, StoredRow, Transaction, arguments},
+};
+
+/// How long a connection waits for a locked file, and a caller for a free connection.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Page cache of the writing connection; SQLite takes a negative number as KiB. A batch touches pages all over the
+/// indexes; with the default of 2 MiB they would be written and read again within it.
+const WRITER_CACHE: &str = "-32768";
+/// Rows of a statement with bound values; SQLite allows 32,766 values.
+const BOUND_ROWS: usize = 500;
+/// Connections for reading.
+const READERS: u32 = 4;
+
+/// The store in a SQLite file.
+#[derive(Clone)]
+pub(crate) struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    name: Arc<str>,
+}
+
+impl Sqlite {
+    pub(crate) async fn open(url: &str, name: Arc<str>) -> Result<Self> {
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|error| StoreError::InvalidUrl(error.to_string()))?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What is acknowledged survives a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(TIMEOUT);
+        // A connection to a file does not break: there is no need to test it before each use.
+        let pool = |connections| {
+            let pool = SqlitePoolOptions::new().max_connections(connections);
+            pool.acquire_timeout(TIMEOUT).test_before_acquire(false)
+        };
+        let writer = pool(1).connect_with(options.clone().pragma("cache_size", WRITER_CACHE)).await?;
+        // All migrations run in one writing transaction: all or none, and a second program waits.
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::migrate!("../migrations/sqlite").run(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(Self { writer, readers: pool(READERS).connect_with(options).await?, name })
+    }
+}
+
+impl Engine for Sqlite {
+    type Db = Database;
+
+    fn writer(&self) -> &str {
+        &self.name
+    }
+
+    fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    async fn begin(&self) -> Result<Transaction<Self>> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    async fn run<R: StoredRow>(connection: &mut SqliteConnection, statement: Statement) -> Result<Vec<R>> {
+        // SQLite looks up a named parameter such as `$1` among all before it, but not a numbered one.
+        let (sql, values) = statement.into_parts("?");
+        Ok(sqlx::query_as_with(sql, arguments::<Database>(values)?).fetch_all(connection).await?)
+    }
+}

@@ -1,0 +1,63 @@
+//! Predictions: in by statements with bound values.
+
+use sqlx::{QueryBuilder, Sqlite as Database, types::Json};
+
+use super::{BOUND_ROWS, Sqlite};
+use crate::{
+    error::Result,
+    predictions::Prediction,
+    shared::{
+        Stamp, Transaction,
+        names::{basis_name, grade_name},
+        prediction_rows::reasons_json,
+        predictions::PredictionSql,
+    },
+};
+
+impl PredictionSql for Sqlite {
+    async fn write_predictions(tx: &mut Transaction<Self>, new: &[&Prediction]) -> Result<()> {
+        for part in new.chunks(BOUND_ROWS) {
+            insert_predictions(tx, part).await?;
+            upsert_latest(tx, part).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn insert_predictions(tx: &mut Transaction<Sqlite>, new: &[&Prediction]) -> Result<()> {
+    let mut query = QueryBuilder::<Database>::new(
+        "INSERT INTO predictions (prediction_id, customer_id, target, model_version, as_of_time, \
+         known_time, score_time, horizon_days, probability, lower, upper, grade, basis, \
+         base_log_odds, reasons, missing_features) ",
+    );
+    query.push_values(new, |mut row, p| {
+        row.push_bind(&p.prediction_id).push_bind(&p.customer_id).push_bind(p.target.name());
+        row.push_bind(p.model_version).push_bind(Stamp(p.as_of)).push_bind(Stamp(p.known_at));
+        row.push_bind(Stamp(p.score_time)).push_bind(i64::from(p.horizon_days));
+        row.push_bind(p.probability).push_bind(p.lower).push_bind(p.upper);
+        row.push_bind(grade_name(p.grade)).push_bind(basis_name(p.basis)).push_bind(p.base_log_odds);
+        row.push_bind(reasons_json(p)).push_bind(Json(&p.missing_features));
+    });
+    query.build().execute(&mut **tx).await?;
+    Ok(())
+}
+
+async fn upsert_latest(tx: &mut Transaction<Sqlite>, new: &[&Prediction]) -> Result<()> {
+    let keys: Vec<_> = new.iter().map(|p| (&p.customer_id, &p.prediction_id)).collect();
+    sqlx::query(
+        "INSERT INTO latest_predictions \
+         (customer_id, target, prediction_id, as_of_time, score_time, probability) \
+         SELECT p.customer_id, p.target, p.prediction_id, p.as_of_time, p.score_time, p.probability \
+         FROM json_each($1) AS new JOIN predictions AS p \
+         ON p.customer_id = new.value ->> 0 AND p.prediction_id = new.value ->> 1 WHERE true \
+         ON CONFLICT (customer_id, target) DO UPDATE \
+         SET prediction_id = excluded.prediction_id, as_of_time = excluded.as_of_time, \
+         score_time = excluded.score_time, probability = excluded.probability \
+         WHERE (excluded.as_of_time, excluded.score_time) >= \
+         (latest_predictions.as_of_time, latest_predictions.score_time)",
+    )
+    .bind(Json(keys))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
