@@ -55,31 +55,40 @@ impl From<sqlx::Error> for StoreError {
             {
                 Self::Aborted
             }
-            E::Database(database) => match database.code().as_deref().unwrap_or_default() {
-                // Serialisation failure, deadlock.
-                "40001" | "40P01" => Self::Aborted,
-                // Disk full.
-                "53100" => Self::StorageFull,
-                // SQLite's codes are shorter than PostgreSQL's five characters; their lowest byte is the
-                // primary code.
-                code if code.len() < 5 => match code.parse::<u32>().unwrap_or_default() & 0xff {
-                    SQLITE_FULL => Self::StorageFull,
-                    SQLITE_BUSY | SQLITE_LOCKED | SQLITE_READONLY | SQLITE_IOERR | SQLITE_CANTOPEN => {
-                        Self::Unavailable(error.to_string())
-                    }
-                    _ => Self::Internal(error.to_string()),
-                },
-                // Connection failure, resources, operator intervention, read-only, and what Citus reports
-                // of a lost worker.
-                code if ["08", "53", "57"].iter().any(|class| code.starts_with(class) && code.len() == 5)
-                    || ["25006", "XX000", "28P01", "28000", "3D000"].contains(&code) =>
-                {
-                    Self::Unavailable(error.to_string())
-                }
-                _ => Self::Internal(error.to_string()),
-            },
+            E::Database(database) => {
+                let code = database.code().unwrap_or_default();
+                // SQLite's codes are shorter than PostgreSQL's five characters.
+                if code.len() < 5 { of_sqlite(&code, &error) } else { of_postgres(&code, &error) }
+            }
             _ => Self::Internal(error.to_string()),
         }
+    }
+}
+
+fn of_sqlite(code: &str, error: &sqlx::Error) -> StoreError {
+    // The lowest byte is the primary code.
+    match code.parse::<u32>().unwrap_or_default() & 0xff {
+        SQLITE_FULL => StoreError::StorageFull,
+        SQLITE_BUSY | SQLITE_LOCKED | SQLITE_READONLY | SQLITE_IOERR | SQLITE_CANTOPEN => {
+            StoreError::Unavailable(error.to_string())
+        }
+        _ => StoreError::Internal(error.to_string()),
+    }
+}
+
+fn of_postgres(code: &str, error: &sqlx::Error) -> StoreError {
+    match code {
+        // Serialisation failure, deadlock.
+        "40001" | "40P01" => StoreError::Aborted,
+        // Disk full.
+        "53100" => StoreError::StorageFull,
+        // Connection failure, resources, operator intervention, read-only, and what Citus reports of a lost worker.
+        code if ["08", "53", "57"].iter().any(|class| code.starts_with(class) && code.len() == 5)
+            || ["25006", "XX000", "28P01", "28000", "3D000"].contains(&code) =>
+        {
+            StoreError::Unavailable(error.to_string())
+        }
+        _ => StoreError::Internal(error.to_string()),
     }
 }
 

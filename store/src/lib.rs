@@ -32,7 +32,7 @@
 //!     kind: "purchase".into(),
 //!     occur_time: now,
 //!     record_time: now,
-//!     amount_minor: Some(12_50),
+//!     amount_minor: Some(1_250),
 //!     channel: "web".into(),
 //!     properties: BTreeMap::new(),
 //! };

@@ -93,7 +93,7 @@ pub struct Promotion {
     pub kind: PromotionKind,
     /// Whether the gate had refused it.
     pub forced: bool,
-    /// Why, in the words of whoever changes it.
+    /// Why, in words.
     pub reason: String,
     /// The result of the gate, in words.
     pub gate_result: String,

@@ -155,7 +155,7 @@ fn move_champion(promotion: &Promotion) -> Statement {
 }
 
 /// Stores the audit row of a promotion; returns no row when the sequence number is taken, as it is when the champion
-/// went away and came back meanwhile.
+/// changed and changed back in the meantime.
 fn insert_promotion(promotion: &Promotion) -> Statement {
     Statement::new(
         "INSERT INTO promotions (target, sequence, promote_time, who, from_version, to_version, \
