@@ -1,22 +1,16 @@
-//! Black-box tests: through a real server on a free port, on SQLite and on PostgreSQL, and through
-//! the real programs.
+//! Black-box tests: through a real server on a free port, on SQLite and on PostgreSQL, and through the real
+//! programs. The folders are those of `service/src`: a test lies with the room whose promise it checks.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-mod bad_input;
-mod customers;
-mod durability;
+mod catalog;
+mod grpc;
 mod histories;
 mod ingest;
-mod interactions;
+mod lifecycle;
+mod monitoring;
 mod programs;
-mod properties;
 mod real_data;
-mod registry;
-mod replay;
-mod retention;
-mod scan;
+mod report;
 mod scoring;
 mod support;
-mod warm;
-mod watching;

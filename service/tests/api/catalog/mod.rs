@@ -1,0 +1,5 @@
+//! Stored models: their cards, the champion that serves, and artifacts that cannot be read.
+
+mod cards;
+mod champions;
+mod damaged_models;

@@ -1,0 +1,6 @@
+//! Histories: read from rows or packed, scanned customer by customer, and kept warm.
+
+mod packing;
+mod samples;
+mod scan;
+mod warm;

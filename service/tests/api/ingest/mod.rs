@@ -1,0 +1,9 @@
+//! What is written: customers and interactions, one by one, in bulk, by many at a time, and across restarts.
+
+mod bulk;
+mod contention;
+mod customers;
+mod durability;
+mod import;
+mod interactions;
+mod items;

@@ -1,0 +1,3 @@
+//! The training report as a page.
+
+mod html;

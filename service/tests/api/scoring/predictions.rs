@@ -1,0 +1,78 @@
+//! Stored predictions are filtered, ordered and paged.
+
+use std::collections::HashSet;
+
+use tally_proto::v1;
+
+use super::{NOW, trained};
+use crate::support::{Tally, on_both_stores, time, timestamp};
+
+on_both_stores!(predictions_are_filtered_ordered_and_paged);
+
+fn churn_predictions() -> v1::ListPredictionsRequest {
+    v1::ListPredictionsRequest { target: v1::Target::Churn.into(), ..Default::default() }
+}
+
+async fn predictions_are_filtered_ordered_and_paged(tally: Tally) {
+    trained(&tally).await;
+    for as_of in ["2024-03-01", NOW, "2024-01-01"] {
+        tally.score_population(v1::Target::Churn, time(as_of)).await.unwrap();
+    }
+    let paged = v1::ListPredictionsRequest { page_size: 7, ..churn_predictions() };
+    let latest = tally.all_predictions(paged).await;
+    assert_latest(&latest);
+    assert_newest_first(&tally, latest.len()).await;
+    assert_between(&tally, &latest).await;
+    assert_grades(&tally, &latest).await;
+    let other_model = v1::ListPredictionsRequest { model: "churn/2".into(), ..churn_predictions() };
+    assert_eq!(tally.all_predictions(other_model).await.len(), 0);
+    assert_eq!(tally.latest_predictions(v1::Target::Lead).await.len(), 0);
+    tally.delete(&latest[0].customer_id).await.unwrap();
+    assert_eq!(tally.all_predictions(churn_predictions()).await.len(), latest.len() - 1);
+}
+
+/// Asserts one prediction a customer, the one with the latest as_of_time, the most probable first.
+fn assert_latest(latest: &[v1::Score]) {
+    let customers: HashSet<&str> = latest.iter().map(|score| score.customer_id.as_str()).collect();
+    assert_eq!(customers.len(), latest.len());
+    assert!(latest.iter().all(|score| score.as_of_time == Some(timestamp(time(NOW)))));
+    assert!(latest.windows(2).all(|pair| pair[0].probability >= pair[1].probability));
+}
+
+/// Asserts the order by score_time over all predictions, which are more than the latest.
+async fn assert_newest_first(tally: &Tally, latest: usize) {
+    let request = v1::ListPredictionsRequest {
+        latest_only: Some(false),
+        order_by: "score_time desc".into(),
+        ..churn_predictions()
+    };
+    let all = tally.all_predictions(request).await;
+    assert!(all.len() > latest);
+    let moments: Vec<_> = all.iter().map(|score| score.score_time.map(|t| (t.seconds, t.nanos))).collect();
+    assert!(moments.windows(2).all(|pair| pair[0] >= pair[1]));
+}
+
+async fn assert_between(tally: &Tally, latest: &[v1::Score]) {
+    let (low, high) = (latest[latest.len() / 2].probability, latest[10].probability);
+    let request = v1::ListPredictionsRequest {
+        min_probability: Some(low),
+        max_probability: Some(high),
+        ..churn_predictions()
+    };
+    let expected = latest.iter().filter(|score| (low..=high).contains(&score.probability)).count();
+    assert_eq!(tally.all_predictions(request).await.len(), expected);
+}
+
+/// Asserts the filter by grades, and that the best grade has the lower probability of leaving.
+async fn assert_grades(tally: &Tally, latest: &[v1::Score]) {
+    let grades = vec![v1::Grade::A.into(), v1::Grade::D.into()];
+    let graded = tally.all_predictions(v1::ListPredictionsRequest { grades, ..churn_predictions() }).await;
+    let expected =
+        latest.iter().filter(|score| [v1::Grade::A, v1::Grade::D].contains(&score.grade())).count();
+    assert!(graded.len() == expected && expected > 0);
+    let mean = |grade: v1::Grade| {
+        let own: Vec<f64> = graded.iter().filter(|s| s.grade() == grade).map(|s| s.probability).collect();
+        own.iter().sum::<f64>() / own.len() as f64
+    };
+    assert!(mean(v1::Grade::A) < mean(v1::Grade::D));
+}

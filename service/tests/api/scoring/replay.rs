@@ -1,0 +1,131 @@
+//! A stored prediction is replayed bit for bit, whatever becomes known later; where it is not, the replay
+//! names the differences.
+
+use prost_types::value::Kind;
+use tally_proto::v1;
+use tally_service::platform::clock::system_clock;
+use tonic::Code;
+
+use super::today::{
+    assert_identical, business_until_today, buyers, churn, compare, event, leads, replay, retrain,
+    stored_churn, stored_lead, today, trained_today,
+};
+use crate::support::{DirectConnection, Tally, assert_refused, customer, on_both_stores};
+
+on_both_stores!(
+    a_prediction_is_replayed_bit_for_bit_whatever_becomes_known_later,
+    a_replay_names_the_fields_that_differ_from_what_is_stored,
+    a_backfill_changes_the_past_and_the_replay_says_so,
+);
+
+/// Stores predictions about now and weeks ago, of everybody and of single customers, one of them cold.
+/// Returns all.
+async fn store_predictions(tally: &Tally) -> Vec<v1::Score> {
+    let weeks_ago = today().plus_days(-45);
+    tally.upsert(vec![customer("silent", "2024-01-01", &[])]).await.unwrap();
+    tally.record(vec![event("unstated", "first", "visit", weeks_ago)]).await;
+    for as_of in [weeks_ago, system_clock()] {
+        tally.score_population(v1::Target::Churn, as_of).await.unwrap();
+        tally.score_population(v1::Target::Lead, as_of).await.unwrap();
+    }
+    for id in &buyers()[..20] {
+        stored_churn(tally, id).await;
+    }
+    let cold = stored_lead(tally, "silent", None).await;
+    assert_eq!(cold.basis(), v1::Basis::Cold);
+    let unstated = stored_lead(tally, "unstated", None).await;
+    let mut stored = tally.every_prediction(v1::Target::Lead).await;
+    stored.extend(tally.every_prediction(v1::Target::Churn).await);
+    assert!(stored.contains(&cold) && stored.contains(&unstated) && stored.len() > 800, "{}", stored.len());
+    stored
+}
+
+/// Everything that may become known later: interactions of before, customer records, models, scores.
+async fn learn_later(tally: &Tally) {
+    let everybody: Vec<String> = business_until_today()
+        .iter()
+        .map(|customer| customer.customer_id)
+        .chain(["silent".into(), "unstated".into()])
+        .collect();
+    for (own, kind, days) in [("late", "purchase", -50), ("back", "return", -49), ("word", "complaint", -1)] {
+        let late = everybody.iter().map(|id| event(id, own, kind, today().plus_days(days)));
+        tally.record(late.collect()).await;
+    }
+    let other = |id: &String| customer(id, "2023-02-01", &[("region", Kind::StringValue("moon".into()))]);
+    tally.upsert(everybody.iter().map(other).collect()).await.unwrap();
+    retrain(tally);
+    tally.train(&["lead", "--as-of", &today().plus_days(-3).to_string(), "--promote", "always"]);
+    tally.score_population(v1::Target::Churn, system_clock()).await.unwrap();
+}
+
+async fn a_prediction_is_replayed_bit_for_bit_whatever_becomes_known_later(tally: Tally) {
+    trained_today(&tally, &["lead", "churn"]).await;
+    let stored = store_predictions(&tally).await;
+    learn_later(&tally).await;
+    for stored in &stored {
+        assert_identical(&tally, stored).await;
+    }
+    let buyer = &buyers()[0];
+    let now = churn(&tally, buyer, None, "churn/1", false).await;
+    let then = stored.iter().rfind(|s| s.customer_id == *buyer && s.target() == v1::Target::Churn).unwrap();
+    assert_ne!(now.probability, then.probability, "what became known later changes the score of today");
+
+    tally.delete(buyer).await.unwrap();
+    let refused = replay(&tally, &then.prediction_id).await;
+    assert_refused(refused, Code::NotFound, "PREDICTION_NOT_FOUND", &[]);
+    assert_refused(replay(&tally, "none").await, Code::NotFound, "PREDICTION_NOT_FOUND", &[]);
+    let nameless = replay(&tally, "").await;
+    assert_refused(nameless, Code::InvalidArgument, "INVALID_REQUEST", &["prediction_id"]);
+}
+
+async fn a_replay_names_the_fields_that_differ_from_what_is_stored(tally: Tally) {
+    trained_today(&tally, &["churn"]).await;
+    let mut direct = DirectConnection::open(&tally).await;
+    let json = if tally.database.is_sqlite() { "" } else { "::json" };
+    let reasons = format!("reasons = replace(CAST(reasons AS TEXT), '; typical', '; usual'){json}");
+    let buyers = buyers();
+    for (n, (change, difference)) in [
+        ("probability = probability * 0.999999", "probability: stored "),
+        ("upper = 0.9999", "upper: stored 0.9999, now "),
+        ("grade = CASE WHEN grade = 'A' THEN 'B' ELSE 'A' END", "grade: stored "),
+        ("basis = 'cold'", "basis: stored Cold, now Model"),
+        ("base_log_odds = base_log_odds + 0.5", "base_log_odds: stored "),
+        ("missing_features = '[\"luck\"]'", "missing_features: stored [\"luck\"], now "),
+        (&reasons, "reasons[0].text: stored "),
+        ("horizon_days = 7", "horizon_days: stored 7, now 90"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let stored = stored_churn(&tally, &buyers[n]).await;
+        assert_identical(&tally, &stored).await;
+        let id = &stored.prediction_id;
+        direct.execute(&format!("UPDATE predictions SET {change} WHERE prediction_id = '{id}'")).await;
+        let replay = replay(&tally, id).await.unwrap();
+        let differences = &replay.differences;
+        assert!(!replay.identical && differences[0].starts_with(difference), "{difference} {differences:?}");
+        assert!(differences.len() == 1 || difference.starts_with("reasons"), "{differences:?}");
+        assert_eq!(replay.score, Some(stored), "the recomputed score is right");
+        assert_ne!(replay.stored, replay.score);
+    }
+}
+
+/// A backfill says that something was known before.
+async fn a_backfill_changes_the_past_and_the_replay_says_so(tally: Tally) {
+    trained_today(&tally, &["lead"]).await;
+    let id = &leads()[0];
+    let first = stored_lead(&tally, id, None).await;
+    let second = stored_lead(&tally, id, None).await;
+    assert_identical(&tally, &first).await;
+    tally.backfill(vec![event(id, "before", "visit", today().plus_days(-3))]).await.unwrap();
+    let replayed = replay(&tally, &first.prediction_id).await.unwrap();
+    assert!(!replayed.identical, "{replayed:?}");
+    assert!(replayed.differences[0].starts_with("probability: stored "), "{replayed:?}");
+    let refused = compare(&tally, &first, &second).await;
+    assert_refused(refused, Code::FailedPrecondition, "NOT_REPRODUCIBLE", &[]);
+    tally.backfill(vec![event(id, "bought", "purchase", today().plus_days(-2))]).await.unwrap();
+    let replayed = replay(&tally, &first.prediction_id).await.unwrap();
+    assert!(!replayed.identical && replayed.score.is_none(), "{replayed:?}");
+    assert_eq!(replayed.stored.as_ref(), Some(&first));
+    assert!(replayed.differences[0].contains("has bought before as_of_time"), "{replayed:?}");
+}

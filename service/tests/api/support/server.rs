@@ -1,0 +1,92 @@
+//! A real server within the test program.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tally_model::time::Time;
+use tally_proto::v1::{
+    customer_service_client::CustomerServiceClient, interaction_service_client::InteractionServiceClient,
+    model_service_client::ModelServiceClient, prediction_service_client::PredictionServiceClient,
+    scoring_service_client::ScoringServiceClient,
+};
+use tally_service::{
+    app::{App, Jobs},
+    platform::clock::system_clock,
+};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tonic::transport::Channel;
+
+use super::{Database, http, programs};
+
+/// Scores with all their reasons are larger than what a client accepts by itself.
+const SCORE_BYTES: usize = 64 << 20;
+
+/// A running server and clients to it.
+pub struct Tally {
+    pub database: Database,
+    pub channel: Channel,
+    pub url: String,
+    /// Where it serves its metrics.
+    http: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<JoinHandle<()>>,
+}
+
+/// The service on a database, with a clock, and nothing that calls it.
+pub async fn open_app(database: &Database, clock: fn() -> Time) -> App {
+    let store = tally_store::open(&database.url).await.unwrap();
+    App::new(store, 16 << 20, clock).await.unwrap()
+}
+
+impl Tally {
+    pub async fn start(database: Database) -> Self {
+        let app = Arc::new(open_app(&database, system_clock).await);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let http_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let http = http_listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            let stopped = async { stopped.await.unwrap_or(()) };
+            app.serve(listener, Some(http_listener), Jobs::default(), stopped).await.unwrap();
+        });
+        let url = format!("http://{address}");
+        let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();
+        Self { database, channel, url, http, stop: Some(stop), server: Some(server) }
+    }
+
+    /// Ends the server as a signal would, and waits for its end.
+    pub async fn stop(&mut self) {
+        drop(self.stop.take());
+        self.server.take().unwrap().await.unwrap();
+    }
+
+    pub fn customers(&self) -> CustomerServiceClient<Channel> {
+        CustomerServiceClient::new(self.channel.clone())
+    }
+
+    pub fn interactions(&self) -> InteractionServiceClient<Channel> {
+        InteractionServiceClient::new(self.channel.clone())
+    }
+
+    pub fn scoring(&self) -> ScoringServiceClient<Channel> {
+        ScoringServiceClient::new(self.channel.clone()).max_decoding_message_size(SCORE_BYTES)
+    }
+
+    pub fn predictions(&self) -> PredictionServiceClient<Channel> {
+        PredictionServiceClient::new(self.channel.clone()).max_decoding_message_size(SCORE_BYTES)
+    }
+
+    pub fn models(&self) -> ModelServiceClient<Channel> {
+        ModelServiceClient::new(self.channel.clone())
+    }
+
+    /// Sends a GET request by plain HTTP. Returns the status line with the headers, and the body.
+    pub async fn get(&self, path: &str) -> (String, String) {
+        http::get(self.http, path).await
+    }
+
+    /// Runs `tally` against this server. Returns what it prints.
+    pub fn cli(&self, arguments: &[&str]) -> String {
+        programs::cli(&self.url, arguments)
+    }
+}
