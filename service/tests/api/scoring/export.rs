@@ -42,13 +42,13 @@ async fn export(tally: &Tally, request: &v1::ExportPredictionsRequest) -> Vec<Ve
 
 async fn an_export_has_the_predictions_of_the_list_in_its_order(tally: Tally) {
     trained(&tally).await;
-    // Together more than two pages of the store.
+    // Together more than a page of the store.
     for as_of in ["2024-03-01", NOW, "2024-05-01", "2024-04-01", "2024-02-01"] {
         tally.score_population(v1::Target::Churn, time(as_of)).await.unwrap();
     }
     let everything = v1::ExportPredictionsRequest { latest_only: Some(false), ..churn() };
     let messages = export(&tally, &everything).await;
-    assert!(messages.len() > 2 && messages.iter().all(|message| (1..=1_000).contains(&message.len())));
+    assert!(messages.len() > 1 && messages.iter().all(|message| (1..=1_000).contains(&message.len())));
     let filters = [
         everything,
         churn(),
