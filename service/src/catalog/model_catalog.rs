@@ -21,9 +21,9 @@ const OTHERS: usize = 16;
 
 /// The loaded models. Clones share them.
 #[derive(Clone)]
-pub struct ModelCatalog(Arc<Shared>);
+pub struct ModelCatalog(Arc<CatalogState>);
 
-struct Shared {
+struct CatalogState {
     store: Arc<dyn Store>,
     champions: RwLock<HashMap<Target, Arc<Model>>>,
     others: RwLock<HashMap<ModelName, Arc<Model>>>,
@@ -47,7 +47,7 @@ impl ModelCatalog {
         for target in Target::ALL {
             drop(refused.get_or_create(&target.into()));
         }
-        Self(Arc::new(Shared {
+        Self(Arc::new(CatalogState {
             store,
             champions: RwLock::default(),
             others: RwLock::default(),

@@ -1,4 +1,5 @@
-//! A client's connection, as the HTTP/2 layer sees it.
+//! A client's connection that joins small writes, since a system call costs a good part of a warm score.
+//! No library does this below tonic's HTTP/2 layer.
 
 use std::{
     io::{self, IoSlice},
@@ -12,29 +13,29 @@ use tokio::{
 };
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// Writes below this size wait for the next write or for the end of what there is to write.
+/// Writes below this size wait for the next write or for a flush.
 const SMALL: usize = 4 << 10;
 
-/// A TCP connection that sends small answers together.
+/// A TCP connection that sends small responses together.
 ///
-/// To a connection that takes several buffers in one write, the HTTP/2 layer hands each message of 256 bytes
-/// or more by itself, and every answer costs a system call, which is a good part of a warm score. So this one
-/// says that it takes one buffer: then messages below 1,024 bytes, as scores are, come in one piece with
-/// their headers and with the other answers that are ready. Greater ones come after a piece with their
-/// headers, which waits here so that both leave at once.
-pub struct Connection<S> {
+/// When a connection accepts several buffers in one write, the HTTP/2 layer passes each message of 256 bytes
+/// or more alone, and every response costs a system call. This connection says that it accepts one buffer:
+/// then messages below 1,024 bytes, as scores are, arrive in one piece with their headers and with other
+/// responses that are ready. The headers of larger messages arrive before them and wait here, so that both
+/// are sent together.
+pub struct CoalescingConnection<S> {
     stream: S,
     waiting: Vec<u8>,
 }
 
-impl<S> From<S> for Connection<S> {
+impl<S> From<S> for CoalescingConnection<S> {
     fn from(stream: S) -> Self {
         Self { stream, waiting: Vec::new() }
     }
 }
 
-impl<S: AsyncWrite + Unpin> Connection<S> {
-    /// Sends what waits and some of `more`; tells how much of that.
+impl<S: AsyncWrite + Unpin> CoalescingConnection<S> {
+    /// Sends the waiting bytes and some of `more`; returns how many of the latter.
     fn send(&mut self, context: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
         while !self.waiting.is_empty() {
             let both = [IoSlice::new(&self.waiting), IoSlice::new(more)];
@@ -56,7 +57,7 @@ impl<S: AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-impl Connected for Connection<TcpStream> {
+impl Connected for CoalescingConnection<TcpStream> {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
@@ -64,7 +65,7 @@ impl Connected for Connection<TcpStream> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CoalescingConnection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -75,7 +76,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
 }
 
 /// A write of several buffers is left to the trait, which says that there is none.
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CoalescingConnection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -116,7 +117,7 @@ mod tests {
                 client.read_to_end(&mut all).await.expect("an end");
                 all
             });
-            let mut connection = Connection::from(stream);
+            let mut connection = CoalescingConnection::from(stream);
             let (mut rest, mut number) = (&*bytes, 0);
             while !rest.is_empty() {
                 number += 1;
@@ -137,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_small_leaves_with_what_comes_next_or_when_it_is_flushed() {
         let (stream, mut client) = duplex(1_000);
-        let mut connection = Connection::from(stream);
+        let mut connection = CoalescingConnection::from(stream);
         assert!(!connection.is_write_vectored());
         let mut received = [0; 9];
         assert_eq!(connection.write(b"head").await.expect("a reader"), 4);

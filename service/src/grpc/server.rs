@@ -19,7 +19,7 @@ use tonic::transport::{
 use tower::layer::util::{Identity, Stack};
 
 use super::{
-    connection::Connection,
+    connection::CoalescingConnection,
     customers::CustomerRpc,
     interactions::InteractionRpc,
     middleware::{CallMetrics, MiddlewareLayer},
@@ -90,7 +90,7 @@ pub(crate) async fn run(
     });
     let (stop, stopped) = oneshot::channel::<()>();
     let server = router(services)?.add_service(health_service).serve_with_incoming_shutdown(
-        TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Connection::from),
+        TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(CoalescingConnection::from),
         async {
             // Stopping and losing the sender mean the same.
             let _ = stopped.await;

@@ -51,9 +51,9 @@ const ALLOCATION_BYTES: usize = 16;
 
 /// Histories, from memory where they are warm. Clones share them.
 #[derive(Clone)]
-pub struct Histories(Arc<Shared>);
+pub struct Histories(Arc<HistoriesState>);
 
-struct Shared {
+struct HistoriesState {
     store: Arc<dyn Store>,
     warm: Cache<Box<str>, Arc<WarmHistory>, ByBytes>,
     pending: Mutex<PendingReads>,
@@ -129,7 +129,7 @@ impl Histories {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, bytes: u64, metrics: &Metrics) -> Self {
         let items = (bytes / TYPICAL_BYTES).clamp(16, 1 << 20) as usize;
-        Self(Arc::new(Shared {
+        Self(Arc::new(HistoriesState {
             store,
             warm: Cache::with_weighter(items, bytes, ByBytes),
             pending: Mutex::default(),

@@ -15,7 +15,7 @@ use crate::{
     histories::Histories,
     platform::{clock::Clock, error::Result},
 };
-use write_barrier::{Write, WriteBarrier};
+use write_barrier::{InFlightWrite, WriteBarrier};
 
 /// Stores and reads customers and interactions.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub struct Ingest {
 
 /// A write that has its record time and waits for its content.
 pub struct PendingWrite {
-    write: Write,
+    write: InFlightWrite,
     /// When the content counts as recorded.
     pub record_time: Time,
 }
@@ -56,7 +56,7 @@ impl Ingest {
     /// Runs a write about these customers to its end, whatever becomes of the caller.
     async fn run<T: Send + 'static>(
         &self,
-        write: Write,
+        write: InFlightWrite,
         customer_ids: Vec<String>,
         work: impl Future<Output = tally_store::Result<T>> + Send + 'static,
     ) -> Result<T> {

@@ -28,7 +28,7 @@ struct InFlight {
 }
 
 /// A write in flight, until it is dropped.
-pub struct Write {
+pub struct InFlightWrite {
     barrier: WriteBarrier,
     number: u64,
 }
@@ -36,7 +36,7 @@ pub struct Write {
 impl WriteBarrier {
     /// Enters a write, which takes its record time after that.
     #[must_use]
-    pub fn enter(&self) -> Write {
+    pub fn enter(&self) -> InFlightWrite {
         let mut number = 0;
         self.0.send_if_modified(|in_flight| {
             in_flight.last += 1;
@@ -45,7 +45,7 @@ impl WriteBarrier {
             // Nobody waits for a write to enter.
             false
         });
-        Write { barrier: self.clone(), number }
+        InFlightWrite { barrier: self.clone(), number }
     }
 
     /// Waits until the writes that have entered so far are over; returns at once when there are none.
@@ -58,7 +58,7 @@ impl WriteBarrier {
     }
 }
 
-impl Write {
+impl InFlightWrite {
     /// Runs the write to its end, whatever becomes of the caller, and leaves the barrier then.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl Write {
     }
 }
 
-impl Drop for Write {
+impl Drop for InFlightWrite {
     fn drop(&mut self) {
         self.barrier.0.send_modify(|in_flight| {
             in_flight.numbers.remove(&self.number);

@@ -22,15 +22,15 @@ pub struct ExplainedChange {
     /// The log-odds of `to`.
     pub to_log_odds: f64,
     /// The part of what had happened by the earlier `as_of`, but was recorded between the two.
-    pub late_data: Change,
+    pub late_data: LogOddsChange,
     /// The part of what happened, or did not happen, between the two moments.
-    pub behaviour: Change,
+    pub behaviour: LogOddsChange,
     /// The part of another model that judges the same facts.
-    pub retraining: Change,
+    pub retraining: LogOddsChange,
 }
 
 /// A change in log-odds, the sum of the base's change and the features' changes.
-pub struct Change {
+pub struct LogOddsChange {
     /// The whole change.
     pub log_odds: f64,
     /// The base's change.
@@ -71,7 +71,7 @@ impl Predictions {
         let scores = self.path(earlier, later).await?;
         let step = |n: usize| {
             let (before, after) = (&scores[n], &scores[n + 1]);
-            if reversed { Change::new(after, before) } else { Change::new(before, after) }
+            if reversed { LogOddsChange::new(after, before) } else { LogOddsChange::new(before, after) }
         };
         let (late_data, behaviour, retraining) = (step(0), step(1), step(2));
         let [earlier, .., later] = scores.map(|score| log_odds(&score));
@@ -108,7 +108,7 @@ fn check_comparable(from: &Prediction, to: &Prediction) -> Result<()> {
     ))
 }
 
-impl Change {
+impl LogOddsChange {
     fn new(before: &Prediction, after: &Prediction) -> Self {
         let mut old: HashMap<&str, &Reason> =
             before.reasons.iter().map(|reason| (reason.feature.as_str(), reason)).collect();

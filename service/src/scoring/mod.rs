@@ -9,7 +9,7 @@ mod request;
 mod score;
 mod yield_budget;
 
-pub use explained_change::{Change, ExplainedChange, FeatureChange};
+pub use explained_change::{ExplainedChange, FeatureChange, LogOddsChange};
 pub use population::{Population, PopulationProgress, PopulationScored};
 pub use predictions::{PredictionExport, Predictions, cursor};
 pub use replay::Replay;

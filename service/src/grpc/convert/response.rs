@@ -14,7 +14,7 @@ use tally_proto::v1;
 
 use crate::{
     catalog::ModelName,
-    scoring::{Change, ExplainedChange, FeatureChange, Replay},
+    scoring::{ExplainedChange, FeatureChange, LogOddsChange, Replay},
 };
 use tally_store::{Customer, Interaction, Prediction};
 
@@ -108,7 +108,7 @@ pub fn comparison(comparison: ExplainedChange) -> v1::ComparePredictionsResponse
     }
 }
 
-fn change(change: Change) -> v1::LogOddsChange {
+fn change(change: LogOddsChange) -> v1::LogOddsChange {
     let feature = |feature: FeatureChange| v1::FeatureChange {
         feature: feature.feature,
         log_odds: feature.log_odds,

@@ -28,16 +28,16 @@ use crate::{
 
 /// Puts [`Middleware`] around a service.
 #[derive(Clone)]
-pub(in crate::grpc) struct MiddlewareLayer(Arc<Shared>);
+pub(in crate::grpc) struct MiddlewareLayer(Arc<MiddlewareState>);
 
-struct Shared {
+struct MiddlewareState {
     metrics: Arc<CallMetrics>,
     ids: RequestIds,
 }
 
 impl MiddlewareLayer {
     pub(in crate::grpc) fn new(metrics: CallMetrics) -> Self {
-        Self(Arc::new(Shared { metrics: Arc::new(metrics), ids: RequestIds::new() }))
+        Self(Arc::new(MiddlewareState { metrics: Arc::new(metrics), ids: RequestIds::new() }))
     }
 }
 
@@ -45,7 +45,7 @@ impl<S> Layer<S> for MiddlewareLayer {
     type Service = Middleware<S>;
 
     fn layer(&self, inner: S) -> Middleware<S> {
-        Middleware { inner, shared: Arc::clone(&self.0) }
+        Middleware { inner, state: Arc::clone(&self.0) }
     }
 }
 
@@ -54,7 +54,7 @@ impl<S> Layer<S> for MiddlewareLayer {
 #[derive(Clone)]
 pub(in crate::grpc) struct Middleware<S> {
     inner: S,
-    shared: Arc<Shared>,
+    state: Arc<MiddlewareState>,
 }
 
 impl<S> Service<Request<Body>> for Middleware<S>
@@ -72,12 +72,12 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Shared { metrics, ids } = &*self.shared;
+        let MiddlewareState { metrics, ids } = &*self.state;
         let deadline = deadline(request.headers());
         let method = metrics.method(request.uri().path());
         let id = ids.of(request.headers());
         let span = tracing::info_span!("call", method = method.name, request_id = %id);
-        let ending = Ending { call: metrics.start(method), id, span: span.clone() };
+        let ending = CallEnding { call: metrics.start(method), id, span: span.clone() };
         let request = match method.client_streaming {
             true => request,
             false => request.map(|body| Body::new(SingleMessage::new(body))),
@@ -109,13 +109,13 @@ fn translate(response: Response<Body>) -> Response<Body> {
 }
 
 /// What is left to do when a call ends.
-struct Ending {
+struct CallEnding {
     call: RunningCall,
     id: RequestId,
     span: Span,
 }
 
-impl Ending {
+impl CallEnding {
     /// Ends the call with its response: at once when that is an error as a whole, or else with its last
     /// trailers. Errors carry the request id.
     fn observe(mut self, mut response: Response<Body>) -> Response<Body> {
@@ -139,7 +139,7 @@ impl Ending {
     }
 }
 
-impl Drop for Ending {
+impl Drop for CallEnding {
     fn drop(&mut self) {
         self.end(Code::Cancelled);
     }
@@ -148,7 +148,7 @@ impl Drop for Ending {
 /// A response body that notices the end of its call.
 struct ObservedBody {
     inner: Body,
-    ending: Ending,
+    ending: CallEnding,
 }
 
 impl http_body::Body for ObservedBody {
