@@ -16,7 +16,7 @@ use tally_model::{
 };
 use tally_store::{Prediction, ScoredPopulation};
 use tokio::{sync::Notify, task::JoinHandle};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::{ScoreRequest, ScoredCustomer, Scoring, into_prediction};
 use crate::{
@@ -65,6 +65,7 @@ pub struct Population {
     /// The pages that are being stored.
     storing: FuturesOrdered<JoinHandle<Result<StoredPage>>>,
     over: bool,
+    span: Span,
 }
 
 struct StoredPage {
@@ -91,6 +92,7 @@ impl Population {
     ) -> Result<Self> {
         scoring.barrier.wait_for_in_flight().await;
         let total = scoring.store.count_customers().await?;
+        let span = tracing::info_span!("population", model = %request.model.name, as_of = %request.as_of);
         Ok(Self {
             scoring: scoring.clone(),
             scored: scored.clone(),
@@ -101,6 +103,7 @@ impl Population {
             more: true,
             storing: FuturesOrdered::new(),
             over: false,
+            span,
         })
     }
 
@@ -109,6 +112,11 @@ impl Population {
     /// # Errors
     /// When the store fails.
     pub async fn next(&mut self) -> Result<Option<PopulationProgress>> {
+        let span = self.span.clone();
+        self.store_next().instrument(span).await
+    }
+
+    async fn store_next(&mut self) -> Result<Option<PopulationProgress>> {
         if self.over {
             return Ok(None);
         }
