@@ -98,10 +98,10 @@ async fn train(
     report_out: Option<&mut File>,
 ) -> Result<(), Failure> {
     let result = trainer.train(job, args.matrix_out.as_deref()).await?;
-    println!("{}", report::text(&result));
+    println!("{}", report::text::render(&result));
     if let Some(file) = report_out {
-        let page = args.report_out.as_ref().is_some_and(|path| report::html::is_page(path));
-        let report = if page { report::html::of(result)? } else { report::json(&result)? };
+        let page = args.report_out.as_ref().is_some_and(|path| report::page::is_page(path));
+        let report = if page { report::page::render(result)? } else { report::json::render(&result)? };
         file.write_all(report.as_bytes())?;
     }
     Ok(())

@@ -57,7 +57,7 @@ async fn a_report_is_one_page_with_plots_that_loads_nothing_and_escapes_names() 
             assert!(!page.contains(foreign), "{foreign}");
         }
     }
-    assert!(second.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the attribute is named, escaped");
+    assert!(second.contains("&#60;script&#62;alert(1)&#60;/script&#62;"), "the attribute is named, escaped");
 }
 
 /// Asserts that a report that has a champion to compare with has all plots and tables.

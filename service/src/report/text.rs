@@ -1,0 +1,104 @@
+//! The report as text, short enough for a terminal.
+
+use std::ops::Range;
+
+use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use tally_model::evaluation::metrics::{Metrics, ReliabilityBin};
+
+use super::coefficients::Coefficient;
+use crate::lifecycle::training::TrainingResult;
+
+/// The number of columns listed, the strongest ones.
+const STRONGEST: usize = 10;
+
+/// Renders the report as text, without a line break at its end.
+#[must_use]
+pub fn render(result: &TrainingResult) -> String {
+    let parts = [summary(result), holdout(result), reliability(result), strongest(result), verdict(result)];
+    parts.join("\n\n")
+}
+
+fn summary(result: &TrainingResult) -> String {
+    let (artifact, card) = (&result.artifact, &result.artifact.card);
+    format!(
+        "{}: {} within {} days, trained on {} snapshots of {} customers, {:.1} % with the outcome\n\
+         snapshots from {} to {}, {} columns of {} features, penalty {}",
+        result.name,
+        result.name.target,
+        artifact.outcome.horizon_days,
+        card.rows,
+        card.customers,
+        100.0 * card.positives as f64 / card.rows as f64,
+        card.from,
+        card.to,
+        artifact.weights.len(),
+        artifact.encoder.features.len(),
+        artifact.penalty,
+    )
+}
+
+fn holdout(result: &TrainingResult) -> String {
+    let card = &result.artifact.card;
+    let mut table = plain_table();
+    table.set_header(["", "AUC", "PR-AUC", "log loss", "Brier", "ECE", "lift at 10 %"]);
+    table.add_row(metrics_row(&result.name.to_string(), &card.holdout));
+    for (name, metrics) in &card.baselines {
+        table.add_row(metrics_row(name, metrics));
+    }
+    align_right(&mut table, 1..7);
+    let (split, metrics) = (card.split.name(), &card.holdout);
+    format!("holdout ({split} split, {} rows, {} with the outcome)\n{table}", metrics.rows, metrics.positives)
+}
+
+fn metrics_row(name: &str, metrics: &Metrics) -> [String; 7] {
+    [
+        name.to_owned(),
+        format!("{:.3}", metrics.auc),
+        format!("{:.3}", metrics.pr_auc),
+        format!("{:.4}", metrics.log_loss),
+        format!("{:.4}", metrics.brier),
+        format!("{:.3}", metrics.ece),
+        format!("{:.2}", metrics.lift_at_10_percent),
+    ]
+}
+
+fn reliability(result: &TrainingResult) -> String {
+    let bins = &result.artifact.card.reliability;
+    let row = |name: &str, value: fn(&ReliabilityBin) -> f64| {
+        let values = bins.iter().map(|bin| format!("{:.2}", value(bin)));
+        std::iter::once(name.to_owned()).chain(values).collect::<Vec<_>>()
+    };
+    let mut table = plain_table();
+    table.add_row(row("predicted", |bin| bin.predicted));
+    table.add_row(row("observed", |bin| bin.observed));
+    align_right(&mut table, 1..bins.len() + 1);
+    format!("reliability on the holdout\n{table}")
+}
+
+fn strongest(result: &TrainingResult) -> String {
+    let all = Coefficient::by_size(&result.artifact);
+    let mut table = plain_table();
+    for Coefficient { feature, column, coefficient } in all.iter().take(STRONGEST) {
+        table.add_row([format!("{coefficient:+.3}"), feature.clone(), column.clone()]);
+    }
+    format!("strongest of {} columns (log-odds; for numbers, per standard deviation)\n{table}", all.len())
+}
+
+fn verdict(result: &TrainingResult) -> String {
+    let state = if result.verdict.promoted { "now serves" } else { "stored, does not serve" };
+    format!("{} {state}: {}", result.name, result.verdict.reason)
+}
+
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table
+}
+
+fn align_right(table: &mut Table, columns: Range<usize>) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
