@@ -8,3 +8,6 @@ pub mod json;
 pub mod page;
 mod plots;
 pub mod text;
+
+#[cfg(test)]
+mod tests;
