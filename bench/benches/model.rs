@@ -3,17 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tally_model::{
-    artifact::Artifact,
-    features::profile::DataProfile,
-    history::History,
-    scoring::{Score, Scorer},
-    simulate::Business,
-    spec::{Spec, Target},
-    time::Time,
-    training::snapshot::{Sampling, Snapshots, SplitKind},
-    training::train::{Options, train},
-};
+use tally_model::{artifact::{Artifact, SplitKind}, features::profile::DataProfile, history::History, scoring::{Score, Scorer}, simulate::Business, spec::{Spec, Target}, time::Time, training::{snapshot::{Sampling, Snapshots}, train::{TrainingInput, TrainingOptions, train}}};
 
 /// 2026-01-01T00:00:00Z.
 const END: Time = Time(1_767_225_600_000_000);
@@ -30,8 +20,9 @@ fn model(histories: &[History]) -> Artifact {
     for (n, history) in histories.iter().enumerate() {
         rows.add(&format!("C{n:05}"), history, &plan, &sampling);
     }
-    let options = Options { split: SplitKind::Temporal, seed: 1 };
-    train(&mut rows, plan, &spec, sampling.outcome, END, options, &|_| ()).expect("enough data").artifact
+    let options = TrainingOptions { split: SplitKind::Temporal, seed: 1 };
+    let input = TrainingInput { spec: &spec, outcome: sampling.outcome, as_of: END, options };
+    train(&mut rows, plan, &input, &|_| ()).expect("enough data").artifact
 }
 
 fn steps(criterion: &mut Criterion) {

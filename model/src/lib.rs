@@ -8,6 +8,7 @@ pub mod encode;
 pub mod evaluation;
 pub mod features;
 pub mod history;
+pub mod label;
 mod linear;
 pub mod parallel;
 pub mod scoring;

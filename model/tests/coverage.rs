@@ -9,16 +9,18 @@ use ndarray::{Array1, s};
 use rand::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tally_model::{
+    artifact::{Recipe, SplitKind},
     encode::Form,
-    features::Plan,
-    features::profile::DataProfile,
+    features::{Plan, profile::DataProfile},
     history::{AttributeValue, Attributes, History, Version, kind},
     scoring::{Score, Scorer, probability},
     spec::{ChurnEvent, Spec, Target},
     time::{DAY, Time},
-    training::selection::{Dataset, Fitted, Recipe},
-    training::snapshot::{Sampling, Snapshots, SplitKind},
-    training::train::{Options, train},
+    training::{
+        dataset::{Dataset, EncodedFit},
+        snapshot::{Sampling, Snapshots},
+        train::{TrainingInput, TrainingOptions, train},
+    },
 };
 
 /// What an attribute counts for, per standard deviation, and what a level of the category does.
@@ -131,8 +133,9 @@ impl Business {
     fn share_held_by_a_trained_model(&self, seed: u64) -> f64 {
         let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
         let (spec, plan, sampling, mut rows) = self.snapshots(&mut sampler);
-        let options = Options { split: SplitKind::Temporal, seed };
-        let trained = train(&mut rows, plan, &spec, sampling.outcome, now(), options, &|_| {}).unwrap();
+        let options = TrainingOptions { split: SplitKind::Temporal, seed };
+        let input = TrainingInput { spec: &spec, outcome: sampling.outcome, as_of: now(), options };
+        let trained = train(&mut rows, plan, &input, &|_| {}).unwrap();
         let scorer = Scorer::new(trained.artifact).unwrap();
         self.share_held(&mut sampler, |known| {
             let score = scorer.score(&known.history, known.as_of, known.as_of, 0, Score::of).ok()?;
@@ -149,7 +152,7 @@ impl Business {
         let recipe =
             Recipe { form: Form::Plain, penalty, pairs: 0, feature_fraction: 1.0, lookback_days: None };
         let all: Vec<usize> = (0..rows.len()).collect();
-        let Fitted { encoder, fit, design, .. } = table.fit(&recipe, &all).unwrap().unwrap();
+        let EncodedFit { encoder, fit, design, .. } = table.fit(&recipe, &all).unwrap().unwrap();
         let factor = fit.uncertainty(&design, &rows.label, &rows.customer).unwrap();
         self.share_held(&mut sampler, |Known { history, truth, as_of }| {
             outcome.eligible(history, *as_of, *as_of).ok()?;

@@ -5,9 +5,8 @@
 
 use proptest::prelude::*;
 use tally_model::{
-    evaluation::drift::{Bin, Counts, Reference, Report, Shift, Verdict},
-    features::explain::FeatureValue,
-    features::{Measure, Scale},
+    evaluation::drift::{Bin, Counts, DriftLevel, DriftReport, Reference, Shift},
+    features::{Measure, Scale, explain::FeatureValue},
 };
 
 fn measures() -> Vec<Measure> {
@@ -30,15 +29,15 @@ fn reference(rows: &[[f64; 3]], probabilities: &[f64]) -> Reference {
     Reference::new(&measures(), 0..3, &flat(rows), &everything, probabilities)
 }
 
-fn report(training: &[[f64; 3]], population: &[[f64; 3]]) -> Report {
+fn report(training: &[[f64; 3]], population: &[[f64; 3]]) -> DriftReport {
     let reference = reference(training, &vec![0.5; training.len()]);
     let mut counts = Counts::new(&reference);
     population.iter().for_each(|row| counts.add(&reference, row, 0.5));
     assert!(reference.fits(&measures()) && counts.fit(&reference));
-    Report::new(&measures(), &reference, &counts)
+    DriftReport::new(&measures(), &reference, &counts)
 }
 
-fn shift<'a>(report: &'a Report, feature: &str) -> &'a Shift {
+fn shift<'a>(report: &'a DriftReport, feature: &str) -> &'a Shift {
     &report.features.iter().find(|(name, _)| name == feature).unwrap().1
 }
 
@@ -58,14 +57,14 @@ fn a_shifted_number_is_measured_as_by_hand() {
     let report = report(&training, &numbers(half_at_95));
     let tenure = shift(&report, "tenure_days");
     assert!(close(tenure.psi, 0.990_700_683_648_841_7), "{}", tenure.psi);
-    assert!(close(tenure.chance, 0.18) && tenure.verdict == Verdict::Large);
+    assert!(close(tenure.chance, 0.18) && tenure.level == DriftLevel::Large);
     assert!((tenure.mean_difference.unwrap() - 0.762_140_463_306_194_6).abs() < 1e-6);
     assert_eq!(tenure.bins.len(), 10);
     assert_eq!(tenure.bins[0].bin, Bin::Range(None, Some(10.0)));
     assert_eq!(tenure.bins[9].bin, Bin::Range(Some(90.0), None));
     assert!(close(tenure.bins[9].training, 0.1) && close(tenure.bins[9].population, 0.55));
     for other in ["attribute.region", "attribute.vip"] {
-        assert_eq!((shift(&report, other).psi, shift(&report, other).verdict), (0.0, Verdict::Stable));
+        assert_eq!((shift(&report, other).psi, shift(&report, other).level), (0.0, DriftLevel::Stable));
     }
     assert_eq!(report.features[0].0, "tenure_days", "the greatest first");
     assert_eq!(report.score.psi, 0.0);
@@ -104,13 +103,13 @@ fn few_customers_are_no_alarm() {
     let training = numbers((0..1_000).map(|n| f64::from(n % 100)));
     let few = report(&training, &numbers([3.0, 47.0, 55.0, 91.0]));
     assert!(shift(&few, "tenure_days").psi > 0.25);
-    assert_eq!(shift(&few, "tenure_days").verdict, Verdict::TooFew);
+    assert_eq!(shift(&few, "tenure_days").level, DriftLevel::TooFew);
     let none = report(&training, &[]);
-    assert_eq!((none.score.psi, none.score.verdict), (0.0, Verdict::TooFew));
+    assert_eq!((none.score.psi, none.score.level), (0.0, DriftLevel::TooFew));
     let many = report(&training, &numbers((0..400).map(|n| f64::from(n % 80))));
-    assert_eq!(shift(&many, "tenure_days").verdict, Verdict::Large);
+    assert_eq!(shift(&many, "tenure_days").level, DriftLevel::Large);
     let slight = report(&training, &numbers((0..4_000).map(|n| f64::from(n % 100) * 1.17)));
-    assert_eq!(shift(&slight, "tenure_days").verdict, Verdict::Moderate, "{slight:?}");
+    assert_eq!(shift(&slight, "tenure_days").level, DriftLevel::Moderate, "{slight:?}");
 }
 
 #[test]
@@ -122,12 +121,12 @@ fn a_column_without_variety_is_compared_all_the_same() {
     // Nothing but missing values, and then some; a constant, and then another.
     let nothing = numbers([f64::NAN; 100]);
     let told = report(&nothing, &numbers((0..100).map(f64::from)));
-    assert!(shift(&told, "tenure_days").verdict == Verdict::Large);
+    assert!(shift(&told, "tenure_days").level == DriftLevel::Large);
     assert_eq!(shift(&told, "tenure_days").missing_difference, -1.0);
     assert_eq!(shift(&told, "tenure_days").mean_difference, None);
     let untold = report(&numbers((0..100).map(f64::from)), &nothing);
     assert_eq!(shift(&untold, "tenure_days").mean_difference, None);
-    assert!(shift(&untold, "tenure_days").verdict == Verdict::Large);
+    assert!(shift(&untold, "tenure_days").level == DriftLevel::Large);
     let same = report(&nothing, &nothing);
     assert_eq!(shift(&same, "tenure_days").psi, 0.0);
     let constant = report(&numbers([7.3; 100]), &numbers([7.3; 50]));
@@ -143,7 +142,7 @@ fn who_is_not_known_is_counted_and_not_compared() {
     let mut counts = Counts::new(&reference);
     counts.add(&reference, &[], 0.9);
     assert_eq!((counts.customers, counts.cold), (1, 1));
-    assert_eq!(Report::new(&measures(), &reference, &counts).score.verdict, Verdict::TooFew);
+    assert_eq!(DriftReport::new(&measures(), &reference, &counts).score.level, DriftLevel::TooFew);
 }
 
 #[test]

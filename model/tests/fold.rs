@@ -12,12 +12,12 @@ use proptest::{
     sample::{select, subsequence},
 };
 use tally_model::{
-    features::fold::Fold,
-    features::{Measure, Plan, Scale},
+    features::{Measure, Plan, Scale, fold::Fold},
     history::{AttributeValue, Attributes, History, Version},
+    label::{Basis, Ineligible, LabelDefinition},
     spec::{ChurnEvent, Spec, Target},
     time::Time,
-    training::snapshot::{Basis, Ineligible, LabelDefinition, Sampling, Snapshots},
+    training::snapshot::{Sampling, Snapshots},
 };
 
 const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
@@ -530,7 +530,7 @@ proptest! {
         let mut fold = Fold::new(&plan, &history);
         fold.row(Time(at.as_of), Time(at.known_at), &mut row);
         let running: Vec<bool> = plan.measures().iter().map(Measure::is_time_dependent).collect();
-        let clocks: Vec<usize> = fold.clocks().iter().map(|(place, _)| *place).collect();
+        let clocks: Vec<usize> = fold.elapsed().iter().map(|(place, _)| *place).collect();
         let with_value = (0..row.len()).filter(|place| running[*place] && !row[*place].is_nan());
         prop_assert_eq!(clocks, with_value.collect::<Vec<_>>(), "these run, and no others");
         let Time(until) = plan.valid_until(&history, Time(at.as_of), Time(at.known_at));
@@ -547,7 +547,7 @@ proptest! {
                 continue;
             }
             let mut expected = row.clone();
-            for (place, clock) in fold.clocks() {
+            for (place, clock) in fold.elapsed() {
                 expected[*place] = clock.value(Time(then.as_of));
             }
             prop_assert_eq!(differences(&plan, &expected, &customer.row(&plan, then)), Vec::<String>::new());

@@ -9,18 +9,20 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use rand::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tally_model::{
-    artifact::{Artifact, ArtifactError, digest},
+    artifact::{Artifact, ArtifactError, SplitKind, digest},
     evaluation::metrics::{Metrics, auc},
-    features::Plan,
-    features::fold::Row,
-    features::profile::DataProfile,
+    features::{Plan, fold::Row, profile::DataProfile},
     history::{AttributeValue, Attributes, Event, History, Version},
+    label::{Basis, Ineligible, LabelDefinition},
     scoring::{Grade, Score, Scorer, probability},
     simulate::Business,
     spec::{ChurnEvent, Spec, Target},
     time::{DAY, Time},
-    training::snapshot::{Basis, Ineligible, LabelDefinition, Part, Sampling, Snapshots, SplitKind},
-    training::train::{Options, TrainError, Trained, train},
+    training::{
+        snapshot::{Sampling, Snapshots},
+        split::Part,
+        train::{TrainError, Trained, TrainingInput, TrainingOptions, train},
+    },
 };
 
 // ---------------------------------------------------------------------------------------------------
@@ -54,8 +56,10 @@ fn fit(
     now: Time,
     split: SplitKind,
 ) -> Result<Trained, TrainError> {
-    let (spec, options) = (Spec::default(), Options { split, seed: 1 });
-    train(rows, plan, &spec, LabelDefinition::new(target, &spec), now, options, &|_| {})
+    let (spec, options) = (Spec::default(), TrainingOptions { split, seed: 1 });
+    let input =
+        TrainingInput { spec: &spec, outcome: LabelDefinition::new(target, &spec), as_of: now, options };
+    train(rows, plan, &input, &|_| {})
 }
 
 /// A model and all that it was made from.

@@ -4,11 +4,12 @@
 use std::{fmt::Write, net::SocketAddr, sync::Arc};
 
 use tally_model::{
+    artifact::SplitKind,
     history::Attributes,
     simulate::{Business, SimulatedCustomer},
     spec::{Spec, Target},
     time::{DAY, Time},
-    training::{snapshot::SplitKind, train::Options},
+    training::train::TrainingOptions,
 };
 use tally_store::{Interaction, NewCustomer, PredictionFilter, PredictionOrder};
 
@@ -70,7 +71,7 @@ async fn train(app: &App, target: Target, progress: &ProgressListener) -> Result
         target,
         as_of: app.clock.now(),
         spec: Spec::default(),
-        options: Options { split: SplitKind::Temporal, seed: SEED },
+        options: TrainingOptions { split: SplitKind::Temporal, seed: SEED },
         promote: Promote::Auto,
         partition: Partition::WHOLE,
     };

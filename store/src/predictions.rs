@@ -5,10 +5,10 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tally_model::{
+    label::Basis,
     scoring::{Grade, Reason},
     spec::Target,
     time::Time,
-    training::snapshot::Basis,
 };
 
 use crate::error::Result;

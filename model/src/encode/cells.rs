@@ -4,33 +4,33 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::short;
+use super::feature::short;
 use crate::features::Measure;
 
-/// The coarse cells of a cross: bins of a number, and levels of a category at most.
+/// The most coarse cells of a feature in a cross: bins of a number, or levels of a category.
 const COARSE: usize = 4;
 
 /// The columns of a feature that depend only on which cell its value falls into.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Cells {
-    /// Of a number: for each edge, whether the value lies above it.
+    /// For a number: for each edge, whether the value is above it.
     Bins {
         /// The edges in the unit of the number, rising, each with the share of the present values
         /// above it. The columns are 0 when the value is missing.
         edges: Vec<(f64, f64)>,
-        /// The share of missing values, when an indicator column says so.
+        /// The share of missing values, when there is an indicator column for them.
         missing: Option<f64>,
     },
-    /// Of a category: which level it is.
+    /// For a category: which level the value is.
     Levels {
-        /// The raw value that each column stands for, None for missing, with its share of the rows.
+        /// The raw value of each column, None for missing, with its share of the rows.
         levels: Vec<(Option<u32>, f64)>,
     },
 }
 
 impl Cells {
-    /// How many columns there are.
+    /// The number of columns.
     #[must_use]
     pub const fn width(&self) -> usize {
         match self {
@@ -39,7 +39,7 @@ impl Cells {
         }
     }
 
-    /// How many cells there are: the bins and "missing", or the levels and "another one".
+    /// The number of cells: the bins and "missing", or the levels and "other".
     #[must_use]
     pub const fn count(&self) -> usize {
         match self {
@@ -61,7 +61,7 @@ impl Cells {
         }
     }
 
-    /// The values above which a number is in the next bin, rising; none of a category.
+    /// The values above which a number is in the next bin, rising; none for a category.
     pub fn edges(&self) -> impl Iterator<Item = f64> {
         let edges = match self {
             Self::Bins { edges, .. } => edges.as_slice(),
@@ -106,7 +106,7 @@ impl Cells {
         }
     }
 
-    /// Whether the edges rise, the levels differ, and all shares are shares.
+    /// Whether the edges rise, the levels differ, and all shares are within 0 and 1.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         let share = |share: &f64| (0.0..=1.0).contains(share);
@@ -124,11 +124,11 @@ impl Cells {
     }
 }
 
-/// The product of the coarse cells of two features, less its mean.
+/// The product of the coarse cells of two features, minus its mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cross {
-    /// Which two of the encoder's features.
+    /// The indices of the two features in the encoder.
     pub features: [usize; 2],
     /// The coarse cells of each.
     pub cells: [Cells; 2],
@@ -137,13 +137,13 @@ pub struct Cross {
 }
 
 impl Cross {
-    /// How many columns there are.
+    /// The number of columns.
     #[must_use]
     pub const fn width(&self) -> usize {
         self.cells[0].width() * self.cells[1].width()
     }
 
-    /// How many cells there are.
+    /// The number of cells.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.cells[0].count() * self.cells[1].count()
@@ -169,7 +169,7 @@ impl Cross {
     }
 }
 
-/// One cell a value of a category; none when all rows have the same.
+/// One cell for each value of a category; none when all rows have the same value.
 pub(super) fn levels(column: &[f64]) -> Cells {
     let mut counts = BTreeMap::<Option<u32>, usize>::new();
     for value in column {
@@ -180,7 +180,7 @@ pub(super) fn levels(column: &[f64]) -> Cells {
     Cells::Levels { levels: if levels.len() > 1 { levels } else { Vec::new() } }
 }
 
-/// The inner edges of so many quantile bins of rising values, each with the share above it.
+/// The inner edges of `bins` quantile bins of rising values, each with the share above it.
 pub(super) fn edges(present: &[f64], bins: usize) -> Vec<(f64, f64)> {
     let n = present.len();
     let mut edges: Vec<f64> = (1..bins).map(|bin| present[bin * n / bins]).collect();
@@ -192,7 +192,7 @@ pub(super) fn edges(present: &[f64], bins: usize) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The coarse cells of a feature in a cross: quarters of a number, the commonest levels of a category.
+/// The coarse cells of a feature in a cross: quarters of a number, the most frequent levels of a category.
 #[must_use]
 pub fn coarse(measure: &Measure, column: &[f64]) -> Cells {
     if measure.is_category() {

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Form;
 
-/// A number of a skewness above this goes through the log, when that makes it less skewed.
+/// A number with a skewness above this goes through the log, if that makes it less skewed.
 const SKEWED: f64 = 1.0;
 /// The quantiles of the hinges of [`Form::Spline`].
 const KNOTS: [f64; 3] = [0.25, 0.5, 0.75];
 
-/// The scale that a number is standardised on.
+/// The scale on which a number is standardised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transform {
@@ -38,8 +38,8 @@ impl Transform {
     }
 }
 
-/// ln(1 + x) for x ≥ 0, next to 0 only to some 1e-16, which is nothing to a model: `ln_1p` takes twice as long. Most
-/// values are small counts, whose logarithms are looked up.
+/// ln(1 + x) for x ≥ 0, near 0 only to an absolute 1e-16, which no model notices: `ln_1p` takes twice as long.
+/// Most values are small counts, whose logarithms come from a table.
 fn ln_1_plus(value: f64) -> f64 {
     static COUNTS: LazyLock<[f64; 256]> = LazyLock::new(|| std::array::from_fn(|n| (1.0 + n as f64).ln()));
     let count = value as usize;
@@ -54,11 +54,11 @@ fn ln_1_plus(value: f64) -> f64 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
-    /// The scale that it is standardised on.
+    /// The scale on which it is standardised.
     pub transform: Transform,
-    /// The least value in training; lower ones are taken as this.
+    /// The least value in training; lower values are clamped to it.
     pub low: f64,
-    /// The greatest value in training; higher ones are taken as this.
+    /// The greatest value in training; higher values are clamped to it.
     pub high: f64,
     /// Mean on the transformed scale.
     pub mean: f64,
@@ -69,7 +69,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// How many columns it has.
+    /// The number of columns.
     #[must_use]
     pub const fn width(&self) -> usize {
         1 + self.hinges.len()
@@ -95,7 +95,7 @@ impl Line {
     }
 }
 
-/// The line of rising values; None when they are all the same.
+/// The line for rising values; None when they are all the same.
 pub(super) fn line(present: &[f64], low: f64, high: f64, form: Form) -> Option<Line> {
     let plain = Moments::of(present, Transform::Value);
     let log = Moments::of(present, Transform::Log);
@@ -141,7 +141,7 @@ impl Moments {
         Self { mean, sd, skewness: if sd > 0.0 { mean_of(3, sd) } else { 0.0 } }
     }
 
-    /// False when the values are so great that their squares are not numbers any more.
+    /// False when the squares of the values overflow.
     const fn are_finite(&self) -> bool {
         self.mean.is_finite() && self.sd.is_finite() && self.skewness.is_finite()
     }

@@ -1,22 +1,23 @@
-//! How good probabilities are against what happened.
+//! Metrics: how well probabilities predict outcomes.
 //!
-//! Outcomes are booleans, probabilities lie strictly between 0 and 1; both slices have one entry a
-//! row and at least one row of each outcome.
+//! Outcomes are booleans, probabilities lie strictly between 0 and 1; both slices have one element for each
+//! row and at least one row of each outcome. The metrics are ours, since they must not depend on the order
+//! of the rows, ties included.
 
 use serde::{Deserialize, Serialize};
 
 /// Bins of the reliability diagram and of the calibration error.
 const BINS: usize = 10;
-/// Thresholds that a curve is told at, about; and bars of the histogram.
+/// About how many points a curve has, and the number of bars of the histogram.
 const POINTS: usize = 198;
 const BARS: usize = 25;
 
 /// The metrics of one set of probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// Rows judged.
+    /// The number of rows.
     pub rows: usize,
-    /// Rows with the outcome.
+    /// The number of rows with the outcome.
     pub positives: usize,
     /// Area under the ROC curve; ½ is chance.
     pub auc: f64,
@@ -28,14 +29,14 @@ pub struct Metrics {
     pub brier: f64,
     /// Expected calibration error over ten bins of equal size.
     pub ece: f64,
-    /// How many times likelier than average the likeliest tenth had the outcome.
+    /// The rate of the outcome in the tenth with the greatest probabilities, divided by the overall rate.
     pub lift_at_10_percent: f64,
 }
 
 /// One bin of the reliability diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReliabilityBin {
-    /// Rows in the bin.
+    /// The number of rows.
     pub rows: usize,
     /// Mean probability.
     pub predicted: f64,
@@ -43,18 +44,18 @@ pub struct ReliabilityBin {
     pub observed: f64,
 }
 
-/// What plots of a set of probabilities show. Curves are points (x, y), the likeliest rows first, at
+/// The curves of one set of probabilities, for plots: points (x, y), the greatest probabilities first, at
 /// most 200 each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curves {
-    /// Share of the rows without the outcome taken, share of those with it found; from (0, 0) to (1, 1).
+    /// False positive rate and true positive rate; from (0, 0) to (1, 1).
     pub roc: Vec<(f64, f64)>,
-    /// Recall, and the share of the rows taken that have the outcome.
+    /// Recall and precision.
     pub precision_recall: Vec<(f64, f64)>,
-    /// Share of the rows taken, and how many times likelier than average they had the outcome; from
-    /// one row in a hundred on, since the first few rows say nothing.
+    /// The share of the rows above the threshold, and their rate of the outcome divided by the overall rate; from
+    /// 1 % of the rows on, since fewer show only noise.
     pub lift: Vec<(f64, f64)>,
-    /// How the probabilities are spread.
+    /// The distribution of the probabilities.
     pub histogram: Histogram,
 }
 
@@ -63,9 +64,9 @@ pub struct Curves {
 pub struct Histogram {
     /// The width of a bar; the last one holds the greatest probability.
     pub width: f64,
-    /// Of the rows with the outcome.
+    /// The shares of the rows with the outcome.
     pub positives: Vec<f64>,
-    /// Of the rows without it.
+    /// The shares of the rows without it.
     pub negatives: Vec<f64>,
 }
 
@@ -73,13 +74,13 @@ impl Curves {
     /// The curves of `probabilities` against `outcomes`.
     #[must_use]
     pub fn new(probabilities: &[f64], outcomes: &[bool]) -> Self {
-        let taken = cumulated(probabilities, outcomes);
-        let (all, positives) = taken.last().copied().unwrap_or_default();
+        let above = cumulated(probabilities, outcomes);
+        let (all, positives) = above.last().copied().unwrap_or_default();
         let negatives = all - positives;
         let first = std::iter::once((0.0, 0.0));
-        let roc = taken.iter().map(|(rows, found)| ((rows - found) / negatives, found / positives));
-        let precision_recall = taken.iter().map(|(rows, found)| (found / positives, found / rows));
-        let lift = taken.iter().map(|(rows, found)| (rows / all, found / rows / (positives / all)));
+        let roc = above.iter().map(|(rows, found)| ((rows - found) / negatives, found / positives));
+        let precision_recall = above.iter().map(|(rows, found)| (found / positives, found / rows));
+        let lift = above.iter().map(|(rows, found)| (rows / all, found / rows / (positives / all)));
         Self {
             roc: first.chain(roc).collect(),
             precision_recall: precision_recall.collect(),
@@ -105,7 +106,7 @@ impl Histogram {
     }
 }
 
-/// Rows taken and positives among them, down to each of so many thresholds.
+/// The number of rows above a threshold and of positives among them, for each of about [`POINTS`] thresholds.
 fn cumulated(probabilities: &[f64], outcomes: &[bool]) -> Vec<(f64, f64)> {
     let step = outcomes.len() as f64 / POINTS as f64;
     let mut points: Vec<(f64, f64)> = Vec::new();
@@ -121,7 +122,7 @@ fn cumulated(probabilities: &[f64], outcomes: &[bool]) -> Vec<(f64, f64)> {
 }
 
 impl Metrics {
-    /// Judges `probabilities` against `outcomes`.
+    /// The metrics of `probabilities` against `outcomes`.
     #[must_use]
     pub fn new(probabilities: &[f64], outcomes: &[bool]) -> Self {
         let rows = outcomes.len();
@@ -152,7 +153,7 @@ pub fn log_loss_of_log_odds(log_odds: f64, outcome: bool) -> f64 {
     z.max(0.0) + (-z.abs()).exp().ln_1p()
 }
 
-/// Groups of rows with equal probability, likeliest first: (rows, positives).
+/// Groups of rows with equal probability, the greatest first: (rows, positives).
 fn groups(probabilities: &[f64], outcomes: &[bool]) -> Vec<(usize, usize)> {
     let mut order: Vec<usize> = (0..outcomes.len()).collect();
     order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
@@ -162,7 +163,8 @@ fn groups(probabilities: &[f64], outcomes: &[bool]) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// P(a row with the outcome has the greater probability), ties counting half (Mann and Whitney 1947).
+/// P(a row with the outcome has the greater probability than one without), ties counting half (Mann and
+/// Whitney 1947).
 #[must_use]
 pub fn auc(probabilities: &[f64], outcomes: &[bool]) -> f64 {
     let (mut above, mut pairs) = (0.0, 0.0);
@@ -188,8 +190,8 @@ fn average_precision(probabilities: &[f64], outcomes: &[bool]) -> f64 {
     sum / found as f64
 }
 
-/// LabelDefinition rate of the likeliest `share` of rows over the rate of all; rows tied at the edge count
-/// by their mean.
+/// The rate of the outcome in the `share` of rows with the greatest probabilities, divided by the overall rate;
+/// rows tied at the edge count by their mean.
 fn lift(probabilities: &[f64], outcomes: &[bool], share: f64) -> f64 {
     let wanted = (outcomes.len() as f64 * share).max(1.0);
     let (mut seen, mut found) = (0.0, 0.0);
@@ -240,7 +242,7 @@ mod tests {
 
     #[test]
     fn metrics_equal_their_definitions() {
-        // Counted pair by pair and threshold by threshold in another language.
+        // Computed pair by pair and threshold by threshold in another language.
         let metrics = Metrics::new(&P, &Y);
         assert!((metrics.auc - 0.82).abs() < 1e-12, "{}", metrics.auc);
         assert!((metrics.pr_auc - 0.826_190_476_190_476_3).abs() < 1e-12, "{}", metrics.pr_auc);
@@ -253,12 +255,12 @@ mod tests {
         assert_eq!(auc(&[0.5, 0.5, 0.5, 0.5], &[true, false, true, false]), 0.5);
         assert_eq!(auc(&[0.9, 0.5, 0.5, 0.1], &[true, true, false, false]), 0.875);
         let metrics = Metrics::new(&[0.25; 20], &[[true].as_slice(), &[false; 3]].concat().repeat(5));
-        assert_eq!(metrics.lift_at_10_percent, 1.0, "the base rate lifts nothing");
+        assert_eq!(metrics.lift_at_10_percent, 1.0, "the base rate has no lift");
         assert_eq!(metrics.ece, 0.0, "and is calibrated");
     }
 
     #[test]
-    fn the_likeliest_tenth_is_lifted() {
+    fn lift_is_that_of_the_top_tenth() {
         let outcomes: Vec<bool> = (0..100).map(|n| n >= 90).collect();
         let probabilities: Vec<f64> = (0..100).map(|n| f64::from(n) / 101.0 + 0.001).collect();
         assert_eq!(Metrics::new(&probabilities, &outcomes).lift_at_10_percent, 10.0);
@@ -275,7 +277,7 @@ mod tests {
     #[test]
     fn curves_equal_their_definitions() {
         let curves = Curves::new(&P, &Y);
-        // Down the rows: .9 and .8 hit, .65 misses, .55 hits, the two of .4 hit once, .35 hits, the rest miss.
+        // In falling order: .9 and .8 are positive, .65 is not, .55 is, one of the two .4 is, .35 is, the rest are not.
         let found = [(1, 1), (2, 2), (3, 2), (4, 3), (6, 4), (7, 5), (8, 5), (9, 5), (10, 5)];
         let found = found.map(|(rows, found)| (f64::from(rows), f64::from(found)));
         let roc: Vec<_> = found.iter().map(|(n, k)| ((n - k) / 5.0, k / 5.0)).collect();

@@ -1,4 +1,4 @@
-//! Evaluation: how good probabilities are, and how far a population has moved.
+//! Evaluation: how well probabilities predict outcomes, and how far a population has drifted.
 
 pub mod drift;
 pub mod metrics;

@@ -1,38 +1,38 @@
-//! What a model makes of a customer as long as the row stands.
+//! The prepared score: everything about a score that does not depend on the passing of time.
 
 use crate::{
     features::fold::{ElapsedTime, Row},
+    label::Basis,
     scoring::tables::Lanes,
     time::Time,
-    training::snapshot::Basis,
 };
 
-/// What a model makes of a customer as long as the row stands: everything but what runs.
+/// A score except for its time-dependent features: valid until something else in the row changes.
 #[derive(Clone, Debug)]
 pub struct PreparedScore {
     pub(super) basis: Basis,
-    /// Of the row.
+    /// The moment of the row.
     pub(super) as_of: Time,
     pub(super) known_at: Time,
-    /// Neither moment may be as late as this. It is looked for when this is to be kept.
+    /// Neither moment may be as late as this. Only [`Scorer::prepared`](super::Scorer::prepared) computes it.
     pub(super) until: Time,
     pub(super) max_reasons: usize,
-    /// What the features add that do not run.
+    /// What the features add that are not time-dependent.
     pub(super) sum: f64,
-    /// Of the uncalibrated log-odds, without the lines that run.
+    /// The variance of the uncalibrated log-odds, without the dynamic lines.
     pub(super) variance: f64,
-    /// The features that run and have a value.
-    pub(super) running: Vec<Running>,
-    /// What it takes to add the variance of their lines.
+    /// The time-dependent features that have a value.
+    pub(super) time_dependent: Vec<TimeDependent>,
+    /// For the variance of their lines: see [`Tables::projection`](super::tables::Tables::projection).
     pub(super) projection: Vec<Lanes>,
-    /// The strongest of the others, strongest first.
+    /// The strongest contributions of the others, strongest first.
     pub(super) strongest: Vec<Contribution>,
     /// The features without a value.
     pub(super) missing: Vec<u32>,
 }
 
 impl Default for PreparedScore {
-    /// What stands for no time at all.
+    /// A score that is never valid.
     fn default() -> Self {
         let Row { as_of, known_at, .. } = Row::default();
         Self {
@@ -43,7 +43,7 @@ impl Default for PreparedScore {
             max_reasons: 0,
             sum: 0.0,
             variance: 0.0,
-            running: Vec::new(),
+            time_dependent: Vec::new(),
             projection: Vec::new(),
             strongest: Vec::new(),
             missing: Vec::new(),
@@ -52,34 +52,42 @@ impl Default for PreparedScore {
 }
 
 impl PreparedScore {
-    /// The allocations that it consists of beside itself.
-    pub const PARTS: usize = 4;
-
-    /// Whether a score at `as_of`, as known at `known_at`, with so many reasons can be told by it.
-    #[must_use]
-    pub fn is_valid_at(&self, as_of: Time, known_at: Time, max_reasons: usize) -> bool {
-        let begun = self.as_of <= as_of && self.known_at <= known_at;
-        begun && as_of.max(known_at) < self.until && max_reasons <= self.max_reasons
+    /// Empties the lists, keeping their allocations.
+    pub(super) fn clear(&mut self) {
+        self.time_dependent.clear();
+        self.projection.clear();
+        self.strongest.clear();
+        self.missing.clear();
     }
 
-    /// The bytes that it takes beside itself.
+    /// The number of allocations that it owns.
+    pub const PARTS: usize = 4;
+
+    /// Whether it gives the score at `as_of`, as known at `known_at`, with up to `max_reasons` reasons.
+    #[must_use]
+    pub fn is_valid_at(&self, as_of: Time, known_at: Time, max_reasons: usize) -> bool {
+        let has_begun = self.as_of <= as_of && self.known_at <= known_at;
+        has_begun && as_of.max(known_at) < self.until && max_reasons <= self.max_reasons
+    }
+
+    /// The bytes of its allocations.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let Self { running, projection, strongest, missing, .. } = self;
-        size_of_val(&**running)
+        let Self { time_dependent, projection, strongest, missing, .. } = self;
+        size_of_val(&**time_dependent)
             + size_of_val(&**projection)
             + size_of_val(&**strongest)
             + size_of_val(&**missing)
     }
 }
 
-/// A feature that runs.
+/// A time-dependent feature.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Running {
-    /// Of the encoder.
+pub(super) struct TimeDependent {
+    /// The index in the encoder.
     pub(super) feature: u32,
     /// Its value.
-    pub(super) clock: ElapsedTime,
+    pub(super) elapsed: ElapsedTime,
     /// What its cells add.
     pub(super) effect: f64,
 }
@@ -87,17 +95,17 @@ pub(super) struct Running {
 /// What a feature adds to the uncalibrated log-odds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Contribution {
-    /// Of the encoder.
+    /// The index in the encoder.
     pub(super) feature: u32,
     pub(super) value: f64,
     pub(super) log_odds: f64,
 }
 
 impl Contribution {
-    /// Puts it among the strongest, of which there are at most so many. Equally strong ones go in the order of
-    /// the features.
+    /// Inserts it into the at most `most` strongest contributions, unless it is weaker. Equally strong ones are in
+    /// the order of the features.
     #[inline]
-    pub(super) fn put_among(self, strongest: &mut Vec<Self>, most: usize) {
+    pub(super) fn insert_into(self, strongest: &mut Vec<Self>, most: usize) {
         let comes_after = |other: &Self| {
             let order = other.log_odds.abs().total_cmp(&self.log_odds.abs()).reverse();
             order.then(other.feature.cmp(&self.feature)).is_lt()
@@ -133,7 +141,7 @@ mod tests {
             for backwards in [false, true] {
                 let mut strongest = Vec::new();
                 let mut put = |(feature, log_odds)| {
-                    Contribution { feature, value: 0.0, log_odds }.put_among(&mut strongest, most);
+                    Contribution { feature, value: 0.0, log_odds }.insert_into(&mut strongest, most);
                 };
                 if backwards { all.clone().rev().for_each(&mut put) } else { all.clone().for_each(&mut put) }
                 let got: Vec<_> = strongest.iter().map(|one| (one.feature, one.log_odds)).collect();

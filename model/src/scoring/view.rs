@@ -1,13 +1,25 @@
-//! What is told of a customer: numbers, and words for those who ask for them.
+//! The score of a customer as its readers see it: numbers, and text on demand.
 
-use super::{Grade, Scorer, prepared::Contribution, scorer::Known};
+use super::{Scorer, prepared::Contribution, scorer::FeatureInfo};
 use crate::{
     features::explain::{FeatureValue, write_sentence},
-    training::snapshot::Basis,
+    label::Basis,
 };
 
-/// A score as it is told: numbers, and words that are not strings yet, so that they can be written right where they
-/// are sent from.
+/// The grade of a score, seen from the business: one quarter of the training rows each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// Best: likeliest to buy, or likeliest to stay.
+    A,
+    /// Second.
+    B,
+    /// Third.
+    C,
+    /// Worst.
+    D,
+}
+
+/// A view of a score: numbers, and texts that are written straight into a response instead of a string first.
 #[derive(Debug)]
 pub struct ScoreView<'a> {
     /// Between 0 and 1, never either.
@@ -16,29 +28,29 @@ pub struct ScoreView<'a> {
     pub lower: f64,
     /// Upper end of the 95 % interval.
     pub upper: f64,
-    /// Best to worst.
+    /// From best to worst.
     pub grade: Grade,
-    /// What the score rests on.
+    /// What the score is based on.
     pub basis: Basis,
     /// Log-odds of an average customer.
     pub base_log_odds: f64,
-    /// What a unit of an uncalibrated contribution counts for.
+    /// The calibrated log-odds per unit of an uncalibrated contribution.
     pub(super) slope: f64,
     pub(super) scorer: &'a Scorer,
     pub(super) strongest: &'a [Contribution],
     pub(super) missing: &'a [u32],
 }
 
-/// What one feature adds to the log-odds, as it is told.
+/// A view of a reason: what one feature adds to the log-odds.
 #[derive(Debug)]
 pub struct ReasonView<'a> {
-    /// Log-odds, signed; a zero has no sign.
+    /// In log-odds, signed; a zero has no sign.
     pub contribution: f64,
     raw: f64,
-    known: &'a Known,
+    info: &'a FeatureInfo,
 }
 
-/// A score and what explains it.
+/// A score and its explanation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
     /// Between 0 and 1, never either.
@@ -47,9 +59,9 @@ pub struct Score {
     pub lower: f64,
     /// Upper end of the 95 % interval.
     pub upper: f64,
-    /// Best to worst.
+    /// From best to worst.
     pub grade: Grade,
-    /// What the score rests on.
+    /// What the score is based on.
     pub basis: Basis,
     /// Log-odds of an average customer.
     pub base_log_odds: f64,
@@ -64,13 +76,13 @@ pub struct Score {
 pub struct Reason {
     /// The feature's name.
     pub feature: String,
-    /// What the customer has.
+    /// The value of the customer.
     pub value: FeatureValue,
-    /// What is typical.
+    /// The typical value.
     pub baseline: FeatureValue,
-    /// Log-odds, signed; a zero has no sign.
+    /// In log-odds, signed; a zero has no sign.
     pub contribution: f64,
-    /// A sentence for people.
+    /// A sentence that explains it.
     pub text: String,
 }
 
@@ -79,22 +91,22 @@ impl<'a> ScoreView<'a> {
     pub fn reasons(&self) -> impl ExactSizeIterator<Item = ReasonView<'a>> {
         let (scorer, slope) = (self.scorer, self.slope);
         self.strongest.iter().map(move |contribution| ReasonView {
-            // Not every store keeps the sign of a zero.
+            // Adding 0 removes the sign of a zero, which not every store keeps.
             contribution: slope * contribution.log_odds + 0.0,
             raw: contribution.value,
-            known: &scorer.known[contribution.feature as usize],
+            info: &scorer.infos[contribution.feature as usize],
         })
     }
 
     /// Names of the features without a value.
     pub fn missing_features(&self) -> impl ExactSizeIterator<Item = &'a str> {
         let scorer = self.scorer;
-        self.missing.iter().map(move |feature| scorer.known[*feature as usize].name.as_str())
+        self.missing.iter().map(move |feature| scorer.infos[*feature as usize].name.as_str())
     }
 }
 
 impl Score {
-    /// What is told, put into words.
+    /// The score with all its texts.
     #[must_use]
     pub fn of(view: &ScoreView<'_>) -> Self {
         Self {
@@ -113,8 +125,8 @@ impl Score {
 impl Reason {
     fn of(view: &ReasonView<'_>) -> Self {
         /// Few sentences are longer.
-        const ROOM: usize = 80;
-        let mut text = String::with_capacity(ROOM);
+        const CAPACITY: usize = 80;
+        let mut text = String::with_capacity(CAPACITY);
         view.write_text(&mut text);
         Self {
             feature: view.feature().to_owned(),
@@ -130,24 +142,24 @@ impl<'a> ReasonView<'a> {
     /// The feature's name.
     #[must_use]
     pub fn feature(&self) -> &'a str {
-        &self.known.name
+        &self.info.name
     }
 
-    /// What the customer has.
+    /// The value of the customer.
     #[must_use]
     pub fn value(&self) -> FeatureValue {
-        FeatureValue::of(&self.known.measure, self.raw)
+        FeatureValue::of(&self.info.measure, self.raw)
     }
 
-    /// What is typical.
+    /// The typical value.
     #[must_use]
     pub fn baseline(&self) -> FeatureValue {
-        FeatureValue::of(&self.known.measure, self.known.typical)
+        FeatureValue::of(&self.info.measure, self.info.typical)
     }
 
-    /// Appends a sentence for people.
+    /// Appends the sentence that explains it.
     pub fn write_text(&self, text: &mut String) {
-        let Known { measure, typical, comparison, .. } = self.known;
+        let FeatureInfo { measure, typical, comparison, .. } = self.info;
         write_sentence(measure, self.raw, *typical, comparison, text);
     }
 }

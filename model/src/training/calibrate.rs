@@ -1,146 +1,71 @@
-//! Recalibration: a rising curve from the log-odds of the regression to log-odds that mean what they
-//! say, fitted to scores of rows that the regression had not seen.
+//! Fitting calibration curves to the scores of rows that the regression had not seen.
 
-use serde::{Deserialize, Serialize};
+use crate::{artifact::Calibration, evaluation::metrics::log_loss_of_log_odds};
 
-use crate::evaluation::metrics::log_loss_of_log_odds;
-
-/// Newton steps of the Platt fit; it is convex in two parameters.
+/// The most Newton steps of the Platt fit, which is convex in two parameters.
 const STEPS: usize = 50;
-/// Rows of a group in the isotonic fit.
+/// The rows of a group in the isotonic fit.
 const FEWEST_ROWS: usize = 30;
 
-/// A rising curve from log-odds to log-odds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "calibration", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Calibration {
-    /// slope · z + offset (Platt 1999), slope > 0.
-    Platt {
-        /// Above 0; below 1 when the scores were too sure of themselves.
-        slope: f64,
-        /// Log-odds.
-        offset: f64,
-    },
-    /// The rising step function of least loss (pool adjacent violators: Ayer and others 1955), its
-    /// steps joined by straight lines, going on with slope 1 outside.
-    Isotonic {
-        /// (z, calibrated z), both strictly rising; at least two.
-        knots: Vec<(f64, f64)>,
-    },
+/// The Platt curve of least loss; None when it does not rise.
+#[must_use]
+pub fn fit_platt(scores: &[(f64, bool)]) -> Option<Calibration> {
+    let loss = |slope: f64, offset: f64| -> f64 {
+        scores.iter().map(|(z, y)| log_loss_of_log_odds(slope * z + offset, *y)).sum()
+    };
+    let (mut slope, mut offset) = (1.0, 0.0);
+    for _ in 0..STEPS {
+        let (mut g, mut h) = ([0.0; 2], [0.0; 3]);
+        for (z, y) in scores {
+            let p = 1.0 / (1.0 + (-(slope * z + offset)).exp());
+            let (residual, spread) = (p - f64::from(u8::from(*y)), p * (1.0 - p));
+            g = [g[0] + residual * z, g[1] + residual];
+            h = [h[0] + spread * z * z, h[1] + spread * z, h[2] + spread];
+        }
+        if g[0].abs().max(g[1].abs()) <= 1e-9 * scores.len() as f64 {
+            break;
+        }
+        let determinant = h[0] * h[2] - h[1] * h[1];
+        let step = [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant];
+        let now = loss(slope, offset);
+        let better = (0..30)
+            .map(|halving| 0.5_f64.powi(halving))
+            .find(|length| loss(slope - length * step[0], offset - length * step[1]) < now);
+        let Some(length) = better else { break };
+        (slope, offset) = (slope - length * step[0], offset - length * step[1]);
+    }
+    let fitted = Calibration::Platt { slope, offset };
+    fitted.is_valid().then_some(fitted)
 }
 
-impl Calibration {
-    /// `platt` or `isotonic`.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Platt { .. } => "platt",
-            Self::Isotonic { .. } => "isotonic",
-        }
-    }
-
-    /// The calibrated log-odds.
-    #[must_use]
-    pub fn apply(&self, z: f64) -> f64 {
-        match self {
-            Self::Platt { slope, offset } => slope * z + offset,
-            Self::Isotonic { knots } => {
-                let above = knots.partition_point(|(knot, _)| *knot <= z);
-                match (above.checked_sub(1).map(|below| knots[below]), knots.get(above)) {
-                    (Some((x0, y0)), Some((x1, y1))) => y0 + (z - x0) * (y1 - y0) / (x1 - x0),
-                    (Some((x, y)), None) | (None, Some(&(x, y))) => y + (z - x),
-                    (None, None) => z,
-                }
-            }
-        }
-    }
-
-    /// What a unit of z counts for between `from` and `to`: (g(to) − g(from)) / (to − from).
-    #[must_use]
-    pub fn slope_between(&self, from: f64, to: f64) -> f64 {
-        match self {
-            Self::Platt { slope, .. } => *slope,
-            // So near to each other both lie on the same straight line, but for a set of measure 0.
-            Self::Isotonic { .. } if (to - from).abs() < 1e-9 => {
-                (self.apply(from + 1e-6) - self.apply(from - 1e-6)) / 2e-6
-            }
-            Self::Isotonic { .. } => (self.apply(to) - self.apply(from)) / (to - from),
-        }
-    }
-
-    /// Whether the curve rises and all its numbers are finite.
-    #[must_use]
-    pub fn is_valid(&self) -> bool {
-        match self {
-            Self::Platt { slope, offset } => *slope > 0.0 && slope.is_finite() && offset.is_finite(),
-            Self::Isotonic { knots } => {
-                knots.len() >= 2
-                    && knots.iter().all(|(x, y)| x.is_finite() && y.is_finite())
-                    && knots.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1)
-            }
-        }
-    }
-
-    /// The Platt curve of least loss; None when no rising one is.
-    #[must_use]
-    pub fn platt(scores: &[(f64, bool)]) -> Option<Self> {
-        let loss = |slope: f64, offset: f64| -> f64 {
-            scores.iter().map(|(z, y)| log_loss_of_log_odds(slope * z + offset, *y)).sum()
-        };
-        let (mut slope, mut offset) = (1.0, 0.0);
-        for _ in 0..STEPS {
-            let (mut g, mut h) = ([0.0; 2], [0.0; 3]);
-            for (z, y) in scores {
-                let p = 1.0 / (1.0 + (-(slope * z + offset)).exp());
-                let (residual, spread) = (p - f64::from(u8::from(*y)), p * (1.0 - p));
-                g = [g[0] + residual * z, g[1] + residual];
-                h = [h[0] + spread * z * z, h[1] + spread * z, h[2] + spread];
-            }
-            if g[0].abs().max(g[1].abs()) <= 1e-9 * scores.len() as f64 {
+/// The isotonic curve of least loss over groups of neighbouring rows in z; None when the outcome does not
+/// become more frequent with z.
+#[must_use]
+pub fn fit_isotonic(scores: &[(f64, bool)]) -> Option<Calibration> {
+    let mut sorted = scores.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    // Pools of (rows, positives, sum of z), the last two merged while the rate does not rise.
+    let mut pools: Vec<(f64, f64, f64)> = Vec::new();
+    for some in sorted.chunks(FEWEST_ROWS) {
+        let positives = some.iter().filter(|(_, y)| *y).count() as f64;
+        pools.push((some.len() as f64, positives, some.iter().map(|(z, _)| z).sum()));
+        while let [.., a, b] = pools.as_slice() {
+            if a.1 / a.0 < b.1 / b.0 {
                 break;
             }
-            let determinant = h[0] * h[2] - h[1] * h[1];
-            let step = [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant];
-            let now = loss(slope, offset);
-            let better = (0..30)
-                .map(|halving| 0.5_f64.powi(halving))
-                .find(|length| loss(slope - length * step[0], offset - length * step[1]) < now);
-            let Some(length) = better else { break };
-            (slope, offset) = (slope - length * step[0], offset - length * step[1]);
+            let merged = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
+            pools.truncate(pools.len() - 2);
+            pools.push(merged);
         }
-        let fitted = Self::Platt { slope, offset };
-        fitted.is_valid().then_some(fitted)
     }
-
-    /// The isotonic curve of least loss over groups of rows that are neighbours in z; None when the scores
-    /// do not rank.
-    #[must_use]
-    pub fn isotonic(scores: &[(f64, bool)]) -> Option<Self> {
-        let mut sorted = scores.to_vec();
-        sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        // Pools of (rows, positives, sum of z), the last two merged while the rate does not rise.
-        let mut pools: Vec<(f64, f64, f64)> = Vec::new();
-        for some in sorted.chunks(FEWEST_ROWS) {
-            let positives = some.iter().filter(|(_, y)| *y).count() as f64;
-            pools.push((some.len() as f64, positives, some.iter().map(|(z, _)| z).sum()));
-            while let [.., a, b] = pools.as_slice() {
-                if a.1 / a.0 < b.1 / b.0 {
-                    break;
-                }
-                let merged = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
-                pools.truncate(pools.len() - 2);
-                pools.push(merged);
-            }
-        }
-        // Half a row of each outcome more keeps the rates off 0 and 1.
-        let knot = |(rows, positives, z): (f64, f64, f64)| {
-            (z / rows, ((positives + 0.5) / (rows - positives + 0.5)).ln())
-        };
-        let mut knots: Vec<(f64, f64)> = pools.into_iter().map(knot).collect();
-        knots.dedup_by(|b, a| b.0 <= a.0 || b.1 <= a.1);
-        let fitted = Self::Isotonic { knots };
-        fitted.is_valid().then_some(fitted)
-    }
+    // Half a row more of each outcome keeps the rates off 0 and 1.
+    let knot = |(rows, positives, z): (f64, f64, f64)| {
+        (z / rows, ((positives + 0.5) / (rows - positives + 0.5)).ln())
+    };
+    let mut knots: Vec<(f64, f64)> = pools.into_iter().map(knot).collect();
+    knots.dedup_by(|b, a| b.0 <= a.0 || b.1 <= a.1);
+    let fitted = Calibration::Isotonic { knots };
+    fitted.is_valid().then_some(fitted)
 }
 
 #[cfg(test)]
@@ -152,17 +77,16 @@ mod tests {
         (0..20_000)
             .map(|n| {
                 let z = f64::from(n % 200) / 25.0 - 4.0;
-                // A low-discrepancy sequence in place of dice.
-                let sampler = (f64::from(n) * 0.618_033_988_749_894_9).fract();
-                (z, sampler < 1.0 / (1.0 + (-truth(z)).exp()))
+                // A low-discrepancy sequence in place of random numbers.
+                let uniform = (f64::from(n) * 0.618_033_988_749_894_9).fract();
+                (z, uniform < 1.0 / (1.0 + (-truth(z)).exp()))
             })
             .collect()
     }
 
     #[test]
     fn platt_recovers_slope_and_offset() {
-        let Some(Calibration::Platt { slope, offset }) = Calibration::platt(&scores(|z| 0.5 * z - 0.7))
-        else {
+        let Some(Calibration::Platt { slope, offset }) = fit_platt(&scores(|z| 0.5 * z - 0.7)) else {
             panic!("no curve");
         };
         assert!((slope - 0.5).abs() < 0.02 && (offset + 0.7).abs() < 0.03, "{slope} {offset}");
@@ -171,7 +95,7 @@ mod tests {
     #[test]
     fn isotonic_follows_any_rising_curve_and_never_falls() {
         let truth = |z: f64| if z < 0.0 { 0.3 * z - 1.0 } else { 1.5 * z - 1.0 };
-        let curve = Calibration::isotonic(&scores(truth)).unwrap();
+        let curve = fit_isotonic(&scores(truth)).unwrap();
         for z in [-3.0, -1.0, 0.5, 1.5] {
             assert!((curve.apply(z) - truth(z)).abs() < 0.35, "{z}: {} not {}", curve.apply(z), truth(z));
         }
@@ -181,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn scores_that_do_not_rank_give_no_curve() {
-        assert_eq!(Calibration::platt(&scores(|z| -z)), None);
-        assert_eq!(Calibration::isotonic(&scores(|z| -z)), None);
+    fn falling_scores_give_no_curve() {
+        assert_eq!(fit_platt(&scores(|z| -z)), None);
+        assert_eq!(fit_isotonic(&scores(|z| -z)), None);
     }
 
     #[test]
-    fn a_change_is_shared_out_exactly() {
-        let curve = Calibration::isotonic(&scores(|z| 0.5 * z)).unwrap();
+    fn the_slope_between_two_points_gives_their_difference() {
+        let curve = fit_isotonic(&scores(|z| 0.5 * z)).unwrap();
         for (from, to) in [(0.1, 2.3), (-1.0, -1.0), (0.2, 0.2 + 1e-12), (-50.0, 50.0)] {
             let change = curve.slope_between(from, to) * (to - from);
             assert!((change - (curve.apply(to) - curve.apply(from))).abs() < 1e-12);

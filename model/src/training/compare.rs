@@ -1,25 +1,25 @@
-//! Candidate against champion: both judged on the same holdout rows, with a paired bootstrap
+//! Candidate against champion: both evaluated on the same holdout rows, with a paired bootstrap
 //! (Efron and Tibshirani 1993, ch. 8) that resamples customers, since the snapshots of one customer
-//! belong together.
+//! are not independent.
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::training::snapshot::{FEWEST_OF_A_CLASS, Snapshots};
+use crate::training::{snapshot::Snapshots, split::FEWEST_OF_A_CLASS};
 
 /// Bootstrap replicates.
 const REPLICATES: usize = 1_000;
 /// The seed of the bootstrap: the same rows give the same interval.
 const SEED: u64 = 1;
 
-/// A holdout row that neither of the two has learned from, and what each of them said of it.
+/// A holdout row that neither model was trained on, and the probabilities of both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pair {
-    /// Whose.
+    /// The customer.
     pub customer_id: String,
-    /// Whether the outcome came about.
+    /// Whether the outcome happened.
     pub label: bool,
     /// The candidate's probability.
     pub candidate: f64,
@@ -27,20 +27,20 @@ pub struct Pair {
     pub champion: f64,
 }
 
-/// How a candidate and the champion did on the same rows.
+/// A candidate and the champion on the same rows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// Rows that both were judged on.
+    /// The number of rows.
     pub rows: usize,
-    /// Those with the outcome.
+    /// How many of them have the outcome.
     pub positives: usize,
-    /// Customers that the rows belong to.
+    /// The number of their customers.
     pub customers: usize,
     /// Mean negative log-likelihood of the candidate.
     pub candidate_log_loss: f64,
     /// Mean negative log-likelihood of the champion.
     pub champion_log_loss: f64,
-    /// The candidate's log loss less the champion's: below 0 the candidate is better.
+    /// The candidate's log loss minus the champion's: below 0 the candidate is better.
     pub difference: f64,
     /// Lower end of the 95 % interval of `difference`.
     pub lower: f64,
@@ -49,10 +49,10 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares on `pairs`, which are in the order of their customers.
+    /// Compares the models on `pairs`, which are ordered by customer.
     ///
     /// # Errors
-    /// Have and need, when there are too few rows of either outcome.
+    /// [`TooFewPairs`] when there are too few rows with the outcome or without.
     pub fn new(pairs: &[Pair]) -> Result<Self, TooFewPairs> {
         let rows = pairs.len();
         let positives = pairs.iter().filter(|pair| pair.label).count();
@@ -91,9 +91,9 @@ impl Comparison {
     .rows - .positives
 )]
 pub struct TooFewPairs {
-    /// Common rows.
+    /// The number of common rows.
     pub rows: usize,
-    /// Those with the outcome.
+    /// How many of them have the outcome.
     pub positives: usize,
 }
 
@@ -112,8 +112,8 @@ fn interval(customers: &[(f64, f64)]) -> (f64, f64) {
     (quantile(0.025), quantile(0.975))
 }
 
-/// Up to `most` rows of a holdout, by whole customers. Which ones hangs on their ids alone, so that
-/// the samples of two holdouts meet.
+/// Samples up to `most` rows of a holdout, all rows of a customer or none. The choice depends on the ids of the
+/// customers alone, so that the samples of two holdouts overlap.
 #[must_use]
 pub fn sample(rows: &Snapshots, holdout: &[(usize, f64)], most: usize) -> Vec<(usize, f64)> {
     let mut order = holdout.to_vec();
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::time::Time;
 
-    /// Customers with one to four rows each, whose differences hang together.
+    /// Customers with one to four rows each, whose differences are correlated.
     fn pairs(customers: usize, shift: f64) -> Vec<Pair> {
         let mut sampler = Xoshiro256PlusPlus::seed_from_u64(5);
         let mut all = Vec::new();
@@ -170,7 +170,7 @@ mod tests {
         assert!((found.difference - mean).abs() < 1e-12 && found.customers == 800, "{found:?}");
         assert!((found.lower - (mean - half)).abs() < 0.1 * half, "{found:?} against {mean} ± {half}");
         assert!((found.upper - (mean + half)).abs() < 0.1 * half, "{found:?} against {mean} ± {half}");
-        // Rows taken for independent of each other would have given a narrower one.
+        // If the rows were taken for independent, the interval would be narrower.
         let each = |pair: &Pair| loss(pair.candidate, pair.label) - loss(pair.champion, pair.label) - mean;
         let naive = 1.959_964 * pairs.iter().map(|pair| each(pair).powi(2)).sum::<f64>().sqrt() / rows;
         assert!(naive < 0.9 * half, "{naive} against {half}");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_samples_of_two_holdouts_meet() {
+    fn the_samples_of_two_holdouts_overlap() {
         // Three snapshots of each customer; the second holdout has the odd customers alone.
         let rows = |keep: &dyn Fn(usize) -> bool| {
             let mut rows = Snapshots::default();

@@ -1,8 +1,10 @@
 //! Fitting: linfa's logistic regression with an L2 penalty, started near its optimum.
 //!
-//! linfa reports success whatever happened, so the gradient is checked here. Newton's steps come first
-//! and leave it nothing to do. Second derivatives are what costs in them: they are a sample's as long as
-//! they serve, and so a fit of many rows is a few passes over them.
+//! linfa reports success whatever happened, so the gradient is checked here. Newton steps come first
+//! and leave little to do. Their cost is in the second derivatives: those of a sample are used as long as
+//! they converge fast, so that a fit of many rows is a few passes over them.
+
+use std::cmp::Ordering;
 
 use linfa::{dataset::DatasetBase, traits::Fit as _};
 use linfa_logistic::LogisticRegression;
@@ -10,25 +12,25 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 
 use crate::{linear::Cholesky, training::design::Design};
 
-/// Per row: how long the gradient of the summed loss may be.
+/// The greatest length of the gradient of the summed loss, per row.
 const TOLERANCE: f64 = 1e-8;
-/// The same where fits are only compared with each other.
+/// The same when fits are only compared with each other.
 const ROUGH: f64 = 1e-6;
-/// The same of a sample's fit, from which that of all rows starts: chance takes the sample's optimum farther
-/// from that of all.
+/// The same for the fit to a sample, from which that to all rows starts: the optimum of a sample is farther
+/// away by chance.
 const SKETCH: f64 = 1e-4;
-/// One row in so many is in the sample,
+/// The sample has one row in so many.
 const SAMPLED: usize = 16;
-/// of rows that are at least so many.
+/// The number of rows from which on a sample comes first.
 const MANY: usize = 50_000;
-/// Newton steps before linfa takes over; convex and damped, it converges in far fewer.
+/// The most Newton steps before linfa takes over; being convex, the problem takes far fewer.
 const NEWTON_STEPS: usize = 50;
-/// Second derivatives serve as long as a step with them leaves no more than this of the gradient.
-const SERVES: f64 = 0.2;
-/// linfa wants the whole matrix: above so many numbers (512 MiB) the last Newton step stands. It is
-/// held to the same gradient.
+/// Second derivatives are reused as long as a step with them leaves at most this share of the gradient.
+const REUSABLE: f64 = 0.2;
+/// linfa needs the whole matrix: above this many numbers (512 MiB) the result is that of the Newton steps, with the
+/// same bound on the gradient.
 const MATRIX: usize = 1 << 26;
-/// Customers whose scores are summed up at a time.
+/// The number of customers whose scores are summed up at a time.
 const CLUSTERS: usize = 256;
 
 /// A fitted regression: log-odds = intercept + weights · row.
@@ -38,7 +40,7 @@ pub struct Fit {
     pub intercept: f64,
     /// One weight a column.
     pub weights: Array1<f64>,
-    /// λ of the penalty ½·λ·‖weights‖² on the summed loss; the intercept goes free.
+    /// λ of the penalty ½·λ·‖weights‖² on the summed loss; the intercept has none.
     pub penalty: f64,
 }
 
@@ -59,7 +61,7 @@ pub enum FitError {
 }
 
 impl Fit {
-    /// Fits to the rows of `x` with outcomes `y`, both outcomes present.
+    /// Fits to the rows of `x` with labels `y`, both labels present.
     ///
     /// # Errors
     /// [`FitError`] when the optimum is not reached.
@@ -88,17 +90,17 @@ impl Fit {
         x.dot(self.weights.view()) + self.intercept
     }
 
-    /// The lower triangular C, intercept first, with: the log-odds of a row x has the mean squared
-    /// error ‖Cᵀ·(1, x)‖² (delta method). `cluster` tells whose each row is, equal numbers side by side.
+    /// The lower triangular C, intercept first, such that the log-odds of a row x has the mean squared
+    /// error ‖Cᵀ·(1, x)‖² (delta method). `cluster` is the customer of each row, equal ones side by side.
     ///
     /// That is C·Cᵀ = H⁻¹·(V + P)·H⁻¹, H = J + λ·I being the second derivatives of the penalised loss (the
-    /// intercept goes free). V is what chance does to the gradient: the information J when each row is
-    /// another customer's, else the sum of the squared scores of the customers, whose rows are not independent
+    /// intercept has no penalty). V is the variance of the gradient: the information J when each row belongs to
+    /// another customer, else the sum of the squared scores of the customers, whose rows are not independent
     /// (Liang and Zeger 1986). P = λ²τ²·I is the squared pull of the penalty, τ² being the mean square of
-    /// the true weights (Hoerl and Kennard 1970). Where λ = 1/τ², the penalty is a prior that holds, and
-    /// all that is the Bayesian H⁻¹ (Nychka 1988, "Bayesian Confidence Intervals for Smoothing Splines"). But
-    /// a λ chosen on a validation may be several times too strong, and such intervals too narrow; so τ² is
-    /// estimated from the fit itself, and taken for 1/λ at least. None when H is singular.
+    /// the true weights (Hoerl and Kennard 1970). If λ = 1/τ², the penalty is the true prior, and
+    /// the result is the Bayesian H⁻¹ (Nychka 1988, "Bayesian Confidence Intervals for Smoothing Splines"). But
+    /// a λ chosen by validation may be several times too strong, and such intervals too narrow; so τ² is
+    /// estimated from the fit itself, and is at least 1/λ. None when H is singular.
     #[must_use]
     pub fn uncertainty(&self, x: &Design, y: &[bool], cluster: &[u32]) -> Option<Array2<f64>> {
         let problem = Problem { x, y, penalty: self.penalty };
@@ -106,21 +108,21 @@ impl Fit {
         let information = x.gram(&probabilities.mapv(|p| p * (1.0 - p)));
         let hessian = Cholesky::new(&plus_ridge(information.clone(), self.penalty))?;
         let inverse = hessian.inverse_factor().t().dot(hessian.inverse_factor());
-        let kept = inverse.dot(&information);
+        let shrinkage = inverse.dot(&information);
         let clusters = cluster.chunk_by(|a, b| a == b).count();
         let chance = if clusters == cluster.len() {
             information
         } else {
-            // Residuals of what was fitted are too small by the degrees of freedom spent.
-            let spent = kept.diag().sum();
+            // The residuals of a fit are too small by the degrees of freedom it spent.
+            let spent = shrinkage.diag().sum();
             let few = clusters as f64 / (clusters as f64 - spent.min(clusters as f64 / 2.0));
             problem.squared_scores(&probabilities, cluster) * few
         };
         let variance = inverse.dot(&chance).dot(&inverse);
         // The mean of ‖weights‖² is τ²·‖H⁻¹·J‖² and their variance, all without the intercept.
         let by_chance = variance.diag().slice(s![1..]).sum();
-        let kept = kept.slice(s![1.., 1..]);
-        let mean_square = (self.weights.dot(&self.weights) - by_chance) / (&kept * &kept).sum();
+        let shrinkage = shrinkage.slice(s![1.., 1..]);
+        let mean_square = (self.weights.dot(&self.weights) - by_chance) / (&shrinkage * &shrinkage).sum();
         let pull = (self.penalty * self.penalty * mean_square).max(self.penalty);
         let error = inverse.dot(&plus_ridge(chance, pull)).dot(&inverse);
         Cholesky::new(&error).map(|cholesky| cholesky.factor().clone())
@@ -142,16 +144,8 @@ fn linfa(
     penalty: f64,
     start: Array1<f64>,
 ) -> Result<Array1<f64>, FitError> {
-    // linfa calls the commoner class positive, on a tie the first one seen.
-    let positives = y.iter().filter(|outcome| **outcome).count();
-    let first = y.first() == Some(&true);
-    let sign = match (2 * positives).cmp(&y.len()) {
-        std::cmp::Ordering::Greater => 1.0,
-        std::cmp::Ordering::Equal if first => 1.0,
-        _ => -1.0,
-    };
-    // And it takes the intercept last.
-    let mut initial = start * sign;
+    // linfa has the intercept last.
+    let mut initial = start * linfa_sign(y);
     if let Some(parameters) = initial.as_slice_mut() {
         parameters.rotate_left(1);
     }
@@ -169,6 +163,17 @@ fn linfa(
     Ok(parameters)
 }
 
+/// linfa calls the more frequent class positive, on a tie the first one it sees: −1 when that is `false`.
+fn linfa_sign(y: &[bool]) -> f64 {
+    let positives = y.iter().filter(|outcome| **outcome).count();
+    let is_first = y.first() == Some(&true);
+    match (2 * positives).cmp(&y.len()) {
+        Ordering::Greater => 1.0,
+        Ordering::Equal if is_first => 1.0,
+        _ => -1.0,
+    }
+}
+
 /// The penalised loss; parameters are the intercept, then the weights.
 struct Problem<'a> {
     x: &'a Design,
@@ -176,12 +181,19 @@ struct Problem<'a> {
     penalty: f64,
 }
 
-/// The penalised loss around some parameters.
+/// The penalised loss at some parameters.
 struct Point {
     parameters: Array1<f64>,
     log_odds: Array1<f64>,
     loss: f64,
     gradient: Array1<f64>,
+}
+
+/// Second derivatives, factored.
+struct Curvature {
+    cholesky: Cholesky,
+    /// The share of all rows that they are summed over.
+    share: f64,
 }
 
 impl Point {
@@ -190,7 +202,8 @@ impl Point {
         self.gradient.dot(&self.gradient).sqrt()
     }
 
-    /// Whether it is nearer to the optimum. Close to it the loss is the same to its last digits.
+    /// Whether it is nearer to the optimum. Close to the optimum the loss is the same to the last digits, and the
+    /// gradient decides.
     fn is_better_than(&self, other: &Self) -> bool {
         let same = (self.loss - other.loss).abs() <= 1e-12 * other.loss.abs();
         if same { self.slope() < other.slope() } else { self.loss < other.loss }
@@ -218,12 +231,12 @@ impl Problem<'_> {
         log_odds.mapv_into(|z| 1.0 / (1.0 + (-z).exp()))
     }
 
-    /// Per row the probability less the outcome.
+    /// Per row the probability minus the label.
     fn residuals(&self, probabilities: &Array1<f64>) -> Array1<f64> {
         probabilities.iter().zip(self.y).map(|(p, y)| p - f64::from(u8::from(*y))).collect()
     }
 
-    /// The second derivatives of the loss where the rows have these log-odds. None when they are singular.
+    /// The second derivatives of the loss for these log-odds of the rows. None when they are singular.
     fn curvature(&self, log_odds: &Array1<f64>) -> Option<Cholesky> {
         let of_rows = log_odds.mapv(|z| {
             let small = (-z.abs()).exp();
@@ -232,7 +245,7 @@ impl Problem<'_> {
         Cholesky::new(&plus_ridge(self.x.gram(&of_rows), self.penalty))
     }
 
-    /// The fit, when the gradient a row is within `tolerance`.
+    /// The fit, when the gradient per row is within `tolerance`.
     fn checked(&self, parameters: Array1<f64>, tolerance: f64) -> Result<Fit, FitError> {
         let point = self.at(parameters);
         let gradient = point.slope() / self.y.len() as f64;
@@ -247,55 +260,66 @@ impl Problem<'_> {
         }
     }
 
-    /// Damped Newton steps from `start`, or from nothing, until the gradient a row is within `tolerance` or no
+    /// Takes damped Newton steps from `start`, or from 0, until the gradient per row is within `tolerance` or no
     /// step gets nearer.
     fn newton(&self, start: Option<&Fit>, tolerance: f64) -> Array1<f64> {
-        let sample = (self.y.len() >= MANY).then(|| self.sample());
-        let sample = sample.as_ref().map(|(x, y)| {
-            (Problem { x, y, penalty: self.penalty * y.len() as f64 / self.y.len() as f64 }, self.y.len())
-        });
-        let parameters = match (start, &sample) {
-            (Some(fit), _) => fit.parameters(),
-            (None, Some((sample, _))) => sample.newton(None, SKETCH),
-            (None, None) => Array1::zeros(self.x.width() + 1),
-        };
-        let mut point = self.at(parameters);
-        // A sample's second derivatives are smaller than those of all rows, as its rows are fewer.
-        let mut curvature = sample.and_then(|(sample, rows)| {
-            let log_odds = sample.x.dot(weights(&point.parameters)) + point.parameters[0];
-            Some((sample.curvature(&log_odds)?, sample.y.len() as f64 / rows as f64))
-        });
+        let (mut point, mut curvature) = self.start(start);
         for _ in 0..NEWTON_STEPS {
             if point.slope() <= tolerance * self.y.len() as f64 {
                 break;
             }
-            let at_hand = curvature.take();
-            let own = at_hand.is_none();
-            let Some((cholesky, share)) = at_hand.or_else(|| Some((self.curvature(&point.log_odds)?, 1.0)))
-            else {
+            let reused = curvature.take();
+            let is_own = reused.is_none();
+            let Some(Curvature { cholesky, share }) = reused.or_else(|| self.own_curvature(&point)) else {
                 break;
             };
             let step = cholesky.solve(&point.gradient) * share;
-            // What was made elsewhere gets one trial.
-            let lengths = (0..if own { 30 } else { 1 }).map(|halving| 0.5_f64.powi(halving));
+            // Second derivatives from elsewhere get one attempt.
+            let lengths = (0..if is_own { 30 } else { 1 }).map(|halving| 0.5_f64.powi(halving));
             let better = lengths
                 .map(|length| self.at(&point.parameters - &(&step * length)))
                 .find(|next| next.is_better_than(&point));
             match better {
                 Some(next) => {
-                    if next.slope() <= SERVES * point.slope() {
-                        curvature = Some((cholesky, share));
+                    if next.slope() <= REUSABLE * point.slope() {
+                        curvature = Some(Curvature { cholesky, share });
                     }
                     point = next;
                 }
-                None if own => break,
+                None if is_own => break,
                 None => {}
             }
         }
         point.parameters
     }
 
-    /// One row in some, from anywhere in each such stretch: rows lie in the order of customers and times.
+    /// Where the Newton steps start, and with which second derivatives: those of a sample when there are many rows.
+    fn start(&self, start: Option<&Fit>) -> (Point, Option<Curvature>) {
+        let rows = self.y.len();
+        let sample = (rows >= MANY).then(|| self.sample());
+        let sample = sample.as_ref().map(|(x, y)| {
+            let penalty = self.penalty * y.len() as f64 / rows as f64;
+            Problem { x, y, penalty }
+        });
+        let parameters = match (start, &sample) {
+            (Some(fit), _) => fit.parameters(),
+            (None, Some(sample)) => sample.newton(None, SKETCH),
+            (None, None) => Array1::zeros(self.x.width() + 1),
+        };
+        let point = self.at(parameters);
+        let curvature = sample.and_then(|sample| {
+            let log_odds = sample.x.dot(weights(&point.parameters)) + point.parameters[0];
+            let share = sample.y.len() as f64 / rows as f64;
+            Some(Curvature { cholesky: sample.curvature(&log_odds)?, share })
+        });
+        (point, curvature)
+    }
+
+    fn own_curvature(&self, point: &Point) -> Option<Curvature> {
+        Some(Curvature { cholesky: self.curvature(&point.log_odds)?, share: 1.0 })
+    }
+
+    /// One row of each group of [`SAMPLED`], at a varying place: rows are in the order of customers and times.
     fn sample(&self) -> (Design, Vec<bool>) {
         let rows: Vec<usize> = (0..self.y.len() / SAMPLED)
             .map(|n| n * SAMPLED + n.wrapping_mul(0x9E37_79B9) % SAMPLED)
@@ -325,7 +349,7 @@ impl Problem<'_> {
     }
 }
 
-/// Adds to the diagonal, but for the intercept's place.
+/// Adds to the diagonal, except for the intercept.
 fn plus_ridge(mut matrix: Array2<f64>, ridge: f64) -> Array2<f64> {
     matrix.diag_mut().slice_mut(s![1..]).map_inplace(|value| *value += ridge);
     matrix

@@ -1,10 +1,16 @@
-//! Training: histories become snapshots, snapshots a fitted and evaluated model.
+//! Training: histories become snapshots, and snapshots a fitted and evaluated model.
 
-pub mod calibrate;
+mod baselines;
+mod calibrate;
 pub mod compare;
+pub mod dataset;
 pub mod design;
 pub mod fit;
-pub mod pairs;
-pub mod selection;
+mod fitted_model;
+mod pairs;
+mod selection;
 pub mod snapshot;
+pub mod split;
 pub mod train;
+
+pub use selection::SelectionResult;

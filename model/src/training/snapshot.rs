@@ -1,109 +1,20 @@
-//! Snapshots: the training rows. A customer at an `as_of`, its label, and where such rows stand.
+//! Snapshots: the training rows, each a customer at an `as_of` with its label.
 //!
-//! A label looks at (as_of, as_of + horizon]. A snapshot whose horizon is not over at the training's
-//! own `as_of` is never used.
-
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+//! A label looks at (as_of, as_of + horizon]. A snapshot whose horizon is not over at the `as_of` of the
+//! training is never used.
 
 use crate::{
     features::bg_nbd::Purchases,
     features::fold::Fold,
     features::{Forecast, Plan},
-    history::{History, kind},
-    spec::{ChurnEvent, Spec, Target},
+    history::History,
+    label::{Basis, LabelDefinition},
+    spec::{Spec, Target},
     time::Time,
 };
 
-/// How many churn cutoffs are used at most, the latest ones.
+/// The most churn cutoffs, the latest ones.
 const CUTOFFS: u32 = 24;
-
-/// What a score of a customer can rest on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Basis {
-    /// The model.
-    Model,
-    /// Neither interactions nor attributes are known: the average.
-    Cold,
-}
-
-/// Why a customer has no score for a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ineligible {
-    /// A lead score was asked for, but there is a purchase already.
-    NotALead,
-    /// A churn score was asked for, but there is no purchase yet.
-    NotABuyer,
-    /// A churn score was asked for, but the customer has cancelled.
-    AlreadyCancelled,
-}
-
-/// Which customers a target is about, and what its outcome is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LabelDefinition {
-    /// What is foretold.
-    pub target: Target,
-    /// What counts as leaving, when the target is churn.
-    pub event: ChurnEvent,
-    /// Days after `as_of` that decide.
-    pub horizon_days: u32,
-}
-
-impl LabelDefinition {
-    /// The outcome that `spec` defines for `target`.
-    #[must_use]
-    pub const fn new(target: Target, spec: &Spec) -> Self {
-        Self { target, event: spec.churn.event, horizon_days: spec.horizon_days(target) }
-    }
-
-    /// Whether a customer can be scored at `as_of`, as known at `known_at`, and on which basis.
-    ///
-    /// # Errors
-    /// [`Ineligible`] says why not.
-    pub fn eligible(self, history: &History, as_of: Time, known_at: Time) -> Result<Basis, Ineligible> {
-        let has = |kind: &str| history.has(kind, None, as_of, known_at);
-        match (self.target, self.event) {
-            (Target::Lead, _) if has(kind::PURCHASE) => return Err(Ineligible::NotALead),
-            (Target::Churn, ChurnEvent::Inactivity) if !has(kind::PURCHASE) => {
-                return Err(Ineligible::NotABuyer);
-            }
-            (Target::Churn, ChurnEvent::Cancel) if has(kind::CANCEL) => {
-                return Err(Ineligible::AlreadyCancelled);
-            }
-            _ => {}
-        }
-        let silent = history.visible(as_of, known_at).next().is_none();
-        let blank = history.version_at(as_of, known_at).is_none_or(|version| version.attributes.is_empty());
-        Ok(if silent && blank { Basis::Cold } else { Basis::Model })
-    }
-
-    /// Whether the outcome came about in (as_of, as_of + horizon], as known at `known_at`.
-    #[must_use]
-    pub fn label(self, history: &History, as_of: Time, known_at: Time) -> bool {
-        let wanted = match (self.target, self.event) {
-            (Target::Churn, ChurnEvent::Cancel) => kind::CANCEL,
-            _ => kind::PURCHASE,
-        };
-        let happened = history.has(wanted, Some(as_of), self.horizon_end(as_of), known_at);
-        match (self.target, self.event) {
-            (Target::Churn, ChurnEvent::Inactivity) => !happened,
-            _ => happened,
-        }
-    }
-
-    /// The BG/NBD features that foretell this outcome, not fitted yet: of churn by inactivity.
-    #[must_use]
-    pub fn forecast(self) -> Option<Forecast> {
-        (self.target == Target::Churn && self.event == ChurnEvent::Inactivity)
-            .then_some(Forecast { days: self.horizon_days, model: None })
-    }
-
-    /// The last moment that decides about a snapshot at `as_of`.
-    #[must_use]
-    pub const fn horizon_end(self, as_of: Time) -> Time {
-        as_of.plus_days(self.horizon_days as i64)
-    }
-}
 
 /// The training rows, flat: row `i` has its features at `features[i * width..]`. Rows are ordered
 /// by customer as added, and by `as_of` within one.
@@ -113,44 +24,44 @@ pub struct Snapshots {
     pub customers: Vec<String>,
     /// Per row: index into `customers`.
     pub customer: Vec<u32>,
-    /// Per row: the moment.
+    /// Per row: its `as_of`.
     pub as_of: Vec<Time>,
     /// Per row: whether the outcome came about.
     pub label: Vec<bool>,
     /// Raw feature values, row by row.
     pub features: Vec<f64>,
-    /// Per row what the BG/NBD model looks at, when the plan has a forecast.
+    /// Per row: the purchases for the BG/NBD model, when the plan has a forecast.
     pub purchases: Vec<Purchases>,
-    /// The same of every buyer at the training's own `as_of`.
+    /// The same for every buyer at the `as_of` of the training.
     pub buyers: Vec<Purchases>,
 }
 
 impl Snapshots {
-    /// How many rows there are.
+    /// The number of rows.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.label.len()
     }
 
-    /// Whether there is no row.
+    /// Whether there are no rows.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.label.is_empty()
     }
 
-    /// Whose the row is.
+    /// The customer of a row.
     #[must_use]
     pub fn customer_id(&self, row: usize) -> &str {
         &self.customers[self.customer[row] as usize]
     }
 
-    /// How many rows have the outcome.
+    /// The number of rows with the outcome.
     #[must_use]
     pub fn positives(&self) -> usize {
         self.label.iter().filter(|label| **label).count()
     }
 
-    /// Makes room for so many more rows.
+    /// Reserves capacity for `rows` more rows.
     pub fn reserve(&mut self, rows: usize, width: usize) {
         self.customer.reserve(rows);
         self.as_of.reserve(rows);
@@ -158,7 +69,7 @@ impl Snapshots {
         self.features.reserve(rows * width);
     }
 
-    /// Adds the snapshots of other customers behind these.
+    /// Appends the snapshots of other customers.
     pub fn append(&mut self, mut others: Self) {
         let before = self.customers.len() as u32;
         self.customers.append(&mut others.customers);
@@ -170,7 +81,7 @@ impl Snapshots {
         self.buyers.append(&mut others.buyers);
     }
 
-    /// Appends the raw values of a row as another plan has them that [`Plan::is_like`] the one of these rows.
+    /// Appends the raw values of a row for another plan, one that [is like](Plan::is_like) the plan of these rows.
     pub fn row_of(&self, plan: &Plan, row: usize, raw: &mut Vec<f64>) {
         let width = plan.width();
         raw.extend_from_slice(&self.features[row * width..(row + 1) * width]);
@@ -180,22 +91,21 @@ impl Snapshots {
         }
     }
 
-    /// Fills in the forecast's features, which are the last ones of each row.
-    pub fn foretell(&mut self, forecast: &Forecast, width: usize) {
+    /// Fills in the features of the forecast, which are the last ones of each row.
+    pub fn fill_forecast(&mut self, forecast: &Forecast, width: usize) {
         for (row, purchases) in self.features.chunks_mut(width).zip(&self.purchases) {
             row[width - Forecast::WIDTH..].copy_from_slice(&forecast.values(Some(purchases)));
         }
     }
 
-    /// Adds the snapshots of one customer: the moments that `spec` prescribes, at which it was
-    /// eligible, and whose horizon is over at `now`.
+    /// Adds the snapshots of one customer: those of the moments of `sampling` at which it was eligible.
     pub fn add(&mut self, customer_id: &str, history: &History, plan: &Plan, sampling: &Sampling) {
         let before = self.len();
         let mut fold = Fold::new(plan, history);
         for as_of in sampling.moments(history) {
             let outcome = sampling.outcome;
-            // As known then, since serving could not know more; and as known now, since a purchase
-            // reported late does not make a lead.
+            // As known then, since serving could not know more; and as known now, since a buyer whose
+            // purchase was reported late is no lead.
             if outcome.eligible(history, as_of, as_of) != Ok(Basis::Model)
                 || outcome.eligible(history, as_of, sampling.now).is_err()
             {
@@ -218,19 +128,19 @@ impl Snapshots {
     }
 }
 
-/// Where snapshots stand.
+/// Which moments of a customer become snapshots.
 #[derive(Clone, Debug)]
 pub struct Sampling {
-    /// What is foretold.
+    /// What is predicted.
     pub outcome: LabelDefinition,
-    /// The training's own `as_of`: nothing later is read.
+    /// The `as_of` of the training: nothing later is read.
     pub now: Time,
     cutoff_every_days: u32,
     ages_days: Vec<u32>,
 }
 
 impl Sampling {
-    /// The sampling that `spec` prescribes for a training as of `now`.
+    /// The sampling by `spec` for a training as of `now`.
     #[must_use]
     pub fn new(target: Target, spec: &Spec, now: Time) -> Self {
         Self {
@@ -243,8 +153,8 @@ impl Sampling {
 
     /// The moments of one customer's snapshots, rising.
     ///
-    /// Churn stands on a calendar: the latest cutoff is one horizon before now, the others every
-    /// `cutoff_every_days` before it. Leads stand at ages after their creation.
+    /// Churn has calendar cutoffs: the latest is one horizon before now, the others every
+    /// `cutoff_every_days` before it. Leads have snapshots at ages after their creation.
     fn moments(&self, history: &History) -> Vec<Time> {
         let latest = self.now.plus_days(-i64::from(self.outcome.horizon_days));
         match self.outcome.target {
@@ -261,98 +171,4 @@ impl Sampling {
             }
         }
     }
-}
-
-/// How a holdout was chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SplitKind {
-    /// The latest snapshots.
-    Temporal,
-    /// A share of the customers, drawn by a seed.
-    Random,
-}
-
-impl SplitKind {
-    /// `temporal` or `random`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Temporal => "temporal",
-            Self::Random => "random",
-        }
-    }
-}
-
-/// What a row is used for in the evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Learned from.
-    Train,
-    /// Judged on.
-    Holdout,
-    /// Neither: its label looks beyond the start of the holdout.
-    Gap,
-}
-
-impl Part {
-    /// The name in the training matrix.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Holdout => "holdout",
-            Self::Gap => "gap",
-        }
-    }
-}
-
-/// The fewest rows of each class that a part must have.
-pub const FEWEST_OF_A_CLASS: usize = 50;
-
-/// Chooses the latest quarter of the snapshots as holdout. What is learned from has its horizon over
-/// when the holdout begins, so that no label overlaps. None when either part would have fewer than
-/// [`FEWEST_OF_A_CLASS`] rows of a class.
-#[must_use]
-pub fn temporal_split(rows: &Snapshots, outcome: LabelDefinition) -> Option<Vec<Part>> {
-    let mut moments = rows.as_of.clone();
-    moments.sort_unstable();
-    let start = *moments.get(moments.len() * 3 / 4)?;
-    let part = |as_of: &Time| match *as_of {
-        as_of if as_of >= start => Part::Holdout,
-        as_of if outcome.horizon_end(as_of) <= start => Part::Train,
-        _ => Part::Gap,
-    };
-    let parts: Vec<Part> = rows.as_of.iter().map(part).collect();
-    let enough = |wanted: Part| {
-        let labels = parts.iter().zip(&rows.label).filter(|(part, _)| **part == wanted);
-        let (rows, positives) =
-            labels.fold((0, 0), |(rows, positives), (_, label)| (rows + 1, positives + usize::from(*label)));
-        positives >= FEWEST_OF_A_CLASS && rows - positives >= FEWEST_OF_A_CLASS
-    };
-    (enough(Part::Train) && enough(Part::Holdout)).then_some(parts)
-}
-
-/// Draws 30 % of the customers as holdout; all rows of a customer fall on the same side.
-#[must_use]
-pub fn random_split(rows: &Snapshots, seed: u64) -> Vec<Part> {
-    let fold = folds(rows, seed, 10);
-    fold.into_iter().map(|fold| if fold < 3 { Part::Holdout } else { Part::Train }).collect()
-}
-
-/// Per row a number below `folds`, the same for all rows of a customer; the numbers have equally
-/// many customers (±1). It depends on the seed and the ids, not on the order of the customers.
-#[must_use]
-pub fn folds(rows: &Snapshots, seed: u64, folds: usize) -> Vec<usize> {
-    let draw = |customer: &usize| {
-        let id = rows.customers[*customer].as_bytes();
-        Sha256::digest([seed.to_be_bytes().as_slice(), id].concat())
-    };
-    let mut order: Vec<usize> = (0..rows.customers.len()).collect();
-    order.sort_by_cached_key(draw);
-    let mut fold = vec![0; order.len()];
-    for (place, customer) in order.into_iter().enumerate() {
-        fold[customer] = place % folds;
-    }
-    rows.customer.iter().map(|customer| fold[*customer as usize]).collect()
 }

@@ -6,7 +6,7 @@
 use std::{error::Error, fs::File, io::Write, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use tally_model::{time::Time, training::train::Options};
+use tally_model::{time::Time, training::train::TrainingOptions};
 use tally_service::{
     config::TrainArgs,
     histories::scan::Partition,
@@ -63,7 +63,7 @@ async fn run(args: &TrainArgs) -> Result<Vec<Failure>, Failure> {
             target,
             as_of,
             spec: spec.clone(),
-            options: Options { split: args.split.into(), seed: args.seed },
+            options: TrainingOptions { split: args.split.into(), seed: args.seed },
             promote: args.promote,
             partition: Partition { number: 0, of: args.one_in },
         };

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use tally_model::{
+    artifact::SplitKind,
     spec::{Spec, Target},
     time::Time,
-    training::snapshot::SplitKind,
 };
 
 use super::{DATABASE, LogArgs};

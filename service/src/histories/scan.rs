@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tally_model::{history::Packed, parallel::each};
+use tally_model::{history::Packed, parallel::par_map};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::platform::error::{Error, Result};
@@ -110,7 +110,7 @@ async fn read(store: &dyn Store, partition: Partition, pages: &mpsc::Sender<Scan
 
 /// Runs `work` on chunks of `items` on all cores; the results are in the order of the chunks.
 pub fn par_chunks<I: Sync, T: Send>(items: &[I], work: impl Fn(&[I]) -> T + Sync) -> Vec<T> {
-    each(items.chunks(CHUNK), work)
+    par_map(items.chunks(CHUNK), work)
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 use std::fmt;
 
 use tally_model::{
+    label::LabelDefinition,
     spec::{ChurnEvent, Target},
-    training::{compare::Comparison, snapshot::LabelDefinition},
+    training::compare::Comparison,
 };
 use tally_store::Store;
 

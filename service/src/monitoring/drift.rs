@@ -1,6 +1,6 @@
 //! Drift: how far the last population that a model has scored is from its training.
 
-use tally_model::evaluation::drift::Report;
+use tally_model::evaluation::drift::DriftReport;
 use tally_store::ScoredPopulation;
 
 use super::Monitoring;
@@ -19,7 +19,7 @@ pub struct PopulationDrift {
     /// Rows that the model has learned from.
     pub training_rows: u64,
     /// The drift of the score and of the features.
-    pub report: Report,
+    pub report: DriftReport,
 }
 
 impl Monitoring {
@@ -49,7 +49,7 @@ impl Monitoring {
                 "the population of {name} was counted in other bins than those of the model"
             )));
         }
-        let report = Report::new(&artifact.plan.measures(), reference, &population.counts);
+        let report = DriftReport::new(&artifact.plan.measures(), reference, &population.counts);
         Ok(PopulationDrift { model: name, training_rows: reference.rows(), population, report })
     }
 }

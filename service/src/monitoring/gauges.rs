@@ -7,8 +7,8 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
 };
 use tally_model::{
+    label::LabelDefinition,
     time::{DAY, Time},
-    training::snapshot::LabelDefinition,
 };
 use tokio::time::{MissedTickBehavior, interval};
 

@@ -6,8 +6,7 @@ use std::{
 };
 
 use tally_model::{
-    evaluation::metrics::Metrics, history::Packed, spec::Target, time::Time,
-    training::snapshot::LabelDefinition,
+    evaluation::metrics::Metrics, history::Packed, label::LabelDefinition, spec::Target, time::Time,
 };
 use tally_store::{PastPrediction, PastPredictionFilter};
 

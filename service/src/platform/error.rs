@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use tally_model::{artifact::ArtifactError, history::DecodeError, training::snapshot::Ineligible};
+use tally_model::{artifact::ArtifactError, history::DecodeError, label::Ineligible};
 use tally_store::StoreError;
 
 /// A result of the service.

@@ -10,7 +10,7 @@ use tally_model::{
 };
 
 use super::coefficients::Coefficient;
-use crate::lifecycle::training::{TrainingResult, Verdict};
+use crate::lifecycle::training::{PromotionDecision, TrainingResult};
 
 #[derive(Serialize)]
 struct JsonReport<'a> {
@@ -36,8 +36,8 @@ struct JsonReport<'a> {
     /// How the fit that was judged on the holdout was chosen.
     evaluated: &'a Study,
     rows_within_reach: usize,
-    bg_nbd: Option<&'a bg_nbd::Fitted>,
-    verdict: &'a Verdict,
+    bg_nbd: Option<&'a bg_nbd::BgNbdFit>,
+    verdict: &'a PromotionDecision,
     intercept: f64,
     coefficients: Vec<Coefficient>,
     spec: String,

@@ -1,6 +1,6 @@
 //! The stored names of the model's enums.
 
-use tally_model::{scoring::Grade, spec::Target, training::snapshot::Basis};
+use tally_model::{label::Basis, scoring::Grade, spec::Target};
 
 use crate::error::{Result, StoreError};
 

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
-use tally_model::{spec::Target, time::Time, training::snapshot::Basis};
+use tally_model::{label::Basis, spec::Target, time::Time};
 
 use super::{
     Backend, Engine, Stamp, Statement, Transaction, names, prediction_filter,

@@ -1,28 +1,27 @@
 //! The sums of a row: one pass over the events, newest first.
 
-use super::{Out, TREND};
+use super::{RowWriter, TREND};
 use crate::{
-    features::Plan,
-    features::bg_nbd::Purchases,
+    features::{Plan, bg_nbd::Purchases},
     history::{Event, History, kind},
     time::{DAY, Time},
 };
 
-/// Count and sum of one kind in one stretch of time. The sum is wide enough for any number of amounts.
+/// Count and sum of one kind in one interval of time. The sum is wide enough for any number of amounts.
 #[derive(Clone, Copy, Default)]
 struct Bucket {
     count: u64,
     amount: i128,
 }
 
-/// First and last moment of one kind.
+/// When the first and the last event of one kind happened.
 #[derive(Clone, Copy)]
 struct Span {
     first: Time,
     last: Time,
 }
 
-/// What a history's kind means to the fold.
+/// The meaning of a kind to the fold.
 #[derive(Clone, Copy, PartialEq)]
 enum Role {
     Purchase,
@@ -35,22 +34,22 @@ enum Role {
 /// All sums of one row. Events are added newest first.
 pub(super) struct Tallies<'a> {
     plan: &'a Plan,
-    /// Per kind of the history: its place in the plan, if it has one, and its role.
+    /// Per kind of the history: its index in the plan, if it is there, and its role.
     slots: Vec<(Option<usize>, Role)>,
-    /// Per kind of the plan: `windows + 1` buckets, each holding what the shorter windows do not.
+    /// Per kind of the plan `windows + 1` buckets, one for each interval between the edges of two windows.
     buckets: Vec<Bucket>,
     /// Per kind of the plan.
     spans: Vec<Option<Span>>,
-    /// Per stretch: days whose newest event lies in it.
+    /// Per interval, the number of days whose newest event lies in it.
     active_days: Vec<u64>,
-    run: Run,
+    totals: Totals,
 }
 
-/// What is summed up without regard to the plan.
+/// The sums that do not depend on the plan.
 #[derive(Default)]
-struct Run {
-    /// The stretch that the event at hand lies in: the first window that holds it.
-    stretch: usize,
+struct Totals {
+    /// The interval of the current event: the index of the shortest window that contains it.
+    interval: usize,
     /// When the newest event happened.
     last: Option<Time>,
     last_day: Option<i64>,
@@ -62,12 +61,39 @@ struct Run {
     last_resolution: Option<Time>,
     open_complaints: u64,
     last_30_days: u64,
-    the_90_before: u64,
+    previous_90_days: u64,
+}
+
+impl Totals {
+    fn add(&mut self, event: Event, role: Role) {
+        match role {
+            Role::Purchase => self.add_purchase(event),
+            Role::Return => self.returns += 1,
+            Role::Resolution => self.last_resolution = self.last_resolution.or(Some(event.occur_time)),
+            // Newest first: any later resolution was added before.
+            Role::Complaint => {
+                let resolved = self.last_resolution.is_some_and(|resolution| resolution > event.occur_time);
+                self.open_complaints += u64::from(!resolved);
+            }
+            Role::Other => {}
+        }
+    }
+
+    fn add_purchase(&mut self, event: Event) {
+        self.purchases += 1;
+        // The span begins at the purchase that was added before.
+        let day = event.occur_time.day_number();
+        let same_day = self.purchase_span.is_some_and(|span| span.first.day_number() == day);
+        self.purchase_days += u32::from(!same_day);
+        extend(&mut self.purchase_span, event.occur_time);
+        self.purchase_amounts.count += u64::from(event.amount_minor.is_some());
+        self.purchase_amounts.amount += event.amount_minor.map_or(0, i128::from);
+    }
 }
 
 impl<'a> Tallies<'a> {
     pub(super) fn new(plan: &'a Plan, history: &History) -> Self {
-        let stretches = plan.windows_days.len() + 1;
+        let intervals = plan.windows_days.len() + 1;
         let slot = |kind: &str| {
             let role = match kind {
                 kind::PURCHASE => Role::Purchase,
@@ -81,10 +107,10 @@ impl<'a> Tallies<'a> {
         Self {
             plan,
             slots: history.kinds().iter().map(|kind| slot(kind)).collect(),
-            buckets: vec![Bucket::default(); plan.kinds.len() * stretches],
+            buckets: vec![Bucket::default(); plan.kinds.len() * intervals],
             spans: vec![None; plan.kinds.len()],
-            active_days: vec![0; stretches],
-            run: Run::default(),
+            active_days: vec![0; intervals],
+            totals: Totals::default(),
         }
     }
 
@@ -92,60 +118,38 @@ impl<'a> Tallies<'a> {
         self.buckets.fill(Bucket::default());
         self.spans.fill(None);
         self.active_days.fill(0);
-        self.run = Run::default();
+        self.totals = Totals::default();
     }
 
     pub(super) fn add(&mut self, event: Event, as_of: Time) {
         let age = as_of.0 - event.occur_time.0;
         let within = |days: u32| age < i64::from(days) * DAY;
-        while self.plan.windows_days.get(self.run.stretch).is_some_and(|days| !within(*days)) {
-            self.run.stretch += 1;
+        while self.plan.windows_days.get(self.totals.interval).is_some_and(|days| !within(*days)) {
+            self.totals.interval += 1;
         }
-        self.run.last = self.run.last.or(Some(event.occur_time));
+        self.totals.last = self.totals.last.or(Some(event.occur_time));
         let day = event.occur_time.day_number();
-        if self.run.last_day != Some(day) {
-            self.run.last_day = Some(day);
-            self.active_days[self.run.stretch] += 1;
+        if self.totals.last_day != Some(day) {
+            self.totals.last_day = Some(day);
+            self.active_days[self.totals.interval] += 1;
         }
         let [recent, before] = TREND;
         if within(recent) {
-            self.run.last_30_days += 1;
+            self.totals.last_30_days += 1;
         } else if within(before) {
-            self.run.the_90_before += 1;
+            self.totals.previous_90_days += 1;
         }
-        let amount = event.amount_minor.map(i128::from);
         let (place, role) = self.slots[event.kind as usize];
         if let Some(place) = place {
-            let bucket = &mut self.buckets[place * self.active_days.len() + self.run.stretch];
+            let bucket = &mut self.buckets[place * self.active_days.len() + self.totals.interval];
             bucket.count += 1;
-            bucket.amount += amount.unwrap_or(0);
+            bucket.amount += event.amount_minor.map_or(0, i128::from);
             extend(&mut self.spans[place], event.occur_time);
         }
-        match role {
-            Role::Purchase => {
-                self.run.purchases += 1;
-                // The span begins at the purchase that was added last.
-                let same_day = self.run.purchase_span.is_some_and(|span| span.first.day_number() == day);
-                self.run.purchase_days += u32::from(!same_day);
-                extend(&mut self.run.purchase_span, event.occur_time);
-                self.run.purchase_amounts.count += u64::from(amount.is_some());
-                self.run.purchase_amounts.amount += amount.unwrap_or(0);
-            }
-            Role::Return => self.run.returns += 1,
-            Role::Resolution => {
-                self.run.last_resolution = self.run.last_resolution.or(Some(event.occur_time));
-            }
-            // Newest first: any later resolution has been seen already.
-            Role::Complaint => {
-                let resolved =
-                    self.run.last_resolution.is_some_and(|resolution| resolution > event.occur_time);
-                self.run.open_complaints += u64::from(!resolved);
-            }
-            Role::Other => {}
-        }
+        self.totals.add(event, role);
     }
 
-    pub(super) fn write_kinds(&self, out: &mut Out<'_>) {
+    pub(super) fn write_kinds(&self, out: &mut RowWriter<'_>) {
         for (buckets, span) in self.buckets.chunks(self.active_days.len()).zip(&self.spans) {
             let mut count = 0;
             out.row.extend(buckets.iter().map(|bucket| {
@@ -157,16 +161,16 @@ impl<'a> Tallies<'a> {
                 amount += bucket.amount;
                 real(amount)
             }));
-            out.push_clock(span.map(|span| span.last), 1.0);
-            out.push_clock(span.map(|span| span.first), 1.0);
+            out.push_elapsed(span.map(|span| span.last), 1.0);
+            out.push_elapsed(span.map(|span| span.first), 1.0);
         }
     }
 
-    pub(super) fn write_silence(&self, out: &mut Out<'_>) {
-        out.push_clock(self.run.last, 1.0);
+    pub(super) fn write_silence(&self, out: &mut RowWriter<'_>) {
+        out.push_elapsed(self.totals.last, 1.0);
     }
 
-    pub(super) fn write_active_days(&self, out: &mut Out<'_>) {
+    pub(super) fn write_active_days(&self, out: &mut RowWriter<'_>) {
         let mut days = 0;
         out.row.extend(self.active_days.iter().map(|new| {
             days += new;
@@ -174,39 +178,41 @@ impl<'a> Tallies<'a> {
         }));
     }
 
-    pub(super) fn write_purchases(&self, out: &mut Out<'_>) {
-        let run = &self.run;
-        let gap = match run.purchase_span {
-            Some(span) if run.purchases > 1 => span.last.days_since(span.first) / (run.purchases - 1) as f64,
+    pub(super) fn write_purchases(&self, out: &mut RowWriter<'_>) {
+        let totals = &self.totals;
+        let gap = match totals.purchase_span {
+            Some(span) if totals.purchases > 1 => {
+                span.last.days_since(span.first) / (totals.purchases - 1) as f64
+            }
             _ => f64::NAN,
         };
         let share = |part: f64, whole: u64| if whole == 0 { f64::NAN } else { part / whole as f64 };
-        out.push(f64::from(run.purchase_days));
+        out.push(f64::from(totals.purchase_days));
         out.push(gap);
-        out.push_clock(run.purchase_span.filter(|_| gap > 0.0).map(|span| span.last), gap);
-        out.push(share(real(run.purchase_amounts.amount), run.purchase_amounts.count));
-        out.push(share(run.returns as f64, run.purchases));
+        out.push_elapsed(totals.purchase_span.filter(|_| gap > 0.0).map(|span| span.last), gap);
+        out.push(share(real(totals.purchase_amounts.amount), totals.purchase_amounts.count));
+        out.push(share(totals.returns as f64, totals.purchases));
     }
 
-    pub(super) fn write_complaints(&self, out: &mut Out<'_>) {
-        out.push(self.run.open_complaints as f64);
+    pub(super) fn write_complaints(&self, out: &mut RowWriter<'_>) {
+        out.push(self.totals.open_complaints as f64);
     }
 
-    pub(super) fn write_trend(&self, out: &mut Out<'_>) {
-        let [recent, before] = [self.run.last_30_days as f64, self.run.the_90_before as f64];
+    pub(super) fn write_trend(&self, out: &mut RowWriter<'_>) {
+        let [recent, before] = [self.totals.last_30_days as f64, self.totals.previous_90_days as f64];
         out.push((recent + 1.0) / (before / 3.0 + 1.0));
     }
 
-    /// As the BG/NBD model looks at the purchases.
+    /// The purchases as the BG/NBD model counts them.
     pub(super) fn purchases(&self, as_of: Time) -> Option<Purchases> {
-        let Run { purchase_span, purchase_days, .. } = &self.run;
+        let Totals { purchase_span, purchase_days, .. } = &self.totals;
         purchase_span.map(|span| Purchases::new(*purchase_days, span.first, span.last, as_of))
     }
 }
 
-/// The nearest `f64`. Nearly all sums fit into 64 bits, which the processor converts by itself.
+/// The nearest `f64`. Nearly all sums fit into 64 bits, which the processor converts in one instruction.
 fn real(sum: i128) -> f64 {
-    /// Out of line, or else the compiler finds that both ways are this one.
+    /// Out of line; otherwise the compiler merges both conversions into this one.
     #[cold]
     #[inline(never)]
     fn wide(sum: i128) -> f64 {
@@ -215,7 +221,7 @@ fn real(sum: i128) -> f64 {
     i64::try_from(sum).map_or_else(|_| wide(sum), |sum| sum as f64)
 }
 
-/// Widens the span to an event that is not later than any before it.
+/// Extends the span by an event that is not later than those before it.
 fn extend(span: &mut Option<Span>, occur_time: Time) {
     match span {
         Some(span) => span.first = occur_time,

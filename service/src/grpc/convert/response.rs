@@ -5,10 +5,10 @@ use tally_model::{
     evaluation::metrics::Metrics,
     features::explain::FeatureValue,
     history::{AttributeValue, Attributes},
+    label::Basis,
     scoring::{Grade, Reason},
     spec::Target,
     time::Time,
-    training::snapshot::Basis,
 };
 use tally_proto::v1;
 

@@ -5,7 +5,6 @@ use tally_model::{
     evaluation::metrics,
     features::explain::FeatureValue,
     scoring::{Effect, Scorer},
-    training::selection,
 };
 use tally_proto::v1::{
     Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, Model, Recipe, ReliabilityBin, Study,
@@ -97,14 +96,14 @@ fn reliability(bins: &[metrics::ReliabilityBin]) -> Vec<ReliabilityBin> {
 }
 
 fn study(study: &artifact::Study) -> Study {
-    let recipe = |recipe: selection::Recipe| Recipe {
+    let recipe = |recipe: artifact::Recipe| Recipe {
         form: recipe.form.name().to_owned(),
         penalty: recipe.penalty,
         pairs: recipe.pairs as i32,
         feature_fraction: recipe.feature_fraction,
         lookback_days: recipe.lookback_days,
     };
-    let candidate = |candidate: &selection::Candidate| Candidate {
+    let candidate = |candidate: &artifact::Candidate| Candidate {
         recipe: Some(recipe(candidate.recipe)),
         log_loss: candidate.log_loss,
         excess: candidate.excess,

@@ -2,7 +2,7 @@
 
 use prost_types::Timestamp;
 use tally_model::{
-    evaluation::drift::{Bin, Share, Shift, Verdict},
+    evaluation::drift::{Bin, DriftLevel, Share, Shift},
     features::explain::FeatureValue,
     time::Time,
 };
@@ -32,11 +32,11 @@ pub(super) fn drift(found: PopulationDrift) -> GetDriftResponse {
 }
 
 fn shift(feature: String, shift: Shift) -> FeatureDrift {
-    let verdict = match shift.verdict {
-        Verdict::Stable => v1::Drift::Stable,
-        Verdict::Moderate => v1::Drift::Moderate,
-        Verdict::Large => v1::Drift::Large,
-        Verdict::TooFew => v1::Drift::TooFew,
+    let verdict = match shift.level {
+        DriftLevel::Stable => v1::Drift::Stable,
+        DriftLevel::Moderate => v1::Drift::Moderate,
+        DriftLevel::Large => v1::Drift::Large,
+        DriftLevel::TooFew => v1::Drift::TooFew,
     };
     FeatureDrift {
         feature,

@@ -1,12 +1,13 @@
 //! The incumbent: the champion that a new model is compared with.
 
 use tally_model::{
-    evaluation::drift::{Counts, Report},
+    evaluation::drift::{Counts, DriftReport},
     features::Plan,
     history::History,
+    label::LabelDefinition,
     scoring::Scorer,
     spec::Target,
-    training::snapshot::{LabelDefinition, Snapshots},
+    training::snapshot::Snapshots,
 };
 use tally_store::{Store, StoredModel};
 
@@ -92,7 +93,7 @@ impl Incumbent {
             champion: ModelName { target, version: self.version },
             learned_from: artifact.reference.rows(),
             compared: counts.customers,
-            report: Report::new(&artifact.plan.measures(), &artifact.reference, counts),
+            report: DriftReport::new(&artifact.plan.measures(), &artifact.reference, counts),
         }
     }
 }

@@ -3,12 +3,12 @@
 use serde::Serialize;
 use tally_model::{
     artifact::Artifact,
-    evaluation::drift::Report,
+    evaluation::drift::DriftReport,
     spec::{Spec, Target},
     time::Time,
     training::{
         compare::Comparison,
-        train::{Options, TrainError},
+        train::{TrainError, TrainingOptions},
     },
 };
 use tally_store::StoreError;
@@ -37,7 +37,7 @@ pub struct TrainingJob {
     /// The spec.
     pub spec: Spec,
     /// Split and seed.
-    pub options: Options,
+    pub options: TrainingOptions,
     /// When the model becomes the champion.
     pub promote: Promote,
     /// The customers to learn from.
@@ -85,7 +85,7 @@ pub struct TrainingResult {
     /// Its content.
     pub artifact: Artifact,
     /// Whether it serves now, and why.
-    pub verdict: Verdict,
+    pub verdict: PromotionDecision,
     /// The holdout's probabilities and labels.
     pub holdout: Vec<(f64, bool)>,
     /// How far the snapshots are from those that the former champion has learned from; None without a
@@ -103,12 +103,12 @@ pub struct ChampionDrift {
     /// Snapshots of this training that were compared with them.
     pub compared: u64,
     /// The drift of the champion's score and features.
-    pub report: Report,
+    pub report: DriftReport,
 }
 
 /// Whether a new model serves.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Verdict {
+pub struct PromotionDecision {
     /// Whether it does.
     pub promoted: bool,
     /// Why.

@@ -7,5 +7,5 @@ mod matrix;
 mod snapshots;
 mod trainer;
 
-pub use job::{ChampionDrift, JobError, Promote, TrainingJob, TrainingResult, Verdict};
+pub use job::{ChampionDrift, JobError, Promote, PromotionDecision, TrainingJob, TrainingResult};
 pub use trainer::Trainer;

@@ -4,16 +4,17 @@ use std::{path::Path, sync::Arc};
 
 use tally_model::{
     features::Plan,
+    label::LabelDefinition,
     training::{
         compare::sample,
-        snapshot::{LabelDefinition, Sampling, Snapshots},
-        train::{Trained, train},
+        snapshot::{Sampling, Snapshots},
+        train::{Trained, TrainingInput, train},
     },
 };
 use tally_store::{HoldoutEvaluation, HoldoutScore, Promotion, PromotionKind, Store, StoredModel};
 
 use super::{
-    JobError, Promote, TrainingJob, TrainingResult, Verdict,
+    JobError, Promote, PromotionDecision, TrainingJob, TrainingResult,
     incumbent::Incumbent,
     matrix,
     snapshots::{self, SnapshotBatch, SnapshotTaker},
@@ -131,7 +132,13 @@ impl Trainer {
         let progress = Arc::clone(&self.progress);
         run_blocking(move || {
             let step = |what: &str| progress(ProgressStep::Begin(what.to_owned(), 0));
-            let trained = train(&mut rows, plan, &job.spec, sampling.outcome, job.as_of, job.options, &step)?;
+            let input = TrainingInput {
+                spec: &job.spec,
+                outcome: sampling.outcome,
+                as_of: job.as_of,
+                options: job.options,
+            };
+            let trained = train(&mut rows, plan, &input, &step)?;
             Ok((trained, rows))
         })
         .await?
@@ -144,7 +151,7 @@ impl Trainer {
         promote: Promote,
         name: ModelName,
         predicted: LabelDefinition,
-    ) -> Result<Verdict> {
+    ) -> Result<PromotionDecision> {
         let store = &*self.store;
         loop {
             let state = ChampionState::read(store, name.target).await?;
@@ -165,7 +172,7 @@ impl Trainer {
             }
             let (champion, comparison) = gate.comparison().unzip();
             let champion = champion.map(|champion| champion.to_string());
-            return Ok(Verdict { promoted, reason, champion, comparison });
+            return Ok(PromotionDecision { promoted, reason, champion, comparison });
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tally_model::{
     artifact::Artifact,
-    evaluation::drift::{Bin, Counts, Report, Share},
+    evaluation::drift::{Bin, Counts, DriftReport, Share},
     features::explain::FeatureValue,
     scoring::{Effect, Scorer},
 };
@@ -45,7 +45,7 @@ impl EffectsView {
 /// The bins of each feature and the share of the training rows in them. They are kept to watch drift.
 fn training_shares(artifact: &Artifact) -> HashMap<String, Vec<Share>> {
     let no_population = Counts::new(&artifact.reference);
-    let report = Report::new(&artifact.plan.measures(), &artifact.reference, &no_population);
+    let report = DriftReport::new(&artifact.plan.measures(), &artifact.reference, &no_population);
     report.features.into_iter().map(|(name, shift)| (name, shift.bins)).collect()
 }
 

@@ -18,11 +18,11 @@ pub fn share_of(count: &usize, _: &dyn Values, all: &usize) -> askama::Result<St
 
 /// What a population stability index says.
 #[askama::filter_fn]
-pub fn drift_verdict(verdict: &drift::Verdict, _: &dyn Values) -> askama::Result<&'static str> {
-    Ok(match verdict {
-        drift::Verdict::Stable => "stable",
-        drift::Verdict::TooFew => "too few to tell",
-        drift::Verdict::Moderate => "moderate",
-        drift::Verdict::Large => "large",
+pub fn drift_level(level: &drift::DriftLevel, _: &dyn Values) -> askama::Result<&'static str> {
+    Ok(match level {
+        drift::DriftLevel::Stable => "stable",
+        drift::DriftLevel::TooFew => "too few to tell",
+        drift::DriftLevel::Moderate => "moderate",
+        drift::DriftLevel::Large => "large",
     })
 }

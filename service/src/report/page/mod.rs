@@ -34,7 +34,7 @@ use super::plots::PlotError;
 use crate::{
     catalog::ModelName,
     lifecycle::predicts,
-    lifecycle::training::{ChampionDrift, TrainingResult, Verdict},
+    lifecycle::training::{ChampionDrift, PromotionDecision, TrainingResult},
 };
 
 /// Why a page could not be rendered.
@@ -75,7 +75,7 @@ struct ReportPage<'a> {
     name: String,
     predicts: String,
     artifact: &'a Artifact,
-    verdict: &'a Verdict,
+    verdict: &'a PromotionDecision,
     holdout: HoldoutView<'a>,
     effects: EffectsView,
     /// The crossed pairs of features, the strongest first.
@@ -92,7 +92,7 @@ impl<'a> ReportPage<'a> {
     fn new(
         name: ModelName,
         scorer: &'a Scorer,
-        verdict: &'a Verdict,
+        verdict: &'a PromotionDecision,
         scores: &[(f64, bool)],
         drift: Option<&'a ChampionDrift>,
     ) -> Result<Self, PlotError> {

@@ -1,9 +1,6 @@
 //! How a fit was chosen: the candidates, and which of them was taken.
 
-use tally_model::{
-    artifact::Study,
-    training::{selection::Candidate, snapshot::SplitKind},
-};
+use tally_model::artifact::{Candidate, SplitKind, Study};
 
 /// The candidates of one choice.
 pub(super) struct SelectionView<'a> {

@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use tally_model::{
-    evaluation::drift::{Counts, Report},
+    artifact::SplitKind,
+    evaluation::drift::{Counts, DriftReport},
     features::profile::DataProfile,
     history::History,
     scoring::Scorer,
@@ -12,14 +13,14 @@ use tally_model::{
     time::Time,
     training::{
         compare::Comparison,
-        snapshot::{Sampling, Snapshots, SplitKind},
-        train::{Options, Trained, train},
+        snapshot::{Sampling, Snapshots},
+        train::{Trained, TrainingInput, TrainingOptions, train},
     },
 };
 
 use crate::{
     catalog::ModelName,
-    lifecycle::training::{ChampionDrift, TrainingResult, Verdict},
+    lifecycle::training::{ChampionDrift, PromotionDecision, TrainingResult},
 };
 
 /// The result of the second training.
@@ -54,12 +55,13 @@ fn trained(as_of: &str) -> (Trained, Snapshots) {
     plan.forecast = sampling.outcome.forecast();
     let mut rows = Snapshots::default();
     histories.iter().for_each(|(id, history)| rows.add(id, history, &plan, &sampling));
-    let options = Options { split: SplitKind::Temporal, seed: 1 };
-    (train(&mut rows, plan, &spec, sampling.outcome, as_of, options, &|_| {}).unwrap(), rows)
+    let options = TrainingOptions { split: SplitKind::Temporal, seed: 1 };
+    let input = TrainingInput { spec: &spec, outcome: sampling.outcome, as_of, options };
+    (train(&mut rows, plan, &input, &|_| {}).unwrap(), rows)
 }
 
-fn verdict() -> Verdict {
-    Verdict {
+fn verdict() -> PromotionDecision {
+    PromotionDecision {
         promoted: true,
         reason: "better than churn/1 on the same 300 rows".to_owned(),
         champion: Some(name(1).to_string()),
@@ -88,6 +90,6 @@ fn drift(champion: &Scorer, rows: &Snapshots) -> ChampionDrift {
         champion: name(1),
         learned_from: artifact.reference.rows(),
         compared: counts.customers,
-        report: Report::new(&artifact.plan.measures(), &artifact.reference, &counts),
+        report: DriftReport::new(&artifact.plan.measures(), &artifact.reference, &counts),
     }
 }

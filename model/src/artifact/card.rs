@@ -1,0 +1,60 @@
+//! The card: how a model was trained, and how well it predicts.
+
+use serde::{Deserialize, Serialize};
+
+use super::{SplitKind, Study};
+use crate::{
+    evaluation::metrics::{Metrics, ReliabilityBin},
+    features::bg_nbd::BgNbdFit,
+    time::Time,
+};
+
+/// The facts of the training on the model card.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// The number of training snapshots.
+    pub rows: usize,
+    /// How many of them have the outcome.
+    pub positives: usize,
+    /// The number of their customers.
+    pub customers: usize,
+    /// The earliest and the latest `as_of` of a snapshot.
+    pub from: Time,
+    /// See `from`.
+    pub to: Time,
+    /// How the holdout was chosen.
+    pub split: SplitKind,
+    /// The seed of all random choices.
+    pub seed: u64,
+    /// The metrics on the holdout, by a fit that had not seen it.
+    pub holdout: Metrics,
+    /// The same before calibration.
+    pub uncalibrated: Metrics,
+    /// The same of simple baselines, by name.
+    pub baselines: Vec<(String, Metrics)>,
+    /// Reliability on the holdout.
+    pub reliability: Vec<ReliabilityBin>,
+    /// The same before calibration.
+    pub uncalibrated_reliability: Vec<ReliabilityBin>,
+    /// How the model that was evaluated on the holdout was chosen, from the other rows.
+    pub evaluated: Study,
+    /// How this model was chosen in the same way from all rows.
+    pub chosen: Study,
+    /// The number of snapshots that this model was fitted to: those within the lookback.
+    pub rows_within_reach: usize,
+    /// The BG/NBD model of the purchases up to the training's `as_of`; churn by inactivity has one.
+    pub bg_nbd: Option<BgNbdFit>,
+}
+
+impl Card {
+    /// Whether all figures are finite; those of a holdout with a single outcome are not.
+    pub(super) fn is_finite(&self) -> bool {
+        let own = [&self.holdout, &self.uncalibrated].into_iter();
+        let all = own.chain(self.baselines.iter().map(|(_, metrics)| metrics));
+        let figures = all.flat_map(|m| [m.auc, m.pr_auc, m.log_loss, m.brier, m.ece, m.lift_at_10_percent]);
+        let bins = self.reliability.iter().chain(&self.uncalibrated_reliability);
+        let bins = bins.flat_map(|bin| [bin.predicted, bin.observed]);
+        figures.chain(bins).all(f64::is_finite) && self.evaluated.is_finite() && self.chosen.is_finite()
+    }
+}

@@ -1,0 +1,79 @@
+//! How a model was chosen: the split, the recipe and what else was tried.
+
+use serde::{Deserialize, Serialize};
+
+use crate::encode::Form;
+
+/// How the rows of a holdout are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitKind {
+    /// The latest snapshots.
+    Temporal,
+    /// A share of the customers, drawn by a seed.
+    Random,
+}
+
+impl SplitKind {
+    /// `temporal` or `random`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Temporal => "temporal",
+            Self::Random => "random",
+        }
+    }
+}
+
+/// How to fit. Artifacts keep the field names that they were first written with.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// How rich the effect curves of numbers are.
+    pub form: Form,
+    /// λ of the penalty ½·λ·‖w‖² on the summed loss.
+    pub penalty: f64,
+    /// The number of crossed pairs of features.
+    pub pairs: usize,
+    /// The share of the features that are kept, the most important ones.
+    #[serde(rename = "share")]
+    pub feature_fraction: f64,
+    /// Only snapshots of this many days before the latest one are fitted to; None for all.
+    #[serde(rename = "reach_days")]
+    pub lookback_days: Option<i64>,
+}
+
+/// A recipe that was tried, at its best penalty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// Mean log loss on the validation rows.
+    pub log_loss: f64,
+    /// That loss minus the loss of the best recipe so far.
+    pub excess: f64,
+    /// The standard error of `excess`, customers being independent.
+    pub standard_error: f64,
+}
+
+/// How a recipe was chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// The chosen recipe.
+    pub recipe: Recipe,
+    /// `platt`, `isotonic`, or None when the scores needed no calibration.
+    pub calibration: Option<String>,
+    /// How the validation rows were chosen: later than those fitted to, or at random.
+    pub validation: SplitKind,
+    /// The recipes that were tried, in this order.
+    pub candidates: Vec<Candidate>,
+}
+
+impl Study {
+    pub(super) fn is_finite(&self) -> bool {
+        let candidates = self.candidates.iter();
+        candidates.flat_map(|c| [c.log_loss, c.excess, c.standard_error]).all(f64::is_finite)
+    }
+}

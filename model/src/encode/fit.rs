@@ -1,0 +1,148 @@
+//! Fitting an encoder to training rows.
+
+use std::{
+    collections::{HashSet, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+};
+
+use super::{
+    Cells, Cross, Encoder, Feature, Form, Line,
+    cells::{coarse, edges, levels},
+    line::line,
+};
+use crate::features::Measure;
+
+/// The bins of a number in [`Form::Steps`], fewest and most, and about how many there are over all
+/// features.
+const BINS: (usize, usize) = (8, 64);
+const BINS_OVER_ALL: usize = 1_000;
+/// The rows of the rarer label that a bin should have. They are few, since neighbours share strength
+/// through the penalty.
+const RARER_ROWS_PER_BIN: usize = 5;
+/// The most values at which the effect curve of a number is drawn.
+const GRID: usize = 21;
+
+/// The training rows that an encoder is fitted to: a flat matrix of raw features, and a choice of its rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// The measures of the columns.
+    pub measures: &'a [Measure],
+    /// `measures.len()` values a row.
+    pub raw: &'a [f64],
+    /// The rows to fit to.
+    pub rows: &'a [usize],
+    /// How many of these rows have the rarer label.
+    pub rarer: usize,
+}
+
+impl Sample<'_> {
+    fn column(&self, place: usize) -> Vec<f64> {
+        self.rows.iter().map(|row| self.raw[row * self.measures.len() + place]).collect()
+    }
+}
+
+impl Encoder {
+    /// Fits the encoder to `sample`, with the features at the indices in `keep` (None: all that vary).
+    #[must_use]
+    pub fn fit(sample: Sample<'_>, form: Form, keep: Option<&[usize]>) -> Self {
+        let wanted = |place: &usize| keep.is_none_or(|keep| keep.contains(place));
+        let places: Vec<usize> = (0..sample.measures.len()).filter(wanted).collect();
+        let numbers = places.iter().filter(|place| !sample.measures[**place].is_category()).count();
+        let most = (BINS_OVER_ALL / numbers.max(1)).min(sample.rarer / RARER_ROWS_PER_BIN);
+        let bins = most.clamp(BINS.0, BINS.1);
+        let mut seen = SeenColumns::default();
+        let mut features = Vec::new();
+        for place in places {
+            let measure = &sample.measures[place];
+            let column = sample.column(place);
+            if seen.contains(column.iter().map(|value| value.to_bits())) {
+                continue;
+            }
+            let (line, cells, grid) = if measure.is_category() {
+                (None, levels(&column), Vec::new())
+            } else {
+                number(&column, form, bins, &mut seen)
+            };
+            let feature = Feature { measure: measure.clone(), place, line, cells, grid };
+            if feature.width() > 0 {
+                features.push(feature);
+            }
+        }
+        Self { form, features, crosses: Vec::new() }
+    }
+
+    /// Adds crosses of these pairs of features, given by their indices in the raw row.
+    #[must_use]
+    pub fn with_crosses(mut self, sample: Sample<'_>, pairs: &[[usize; 2]]) -> Self {
+        let crosses: Vec<Cross> = pairs.iter().filter_map(|places| self.cross(sample, *places)).collect();
+        self.crosses.extend(crosses);
+        self
+    }
+
+    /// The cross of two features; None when the encoder lacks one of them or the cross has no columns.
+    fn cross(&self, sample: Sample<'_>, places: [usize; 2]) -> Option<Cross> {
+        let index = |place: usize| self.features.iter().position(|feature| feature.place == place);
+        let features = [index(places[0])?, index(places[1])?];
+        let columns = places.map(|place| sample.column(place));
+        let cells = [0, 1].map(|n| coarse(&self.features[features[n]].measure, &columns[n]));
+        let mut cross = Cross { features, cells, means: Vec::new() };
+        let width = cross.width();
+        if width == 0 {
+            return None;
+        }
+        cross.means = vec![0.0; width];
+        let mut counts = vec![0_usize; cross.count()];
+        for (a, b) in columns[0].iter().zip(&columns[1]) {
+            counts[cross.cell(*a, *b)] += 1;
+        }
+        let (mut sums, mut out) = (vec![0.0; width], vec![0.0; width]);
+        for (cell, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            cross.write(cell, &mut out);
+            sums.iter_mut().zip(&out).for_each(|(sum, value)| *sum += value * count as f64);
+        }
+        cross.means = sums.into_iter().map(|sum| sum / sample.rows.len() as f64).collect();
+        Some(cross)
+    }
+}
+
+/// The digests of the columns so far. A digest has 64 bits: that two different columns have the same, which
+/// would cost a feature, happens once in 10^19 pairs.
+#[derive(Default)]
+struct SeenColumns(HashSet<u64>);
+
+impl SeenColumns {
+    /// Whether an equal column was seen before; adds the column.
+    fn contains(&mut self, column: impl Iterator<Item = u64>) -> bool {
+        let mut hasher = DefaultHasher::new();
+        column.for_each(|bits| bits.hash(&mut hasher));
+        !self.0.insert(hasher.finish())
+    }
+}
+
+/// The line, the cells and the grid of a number.
+fn number(
+    column: &[f64],
+    form: Form,
+    bins: usize,
+    seen: &mut SeenColumns,
+) -> (Option<Line>, Cells, Vec<f64>) {
+    let mut present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
+    present.sort_by(f64::total_cmp);
+    let absent = column.len() - present.len();
+    let missing = (absent > 0
+        && !present.is_empty()
+        && !seen.contains(column.iter().map(|value| u64::from(value.is_nan()))))
+    .then_some(absent as f64 / column.len() as f64);
+    let (Some(low), Some(high)) = (present.first().copied(), present.last().copied()) else {
+        return (None, Cells::Bins { edges: Vec::new(), missing }, Vec::new());
+    };
+    let line = line(&present, low, high, form);
+    let mut steps = if form == Form::Steps && line.is_some() { edges(&present, bins) } else { Vec::new() };
+    if steps.len() == 1 {
+        // A single step adds nothing to the line.
+        steps.clear();
+    }
+    let mut grid: Vec<f64> = (0..GRID).map(|n| present[n * (present.len() - 1) / (GRID - 1)]).collect();
+    grid.dedup();
+    (line, Cells::Bins { edges: steps, missing }, grid)
+}

@@ -1,0 +1,17 @@
+//! Drift: how far the scored customers have moved from those in training.
+//!
+//! In training a [`Reference`] keeps, for each feature and for the score, at most ten bins with their numbers of
+//! rows, and one more bin for missing values. [`Counts`] sorts a scored population into the same bins. A
+//! [`DriftReport`] compares the two by effect sizes, not p-values: with many customers any difference is
+//! significant, and few matter.
+//!
+//! All sums are of integers, so that the order of the rows changes no bit.
+
+mod bins;
+mod counts;
+mod reference;
+mod report;
+
+pub use counts::Counts;
+pub use reference::Reference;
+pub use report::{Bin, DriftLevel, DriftReport, LARGE, MODERATE, Share, Shift};

@@ -1,0 +1,73 @@
+//! The reference: what the training rows looked like.
+
+use serde::{Deserialize, Serialize};
+
+use super::bins::{Bins, Distribution, total};
+use crate::features::{Measure, Scale};
+
+/// The distribution of each feature and of the score in training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The features, each with its index in the raw row.
+    pub(super) features: Vec<(usize, Distribution)>,
+    /// The probability.
+    pub(super) score: Distribution,
+}
+
+impl Reference {
+    /// The distributions over the chosen rows of a flat matrix of raw features, and of their probabilities.
+    ///
+    /// `measures` are those of a raw row, `places` the indices of the monitored ones; `raw` has
+    /// `measures.len()` values a row. The order of the rows does not matter.
+    #[must_use]
+    pub fn new(
+        measures: &[Measure],
+        places: impl IntoIterator<Item = usize>,
+        raw: &[f64],
+        rows: &[usize],
+        probabilities: &[f64],
+    ) -> Self {
+        let features = places.into_iter().map(|place| {
+            let column: Vec<f64> = rows.iter().map(|row| raw[row * measures.len() + place]).collect();
+            let distribution = match levels(&measures[place]) {
+                Some(levels) => Distribution::new(Bins::Level { levels }, column.into_iter()),
+                None => Distribution::of_numbers(&column),
+            };
+            (place, distribution)
+        });
+        Self { features: features.collect(), score: Distribution::of_numbers(probabilities) }
+    }
+
+    /// Whether the reference is valid and belongs to a model with these features.
+    #[must_use]
+    pub fn fits(&self, measures: &[Measure]) -> bool {
+        let belongs = |place: usize, bins: &Bins| match (measures.get(place).map(levels), bins) {
+            (Some(Some(levels)), Bins::Level { levels: own }) => levels == *own,
+            (Some(None), Bins::Number { .. }) => true,
+            _ => false,
+        };
+        self.features.iter().all(|(place, values)| values.is_valid() && belongs(*place, &values.bins))
+            && self.score.is_valid()
+            && matches!(self.score.bins, Bins::Number { .. })
+    }
+
+    /// The number of training rows.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        total(&self.score.rows).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn distributions(&self) -> impl Iterator<Item = &Distribution> {
+        self.features.iter().map(|(_, distribution)| distribution).chain([&self.score])
+    }
+}
+
+/// The number of values of a category or a boolean; None for numbers.
+const fn levels(measure: &Measure) -> Option<usize> {
+    match measure {
+        Measure::Attribute { scale: Scale::Category { levels }, .. } => Some(levels.len() + 1),
+        Measure::Attribute { scale: Scale::Boolean, .. } => Some(2),
+        _ => None,
+    }
+}

@@ -1,0 +1,121 @@
+//! The phrases that sentences are made of: numbers, money, counts, names.
+
+/// A sentence that is being written, piece by piece. Every score has several, and `write!` would take several
+/// times as long.
+pub(super) struct Sentence<'a>(pub(super) &'a mut String);
+
+impl Sentence<'_> {
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+        self.0.push_str(text);
+        self
+    }
+
+    pub(super) fn integer(&mut self, integer: impl itoa::Integer) -> &mut Self {
+        self.text(itoa::Buffer::new().format(integer))
+    }
+
+    pub(super) fn within(&mut self, days: Option<u32>) -> &mut Self {
+        match days {
+            None => self.text("so far"),
+            Some(days) => self.text("in the last ").integer(days).text(" days"),
+        }
+    }
+
+    pub(super) fn count(&mut self, count: f64, kind: &str) -> &mut Self {
+        match tenths(count) {
+            Some(0) => self.text("No ").words(kind),
+            Some(10) => self.text("1 ").words(kind),
+            _ => self.number(count).text(" ").plural(kind),
+        }
+    }
+
+    /// A quantity of a property: `412 units`, `12.50 cost`, `No units`.
+    pub(super) fn quantity(&mut self, value: f64, property: &str) -> &mut Self {
+        let (unit, write) = unit(property);
+        match value {
+            0.0 => self.text("No "),
+            _ => write(self, value).text(" "),
+        }
+        .words(unit)
+    }
+
+    pub(super) fn days(&mut self, days: f64) -> &mut Self {
+        match tenths(days) {
+            Some(10) => self.text("1 day"),
+            _ => self.number(days).text(" days"),
+        }
+    }
+
+    /// An integer without a decimal, other small numbers with one.
+    pub(super) fn number(&mut self, value: f64) -> &mut Self {
+        match tenths(value) {
+            None => self.text(&format!("{value:.0}")),
+            Some(tenths) if tenths.abs() >= 200 => self.integer(value.round() as i64),
+            Some(tenths) if tenths % 10 == 0 => self.integer(tenths / 10),
+            Some(tenths) => self.whole(tenths, 10).integer(tenths.abs() % 10),
+        }
+    }
+
+    /// Minor units as an amount of money.
+    pub(super) fn money(&mut self, minor: f64) -> &mut Self {
+        let cents = minor.round();
+        if cents.abs() >= EXACT {
+            return self.text(&format!("{:.2}", cents / 100.0));
+        }
+        let cents = cents as i64;
+        self.whole(cents, 100).integer(cents.abs() / 10 % 10).integer(cents.abs() % 10)
+    }
+
+    /// The sign and the digits before the point of a number that is given in parts.
+    fn whole(&mut self, parts: i64, of_one: i64) -> &mut Self {
+        self.text(if parts < 0 { "-" } else { "" }).integer(parts.abs() / of_one).text(".")
+    }
+
+    pub(super) fn percent(&mut self, share: f64) -> &mut Self {
+        let percent = share * 100.0;
+        if percent.abs() < EXACT {
+            self.integer(percent.round_ties_even() as i64)
+        } else {
+            self.text(&format!("{percent:.0}"))
+        }
+        .text(" %")
+    }
+
+    /// A name from the data as words: `email_open` becomes "email open".
+    pub(super) fn words(&mut self, name: &str) -> &mut Self {
+        for (n, word) in name.split('_').enumerate() {
+            self.text(if n > 0 { " " } else { "" }).text(word);
+        }
+        self
+    }
+
+    pub(super) fn plural(&mut self, kind: &str) -> &mut Self {
+        match kind.as_bytes() {
+            [.., b's' | b'x' | b'z'] | [.., b'c' | b's', b'h'] => self.words(kind).text("es"),
+            [.., before, b'y'] if !b"aeiou".contains(before) => {
+                self.words(&kind[..kind.len() - 1]).text("ies")
+            }
+            _ => self.words(kind).text("s"),
+        }
+    }
+}
+
+/// Writes a value.
+type WriteValue<'a> = for<'b> fn(&'b mut Sentence<'a>, f64) -> &'b mut Sentence<'a>;
+
+/// The name of a property in a sentence, and the function that writes its values: `cost_minor` is money.
+pub(super) fn unit<'a>(property: &str) -> (&str, WriteValue<'a>) {
+    match property.strip_suffix("_minor") {
+        Some(name) => (name, Sentence::money),
+        None => (property, Sentence::number),
+    }
+}
+
+/// Greater numbers are not written as integers.
+const EXACT: f64 = 1e15;
+
+/// A number in tenths, unless it is large. Integers are written many times faster than floating point numbers.
+fn tenths(value: f64) -> Option<i64> {
+    let tenths = (value * 10.0).round();
+    (tenths.abs() < EXACT).then_some(tenths as i64)
+}

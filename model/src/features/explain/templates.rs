@@ -1,0 +1,129 @@
+//! The templates: one sentence for each measure. Each is one arm of a match, so that no measure is forgotten.
+
+use super::{
+    FeatureValue,
+    phrases::{Sentence, unit},
+};
+use crate::{features::Measure, history::kind};
+
+impl Sentence<'_> {
+    /// Writes what a value means.
+    pub(super) fn fact(&mut self, measure: &Measure, raw: f64, typical: f64) -> &mut Self {
+        match measure {
+            Measure::Count { kind, days } => self.count(raw, kind).text(" ").within(*days),
+            Measure::Amount { kind, days } if raw == 0.0 => {
+                self.text("No money in ").plural(kind).text(" ").within(*days)
+            }
+            Measure::Amount { kind, days } => {
+                self.money(raw).text(" in ").plural(kind).text(" ").within(*days)
+            }
+            Measure::DaysSinceLast { kind } if raw < 1.0 => {
+                self.text("Last ").words(kind).text(" less than a day ago")
+            }
+            Measure::DaysSinceLast { kind } if raw > typical => {
+                self.text("No ").words(kind).text(" for ").days(raw)
+            }
+            Measure::DaysSinceLast { kind } => {
+                self.text("Last ").words(kind).text(" ").days(raw).text(" ago")
+            }
+            Measure::DaysSinceFirst { kind } => {
+                self.text("First ").words(kind).text(" ").days(raw).text(" ago")
+            }
+            Measure::PropertySum { kind, property, days } => {
+                self.quantity(raw, property).text(" in ").plural(kind).text(" ").within(*days)
+            }
+            Measure::PropertyMean { kind, property } => {
+                self.quantity(raw, property).text(" per ").words(kind).text(" on average")
+            }
+            Measure::PropertyLast { kind, property } => {
+                self.quantity(raw, property).text(" in the last ").words(kind)
+            }
+            Measure::SilenceDays if raw < 1.0 => self.text("Last heard of less than a day ago"),
+            Measure::SilenceDays if raw > typical => self.text("Not heard of for ").days(raw),
+            Measure::SilenceDays => self.text("Last heard of ").days(raw).text(" ago"),
+            Measure::ActiveDays { days: Some(window) } => {
+                self.text("Active on ").number(raw).text(" of the last ").integer(*window).text(" days")
+            }
+            Measure::ActiveDays { days: None } => self.text("Active on ").days(raw).text(" so far"),
+            Measure::PurchaseDays if raw == 0.0 => self.text("No purchase so far"),
+            Measure::PurchaseDays => self.text("Bought on ").days(raw).text(" so far"),
+            Measure::MeanGapDays => self.text("Buys every ").days(raw).text(" on average"),
+            Measure::RecencyOverGap => {
+                self.text("Last purchase ").number(raw).text(" usual gaps between purchases ago")
+            }
+            Measure::AverageAmount => self.text("Average purchase of ").money(raw),
+            Measure::ReturnShare => self.number(raw).text(" returns per purchase"),
+            Measure::OpenComplaints if raw == 0.0 => self.text("No complaint is waiting for a resolution"),
+            Measure::OpenComplaints => self.count(raw, kind::COMPLAINT).text(" without a resolution"),
+            Measure::Satisfaction => self.text("Last survey at ").percent(raw).text(" of what was expected"),
+            Measure::Trend => {
+                self.text("Activity of the last 30 days at ").percent(raw).text(" of the 90 days before")
+            }
+            Measure::TenureDays => self.text("Known for ").days(raw),
+            Measure::ExpectedPurchases { days } => self
+                .count(raw, kind::PURCHASE)
+                .text(" to be expected in the next ")
+                .integer(*days)
+                .text(" days"),
+            Measure::NoPurchaseProbability { days } => self
+                .text("No purchase in the next ")
+                .integer(*days)
+                .text(" days to ")
+                .percent(raw)
+                .text(" by the purchases so far"),
+            Measure::Attribute { name, .. } => self.words(name).text(" is ").attribute(measure, raw),
+        }
+    }
+
+    /// Writes what a missing value means.
+    pub(super) fn absence(&mut self, measure: &Measure) -> &mut Self {
+        match measure {
+            Measure::DaysSinceLast { kind } | Measure::DaysSinceFirst { kind } => {
+                self.text("No ").words(kind).text(" so far")
+            }
+            Measure::PropertyMean { kind, property } | Measure::PropertyLast { kind, property } => {
+                self.text("No ").words(kind).text(" with ").words(unit(property).0).text(" so far")
+            }
+            Measure::SilenceDays => self.text("Never heard of so far"),
+            Measure::MeanGapDays | Measure::RecencyOverGap => self.text("Fewer than two purchases so far"),
+            Measure::ExpectedPurchases { .. }
+            | Measure::NoPurchaseProbability { .. }
+            | Measure::ReturnShare => self.text("No purchase so far"),
+            Measure::AverageAmount => self.text("No purchase with an amount so far"),
+            Measure::Satisfaction => self.text("No survey answered so far"),
+            Measure::Attribute { name, .. } => self.words(name).text(" is not known"),
+            Measure::Count { .. }
+            | Measure::Amount { .. }
+            | Measure::PropertySum { .. }
+            | Measure::ActiveDays { .. }
+            | Measure::PurchaseDays
+            | Measure::OpenComplaints
+            | Measure::Trend
+            | Measure::TenureDays => self.text(&measure.to_string()).text(" is not known"),
+        }
+    }
+
+    /// Writes the typical value, after "typical is".
+    pub(super) fn typical(&mut self, measure: &Measure, typical: f64) -> &mut Self {
+        match measure {
+            Measure::Amount { .. } | Measure::AverageAmount => self.money(typical),
+            Measure::PropertySum { property, .. }
+            | Measure::PropertyMean { property, .. }
+            | Measure::PropertyLast { property, .. } => unit(property).1(self, typical),
+            Measure::Satisfaction | Measure::Trend | Measure::NoPurchaseProbability { .. } => {
+                self.percent(typical)
+            }
+            Measure::Attribute { .. } => self.attribute(measure, typical),
+            _ => self.number(typical),
+        }
+    }
+
+    fn attribute(&mut self, measure: &Measure, raw: f64) -> &mut Self {
+        match FeatureValue::of(measure, raw) {
+            FeatureValue::Missing => self,
+            FeatureValue::Number(value) => self.number(value),
+            FeatureValue::Boolean(truth) => self.text(if truth { "yes" } else { "no" }),
+            FeatureValue::Text(level) => self.text(&level),
+        }
+    }
+}

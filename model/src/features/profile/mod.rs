@@ -1,0 +1,92 @@
+//! The data profile: which kinds, properties and attributes the data have, so that `auto` in a spec becomes a
+//! [`Plan`](super::Plan).
+
+mod counts;
+mod resolve;
+
+use std::collections::{BTreeMap, HashMap};
+
+use self::counts::{AttributeCounts, PropertyCounts, count_up, merge_counts};
+use super::level_name;
+use crate::{
+    history::{AttributeValue, History},
+    time::Time,
+};
+
+/// The most distinct values of an attribute, distinct kinds and distinct properties that are counted, which bounds
+/// the memory of a profile. Further ones (in free text, say) are ignored; known ones are still counted.
+const DISTINCT: usize = 10_000;
+
+/// Counts over many histories, taken in one pass.
+#[derive(Default)]
+pub struct DataProfile {
+    kinds: HashMap<String, u64>,
+    /// By kind and name.
+    properties: BTreeMap<(String, String), PropertyCounts>,
+    attributes: BTreeMap<String, AttributeCounts>,
+}
+
+impl DataProfile {
+    /// Counts what was known of a customer at `as_of`.
+    pub fn add(&mut self, history: &History, as_of: Time) {
+        let mut counts = vec![0_u64; history.kinds().len()];
+        for event in history.visible(as_of, as_of) {
+            counts[event.kind as usize] += 1;
+        }
+        for (kind, count) in history.kinds().iter().zip(counts).filter(|(_, count)| *count > 0) {
+            count_up(&mut self.kinds, kind, count);
+        }
+        self.add_properties(history, as_of);
+        let Some(version) = history.version_at(as_of, as_of) else { return };
+        for (name, value) in &version.attributes {
+            self.add_attribute(name, value);
+        }
+    }
+
+    /// Adds the counts of other customers.
+    pub fn merge(&mut self, others: Self) {
+        merge_counts(&mut self.kinds, others.kinds);
+        for (key, counts) in others.properties {
+            self.add_property(key, counts);
+        }
+        for (name, others) in others.attributes {
+            if self.attributes.len() < DISTINCT || self.attributes.contains_key(&name) {
+                self.attributes.entry(name).or_default().merge(others);
+            }
+        }
+    }
+
+    fn add_attribute(&mut self, name: &str, value: &AttributeValue) {
+        if self.attributes.len() >= DISTINCT && !self.attributes.contains_key(name) {
+            return;
+        }
+        self.attributes.entry(name.to_owned()).or_default().add(value, &level_name(value));
+    }
+
+    fn add_properties(&mut self, history: &History, as_of: Time) {
+        // Per kind and property of the history.
+        let names = history.properties();
+        let mut own = vec![PropertyCounts::default(); history.kinds().len() * names.len()];
+        let mut count = |event: u32, property: u32, number: Option<f64>| {
+            if let Some(kind) = history.kind_if_visible(event, as_of, as_of) {
+                own[kind as usize * names.len() + property as usize].add(number);
+            }
+        };
+        history.numbers().iter().for_each(|number| count(number.event, number.property, Some(number.value)));
+        history.texts().iter().for_each(|text| count(text.event, text.property, None));
+        let of_kinds = history.kinds().iter().zip(own.chunks(names.len().max(1)));
+        let all = of_kinds.flat_map(|(kind, counts)| names.iter().zip(counts).map(move |own| (kind, own)));
+        for (kind, (property, counts)) in all.filter(|(_, (_, counts))| counts.carried() > 0) {
+            self.add_property((kind.clone(), property.clone()), *counts);
+        }
+    }
+
+    fn add_property(&mut self, key: (String, String), counts: PropertyCounts) {
+        if self.properties.len() < DISTINCT || self.properties.contains_key(&key) {
+            self.properties.entry(key).or_default().merge(counts);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! From a spec and the counts to a plan: [`DataProfile::plan`].
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use super::{
+    DataProfile,
+    counts::{AttributeCounts, PropertyCounts},
+};
+use crate::{
+    features::{Plan, Scale},
+    history::kind,
+    spec::{FeaturesSpec, Selector, split_property},
+};
+
+/// The most kinds with features of their own.
+const KINDS: usize = 12;
+/// The most numeric properties of one kind, and of all kinds, with features of their own.
+const PROPERTIES_OF_A_KIND: usize = 4;
+const PROPERTIES: usize = 12;
+/// The most values of a category with a column of their own.
+const LEVELS: usize = 20;
+/// A value of fewer customers has no column of its own: it is "other".
+const RARE: u64 = 10;
+/// The most attributes.
+const ATTRIBUTES: usize = 200;
+
+impl DataProfile {
+    /// Resolves the spec against the counts. A listed kind or attribute that does not occur gets its features
+    /// all the same; they never vary and are dropped later.
+    #[must_use]
+    pub fn plan(&self, spec: &FeaturesSpec) -> Plan {
+        let kinds = match &spec.kinds {
+            Selector::List(names) => names.clone(),
+            Selector::Auto => self.frequent_kinds(),
+        };
+        let properties = match &spec.properties {
+            Selector::List(names) => {
+                let own = |(kind, name): (&str, &str)| (kind.to_owned(), name.to_owned());
+                names.iter().filter_map(|name| split_property(name).map(own)).collect()
+            }
+            Selector::Auto => self.informative_properties(&kinds),
+        };
+        let names = match &spec.attributes {
+            Selector::List(names) => names.clone(),
+            Selector::Auto => self.frequent_attributes(),
+        };
+        let scale = |name: &str| self.attributes.get(name).map_or(Scale::Number, AttributeCounts::scale);
+        let attributes = names.into_iter().map(|name| (name.clone(), scale(&name))).collect();
+        Plan { windows_days: spec.windows_days.clone(), kinds, properties, attributes, forecast: None }
+    }
+
+    /// The most frequent kinds; purchases are among them wherever they occur, since both targets depend on them.
+    fn frequent_kinds(&self) -> Vec<String> {
+        let mut kinds = most_frequent(&self.kinds, KINDS);
+        if self.kinds.contains_key(kind::PURCHASE) && !kinds.iter().any(|known| known == kind::PURCHASE) {
+            kinds.truncate(KINDS - 1);
+            kinds.push(kind::PURCHASE.to_owned());
+        }
+        kinds
+    }
+
+    /// The most frequent attributes, by name.
+    fn frequent_attributes(&self) -> Vec<String> {
+        let counts = self.attributes.iter().map(|(name, counts)| (name.clone(), counts.count())).collect();
+        let mut names = most_frequent(&counts, ATTRIBUTES);
+        names.sort();
+        names
+    }
+
+    /// The most frequent informative properties of these kinds, of each kind and of all.
+    fn informative_properties(&self, kinds: &[String]) -> Vec<(String, String)> {
+        let mut found: Vec<_> =
+            self.properties.iter().filter(|(name, counts)| self.is_informative(name, counts)).collect();
+        found.sort_by_key(|(name, counts)| (Reverse(counts.carried()), *name));
+        let mut chosen: Vec<(String, String)> = Vec::new();
+        for (name, _) in found {
+            let of_kind = chosen.iter().filter(|(kind, _)| *kind == name.0).count();
+            if kinds.contains(&name.0) && of_kind < PROPERTIES_OF_A_KIND && chosen.len() < PROPERTIES {
+                chosen.push(name.clone());
+            }
+        }
+        chosen
+    }
+
+    /// Whether a property is likely to be informative: a number in at least 95 % of the interactions that have
+    /// it, present in at least half of the interactions of its kind, not constant, and not named like an id. The
+    /// properties of a survey's answer have a feature of their own.
+    fn is_informative(&self, (kind, name): &(String, String), counts: &PropertyCounts) -> bool {
+        let of_survey = kind == kind::SURVEY && [kind::SCORE, kind::EXPECTED].contains(&name.as_str());
+        // The name of a feature has its property behind the last dot.
+        !(name.contains('.') || is_id(name) || of_survey)
+            && 100 * counts.numbers >= 95 * counts.carried()
+            && 2 * counts.carried() >= self.kinds.get(kind).copied().unwrap_or(0)
+            && counts.low < counts.high
+    }
+}
+
+impl AttributeCounts {
+    /// The scale that fits all values; values of mixed types are a category.
+    fn scale(&self) -> Scale {
+        match self {
+            Self { booleans: 0, texts: 0, .. } => Scale::Number,
+            Self { numbers: 0, texts: 0, .. } => Scale::Boolean,
+            Self { levels, .. } => {
+                let mut counts = levels.clone();
+                counts.retain(|_, count| *count >= RARE);
+                Scale::Category { levels: most_frequent(&counts, LEVELS) }
+            }
+        }
+    }
+}
+
+/// Whether a property of this name is an identifier, whose size means nothing: `id`, `order_id`, `orderId`.
+fn is_id(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    lower == "id" || lower.ends_with("_id") || name.ends_with("Id")
+}
+
+/// The names with the greatest counts, equal counts by name.
+fn most_frequent(counts: &HashMap<String, u64>, most: usize) -> Vec<String> {
+    let mut ranked: Vec<_> = counts.iter().collect();
+    ranked.sort_by(|(a, m), (b, n)| n.cmp(m).then(a.cmp(b)));
+    ranked.into_iter().take(most).map(|(name, _)| name.clone()).collect()
+}

@@ -1,0 +1,123 @@
+//! The snapshots with the measures of their columns, and fits to some of them.
+
+use crate::{
+    artifact::Recipe,
+    encode::{Encoder, Sample},
+    features::Measure,
+    label::LabelDefinition,
+    time::Time,
+    training::{
+        design::Design,
+        fit::{Fit, FitError},
+        pairs::{PairSearch, by_importance},
+        snapshot::Snapshots,
+    },
+};
+
+/// The training rows of a model.
+#[derive(Clone, Copy)]
+pub struct Dataset<'a> {
+    /// The measures of the columns.
+    pub measures: &'a [Measure],
+    /// All snapshots.
+    pub rows: &'a Snapshots,
+    /// What is predicted.
+    pub outcome: LabelDefinition,
+}
+
+/// An encoder and a regression, fitted to the same rows.
+pub struct EncodedFit {
+    /// Raw row -> design row.
+    pub encoder: Encoder,
+    /// The regression.
+    pub fit: Fit,
+    /// The rows fitted to, in the order of the design.
+    pub rows: Vec<usize>,
+    /// Their design.
+    pub design: Design,
+}
+
+impl Dataset<'_> {
+    /// The labels of some rows.
+    #[must_use]
+    pub fn labels(&self, chosen: &[usize]) -> Vec<bool> {
+        chosen.iter().map(|row| self.rows.label[*row]).collect()
+    }
+
+    /// The design of some rows.
+    #[must_use]
+    pub fn design(&self, encoder: &Encoder, chosen: &[usize]) -> Design {
+        Design::new(encoder, &self.rows.features, self.measures.len(), chosen)
+    }
+
+    /// How many of some rows have the outcome.
+    #[must_use]
+    pub fn positives(&self, chosen: &[usize]) -> usize {
+        chosen.iter().filter(|row| self.rows.label[**row]).count()
+    }
+
+    /// Whether some rows include at least `fewest` of either label.
+    pub(super) fn has_both(&self, chosen: &[usize], fewest: usize) -> bool {
+        let positives = self.positives(chosen);
+        positives >= fewest && chosen.len() - positives >= fewest
+    }
+
+    /// The latest `as_of` of some rows.
+    pub(super) fn newest(&self, chosen: &[usize]) -> Time {
+        chosen.iter().map(|row| self.rows.as_of[*row]).max().unwrap_or(Time(0))
+    }
+
+    /// The rows within the lookback of the newest.
+    pub(super) fn within(&self, chosen: &[usize], lookback_days: Option<i64>) -> Vec<usize> {
+        let since = lookback_days.map(|days| self.newest(chosen).plus_days(-days));
+        let is_near = |row: &usize| since.is_none_or(|since| self.rows.as_of[*row] > since);
+        chosen.iter().copied().filter(is_near).collect()
+    }
+
+    fn sample<'b>(&'b self, chosen: &'b [usize]) -> Sample<'b> {
+        let positives = self.positives(chosen);
+        Sample {
+            measures: self.measures,
+            raw: &self.rows.features,
+            rows: chosen,
+            rarer: positives.min(chosen.len() - positives),
+        }
+    }
+
+    /// The encoder that `recipe` gives for some rows.
+    pub(super) fn encoder(&self, recipe: &Recipe, chosen: &[usize]) -> Result<Encoder, FitError> {
+        let (sample, labels) = (self.sample(chosen), self.labels(chosen));
+        let mut encoder = Encoder::fit(sample, recipe.form, None);
+        if recipe.feature_fraction < 1.0 {
+            let fit = Fit::rough(&self.design(&encoder, chosen), &labels, recipe.penalty, None)?;
+            let mut keep = by_importance(&encoder, &fit, sample);
+            keep.truncate((keep.len() as f64 * recipe.feature_fraction).ceil() as usize);
+            encoder = Encoder::fit(sample, recipe.form, Some(&keep));
+        }
+        if recipe.pairs > 0 {
+            let design = self.design(&encoder, chosen);
+            let fit = Fit::rough(&design, &labels, recipe.penalty, None)?;
+            let log_odds = fit.log_odds(&design);
+            let search =
+                PairSearch { encoder: &encoder, fit: &fit, sample, log_odds: &log_odds, labels: &labels };
+            let pairs = search.strongest(recipe.pairs);
+            encoder = encoder.with_crosses(sample, &pairs);
+        }
+        Ok(encoder)
+    }
+
+    /// Fits to those of some rows that are within the lookback. None when no feature varies.
+    ///
+    /// # Errors
+    /// [`FitError`] when the optimum is not reached.
+    pub fn fit(&self, recipe: &Recipe, chosen: &[usize]) -> Result<Option<EncodedFit>, FitError> {
+        let rows = self.within(chosen, recipe.lookback_days);
+        let encoder = self.encoder(recipe, &rows)?;
+        if encoder.width() == 0 {
+            return Ok(None);
+        }
+        let design = self.design(&encoder, &rows);
+        let fit = Fit::new(&design, &self.labels(&rows), recipe.penalty, None)?;
+        Ok(Some(EncodedFit { encoder, fit, rows, design }))
+    }
+}

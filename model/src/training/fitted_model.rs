@@ -1,0 +1,173 @@
+//! A fitted model: recipe selected, regression and BG/NBD model fitted; and the artifact made of it.
+
+use std::collections::HashSet;
+
+use crate::{
+    artifact::{Artifact, Card, SplitKind, Study},
+    evaluation::{
+        drift::Reference,
+        metrics::{Metrics, ReliabilityBin},
+    },
+    features::{
+        Measure, Plan,
+        bg_nbd::{BgNbd, BgNbdFit, Purchases},
+    },
+    scoring::{Scorer, golden_rows, probability},
+    training::{
+        dataset::{Dataset, EncodedFit},
+        fit::FitError,
+        selection::SelectionResult,
+        snapshot::Snapshots,
+        train::{TrainError, TrainingInput},
+    },
+};
+
+/// What is the same for the evaluated model and the final one.
+pub(super) struct Task<'a> {
+    pub(super) input: &'a TrainingInput<'a>,
+    pub(super) split: SplitKind,
+    pub(super) step: &'a dyn Fn(&str),
+}
+
+/// The evaluation on the holdout.
+pub(super) struct HoldoutEvaluation {
+    pub(super) holdout: Metrics,
+    pub(super) uncalibrated: Metrics,
+    pub(super) baselines: Vec<(String, Metrics)>,
+    pub(super) reliability: Vec<ReliabilityBin>,
+    pub(super) uncalibrated_reliability: Vec<ReliabilityBin>,
+    pub(super) study: Study,
+}
+
+/// A selected recipe, fitted.
+pub(super) struct FittedModel {
+    plan: Plan,
+    bg_nbd: Option<BgNbdFit>,
+    pub(super) selection: SelectionResult,
+    encoded: EncodedFit,
+}
+
+impl FittedModel {
+    /// Selects a recipe and fits on some rows. The BG/NBD model is fitted to the purchases `seen`.
+    pub(super) fn fit(
+        rows: &mut Snapshots,
+        mut plan: Plan,
+        chosen: &[usize],
+        seen: &[Purchases],
+        task: &Task<'_>,
+    ) -> Result<Self, TrainError> {
+        let measures = plan.measures();
+        let bg_nbd = fit_forecast(rows, &mut plan, &measures, seen);
+        let dataset = Dataset { measures: &measures, rows, outcome: task.input.outcome };
+        let selection = dataset.select(chosen, task.split, task.input.options.seed, task.step)?;
+        (task.step)("fitting");
+        let encoded =
+            dataset.fit(&selection.recipe, chosen)?.ok_or(TrainError::NothingVaries(chosen.len()))?;
+        Ok(Self { plan, bg_nbd, selection, encoded })
+    }
+
+    /// The probabilities of some rows, before and after calibration.
+    pub(super) fn probabilities(&self, dataset: Dataset<'_>, rows: &[usize]) -> (Vec<f64>, Vec<f64>) {
+        let log_odds = self.encoded.fit.log_odds(&dataset.design(&self.encoded.encoder, rows));
+        let calibrated = log_odds.iter().map(|z| probability(self.calibrate(*z))).collect();
+        (log_odds.iter().map(|z| probability(*z)).collect(), calibrated)
+    }
+
+    fn calibrate(&self, z: f64) -> f64 {
+        self.selection.calibration.as_ref().map_or(z, |curve| curve.apply(z))
+    }
+
+    /// See [`Artifact::covariance_factor`].
+    fn covariance_factor(&self, rows: &Snapshots) -> Result<Vec<f32>, FitError> {
+        let EncodedFit { fit, rows: within, design, .. } = &self.encoded;
+        let customer: Vec<u32> = within.iter().map(|row| rows.customer[*row]).collect();
+        let labels: Vec<bool> = within.iter().map(|row| rows.label[*row]).collect();
+        let factor = fit.uncertainty(design, &labels, &customer);
+        let factor = factor.ok_or(FitError::NotConverged { gradient: f64::INFINITY })?;
+        let lines = factor.rows().into_iter().enumerate();
+        Ok(lines.flat_map(|(n, row)| row.iter().take(n + 1).map(|x| *x as f32).collect::<Vec<_>>()).collect())
+    }
+
+    /// The card of a model whose recipe was selected on the rows `chosen`.
+    fn card(
+        &self,
+        rows: &Snapshots,
+        chosen: &[usize],
+        evaluation: &HoldoutEvaluation,
+        task: &Task<'_>,
+    ) -> Card {
+        let moments = || chosen.iter().map(|row| rows.as_of[*row]);
+        Card {
+            rows: chosen.len(),
+            positives: chosen.iter().filter(|row| rows.label[**row]).count(),
+            customers: chosen.iter().map(|row| rows.customer[*row]).collect::<HashSet<_>>().len(),
+            from: moments().min().unwrap_or(task.input.as_of),
+            to: moments().max().unwrap_or(task.input.as_of),
+            split: task.split,
+            seed: task.input.options.seed,
+            holdout: evaluation.holdout,
+            uncalibrated: evaluation.uncalibrated,
+            baselines: evaluation.baselines.clone(),
+            reliability: evaluation.reliability.clone(),
+            uncalibrated_reliability: evaluation.uncalibrated_reliability.clone(),
+            evaluated: evaluation.study.clone(),
+            chosen: self.selection.study(),
+            rows_within_reach: self.encoded.rows.len(),
+            bg_nbd: self.bg_nbd.clone(),
+        }
+    }
+
+    /// The artifact of a model whose recipe was selected on the rows `chosen`.
+    pub(super) fn into_artifact(
+        self,
+        rows: &Snapshots,
+        chosen: &[usize],
+        evaluation: &HoldoutEvaluation,
+        task: &Task<'_>,
+    ) -> Result<Artifact, TrainError> {
+        let card = self.card(rows, chosen, evaluation, task);
+        let covariance_factor = self.covariance_factor(rows)?;
+        let log_odds = self.encoded.fit.log_odds(&self.encoded.design);
+        let probabilities: Vec<f64> = log_odds.iter().map(|z| probability(self.calibrate(*z))).collect();
+        let Self { plan, selection, encoded: EncodedFit { encoder, fit, rows: within, .. }, .. } = self;
+        let monitored = encoder.features.iter().map(|feature| feature.place);
+        let mut artifact = Artifact {
+            outcome: task.input.outcome,
+            spec: task.input.spec.clone(),
+            as_of: task.input.as_of,
+            reference: Reference::new(&plan.measures(), monitored, &rows.features, &within, &probabilities),
+            quartiles: quartiles(probabilities),
+            covariance_factor,
+            plan,
+            encoder,
+            intercept: fit.intercept,
+            weights: fit.weights.to_vec(),
+            penalty: fit.penalty,
+            calibration: selection.calibration,
+            golden: Vec::new(),
+            card,
+        };
+        artifact.golden = golden_rows(&Scorer::unchecked(artifact.clone()));
+        Ok(artifact)
+    }
+}
+
+/// Fits the BG/NBD model to `seen` and fills in its features, when the plan has them.
+fn fit_forecast(
+    rows: &mut Snapshots,
+    plan: &mut Plan,
+    measures: &[Measure],
+    seen: &[Purchases],
+) -> Option<BgNbdFit> {
+    let forecast = plan.forecast.as_mut()?;
+    let fitted = BgNbd::fit(seen);
+    forecast.model = fitted.is_usable().then_some(fitted.model);
+    rows.fill_forecast(forecast, measures.len());
+    Some(fitted)
+}
+
+/// The 25, 50 and 75 % quantiles.
+fn quartiles(mut probabilities: Vec<f64>) -> [f64; 3] {
+    probabilities.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| probabilities[quarter * (probabilities.len() - 1) / 4])
+}
