@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cycles;
 mod dependencies;
 mod libraries;
 mod source;

@@ -10,8 +10,9 @@ use crate::root;
 /// The folders of the crates that are checked.
 const FOLDERS: [&str; 5] = ["proto", "model", "store", "service", "cli"];
 
-/// A crate's sources, without tests.
+/// A crate and its sources, without tests.
 pub struct Crate {
+    pub folder: &'static str,
     pub sources: Vec<Source>,
 }
 
@@ -37,7 +38,7 @@ pub fn crates() -> Vec<Crate> {
         read_folder(&root().join(folder).join("src"), &mut sources);
         sources.sort_by(|a, b| a.path.cmp(&b.path));
         assert!(!sources.is_empty(), "{folder} has no sources");
-        Crate { sources }
+        Crate { folder, sources }
     });
     crates.collect()
 }
