@@ -1,14 +1,26 @@
-//! Times the steps of a score: fold, encode, score, and a score from a prepared score. Run `cargo bench` in this folder.
+//! The steps of a score, by themselves: fold, encode, score, and a score by what stands. `cargo bench` in this folder.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tally_model::{artifact::{Artifact, SplitKind}, features::profile::DataProfile, history::History, scoring::{Score, Scorer}, simulate::Business, spec::{Spec, Target}, time::Time, training::{snapshot::{Sampling, Snapshots}, train::{TrainingInput, TrainingOptions, train}}};
+use tally_model::{
+    artifact::{Artifact, SplitKind},
+    features::profile::DataProfile,
+    history::History,
+    scoring::{Score, Scorer},
+    simulate::Business,
+    spec::{Spec, Target},
+    time::Time,
+    training::{
+        snapshot::{Sampling, Snapshots},
+        train::{TrainingInput, TrainingOptions, train},
+    },
+};
 
 /// 2026-01-01T00:00:00Z.
 const END: Time = Time(1_767_225_600_000_000);
 
-/// A churn model of a simulated business of 1,000 customers, trained as the service does.
+/// A churn model of a simulated business of 1,000 customers, trained as the service trains.
 fn model(histories: &[History]) -> Artifact {
     let spec = Spec::default();
     let mut profile = DataProfile::default();
@@ -22,14 +34,14 @@ fn model(histories: &[History]) -> Artifact {
     }
     let options = TrainingOptions { split: SplitKind::Temporal, seed: 1 };
     let input = TrainingInput { spec: &spec, outcome: sampling.outcome, as_of: END, options };
-    train(&mut rows, plan, &input, &|_| ()).expect("enough data").artifact
+    train(&mut rows, plan, &input, &|_| ()).expect("data enough").artifact
 }
 
 fn steps(criterion: &mut Criterion) {
     let business = Business { customers: 1_000, ..Business::new(1, END) };
     let histories: Vec<History> = business.iter().map(|customer| customer.history()).collect();
     let artifact = model(&histories);
-    // The buyer with the median length of history.
+    // The buyer whose history is the median in length.
     let mut buyers: Vec<&History> =
         histories.iter().filter(|h| artifact.outcome.eligible(h, END, END).is_ok()).collect();
     buyers.sort_by_cached_key(|history| history.events().count());
@@ -51,7 +63,7 @@ fn steps(criterion: &mut Criterion) {
         bencher.iter(|| scorer.score(black_box(history), END, END, 3, Score::of));
     });
     let prepared = scorer.prepared(history, END, END, 3).expect("a buyer");
-    criterion.bench_function("score from a prepared score (interval, 3 reasons)", |bencher| {
+    criterion.bench_function("score by what stands (interval, 3 reasons)", |bencher| {
         bencher.iter(|| scorer.with_view(black_box(&prepared), END, 3, Score::of));
     });
 }

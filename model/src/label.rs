@@ -1,7 +1,7 @@
-//! What a model predicts, of which customers, and what its label is.
+//! The label: what a model predicts, and for which customers.
 //!
-//! Training and scoring ask the same questions (is the customer eligible, which label does a moment get), so
-//! both take the answers from here. A label looks at (as_of, as_of + horizon].
+//! Training and scoring share these rules: which customers are eligible, and which label a moment has. A label
+//! looks at (as_of, as_of + horizon].
 
 use serde::{Deserialize, Serialize};
 
@@ -12,34 +12,54 @@ use crate::{
     time::Time,
 };
 
-/// What a score of a customer can rest on.
+/// What a score is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
     /// The model.
     Model,
-    /// Neither interactions nor attributes are known: the average.
+    /// Neither interactions nor attributes are known: the score of an average customer.
     Cold,
 }
 
 /// Why a customer has no score for a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ineligible {
-    /// A lead score was asked for, but there is a purchase already.
+    /// A lead score was requested for a customer that has bought.
     NotALead,
-    /// A churn score was asked for, but there is no purchase yet.
+    /// A churn score was requested for a customer that has not bought yet.
     NotABuyer,
-    /// A churn score was asked for, but the customer has cancelled.
+    /// A churn score was requested for a customer that has cancelled.
     AlreadyCancelled,
 }
 
-/// Which customers a target is about, and what its outcome is.
+/// Which customers a target applies to, and what its outcome is.
+///
+/// ```
+/// use tally_model::{
+///     history::{History, kind},
+///     label::{Basis, Ineligible, LabelDefinition},
+///     spec::{Spec, Target},
+///     time::Time,
+/// };
+///
+/// let lead = LabelDefinition::new(Target::Lead, &Spec::default());
+/// let (visit, purchase): (Time, Time) = ("2026-01-05".parse()?, "2026-01-20".parse()?);
+/// let mut history = History::default();
+/// history.push("visit", visit, visit, None, None);
+/// history.push(kind::PURCHASE, purchase, purchase, Some(1_999), None);
+///
+/// assert_eq!(lead.eligible(&history, visit, visit), Ok(Basis::Model));
+/// assert!(lead.label(&history, visit, purchase), "bought within 30 days");
+/// assert_eq!(lead.eligible(&history, purchase, purchase), Err(Ineligible::NotALead));
+/// # Ok::<(), tally_model::time::ParseTimeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelDefinition {
-    /// What is foretold.
+    /// What is predicted.
     pub target: Target,
     /// What counts as leaving, when the target is churn.
     pub event: ChurnEvent,
-    /// Days after `as_of` that decide.
+    /// The length of the horizon in days.
     pub horizon_days: u32,
 }
 
@@ -53,7 +73,7 @@ impl LabelDefinition {
     /// Whether a customer can be scored at `as_of`, as known at `known_at`, and on which basis.
     ///
     /// # Errors
-    /// [`Ineligible`] says why not.
+    /// [`Ineligible`] is the reason why not.
     pub fn eligible(self, history: &History, as_of: Time, known_at: Time) -> Result<Basis, Ineligible> {
         let has = |kind: &str| history.has(kind, None, as_of, known_at);
         match (self.target, self.event) {
@@ -71,7 +91,7 @@ impl LabelDefinition {
         Ok(if silent && blank { Basis::Cold } else { Basis::Model })
     }
 
-    /// Whether the outcome came about in (as_of, as_of + horizon], as known at `known_at`.
+    /// Whether the outcome happened in (as_of, as_of + horizon], as known at `known_at`.
     #[must_use]
     pub fn label(self, history: &History, as_of: Time, known_at: Time) -> bool {
         let wanted = match (self.target, self.event) {
@@ -85,14 +105,14 @@ impl LabelDefinition {
         }
     }
 
-    /// The BG/NBD features that foretell this outcome, not fitted yet: of churn by inactivity.
+    /// The BG/NBD features for this outcome, not fitted yet: churn by inactivity has them.
     #[must_use]
     pub fn forecast(self) -> Option<Forecast> {
         (self.target == Target::Churn && self.event == ChurnEvent::Inactivity)
             .then_some(Forecast { days: self.horizon_days, model: None })
     }
 
-    /// The last moment that decides about a snapshot at `as_of`.
+    /// The end of the horizon of a snapshot at `as_of`.
     #[must_use]
     pub const fn horizon_end(self, as_of: Time) -> Time {
         as_of.plus_days(self.horizon_days as i64)

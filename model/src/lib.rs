@@ -1,7 +1,9 @@
-//! What Tally knows: how histories become features, features a model, and a model scores.
+//! The model of Tally: histories become features, features a model, and the model scores customers.
 //!
-//! Data flows one way: history → features → design row → score. Nothing here knows a database, a
-//! network or async; everything is a pure function of its arguments.
+//! Everything is a pure function of its arguments; nothing here knows a database, a network or async. Each module
+//! uses only those before it: [`time`], [`spec`], [`history`], [`features`], [`label`], [`encode`], [`evaluation`],
+//! [`artifact`], [`scoring`], [`training`]. [`simulate`] knows histories alone. [`Scorer`](scoring::Scorer) has an
+//! example of the whole way.
 
 pub mod artifact;
 pub mod encode;

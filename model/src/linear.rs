@@ -1,8 +1,10 @@
-//! The little linear algebra that fitting needs: the Cholesky factor of a symmetric matrix.
+//! The linear algebra that fitting needs: the Cholesky factor of a symmetric matrix.
+//!
+//! It is ours, since bindings to LAPACK would need a Fortran library and give other bits on other machines.
 
 use ndarray::{Array1, Array2, ArrayView2, s};
 
-/// Below this many rows plain loops are as fast as products of blocks.
+/// Below this many rows, plain loops are as fast as products of blocks.
 const SMALL: usize = 48;
 
 /// The lower triangular L of a symmetric positive definite A = L·Lᵀ, and its inverse.
@@ -25,21 +27,21 @@ impl Cholesky {
         self.inverse.t().dot(&self.inverse.dot(b))
     }
 
-    /// L.
+    /// The factor L.
     #[must_use]
     pub const fn factor(&self) -> &Array2<f64> {
         &self.factor
     }
 
-    /// L⁻¹, so that A⁻¹ = L⁻ᵀ·L⁻¹.
+    /// Its inverse L⁻¹, so that A⁻¹ = L⁻ᵀ·L⁻¹.
     #[must_use]
     pub const fn inverse_factor(&self) -> &Array2<f64> {
         &self.inverse
     }
 }
 
-/// L and L⁻¹, by halves, so that nearly all of the work is products of matrices:
-/// with A = [A₁ ·; B A₂] it is L = [L₁ 0; B·L₁⁻ᵀ L₂], where L₂·L₂ᵀ = A₂ − (B·L₁⁻ᵀ)(B·L₁⁻ᵀ)ᵀ.
+/// L and L⁻¹ by halves, so that nearly all of the work is products of matrices:
+/// for A = [A₁ ·; B A₂], L = [L₁ 0; B·L₁⁻ᵀ L₂], where L₂·L₂ᵀ = A₂ − (B·L₁⁻ᵀ)(B·L₁⁻ᵀ)ᵀ.
 fn factor(a: ArrayView2<'_, f64>) -> Option<(Array2<f64>, Array2<f64>)> {
     let n = a.nrows();
     if n <= SMALL {
@@ -115,8 +117,9 @@ mod tests {
         let cholesky = Cholesky::new(&a).unwrap();
         let (l, inverse) = (cholesky.factor(), cholesky.inverse_factor());
         let whole = factor_small(a.view()).unwrap();
-        let far = |a: &Array2<f64>, b: &Array2<f64>| (a - b).iter().fold(0.0_f64, |far, d| far.max(d.abs()));
-        assert!(far(l, &whole.0) < 1e-12 && far(inverse, &whole.1) < 1e-12);
-        assert!(far(&l.dot(&l.t()), &a) < 1e-10 && far(&l.dot(inverse), &Array2::eye(n)) < 1e-12);
+        let distance =
+            |a: &Array2<f64>, b: &Array2<f64>| (a - b).iter().fold(0.0_f64, |most, d| most.max(d.abs()));
+        assert!(distance(l, &whole.0) < 1e-12 && distance(inverse, &whole.1) < 1e-12);
+        assert!(distance(&l.dot(&l.t()), &a) < 1e-10 && distance(&l.dot(inverse), &Array2::eye(n)) < 1e-12);
     }
 }

@@ -19,7 +19,7 @@ pub fn par_map<I: Send, T: Send>(items: impl IntoIterator<Item = I>, f: impl Fn(
         return items.into_iter().map(f).collect();
     }
     // Items are large: each may go to another thread.
-    items.into_par_iter().with_max_len(1).map(|item| f(item)).collect()
+    items.into_par_iter().with_max_len(1).map(&f).collect()
 }
 
 /// Calls `f` on each of several blocks of rows; the results are in the order of the blocks. The blocks depend on

@@ -1,4 +1,4 @@
-//! Moments: microseconds since 1970 in UTC, the one unit of time in every room of Tally.
+//! Moments: microseconds since 1970 in UTC, the unit of time everywhere in Tally.
 
 use std::{fmt, str::FromStr};
 
@@ -18,19 +18,19 @@ impl Time {
     /// The latest moment that Tally stores: the last microsecond of 9999.
     pub const MAX: Self = Self(253_402_300_799_999_999);
 
-    /// The moment `days` days later (earlier when negative). Saturates.
+    /// The moment `days` days later, or earlier when negative. Saturates.
     #[must_use]
     pub const fn plus_days(self, days: i64) -> Self {
         Self(self.0.saturating_add(days.saturating_mul(DAY)))
     }
 
-    /// Days from `earlier` to `self`, with fraction.
+    /// The days from `earlier` to `self`, with a fraction.
     #[must_use]
     pub fn days_since(self, earlier: Self) -> f64 {
         (self.0.saturating_sub(earlier.0)) as f64 / DAY as f64
     }
 
-    /// The first moment of the UTC calendar month that the moment lies in.
+    /// The first moment of the UTC calendar month that contains this moment.
     #[must_use]
     pub fn month_start(self) -> Self {
         let day = jiff::Timestamp::from_microsecond(self.0)
@@ -38,14 +38,14 @@ impl Time {
         Self(self.day_number() * DAY).plus_days(1 - i64::from(day))
     }
 
-    /// The number of the UTC day that the moment lies in, 0 for 1970-01-01.
+    /// The number of the UTC day that contains this moment, 0 for 1970-01-01.
     #[must_use]
     pub const fn day_number(self) -> i64 {
         self.0.div_euclid(DAY)
     }
 }
 
-/// RFC 3339 in UTC, with as many digits as needed.
+/// RFC 3339 in UTC, with as many fractional digits as needed.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_microsecond(self.0) {
@@ -55,12 +55,12 @@ impl fmt::Display for Time {
     }
 }
 
-/// Not a moment that Tally understands.
+/// The text is not a time that Tally accepts.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a time of the years 1970 to 9999, such as 2026-01-31 or 2026-01-31T13:45:00Z")]
 pub struct ParseTimeError(String);
 
-/// RFC 3339 with an offset (`2026-01-31T13:45:00Z`), or a date for its midnight in UTC.
+/// RFC 3339 with an offset (`2026-01-31T13:45:00Z`), or a date, which means its midnight in UTC.
 impl FromStr for Time {
     type Err = ParseTimeError;
 
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_and_times_are_read_and_written() {
+    fn dates_and_times_are_parsed_and_written() {
         let noon: Time = "2011-09-09T12:00:00Z".parse().unwrap();
         assert_eq!(noon.0, 1_315_569_600_000_000);
         assert_eq!(noon.to_string(), "2011-09-09T12:00:00Z");
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn other_texts_are_refused() {
         for text in ["", "yesterday", "2011-13-01", "2011-09-09T12:00:00", "1969-12-31", "-000001-01-01"] {
             assert!(text.parse::<Time>().is_err(), "{text}");
         }

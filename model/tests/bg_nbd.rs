@@ -1,4 +1,4 @@
-//! The BG/NBD model against other implementations, against its own story, and against its limits.
+//! The BG/NBD model against other implementations, against its own assumptions, and at its limits.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -23,7 +23,7 @@ fn parameters(model: &BgNbd) -> [f64; 4] {
     [model.r, model.alpha, model.a, model.b]
 }
 
-/// Days from the first purchase to the last, and to now.
+/// Purchases by frequency and the days from the first to the last, and to now.
 fn purchases([frequency, last, age]: [u32; 3]) -> Purchases {
     Purchases { frequency, recency_weeks: f64::from(last) / 7.0, age_weeks: f64::from(age) / 7.0 }
 }
@@ -39,7 +39,7 @@ fn assert_close(got: f64, wanted: f64) {
 
 struct Expected {
     parameters: [f64; 4],
-    /// Of all the [`CUSTOMERS`].
+    /// The log-likelihood of all [`CUSTOMERS`].
     log_likelihood: f64,
     /// For each of the [`HISTORIES`] and the [`DAYS`] after it: P(alive), the expected number of purchases,
     /// the probability of none.
@@ -197,7 +197,7 @@ fn the_maximum_is_that_of_lifetimes() {
 }
 
 // ---------------------------------------------------------------------------------------------------
-// The model's own story
+// The assumptions of the model
 // ---------------------------------------------------------------------------------------------------
 
 struct Sampler(Xoshiro256PlusPlus);
@@ -231,7 +231,7 @@ impl Sampler {
         }
     }
 
-    /// A customer who came in the course of 39 weeks, and the number of purchases in the 13 after.
+    /// A customer of the last 39 weeks, and the number of purchases in the 13 weeks after.
     fn customer(&mut self, truth: &BgNbd) -> (Purchases, u32) {
         let age = 39.0 * self.uniform();
         let rate = self.gamma(truth.r) / truth.alpha;
@@ -264,7 +264,7 @@ fn simulated(seed: u64, truth: &BgNbd, customers: usize) -> Vec<(Purchases, u32)
 
 #[test]
 fn known_parameters_and_futures_are_recovered() {
-    // The parameters, and some four standard errors of each, relative, as the curvature has them.
+    // The parameters, and about four standard errors of each, relative, from the curvature.
     let truths = [
         ([0.25, 4.0, 0.8, 2.5], [0.08, 0.12, 0.5, 0.6]),
         ([1.5, 6.0, 1.5, 4.0], [0.08, 0.1, 0.3, 0.3]),
@@ -279,7 +279,7 @@ fn known_parameters_and_futures_are_recovered() {
             assert!((got / wanted - 1.0).abs() < tolerance, "{fitted:?}, not {truth:?}");
         }
 
-        // What the model foretells of each half of the customers is what they did: within four standard errors.
+        // The predictions for each half of the customers agree with what they did, within four standard errors.
         let model = fitted.model;
         for repeaters in [false, true] {
             let some: Vec<_> = lives.iter().filter(|(past, _)| (past.frequency > 0) == repeaters).collect();
@@ -303,7 +303,7 @@ fn known_parameters_and_futures_are_recovered() {
 // ---------------------------------------------------------------------------------------------------
 
 #[test]
-fn what_has_no_maximum_says_so() {
+fn samples_without_a_maximum_are_reported() {
     let problem = |customers: &[Purchases]| {
         let fitted = BgNbd::fit(customers);
         assert!(!fitted.converged() && fitted.model.is_valid(), "{fitted:?}");
@@ -317,7 +317,7 @@ fn what_has_no_maximum_says_so() {
     assert_eq!(problem(&once), "0 of 500 customers bought on more than one day; need 10");
     let regular = problem(&[purchases([3, 20, 30]); 500]);
     assert!(regular.starts_with("no maximum inside the bounds: "), "{regular}");
-    // Nobody leaves: a and b have nothing to learn from.
+    // Nobody leaves: a and b are not determined.
     let loyal: Vec<Purchases> = (0..500).map(|n| purchases([1 + n % 7, 350, 350 + n % 3])).collect();
     assert!(problem(&loyal).contains("a = 1e-5"), "{}", problem(&loyal));
     let broken = BgNbd::fit(&[Purchases { age_weeks: f64::NAN, ..purchases([3, 20, 30]) }; 500]);
@@ -357,9 +357,8 @@ fn purchases_count_days_that_were_known() {
     assert_eq!(Purchases::of(&History::default(), start, start), None);
 }
 
-/// Any admissible model: each parameter from 1e-5 to 1e5.
 #[test]
-fn rows_change_hands_between_plans_that_differ_in_the_parameters() {
+fn rows_convert_between_plans_that_differ_in_the_parameters() {
     let now = Time(1_767_225_600_000_000);
     let spec = Spec::default();
     let sampling = Sampling::new(Target::Churn, &spec, now);
@@ -390,6 +389,7 @@ fn rows_change_hands_between_plans_that_differ_in_the_parameters() {
     assert!(seen > 50, "{seen} rows");
 }
 
+/// Any valid model: each parameter from 1e-5 to 1e5.
 fn any_model() -> impl Strategy<Value = BgNbd> {
     prop::array::uniform4(-5.0..=5.0).prop_map(|powers| bg_nbd(powers.map(|power| 10_f64.powf(power))))
 }
@@ -404,7 +404,7 @@ fn any_purchases() -> impl Strategy<Value = Purchases> {
 
 proptest! {
     #[test]
-    fn whatever_comes_stays_within_its_limits(
+    fn predictions_are_within_their_limits(
         model in any_model(),
         history in any_purchases(),
         weeks in prop_oneof![0.0..60.0, 0.0..10_000.0],
@@ -422,7 +422,7 @@ proptest! {
 
         let [soon, late] = [weeks, weeks * more].map(|weeks| model.expected_purchases(&history, weeks));
         prop_assert!(0.0 <= soon && soon <= late * (1.0 + 1e-9) && late.is_finite(), "{soon} {late}");
-        // At least one when there is any, and no more than by somebody who never leaves.
+        // At least one when there is any, and no more than by a customer who never leaves.
         prop_assert!(soon >= (1.0 - model.probability_of_none(&history, weeks)) * (1.0 - 1e-9) - 1e-15);
         let rate = (model.r + f64::from(history.frequency)) / (model.alpha + history.age_weeks);
         prop_assert!(soon <= rate * weeks * (1.0 + 1e-9), "{soon} {rate}");

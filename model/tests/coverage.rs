@@ -1,7 +1,7 @@
-//! Whether the 95 % intervals hold the truth 93 to 97 % of the time, in businesses in which a customer's
-//! attributes alone determine the true probability: leads with one snapshot each, and subscribers with
-//! many. Given the penalty they do. Trained models choose it, and everything else, by a validation that
-//! has luck of its own.
+//! The 95 % intervals cover the truth 93 to 97 % of the time, in businesses in which the attributes of a
+//! customer alone determine the true probability: leads with one snapshot each, and subscribers with
+//! many. Fits with a given penalty cover it so. Trained models select the penalty, and everything else, by a
+//! validation with chance errors of its own.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -23,11 +23,11 @@ use tally_model::{
     },
 };
 
-/// What an attribute counts for, per standard deviation, and what a level of the category does.
+/// The effects in log-odds: of each numeric attribute per standard deviation, and of each level of the category.
 const SLOPES: [f64; 10] = [0.7, -0.6, 0.5, -0.4, 0.4, -0.3, 0.3, -0.2, 0.2, -0.1];
 const REGIONS: [(&str, f64); 4] = [("north", 0.0), ("east", 0.3), ("south", -0.3), ("west", 0.5)];
 const BASE: f64 = -1.0;
-/// Fresh customers that are asked about after each training.
+/// New customers that are scored after each training.
 const FRESH: usize = 1_000;
 
 struct Sampler(Xoshiro256PlusPlus);
@@ -52,8 +52,8 @@ fn now() -> Time {
     "2026-01-01".parse().unwrap()
 }
 
-/// Somebody's attributes and true probability.
-fn somebody(sampler: &mut Sampler) -> (Attributes, f64) {
+/// The attributes of a customer, and the true probability.
+fn traits(sampler: &mut Sampler) -> (Attributes, f64) {
     let mut attributes = Attributes::new();
     let mut log_odds = BASE;
     for (n, slope) in SLOPES.iter().enumerate() {
@@ -74,40 +74,40 @@ fn history(create_time: Time, attributes: Attributes) -> History {
 }
 
 /// A customer whose true probability at a moment is known.
-struct Known {
+struct Subject {
     history: History,
     truth: f64,
     as_of: Time,
 }
 
-/// A lead of the last two years that buys within 30 days with its probability, asked about as it comes.
-fn lead(sampler: &mut Sampler) -> Known {
-    let (attributes, truth) = somebody(sampler);
+/// A lead of the last two years that buys within 30 days with its true probability, scored when it is created.
+fn lead(sampler: &mut Sampler) -> Subject {
+    let (attributes, truth) = traits(sampler);
     let as_of = Time(now().0 - sampler.days(700.0));
     let mut history = history(as_of, attributes);
     if sampler.uniform() < truth {
         let bought = Time(as_of.0 + 1 + sampler.days(30.0));
         history.push(kind::PURCHASE, bought, bought, None, None);
     }
-    Known { history, truth, as_of }
+    Subject { history, truth, as_of }
 }
 
-/// A subscriber of the last two years who cancels within any 90 days with the same probability, asked
-/// about now. Snapshots stand 30 days apart, so that a cancellation is the outcome of up to three.
-fn subscriber(sampler: &mut Sampler) -> Known {
-    let (attributes, truth) = somebody(sampler);
+/// A subscriber of the last two years who cancels within any 90 days with the same probability, scored
+/// now. Snapshots are 30 days apart, so that a cancellation is the outcome of up to three of them.
+fn subscriber(sampler: &mut Sampler) -> Subject {
+    let (attributes, truth) = traits(sampler);
     let create_time = Time(now().0 - sampler.days(700.0));
     let mut history = history(create_time, attributes);
     let days = sampler.uniform().ln() / (1.0 - truth).ln() * 90.0;
     let cancelled = Time(create_time.0 + (days * DAY as f64) as i64);
     history.push(kind::CANCEL, cancelled, cancelled, None, None);
-    Known { history, truth, as_of: now() }
+    Subject { history, truth, as_of: now() }
 }
 
-/// What a business has learned from, and who is asked about.
+/// A business: what is predicted, and how its customers are drawn.
 struct Business {
     target: Target,
-    draw: fn(&mut Sampler) -> Known,
+    draw: fn(&mut Sampler) -> Subject,
     customers: usize,
 }
 
@@ -128,33 +128,33 @@ impl Business {
         (spec, plan, sampling, rows)
     }
 
-    /// The share of fresh customers whose truth lies in the interval of a model that was trained and is
-    /// asked as in the service.
-    fn share_held_by_a_trained_model(&self, seed: u64) -> f64 {
+    /// The share of new customers whose true probability is in the interval of a model that is trained and used as in
+    /// the service.
+    fn coverage_of_a_trained_model(&self, seed: u64) -> f64 {
         let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
         let (spec, plan, sampling, mut rows) = self.snapshots(&mut sampler);
         let options = TrainingOptions { split: SplitKind::Temporal, seed };
         let input = TrainingInput { spec: &spec, outcome: sampling.outcome, as_of: now(), options };
         let trained = train(&mut rows, plan, &input, &|_| {}).unwrap();
         let scorer = Scorer::new(trained.artifact).unwrap();
-        self.share_held(&mut sampler, |known| {
+        self.coverage(&mut sampler, |known| {
             let score = scorer.score(&known.history, known.as_of, known.as_of, 0, Score::of).ok()?;
             Some((score.lower..=score.upper).contains(&known.truth))
         })
     }
 
-    /// The same of a regression with a penalty that is not chosen.
-    fn share_held_by_a_fit(&self, penalty: f64, seed: u64) -> f64 {
+    /// The same for a regression with a given penalty.
+    fn coverage_of_a_fit(&self, penalty: f64, seed: u64) -> f64 {
         let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
         let (_, plan, sampling, rows) = self.snapshots(&mut sampler);
         let (measures, outcome) = (plan.measures(), sampling.outcome);
-        let table = Dataset { measures: &measures, rows: &rows, outcome };
+        let dataset = Dataset { measures: &measures, rows: &rows, outcome };
         let recipe =
             Recipe { form: Form::Plain, penalty, pairs: 0, feature_fraction: 1.0, lookback_days: None };
         let all: Vec<usize> = (0..rows.len()).collect();
-        let EncodedFit { encoder, fit, design, .. } = table.fit(&recipe, &all).unwrap().unwrap();
+        let EncodedFit { encoder, fit, design, .. } = dataset.fit(&recipe, &all).unwrap().unwrap();
         let factor = fit.uncertainty(&design, &rows.label, &rows.customer).unwrap();
-        self.share_held(&mut sampler, |Known { history, truth, as_of }| {
+        self.coverage(&mut sampler, |Subject { history, truth, as_of }| {
             outcome.eligible(history, *as_of, *as_of).ok()?;
             let mut raw = Vec::new();
             plan.fold(history, *as_of, *as_of, &mut raw);
@@ -167,15 +167,15 @@ impl Business {
         })
     }
 
-    /// `holds` tells whether the interval holds the truth; None when the model is not about the customer.
-    fn share_held(&self, sampler: &mut Sampler, holds: impl Fn(&Known) -> Option<bool>) -> f64 {
+    /// `covers` returns whether the interval covers the truth; None when the customer is not eligible.
+    fn coverage(&self, sampler: &mut Sampler, covers: impl Fn(&Subject) -> Option<bool>) -> f64 {
         let fresh = std::iter::repeat_with(|| (self.draw)(sampler));
-        let held = fresh.filter_map(|known| holds(&known)).take(FRESH).filter(|held| *held).count();
+        let held = fresh.filter_map(|known| covers(&known)).take(FRESH).filter(|held| *held).count();
         held as f64 / FRESH as f64
     }
 }
 
-/// The mean, and its standard error: what one training gets wrong it gets wrong for all customers alike.
+/// The mean and its standard error over trainings, since the error of one training is common to all customers.
 fn mean(shares: &[f64]) -> (f64, f64) {
     let n = shares.len() as f64;
     let mean = shares.iter().sum::<f64>() / n;
@@ -183,31 +183,31 @@ fn mean(shares: &[f64]) -> (f64, f64) {
     (mean, (variance / n).sqrt())
 }
 
-/// Of fits with a sensible penalty. With one several times too strong the intervals must be the wider for
-/// it: were the penalty believed to tell how large the weights are, they would hold the truth 87 % of the time.
-/// Each mean is known to ± 0.007 (standard error).
+/// Fits with a suitable penalty, and with one that is several times too strong, for which the intervals must be
+/// wider: if the penalty were taken for the true size of the weights, they would cover the truth 87 % of the time.
+/// The standard error of each mean is 0.007.
 #[test]
-fn intervals_of_a_fit_hold_the_truth() {
+fn intervals_of_a_fit_cover_the_truth() {
     for (business, penalty, least) in [(LEADS, 4.0, 0.93), (LEADS, 25.0, 0.90), (SUBSCRIBERS, 4.0, 0.93)] {
-        let shares: Vec<f64> = (0..60).map(|seed| business.share_held_by_a_fit(penalty, seed)).collect();
+        let shares: Vec<f64> = (0..60).map(|seed| business.coverage_of_a_fit(penalty, seed)).collect();
         let (mean, error) = mean(&shares);
         assert!((least..=0.97).contains(&mean), "{}, {penalty}: {mean} ± {error}", business.target);
     }
 }
 
-/// Trainings with all their choices take longer: over eight of them the mean is known to ± 0.015.
-fn trained_models_hold_the_truth(business: &Business) {
-    let shares: Vec<f64> = (0..8).map(|seed| business.share_held_by_a_trained_model(seed)).collect();
+/// Whole trainings take longer: over eight of them the standard error of the mean is 0.015.
+fn trained_models_cover_the_truth(business: &Business) {
+    let shares: Vec<f64> = (0..8).map(|seed| business.coverage_of_a_trained_model(seed)).collect();
     let (mean, error) = mean(&shares);
     assert!((0.93 - 2.0 * error..=0.97 + 2.0 * error).contains(&mean), "{mean} ± {error}: {shares:?}");
 }
 
 #[test]
-fn intervals_of_lead_models_hold_the_truth() {
-    trained_models_hold_the_truth(&LEADS);
+fn intervals_of_lead_models_cover_the_truth() {
+    trained_models_cover_the_truth(&LEADS);
 }
 
 #[test]
-fn intervals_of_churn_models_hold_the_truth() {
-    trained_models_hold_the_truth(&SUBSCRIBERS);
+fn intervals_of_churn_models_cover_the_truth() {
+    trained_models_cover_the_truth(&SUBSCRIBERS);
 }

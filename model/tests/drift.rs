@@ -1,5 +1,5 @@
 //! Drift against values computed elsewhere (a dozen lines of Python that bin and add up by the
-//! definition), and what holds of any data.
+//! definition), and properties that hold for any data.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -41,7 +41,7 @@ fn shift<'a>(report: &'a DriftReport, feature: &str) -> &'a Shift {
     &report.features.iter().find(|(name, _)| name == feature).unwrap().1
 }
 
-/// Rows whose number is that, and which differ in nothing else.
+/// Rows that differ only in their number.
 fn numbers(values: impl IntoIterator<Item = f64>) -> Vec<[f64; 3]> {
     values.into_iter().map(|value| [value, 0.0, 1.0]).collect()
 }
@@ -66,7 +66,7 @@ fn a_shifted_number_is_measured_as_by_hand() {
     for other in ["attribute.region", "attribute.vip"] {
         assert_eq!((shift(&report, other).psi, shift(&report, other).level), (0.0, DriftLevel::Stable));
     }
-    assert_eq!(report.features[0].0, "tenure_days", "the greatest first");
+    assert_eq!(report.features[0].0, "tenure_days", "the greatest PSI first");
     assert_eq!(report.score.psi, 0.0);
 }
 
@@ -113,20 +113,20 @@ fn few_customers_are_no_alarm() {
 }
 
 #[test]
-fn a_column_without_variety_is_compared_all_the_same() {
-    // A greatest value that is most of the values leaves a bin for the rest.
+fn constant_columns_are_compared() {
+    // When most values are the greatest one, the others have a bin.
     let mostly_one = numbers((0..100).map(|n| f64::from(u8::from(n >= 5))));
     let bins = &shift(&report(&mostly_one, &mostly_one), "tenure_days").bins.clone();
     assert_eq!((bins.len(), bins[0].training, bins[1].training), (2, 0.05, 0.95));
-    // Nothing but missing values, and then some; a constant, and then another.
+    // Only missing values against numbers and the reverse; a constant against itself.
     let nothing = numbers([f64::NAN; 100]);
-    let told = report(&nothing, &numbers((0..100).map(f64::from)));
-    assert!(shift(&told, "tenure_days").level == DriftLevel::Large);
-    assert_eq!(shift(&told, "tenure_days").missing_difference, -1.0);
-    assert_eq!(shift(&told, "tenure_days").mean_difference, None);
-    let untold = report(&numbers((0..100).map(f64::from)), &nothing);
-    assert_eq!(shift(&untold, "tenure_days").mean_difference, None);
-    assert!(shift(&untold, "tenure_days").level == DriftLevel::Large);
+    let present = report(&nothing, &numbers((0..100).map(f64::from)));
+    assert!(shift(&present, "tenure_days").level == DriftLevel::Large);
+    assert_eq!(shift(&present, "tenure_days").missing_difference, -1.0);
+    assert_eq!(shift(&present, "tenure_days").mean_difference, None);
+    let absent = report(&numbers((0..100).map(f64::from)), &nothing);
+    assert_eq!(shift(&absent, "tenure_days").mean_difference, None);
+    assert!(shift(&absent, "tenure_days").level == DriftLevel::Large);
     let same = report(&nothing, &nothing);
     assert_eq!(shift(&same, "tenure_days").psi, 0.0);
     let constant = report(&numbers([7.3; 100]), &numbers([7.3; 50]));
@@ -137,7 +137,7 @@ fn a_column_without_variety_is_compared_all_the_same() {
 }
 
 #[test]
-fn who_is_not_known_is_counted_and_not_compared() {
+fn unknown_customers_are_counted_and_not_compared() {
     let reference = reference(&numbers((0..100).map(f64::from)), &[0.5; 100]);
     let mut counts = Counts::new(&reference);
     counts.add(&reference, &[], 0.9);
@@ -176,7 +176,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn no_data_sink_the_report(training in rows(), population in rows()) {
+    fn any_data_give_a_finite_report(training in rows(), population in rows()) {
         let report = report(&training, &population);
         for (name, shift) in report.features.iter().chain([&("score".to_owned(), report.score.clone())]) {
             prop_assert!(shift.psi.is_finite() && shift.psi >= 0.0, "{name}: {shift:?}");
@@ -195,11 +195,11 @@ proptest! {
         let mut turned = rows.clone();
         turned.sort_by_key(|row| (row[0].to_bits() ^ row[1].to_bits()).wrapping_mul(seed | 1));
         let probability = |row: &[f64; 3]| 1.0 / (1.0 + (-row[1]).exp()).clamp(1.0, 9.0);
-        let learn = |rows: &[[f64; 3]]| {
+        let reference_of = |rows: &[[f64; 3]]| {
             let probabilities: Vec<f64> = rows.iter().map(probability).collect();
             serde_json::to_string(&reference(rows, &probabilities)).unwrap()
         };
-        prop_assert_eq!(learn(&rows), learn(&turned));
+        prop_assert_eq!(reference_of(&rows), reference_of(&turned));
         let reference = reference(&rows, &vec![0.5; rows.len()]);
         let count = |rows: &[[f64; 3]]| {
             let mut counts = Counts::new(&reference);
@@ -210,7 +210,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_stored_is_what_was_counted(rows in rows()) {
+    fn reference_and_counts_survive_storage(rows in rows()) {
         let reference = reference(&rows, &vec![0.25; rows.len()]);
         let text = serde_json::to_string(&reference).unwrap();
         prop_assert_eq!(&serde_json::from_str::<Reference>(&text).unwrap(), &reference);

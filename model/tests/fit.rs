@@ -22,7 +22,7 @@ const FEW: &str = "0001101001000110000010000110100000000101";
 /// 20 of 40; the first is negative.
 const HALF: &str = "0001101001001111000011001110111100000111";
 
-/// LabelDefinition, penalty, and intercept and weights by scikit-learn.
+/// Labels, penalty, and intercept and weights by scikit-learn.
 const COEFFICIENTS: [(&str, f64, [f64; 4]); 12] = [
     (MOST, 0.01, [0.0370735556, 0.9126324726, -1.3666392939, -0.2421755793]),
     (MOST, 0.3, [0.0670847031, 0.8471175778, -1.2626577827, -0.2291473735]),
@@ -38,11 +38,11 @@ const COEFFICIENTS: [(&str, f64, [f64; 4]); 12] = [
     (HALF, 100.0, [-0.0750901071, 0.1170877971, -0.0843606491, -0.0134906196]),
 ];
 
-/// Where the variance is asked for: in the middle, inside, at the edge, and far outside.
+/// The points at which variances are compared: in the middle, inside, at the edge, and far outside.
 const POINTS: [[f64; 3]; 5] =
     [[0.0, 0.0, 0.0], [1.0, -1.0, 2.0], [-2.5, 2.0, 0.5], [0.25, -1.5, -3.0], [20.0, -10.0, 30.0]];
 
-/// LabelDefinition, penalty, and the variance of the log-odds at each of the [`POINTS`] by numpy.
+/// Labels, penalty, and the variance of the log-odds at each of the [`POINTS`] by numpy.
 const VARIANCES: [(&str, f64, [f64; 5]); 6] = [
     (MOST, 0.3, [0.2462708625, 0.7666879176, 2.8697380110, 0.8349446538, 105.9827206982]),
     (MOST, 100.0, [0.1844187070, 0.5523856025, 1.1143392641, 0.3644692875, 69.8878165898]),
@@ -68,8 +68,8 @@ fn x() -> Design {
     Design::from(design())
 }
 
-/// Every row is another customer's.
-fn strangers() -> Vec<u32> {
+/// Each row belongs to another customer.
+fn separate_customers() -> Vec<u32> {
     (0..ROWS as u32).collect()
 }
 
@@ -93,7 +93,7 @@ fn assert_close(got: &[f64], wanted: &[f64], tolerance: f64) {
 }
 
 #[test]
-fn coefficients_are_those_of_scikit_learn_whichever_class_is_commoner() {
+fn coefficients_are_those_of_scikit_learn_whichever_class_is_more_frequent() {
     for (digits, penalty, wanted) in COEFFICIENTS {
         let fit = Fit::new(&x(), &outcomes(digits), penalty, None).unwrap();
         assert_close(&coefficients(&fit), &wanted, 1e-6);
@@ -103,7 +103,7 @@ fn coefficients_are_those_of_scikit_learn_whichever_class_is_commoner() {
 
 #[test]
 fn flipping_all_outcomes_negates_intercept_and_weights() {
-    // Of an exact tie, this makes the first outcome the other one.
+    // For an exact tie, this changes the first label.
     for (digits, penalty, wanted) in COEFFICIENTS {
         let fit = Fit::new(&x(), &flipped(&outcomes(digits)), penalty, None).unwrap();
         assert_close(&coefficients(&fit), &wanted.map(|value| -value), 1e-6);
@@ -140,7 +140,7 @@ fn the_optimum_does_not_depend_on_the_start_or_on_the_memory_layout() {
 
 #[test]
 fn the_penalty_is_on_the_summed_loss() {
-    // Twice, and so often that a sample of the rows comes first.
+    // Twice, and so many times that a sample of the rows is fitted first.
     for times in [2, 2_000] {
         let views = vec![design(); times];
         let views: Vec<_> = views.iter().map(Array2::view).collect();
@@ -155,20 +155,20 @@ fn the_penalty_is_on_the_summed_loss() {
 }
 
 #[test]
-fn what_a_sample_does_not_show_is_fitted_all_the_same() {
+fn columns_that_a_sample_lacks_are_fitted() {
     let rows = 60_000;
     let mut matrix = Array2::zeros((rows, 3).f());
     let mut outcomes = vec![false; rows];
     for (n, mut row) in matrix.rows_mut().into_iter().enumerate() {
         row[0] = (n as f64 * 0.37).sin();
-        // Two columns that a sample hardly sees, one large, one small, both telling.
+        // Two informative columns that a sample hardly contains, one large, one small.
         row[1] = if n % 15_013 == 7 { 40.0 } else { 0.0 };
         row[2] = if n % 997 == 3 { 0.01 } else { 0.0 };
         outcomes[n] = (n * n) % 7 < 2 || n % 15_013 == 7 || n % 997 == 3;
     }
     for penalty in [1e-6, 1e-3, 1.0, 1e6] {
         let fit = Fit::new(&Design::from(matrix.clone()), &outcomes, penalty, None).unwrap();
-        // At the optimum nothing pulls.
+        // At the optimum the gradient is 0.
         let log_odds = matrix.dot(&fit.weights) + fit.intercept;
         let rest: Array1<f64> = log_odds
             .iter()
@@ -204,7 +204,7 @@ fn the_uncertainty_gives_the_variance_of_the_log_odds() {
     for (digits, penalty, variances) in VARIANCES {
         let outcomes = outcomes(digits);
         let fit = Fit::new(&x(), &outcomes, penalty, None).unwrap();
-        let factor = fit.uncertainty(&x(), &outcomes, &strangers()).unwrap();
+        let factor = fit.uncertainty(&x(), &outcomes, &separate_customers()).unwrap();
         for (i, j) in (0..4).flat_map(|i| (i + 1..4).map(move |j| (i, j))) {
             assert_eq!(factor[(i, j)], 0.0, "nothing above the diagonal");
         }
@@ -217,17 +217,17 @@ fn the_uncertainty_gives_the_variance_of_the_log_odds() {
 }
 
 #[test]
-fn rows_told_again_make_nobody_surer() {
-    // Each row several times, as of the same customer. The penalty is nearly nothing, and grows along.
+fn repeated_rows_of_a_customer_do_not_reduce_the_uncertainty() {
+    // Each row several times, for the same customer or for others. The penalty is tiny, and grows in proportion.
     let variances = |times: usize, one_customer: bool| {
         let rows: Vec<usize> = (0..times * ROWS).map(|n| n / times).collect();
         let design = Design::from(design().select(ndarray::Axis(0), &rows));
         let outcomes = outcomes(HALF);
-        let told: Vec<bool> = rows.iter().map(|row| outcomes[*row]).collect();
-        let whose = |n: usize| if one_customer { rows[n] as u32 } else { n as u32 };
-        let whose: Vec<u32> = (0..rows.len()).map(whose).collect();
-        let fit = Fit::new(&design, &told, 1e-3 * times as f64, None).unwrap();
-        let factor = fit.uncertainty(&design, &told, &whose).unwrap();
+        let repeated: Vec<bool> = rows.iter().map(|row| outcomes[*row]).collect();
+        let customer = |n: usize| if one_customer { rows[n] as u32 } else { n as u32 };
+        let customers: Vec<u32> = (0..rows.len()).map(customer).collect();
+        let fit = Fit::new(&design, &repeated, 1e-3 * times as f64, None).unwrap();
+        let factor = fit.uncertainty(&design, &repeated, &customers).unwrap();
         POINTS.map(|[a, b, c]| {
             let product: Array1<f64> = factor.t().dot(&array![1.0, a, b, c]);
             product.dot(&product)
@@ -238,17 +238,20 @@ fn rows_told_again_make_nobody_surer() {
         assert!((thrice / twice - 1.0).abs() < 0.01, "{thrice}, not {twice}");
     }
     for (twice, thrice) in variances(2, false).into_iter().zip(variances(3, false)) {
-        assert!((thrice / twice - 2.0 / 3.0).abs() < 0.01, "strangers who say the same: {thrice}, {twice}");
+        assert!(
+            (thrice / twice - 2.0 / 3.0).abs() < 0.01,
+            "equal rows of different customers: {thrice}, {twice}"
+        );
     }
 }
 
 #[test]
-fn there_is_no_uncertainty_where_nothing_is_certain() {
+fn a_singular_fit_has_no_uncertainty() {
     // A column of zeros, and no penalty on its weight.
     let column = design().column(0).to_owned();
     let zeros = Design::from(ndarray::stack![ndarray::Axis(1), column, Array1::zeros(ROWS)]);
     let fit = Fit { intercept: 0.0, weights: array![0.0, 0.0], penalty: 0.0 };
-    assert!(fit.uncertainty(&zeros, &outcomes(MOST), &strangers()).is_none());
+    assert!(fit.uncertainty(&zeros, &outcomes(MOST), &separate_customers()).is_none());
 }
 
 /// Every pair of a row with the outcome and one without, one by one.
@@ -271,7 +274,7 @@ fn pairwise_auc(probabilities: &[f64], outcomes: &[bool]) -> f64 {
 }
 
 /// Probabilities on a coarse grid, so that many are tied, and outcomes of both kinds.
-fn judged() -> impl Strategy<Value = (Vec<f64>, Vec<bool>)> {
+fn predictions() -> impl Strategy<Value = (Vec<f64>, Vec<bool>)> {
     let row = (1_u32..64, any::<bool>()).prop_map(|(share, outcome)| (f64::from(share) / 64.0, outcome));
     prop::collection::vec(row, 2..150)
         .prop_map(|rows| rows.into_iter().unzip())
@@ -284,12 +287,12 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn auc_is_the_share_of_pairs_in_the_right_order((probabilities, outcomes) in judged()) {
+    fn auc_is_the_share_of_correctly_ordered_pairs((probabilities, outcomes) in predictions()) {
         prop_assert_eq!(auc(&probabilities, &outcomes), pairwise_auc(&probabilities, &outcomes));
     }
 
     #[test]
-    fn auc_knows_ranks_only((probabilities, outcomes) in judged()) {
+    fn auc_depends_on_ranks_alone((probabilities, outcomes) in predictions()) {
         let before = auc(&probabilities, &outcomes);
         let rising: [fn(f64) -> f64; 4] =
             [|p| p * p * p, |p| (p / (1.0 - p)).ln(), |p| 1e9 * p - 7.0, |p| f64::from(p > 0.0) + p / 1_024.0];
@@ -300,7 +303,7 @@ proptest! {
     }
 
     #[test]
-    fn auc_turns_round_with_the_probabilities_or_the_outcomes((probabilities, outcomes) in judged()) {
+    fn auc_is_reversed_with_the_probabilities_or_the_outcomes((probabilities, outcomes) in predictions()) {
         let before = auc(&probabilities, &outcomes);
         let turned: Vec<f64> = probabilities.iter().map(|p| 1.0 - p).collect();
         prop_assert!((auc(&turned, &outcomes) - (1.0 - before)).abs() < 1e-12);
@@ -309,7 +312,7 @@ proptest! {
     }
 
     #[test]
-    fn metrics_do_not_depend_on_the_order_of_the_rows((probabilities, outcomes) in judged(), turn in 0_usize..150) {
+    fn metrics_do_not_depend_on_the_order_of_the_rows((probabilities, outcomes) in predictions(), turn in 0_usize..150) {
         let turn = turn % outcomes.len();
         let (mut turned, mut turned_outcomes) = (probabilities.clone(), outcomes.clone());
         turned.rotate_left(turn);
@@ -322,7 +325,7 @@ proptest! {
     }
 
     #[test]
-    fn the_reliability_bins_share_out_all_rows_and_outcomes((probabilities, outcomes) in judged()) {
+    fn reliability_bins_contain_all_rows_and_outcomes((probabilities, outcomes) in predictions()) {
         let bins = reliability(&probabilities, &outcomes);
         prop_assert_eq!(bins.iter().map(|bin| bin.rows).sum::<usize>(), outcomes.len());
         let observed: f64 = bins.iter().map(|bin| bin.observed * bin.rows as f64).sum();

@@ -1,4 +1,4 @@
-//! Packed histories: what comes out is what went in, and damage is told, not believed.
+//! Packed histories: unpacking gives the same history, and damage is detected.
 
 use proptest::{collection::vec, option, prelude::*};
 use tally_model::{
@@ -6,7 +6,7 @@ use tally_model::{
     time::Time,
 };
 
-/// Any double, bit by bit, and many of the kind that people write.
+/// Any double, and many of the kind that people write.
 fn value() -> impl Strategy<Value = f64> {
     prop_oneof![
         any::<u64>().prop_map(f64::from_bits).prop_filter("not NaN", |value| !value.is_nan()),
@@ -25,7 +25,7 @@ fn attribute() -> impl Strategy<Value = AttributeValue> {
 }
 
 fn version() -> impl Strategy<Value = Version> {
-    // Often the same names as of others, whose room they use.
+    // Often the same names as in the version before, whose allocations are reused.
     let name = prop_oneof![Just("a".to_owned()), Just("b".to_owned()), ".{0,3}"];
     let attributes = proptest::collection::btree_map(name, attribute(), 0..4);
     (any::<[i64; 3]>(), attributes).prop_map(|([effective, recorded, created], attributes)| Version {
@@ -36,8 +36,7 @@ fn version() -> impl Strategy<Value = Version> {
     })
 }
 
-/// Times of all sizes, as they are and apart from when they were recorded; more kinds and properties than
-/// are looked through one by one.
+/// Times of all sizes, recorded at once or later; more kinds and properties than a linear search is used for.
 fn history() -> impl Strategy<Value = History> {
     let lateness = prop_oneof![Just(0), 0_i64..10_000_000, any::<i64>()];
     let gap = prop_oneof![Just(0), 0_i64..1 << 20, 0_i64..1 << 57];
@@ -63,10 +62,10 @@ fn history() -> impl Strategy<Value = History> {
 
 proptest! {
     #[test]
-    fn what_comes_out_is_what_went_in(history in history(), other in history()) {
+    fn unpacking_gives_the_same_history(history in history(), other in history()) {
         let packed = history.pack();
         prop_assert_eq!(packed.unpack().unwrap(), history.clone());
-        // The columns that a thread uses again hold nothing of the history before.
+        // The columns that a thread reuses hold nothing of the history before.
         other.pack().with(|seen| assert_eq!(*seen, other)).unwrap();
         packed.with(|seen| assert_eq!(*seen, history)).unwrap();
         // The same content, the same bytes.
@@ -74,17 +73,17 @@ proptest! {
     }
 
     #[test]
-    fn damage_is_told(history in history(), cut in any::<prop::sample::Index>(), noise in vec(any::<u8>(), 0..200)) {
+    fn damage_is_detected(history in history(), cut in any::<prop::sample::Index>(), noise in vec(any::<u8>(), 0..200)) {
         let bytes = history.pack().as_bytes().to_vec();
         let cut = Packed::from_bytes(&bytes[..cut.index(bytes.len())]);
         prop_assert!(cut.unpack().is_err());
-        // Whatever it is: no panic.
+        // Noise may decode, but never panics.
         let _ = Packed::from_bytes(&noise).unpack();
     }
 }
 
 #[test]
-fn an_interaction_takes_some_ten_bytes() {
+fn an_interaction_takes_about_ten_bytes() {
     let mut history = History::default();
     for day in 0..1_000 {
         let time = Time(1_700_000_000_000_000 + day * 86_437_123_457);

@@ -1,6 +1,6 @@
 //! The rules that scoring relies on.
 
-use super::{Artifact, ArtifactError};
+use super::{Artifact, ArtifactError, Calibration};
 use crate::{
     encode::{Cells, Cross, Feature},
     features::{Measure, Scale},
@@ -56,10 +56,7 @@ impl Artifact {
                 && self.covariance_factor.len() == (columns + 1) * (columns + 2) / 2,
             "weights and columns differ in number",
         )?;
-        rule(
-            self.calibration.as_ref().is_none_or(|curve| curve.is_valid()),
-            "the calibration does not rise",
-        )?;
+        rule(self.calibration.as_ref().is_none_or(Calibration::is_valid), "the calibration does not rise")?;
         rule(
             !self.golden.is_empty() && self.golden.iter().all(|golden| golden.raw.len() == measures.len()),
             "there is no golden row, or one of another length than the plan",

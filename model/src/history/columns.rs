@@ -5,8 +5,8 @@ use super::{
 };
 use crate::time::Time;
 
-/// All that is stored of one customer, in columns to compute with; [`Packed`](super::Packed) is the stored form. Events are
-/// ordered by time of occurrence, equal times by interaction id; versions by their number.
+/// Everything that is stored of one customer, in columns to compute with; [`Packed`](super::Packed) is the stored
+/// form. Events are ordered by time of occurrence, equal times by interaction id; versions by their number.
 ///
 /// ```
 /// use tally_model::{

@@ -52,6 +52,9 @@ impl Default for PreparedScore {
 }
 
 impl PreparedScore {
+    /// The number of allocations that it owns.
+    pub const PARTS: usize = 4;
+
     /// Empties the lists, keeping their allocations.
     pub(super) fn clear(&mut self) {
         self.time_dependent.clear();
@@ -59,9 +62,6 @@ impl PreparedScore {
         self.strongest.clear();
         self.missing.clear();
     }
-
-    /// The number of allocations that it owns.
-    pub const PARTS: usize = 4;
 
     /// Whether it gives the score at `as_of`, as known at `known_at`, with up to `max_reasons` reasons.
     #[must_use]

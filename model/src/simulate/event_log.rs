@@ -1,20 +1,21 @@
-//! How a life is written down: each act of a customer becomes an interaction, with an amount, a category
-//! and a channel that have no consequences. The names of people are here too.
+//! The event log: each act of a customer becomes an interaction, with an amount, a category and a channel that
+//! have no consequences.
 
 use crate::history::kind;
 
 use super::{
-    DAYS_A_YEAR, SimulatedInteraction, day_of_year,
+    SimulatedInteraction,
     life::{Act, Life},
     sampler::Sampler,
+    truth::{DAYS_A_YEAR, day_of_year},
 };
 
-/// Writes a life down as interactions, and draws what has no consequences: amounts, categories, channels.
+/// Records a life as interactions, and draws their amounts and categories.
 pub(super) struct EventLog {
     pub(super) customer_id: String,
     sampler: Sampler,
     pub(super) interactions: Vec<SimulatedInteraction>,
-    /// The last purchase: paid, category.
+    /// The price and the category of the last purchase.
     bought: (i64, &'static str),
     /// The campaign of the last mail.
     campaign: String,
@@ -25,12 +26,12 @@ impl EventLog {
         Self { customer_id, sampler, interactions: Vec::new(), bought: (0, ""), campaign: String::new() }
     }
 
-    /// Enters `act`, which has just happened in `life`. Who leaves silently leaves no trace.
-    pub(super) fn enter(&mut self, act: Act, life: &Life) {
+    /// Records `act`, which has just happened in `life`. Leaving silently is not recorded.
+    pub(super) fn record(&mut self, act: Act, life: &Life<'_>) {
         if act == Act::Leave && !life.subscription {
             return;
         }
-        let (amount_minor, properties) = self.particulars(act, life);
+        let (amount_minor, properties) = self.details(act, life);
         let own = |(name, value): (&str, String)| (name.to_owned(), value);
         self.interactions.push(SimulatedInteraction {
             interaction_id: format!("{}-{:05}", self.customer_id, self.interactions.len() + 1),
@@ -48,7 +49,8 @@ impl EventLog {
         });
     }
 
-    fn particulars(&mut self, act: Act, life: &Life) -> (Option<i64>, Vec<(&'static str, String)>) {
+    /// The amount and the properties of an act.
+    fn details(&mut self, act: Act, life: &Life<'_>) -> (Option<i64>, Vec<(&'static str, String)>) {
         let sampler = &mut self.sampler;
         match act {
             Act::Email | Act::Open => {
@@ -59,19 +61,7 @@ impl EventLog {
             }
             Act::Call => (None, vec![("cost_minor", (200 + sampler.up_to(1_300)).to_string())]),
             Act::Meeting => (None, vec![("cost_minor", (4_000 + sampler.up_to(8_000)).to_string())]),
-            Act::Purchase => {
-                let (price, category) =
-                    (sampler.lognormal(life.person.basket, 0.35), sampler.pick(&CATEGORIES));
-                let paid = minor(price * (1.0 - life.past.discount_percent as f64 / 100.0));
-                let cost = minor(price * (0.5 + 0.15 * sampler.uniform()));
-                let mut properties =
-                    vec![("category", category.to_owned()), ("cost_minor", cost.to_string())];
-                if life.past.discount_percent > 0 {
-                    properties.push(("discount_percent", life.past.discount_percent.to_string()));
-                }
-                self.bought = (paid, category);
-                (Some(paid), properties)
-            }
+            Act::Purchase => self.purchase(life),
             Act::Return => {
                 let (paid, category) = self.bought;
                 let share = if sampler.chance(0.6) { 1.0 } else { sampler.uniform() };
@@ -84,10 +74,23 @@ impl EventLog {
             _ => (None, Vec::new()),
         }
     }
+
+    fn purchase(&mut self, life: &Life<'_>) -> (Option<i64>, Vec<(&'static str, String)>) {
+        let sampler = &mut self.sampler;
+        let (price, category) = (sampler.lognormal(life.person.basket, 0.35), sampler.pick(&CATEGORIES));
+        let paid = minor(price * (1.0 - life.past.discount_percent as f64 / 100.0));
+        let cost = minor(price * (0.5 + 0.15 * sampler.uniform()));
+        let mut properties = vec![("category", category.to_owned()), ("cost_minor", cost.to_string())];
+        if life.past.discount_percent > 0 {
+            properties.push(("discount_percent", life.past.discount_percent.to_string()));
+        }
+        self.bought = (paid, category);
+        (Some(paid), properties)
+    }
 }
 
-/// What a mail sent now is about.
-fn campaign(life: &Life) -> String {
+/// The campaign of a mail that is sent now.
+fn campaign(life: &Life<'_>) -> String {
     if life.past.is_lead() {
         return "welcome".to_owned();
     }
@@ -103,16 +106,5 @@ fn minor(amount: f64) -> i64 {
 
 const CATEGORIES: [&str; 8] = ["coffee", "coffee", "coffee", "tea", "tea", "machines", "cups", "service"];
 
-/// What the mails of a sixth of the year are about.
+/// The themes of the mails in each sixth of the year.
 const THEMES: [&str; 6] = ["new-year", "easter", "garden", "holidays", "autumn", "christmas"];
-
-pub(super) const FIRST_NAMES: [&str; 24] = [
-    "Ada", "Anton", "Clara", "David", "Elena", "Emil", "Fatima", "Felix", "Greta", "Hanna", "Ivan", "Jonas",
-    "Karim", "Lena", "Marta", "Mateo", "Nora", "Oskar", "Paula", "Rosa", "Samuel", "Theo", "Vera", "Yusuf",
-];
-
-pub(super) const LAST_NAMES: [&str; 24] = [
-    "Adler", "Bauer", "Conti", "Dubois", "Eriksen", "Fischer", "Garcia", "Horvat", "Ivanova", "Jansen",
-    "Keller", "Lind", "Moreau", "Novak", "Olsen", "Peeters", "Quint", "Rossi", "Silva", "Toth", "Ulrich",
-    "Vogel", "Weber", "Yilmaz",
-];

@@ -1,87 +1,13 @@
-//! What a customer is and does: the person, what its history shows, and the race of exponential clocks
-//! that draws its next step.
-
-use crate::{
-    history::{AttributeValue, Attributes, kind},
-    time::Time,
-};
+//! The life of a customer: its observable past, and the race of exponential clocks that draws its next act.
 
 use super::{
-    CONVERTING, LEAVING, SECOND, WEEK, day_of_year,
-    event_log::{FIRST_NAMES, LAST_NAMES},
+    person::Person,
     sampler::Sampler,
-    season,
+    truth::{CONVERTING, LEAVING, SECOND, WEEK, day_of_year, season},
 };
+use crate::{history::kind, time::Time};
 
-/// What a customer is and keeps being. Rates are per week.
-pub(super) struct Person {
-    pub(super) name: String,
-    pub(super) create_time: Time,
-    region: &'static str,
-    source: &'static str,
-    company_size: Option<f64>,
-    newsletter: bool,
-    birth_date: String,
-    /// How often it visits as a fresh lead.
-    visiting: f64,
-    /// How fast it opens a mail.
-    opening: f64,
-    /// How often it buys on an ordinary day.
-    buying: f64,
-    /// How often it complains soon after a purchase.
-    complaining: f64,
-    /// By how many points its surveys differ from what is expected.
-    content: f64,
-    /// How likely it waits for a discount.
-    bargaining: f64,
-    /// What it usually spends at once, in minor units.
-    pub(super) basket: f64,
-    /// Where it likes to buy.
-    pub(super) channel: &'static str,
-}
-
-impl Person {
-    pub(super) fn new(create_time: Time, sampler: &mut Sampler) -> Self {
-        let is_firm = sampler.chance(0.75);
-        Self {
-            name: format!("{} {}", sampler.pick(&FIRST_NAMES), sampler.pick(&LAST_NAMES)),
-            create_time,
-            region: sampler.pick(&["north", "south", "south", "east", "west", "west", "centre", "abroad"]),
-            source: sampler
-                .pick(&["search", "search", "search", "advert", "advert", "fair", "partner", "referral"]),
-            company_size: is_firm.then(|| sampler.lognormal(20.0, 1.2).round().max(1.0)),
-            newsletter: sampler.chance(0.6),
-            birth_date: format!(
-                "{}-{:02}-{:02}",
-                sampler.up_to(50) + 1954,
-                sampler.up_to(12),
-                sampler.up_to(28)
-            ),
-            visiting: sampler.lognormal(0.7, 0.8),
-            opening: sampler.lognormal(0.6, 0.8),
-            buying: sampler.gamma(4) * 0.042,
-            complaining: sampler.lognormal(0.035, 0.8),
-            content: sampler.normal() * 1.2 - 0.3,
-            bargaining: sampler.uniform().powi(2),
-            basket: sampler.lognormal(8_000.0, 0.6),
-            channel: sampler.pick(&["web", "web", "web", "shop", "shop", "phone"]),
-        }
-    }
-
-    pub(super) fn attributes(&self) -> Attributes {
-        let text = |value: &str| AttributeValue::Text(value.to_owned());
-        let known = [
-            ("region", text(self.region)),
-            ("source", text(self.source)),
-            ("newsletter", AttributeValue::Boolean(self.newsletter)),
-            ("birth_date", text(&self.birth_date)),
-        ];
-        let size = self.company_size.map(|size| ("company_size", AttributeValue::Number(size)));
-        known.into_iter().chain(size).map(|(name, value)| (name.to_owned(), value)).collect()
-    }
-}
-
-/// What can happen next.
+/// An act of the customer or of the business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Visit,
@@ -104,7 +30,7 @@ impl Act {
         [Visit, Email, Open, Call, Meeting, Purchase, Return, Complaint, Resolution, Survey, Referral, Leave]
     };
 
-    /// Whether the business does it alone, even for a customer who has silently left.
+    /// Whether it is an act of the business alone, which happens even after a customer has silently left.
     const fn is_of_the_business(self) -> bool {
         matches!(self, Self::Email | Self::Resolution)
     }
@@ -127,26 +53,26 @@ impl Act {
     }
 }
 
-/// What the running week was decided on.
+/// The covariates of the current week.
 #[derive(Clone, Copy)]
 pub(super) enum Covariates {
     Lead([f64; CONVERTING.len()]),
     Buyer([f64; LEAVING.len()]),
 }
 
-/// One step in a life.
+/// An event in a life.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Step {
+pub(super) enum LifeEvent {
     /// A week began.
     Week,
-    /// Something happened.
+    /// An act happened.
     Act(Act),
 }
 
-/// What the history shows: everything in here can be read off the interactions.
+/// The observable past: everything in here follows from the interactions.
 #[derive(Clone, Default)]
 pub(super) struct Past {
-    /// Visits in the running week and the three before, newest first.
+    /// Visits in the current week and the three before, newest first.
     visits: [u32; 4],
     /// Mails opened, likewise.
     opens: [u32; 4],
@@ -181,16 +107,16 @@ pub(super) struct Life<'a> {
     pub(super) now: Time,
     pub(super) week_end: Time,
     pub(super) covariates: Covariates,
-    /// How fast each act comes, per week, until the next one or the next week.
+    /// The rate of each act per week, until the next act or the next week.
     rates: [f64; Act::ALL.len()],
     pub(super) past: Past,
     pub(super) left: Option<Time>,
-    /// How likely it has silently left, by what the history shows.
+    /// The probability that it has silently left, given the history.
     pub(super) gone: f64,
 }
 
 impl<'a> Life<'a> {
-    /// A lead that has just come in; its first step begins its first week.
+    /// A new lead; its first event begins its first week.
     pub(super) fn new(person: &'a Person, subscription: bool) -> Self {
         Self {
             person,
@@ -205,31 +131,31 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// The next step up to and including `until`, or None when there is none and `until` is reached.
-    pub(super) fn step(&mut self, sampler: &mut Sampler, until: Time) -> Option<Step> {
+    /// The next event up to and including `until`; None when there is none and `until` is reached.
+    pub(super) fn next(&mut self, sampler: &mut Sampler, until: Time) -> Option<LifeEvent> {
         if self.subscription && self.left.is_some() {
             return None;
         }
         if self.now < self.week_end {
-            let rates = self.rates_present();
+            let rates = self.possible_rates();
             let seconds = sampler.exponential() / rates.iter().sum::<f64>() * (WEEK / SECOND) as f64;
             let ring = Time(self.now.0.saturating_add((seconds.ceil() as i64).saturating_mul(SECOND)));
             if ring <= until && ring < self.week_end {
                 self.wait(ring);
                 let act = Act::ALL[sampler.weighted(&rates)];
                 self.act(act, sampler);
-                return Some(Step::Act(act));
+                return Some(LifeEvent::Act(act));
             }
             self.wait(until.min(self.week_end));
         }
         (self.week_end <= until).then(|| {
             self.begin_week();
-            Step::Week
+            LifeEvent::Week
         })
     }
 
-    /// The rates of what can really happen: once it has left, only the business goes on.
-    fn rates_present(&self) -> [f64; Act::ALL.len()] {
+    /// The rates of the acts that are possible: after leaving, only those of the business.
+    fn possible_rates(&self) -> [f64; Act::ALL.len()] {
         let mut rates = self.rates;
         if self.left.is_some() {
             for (rate, act) in rates.iter_mut().zip(Act::ALL) {
@@ -239,8 +165,8 @@ impl<'a> Life<'a> {
         rates
     }
 
-    /// Nothing happens until `to`. The longer a customer is quiet, the likelier it has left: by Bayes'
-    /// theorem, with silence as the observation.
+    /// Lets time pass until `to`. The longer a customer is silent, the likelier it has left: by Bayes' theorem,
+    /// with the silence as the observation.
     fn wait(&mut self, to: Time) {
         let weeks = weeks_between(self.now, to);
         self.now = to;
@@ -302,11 +228,11 @@ impl<'a> Life<'a> {
         ]
     }
 
-    /// How often `act` happens, per week, as things stand.
+    /// The rate of `act` per week in the current state.
     fn rate(&self, act: Act) -> f64 {
         let (person, past) = (self.person, &self.past);
         let age = weeks_between(person.create_time, self.now);
-        // The interest of a lead fades; a buyer keeps a steady, lower one.
+        // The interest of a lead decays; that of a buyer is constant and lower.
         let interest = || if past.is_lead() { 0.04 + (-age / 6.0).exp() } else { 0.18 };
         let buys = f64::from(!past.is_lead());
         let just_bought = self.weeks_since(past.last_purchase) < 4.0;
@@ -328,7 +254,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// `act` happens now.
+    /// Does `act` now.
     fn act(&mut self, act: Act, sampler: &mut Sampler) {
         let past = &mut self.past;
         match act {
@@ -361,7 +287,7 @@ impl<'a> Life<'a> {
         past.last_purchase = Some(self.now);
         if past.first_purchase.is_none() {
             past.first_purchase = Some(self.now);
-            // The weeks of the buyer begin.
+            // The weeks of a buyer begin at the first purchase.
             self.week_end = self.now;
         }
     }

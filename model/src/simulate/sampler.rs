@@ -1,4 +1,4 @@
-//! The dice: a seeded generator for each customer and purpose, and the distributions drawn from it.
+//! The sampler: a seeded generator for each customer and purpose, and the distributions drawn from it.
 
 use rand::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -7,13 +7,13 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 pub(super) struct Sampler(Xoshiro256PlusPlus);
 
 impl Sampler {
-    /// Those of customer `n` for `purpose`: other numbers and other purposes get other dice.
+    /// The sampler of customer `n` for `purpose`: other customers and other purposes get independent ones.
     pub(super) fn new(seed: u64, n: usize, purpose: &[u64]) -> Self {
         let seed = splitmix(splitmix(seed) ^ n as u64);
         Self(Xoshiro256PlusPlus::seed_from_u64(purpose.iter().fold(seed, |seed, word| splitmix(seed ^ word))))
     }
 
-    /// Uniform in [0, 1), by the upper 53 bits.
+    /// Uniform in [0, 1), from the upper 53 bits.
     pub(super) fn uniform(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -38,21 +38,21 @@ impl Sampler {
             rest -= weight;
             rest < 0.0
         });
-        // Rounding may leave a rest: the last of what can be drawn at all.
+        // Rounding may leave a rest: then it is the last index with a positive weight.
         chosen.or_else(|| weights.iter().rposition(|weight| *weight > 0.0)).unwrap_or(0)
     }
 
-    /// Mean 1, by inversion.
+    /// Exponential with mean 1, by inversion.
     pub(super) fn exponential(&mut self) -> f64 {
         -(-self.uniform()).ln_1p()
     }
 
-    /// Mean and variance `shape`: a gamma variable of whole shape is a sum of exponential ones.
+    /// Gamma with mean and variance `shape`: for an integer shape, a sum of exponential variables.
     pub(super) fn gamma(&mut self, shape: u32) -> f64 {
         (0..shape).map(|_| self.exponential()).sum()
     }
 
-    /// Mean 0, variance 1 (Box and Muller 1958, one of the pair).
+    /// Normal with mean 0 and variance 1 (Box and Muller 1958, one of the pair).
     pub(super) fn normal(&mut self) -> f64 {
         (2.0 * self.exponential()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }

@@ -1,9 +1,11 @@
-//! The simulation holds what it promises: the same seed gives the same business, fate is decided on what
-//! the history shows, and the true probabilities agree with what happens.
-
-use crate::history::{AttributeValue, Event};
+//! The same seed gives the same business, outcomes depend on the history as documented, and the true
+//! probabilities agree with what happens.
 
 use super::*;
+use crate::{
+    history::{AttributeValue, Event, History},
+    time::Time,
+};
 
 fn business(customers: usize) -> Business {
     Business { customers, ..Business::new(7, "2026-01-01".parse().unwrap()) }
@@ -28,16 +30,16 @@ fn the_same_seed_gives_the_same_business() {
     let (one, same) = (all(business(50)), all(business(50)));
     assert_eq!(format!("{one:?}"), format!("{same:?}"));
     assert_ne!(one, all(Business { seed: 8, ..business(50) }));
-    let lonely = business(1).customer(42);
-    assert_eq!(lonely, one[42], "a customer depends on nobody else");
-    assert_eq!(lonely.customer_id, "C00042");
+    let single = business(1).customer(42);
+    assert_eq!(single, one[42], "a customer does not depend on the others");
+    assert_eq!(single.customer_id, "C00042");
     assert!(one.iter().enumerate().all(|(n, customer)| {
         !one[..n].iter().any(|c| c.name == customer.name && c.create_time == customer.create_time)
     }));
 }
 
 #[test]
-fn all_of_it_is_in_order_and_within_the_limits() {
+fn interactions_are_in_order_and_within_the_limits() {
     for business in [business(300), Business { subscription: true, days: 400, ..business(300) }] {
         let start = business.end.plus_days(-i64::from(business.days));
         for customer in business.iter() {
@@ -67,7 +69,7 @@ fn all_of_it_is_in_order_and_within_the_limits() {
     }
 }
 
-/// What the history shows of a lead, read by somebody who knows nothing of the simulation.
+/// The covariates of a lead, computed from the history by independent code.
 fn read_lead(history: &History, now: Time) -> [f64; 7] {
     let version = history.version_at(now, now).unwrap();
     let seen = |kind: &str, days: i64| {
@@ -92,7 +94,7 @@ fn read_lead(history: &History, now: Time) -> [f64; 7] {
     ]
 }
 
-/// Likewise of a buyer.
+/// The covariates of a buyer, likewise.
 fn read_buyer(customer: &SimulatedCustomer, now: Time) -> [f64; 8] {
     let seen = || customer.interactions.iter().filter(|interaction| interaction.occur_time <= now);
     let of = |kind: &'static str| seen().filter(move |interaction| interaction.kind == kind);
@@ -120,7 +122,7 @@ fn read_buyer(customer: &SimulatedCustomer, now: Time) -> [f64; 8] {
 }
 
 #[test]
-fn fate_is_decided_on_what_the_history_shows() {
+fn covariates_are_those_of_the_history() {
     let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-9);
     for customer in business(150).iter() {
         let history = customer.history();
@@ -138,7 +140,7 @@ fn fate_is_decided_on_what_the_history_shows() {
 }
 
 #[test]
-fn the_base_rates_are_those_of_an_interesting_business() {
+fn base_rates_are_neither_trivial_nor_extreme() {
     let business = business(1_500);
     let customers: Vec<_> = business.iter().collect();
     let share = |part: usize, whole: usize| part as f64 / whole as f64;
@@ -162,7 +164,7 @@ fn the_base_rates_are_those_of_an_interesting_business() {
 fn fit<const N: usize>(weeks: &[Week<N>]) -> ([f64; N], [f64; N]) {
     let (mut coefficients, mut errors) = ([0.0; N], [0.0; N]);
     for _ in 0..12 {
-        // The information matrix, and beside it the unit matrix, which elimination makes its inverse.
+        // The information matrix, and beside it the unit matrix, which elimination turns into the inverse.
         let (mut rows, mut gradient) = (vec![vec![0.0; 2 * N]; N], [0.0; N]);
         for Week { covariates: x, happened, .. } in weeks {
             let p = sigmoid(coefficients.iter().zip(x).map(|(b, x)| b * x).sum());
@@ -194,7 +196,7 @@ fn fit<const N: usize>(weeks: &[Week<N>]) -> ([f64; N], [f64; N]) {
 fn recovers<const N: usize>(truth: &[(&str, f64); N], weeks: &[Week<N>]) {
     let (coefficients, errors) = fit(weeks);
     for (((name, true_value), fitted), error) in truth.iter().zip(coefficients).zip(errors) {
-        assert!(error < 0.35, "{name} is told by too few weeks: ± {error}");
+        assert!(error < 0.35, "{name} has too few weeks: ± {error}");
         assert!((fitted - true_value).abs() < 4.0 * error, "{name}: {fitted} ± {error}, not {true_value}");
     }
 }
@@ -206,14 +208,14 @@ fn the_true_coefficients_are_recovered() {
     recovers(&LEAVING, &customers.iter().flat_map(|c| c.buyer_weeks.clone()).collect::<Vec<_>>());
 }
 
-/// Asserts that what was predicted is what happened, among the lowest, middle and highest third, and
+/// Asserts that predictions agree with what happened, in the lowest, middle and highest third, and
 /// returns the area under the ROC curve.
 fn calibrated(mut predictions: Vec<(f64, bool)>) -> f64 {
     assert!(predictions.len() > 300);
     predictions.sort_by(|a, b| a.0.total_cmp(&b.0));
     for third in predictions.chunks(predictions.len().div_ceil(3)) {
         let surplus: f64 = third.iter().map(|(p, happened)| f64::from(*happened) - p).sum();
-        // The draws add a hundredth of the variance; where nothing is uncertain, allow one surprise.
+        // The draws add a hundredth of the variance; where nothing is uncertain, one surprise is allowed.
         let noise = third.iter().map(|(p, _)| p * (1.0 - p)).sum::<f64>().max(1.0).sqrt();
         assert!(surplus.abs() < 3.5 * noise, "{surplus} ± {noise} more than predicted");
     }
@@ -270,18 +272,21 @@ fn true_probabilities_of_churn_agree_with_what_happens() {
 }
 
 #[test]
-fn there_is_no_probability_of_what_cannot_be_asked() {
+fn ineligible_customers_have_no_true_probability() {
     let business = business(100);
     let buyer = (0..100).find(|n| business.customer(*n).left.is_some()).unwrap();
     let customer = business.customer(buyer);
-    let (come, left) = (customer.create_time, customer.left.unwrap());
-    assert_eq!(business.true_lead_probability(buyer, come.plus_days(-1), 30, 10), None, "unknown");
-    assert!(business.true_lead_probability(buyer, come, 30, 10).is_some());
-    assert_eq!(business.true_churn_probability(buyer, come, 90, 10), None, "a lead");
+    let (created, left) = (customer.create_time, customer.left.unwrap());
+    assert_eq!(business.true_lead_probability(buyer, created.plus_days(-1), 30, 10), None, "unknown");
+    assert!(business.true_lead_probability(buyer, created, 30, 10).is_some());
+    assert_eq!(business.true_churn_probability(buyer, created, 90, 10), None, "a lead");
     assert_eq!(business.true_lead_probability(buyer, left, 30, 10), None, "a buyer");
-    assert!(business.true_churn_probability(buyer, left, 90, 10).is_some(), "nobody knows");
+    assert!(
+        business.true_churn_probability(buyer, left, 90, 10).is_some(),
+        "the business does not know that it left"
+    );
     assert_eq!(business.true_churn_probability(buyer, left, 90, 0), None, "no draws");
     assert_eq!(business.true_churn_probability(buyer, business.end.plus_days(1), 90, 10), None, "the future");
-    let told = Business { subscription: true, ..business };
-    assert_eq!(told.true_churn_probability(buyer, left, 90, 10), None, "it has cancelled");
+    let subscription = Business { subscription: true, ..business };
+    assert_eq!(subscription.true_churn_probability(buyer, left, 90, 10), None, "it has cancelled");
 }

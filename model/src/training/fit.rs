@@ -19,7 +19,7 @@ const ROUGH: f64 = 1e-6;
 /// The same for the fit to a sample, from which that to all rows starts: the optimum of a sample is farther
 /// away by chance.
 const SKETCH: f64 = 1e-4;
-/// The sample has one row in so many.
+/// The sample has one of this many rows.
 const SAMPLED: usize = 16;
 /// The number of rows from which on a sample comes first.
 const MANY: usize = 50_000;

@@ -51,7 +51,7 @@ pub struct PairSearch<'a> {
 }
 
 /// Residual and variance, of one row or summed over rows.
-type Sums = (f64, f64);
+type NewtonSums = (f64, f64);
 
 /// A feature in coarse cells.
 struct CoarseFeature {
@@ -92,7 +92,7 @@ impl PairSearch<'_> {
         CoarseFeature { cells, cell }
     }
 
-    fn rows(&self) -> Vec<Sums> {
+    fn rows(&self) -> Vec<NewtonSums> {
         let row = |(z, y): (&f64, &bool)| {
             let p = 1.0 / (1.0 + (-z).exp());
             (f64::from(u8::from(*y)) - p, p * (1.0 - p))
@@ -102,7 +102,7 @@ impl PairSearch<'_> {
 }
 
 /// The gain of the best pair of cuts.
-fn gain(first: &CoarseFeature, second: &CoarseFeature, rows: &[Sums], penalty: f64) -> f64 {
+fn gain(first: &CoarseFeature, second: &CoarseFeature, rows: &[NewtonSums], penalty: f64) -> f64 {
     let (count, other) = (first.cells.count(), second.cells.count());
     let mut sums = vec![(0.0, 0.0); count * other];
     for ((a, b), (residual, variance)) in first.cell.iter().zip(&second.cell).zip(rows) {

@@ -1,4 +1,4 @@
-//! The reference: what the training rows looked like.
+//! The reference: the distributions of the training rows.
 
 use serde::{Deserialize, Serialize};
 

@@ -12,7 +12,7 @@ pub(super) fn expected_purchases(a: f64, b: f64, shape: f64, ratio: f64) -> f64 
     method(a, b, shape, ratio)
 }
 
-/// By a series. /// If nobody left, the number N of purchases in t would be negative binomial; the (k+1)-th is made only by
+/// By a series. If nobody left, the number N of purchases in t would be negative binomial; the (k+1)-th is made only by
 /// the customers who have not left after k, a share of (b)ₖ/(a+b)ₖ: Σₙ P(N = n)·Σ_{k<n} (b)ₖ/(a+b)ₖ.
 /// The sum over n converges like the ₂F₁ of equation 10, as zⁿ with z = t/(A+t).
 fn sum_of_series(a: f64, b: f64, shape: f64, ratio: f64) -> f64 {

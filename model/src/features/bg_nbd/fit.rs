@@ -146,7 +146,7 @@ impl CustomerGroups {
     }
 
     /// The log-likelihood and its derivatives by the logarithms of the parameters.
-    fn at(&self, logs: [f64; 4]) -> Point {
+    fn at(&self, logs: [f64; 4]) -> ParameterPoint {
         let [r, alpha, a, b] = logs.map(|log| log.exp().clamp(LEAST, GREATEST));
         let model = BgNbd { r, alpha, a, b };
         let mut likelihood = Likelihood::new(model);
@@ -170,12 +170,12 @@ impl CustomerGroups {
                 parameters[i] * parameters[j] * all.bend[i.max(j)][i.min(j)] + own
             })
         });
-        Point { logs, model, log_likelihood: all.log_likelihood, gradient, hessian }
+        ParameterPoint { logs, model, log_likelihood: all.log_likelihood, gradient, hessian }
     }
 }
 
 /// The log-likelihood and its derivatives at some parameters, by their logarithms.
-struct Point {
+struct ParameterPoint {
     logs: [f64; 4],
     model: BgNbd,
     log_likelihood: f64,
@@ -183,7 +183,7 @@ struct Point {
     hessian: [[f64; 4]; 4],
 }
 
-impl Point {
+impl ParameterPoint {
     fn moved(&self, step: [f64; 4], length: f64) -> [f64; 4] {
         std::array::from_fn(|i| (self.logs[i] + length * step[i]).clamp(LEAST.ln(), GREATEST.ln()))
     }
@@ -214,7 +214,7 @@ impl Point {
 
 /// Where the steps from one start ended.
 struct Ascent {
-    point: Point,
+    point: ParameterPoint,
     steps: usize,
     converged: bool,
 }

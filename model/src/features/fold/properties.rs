@@ -8,12 +8,12 @@ use crate::{
 
 /// Count and latest value of one property of the plan.
 #[derive(Clone, Copy)]
-struct Tally {
+struct PropertyTally {
     count: u64,
     last: f64,
 }
 
-impl Tally {
+impl PropertyTally {
     const NONE: Self = Self { count: 0, last: f64::NAN };
 }
 
@@ -24,7 +24,7 @@ pub(super) struct PropertyTallies<'a> {
     /// Per kind and property of the history, the index in the plan.
     places: Vec<Option<usize>>,
     /// Per property of the plan.
-    tallies: Vec<Tally>,
+    tallies: Vec<PropertyTally>,
     /// Per property of the plan and interval between the edges of two windows.
     sums: Vec<f64>,
 }
@@ -41,7 +41,7 @@ impl<'a> PropertyTallies<'a> {
                 places[kind as usize * width + property as usize] = Some(place);
             }
         }
-        let tallies = vec![Tally::NONE; plan.properties.len()];
+        let tallies = vec![PropertyTally::NONE; plan.properties.len()];
         let sums = vec![0.0; plan.properties.len() * (plan.windows_days.len() + 1)];
         Self { plan, history, places, tallies, sums }
     }
@@ -68,7 +68,7 @@ impl<'a> PropertyTallies<'a> {
         let Self { plan, history, places, tallies, sums } = self;
         let intervals = plan.windows_days.len() + 1;
         let width = history.properties().len();
-        tallies.fill(Tally::NONE);
+        tallies.fill(PropertyTally::NONE);
         sums.fill(0.0);
         for number in history.numbers_until(as_of).iter().rev() {
             let Some(kind) = history.kind_if_visible(number.event, as_of, known_at) else { continue };

@@ -83,7 +83,7 @@ pub(super) fn count_up(counts: &mut HashMap<String, u64>, name: &str, by: u64) {
     }
 }
 
-/// Adds counts in the order of the names, so that it is always the same names for which there is no room.
+/// Adds counts in the order of the names, so that the names beyond the limit are always the same.
 pub(super) fn merge_counts(counts: &mut HashMap<String, u64>, others: HashMap<String, u64>) {
     let mut others: Vec<_> = others.into_iter().collect();
     others.sort_unstable();

@@ -26,8 +26,8 @@ fn types_are_inferred_and_the_future_is_not_counted() {
     let mut profile = DataProfile::default();
     let text = |text: &str| Text(text.to_owned());
     for _ in 0..9 {
-        let usual = [("region", text("north")), ("mixed", Number(1.0)), ("mixed", Number(1.0))];
-        profile.add(&customer(&usual, &[]), Time(2));
+        let attributes = [("region", text("north")), ("mixed", Number(1.0)), ("mixed", Number(1.0))];
+        profile.add(&customer(&attributes, &[]), Time(2));
         profile.add(&customer(&[("region", text("south")), ("mixed", text("x"))], &[]), Time(2));
     }
     profile.add(

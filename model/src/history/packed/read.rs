@@ -17,11 +17,11 @@ use crate::{
 /// The shapes of the history that is being read.
 #[derive(Default)]
 pub(super) struct Shapes {
-    list: Vec<Shape>,
+    list: Vec<ShapeRanges>,
     properties: Vec<u32>,
 }
 
-struct Shape {
+struct ShapeRanges {
     kind_and_marks: u64,
     /// The places of its numbers and its texts in [`Shapes::properties`].
     numbers: Range<usize>,
@@ -199,7 +199,7 @@ impl<'a> ByteReader<'a> {
                 Ok(begin..shapes.properties.len())
             };
             let (numbers, texts) = (list()?, list()?);
-            shapes.list.push(Shape { kind_and_marks, numbers, texts });
+            shapes.list.push(ShapeRanges { kind_and_marks, numbers, texts });
         }
         Ok(())
     }
@@ -213,7 +213,7 @@ impl<'a> ByteReader<'a> {
         let mut occurred = 0;
         for event in 0..length as u32 {
             let shape = usize::try_from(bytes.number()?).ok().and_then(|shape| shapes.list.get(shape));
-            let Shape { kind_and_marks, numbers: own_numbers, texts: own_texts } =
+            let ShapeRanges { kind_and_marks, numbers: own_numbers, texts: own_texts } =
                 shape.ok_or(DecodeError)?;
             occurred =
                 if event == 0 { bytes.signed()? } else { occurred.wrapping_add(bytes.number()? as i64) };

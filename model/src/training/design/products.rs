@@ -26,8 +26,8 @@ impl Design {
         joined(parts.iter().map(Array1::view))
     }
 
-    /// In one pass: the log-odds b + X·w of each row; the sum of the losses; and (1, X)ᵀ·v, v being the slopes of the
-    /// losses. `loss` gives the loss of a row at its log-odds, and its slope.
+    /// In one pass: the log-odds b + X·w of each row; the sum of the losses; and (1, X)ᵀ·v, v being the slopes of
+    /// the losses. `loss` gives the loss of a row at its log-odds, and its slope.
     #[must_use]
     pub fn slopes(
         &self,

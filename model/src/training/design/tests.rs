@@ -1,4 +1,4 @@
-//! The design against the matrix that it stands for, in every form of the encoder.
+//! The design against the matrix that it represents, in every form of the encoder.
 
 use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 

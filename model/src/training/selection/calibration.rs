@@ -10,12 +10,12 @@ use crate::{
     },
 };
 
-/// A row's log-odds and label.
-type Score = (f64, bool);
+/// The log-odds and the label of a row.
+type LabelledLogOdds = (f64, bool);
 
 /// The validation rows in blocks, on which a curve is tested in turn.
 struct Blocks {
-    scores: Vec<Score>,
+    scores: Vec<LabelledLogOdds>,
     /// Per row.
     block: Vec<usize>,
 }
@@ -26,7 +26,7 @@ impl Blocks {
     }
 
     /// The scores of the blocks that are wanted.
-    fn part(&self, is_wanted: impl Fn(usize) -> bool) -> Vec<Score> {
+    fn part(&self, is_wanted: impl Fn(usize) -> bool) -> Vec<LabelledLogOdds> {
         let wanted = self.scores.iter().zip(&self.block).filter(|(_, block)| is_wanted(**block));
         wanted.map(|(score, _)| *score).collect()
     }
@@ -55,7 +55,7 @@ impl Selection<'_> {
         &self,
         trial: &Trial,
         blocks: &Blocks,
-        method: fn(&[Score]) -> Option<Calibration>,
+        method: fn(&[LabelledLogOdds]) -> Option<Calibration>,
     ) -> Vec<f64> {
         let mut calibrated = trial.log_odds.clone();
         // In time, there is nothing before the first block to fit to.
