@@ -1,4 +1,4 @@
-//! The steps of a score, by themselves: fold, encode, score, and a score by what stands. `cargo bench` in this folder.
+//! Times the steps of a score: fold, encode, score, and a score from a prepared score. Run `cargo bench` in this folder.
 
 use std::hint::black_box;
 
@@ -63,7 +63,7 @@ fn steps(criterion: &mut Criterion) {
         bencher.iter(|| scorer.score(black_box(history), END, END, 3, Score::of));
     });
     let prepared = scorer.prepared(history, END, END, 3).expect("a buyer");
-    criterion.bench_function("score by what stands (interval, 3 reasons)", |bencher| {
+    criterion.bench_function("score from a prepared score (interval, 3 reasons)", |bencher| {
         bencher.iter(|| scorer.with_view(black_box(&prepared), END, 3, Score::of));
     });
 }
