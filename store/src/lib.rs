@@ -53,6 +53,11 @@
 //! | `sqlite/`, `postgres/` | the connection, and per aggregate the SQL that differs | the above |
 //! | `migrations/` beside this crate | the schema, one folder a database | |
 //!
+//! # Adding a query
+//!
+//! A method in the trait of its aggregate (`src/customers.rs`), its implementation in `src/shared/customers.rs`, and a
+//! test on both databases. It needs no migration, unless it needs an index. Steps 3 to 5 below show how.
+//!
 //! # Adding an aggregate
 //!
 //! As an example, notes that users attach to customers.
@@ -92,8 +97,9 @@
 //! ```
 //!
 //! **3. The shared implementation**, in `src/shared/notes.rs`. A `Statement` is SQL with `$1`, `$2`, … and their
-//! values; `store.read` runs it outside of a transaction, `B::run` inside of one. Both databases understand
-//! `RETURNING`, `ON CONFLICT`, `FILTER` and window functions. Count with `RETURNING`: the number of affected rows is
+//! values; `store.read` runs it outside of a transaction (`read_one` for at most one row, `count` for a
+//! single number), `B::run` inside of one. A row is a `FromRow` struct or a tuple; integers are `i64`. Both databases understand
+//! `RETURNING`, `ON CONFLICT`, `FILTER` and window functions. Count changed rows with `RETURNING`: the number of affected rows is
 //! not reliable on Citus.
 //!
 //! ```ignore
@@ -142,13 +148,16 @@
 //! `trait NoteSql: Engine` in `src/shared/notes.rs`, add it to `Backend`, and implement it with sqlx in
 //! `src/sqlite/notes.rs` and `src/postgres/notes.rs`.
 //!
-//! **5. Tests** on both databases through the [`Store`], in `service/tests/api`.
+//! **5. Tests** on both databases through the [`Store`] (`tally_store::open(&tally.database.url)`), in the folder of
+//! `service/tests/api` that the aggregate belongs to; customers and interactions are in `ingest/`.
 //!
-//! Three rules hold for all of it:
+//! Four rules hold for all of it:
 //!
 //! - A transaction runs in `detached`, or in `repeatable` when a concurrent write may abort it, so that a caller that
 //!   goes away does not leave a connection inside a transaction. A transaction that changes what a history is made of
 //!   removes the packed history (`forget_packed`) and notes the change (`note_change`, as its last statement).
+//! - Only text columns that are `COLLATE "C"` in PostgreSQL, the ids, may be ordered by or compared with `<`, since
+//!   others follow the locale of the database. Sort other text in Rust; SQLite does not know that collation.
 //! - NaN and `\0` never reach the store: SQLite would store NaN as NULL, and PostgreSQL has no `\0` in text. Requests
 //!   are checked before.
 //! - Text that a caller sends never becomes part of the SQL, which `Statement` takes from literals only.

@@ -31,7 +31,13 @@ impl PostgresCluster {
         }
         let data = folder.join("data");
         let mut initdb = installation.tool("initdb");
-        run(initdb.args(["--auth=trust", "--username=postgres", "--no-sync", "-D"]).arg(&data));
+        // A locale unlike SQLite's byte order, so that a query that orders by it cannot pass.
+        let locale = ["--encoding=UTF8", "--locale-provider=icu", "--icu-locale=en-US"];
+        run(initdb
+            .args(["--auth=trust", "--username=postgres", "--no-sync"])
+            .args(locale)
+            .arg("-D")
+            .arg(&data));
         let options = format!(
             "-c listen_addresses='' -c unix_socket_directories='{}' -c fsync=off -c max_connections=300 \
              -c shared_buffers=64MB",
