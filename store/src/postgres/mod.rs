@@ -86,7 +86,7 @@ impl Engine for Postgres {
     }
 
     async fn run<R: StoredRow>(connection: &mut PgConnection, statement: Statement) -> Result<Vec<R>> {
-        let (sql, values) = statement.into_parts("$");
+        let (sql, values) = statement.into_parts();
         Ok(sqlx::query_as_with(sql, arguments::<Database>(values)?).fetch_all(connection).await?)
     }
 }

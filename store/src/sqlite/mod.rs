@@ -82,7 +82,7 @@ impl Engine for Sqlite {
 
     async fn run<R: StoredRow>(connection: &mut SqliteConnection, statement: Statement) -> Result<Vec<R>> {
         // SQLite looks up a named parameter such as `$1` among all before it, but not a numbered one.
-        let (sql, values) = statement.into_parts("?");
+        let (sql, values) = statement.into_unnumbered_parts();
         Ok(sqlx::query_as_with(sql, arguments::<Database>(values)?).fetch_all(connection).await?)
     }
 }
