@@ -24,7 +24,7 @@ use crate::{
     platform::{
         clock::{Clock, TimeSource},
         error::Result,
-        metrics::Metrics,
+        metrics::MetricsRegistry,
         supervisor::Supervisor,
     },
     scoring::{PopulationScored, Predictions, Scoring},
@@ -37,7 +37,7 @@ pub struct App {
     /// The clock.
     pub clock: Arc<Clock>,
     /// The metrics.
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<MetricsRegistry>,
     /// The warm histories.
     pub histories: Histories,
     /// The loaded models.
@@ -76,7 +76,7 @@ impl App {
     /// # Errors
     /// When the store fails.
     pub async fn new(store: Arc<dyn Store>, cache_bytes: u64, time: TimeSource) -> Result<Self> {
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(MetricsRegistry::default());
         let clock = Arc::new(Clock::new(time));
         let barrier = WriteBarrier::default();
         let page_tokens = PageTokens::new(&*store).await?;

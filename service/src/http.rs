@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, time::timeout};
 use crate::{
     histories::Histories,
     platform::{
-        metrics::{self, Metrics},
+        metrics::{self, MetricsRegistry},
         readiness::STORE_ANSWERS_WITHIN,
     },
 };
@@ -25,7 +25,7 @@ use crate::{
 pub(crate) struct HttpState {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) histories: Histories,
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<MetricsRegistry>,
 }
 
 /// Serves `/metrics`, `/healthz` and `/readyz` until it is cancelled. The listener stays open, so that the

@@ -185,7 +185,7 @@ pub use customers::{Customer, CustomerStore, NewCustomer};
 pub use error::{Result, StoreError};
 pub use histories::HistoryStore;
 pub use interactions::{Interaction, InteractionStore, Recorded};
-pub use models::{HoldoutEvaluation, HoldoutScore, ModelStore, Promotion, PromotionKind, StoredModel};
+pub use models::{HoldoutScore, ModelStore, Promotion, PromotionKind, StoredEvaluation, StoredModel};
 pub use populations::{PopulationStore, ScoredPopulation};
 pub use predictions::{
     PastPrediction, PastPredictionFilter, Prediction, PredictionCursor, PredictionFilter, PredictionOrder,

@@ -39,7 +39,7 @@ pub struct HoldoutScore {
 
 /// The evaluation of a new model on its holdout.
 #[derive(Clone, Debug)]
-pub struct HoldoutEvaluation {
+pub struct StoredEvaluation {
     /// The artifact of the model as it was evaluated, trained on the training part alone.
     pub evaluated: Vec<u8>,
     /// The version of the champion that is `incumbent` in `scores`.
@@ -106,7 +106,7 @@ pub struct Promotion {
 pub trait ModelStore: Send + Sync {
     /// Stores a model as the next version of its target and returns that version; `model.version` and
     /// `model.champion` are ignored. Holdout rows of customers that no longer exist are left out.
-    async fn insert_model(&self, model: StoredModel, evaluation: HoldoutEvaluation) -> Result<i64>;
+    async fn insert_model(&self, model: StoredModel, evaluation: StoredEvaluation) -> Result<i64>;
     /// Returns at most `limit` models of one or all targets, ordered by target and falling version, that follow
     /// `after` (target and version).
     async fn models(

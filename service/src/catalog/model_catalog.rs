@@ -13,7 +13,7 @@ use tally_store::{Store, StoredModel};
 use super::{Model, ModelName};
 use crate::platform::{
     error::{Error, Result},
-    metrics::{Metrics, TargetLabel},
+    metrics::{MetricsRegistry, TargetLabel},
 };
 
 /// How many versions other than champions stay loaded.
@@ -38,7 +38,7 @@ struct CatalogState {
 impl ModelCatalog {
     /// A catalog that knows no champion before its first [`refresh`](Self::refresh).
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, metrics: &Metrics) -> Self {
+    pub fn new(store: Arc<dyn Store>, metrics: &MetricsRegistry) -> Self {
         let refused: Family<TargetLabel, Counter> = metrics.register(
             "tally_model_refused",
             "Promoted models that could not be read, so that the one before serves on; once a version",

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     catalog::ModelCatalog,
-    platform::{metrics::Metrics, supervisor::Supervisor},
+    platform::{metrics::MetricsRegistry, supervisor::Supervisor},
 };
 
 /// How long calls in flight may take to end at shutdown. Without a bound, a silent connection would hold
@@ -65,7 +65,7 @@ pub(crate) struct GrpcServices {
     /// Decides whether scoring is ready.
     pub(crate) catalog: ModelCatalog,
     /// Counts the calls.
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<MetricsRegistry>,
 }
 
 /// Serves gRPC on `listener` until `shutdown` completes; then lets calls in flight end, and stops the

@@ -32,7 +32,7 @@ use crate::{
     catalog::ModelName,
     platform::{
         error::{Error, Result},
-        metrics::Metrics,
+        metrics::MetricsRegistry,
     },
 };
 
@@ -127,7 +127,7 @@ impl Weighter<Box<str>, Arc<WarmHistory>> for ByBytes {
 impl Histories {
     /// An empty cache of at most `bytes` bytes.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, bytes: u64, metrics: &Metrics) -> Self {
+    pub fn new(store: Arc<dyn Store>, bytes: u64, metrics: &MetricsRegistry) -> Self {
         let items = (bytes / TYPICAL_BYTES).clamp(16, 1 << 20) as usize;
         Self(Arc::new(HistoriesState {
             store,

@@ -17,7 +17,7 @@ use crate::{
     catalog::ModelName,
     platform::{
         error::{Error, Result},
-        metrics::{Metrics, RealGauge},
+        metrics::{MetricsRegistry, RealGauge},
     },
     scoring::PopulationScored,
 };
@@ -49,7 +49,7 @@ struct FeatureLabels {
 /// The gauges.
 #[derive(Clone)]
 pub struct MonitoringGauges {
-    metrics: Arc<Metrics>,
+    metrics: Arc<MetricsRegistry>,
     population_customers: Family<ModelLabels, Gauge>,
     population_as_of: Family<ModelLabels, RealGauge>,
     score_psi: Family<ModelLabels, RealGauge>,
@@ -64,7 +64,7 @@ pub struct MonitoringGauges {
 impl MonitoringGauges {
     /// Registers the gauges, which are empty until [`run`](Self::run).
     #[must_use]
-    pub fn new(metrics: &Arc<Metrics>) -> Self {
+    pub fn new(metrics: &Arc<MetricsRegistry>) -> Self {
         Self {
             population_customers: metrics.register(
                 "tally_population_customers",

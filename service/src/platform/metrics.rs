@@ -16,7 +16,7 @@ use prometheus_client::{
 };
 use tally_model::spec::Target;
 
-/// The content type of [`Metrics::text`].
+/// The content type of [`MetricsRegistry::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A gauge of real numbers.
@@ -36,15 +36,15 @@ impl From<Target> for TargetLabel {
 
 /// The metrics of one server.
 #[derive(Default)]
-pub struct Metrics(Mutex<Registry>);
+pub struct MetricsRegistry(Mutex<Registry>);
 
-impl fmt::Debug for Metrics {
+impl fmt::Debug for MetricsRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
 
-impl Metrics {
+impl MetricsRegistry {
     /// Adds a metric, with its description.
     pub fn register<M: Clone + Default + Metric>(&self, name: &str, help: &str) -> M {
         let metric = M::default();

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tracing::Instrument;
 
-use super::metrics::Metrics;
+use super::metrics::MetricsRegistry;
 
 /// The longest wait before a restart; the first one is a second.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ struct SupervisedTask {
 impl Supervisor {
     /// A supervisor without tasks, which counts restarts in `metrics`.
     #[must_use]
-    pub fn new(metrics: &Metrics) -> Self {
+    pub fn new(metrics: &MetricsRegistry) -> Self {
         let help = "Restarts of background tasks that panicked or ended";
         Self { tasks: Vec::new(), restarts: metrics.register("tally_task_restarts", help) }
     }
@@ -120,7 +120,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_task_that_dies_is_restarted_and_counted() {
-        let metrics = Metrics::default();
+        let metrics = MetricsRegistry::default();
         let mut supervisor = Supervisor::new(&metrics);
         let (runs, (sender, mut started)) = (Arc::new(AtomicU32::new(0)), mpsc::channel(10));
         supervisor.start("unlucky", move || {
@@ -150,7 +150,7 @@ mod tests {
                 self.1.send(self.0).unwrap();
             }
         }
-        let mut supervisor = Supervisor::new(&Metrics::default());
+        let mut supervisor = Supervisor::new(&MetricsRegistry::default());
         let (sender, mut ended) = mpsc::unbounded_channel();
         let (running, mut begun) = mpsc::channel(3);
         for name in ["first", "second", "third"] {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Result, StoreError},
-    models::{HoldoutEvaluation, HoldoutScore, ModelStore, Promotion, PromotionKind, StoredModel},
+    models::{HoldoutScore, ModelStore, Promotion, PromotionKind, StoredEvaluation, StoredModel},
 };
 
 /// Holdout rows of a statement, with six values each.
@@ -114,7 +114,7 @@ async fn insert_holdout_scores<B: Backend>(
     tx: &mut Transaction<B>,
     target: Target,
     version: i64,
-    evaluation: &HoldoutEvaluation,
+    evaluation: &StoredEvaluation,
 ) -> Result<()> {
     let ids: Vec<&str> = evaluation.scores.iter().map(|row| row.customer_id.as_str()).collect();
     let existing: HashSet<String> = B::existing(tx, &ids).await?.into_iter().collect();
@@ -176,7 +176,7 @@ fn insert_promotion(promotion: &Promotion) -> Statement {
 
 #[async_trait]
 impl<B: Backend> ModelStore for B {
-    async fn insert_model(&self, model: StoredModel, evaluation: HoldoutEvaluation) -> Result<i64> {
+    async fn insert_model(&self, model: StoredModel, evaluation: StoredEvaluation) -> Result<i64> {
         repeatable((self.clone(), model, evaluation), |shared| async move {
             let (store, model, evaluation) = &*shared;
             let mut tx = store.begin().await?;

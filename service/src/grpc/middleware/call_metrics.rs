@@ -13,7 +13,7 @@ use prometheus_client::{
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-use crate::platform::metrics::Metrics;
+use crate::platform::metrics::MetricsRegistry;
 
 /// Upper ends of the buckets of call durations, in seconds.
 const SECONDS: [f64; 14] =
@@ -54,7 +54,7 @@ pub(in crate::grpc) struct CallMetrics {
 
 impl CallMetrics {
     /// Registers the metrics, with a counter and a histogram for each method of the contract.
-    pub(in crate::grpc) fn new(metrics: &Metrics) -> Self {
+    pub(in crate::grpc) fn new(metrics: &MetricsRegistry) -> Self {
         let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let help = "How long calls took, to the end of their streams";
         metrics.register_made("tally_rpc_duration_seconds", help, seconds.clone());

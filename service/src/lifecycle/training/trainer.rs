@@ -11,7 +11,7 @@ use tally_model::{
         train::{Trained, TrainingInput, train},
     },
 };
-use tally_store::{HoldoutEvaluation, HoldoutScore, Promotion, PromotionKind, Store, StoredModel};
+use tally_store::{HoldoutScore, Promotion, PromotionKind, Store, StoredEvaluation, StoredModel};
 
 use super::{
     JobError, Promote, PromotionDecision, TrainingJob, TrainingResult,
@@ -78,7 +78,7 @@ impl Trainer {
         if let Some(path) = matrix_out {
             matrix::write(path, &trained, &rows)?;
         }
-        let evaluation = HoldoutEvaluation {
+        let evaluation = StoredEvaluation {
             evaluated: trained.evaluated.to_bytes().map_err(Error::from)?,
             incumbent: incumbent.map(|incumbent| incumbent.version),
             scores: holdout_scores(&trained, &rows, &incumbent_probabilities),

@@ -8,7 +8,7 @@ use std::{
 use tally_model::{spec::Target, time::Time};
 use tally_proto::v1;
 use tally_service::platform::clock::system_clock;
-use tally_store::{HoldoutEvaluation, Promotion, PromotionKind, Store, StoredModel};
+use tally_store::{Promotion, PromotionKind, Store, StoredEvaluation, StoredModel};
 use tonic::Code;
 
 use super::{NOW, drift_of};
@@ -142,7 +142,7 @@ async fn promote_unreadable(store: &dyn Store, target: Target, from: Option<i64>
         artifact: b"tally-model 1 nonsense\n{}".to_vec(),
         champion: false,
     };
-    let evaluation = HoldoutEvaluation { evaluated: Vec::new(), incumbent: None, scores: Vec::new() };
+    let evaluation = StoredEvaluation { evaluated: Vec::new(), incumbent: None, scores: Vec::new() };
     let to = store.insert_model(model, evaluation).await.unwrap();
     let promotion = Promotion {
         target,
