@@ -5,11 +5,11 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use uuid::Uuid;
 
 /// The header in which callers send ids of their own, and in which failed calls return theirs.
-pub(super) const HEADER: &str = "x-request-id";
+pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids of callers are replaced.
 const LONGEST: usize = 128;
 

@@ -76,13 +76,13 @@ where
         let deadline = deadline(request.headers());
         let method = metrics.method(request.uri().path());
         let id = ids.of(request.headers());
-        let span = tracing::info_span!("call", method = method.name, request_id = %id);
+        let span = tracing::info_span!("call", method = %method.name, request_id = %id);
         let ending = CallEnding { call: metrics.start(method), id, span: span.clone() };
         let request = match method.client_streaming {
             true => request,
             false => request.map(|body| Body::new(SingleMessage::new(body))),
         };
-        let call = span.in_scope(|| AssertUnwindSafe(self.inner.call(request)).catch_unwind());
+        let call = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         let call = async move {
             let ended = match deadline {
                 Some(deadline) => timeout(deadline, call).await,
