@@ -30,6 +30,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const WRITER_CACHE: &str = "-32768";
 /// Rows of a statement with bound values; SQLite allows 32,766 values.
 const BOUND_ROWS: usize = 500;
+/// Begins a writing transaction, which waits for that of another program.
+const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Connections for reading.
 const READERS: u32 = 4;
 
@@ -58,7 +60,7 @@ impl Sqlite {
         };
         let writer = pool(1).connect_with(options.clone().pragma("cache_size", WRITER_CACHE)).await?;
         // All migrations run in one writing transaction: all or none, and a second program waits.
-        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = writer.begin_with(BEGIN).await?;
         sqlx::migrate!("../migrations/sqlite").run(&mut *tx).await?;
         tx.commit().await?;
         Ok(Self { writer, readers: pool(READERS).connect_with(options).await?, name })
@@ -77,12 +79,39 @@ impl Engine for Sqlite {
     }
 
     async fn begin(&self) -> Result<Transaction<Self>> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        match self.writer.begin_with(BEGIN).await {
+            // After an error such as a full disk SQLite itself has rolled the transaction back. The rollback that
+            // sqlx sends then fails, and sqlx counts the connection as in a transaction from then on.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                Ok(self.writer.begin_with(BEGIN).await?)
+            }
+            begun => Ok(begun?),
+        }
     }
 
     async fn run<R: StoredRow>(connection: &mut SqliteConnection, statement: Statement) -> Result<Vec<R>> {
         // SQLite looks up a named parameter such as `$1` among all before it, but not a numbered one.
         let (sql, values) = statement.into_unnumbered_parts();
         Ok(sqlx::query_as_with(sql, arguments::<Database>(values)?).fetch_all(connection).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn writes_go_on_after_sqlite_has_rolled_back_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("tally.db").display());
+        let store = Sqlite::open(&url, "test".into()).await.unwrap();
+        // What SQLite does when the disk is full, and what sqlx does not see.
+        let mut tx = store.begin().await.unwrap();
+        sqlx::query("ROLLBACK").execute(&mut *tx).await.unwrap();
+        drop(tx);
+        for _ in 0..2 {
+            store.begin().await.unwrap().commit().await.unwrap();
+        }
     }
 }
