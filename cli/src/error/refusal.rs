@@ -20,6 +20,8 @@ pub struct Refusal {
     pub violations: Vec<(String, String)>,
     /// Seconds after which the call may be retried, when the server says so.
     pub retry_seconds: Option<f64>,
+    /// By what the server's log knows the call.
+    pub request_id: Option<String>,
 }
 
 impl Refusal {
@@ -37,6 +39,11 @@ impl Refusal {
                 .retry_info()
                 .and_then(|info| info.retry_delay)
                 .map(|delay| delay.as_secs_f64()),
+            request_id: status
+                .metadata()
+                .get("x-request-id")
+                .and_then(|id| id.to_str().ok())
+                .map(str::to_owned),
         }
     }
 
@@ -86,9 +93,13 @@ impl fmt::Display for Refusal {
                 write!(f, "\n  {}: {}", printable(field), printable(description))?;
             }
         }
-        match self.retry_seconds {
-            Some(seconds) => write!(f, "\n  try again in {seconds:.1} s"),
-            None => Ok(()),
+        if let Some(seconds) = self.retry_seconds {
+            write!(f, "\n  try again in {seconds:.1} s")?;
+        }
+        // The message of an internal error points to the log.
+        match &self.request_id {
+            Some(id) if self.code == Code::Internal => write!(f, "\n  request id: {}", printable(id)),
+            _ => Ok(()),
         }
     }
 }
@@ -128,5 +139,13 @@ mod tests {
         let status = Status::with_error_details(Code::NotFound, "no model `churn/9` is stored", details);
         assert_eq!(Refusal::of(&status).to_string(), "no model `churn/9` is stored (MODEL_NOT_FOUND)");
         assert!(!Refusal::of(&Status::new(Code::Unimplemented, "")).to_string().is_empty());
+    }
+
+    #[test]
+    fn an_internal_error_shows_by_what_the_log_knows_it() {
+        let mut metadata = tonic::metadata::MetadataMap::new();
+        metadata.insert("x-request-id", "9f-7".parse().unwrap());
+        let status = Status::with_metadata(Code::Internal, "internal error", metadata);
+        assert!(Refusal::of(&status).to_string().ends_with("\n  request id: 9f-7"));
     }
 }

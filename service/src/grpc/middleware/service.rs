@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::timeout;
 use tonic::{Code, Status, body::Body};
@@ -121,13 +121,18 @@ impl CallEnding {
     fn observe(mut self, mut response: Response<Body>) -> Response<Body> {
         match Status::from_header_map(response.headers()) {
             Some(status) => {
-                if let Ok(id) = HeaderValue::try_from(self.id.to_string()) {
-                    response.headers_mut().insert(request_id::HEADER, id);
-                }
+                self.insert_id(response.headers_mut());
                 self.end(status.code());
                 response
             }
             None => response.map(|inner| Body::new(ObservedBody { inner, ending: self })),
+        }
+    }
+
+    /// Adds the request id to the headers or trailers of an error.
+    fn insert_id(&self, headers: &mut HeaderMap) {
+        if let Ok(id) = HeaderValue::try_from(self.id.to_string()) {
+            headers.insert(request_id::HEADER, id);
         }
     }
 
@@ -159,11 +164,15 @@ impl http_body::Body for ObservedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(context);
-        let code = match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                frame.trailers_ref().and_then(Status::from_header_map).map(|status| status.code())
-            }
+        let mut polled = Pin::new(&mut self.inner).poll_frame(context);
+        let code = match &mut polled {
+            Poll::Ready(Some(Ok(frame))) => frame.trailers_mut().and_then(|trailers| {
+                let code = Status::from_header_map(trailers)?.code();
+                if code != Code::Ok {
+                    self.ending.insert_id(trailers);
+                }
+                Some(code)
+            }),
             Poll::Ready(Some(Err(status))) => Some(status.code()),
             _ => None,
         };

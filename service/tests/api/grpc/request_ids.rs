@@ -5,7 +5,10 @@ use tonic::{Request, Status};
 
 use crate::support::{Tally, on_both_stores};
 
-on_both_stores!(a_failed_call_returns_the_request_id_it_was_sent_or_one_of_its_own);
+on_both_stores!(
+    a_failed_call_returns_the_request_id_it_was_sent_or_one_of_its_own,
+    a_stream_that_fails_returns_its_request_id
+);
 
 /// The request id of a call that fails.
 async fn id_of_failure(tally: &Tally, sent: Option<&'static str>) -> String {
@@ -23,4 +26,13 @@ async fn a_failed_call_returns_the_request_id_it_was_sent_or_one_of_its_own(tall
     assert!(!made[0].is_empty() && made[0] != made[1], "{made:?}");
     let with_space = id_of_failure(&tally, Some("two words")).await;
     assert!(!with_space.contains(' '), "an id that could break a log line is replaced: {with_space}");
+}
+
+async fn a_stream_that_fails_returns_its_request_id(tally: Tally) {
+    let batch = v1::RecordInteractionsRequest::default();
+    let mut request = Request::new(tokio_stream::iter([batch]));
+    request.metadata_mut().insert("x-request-id", "nightly-3".parse().unwrap());
+    let mut replies = tally.interactions().stream_interactions(request).await.unwrap().into_inner();
+    let refused = replies.message().await.unwrap_err();
+    assert_eq!(refused.metadata().get("x-request-id").unwrap(), "nightly-3");
 }
