@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(args: &ServeArgs) -> Result<(), Failure> {
-    telemetry::start(&args.log.filter, args.log.format)?;
+    telemetry::start(args.log.filter.clone(), args.log.format);
     let mut terminate = signal(SignalKind::terminate())?;
     // Listening comes first: a port that is taken must not have cost a migration.
     let grpc = TcpListener::bind(args.listen)

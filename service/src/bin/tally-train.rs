@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
 
 /// Trains the targets that are asked for and returns the failures.
 async fn run(args: &TrainArgs) -> Result<Vec<Failure>, Failure> {
-    telemetry::start(&args.log.filter, args.log.format)?;
+    telemetry::start(args.log.filter.clone(), args.log.format);
     let spec = args.read_spec()?;
     let clock = Arc::new(Clock::new(system_clock));
     let as_of = as_of(args, clock.now())?;

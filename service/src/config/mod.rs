@@ -9,7 +9,9 @@ pub use train::{SplitName, TargetName, TrainArgs};
 
 use clap::Args;
 
-use crate::platform::telemetry::LogFormat;
+use tracing_subscriber::filter::Targets;
+
+use crate::platform::telemetry::{LogFormat, log_filter};
 
 /// The default database of both programs.
 const DATABASE: &str = "sqlite://tally.db";
@@ -18,8 +20,8 @@ const DATABASE: &str = "sqlite://tally.db";
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
     /// What to log: error, warn, info, debug, trace, or per module, such as warn,tally_service=debug
-    #[arg(long = "log", env = "TALLY_LOG", default_value = "info")]
-    pub filter: String,
+    #[arg(long = "log", env = "TALLY_LOG", default_value = "info", value_parser = log_filter)]
+    pub filter: Targets,
     /// The form of a log line
     #[arg(long = "log-format", env = "TALLY_LOG_FORMAT", value_enum, default_value_t)]
     pub format: LogFormat,
@@ -27,9 +29,21 @@ pub struct LogArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_refused() {
+        let read = |filter| ServeArgs::try_parse_from(["tally-serve", "--log", filter]);
+        for filter in ["info", "WARN", "off", "warn,tally_service=debug", "sqlx=off"] {
+            assert!(read(filter).is_ok(), "{filter}");
+        }
+        for filter in ["", "inof", "=", "info,", "tally_service=loud", "warn,tally_service"] {
+            let error = read(filter).unwrap_err().to_string();
+            assert!(error.contains("--log") && error.contains("allowed are"), "{filter}: {error}");
+        }
+    }
 
     #[test]
     fn every_flag_is_an_environment_variable_of_its_name() {

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::{
     field::MakeExt,
-    filter::{ParseError, Targets},
+    filter::{LevelFilter, Targets},
     fmt,
     prelude::*,
 };
@@ -19,17 +19,30 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts to log what passes `filter`: a level such as `info`, with others per module such as
-/// `warn,tally_service=debug`.
+/// Reads what to log: a level such as `info`, with others per module such as `warn,tally_service=debug`.
+///
+/// # Errors
+/// A sentence when a part is neither a level nor a module with a level. A word alone would name a module,
+/// and a misspelt level would turn all logging off.
+pub fn log_filter(text: &str) -> Result<Targets, String> {
+    for part in text.split(',') {
+        let (module, level) = part.split_once('=').unwrap_or(("all", part));
+        if module.is_empty() || level.is_empty() || level.parse::<LevelFilter>().is_err() {
+            return Err(format!(
+                "`{part}`: allowed are off, error, warn, info, debug, trace, and MODULE=LEVEL, separated by commas"
+            ));
+        }
+    }
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+/// Starts to log what passes `filter`.
 ///
 /// The filter knows levels and modules but no fields of spans: looking at those takes some 2,500 instructions
 /// a call. Colours appear only on a terminal. Text writes the fields plainly: every call has a span with two
 /// fields, and the subscriber's own formatter takes 3,400 instructions for them.
-///
-/// # Errors
-/// When the filter is not valid.
-pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
-    let registry = tracing_subscriber::registry().with(filter.parse::<Targets>()?);
+pub fn start(filter: Targets, format: LogFormat) {
+    let registry = tracing_subscriber::registry().with(filter);
     let lines = fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
     match format {
         LogFormat::Text => {
@@ -41,5 +54,4 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
         }
         LogFormat::Json => registry.with(lines.json()).init(),
     }
-    Ok(())
 }
