@@ -1,6 +1,6 @@
 //! PredictionService.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tally_proto::{
     limits,
@@ -244,17 +244,19 @@ fn probability_range(validator: &mut Validator, min: Option<f64>, max: Option<f6
     }
 }
 
-/// Grades as they are stored.
+/// Grades as they are stored, each once.
 fn grades(validator: &mut Validator, grades: &[i32]) -> Vec<String> {
-    let mut names = Vec::with_capacity(grades.len());
+    let mut names = BTreeSet::new();
     for (n, grade) in grades.iter().enumerate() {
         match Grade::try_from(*grade) {
             Ok(Grade::Unspecified) | Err(_) => validator
                 .refuse(format_args!("grades[{n}]"), format!("is {grade}; allowed are GRADE_A to GRADE_D")),
-            Ok(grade) => names.push(grade.as_str_name().trim_start_matches("GRADE_").to_owned()),
+            Ok(grade) => {
+                names.insert(grade.as_str_name().trim_start_matches("GRADE_").to_owned());
+            }
         }
     }
-    names
+    names.into_iter().collect()
 }
 
 fn order(validator: &mut Validator, order_by: &str) -> PredictionOrder {
