@@ -21,7 +21,7 @@ pub struct ScoreArgs {
     /// The model version, such as churn/7 [default: the champion]
     #[arg(long)]
     pub model: Option<String>,
-    /// The number of reasons to show, −1 for all
+    /// The number of reasons to show, -1 for all
     #[arg(long, value_name = "N", default_value_t = 3, allow_negative_numbers = true)]
     pub max_reasons: i32,
     /// Also store the scores as predictions

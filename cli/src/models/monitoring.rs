@@ -17,7 +17,7 @@ pub(super) fn drift(drift: &GetDriftResponse) -> String {
     };
     let header = ["", "PSI", "", "mean, in standard deviations", "missing"];
     format!(
-        "{}: {} customers as of {}, {} of them without any interaction, against {} training snapshots\n\n{}",
+        "{}: {} customers as of {}, {} of them unknown at that time, against {} training snapshots\n\n{}",
         printable(&drift.model),
         count(drift.customers),
         datetime(drift.as_of_time.as_ref()),
@@ -111,7 +111,7 @@ mod tests {
             ..GetDriftResponse::default()
         });
         insta::assert_snapshot!(shown, @r"
-        churn/7: 1,234 customers as of 2011-09-09T00:00:00Z, 12 of them without any interaction, against 5,000 training snapshots
+        churn/7: 1,234 customers as of 2011-09-09T00:00:00Z, 12 of them unknown at that time, against 5,000 training snapshots
 
                             PSI          mean, in standard deviations  missing
         ───────────────────────────────────────────────────────────────────────

@@ -48,7 +48,10 @@ pub(super) async fn list(
         output::remark(&showing);
         return Ok(());
     }
-    let text = if rows.is_empty() { showing } else { format!("{}\n\n{showing}", predictions_table(&rows)) };
+    let text = match rows.is_empty() {
+        true => format!("{showing}; `tally score-all` stores predictions"),
+        false => format!("{}\n\n{showing}", predictions_table(&rows)),
+    };
     Ok(output::print(&text)?)
 }
 

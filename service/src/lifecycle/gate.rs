@@ -54,7 +54,8 @@ impl Gate {
             }
             Self::NotComparable(..) => ("NOT_COMPARABLE", String::new()),
         };
-        let message = format!("{candidate} is {self}{what}; `force` promotes it all the same");
+        let message =
+            format!("{candidate} is {self}{what}; promote it with `force` if it should serve all the same");
         Some(Error::Precondition { reason, message })
     }
 
@@ -114,7 +115,7 @@ impl Gate {
         };
         let of_candidate = predicts(predicted);
         if of_champion != of_candidate {
-            return not_comparable(format!("it predicts {of_champion}, not {of_candidate}"));
+            return not_comparable(format!("that predicts {of_champion}, this {of_candidate}"));
         }
         let pairs = store.pairs(candidate.target, candidate.version, version).await?;
         match run_blocking(move || Comparison::new(&pairs)).await? {

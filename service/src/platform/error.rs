@@ -140,10 +140,10 @@ impl From<Ineligible> for Error {
     fn from(why: Ineligible) -> Self {
         let (reason, message) = match why {
             Ineligible::NotALead => {
-                ("NOT_A_LEAD", "the customer has bought before as_of_time; ask PredictChurn instead")
+                ("NOT_A_LEAD", "the customer has bought before as_of_time; the churn model scores it")
             }
             Ineligible::NotABuyer => {
-                ("NOT_A_BUYER", "the customer has not bought up to as_of_time; ask ScoreLead instead")
+                ("NOT_A_BUYER", "the customer has not bought up to as_of_time; the lead model scores it")
             }
             Ineligible::AlreadyCancelled => {
                 ("ALREADY_CANCELLED", "the customer has cancelled before as_of_time")

@@ -136,7 +136,7 @@ impl Validator {
             -1 => usize::MAX,
             1.. => most as usize,
             _ => {
-                self.refuse("max_reasons", format!("is {most}; allowed are −1 (all), 0 (for 3) and more"));
+                self.refuse("max_reasons", format!("is {most}; allowed are -1 (all), 0 (for 3) and more"));
                 0
             }
         }

@@ -90,7 +90,7 @@ async fn assert_audited(tally: &Tally) {
     assert_eq!(audited, expected);
     assert!(moves[0].who.contains('@') && moves[1].who == "tester (unchecked) from 127.0.0.1", "{moves:?}");
     assert!(moves[1].gate_result.starts_with("worse than churn/1"), "{moves:?}");
-    let other_horizon = "a cancel within 90 days, not a cancel within 60 days";
+    let other_horizon = "that predicts a cancel within 90 days, this a cancel within 60 days";
     assert!(moves[3].gate_result.contains(other_horizon), "{moves:?}");
     let request =
         v1::ListPromotionsRequest { target: v1::Target::Churn.into(), page_size: 3, ..Default::default() };
