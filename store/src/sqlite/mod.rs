@@ -14,7 +14,7 @@ mod stamp;
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    Sqlite as Database, SqliteConnection, SqlitePool,
+    Connection, Sqlite as Database, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -30,8 +30,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const WRITER_CACHE: &str = "-32768";
 /// Rows of a statement with bound values; SQLite allows 32,766 values.
 const BOUND_ROWS: usize = 500;
-/// Begins a writing transaction, which waits for that of another program.
-const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Connections for reading.
 const READERS: u32 = 4;
 
@@ -58,9 +56,10 @@ impl Sqlite {
             let pool = SqlitePoolOptions::new().max_connections(connections);
             pool.acquire_timeout(TIMEOUT).test_before_acquire(false)
         };
-        let writer = pool(1).connect_with(options.clone().pragma("cache_size", WRITER_CACHE)).await?;
+        let writer = pool(1).after_release(|connection, _| Box::pin(has_ended(connection)));
+        let writer = writer.connect_with(options.clone().pragma("cache_size", WRITER_CACHE)).await?;
         // All migrations run in one writing transaction: all or none, and a second program waits.
-        let mut tx = writer.begin_with(BEGIN).await?;
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::migrate!("../migrations/sqlite").run(&mut *tx).await?;
         tx.commit().await?;
         Ok(Self { writer, readers: pool(READERS).connect_with(options).await?, name })
@@ -79,15 +78,7 @@ impl Engine for Sqlite {
     }
 
     async fn begin(&self) -> Result<Transaction<Self>> {
-        match self.writer.begin_with(BEGIN).await {
-            // After an error such as a full disk SQLite itself has rolled the transaction back. The rollback that
-            // sqlx sends then fails, and sqlx counts the connection as in a transaction from then on.
-            Err(sqlx::Error::InvalidSavePointStatement) => {
-                self.writer.acquire().await?.close().await?;
-                Ok(self.writer.begin_with(BEGIN).await?)
-            }
-            begun => Ok(begun?),
-        }
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
     async fn run<R: StoredRow>(connection: &mut SqliteConnection, statement: Statement) -> Result<Vec<R>> {
@@ -95,6 +86,18 @@ impl Engine for Sqlite {
         let (sql, values) = statement.into_unnumbered_parts();
         Ok(sqlx::query_as_with(sql, arguments::<Database>(values)?).fetch_all(connection).await?)
     }
+}
+
+/// Whether no transaction is open on a connection that is not used any more.
+///
+/// After an error such as a full disk, SQLite itself has rolled the transaction back. The rollback that sqlx sends
+/// then fails, and sqlx would count the connection as in a transaction from then on; the pool replaces it.
+async fn has_ended(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    if connection.is_in_transaction() {
+        // The answer comes behind a rollback that is still queued.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 #[cfg(test)]
