@@ -10,6 +10,10 @@ use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
 pub mod limits;
 
+/// The header in which callers may send a request id of their own, and in which a failed call returns its id, as a
+/// header or a trailer. The server's log lines about the call carry it.
+pub const REQUEST_ID_HEADER: &str = "x-request-id";
+
 /// Package `tally.v1`.
 #[allow(missing_docs, clippy::all, reason = "generated; the proto files carry the documentation")]
 pub mod v1 {

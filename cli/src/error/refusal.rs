@@ -2,6 +2,7 @@
 
 use std::{fmt, path::Path};
 
+use tally_proto::REQUEST_ID_HEADER;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -20,7 +21,7 @@ pub struct Refusal {
     pub violations: Vec<(String, String)>,
     /// Seconds after which the call may be retried, when the server says so.
     pub retry_seconds: Option<f64>,
-    /// By what the server's log knows the call.
+    /// The id of the call, which its lines in the server's log carry.
     pub request_id: Option<String>,
 }
 
@@ -41,7 +42,7 @@ impl Refusal {
                 .map(|delay| delay.as_secs_f64()),
             request_id: status
                 .metadata()
-                .get("x-request-id")
+                .get(REQUEST_ID_HEADER)
                 .and_then(|id| id.to_str().ok())
                 .map(str::to_owned),
         }
@@ -142,9 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn an_internal_error_shows_by_what_the_log_knows_it() {
+    fn an_internal_error_shows_its_request_id() {
         let mut metadata = tonic::metadata::MetadataMap::new();
-        metadata.insert("x-request-id", "9f-7".parse().unwrap());
+        metadata.insert(REQUEST_ID_HEADER, "9f-7".parse().unwrap());
         let status = Status::with_metadata(Code::Internal, "internal error", metadata);
         assert!(Refusal::of(&status).to_string().ends_with("\n  request id: 9f-7"));
     }

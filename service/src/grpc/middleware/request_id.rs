@@ -6,10 +6,11 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName};
+use tally_proto::REQUEST_ID_HEADER;
 use uuid::Uuid;
 
-/// The header in which callers send ids of their own, and in which failed calls return theirs.
-pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// The header of request ids.
+pub(super) const HEADER: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
 /// Longer ids of callers are replaced.
 const LONGEST: usize = 128;
 
