@@ -49,7 +49,7 @@ pub(super) async fn list(
         return Ok(());
     }
     let text = match rows.is_empty() {
-        true => format!("{showing}; `tally score-all` stores predictions"),
+        true => format!("{showing}; if none are stored yet, `tally score-all` stores them"),
         false => format!("{}\n\n{showing}", predictions_table(&rows)),
     };
     Ok(output::print(&text)?)
