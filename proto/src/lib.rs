@@ -9,6 +9,7 @@ use tonic::{
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
 pub mod limits;
+pub mod values;
 
 /// The header in which callers may send a request id of their own, and in which a failed call returns its id, as a
 /// header or a trailer. The server's log lines about the call carry it.

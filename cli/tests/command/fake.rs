@@ -42,6 +42,20 @@ pub struct Received {
 
 #[async_trait]
 impl CustomerService for FakeServer {
+    async fn merge_customers(
+        &self,
+        _: Request<tally_proto::v1::MergeCustomersRequest>,
+    ) -> Result<Response<tally_proto::v1::MergeCustomersResponse>, Status> {
+        Err(Status::unimplemented("to come"))
+    }
+
+    async fn list_attributes(
+        &self,
+        _: Request<tally_proto::v1::ListAttributesRequest>,
+    ) -> Result<Response<tally_proto::v1::ListAttributesResponse>, Status> {
+        Err(Status::unimplemented("to come"))
+    }
+
     async fn upsert_customers(
         &self,
         request: Request<UpsertCustomersRequest>,
@@ -49,7 +63,7 @@ impl CustomerService for FakeServer {
         let customers = request.into_inner().customers;
         let upserted = customers.len() as i64;
         self.0.lock().unwrap().customers.extend(customers);
-        Ok(Response::new(UpsertCustomersResponse { upserted }))
+        Ok(Response::new(UpsertCustomersResponse { upserted, ..Default::default() }))
     }
     async fn get_customer(
         &self,
@@ -73,6 +87,13 @@ impl CustomerService for FakeServer {
 
 #[async_trait]
 impl InteractionService for FakeServer {
+    async fn retract_interactions(
+        &self,
+        _: Request<tally_proto::v1::RetractInteractionsRequest>,
+    ) -> Result<Response<tally_proto::v1::RetractInteractionsResponse>, Status> {
+        Err(Status::unimplemented("to come"))
+    }
+
     async fn record_interactions(
         &self,
         _: Request<RecordInteractionsRequest>,
@@ -108,7 +129,7 @@ impl FakeServer {
         }
         let recorded = batch.interactions.len() as i64;
         self.0.lock().unwrap().batches.push(batch);
-        Ok(RecordInteractionsResponse { recorded, duplicates: 0 })
+        Ok(RecordInteractionsResponse { recorded, ..Default::default() })
     }
 }
 

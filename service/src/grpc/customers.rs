@@ -34,6 +34,20 @@ const LIST: &str = "ListCustomers";
 
 #[async_trait]
 impl CustomerService for CustomerRpc {
+    async fn merge_customers(
+        &self,
+        _: Request<tally_proto::v1::MergeCustomersRequest>,
+    ) -> Result<Response<tally_proto::v1::MergeCustomersResponse>, Status> {
+        Err(Status::unimplemented("to come"))
+    }
+
+    async fn list_attributes(
+        &self,
+        _: Request<tally_proto::v1::ListAttributesRequest>,
+    ) -> Result<Response<tally_proto::v1::ListAttributesResponse>, Status> {
+        Err(Status::unimplemented("to come"))
+    }
+
     async fn upsert_customers(
         &self,
         request: Request<UpsertCustomersRequest>,
@@ -42,7 +56,7 @@ impl CustomerService for CustomerRpc {
         let customers = new_customers(request.into_inner(), Validator::new(pending.record_time))?;
         let upserted = customers.len() as i64;
         self.ingest.upsert_customers(pending, customers).await?;
-        Ok(Response::new(UpsertCustomersResponse { upserted }))
+        Ok(Response::new(UpsertCustomersResponse { upserted, ..Default::default() }))
     }
 
     async fn get_customer(

@@ -38,6 +38,13 @@ const INLINE: usize = 100;
 
 #[async_trait]
 impl InteractionService for InteractionRpc {
+    async fn retract_interactions(
+        &self,
+        _: Request<tally_proto::v1::RetractInteractionsRequest>,
+    ) -> Result<Response<tally_proto::v1::RetractInteractionsResponse>, Status> {
+        Err(Status::unimplemented("to come"))
+    }
+
     async fn record_interactions(
         &self,
         request: Request<RecordInteractionsRequest>,
@@ -105,7 +112,11 @@ async fn record(ingest: &Ingest, request: RecordInteractionsRequest) -> Result<R
     let parse = move || parse(request, now);
     let batch = if large { run_blocking(parse).await? } else { parse() }?;
     let stored = ingest.record_interactions(pending, batch).await?;
-    Ok(RecordInteractionsResponse { recorded: stored.recorded as i64, duplicates: stored.duplicates as i64 })
+    Ok(RecordInteractionsResponse {
+        recorded: stored.recorded as i64,
+        duplicates: stored.duplicates as i64,
+        ..Default::default()
+    })
 }
 
 fn parse(request: RecordInteractionsRequest, now: Time) -> Result<InteractionBatch> {

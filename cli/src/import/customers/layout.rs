@@ -81,6 +81,7 @@ impl Layout for CustomerLayout {
             create_time,
             attributes: Some(Struct { fields }),
             name: self.name.map_or(Ok(String::new()), |column| text(record, column, 0, limits::ID_BYTES))?,
+            merged_customer_ids: Vec::new(),
         })
     }
 

@@ -28,7 +28,8 @@ pub(in crate::import) async fn send(
     let mut upload = Upload::new(server, &path, "customers");
     while let Some(batch) = batches.recv().await {
         let RowBatch { items, lines } = batch.map_err(|error| upload.stopped(error.into()))?;
-        let reply = client.upsert_customers(UpsertCustomersRequest { customers: items }).await;
+        let reply =
+            client.upsert_customers(UpsertCustomersRequest { customers: items, ..Default::default() }).await;
         upserted += reply.map_err(|status| upload.failed(&lines, &status))?.into_inner().upserted;
         upload.rows += lines.len() as u64;
         bar.set_position(upload.rows);

@@ -57,6 +57,9 @@ pub(super) fn requests(
         let permit = in_flight.reserve().await.ok()?;
         let RowBatch { items, lines } = feed.next().await?;
         permit.send(lines);
-        Some((RecordInteractionsRequest { interactions: items, backfill }, (feed, in_flight)))
+        Some((
+            RecordInteractionsRequest { interactions: items, backfill, ..Default::default() },
+            (feed, in_flight),
+        ))
     })
 }

@@ -69,6 +69,7 @@ impl Layout for InteractionLayout {
             channel: channel.unwrap_or_default(),
             properties: self.properties(record)?,
             record_time: None,
+            retract_time: None,
         })
     }
 

@@ -31,6 +31,7 @@ pub const fn target(target: Target) -> v1::Target {
 
 pub fn customer(customer: Customer) -> v1::Customer {
     v1::Customer {
+        merged_customer_ids: Vec::new(),
         customer_id: customer.customer_id,
         create_time: Some(timestamp(customer.create_time)),
         attributes: Some(attributes(customer.attributes)),
@@ -51,6 +52,7 @@ fn attributes(attributes: Attributes) -> Struct {
 
 pub fn interaction(interaction: Interaction) -> v1::Interaction {
     v1::Interaction {
+        retract_time: None,
         customer_id: interaction.customer_id,
         interaction_id: interaction.interaction_id,
         kind: interaction.kind,
@@ -67,6 +69,7 @@ pub fn score(prediction: Prediction) -> v1::Score {
     let stored = !prediction.prediction_id.is_empty();
     let model = ModelName { target: prediction.target, version: prediction.model_version };
     v1::Score {
+        backfill_time: None,
         customer_id: prediction.customer_id,
         target: target(prediction.target).into(),
         probability: prediction.probability,

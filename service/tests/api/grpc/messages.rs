@@ -34,7 +34,10 @@ async fn messages_that_cannot_be_decoded_are_refused(tally: Tally) {
 }
 
 async fn a_unary_call_with_two_messages_is_refused_and_stores_nothing(tally: Tally) {
-    let upsert = |id: &str| v1::UpsertCustomersRequest { customers: vec![customer(id, "2024-01-01", &[])] };
+    let upsert = |id: &str| v1::UpsertCustomersRequest {
+        customers: vec![customer(id, "2024-01-01", &[])],
+        ..Default::default()
+    };
     let send = async |messages: Vec<v1::UpsertCustomersRequest>| {
         let mut raw = tonic::client::Grpc::new(tally.channel.clone());
         let path = "/tally.v1.CustomerService/UpsertCustomers".parse().unwrap();

@@ -26,6 +26,7 @@ fn batches_of_sender(sender: usize, end: usize, size: usize) -> Vec<v1::RecordIn
     let batch = |part: &[usize]| v1::RecordInteractionsRequest {
         interactions: part.iter().map(|n| item(*n)).collect(),
         backfill: true,
+        ..Default::default()
     };
     order.chunks(size).map(batch).collect()
 }

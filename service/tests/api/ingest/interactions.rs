@@ -131,6 +131,7 @@ async fn a_stream_acknowledges_each_batch_in_order_and_ends_at_an_invalid_one(ta
     let batch = |range: std::ops::Range<usize>| v1::RecordInteractionsRequest {
         interactions: range.map(sample).collect(),
         backfill: true,
+        ..Default::default()
     };
     let batches = vec![batch(0..10), batch(5..20), batch(20..20), batch(20..30)];
     let mut replies =

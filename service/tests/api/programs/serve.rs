@@ -23,6 +23,7 @@ async fn calls_in_progress_end_before_the_server_does() {
     let batch = |id: &str| v1::RecordInteractionsRequest {
         interactions: vec![interaction("c", id, "visit", "2024-01-01")],
         backfill: true,
+        ..Default::default()
     };
     batches.send(batch("before")).await.unwrap();
     let stream = tokio_stream::wrappers::ReceiverStream::new(stream);

@@ -38,7 +38,8 @@ async fn a_stored_score_waits_for_writes_in_progress(tally: Tally) {
         let mut direct = DirectConnection::open(&tally).await;
         direct.lock_customer(id).await;
         let visits = (0..5).map(|n| event(id, &format!("in-progress-{n}"), "visit", today())).collect();
-        let write = v1::RecordInteractionsRequest { interactions: visits, backfill: false };
+        let write =
+            v1::RecordInteractionsRequest { interactions: visits, backfill: false, ..Default::default() };
         let mut client = tally.interactions();
         let write = tokio::spawn(async move { client.record_interactions(write).await });
         direct.wait_for_write().await;

@@ -23,6 +23,7 @@ pub fn customer(id: &str, created: &str, attributes: &[(&str, Kind)]) -> v1::Cus
         create_time: Some(timestamp(time(created))),
         attributes: Some(Struct { fields }),
         name: String::new(),
+        ..Default::default()
     }
 }
 

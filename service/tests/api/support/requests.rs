@@ -9,7 +9,10 @@ use super::{Tally, timestamp};
 impl Tally {
     /// Stores customers.
     pub async fn upsert(&self, customers: Vec<v1::Customer>) -> Result<i64, Status> {
-        let response = self.customers().upsert_customers(v1::UpsertCustomersRequest { customers }).await?;
+        let response = self
+            .customers()
+            .upsert_customers(v1::UpsertCustomersRequest { customers, ..Default::default() })
+            .await?;
         Ok(response.into_inner().upserted)
     }
 
@@ -21,14 +24,14 @@ impl Tally {
 
     /// Records interactions as history: `(recorded, duplicates)`.
     pub async fn backfill(&self, interactions: Vec<v1::Interaction>) -> Result<(i64, i64), Status> {
-        let request = v1::RecordInteractionsRequest { interactions, backfill: true };
+        let request = v1::RecordInteractionsRequest { interactions, backfill: true, ..Default::default() };
         let response = self.interactions().record_interactions(request).await?.into_inner();
         Ok((response.recorded, response.duplicates))
     }
 
     /// Records interactions that become known now.
     pub async fn record(&self, interactions: Vec<v1::Interaction>) {
-        let request = v1::RecordInteractionsRequest { interactions, backfill: false };
+        let request = v1::RecordInteractionsRequest { interactions, backfill: false, ..Default::default() };
         self.interactions().record_interactions(request).await.unwrap();
     }
 

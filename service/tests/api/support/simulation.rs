@@ -36,6 +36,7 @@ pub fn simulated_customer(customer: &SimulatedCustomer) -> v1::Customer {
         create_time: Some(timestamp(customer.create_time)),
         attributes: Some(Struct { fields }),
         name: customer.name.clone(),
+        ..Default::default()
     }
 }
 
@@ -49,6 +50,7 @@ pub fn simulated_interactions(customer: &SimulatedCustomer) -> impl Iterator<Ite
         channel: interaction.channel.to_owned(),
         properties: interaction.properties.clone().into_iter().collect(),
         record_time: None,
+        ..Default::default()
     })
 }
 
