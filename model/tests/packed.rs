@@ -44,15 +44,20 @@ fn history() -> impl Strategy<Value = History> {
         ("[a-z]{1,2}", prop_oneof![value().prop_map(|value| value.to_string()), Just("text".to_owned())]);
     let event = (0..40_u8, gap, lateness, option::of(any::<i64>()), vec(property, 0..3));
     let survey = option::of((value(), value()));
-    (any::<i32>(), vec((event, survey), 0..60), vec(version(), 0..3)).prop_map(|(start, events, versions)| {
+    let retraction = option::weighted(0.2, any::<i64>());
+    let events = vec((event, survey, retraction), 0..60);
+    (any::<i32>(), events, vec(version(), 0..3)).prop_map(|(start, events, versions)| {
         let mut history = History::default();
         let mut time = i64::from(start);
-        for ((kind, gap, late, amount, properties), survey) in events {
+        for ((kind, gap, late, amount, properties), survey, retraction) in events {
             time = time.saturating_add(gap);
             let kind = if kind < 10 { "survey".to_owned() } else { format!("kind-{kind}") };
             history.push(&kind, Time(time), Time(time.wrapping_add(late)), amount, survey);
             for (name, text) in properties {
                 history.push_property(&name, &text);
+            }
+            if let Some(retraction) = retraction {
+                history.push_retraction(Time(retraction));
             }
         }
         versions.into_iter().for_each(|version| history.push_version(version));
@@ -92,4 +97,18 @@ fn an_interaction_takes_about_ten_bytes() {
     }
     // 1 for the shape, 6 for the time, 2 for the amount, 1 for the number.
     assert_eq!(history.pack().as_bytes().len() / 1_000, 10);
+}
+
+/// Packed histories are stored: the bytes of those without retractions are the same as before there were any.
+#[test]
+fn only_a_retraction_adds_bytes() {
+    let mut history = History::default();
+    let time = Time(1_700_000_000_000_000);
+    history.push("purchase", time, time, Some(1_999), None);
+    let before = history.pack().as_bytes().to_vec();
+    let expected = [&[1, 8][..], b"purchase", &[0, 0, 1, 1, 0, 0, 1, 0]].concat();
+    assert_eq!(before[..expected.len()], expected);
+    history.push_retraction(time.plus_days(1));
+    // Five more for the mark of the shape, six for the time.
+    assert_eq!(history.pack().as_bytes().len(), before.len() + 5 + 6);
 }

@@ -1,12 +1,24 @@
 //! The columns of a history, and what is visible of it at a moment.
 
 use super::{
-    Event, Events, Number, Survey, Text, Version, events::HAS_AMOUNT, kind::SURVEY, names::NameTable,
+    Event, Events, Number, Survey, Text, Version,
+    events::{HAS_AMOUNT, IS_RETRACTED, KIND},
+    kind::SURVEY,
+    names::NameTable,
 };
 use crate::time::Time;
 
+/// The time from which on an event does not count any more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Retraction {
+    /// Index of the event.
+    pub(super) event: u32,
+    pub(super) time: Time,
+}
+
 /// Everything that is stored of one customer, in columns to compute with; [`Packed`](super::Packed) is the stored
-/// form. Events are ordered by time of occurrence, equal times by interaction id; versions by their number.
+/// form. Events are ordered by time of occurrence, equal times by interaction id, and those of one id by the time of
+/// their retraction; versions by their number. An event that is retracted stays, since it was known before.
 ///
 /// ```
 /// use tally_model::{
@@ -32,10 +44,12 @@ pub struct History {
     pub(super) occur_times: Vec<Time>,
     /// Per event.
     pub(super) record_times: Vec<Time>,
-    /// Per event its kind, and [`HAS_AMOUNT`] when it has an amount.
+    /// Per event its kind, [`HAS_AMOUNT`] when it has an amount, and [`IS_RETRACTED`] when it has a retraction.
     pub(super) kinds: Vec<u32>,
     /// The amounts of the events that have one, in order.
     pub(super) amounts: Vec<i64>,
+    /// The retractions of the events that have one, in order.
+    pub(super) retractions: Vec<Retraction>,
     pub(super) surveys: Vec<Survey>,
     pub(super) property_names: NameTable,
     pub(super) numbers: Vec<Number>,
@@ -75,6 +89,16 @@ impl History {
         self.record_times.push(record_time);
         self.kinds.push(slot | if amount_minor.is_some() { HAS_AMOUNT } else { 0 });
         self.amounts.extend(amount_minor);
+    }
+
+    /// Retracts the interaction that was pushed last: from `time` on it does not count any more. At most once.
+    pub fn push_retraction(&mut self, time: Time) {
+        debug_assert!(!self.is_empty(), "a retraction belongs to an interaction");
+        let event = self.len().saturating_sub(1) as u32;
+        if let Some(kind) = self.kinds.last_mut() {
+            *kind |= IS_RETRACTED;
+            self.retractions.push(Retraction { event, time });
+        }
     }
 
     /// Adds a property to the interaction that was pushed last; each name at most once.
@@ -119,7 +143,17 @@ impl History {
             record_times: &self.record_times,
             kinds: &self.kinds,
             amounts: &self.amounts,
+            retractions: &self.retractions,
         }
+    }
+
+    /// Whether the event at index `event` is retracted by `known_at`.
+    fn is_retracted(&self, event: usize, known_at: Time) -> bool {
+        self.kinds[event] & IS_RETRACTED != 0
+            && self
+                .retractions
+                .binary_search_by_key(&(event as u32), |retraction| retraction.event)
+                .is_ok_and(|n| self.retractions[n].time <= known_at)
     }
 
     /// When the event at index `event` happened.
@@ -133,7 +167,7 @@ impl History {
     pub fn kind_if_visible(&self, event: u32, as_of: Time, known_at: Time) -> Option<u32> {
         let n = event as usize;
         let visible = self.occur_times[n] <= as_of && self.record_times[n] <= known_at;
-        visible.then_some(self.kinds[n] & !HAS_AMOUNT)
+        (visible && !self.is_retracted(n, known_at)).then_some(self.kinds[n] & KIND)
     }
 
     /// The answers to surveys, in order.
@@ -192,8 +226,10 @@ impl History {
         let Some(slot) = self.kind_slot(kind) else { return false };
         let begin = after.map_or(0, |after| self.occur_times.partition_point(|time| *time <= after));
         let end = begin + self.occur_times[begin..].partition_point(|time| *time <= until);
-        let mut events = self.kinds[begin..end].iter().zip(&self.record_times[begin..end]);
-        events.any(|(kind, record_time)| kind & !HAS_AMOUNT == slot && *record_time <= known_at)
+        let mut events = (begin..end).zip(&self.kinds[begin..end]).zip(&self.record_times[begin..end]);
+        events.any(|((event, kind), record_time)| {
+            kind & KIND == slot && *record_time <= known_at && !self.is_retracted(event, known_at)
+        })
     }
 
     /// When the first event after a moment happened.
@@ -203,18 +239,21 @@ impl History {
     }
 
     /// The first moment, later than `as_of` or than `known_at`, at which another event or another version of the
-    /// record becomes visible; the greatest possible time when there is none.
+    /// record becomes visible, or an event is retracted; the greatest possible time when there is none.
     #[must_use]
     pub fn next_change(&self, as_of: Time, known_at: Time) -> Time {
-        let recorded =
-            self.record_times.iter().chain(self.versions.iter().map(|version| &version.record_time));
+        let recorded = self
+            .record_times
+            .iter()
+            .chain(self.versions.iter().map(|version| &version.record_time))
+            .chain(self.retractions.iter().map(|retraction| &retraction.time));
         let recorded = recorded.copied().filter(|time| *time > known_at);
         let effective =
             self.versions.iter().map(|version| version.effective_time).filter(|time| *time > as_of);
         self.first_after(as_of).into_iter().chain(recorded).chain(effective).min().unwrap_or(Time(i64::MAX))
     }
 
-    /// The events that happened by `as_of` and were known at `known_at`, in order.
+    /// The events that happened by `as_of` and were known at `known_at`, in order: recorded and not retracted by then.
     pub fn visible(&self, as_of: Time, known_at: Time) -> impl DoubleEndedIterator<Item = Event> {
         let end = self.occur_times.partition_point(|time| *time <= as_of);
         let later_amounts = self.kinds[end..].iter().filter(|kind| *kind & HAS_AMOUNT != 0).count();
@@ -223,8 +262,10 @@ impl History {
             record_times: &self.record_times[..end],
             kinds: &self.kinds[..end],
             amounts: &self.amounts[..self.amounts.len() - later_amounts],
+            retractions: &self.retractions
+                [..self.retractions.partition_point(|retraction| (retraction.event as usize) < end)],
         };
-        events.filter(move |event| event.record_time <= known_at)
+        events.filter(move |event| event.is_known(known_at))
     }
 
     /// The version of the customer record in force at `as_of`, as known at `known_at`.

@@ -1,10 +1,14 @@
 //! The iterator over the events of a history.
 
-use super::Event;
+use super::{Event, columns::Retraction};
 use crate::time::Time;
 
 /// Marks an event with an amount, beside its kind.
 pub(super) const HAS_AMOUNT: u32 = 1 << 31;
+/// Marks an event that is retracted at some time, beside its kind.
+pub(super) const IS_RETRACTED: u32 = 1 << 30;
+/// The bits of the kind.
+pub(super) const KIND: u32 = IS_RETRACTED - 1;
 
 /// The events of a history, from either end.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +17,7 @@ pub struct Events<'a> {
     pub(super) record_times: &'a [Time],
     pub(super) kinds: &'a [u32],
     pub(super) amounts: &'a [i64],
+    pub(super) retractions: &'a [Retraction],
 }
 
 impl Iterator for Events<'_> {
@@ -29,8 +34,14 @@ impl Iterator for Events<'_> {
             (amount, self.amounts) = self.amounts.split_first()?;
             amount_minor = Some(*amount);
         }
-        let kind = kind & !HAS_AMOUNT;
-        Some(Event { occur_time: *occur_time, record_time: *record_time, amount_minor, kind })
+        let mut retract_time = None;
+        if kind & IS_RETRACTED != 0 {
+            let retraction;
+            (retraction, self.retractions) = self.retractions.split_first()?;
+            retract_time = Some(retraction.time);
+        }
+        let (occur_time, record_time, kind) = (*occur_time, *record_time, kind & KIND);
+        Some(Event { occur_time, record_time, retract_time, amount_minor, kind })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -50,8 +61,14 @@ impl DoubleEndedIterator for Events<'_> {
             (amount, self.amounts) = self.amounts.split_last()?;
             amount_minor = Some(*amount);
         }
-        let kind = kind & !HAS_AMOUNT;
-        Some(Event { occur_time: *occur_time, record_time: *record_time, amount_minor, kind })
+        let mut retract_time = None;
+        if kind & IS_RETRACTED != 0 {
+            let retraction;
+            (retraction, self.retractions) = self.retractions.split_last()?;
+            retract_time = Some(retraction.time);
+        }
+        let (occur_time, record_time, kind) = (*occur_time, *record_time, kind & KIND);
+        Some(Event { occur_time, record_time, retract_time, amount_minor, kind })
     }
 }
 

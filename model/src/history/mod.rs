@@ -62,10 +62,20 @@ pub struct Event {
     pub occur_time: Time,
     /// When it reached the store.
     pub record_time: Time,
+    /// From when on it does not count any more, if it is retracted.
+    pub retract_time: Option<Time>,
     /// Money in minor units, when money was involved.
     pub amount_minor: Option<i64>,
     /// Index into [`History::kinds`].
     pub kind: u32,
+}
+
+impl Event {
+    /// Whether it was known at `known_at`: recorded by then, and not retracted by then.
+    #[must_use]
+    pub fn is_known(&self, known_at: Time) -> bool {
+        self.record_time <= known_at && self.retract_time.is_none_or(|time| time > known_at)
+    }
 }
 
 /// The answer to a survey.

@@ -2,7 +2,7 @@
 
 use proptest::{prelude::*, sample::select};
 use tally_model::{
-    features::{Measure, Plan, fold::Fold},
+    features::{Measure, Plan, bg_nbd::Purchases, fold::Fold},
     label::{Basis, LabelDefinition},
     spec::{ChurnEvent, Target},
     time::Time,
@@ -198,5 +198,38 @@ proptest! {
             (rows.as_of, rows.label, rows.features.into_iter().map(bits).collect::<Vec<_>>())
         };
         prop_assert_eq!(rows(&extended), rows(&customer));
+    }
+
+    #[test]
+    fn a_retracted_interaction_counts_until_its_retraction_and_not_from_then_on(
+        (plan, at, customer) in case(),
+        outcome in outcome(),
+        which in any::<prop::sample::Index>(),
+        after in 0..50 * MICROSECONDS_A_DAY,
+    ) {
+        let mut before = customer;
+        before.interactions.iter_mut().for_each(|interaction| interaction.retract = None);
+        if before.interactions.is_empty() {
+            return Ok(());
+        }
+        let (mut retracted, mut without) = (before.clone(), before.clone());
+        let which = which.index(before.interactions.len());
+        without.interactions.remove(which);
+        let then = at.known_at + after;
+        retracted.interactions[which].retract = Some(then);
+        for (known_at, like) in [(then - 1, &before), (then, &without), (then + after, &without)] {
+            let at = Moment { known_at, ..at };
+            let (as_of, known_at) = (Time(at.as_of), Time(at.known_at));
+            let (one, other) = (retracted.row(&plan, at), like.row(&plan, at));
+            prop_assert_eq!(differences(&plan, &one, &other), Vec::<String>::new());
+            let (one, other) = (retracted.history(), like.history());
+            prop_assert_eq!(outcome.label(&one, as_of, known_at), outcome.label(&other, as_of, known_at));
+            prop_assert_eq!(outcome.eligible(&one, as_of, known_at), outcome.eligible(&other, as_of, known_at));
+            prop_assert_eq!(one.create_time(as_of, known_at), other.create_time(as_of, known_at));
+            prop_assert_eq!(Purchases::of(&one, as_of, known_at), Purchases::of(&other, as_of, known_at));
+        }
+        let before_retraction = Moment { known_at: then - 1, ..at };
+        let next = retracted.history().next_change(Time(at.as_of), Time(before_retraction.known_at));
+        prop_assert!(next <= Time(then), "a kept score ends with the retraction");
     }
 }

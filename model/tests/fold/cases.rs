@@ -17,6 +17,7 @@ pub fn ago(kind: &'static str, microseconds: i64) -> Interaction {
         kind,
         occur,
         record: occur,
+        retract: None,
         amount: Some(100),
         survey: None,
         properties: BTreeMap::new(),

@@ -68,6 +68,15 @@ fn record(known_at: i64) -> impl Strategy<Value = Record> {
     ]
 }
 
+/// Mostly never; else at any time around the present, or close to `known_at`.
+fn retract(known_at: i64) -> impl Strategy<Value = Option<i64>> {
+    prop_oneof![
+        6 => Just(None),
+        1 => nudge().prop_map(move |nudge| Some(known_at + nudge)),
+        1 => (-100 * MICROSECONDS_A_DAY..100 * MICROSECONDS_A_DAY).prop_map(move |offset| Some(known_at + offset)),
+    ]
+}
+
 fn amount() -> impl Strategy<Value = Option<i64>> {
     prop_oneof![
         Just(None),
@@ -88,12 +97,13 @@ prop_compose! {
         kind in select(&KINDS[..]),
         occur in around(at.as_of),
         record in record(at.known_at),
+        retract in retract(at.known_at),
         amount in amount(),
         survey in answer(),
         properties in properties(),
     ) -> Interaction {
         let record = record.time(occur);
-        Interaction { id: format!("{id:04x}"), kind, occur, record, amount, survey, properties }
+        Interaction { id: format!("{id:04x}"), kind, occur, record, retract, amount, survey, properties }
     }
 }
 

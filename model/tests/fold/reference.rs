@@ -39,6 +39,7 @@ pub struct Interaction {
     pub kind: &'static str,
     pub occur: i64,
     pub record: i64,
+    pub retract: Option<i64>,
     pub amount: Option<i64>,
     pub survey: Option<(f64, f64)>,
     pub properties: BTreeMap<&'static str, &'static str>,
@@ -59,6 +60,11 @@ pub struct Moment {
 }
 
 impl Interaction {
+    /// Whether it was recorded and not retracted by `known_at`.
+    pub fn is_known(&self, known_at: i64) -> bool {
+        self.record <= known_at && self.retract.is_none_or(|retract| retract > known_at)
+    }
+
     /// The value of a property that is a number.
     pub fn number(&self, property: &str) -> Option<f64> {
         let (_, number) = *VALUES.iter().find(|(text, _)| self.properties.get(property) == Some(text))?;
@@ -72,9 +78,10 @@ impl Customer {
         let mut ordered: Vec<&Interaction> = self.interactions.iter().collect();
         ordered.sort_by_key(|interaction| (interaction.occur, &interaction.id));
         let mut history = History::default();
-        for Interaction { kind, occur, record, amount, survey, properties, .. } in ordered {
+        for Interaction { kind, occur, record, retract, amount, survey, properties, .. } in ordered {
             history.push(kind, Time(*occur), Time(*record), *amount, *survey);
             properties.iter().for_each(|(name, text)| history.push_property(name, text));
+            retract.iter().for_each(|retract| history.push_retraction(Time(*retract)));
         }
         self.versions.iter().cloned().for_each(|version| history.push_version(version));
         history
@@ -87,7 +94,7 @@ impl Customer {
     }
 
     pub fn seen(&self, at: Moment) -> Vec<&Interaction> {
-        let is_seen = |i: &&Interaction| i.occur <= at.as_of && i.record <= at.known_at;
+        let is_seen = |i: &&Interaction| i.occur <= at.as_of && i.is_known(at.known_at);
         self.interactions.iter().filter(is_seen).collect()
     }
 
@@ -124,7 +131,7 @@ impl Customer {
         let until = at.as_of + i64::from(outcome.horizon_days) * MICROSECONDS_A_DAY;
         let happens = |kind: &str| {
             let it = |i: &Interaction| i.kind == kind && i.occur > at.as_of && i.occur <= until;
-            self.interactions.iter().any(|i| it(i) && i.record <= at.known_at)
+            self.interactions.iter().any(|i| it(i) && i.is_known(at.known_at))
         };
         match (outcome.target, outcome.event) {
             (Target::Lead, _) => happens("purchase"),

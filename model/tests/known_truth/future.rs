@@ -23,7 +23,16 @@ fn add_hints(history: &History, hints: &[Hint]) -> History {
         history.events().map(|event| (&*history.kinds()[event.kind as usize], event)).collect();
     let hint = |(occur_time, record_time): &Hint| {
         let (amount_minor, kind) = (None, 0);
-        ("hint", Event { occur_time: *occur_time, record_time: *record_time, amount_minor, kind })
+        (
+            "hint",
+            Event {
+                occur_time: *occur_time,
+                record_time: *record_time,
+                retract_time: None,
+                amount_minor,
+                kind,
+            },
+        )
     };
     events.extend(hints.iter().map(hint));
     events.sort_by_key(|(_, event)| event.occur_time);

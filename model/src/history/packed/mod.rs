@@ -10,9 +10,9 @@
 //! their length. The order is: kinds, names of properties, versions, shapes, events, surveys.
 //!
 //! Interactions resemble each other. What they have in common is written once, as a *shape*: the kind, whether
-//! there is an amount, whether the time of recording differs from that of occurrence, and which properties there
-//! are. An event is its shape, the microseconds since the event before, those until it was recorded, its amount
-//! and its numbers, as far as it has them.
+//! there is an amount, whether the time of recording differs from that of occurrence, whether it is retracted, and
+//! which properties there are. An event is its shape, the microseconds since the event before, those until it was
+//! recorded and until it was retracted, its amount and its numbers, as far as it has them.
 
 mod read;
 mod write;
@@ -35,6 +35,8 @@ pub struct DecodeError;
 const SHAPE_AMOUNT: u64 = 1;
 const SHAPE_RECORDED_APART: u64 = 2;
 const SHAPE_MARK_BITS: u32 = 2;
+/// The mark of a shape that is retracted, above all kinds: few histories have one.
+const SHAPE_RETRACTED: u64 = 1 << 40;
 /// The forms of a value: an integer number of these units, or the eight bytes of the float.
 const VALUE_UNITS: [f64; 2] = [1.0, 100.0];
 const VALUE_FLOAT: u64 = VALUE_UNITS.len() as u64;

@@ -3,12 +3,14 @@
 use std::ops::Range;
 
 use super::{
-    DecodeError, SHAPE_AMOUNT, SHAPE_MARK_BITS, SHAPE_RECORDED_APART, TAG_FALSE, TAG_NUMBER, TAG_TEXT,
-    TAG_TRUE, VALUE_FLOAT, VALUE_FORM_BITS, VALUE_UNITS,
+    DecodeError, SHAPE_AMOUNT, SHAPE_MARK_BITS, SHAPE_RECORDED_APART, SHAPE_RETRACTED, TAG_FALSE, TAG_NUMBER,
+    TAG_TEXT, TAG_TRUE, VALUE_FLOAT, VALUE_FORM_BITS, VALUE_UNITS,
 };
 use crate::{
     history::{
-        AttributeValue, Attributes, History, Number, Survey, Text, Version, events::HAS_AMOUNT,
+        AttributeValue, Attributes, History, Number, Survey, Text, Version,
+        columns::Retraction,
+        events::{HAS_AMOUNT, IS_RETRACTED},
         names::NameTable,
     },
     time::Time,
@@ -188,7 +190,8 @@ impl<'a> ByteReader<'a> {
         shapes.properties.clear();
         for _ in 0..self.length()? {
             let kind_and_marks = self.number()?;
-            if kind_and_marks >> SHAPE_MARK_BITS >= (kinds as u64).min(HAS_AMOUNT.into()) {
+            let kind = (kind_and_marks & !SHAPE_RETRACTED) >> SHAPE_MARK_BITS;
+            if kind >= (kinds as u64).min(IS_RETRACTED.into()) {
                 return Err(DecodeError);
             }
             let mut list = || {
@@ -207,7 +210,7 @@ impl<'a> ByteReader<'a> {
     fn events(&mut self, shapes: &Shapes, history: &mut History) -> Result<(), DecodeError> {
         let length = self.length()?;
         history.reserve_events(length);
-        let History { occur_times, record_times, kinds, amounts, numbers, texts, .. } = history;
+        let History { occur_times, record_times, kinds, amounts, retractions, numbers, texts, .. } = history;
         // A reader of its own, which the compiler can keep in registers.
         let mut bytes = ByteReader(self.0);
         let mut occurred = 0;
@@ -218,7 +221,11 @@ impl<'a> ByteReader<'a> {
             occurred =
                 if event == 0 { bytes.signed()? } else { occurred.wrapping_add(bytes.number()? as i64) };
             let late = if kind_and_marks & SHAPE_RECORDED_APART == 0 { 0 } else { bytes.signed()? };
-            let mut kind = (kind_and_marks >> SHAPE_MARK_BITS) as u32;
+            let mut kind = ((kind_and_marks & !SHAPE_RETRACTED) >> SHAPE_MARK_BITS) as u32;
+            if kind_and_marks & SHAPE_RETRACTED != 0 {
+                retractions.push(Retraction { event, time: Time(occurred.wrapping_add(bytes.signed()?)) });
+                kind |= IS_RETRACTED;
+            }
             if kind_and_marks & SHAPE_AMOUNT != 0 {
                 amounts.push(bytes.signed()?);
                 kind |= HAS_AMOUNT;
@@ -261,6 +268,7 @@ impl History {
         self.kinds.clear();
         self.kinds.reserve(length);
         self.amounts.clear();
+        self.retractions.clear();
         self.numbers.clear();
         self.texts.clear();
     }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Packed, SHAPE_AMOUNT, SHAPE_MARK_BITS, SHAPE_RECORDED_APART, TAG_FALSE, TAG_NUMBER, TAG_TEXT, TAG_TRUE,
-    VALUE_FLOAT, VALUE_FORM_BITS, VALUE_UNITS,
+    Packed, SHAPE_AMOUNT, SHAPE_MARK_BITS, SHAPE_RECORDED_APART, SHAPE_RETRACTED, TAG_FALSE, TAG_NUMBER,
+    TAG_TEXT, TAG_TRUE, VALUE_FLOAT, VALUE_FORM_BITS, VALUE_UNITS,
 };
 use crate::{
     history::{AttributeValue, History, Survey, Version, names::NameTable},
@@ -40,8 +40,9 @@ impl History {
             texts = rest;
             let amount = event.amount_minor.map_or(0, |_| SHAPE_AMOUNT);
             let apart = if event.record_time == event.occur_time { 0 } else { SHAPE_RECORDED_APART };
+            let retracted = event.retract_time.map_or(0, |_| SHAPE_RETRACTED);
             let shape = Shape {
-                kind_and_marks: u64::from(event.kind) << SHAPE_MARK_BITS | amount | apart,
+                kind_and_marks: u64::from(event.kind) << SHAPE_MARK_BITS | amount | apart | retracted,
                 numbers: own.iter().map(|number| number.property).collect(),
                 texts: own_texts.iter().map(|text| text.property).collect(),
             };
@@ -134,6 +135,9 @@ impl ByteWriter {
             }
             if event.record_time != event.occur_time {
                 self.signed(event.record_time.0.wrapping_sub(occurred));
+            }
+            if let Some(retract_time) = event.retract_time {
+                self.signed(retract_time.0.wrapping_sub(occurred));
             }
             if let Some(amount) = event.amount_minor {
                 self.signed(amount);
