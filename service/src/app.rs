@@ -85,7 +85,7 @@ impl App {
         let histories = Histories::new(Arc::clone(&store), cache_bytes, &metrics);
         let (of_store, of_clock) = (|| Arc::clone(&store), || Arc::clone(&clock));
         Ok(Self {
-            ingest: Ingest::new(of_store(), histories.clone(), barrier.clone(), of_clock()),
+            ingest: Ingest::new(of_store(), histories.clone(), barrier.clone(), of_clock(), &metrics),
             scoring: Scoring::new(of_store(), histories.clone(), barrier, of_clock()),
             predictions: Predictions::new(of_store(), catalog.clone()),
             promotions: Promotions::new(of_store(), catalog.clone(), of_clock()),

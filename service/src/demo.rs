@@ -11,7 +11,7 @@ use tally_model::{
     time::{DAY, Time},
     training::train::TrainingOptions,
 };
-use tally_store::{Interaction, NewCustomer, PredictionFilter, PredictionOrder};
+use tally_store::{Interaction, NewCustomer, OnConflict, PredictionFilter, PredictionOrder};
 
 use crate::{
     app::App,
@@ -161,7 +161,8 @@ async fn store_batch(ingest: &Ingest, batch: Vec<SimulatedCustomer>) -> Result<(
             properties: interaction.properties,
         })
     });
-    ingest.record_interactions(ingest.begin(), InteractionBatch::new(interactions.collect())).await?;
+    let batch = InteractionBatch::new(interactions.collect(), true, OnConflict::Fail);
+    ingest.record_interactions(ingest.begin(), batch).await?;
     Ok(())
 }
 

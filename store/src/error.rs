@@ -20,6 +20,9 @@ pub enum StoreError {
     /// The same key is stored with other content.
     #[error("{0}")]
     AlreadyExists(String),
+    /// Something that must be stored is not.
+    #[error("{0}")]
+    NotFound(String),
     /// A concurrent write of the same data; the same call may succeed now.
     #[error("a concurrent write of the same data interfered; try again")]
     Aborted,

@@ -9,7 +9,7 @@
 //! use std::collections::BTreeMap;
 //!
 //! use tally_model::{history::Attributes, time::Time};
-//! use tally_store::{Interaction, NewCustomer};
+//! use tally_store::{Interaction, NewCustomer, RecordOptions};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,10 +36,11 @@
 //!     channel: "web".into(),
 //!     properties: BTreeMap::new(),
 //! };
-//! let recorded = store.record_interactions(vec![purchase.clone(), purchase.clone()]).await?;
+//! let twice = vec![purchase.clone(), purchase.clone()];
+//! let recorded = store.record_interactions(twice, RecordOptions::new(now)).await?;
 //! assert_eq!((recorded.recorded, recorded.duplicates), (1, 1));
 //!
-//! assert_eq!(store.interactions("ada", None, 10).await?, [purchase]);
+//! assert_eq!(store.interactions("ada", None, 10, false).await?[0].interaction, purchase);
 //! # Ok(())
 //! # }
 //! ```
@@ -184,7 +185,10 @@ pub use changes::{Change, ChangeStore};
 pub use customers::{Customer, CustomerStore, NewCustomer};
 pub use error::{Result, StoreError};
 pub use histories::HistoryStore;
-pub use interactions::{Interaction, InteractionStore, Recorded};
+pub use interactions::{
+    Interaction, InteractionCursor, InteractionKey, InteractionStore, ListedInteraction, OnConflict,
+    RecordOptions, Recorded, Retracted,
+};
 pub use models::{HoldoutScore, ModelStore, Promotion, PromotionKind, StoredEvaluation, StoredModel};
 pub use populations::{PopulationStore, ScoredPopulation};
 pub use predictions::{

@@ -6,11 +6,12 @@ use tally_model::time::Time;
 use tally_proto::{
     limits,
     v1::{
-        ListInteractionsRequest, ListInteractionsResponse, RecordInteractionsRequest,
-        RecordInteractionsResponse, interaction_service_server::InteractionService,
+        self, ListInteractionsRequest, ListInteractionsResponse, RecordInteractionsRequest,
+        RecordInteractionsResponse, RetractInteractionsRequest, RetractInteractionsResponse,
+        interaction_service_server::InteractionService,
     },
 };
-use tally_store::Interaction;
+use tally_store::{InteractionCursor, InteractionKey, ListedInteraction};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -40,9 +41,29 @@ const INLINE: usize = 100;
 impl InteractionService for InteractionRpc {
     async fn retract_interactions(
         &self,
-        _: Request<tally_proto::v1::RetractInteractionsRequest>,
-    ) -> Result<Response<tally_proto::v1::RetractInteractionsResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        request: Request<RetractInteractionsRequest>,
+    ) -> Result<Response<RetractInteractionsResponse>, Status> {
+        let pending = self.ingest.begin();
+        let RetractInteractionsRequest { keys, reason } = request.into_inner();
+        let mut validator = Validator::new(pending.record_time);
+        validator.remark("reason", &reason, limits::VALUE_BYTES);
+        if validator.batch("keys", keys.len(), limits::INTERACTIONS) {
+            for (n, key) in keys.iter().enumerate() {
+                validator.id(format_args!("keys[{n}].customer_id"), &key.customer_id);
+                validator.id(format_args!("keys[{n}].interaction_id"), &key.interaction_id);
+            }
+        }
+        validator.finish(())?;
+        let key = |key: v1::InteractionKey| InteractionKey {
+            customer_id: key.customer_id,
+            interaction_id: key.interaction_id,
+        };
+        let keys = keys.into_iter().map(key).collect();
+        let retracted = self.ingest.retract_interactions(pending, keys, reason).await?;
+        Ok(Response::new(RetractInteractionsResponse {
+            retracted: retracted.retracted as i64,
+            already_retracted: retracted.already_retracted as i64,
+        }))
     }
 
     async fn record_interactions(
@@ -75,10 +96,14 @@ impl InteractionService for InteractionRpc {
         validator.id("customer_id", &id);
         let size = validator.page_size(request.page_size);
         let size = validator.finish(size)?;
-        let scope = ("ListInteractions", &id);
-        let after: Option<(Time, String)> = self.page_tokens.open(&scope, &request.page_token)?;
-        let found = self.ingest.interactions(&id, after, size + 1).await?;
-        let cursor = |row: &Interaction| (row.occur_time, row.interaction_id.clone());
+        let scope = ("ListInteractions", &id, request.show_retracted);
+        let after: Option<InteractionCursor> = self.page_tokens.open(&scope, &request.page_token)?;
+        let found = self.ingest.interactions(&id, after, size + 1, request.show_retracted).await?;
+        let cursor = |row: &ListedInteraction| InteractionCursor {
+            occur_time: row.interaction.occur_time,
+            interaction_id: row.interaction.interaction_id.clone(),
+            retract_time: row.retract_time,
+        };
         let (interactions, last) = page::cut(found, size, cursor, response::interaction);
         let next_page_token = self.page_tokens.next(&scope, last)?;
         Ok(Response::new(ListInteractionsResponse { interactions, next_page_token }))
@@ -115,12 +140,17 @@ async fn record(ingest: &Ingest, request: RecordInteractionsRequest) -> Result<R
     Ok(RecordInteractionsResponse {
         recorded: stored.recorded as i64,
         duplicates: stored.duplicates as i64,
-        ..Default::default()
+        corrected: stored.corrected as i64,
+        skipped: stored.skipped as i64,
+        late: stored.late as i64,
+        moved: stored.moved as i64,
+        outdated_predictions: stored.outdated_predictions as i64,
     })
 }
 
 fn parse(request: RecordInteractionsRequest, now: Time) -> Result<InteractionBatch> {
     let mut validator = Validator::new(now);
+    let on_conflict = validator.on_conflict(request.on_conflict);
     let mut interactions = Vec::with_capacity(request.interactions.len());
     if validator.batch("interactions", request.interactions.len(), limits::INTERACTIONS) {
         for (n, item) in request.interactions.into_iter().enumerate() {
@@ -131,5 +161,5 @@ fn parse(request: RecordInteractionsRequest, now: Time) -> Result<InteractionBat
             ));
         }
     }
-    Ok(InteractionBatch::new(validator.finish(interactions)?))
+    Ok(InteractionBatch::new(validator.finish(interactions)?, request.backfill, on_conflict))
 }

@@ -1,26 +1,34 @@
-//! Interactions: recorded and listed.
+//! Interactions: recorded, retracted and listed.
 
 use std::{collections::HashSet, sync::Arc};
 
-use tally_model::time::Time;
-use tally_store::{Interaction, Recorded};
+use tally_store::{
+    Interaction, InteractionCursor, InteractionKey, ListedInteraction, OnConflict, RecordOptions, Recorded,
+    Retracted,
+};
 
 use super::{Ingest, PendingWrite};
 use crate::platform::error::{Error, Result};
+
+/// From this number of late interactions on, a batch that is mostly late is logged.
+const MANY_LATE: usize = 10;
 
 /// Interactions that are stored together, all or none.
 pub struct InteractionBatch {
     interactions: Vec<Interaction>,
     customer_ids: Vec<String>,
+    backfill: bool,
+    on_conflict: OnConflict,
 }
 
 impl InteractionBatch {
-    /// Finds out whose the interactions are, which takes about a millisecond for 10,000 of them.
+    /// Finds out whose the interactions are, which takes about a millisecond for 10,000 of them. With `backfill` they
+    /// are history from another system, and their record times are in the past.
     #[must_use]
-    pub fn new(interactions: Vec<Interaction>) -> Self {
+    pub fn new(interactions: Vec<Interaction>, backfill: bool, on_conflict: OnConflict) -> Self {
         let ids: HashSet<&str> = interactions.iter().map(|item| item.customer_id.as_str()).collect();
         let customer_ids = ids.into_iter().map(str::to_owned).collect();
-        Self { interactions, customer_ids }
+        Self { interactions, customer_ids, backfill, on_conflict }
     }
 }
 
@@ -28,29 +36,59 @@ impl Ingest {
     /// Stores a batch of interactions.
     ///
     /// # Errors
-    /// ALREADY_EXISTS when one of the keys is stored with other content; when the store fails.
+    /// ALREADY_EXISTS when one of the keys is stored with other content and conflicts fail; when the store fails.
     pub async fn record_interactions(
         &self,
         pending: PendingWrite,
         batch: InteractionBatch,
     ) -> Result<Recorded> {
-        let InteractionBatch { interactions, customer_ids } = batch;
+        let InteractionBatch { interactions, customer_ids, backfill, on_conflict } = batch;
+        let options = RecordOptions { record_time: pending.record_time, backfill, on_conflict };
         let store = Arc::clone(&self.store);
-        let record = async move { store.record_interactions(interactions).await };
-        self.run(pending.write, customer_ids, record).await
+        let record = async move { store.record_interactions(interactions, options).await };
+        let recorded = self.run(pending.write, customer_ids, record).await?;
+        self.late.inc_by(recorded.late as u64);
+        if recorded.late >= MANY_LATE && recorded.late * 2 > recorded.recorded {
+            tracing::warn!(
+                late = recorded.late,
+                recorded = recorded.recorded,
+                "most of a batch happened more than a day ago and counts as known only from now on; history from \
+                 another system is imported with backfill"
+            );
+        }
+        Ok(recorded)
     }
 
-    /// At most `limit` interactions of a customer, newest first, behind `after` (time and id).
+    /// Retracts interactions, all or none.
+    ///
+    /// # Errors
+    /// NOT_FOUND when one of them was never recorded; when the store fails.
+    pub async fn retract_interactions(
+        &self,
+        pending: PendingWrite,
+        keys: Vec<InteractionKey>,
+        reason: String,
+    ) -> Result<Retracted> {
+        let PendingWrite { write, record_time } = pending;
+        let ids: HashSet<String> = keys.iter().map(|key| key.customer_id.clone()).collect();
+        let store = Arc::clone(&self.store);
+        let retract = async move { store.retract_interactions(keys, record_time, reason).await };
+        self.run(write, ids.into_iter().collect(), retract).await
+    }
+
+    /// At most `limit` interactions of a customer, newest first, behind `after`; with `retracted`, also the
+    /// retracted ones.
     ///
     /// # Errors
     /// NOT_FOUND when the customer is not stored; when the store fails.
     pub async fn interactions(
         &self,
         customer_id: &str,
-        after: Option<(Time, String)>,
+        after: Option<InteractionCursor>,
         limit: usize,
-    ) -> Result<Vec<Interaction>> {
-        let found = self.store.interactions(customer_id, after, limit).await?;
+        retracted: bool,
+    ) -> Result<Vec<ListedInteraction>> {
+        let found = self.store.interactions(customer_id, after, limit, retracted).await?;
         if found.is_empty() && self.store.customer(customer_id).await?.is_none() {
             return Err(Error::unknown_customer(customer_id));
         }

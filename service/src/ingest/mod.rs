@@ -8,12 +8,13 @@ pub use interactions::InteractionBatch;
 
 use std::sync::Arc;
 
+use prometheus_client::metrics::counter::Counter;
 use tally_model::time::Time;
 use tally_store::Store;
 
 use crate::{
     histories::Histories,
-    platform::{clock::Clock, error::Result},
+    platform::{clock::Clock, error::Result, metrics::MetricsRegistry},
 };
 use write_barrier::{InFlightWrite, WriteBarrier};
 
@@ -24,6 +25,8 @@ pub struct Ingest {
     histories: Histories,
     barrier: WriteBarrier,
     clock: Arc<Clock>,
+    /// Interactions that happened more than a day before they were recorded, without backfill.
+    late: Counter,
 }
 
 /// A write that has its record time and waits for its content.
@@ -41,8 +44,13 @@ impl Ingest {
         histories: Histories,
         barrier: WriteBarrier,
         clock: Arc<Clock>,
+        metrics: &MetricsRegistry,
     ) -> Self {
-        Self { store, histories, barrier, clock }
+        let late = metrics.register(
+            "tally_interactions_late",
+            "Interactions recorded without backfill more than a day after they happened",
+        );
+        Self { store, histories, barrier, clock, late }
     }
 
     /// Begins a write and fixes its record time. See [`WriteBarrier`].

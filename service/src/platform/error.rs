@@ -128,6 +128,7 @@ impl From<StoreError> for Error {
             StoreError::InvalidUrl(description) => Self::invalid("database", description),
             StoreError::Schema { reason, message } => Self::Precondition { reason, message },
             StoreError::AlreadyExists(message) => Self::AlreadyExists(message),
+            StoreError::NotFound(message) => Self::NotFound { reason: "INTERACTION_NOT_FOUND", message },
             StoreError::Aborted => Self::Aborted,
             StoreError::StorageFull => Self::StorageFull,
             StoreError::Unavailable(detail) => Self::Unavailable(detail),

@@ -1,7 +1,8 @@
 //! Replay: a stored prediction is computed again from (customer, as_of, known_at, model).
 //!
 //! That gives the same bits, since a score is a pure function of those four: what is recorded later has a
-//! later record time and does not count. A backfill is recorded as known before, and may change the past.
+//! later record time and does not count, and what is retracted later counts until then. A backfill is recorded as
+//! known before, and may change the past; it marks the predictions that it concerns.
 
 use tally_model::{features::explain::FeatureValue, history::History};
 use tally_store::Prediction;
@@ -18,7 +19,8 @@ pub struct Replay {
     pub stored: Prediction,
     /// The prediction as it is computed now; None when the model is not about such a customer any more.
     pub score: Option<Prediction>,
-    /// A sentence for each difference; empty when every bit is the same.
+    /// A sentence for each difference, after one on the backfill that explains them, if there was one; empty when
+    /// every bit is the same.
     pub differences: Vec<String>,
 }
 
@@ -36,12 +38,14 @@ impl Predictions {
                 let score = Prediction {
                     prediction_id: stored.prediction_id.clone(),
                     score_time: stored.score_time,
+                    backfill_time: stored.backfill_time,
                     ..score
                 };
-                Replay { differences: differences(&stored, &score), score: Some(score), stored }
+                let differences = explained(&stored, differences(&stored, &score));
+                Replay { differences, score: Some(score), stored }
             }
             Err(Error::Precondition { message, .. }) => {
-                Replay { stored, score: None, differences: vec![message] }
+                Replay { differences: explained(&stored, vec![message]), stored, score: None }
             }
             Err(error) => return Err(error),
         })
@@ -65,6 +69,17 @@ impl Predictions {
         let model = self.catalog.version(name).await?;
         Ok(ScoreRequest { model, as_of: stored.as_of, known_at: stored.known_at, max_reasons })
     }
+}
+
+/// The differences of a prediction, after the backfill that explains them, if it is marked by one.
+fn explained(stored: &Prediction, mut differences: Vec<String>) -> Vec<String> {
+    if let Some(time) = stored.backfill_time
+        && !differences.is_empty()
+    {
+        let sentence = format!("the history was backfilled at {time}, after this prediction was stored");
+        differences.insert(0, sentence);
+    }
+    differences
 }
 
 /// What differs between two scores of one request, bit for bit.

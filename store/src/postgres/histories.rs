@@ -14,7 +14,7 @@ use crate::{
     error::{Result, StoreError},
     shared::{
         Engine, Transaction, detached,
-        histories::{HistorySql, RawEvent, insert_packed},
+        histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, insert_packed},
         json::from_json,
     },
 };
@@ -28,7 +28,8 @@ macro_rules! histories {
     ($which:literal, $own:literal) => {
         concat!(
             "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.properties, \
-             v.effective, v.version_recorded, v.created, v.attributes \
+             v.effective, v.version_recorded, v.created, v.attributes, \
+             r.occurred, r.recorded, r.kinds, r.amounts, r.properties, r.retracted, r.ranks \
              FROM customers AS c \
              LEFT JOIN LATERAL ( \
                  SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
@@ -49,6 +50,17 @@ macro_rules! histories {
                  FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = ", $own, " \
                        ORDER BY v.version) AS ordered \
              ) AS v ON true \
+             LEFT JOIN LATERAL ( \
+                 SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
+                 array_agg(kind) AS kinds, array_agg(amount_minor) AS amounts, \
+                 array_agg(properties) AS properties, array_agg(retract_time) AS retracted, \
+                 array_agg(rank) AS ranks \
+                 FROM (SELECT r.occur_time, r.record_time, r.kind, r.amount_minor, r.properties, r.retract_time, \
+                       (SELECT count(*) FROM interactions AS i WHERE i.customer_id = ", $own, " \
+                        AND i.occur_time = r.occur_time AND i.interaction_id < r.interaction_id) AS rank \
+                       FROM retracted_interactions AS r WHERE r.customer_id = ", $own, " \
+                       ORDER BY r.occur_time, r.interaction_id, r.retract_time) AS ordered \
+             ) AS r ON true \
              WHERE c.customer_id ",
             $which
         )
@@ -130,38 +142,68 @@ async fn read_histories(
 
 /// A customer and its history from a row of aligned arrays; NULL is an empty array.
 fn decode(row: &PgRow) -> Result<(String, History)> {
-    let mut columns = [None; 10];
+    let mut columns = [None; 17];
     for (n, column) in columns.iter_mut().enumerate() {
         let value = row.try_get_raw(n)?;
         *column = if value.is_null() { None } else { Some(value.as_bytes().map_err(sqlx::Error::Decode)?) };
     }
     let [id, rest @ ..] = columns;
-    let [occurred, recorded, kinds, amounts, properties, effective, known, created, attributes] =
-        rest.map(|column| elements(column.unwrap_or_default()));
-    let mut history = History::default();
+    let [
+        occurred,
+        recorded,
+        kinds,
+        amounts,
+        properties,
+        effective,
+        known,
+        created,
+        attributes,
+        retracted @ ..,
+    ] = rest.map(|column| elements(column.unwrap_or_default()));
+    let mut writer = HistoryWriter::new(retracted_events(retracted))?;
     let values = occurred.zip(recorded).zip(kinds).zip(amounts).zip(properties);
     for ((((occurred, recorded), kind), amount), properties) in values {
-        push_event(&mut history, [occurred, recorded, kind, amount, properties])?;
+        writer.push(&event([occurred, recorded, kind, amount, properties])?)?;
     }
+    let mut history = writer.finish()?;
     for (((effective, known), created), attributes) in effective.zip(known).zip(created).zip(attributes) {
         push_version(&mut history, [effective, known, created, attributes])?;
     }
     Ok((binary::text(id.unwrap_or_default())?.to_owned(), history))
 }
 
-/// Adds an interaction: times, kind, amount and properties in binary.
-fn push_event(history: &mut History, fields: [Option<&[u8]>; 5]) -> Result<()> {
+/// The retracted interactions from aligned arrays: those of an interaction, times of retraction, and ranks.
+fn retracted_events<'a>(
+    mut columns: [impl Iterator<Item = Option<&'a [u8]>>; 7],
+) -> impl Iterator<Item = Result<RetractedEvent<'a>>> {
+    std::iter::from_fn(move || {
+        let first = columns[0].next()?;
+        let mut next = |n: usize| columns[n].next().flatten();
+        let fields = [first, next(1), next(2), next(3), next(4)];
+        let (Some(retract_time), Some(rank)) = (next(5), next(6)) else { return Some(Err(incomplete())) };
+        let of = |event| {
+            Ok(RetractedEvent { event, retract_time: binary::time(retract_time)?, rank: binary::int(rank)? })
+        };
+        Some(event(fields).and_then(of))
+    })
+}
+
+/// An interaction: times, kind, amount and properties in binary.
+fn event(fields: [Option<&[u8]>; 5]) -> Result<RawEvent<'_>> {
     let [Some(occurred), Some(recorded), Some(kind), amount, properties] = fields else {
-        return Err(StoreError::Internal("an interaction without time or kind".to_owned()));
+        return Err(incomplete());
     };
-    let event = RawEvent {
+    Ok(RawEvent {
         kind: binary::text(kind)?,
         occur_time: binary::time(occurred)?,
         record_time: binary::time(recorded)?,
         amount_minor: amount.map(binary::int).transpose()?,
         properties: properties.map(binary::text).transpose()?,
-    };
-    event.push_to(history)
+    })
+}
+
+fn incomplete() -> StoreError {
+    StoreError::Internal("an interaction without time or kind".to_owned())
 }
 
 /// Adds a version, times and attributes in binary; adds nothing when one of them is NULL.

@@ -17,6 +17,8 @@ impl InteractionSql for Postgres {
     /// Each part has an index of its own.
     const ORDERED_PARTS: &'static [&'static str] = &["NOT long", "long"];
 
+    const WRITES_ALONE: bool = false;
+
     async fn insert_interactions(tx: &mut Transaction<Self>, items: &[Interaction]) -> Result<usize> {
         if items.len() >= COPY_ROWS {
             // COPY is by far the fastest, but has no ON CONFLICT: it is tried in the hope that all of the batch is
@@ -44,6 +46,18 @@ impl InteractionSql for Postgres {
         )
         .bind(column(keys, |(customer_id, _)| *customer_id))
         .bind(column(keys, |(_, interaction_id)| *interaction_id))
+        .fetch_all(&mut **tx)
+        .await?)
+    }
+
+    async fn customers_with_retractions(
+        tx: &mut Transaction<Self>,
+        customer_ids: &[&str],
+    ) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar(
+            "SELECT DISTINCT customer_id FROM retracted_interactions WHERE customer_id = ANY($1)",
+        )
+        .bind(customer_ids)
         .fetch_all(&mut **tx)
         .await?)
     }

@@ -4,7 +4,7 @@ use tally_model::time::Time;
 
 use crate::{
     error::{Result, StoreError},
-    interactions::Interaction,
+    interactions::{Interaction, OnConflict},
 };
 
 /// The interactions of a batch, each key once, in the order of their keys, so that two batches lock rows in the
@@ -15,25 +15,36 @@ pub(super) struct SortedBatch {
     indices: Vec<usize>,
     /// The number of repetitions that were left out.
     pub(super) repeated: usize,
+    /// The number of items that were left out because another one has their key and different content.
+    pub(super) skipped: usize,
 }
 
 impl SortedBatch {
-    /// Sorts a batch.
+    /// Sorts a batch. Of several items with one key and different content, the first counts when conflicts are skipped,
+    /// the last when it corrects.
     ///
     /// # Errors
-    /// When a key occurs twice with different content.
-    pub(super) fn new(interactions: Vec<Interaction>) -> Result<Self> {
+    /// When a key occurs twice with different content, and conflicts fail.
+    pub(super) fn new(interactions: Vec<Interaction>, on_conflict: OnConflict) -> Result<Self> {
         let mut numbered: Vec<(usize, Interaction)> = interactions.into_iter().enumerate().collect();
         numbered.sort_by(|(_, a), (_, b)| a.key().cmp(&b.key()));
         let mut batch = Self {
             items: Vec::with_capacity(numbered.len()),
             indices: Vec::with_capacity(numbered.len()),
             repeated: 0,
+            skipped: 0,
         };
         for (index, item) in numbered {
-            match batch.items.last() {
+            match batch.items.last_mut() {
                 Some(last) if last.key() == item.key() && last.same_content(&item) => batch.repeated += 1,
-                Some(last) if last.key() == item.key() => return Err(conflict(index, &item)),
+                Some(last) if last.key() == item.key() => {
+                    match on_conflict {
+                        OnConflict::Fail => return Err(conflict(index, &item)),
+                        OnConflict::Skip => {}
+                        OnConflict::Correct => *last = item,
+                    }
+                    batch.skipped += 1;
+                }
                 _ => {
                     batch.items.push(item);
                     batch.indices.push(index);
@@ -66,19 +77,22 @@ impl SortedBatch {
             .collect()
     }
 
-    /// Refuses the batch when it would change a stored interaction.
-    pub(super) fn check_same(&self, stored: &Interaction) -> Result<()> {
-        match self.items.binary_search_by(|item| item.key().cmp(&stored.key())) {
-            Ok(n) if !self.items[n].same_content(stored) => Err(conflict(self.indices[n], &self.items[n])),
-            _ => Ok(()),
-        }
+    /// The place of the item with the key of a stored interaction.
+    pub(super) fn place(&self, stored: &Interaction) -> Option<usize> {
+        self.items.binary_search_by(|item| item.key().cmp(&stored.key())).ok()
+    }
+
+    /// The error that refuses the batch because of the item at a place.
+    pub(super) fn conflict(&self, place: usize) -> StoreError {
+        conflict(self.indices[place], &self.items[place])
     }
 }
 
 fn conflict(index: usize, item: &Interaction) -> StoreError {
     StoreError::AlreadyExists(format!(
         "interactions[{index}]: `{}` of customer `{}` was sent before with different content; \
-         nothing of this batch was stored",
+         nothing of this batch was stored; \
+         on_conflict can skip or correct it",
         item.interaction_id, item.customer_id
     ))
 }
@@ -107,7 +121,7 @@ mod tests {
         let sent = [("b", "1", 9), ("a", "2", 5), ("b", "1", 9), ("a", "1", 7)];
         let sent = sent.map(|(customer, id, occurred)| interaction(customer, id, occurred));
 
-        let batch = SortedBatch::new(sent.into()).unwrap();
+        let batch = SortedBatch::new(sent.into(), OnConflict::Fail).unwrap();
 
         assert_eq!(batch.keys(), [("a", "1"), ("a", "2"), ("b", "1")]);
         assert_eq!(batch.repeated, 1);
@@ -117,18 +131,28 @@ mod tests {
 
     #[test]
     fn a_conflict_names_the_place_in_the_request() {
-        let conflict = |result: Result<()>| match result {
-            Err(StoreError::AlreadyExists(text)) => text,
+        let conflict = |error: StoreError| match error {
+            StoreError::AlreadyExists(text) => text,
             other => panic!("{other:?}"),
         };
         let twice = vec![interaction("b", "1", 1), interaction("a", "1", 1), interaction("a", "1", 2)];
-        assert!(
-            conflict(SortedBatch::new(twice).map(drop)).starts_with("interactions[2]: `1` of customer `a`")
-        );
+        let refused = SortedBatch::new(twice, OnConflict::Fail).map(drop).unwrap_err();
+        assert!(conflict(refused).starts_with("interactions[2]: `1` of customer `a`"));
 
-        let batch = SortedBatch::new(vec![interaction("b", "1", 1), interaction("a", "1", 1)]).unwrap();
-        assert!(batch.check_same(&interaction("b", "1", 1)).is_ok());
-        assert!(batch.check_same(&interaction("c", "1", 1)).is_ok());
-        assert!(conflict(batch.check_same(&interaction("b", "1", 2))).starts_with("interactions[0]: "));
+        let batch = vec![interaction("b", "1", 1), interaction("a", "1", 1)];
+        let batch = SortedBatch::new(batch, OnConflict::Fail).unwrap();
+        assert_eq!(batch.place(&interaction("c", "1", 1)), None);
+        let place = batch.place(&interaction("b", "1", 2)).unwrap();
+        assert!(conflict(batch.conflict(place)).starts_with("interactions[0]: "));
+    }
+
+    #[test]
+    fn of_one_key_the_first_is_kept_and_the_last_corrects() {
+        for (on_conflict, occurred) in [(OnConflict::Skip, 1), (OnConflict::Correct, 3)] {
+            let sent = [1, 2, 3, 3].map(|occurred| interaction("a", "1", occurred));
+            let batch = SortedBatch::new(sent.into(), on_conflict).unwrap();
+            assert_eq!(batch.items, [interaction("a", "1", occurred)]);
+            assert_eq!(batch.repeated + batch.skipped, 3);
+        }
     }
 }

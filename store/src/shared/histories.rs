@@ -75,6 +75,59 @@ impl RawEvent<'_> {
     }
 }
 
+/// A retracted interaction as both databases return it for a history.
+pub(crate) struct RetractedEvent<'a> {
+    pub(crate) event: RawEvent<'a>,
+    pub(crate) retract_time: Time,
+    /// How many of the interactions that happened at the same moment, and are not retracted, have a lesser id: those
+    /// come before it.
+    pub(crate) rank: i64,
+}
+
+/// Puts the retracted interactions of a customer among the others. The ids, by which equal times are ordered, are not
+/// read for that, since nearly no customer has retracted ones.
+pub(crate) struct HistoryWriter<'a, R: Iterator<Item = Result<RetractedEvent<'a>>>> {
+    pub(crate) history: History,
+    retracted: R,
+    next: Option<RetractedEvent<'a>>,
+    /// The time of the event before, and how many events of that time there were.
+    last: (Time, i64),
+}
+
+impl<'a, R: Iterator<Item = Result<RetractedEvent<'a>>>> HistoryWriter<'a, R> {
+    pub(crate) fn new(mut retracted: R) -> Result<Self> {
+        let next = retracted.next().transpose()?;
+        Ok(Self { history: History::default(), retracted, next, last: (Time(i64::MIN), 0) })
+    }
+
+    /// Adds the next interaction that is not retracted, and the retracted ones before it.
+    pub(crate) fn push(&mut self, event: &RawEvent<'_>) -> Result<()> {
+        if self.next.is_some() {
+            let rank = if self.last.0 == event.occur_time { self.last.1 + 1 } else { 0 };
+            self.last = (event.occur_time, rank);
+            let is_before =
+                |next: &RetractedEvent<'_>| (next.event.occur_time, next.rank) <= (event.occur_time, rank);
+            self.push_retracted(is_before)?;
+        }
+        event.push_to(&mut self.history)
+    }
+
+    /// Adds the retracted interactions that are left, and returns the history.
+    pub(crate) fn finish(mut self) -> Result<History> {
+        self.push_retracted(|_| true)?;
+        Ok(self.history)
+    }
+
+    fn push_retracted(&mut self, is_wanted: impl Fn(&RetractedEvent<'_>) -> bool) -> Result<()> {
+        while let Some(next) = self.next.take_if(|next| is_wanted(next)) {
+            next.event.push_to(&mut self.history)?;
+            self.history.push_retraction(next.retract_time);
+            self.next = self.retracted.next().transpose()?;
+        }
+        Ok(())
+    }
+}
+
 /// Properties; strings without escapes borrow from the JSON.
 #[derive(Default)]
 struct Properties<'a>(Vec<(JsonStr<'a>, JsonStr<'a>)>);

@@ -7,12 +7,18 @@ use sqlx::{FromRow, types::Json};
 use tally_model::time::Time;
 
 use super::{
-    Backend, Engine, Stamp, Statement, Transaction, batch::SortedBatch, changes::note_change,
+    Backend, Engine, Stamp, Statement, Transaction,
+    batch::SortedBatch,
+    recording::record,
+    retractions::{SortedKeys, retract},
     transaction::repeatable,
 };
 use crate::{
     error::{Result, StoreError},
-    interactions::{Interaction, InteractionStore, Recorded},
+    interactions::{
+        Interaction, InteractionCursor, InteractionKey, InteractionStore, ListedInteraction, RecordOptions,
+        Recorded, Retracted,
+    },
 };
 
 /// What differs between the databases.
@@ -20,6 +26,9 @@ pub(crate) trait InteractionSql: Engine {
     /// Conditions that together match every interaction once. The database has the interactions of a customer that
     /// match one of them in order.
     const ORDERED_PARTS: &'static [&'static str];
+
+    /// Whether a writing transaction keeps out all others from its beginning.
+    const WRITES_ALONE: bool;
 
     /// Stores the interactions whose keys are not stored, and returns their number.
     fn insert_interactions(
@@ -32,6 +41,12 @@ pub(crate) trait InteractionSql: Engine {
         tx: &mut Transaction<Self>,
         keys: &[(&str, &str)],
     ) -> impl Future<Output = Result<Vec<InteractionRow>>> + Send;
+
+    /// Returns those of these customers that have retracted interactions.
+    fn customers_with_retractions(
+        tx: &mut Transaction<Self>,
+        customer_ids: &[&str],
+    ) -> impl Future<Output = Result<Vec<String>>> + Send;
 }
 
 #[derive(FromRow)]
@@ -61,61 +76,99 @@ impl From<InteractionRow> for Interaction {
     }
 }
 
-/// Stores a batch and returns the number of new interactions.
-async fn record<B: Backend>(store: &B, batch: &SortedBatch) -> Result<usize> {
-    let mut tx = store.begin().await?;
-    B::create_customers(&mut tx, &batch.first_seen()).await?;
-    let recorded = B::insert_interactions(&mut tx, &batch.items).await?;
-    if recorded > 0 {
-        // After the insert, whose foreign keys lock the customers: see the table.
-        B::forget_packed(&mut tx, &batch.customer_ids()).await?;
-    }
-    // This reads the rows inserted just now as well, which are equal to the batch.
-    if recorded < batch.items.len() {
-        for stored in B::stored_interactions(&mut tx, &batch.keys()).await? {
-            batch.check_same(&stored.into())?;
-        }
-    }
-    note_change(store, &mut tx, batch.customer_ids()).await?;
-    tx.commit().await?;
-    Ok(recorded)
+/// A row of a list.
+#[derive(FromRow)]
+struct ListedRow {
+    #[sqlx(flatten)]
+    interaction: InteractionRow,
+    retract_time: Option<Stamp>,
 }
 
-/// A customer's interactions, newest first: the newest of each ordered part, merged.
-fn newest_first(
-    parts: &'static [&'static str],
-    customer_id: &str,
-    after: Option<&(Time, String)>,
-    limit: i64,
-) -> Statement {
-    let mut statement = Statement::new("SELECT * FROM (");
-    for (n, part) in parts.iter().enumerate() {
-        statement.push(if n == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" }).push(
-            "SELECT customer_id, interaction_id, kind, occur_time, record_time, amount_minor, channel, \
-             properties FROM interactions WHERE customer_id = ",
-        );
-        statement.push_bind(customer_id).push(" AND ").push(part);
-        if let Some((occur_time, interaction_id)) = after {
-            statement.push(" AND (occur_time, interaction_id) < (").push_bind(*occur_time);
-            statement.push(", ").push_bind(interaction_id.as_str()).push(")");
-        }
-        statement.push(" ORDER BY occur_time DESC, interaction_id DESC LIMIT ").push_bind(limit);
-        statement.push(") AS part");
+impl From<ListedRow> for ListedInteraction {
+    fn from(row: ListedRow) -> Self {
+        let retract_time = row.retract_time.map(|stamp| stamp.0);
+        Self { interaction: row.interaction.into(), retract_time }
     }
-    statement.push(") AS parts ORDER BY occur_time DESC, interaction_id DESC LIMIT ").push_bind(limit);
-    statement
+}
+
+/// Which interactions of a customer are listed.
+struct ListedPage<'a> {
+    customer_id: &'a str,
+    after: Option<&'a InteractionCursor>,
+    limit: i64,
+    retracted: bool,
+}
+
+impl ListedPage<'_> {
+    /// The newest of each ordered part, merged. Of one key, the one that counts comes first, then the one that was
+    /// retracted last.
+    fn select(&self, parts: &'static [&'static str]) -> Statement {
+        let mut statement = Statement::new("SELECT * FROM (");
+        for (n, part) in parts.iter().enumerate() {
+            statement.push(if n == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" }).push(
+                "SELECT customer_id, interaction_id, kind, occur_time, record_time, amount_minor, channel, \
+                 properties, CAST(NULL AS TIMESTAMPTZ) AS retract_time FROM interactions WHERE customer_id = ",
+            );
+            statement.push_bind(self.customer_id).push(" AND ").push(part);
+            if let Some(InteractionCursor { occur_time, interaction_id, .. }) = self.after {
+                statement.push(" AND (occur_time, interaction_id) < (").push_bind(*occur_time);
+                statement.push(", ").push_bind(interaction_id.as_str()).push(")");
+            }
+            statement.push(" ORDER BY occur_time DESC, interaction_id DESC LIMIT ").push_bind(self.limit);
+            statement.push(") AS part");
+        }
+        if self.retracted {
+            self.push_retracted(&mut statement);
+        }
+        statement.push(") AS parts ORDER BY occur_time DESC, interaction_id DESC, coalesce(retract_time, ");
+        statement.push_bind(Time::MAX).push(") DESC LIMIT ").push_bind(self.limit);
+        statement
+    }
+
+    fn push_retracted(&self, statement: &mut Statement) {
+        statement.push(
+            " UNION ALL SELECT * FROM (SELECT customer_id, interaction_id, kind, occur_time, record_time, \
+             amount_minor, channel, properties, retract_time FROM retracted_interactions WHERE customer_id = ",
+        );
+        statement.push_bind(self.customer_id);
+        if let Some(InteractionCursor { occur_time, interaction_id, retract_time }) = self.after {
+            statement.push(" AND (occur_time, interaction_id, retract_time) < (").push_bind(*occur_time);
+            statement.push(", ").push_bind(interaction_id.as_str()).push(", ");
+            statement.push_bind(retract_time.unwrap_or(Time::MAX)).push(")");
+        }
+        statement.push(" ORDER BY occur_time DESC, interaction_id DESC, retract_time DESC LIMIT ");
+        statement.push_bind(self.limit).push(") AS part");
+    }
 }
 
 #[async_trait]
 impl<B: Backend> InteractionStore for B {
-    async fn record_interactions(&self, interactions: Vec<Interaction>) -> Result<Recorded> {
+    async fn record_interactions(
+        &self,
+        interactions: Vec<Interaction>,
+        options: RecordOptions,
+    ) -> Result<Recorded> {
         // Sorting ten thousand keeps a core busy for milliseconds.
-        let sorted = tokio::task::spawn_blocking(|| SortedBatch::new(interactions)).await;
+        let sort = move || SortedBatch::new(interactions, options.on_conflict);
+        let sorted = tokio::task::spawn_blocking(sort).await;
         let batch = sorted.map_err(|error| StoreError::Internal(error.to_string()))??;
-        repeatable((self.clone(), batch), |shared| async move {
-            let (store, batch) = &*shared;
-            let recorded = record(store, batch).await?;
-            Ok(Recorded { recorded, duplicates: batch.items.len() - recorded + batch.repeated })
+        repeatable(
+            (self.clone(), batch),
+            move |shared| async move { record(&shared.0, &shared.1, options).await },
+        )
+        .await
+    }
+
+    async fn retract_interactions(
+        &self,
+        keys: Vec<InteractionKey>,
+        retract_time: Time,
+        reason: String,
+    ) -> Result<Retracted> {
+        let context = (self.clone(), SortedKeys::new(keys), reason);
+        repeatable(context, move |shared| async move {
+            let (store, keys, reason) = &*shared;
+            retract(store, keys, retract_time, reason).await
         })
         .await
     }
@@ -123,10 +176,12 @@ impl<B: Backend> InteractionStore for B {
     async fn interactions(
         &self,
         customer_id: &str,
-        after: Option<(Time, String)>,
+        after: Option<InteractionCursor>,
         limit: usize,
-    ) -> Result<Vec<Interaction>> {
-        let statement = newest_first(B::ORDERED_PARTS, customer_id, after.as_ref(), limit as i64);
-        Ok(self.read::<InteractionRow>(statement).await?.into_iter().map(Interaction::from).collect())
+        retracted: bool,
+    ) -> Result<Vec<ListedInteraction>> {
+        let page = ListedPage { customer_id, after: after.as_ref(), limit: limit as i64, retracted };
+        let rows = self.read::<ListedRow>(page.select(B::ORDERED_PARTS)).await?;
+        Ok(rows.into_iter().map(ListedInteraction::from).collect())
     }
 }

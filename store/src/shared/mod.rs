@@ -2,6 +2,7 @@
 //! implementation of every public trait for any [`Backend`]. It may not know which database it talks to: what
 //! differs is a method of one of the traits that [`Backend`] unites.
 
+mod backfill;
 mod batch;
 mod changes;
 pub(crate) mod customers;
@@ -15,6 +16,8 @@ mod populations;
 mod prediction_filter;
 pub(crate) mod prediction_rows;
 pub(crate) mod predictions;
+mod recording;
+mod retractions;
 mod settings;
 mod statement;
 mod transaction;
@@ -28,7 +31,7 @@ use interactions::InteractionSql;
 use predictions::PredictionSql;
 
 pub(crate) use engine::{Engine, StoredRow, Transaction};
-pub(crate) use statement::{Stamp, Statement, arguments};
+pub(crate) use statement::{SqlValue, Stamp, Statement, arguments};
 pub(crate) use transaction::detached;
 
 /// A database that can hold everything: it runs statements, and has SQL of its own where the two differ.

@@ -13,22 +13,30 @@ use crate::{
     error::{Result, StoreError},
     shared::{
         Engine, Transaction, detached,
-        histories::{HistorySql, RawEvent, insert_packed},
+        histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, insert_packed},
         json::from_json,
     },
 };
 
 /// The histories of the customers in $1, in that order and in one row: for each customer its id, a line for each
-/// interaction in order, and a line for each version. Tabs separate the fields of a line, U+001D the parts of a
+/// interaction in order, a line for each retracted interaction in order, and a line for each version. Tabs separate the fields of a line, U+001D the parts of a
 /// customer, and U+001E customers. None of them occurs in an id or a kind, where control characters are not allowed,
 /// nor in JSON, where they are escaped.
-const HISTORIES: &str = "SELECT group_concat(concat(customer_id, char(29), events, char(29), versions), char(30)) \
+const HISTORIES: &str = "SELECT group_concat(concat(customer_id, char(29), events, char(29), retracted, char(29), versions), char(30)) \
     FROM (SELECT c.customer_id, \
           (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', \
                                       properties), '\n') \
            FROM (SELECT occur_time, record_time, kind, amount_minor, nullif(properties, '{}') AS properties \
                  FROM interactions AS i WHERE i.customer_id = c.customer_id \
                  ORDER BY i.occur_time, i.interaction_id)) AS events, \
+          (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', \
+                                      properties, '\t', retract_time, '\t', rank), '\n') \
+           FROM (SELECT occur_time, record_time, kind, amount_minor, nullif(properties, '{}') AS properties, \
+                 retract_time, \
+                 (SELECT count(*) FROM interactions AS i WHERE i.customer_id = r.customer_id \
+                  AND i.occur_time = r.occur_time AND i.interaction_id < r.interaction_id) AS rank \
+                 FROM retracted_interactions AS r WHERE r.customer_id = c.customer_id \
+                 ORDER BY r.occur_time, r.interaction_id, r.retract_time)) AS retracted, \
           (SELECT group_concat(concat(effective_time, '\t', record_time, '\t', create_time, '\t', attributes), '\n') \
            FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
                  ORDER BY version)) AS versions \
@@ -88,27 +96,18 @@ async fn read_histories(
         .map(|customer| {
             let mut parts = customer.split('\x1d');
             let mut next = || parts.next().ok_or_else(too_short);
-            Ok((next()?.to_owned(), history(next()?, next()?)?))
+            Ok((next()?.to_owned(), history(next()?, next()?, next()?)?))
         })
         .collect()
 }
 
-/// A history from the lines of its interactions and of its versions.
-fn history(events: &str, versions: &str) -> Result<History> {
-    let mut history = History::default();
+/// A history from the lines of its interactions, of the retracted ones, and of its versions.
+fn history(events: &str, retracted: &str, versions: &str) -> Result<History> {
+    let mut writer = HistoryWriter::new(retracted.split_terminator('\n').map(retracted_event))?;
     for line in events.split_terminator('\n') {
-        let mut fields = line.split('\t');
-        let mut next = || fields.next().ok_or_else(too_short);
-        let (occurred, recorded, amount, kind, json) = (next()?, next()?, next()?, next()?, next()?);
-        let event = RawEvent {
-            kind,
-            occur_time: Time(number(occurred)?),
-            record_time: Time(number(recorded)?),
-            amount_minor: if amount.is_empty() { None } else { Some(number(amount)?) },
-            properties: Some(json).filter(|json| !json.is_empty()),
-        };
-        event.push_to(&mut history)?;
+        writer.push(&event(&mut line.split('\t'))?)?;
     }
+    let mut history = writer.finish()?;
     for line in versions.split_terminator('\n') {
         let mut fields = line.split('\t');
         let mut next = || fields.next().ok_or_else(too_short);
@@ -120,6 +119,26 @@ fn history(events: &str, versions: &str) -> Result<History> {
         });
     }
     Ok(history)
+}
+
+/// An interaction from the fields of its line.
+fn event<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Result<RawEvent<'a>> {
+    let mut next = || fields.next().ok_or_else(too_short);
+    let (occurred, recorded, amount, kind, json) = (next()?, next()?, next()?, next()?, next()?);
+    Ok(RawEvent {
+        kind,
+        occur_time: Time(number(occurred)?),
+        record_time: Time(number(recorded)?),
+        amount_minor: if amount.is_empty() { None } else { Some(number(amount)?) },
+        properties: Some(json).filter(|json| !json.is_empty()),
+    })
+}
+
+fn retracted_event(line: &str) -> Result<RetractedEvent<'_>> {
+    let mut fields = line.split('\t');
+    let event = event(&mut fields)?;
+    let mut next = || number(fields.next().ok_or_else(too_short)?);
+    Ok(RetractedEvent { event, retract_time: Time(next()?), rank: next()? })
 }
 
 fn too_short() -> StoreError {

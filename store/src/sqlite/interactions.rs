@@ -16,6 +16,8 @@ impl InteractionSql for Sqlite {
     /// The table itself has all of them in order.
     const ORDERED_PARTS: &'static [&'static str] = &["true"];
 
+    const WRITES_ALONE: bool = true;
+
     async fn insert_interactions(tx: &mut Transaction<Self>, items: &[Interaction]) -> Result<usize> {
         let mut inserted = 0;
         for part in items.chunks(BOUND_ROWS) {
@@ -46,6 +48,18 @@ impl InteractionSql for Sqlite {
              ON i.customer_id = asked.value ->> 0 AND i.interaction_id = asked.value ->> 1",
         )
         .bind(Json(keys))
+        .fetch_all(&mut **tx)
+        .await?)
+    }
+    async fn customers_with_retractions(
+        tx: &mut Transaction<Self>,
+        customer_ids: &[&str],
+    ) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar(
+            "SELECT value FROM json_each($1) AS asked WHERE EXISTS \
+             (SELECT 1 FROM retracted_interactions AS r WHERE r.customer_id = asked.value)",
+        )
+        .bind(Json(customer_ids))
         .fetch_all(&mut **tx)
         .await?)
     }

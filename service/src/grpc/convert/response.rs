@@ -16,7 +16,7 @@ use crate::{
     catalog::ModelName,
     scoring::{ExplainedChange, FeatureChange, LogOddsChange, Replay},
 };
-use tally_store::{Customer, Interaction, Prediction};
+use tally_store::{Customer, ListedInteraction, Prediction};
 
 pub const fn timestamp(time: Time) -> Timestamp {
     Timestamp { seconds: time.0.div_euclid(1_000_000), nanos: (time.0.rem_euclid(1_000_000) * 1_000) as i32 }
@@ -50,9 +50,10 @@ fn attributes(attributes: Attributes) -> Struct {
     }
 }
 
-pub fn interaction(interaction: Interaction) -> v1::Interaction {
+pub fn interaction(listed: ListedInteraction) -> v1::Interaction {
+    let ListedInteraction { interaction, retract_time } = listed;
     v1::Interaction {
-        retract_time: None,
+        retract_time: retract_time.map(timestamp),
         customer_id: interaction.customer_id,
         interaction_id: interaction.interaction_id,
         kind: interaction.kind,
@@ -69,7 +70,7 @@ pub fn score(prediction: Prediction) -> v1::Score {
     let stored = !prediction.prediction_id.is_empty();
     let model = ModelName { target: prediction.target, version: prediction.model_version };
     v1::Score {
-        backfill_time: None,
+        backfill_time: prediction.backfill_time.map(timestamp),
         customer_id: prediction.customer_id,
         target: target(prediction.target).into(),
         probability: prediction.probability,

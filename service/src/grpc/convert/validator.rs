@@ -20,7 +20,7 @@ use crate::{
     platform::error::{Error, Result, Violation},
 };
 use tally_proto::limits;
-use tally_store::{Interaction, NewCustomer};
+use tally_store::{Interaction, NewCustomer, OnConflict};
 
 /// Converts the fields of a request and collects their violations. A conversion that fails returns some
 /// valid value, which [`finish`](Self::finish) then discards.
@@ -184,6 +184,24 @@ impl Validator {
             self.refuse("model", "is not a model version; allowed are such as churn/7");
             ModelName { target: Target::Lead, version: 0 }
         })
+    }
+
+    /// What to do on a conflict; unspecified means to fail.
+    pub fn on_conflict(&mut self, on_conflict: i32) -> OnConflict {
+        match v1::OnConflict::try_from(on_conflict) {
+            Ok(v1::OnConflict::Unspecified | v1::OnConflict::Fail) => OnConflict::Fail,
+            Ok(v1::OnConflict::Skip) => OnConflict::Skip,
+            Ok(v1::OnConflict::Correct) => OnConflict::Correct,
+            Err(_) => {
+                self.refuse(
+                    "on_conflict",
+                    format!(
+                        "is {on_conflict}; allowed are ON_CONFLICT_FAIL, ON_CONFLICT_SKIP and ON_CONFLICT_CORRECT"
+                    ),
+                );
+                OnConflict::Fail
+            }
+        }
     }
 
     /// A remark for the audit, which may be empty.

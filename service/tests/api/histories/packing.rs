@@ -9,15 +9,19 @@ use std::{
     },
 };
 
-use tally_model::history::{AttributeValue, Attributes, History, Version};
-use tally_store::{Interaction, NewCustomer, Store};
+use tally_model::{
+    history::{AttributeValue, Attributes, History, Version},
+    time::Time,
+};
+use tally_store::{Interaction, InteractionKey, NewCustomer, RecordOptions, Store};
 use tokio::task::JoinHandle;
 
-use super::samples::{expected, interactions, read};
+use super::samples::{expected, expected_with, interactions, read};
 use crate::support::{ServeProcess, Tally, eventually, on_both_stores, time};
 
 on_both_stores!(
     histories_are_in_order_and_packing_does_not_change_them,
+    retracted_interactions_are_in_their_places,
     a_packed_history_misses_nothing_that_is_written_meanwhile,
     servers_pack_by_themselves,
 );
@@ -48,8 +52,8 @@ async fn store_out_of_order(store: &dyn Store) -> Vec<Version> {
     let mut all: Vec<Interaction> = (0..3).flat_map(interactions).collect();
     all.sort_by_key(|item| (item.interaction_id.bytes().rev().collect::<Vec<_>>(), item.customer_id.clone()));
     for batch in all.chunks(17) {
-        store.record_interactions(batch.to_vec()).await.unwrap();
-        store.record_interactions(batch.to_vec()).await.unwrap();
+        store.record_interactions(batch.to_vec(), RecordOptions::new(Time::MIN)).await.unwrap();
+        store.record_interactions(batch.to_vec(), RecordOptions::new(Time::MIN)).await.unwrap();
     }
     let version = |n: usize| {
         let known = if n == 0 { time(CREATED) } else { moments[n] };
@@ -88,13 +92,58 @@ async fn histories_are_in_order_and_packing_does_not_change_them(tally: Tally) {
     assert_eq!(tally.database.sql("SELECT count(*) FROM packed_histories").await, Some(0));
 }
 
+/// Among many of equal times, several times under one key, and of a customer that has no others.
+async fn retracted_interactions_are_in_their_places(tally: Tally) {
+    let store = tally_store::open(&tally.database.url).await.unwrap();
+    let all: Vec<Interaction> = (0..3).flat_map(interactions).collect();
+    store.record_interactions(all.clone(), RecordOptions::new(Time::MIN)).await.unwrap();
+    assert_eq!(store.pack(vec!["c0".to_owned(), "c1".to_owned()]).await.unwrap(), 2);
+    let key = |item: &Interaction| InteractionKey {
+        customer_id: item.customer_id.clone(),
+        interaction_id: item.interaction_id.clone(),
+    };
+    let retract = async |items: &[Interaction], time: Time| {
+        store.retract_interactions(items.iter().map(key).collect(), time, String::new()).await.unwrap()
+    };
+    let [first, second, third] = ["2024-05-01", "2024-05-02", "2024-05-03"].map(time);
+    let some: Vec<Interaction> = interactions(0).into_iter().step_by(3).collect();
+    assert_eq!(retract(&some, first).await.retracted, 34);
+    assert_eq!(retract(&interactions(2), second).await.retracted, 100);
+    let corrected = Interaction { amount_minor: Some(77), record_time: second, ..some[5].clone() };
+    store.record_interactions(vec![corrected.clone()], RecordOptions::new(second)).await.unwrap();
+    assert_eq!(retract(&some[5..6], third).await.retracted, 1);
+    let last = Interaction { amount_minor: Some(78), record_time: third, ..some[5].clone() };
+    store.record_interactions(vec![last.clone()], RecordOptions::new(third)).await.unwrap();
+
+    let retracted = |item: Interaction| {
+        let time = some.contains(&item).then_some(first);
+        (item, time)
+    };
+    let mut expected_c0: Vec<_> = interactions(0).into_iter().map(retracted).collect();
+    expected_c0.extend([(corrected, Some(third)), (last, None)]);
+    let expected_c2 = interactions(2).into_iter().map(|item| (item, Some(second))).collect();
+    let histories = [
+        Some(expected_with(expected_c0, &[])),
+        Some(expected(interactions(1), &[])),
+        Some(expected_with(expected_c2, &[])),
+    ];
+    let asked = ["c0", "c1", "c2"].map(str::to_owned);
+    assert_eq!(store.unpacked("", 10).await.unwrap(), ["c0", "c2"], "a retraction drops what was packed");
+    assert_eq!(read(&*store, &asked).await, histories);
+    assert_eq!(store.pack(asked.to_vec()).await.unwrap(), 3);
+    assert_eq!(read(&*store, &asked).await, histories);
+}
+
 /// A write about a packed customer is in its next history; a duplicate changes nothing.
 async fn assert_writes_undo_packing(store: &dyn Store) {
     let again = interactions(1);
-    assert_eq!(store.record_interactions(again.clone()).await.unwrap().duplicates, 100);
+    assert_eq!(
+        store.record_interactions(again.clone(), RecordOptions::new(Time::MIN)).await.unwrap().duplicates,
+        100
+    );
     assert!(store.unpacked("", 10).await.unwrap().is_empty(), "nothing new was written");
     let late = Interaction { interaction_id: "late".to_owned(), ..again[50].clone() };
-    store.record_interactions(vec![late.clone()]).await.unwrap();
+    store.record_interactions(vec![late.clone()], RecordOptions::new(Time::MIN)).await.unwrap();
     store.upsert_customers(vec![upsert(7.0)], time("2024-04-05")).await.unwrap();
     assert_eq!(store.unpacked("", 10).await.unwrap(), ["c0", "c1"]);
     let found = read(store, &["c1", "c0"].map(str::to_owned)).await;
@@ -134,7 +183,7 @@ async fn write_and_read(tally: &Tally, writer: usize) {
             properties: BTreeMap::new(),
             ..interactions(customer).remove(0)
         };
-        store.record_interactions((0..2).map(one).collect()).await.unwrap();
+        store.record_interactions((0..2).map(one).collect(), RecordOptions::new(Time::MIN)).await.unwrap();
         for history in read(&*store, &both_customers()).await {
             let history = history.unwrap();
             let own = history.kind_slot(&kind);
@@ -164,11 +213,14 @@ async fn a_packed_history_misses_nothing_that_is_written_meanwhile(tally: Tally)
 
 async fn servers_pack_by_themselves(tally: Tally) {
     let store = tally_store::open(&tally.database.url).await.unwrap();
-    store.record_interactions((0..3).flat_map(interactions).collect()).await.unwrap();
+    store
+        .record_interactions((0..3).flat_map(interactions).collect(), RecordOptions::new(Time::MIN))
+        .await
+        .unwrap();
     let _server = ServeProcess::start(&tally.database.url, &["--pack-every-seconds", "1"]);
     let all_packed = async || store.unpacked("", 1).await.unwrap().is_empty();
     eventually(all_packed).await;
     let late = Interaction { interaction_id: "late".to_owned(), ..interactions(1).remove(0) };
-    store.record_interactions(vec![late]).await.unwrap();
+    store.record_interactions(vec![late], RecordOptions::new(Time::MIN)).await.unwrap();
     eventually(all_packed).await;
 }

@@ -53,14 +53,27 @@ fn properties(kind: &str, n: usize) -> BTreeMap<String, String> {
 }
 
 /// What the history must be: the same interactions, sorted by the documented order.
-pub fn expected(mut interactions: Vec<Interaction>, versions: &[Version]) -> History {
-    interactions.sort_by(|a, b| (a.occur_time, &a.interaction_id).cmp(&(b.occur_time, &b.interaction_id)));
+pub fn expected(interactions: Vec<Interaction>, versions: &[Version]) -> History {
+    expected_with(interactions.into_iter().map(|item| (item, None)).collect(), versions)
+}
+
+/// What the history must be, with the times of retraction.
+pub fn expected_with(mut interactions: Vec<(Interaction, Option<Time>)>, versions: &[Version]) -> History {
+    interactions.sort_by(|(a, a_retracted), (b, b_retracted)| {
+        let last = |retracted: &Option<Time>| retracted.unwrap_or(Time::MAX);
+        (a.occur_time, &a.interaction_id, last(a_retracted)).cmp(&(
+            b.occur_time,
+            &b.interaction_id,
+            last(b_retracted),
+        ))
+    });
     let mut history = History::default();
-    for item in interactions {
+    for (item, retract_time) in interactions {
         let number = |key: &str| item.properties.get(key).and_then(|text| text.parse::<f64>().ok());
         let survey = number(kind::SCORE).zip(number(kind::EXPECTED));
         history.push(&item.kind, item.occur_time, item.record_time, item.amount_minor, survey);
         item.properties.iter().for_each(|(name, text)| history.push_property(name, text));
+        retract_time.into_iter().for_each(|time| history.push_retraction(time));
     }
     versions.iter().cloned().for_each(|version| history.push_version(version));
     history

@@ -8,7 +8,7 @@ use tally_model::{
     time::{DAY, Time},
 };
 use tally_service::histories::scan::{CustomerScan, Partition};
-use tally_store::{Interaction, NewCustomer, Store};
+use tally_store::{Interaction, InteractionCursor, NewCustomer, RecordOptions, Store};
 
 use crate::support::{Tally, on_both_stores, time};
 
@@ -55,7 +55,7 @@ async fn silent_customers(store: &dyn Store, count: usize) {
 async fn busy_customer(store: &dyn Store, customer_id: &str, count: usize, property: &str) {
     let all: Vec<_> = (0..count).map(|n| interaction(customer_id, n, property)).collect();
     for batch in all.chunks(2_000) {
-        store.record_interactions(batch.to_vec()).await.unwrap();
+        store.record_interactions(batch.to_vec(), RecordOptions::new(Time::MIN)).await.unwrap();
     }
 }
 
@@ -122,12 +122,16 @@ async fn long_and_short_rows_of_a_customer_stay_in_order(tally: Tally) {
 
     let mut listed: Vec<Interaction> = Vec::new();
     loop {
-        let after = listed.last().map(|last| (last.occur_time, last.interaction_id.clone()));
-        let page = store.interactions("c", after, 7).await.unwrap();
+        let after = listed.last().map(|last| InteractionCursor {
+            occur_time: last.occur_time,
+            interaction_id: last.interaction_id.clone(),
+            retract_time: None,
+        });
+        let page = store.interactions("c", after, 7, false).await.unwrap();
         if page.is_empty() {
             break;
         }
-        listed.extend(page);
+        listed.extend(page.into_iter().map(|item| item.interaction));
     }
     listed.reverse();
     assert_eq!(listed, expected);

@@ -8,8 +8,9 @@ use std::{
 };
 
 use sqlx::{Connection, PgConnection};
+use tally_model::time::Time;
 use tally_proto::v1;
-use tally_store::{Interaction, Store};
+use tally_store::{Interaction, RecordOptions, Store};
 
 use crate::support::{Tally, customer, interaction, on_both_stores, time};
 
@@ -30,7 +31,8 @@ fn item(id: String) -> Interaction {
 
 /// Begins a write and drops it after this many polls.
 async fn give_up_after(store: &dyn Store, id: String, most_polls: u64) {
-    let mut given_up = std::pin::pin!(store.record_interactions(vec![item(id)]));
+    let mut given_up =
+        std::pin::pin!(store.record_interactions(vec![item(id)], RecordOptions::new(Time::MIN)));
     let mut polls = 0;
     poll_fn(|context| {
         polls += 1;
@@ -49,7 +51,10 @@ async fn callers_that_give_up_leave_no_open_transaction(tally: Tally) {
         give_up_after(&*store, format!("given-up-{n}"), n % 30).await;
         if n % 10 == 0 {
             let id = format!("kept-{n}");
-            let done = store.record_interactions(vec![item(id.clone())]).await.unwrap();
+            let done = store
+                .record_interactions(vec![item(id.clone())], RecordOptions::new(Time::MIN))
+                .await
+                .unwrap();
             assert_eq!((done.recorded, done.duplicates), (1, 0));
             acknowledged.insert(id);
         }
@@ -59,8 +64,8 @@ async fn callers_that_give_up_leave_no_open_transaction(tally: Tally) {
     }
     drop(store);
     let store = tally_store::open(&tally.database.url).await.unwrap();
-    let stored = store.interactions("c", None, 10_000).await.unwrap();
-    let stored: HashSet<String> = stored.into_iter().map(|item| item.interaction_id).collect();
+    let stored = store.interactions("c", None, 10_000, false).await.unwrap();
+    let stored: HashSet<String> = stored.into_iter().map(|item| item.interaction.interaction_id).collect();
     assert!(acknowledged.is_subset(&stored), "{:?}", acknowledged.difference(&stored));
 }
 

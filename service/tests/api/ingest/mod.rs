@@ -2,8 +2,10 @@
 
 mod bulk;
 mod contention;
+mod corrections;
 mod customers;
 mod durability;
 mod import;
 mod interactions;
 mod items;
+mod retractions;

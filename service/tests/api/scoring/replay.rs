@@ -10,12 +10,16 @@ use super::today::{
     assert_identical, business_until_today, buyers, churn, compare, event, leads, replay, retrain,
     stored_churn, stored_lead, today, trained_today,
 };
-use crate::support::{DirectConnection, Tally, assert_refused, customer, on_both_stores};
+use crate::support::{
+    DirectConnection, Tally, assert_refused, customer, on_both_stores, simulated_interactions,
+};
 
 on_both_stores!(
     a_prediction_is_replayed_bit_for_bit_whatever_becomes_known_later,
     a_replay_names_the_fields_that_differ_from_what_is_stored,
     a_backfill_changes_the_past_and_the_replay_says_so,
+    a_second_import_with_backfill_marks_the_predictions_that_it_concerns,
+    a_score_after_a_retraction_is_that_of_a_customer_without_the_interaction,
 );
 
 /// Stores predictions about now and weeks ago, of everybody and of single customers, one of them cold.
@@ -40,7 +44,40 @@ async fn store_predictions(tally: &Tally) -> Vec<v1::Score> {
     stored
 }
 
-/// Everything that may become known later: interactions of before, customer records, models, scores.
+/// Retracts a third of all interactions of before, and corrects another.
+async fn mend(tally: &Tally) {
+    let before: Vec<v1::Interaction> = business_until_today()
+        .iter()
+        .flat_map(|customer| simulated_interactions(&customer).collect::<Vec<_>>())
+        .collect();
+    let keys: Vec<(String, String)> = before
+        .iter()
+        .step_by(3)
+        .map(|item| (item.customer_id.clone(), item.interaction_id.clone()))
+        .collect();
+    for keys in keys.chunks(10_000) {
+        assert_eq!(tally.retract(keys).await.unwrap(), (keys.len() as i64, 0));
+    }
+    let corrected = before.into_iter().skip(1).step_by(3).map(|item| v1::Interaction {
+        amount_minor: Some(item.amount_minor.unwrap_or(0) + 12_300),
+        kind: if item.kind == "visit" { "purchase".to_owned() } else { item.kind.clone() },
+        ..item
+    });
+    for interactions in corrected.collect::<Vec<_>>().chunks(10_000) {
+        let request = v1::RecordInteractionsRequest {
+            interactions: interactions.to_vec(),
+            backfill: true,
+            on_conflict: v1::OnConflict::Correct.into(),
+            ..Default::default()
+        };
+        let response = tally.interactions().record_interactions(request).await.unwrap().into_inner();
+        assert_eq!(response.corrected as usize, interactions.len());
+        assert_eq!(response.outdated_predictions, 0, "a correction does not change the past");
+    }
+}
+
+/// Everything that may become known later: interactions of before, that they were wrong, customer records, models,
+/// scores.
 async fn learn_later(tally: &Tally) {
     let everybody: Vec<String> = business_until_today()
         .iter()
@@ -51,6 +88,7 @@ async fn learn_later(tally: &Tally) {
         let late = everybody.iter().map(|id| event(id, own, kind, today().plus_days(days)));
         tally.record(late.collect()).await;
     }
+    mend(tally).await;
     let other = |id: &String| customer(id, "2023-02-01", &[("region", Kind::StringValue("moon".into()))]);
     tally.upsert(everybody.iter().map(other).collect()).await.unwrap();
     retrain(tally);
@@ -120,12 +158,86 @@ async fn a_backfill_changes_the_past_and_the_replay_says_so(tally: Tally) {
     tally.backfill(vec![event(id, "before", "visit", today().plus_days(-3))]).await.unwrap();
     let replayed = replay(&tally, &first.prediction_id).await.unwrap();
     assert!(!replayed.identical, "{replayed:?}");
-    assert!(replayed.differences[0].starts_with("probability: stored "), "{replayed:?}");
+    assert!(replayed.differences[0].starts_with("the history was backfilled at "), "{replayed:?}");
+    assert!(replayed.differences[1].starts_with("probability: stored "), "{replayed:?}");
     let refused = compare(&tally, &first, &second).await;
     assert_refused(refused, Code::FailedPrecondition, "NOT_REPRODUCIBLE", &[]);
     tally.backfill(vec![event(id, "bought", "purchase", today().plus_days(-2))]).await.unwrap();
     let replayed = replay(&tally, &first.prediction_id).await.unwrap();
     assert!(!replayed.identical && replayed.score.is_none(), "{replayed:?}");
-    assert_eq!(replayed.stored.as_ref(), Some(&first));
-    assert!(replayed.differences[0].contains("has bought before as_of_time"), "{replayed:?}");
+    let stored = replayed.stored.as_ref().unwrap();
+    assert!(moment(stored.backfill_time) > moment(first.score_time), "{stored:?}");
+    assert_eq!(v1::Score { backfill_time: None, ..stored.clone() }, first);
+    assert!(replayed.differences[1].contains("has bought before as_of_time"), "{replayed:?}");
+}
+
+fn moment(time: Option<prost_types::Timestamp>) -> Option<(i64, i32)> {
+    time.map(|time| (time.seconds, time.nanos))
+}
+
+/// Only what was known later than it is said to have been is marked.
+async fn a_second_import_with_backfill_marks_the_predictions_that_it_concerns(tally: Tally) {
+    trained_today(&tally, &["lead"]).await;
+    let [moved, new, other] = [&leads()[0], &leads()[1], &leads()[2]].map(String::clone);
+    let early = stored_lead(&tally, &moved, Some(today().plus_days(-10))).await;
+    let before = stored_lead(&tally, &moved, None).await;
+    let visit = event(&moved, "visited", "visit", today().plus_days(-3));
+    tally.record(vec![visit.clone()]).await;
+    let after = stored_lead(&tally, &moved, None).await;
+    let of_new = stored_lead(&tally, &new, None).await;
+    let of_other = stored_lead(&tally, &other, None).await;
+    let stored_other = event(&other, "visited", "visit", today().plus_days(-3));
+    tally.backfill(vec![stored_other.clone()]).await.unwrap();
+    let of_other_later = stored_lead(&tally, &other, None).await;
+
+    let interactions = vec![visit, event(&new, "visited", "visit", today().plus_days(-3)), stored_other];
+    let request = v1::RecordInteractionsRequest { interactions, backfill: true, ..Default::default() };
+    let response = tally.interactions().record_interactions(request).await.unwrap().into_inner();
+    let expected = v1::RecordInteractionsResponse {
+        recorded: 1,
+        duplicates: 2,
+        moved: 1,
+        outdated_predictions: 2,
+        ..Default::default()
+    };
+    assert_eq!(response, expected);
+    for unchanged in [&early, &after, &of_other_later] {
+        assert_identical(&tally, unchanged).await;
+    }
+    let listed = tally.every_prediction(v1::Target::Lead).await;
+    for marked in [&before, &of_new, &of_other] {
+        let replayed = replay(&tally, &marked.prediction_id).await.unwrap();
+        assert!(replayed.differences[0].starts_with("the history was backfilled at "), "{replayed:?}");
+        let listed = listed.iter().find(|score| score.prediction_id == marked.prediction_id).unwrap();
+        assert!(moment(listed.backfill_time) > moment(marked.score_time));
+        assert_eq!(replayed.stored.as_ref(), Some(listed));
+    }
+}
+
+async fn a_score_after_a_retraction_is_that_of_a_customer_without_the_interaction(tally: Tally) {
+    trained_today(&tally, &["churn"]).await;
+    let mut events = Vec::new();
+    for (n, id) in ["one", "twin"].into_iter().cycle().take(24).enumerate() {
+        events.push(event(
+            id,
+            &format!("{:02}", n / 2),
+            "purchase",
+            today().plus_days(n as i64 / 2 * 20 - 300),
+        ));
+    }
+    events.push(event("one", "05-mistake", "complaint", today().plus_days(-200)));
+    events.push(event("one", "99-mistake", "purchase", today().plus_days(-1)));
+    tally.backfill(events).await.unwrap();
+    let score = async |id: &str| churn(&tally, id, None, "", false).await;
+    let facts = |score: v1::Score| (score.probability.to_bits(), score.lower.to_bits(), score.reasons);
+    // From the second score on, what the model makes of a customer is kept.
+    for _ in 0..3 {
+        assert_ne!(score("one").await.probability, score("twin").await.probability);
+    }
+    let stored = stored_churn(&tally, "one").await;
+    tally.retract(&[("one", "05-mistake"), ("one", "99-mistake")]).await.unwrap();
+    let at = Some(system_clock());
+    let (one, twin) = (churn(&tally, "one", at, "", false).await, churn(&tally, "twin", at, "", false).await);
+    assert_eq!(facts(one), facts(twin));
+    assert_identical(&tally, &stored).await;
 }

@@ -35,6 +35,18 @@ impl Tally {
         self.interactions().record_interactions(request).await.unwrap();
     }
 
+    /// Retracts interactions, keys as `(customer_id, interaction_id)`: `(retracted, already_retracted)`.
+    pub async fn retract<S: AsRef<str>>(&self, keys: &[(S, S)]) -> Result<(i64, i64), Status> {
+        let key = |(customer_id, interaction_id): &(S, S)| v1::InteractionKey {
+            customer_id: customer_id.as_ref().to_owned(),
+            interaction_id: interaction_id.as_ref().to_owned(),
+        };
+        let keys = keys.iter().map(key).collect();
+        let request = v1::RetractInteractionsRequest { keys, reason: "a test order".to_owned() };
+        let response = self.interactions().retract_interactions(request).await?.into_inner();
+        Ok((response.retracted, response.already_retracted))
+    }
+
     pub async fn predict_churn(&self, request: v1::PredictChurnRequest) -> Result<v1::Score, Status> {
         Ok(self.scoring().predict_churn(request).await?.into_inner())
     }
