@@ -10,7 +10,7 @@ use self::counts::{AttributeCounts, PropertyCounts, count_up, merge_counts};
 use super::level_name;
 use crate::{
     history::{AttributeValue, History},
-    time::Time,
+    time::{DAY, Time},
 };
 
 /// The most distinct values of an attribute, distinct kinds and distinct properties that are counted, which bounds
@@ -24,9 +24,25 @@ pub struct DataProfile {
     /// By kind and name.
     properties: BTreeMap<(String, String), PropertyCounts>,
     attributes: BTreeMap<String, AttributeCounts>,
+    recording: RecordingLag,
+}
+
+/// How many interactions were recorded long after they happened, so that models may not use them for the past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordingLag {
+    /// The number of interactions that have happened.
+    pub interactions: u64,
+    /// How many of them were recorded more than a day later.
+    pub late: u64,
 }
 
 impl DataProfile {
+    /// How many interactions were recorded late; also those that were not known yet.
+    #[must_use]
+    pub const fn recording_lag(&self) -> RecordingLag {
+        self.recording
+    }
+
     /// Counts what was known of a customer at `as_of`.
     pub fn add(&mut self, history: &History, as_of: Time) {
         let mut counts = vec![0_u64; history.kinds().len()];
@@ -35,6 +51,10 @@ impl DataProfile {
         }
         for (kind, count) in history.kinds().iter().zip(counts).filter(|(_, count)| *count > 0) {
             count_up(&mut self.kinds, kind, count);
+        }
+        for event in history.events().take_while(|event| event.occur_time <= as_of) {
+            self.recording.interactions += 1;
+            self.recording.late += u64::from(event.record_time.0 - event.occur_time.0 > DAY);
         }
         self.add_properties(history, as_of);
         let Some(version) = history.version_at(as_of, as_of) else { return };
@@ -46,6 +66,8 @@ impl DataProfile {
     /// Adds the counts of other customers.
     pub fn merge(&mut self, others: Self) {
         merge_counts(&mut self.kinds, others.kinds);
+        self.recording.interactions += others.recording.interactions;
+        self.recording.late += others.recording.late;
         for (key, counts) in others.properties {
             self.add_property(key, counts);
         }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use tally_model::{
     artifact::Artifact,
     evaluation::drift::DriftReport,
+    features::profile::RecordingLag,
     spec::{Spec, Target},
     time::Time,
     training::{
@@ -50,6 +51,19 @@ pub enum JobError {
     /// The data do not suffice, or the fit failed. Nothing was stored.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// The data do not suffice, and most of them became known too late to be learned from.
+    #[error(
+        "{error}; {late} of {interactions} interactions were recorded more than a day after they happened, so models \
+         may not use them for the past; import them again with --backfill",
+        late = .lag.late,
+        interactions = .lag.interactions
+    )]
+    RecordedLate {
+        /// What is missing.
+        error: TrainError,
+        /// How many interactions are concerned.
+        lag: RecordingLag,
+    },
     /// The service failed.
     #[error(transparent)]
     Service(#[from] Error),
@@ -70,10 +84,20 @@ impl JobError {
     pub const fn is_lack_of_data(&self) -> bool {
         matches!(
             self,
-            Self::Train(
-                TrainError::TooLittle { .. } | TrainError::OneSided { .. } | TrainError::NothingVaries(_)
-            )
+            Self::RecordedLate { .. }
+                | Self::Train(
+                    TrainError::TooLittle { .. } | TrainError::OneSided { .. } | TrainError::NothingVaries(_)
+                )
         )
+    }
+
+    /// The same error, with the cause when the data do not suffice because most of them were recorded late.
+    pub(super) fn explained_by(self, lag: RecordingLag) -> Self {
+        let is_explained = self.is_lack_of_data() && lag.late * 2 > lag.interactions;
+        match self {
+            Self::Train(error) if is_explained => Self::RecordedLate { error, lag },
+            other => other,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use tally_model::{
-    features::Plan,
+    features::{Plan, profile::RecordingLag},
     label::LabelDefinition,
     training::{
         compare::sample,
@@ -52,6 +52,7 @@ struct TrainingData {
     sampling: Sampling,
     incumbent: Option<Incumbent>,
     batch: SnapshotBatch,
+    lag: RecordingLag,
 }
 
 impl Trainer {
@@ -66,7 +67,7 @@ impl Trainer {
         job: TrainingJob,
         matrix_out: Option<&Path>,
     ) -> Result<TrainingResult, JobError> {
-        let TrainingData { plan, sampling, incumbent, batch } = self.take_snapshots(&job).await?;
+        let TrainingData { plan, sampling, incumbent, batch, lag } = self.take_snapshots(&job).await?;
         let SnapshotBatch { rows, incumbent_probabilities, counts } = batch;
         let drift =
             incumbent.as_ref().zip(counts).map(|(incumbent, counts)| incumbent.drift(job.target, &counts));
@@ -74,7 +75,7 @@ impl Trainer {
         self.begin("training", 0);
         let fitted = self.fit(job.clone(), plan, rows, sampling).await;
         (self.progress)(ProgressStep::End);
-        let (trained, rows) = fitted?;
+        let (trained, rows) = fitted.map_err(|error| error.explained_by(lag))?;
         if let Some(path) = matrix_out {
             matrix::write(path, &trained, &rows)?;
         }
@@ -119,7 +120,7 @@ impl Trainer {
         let progress = Arc::clone(&self.progress);
         let (SnapshotTaker { plan, sampling, incumbent }, batch) =
             run_blocking(move || taker.take_all(pages, &progress)).await??;
-        Ok(TrainingData { plan, sampling, incumbent, batch })
+        Ok(TrainingData { plan, sampling, incumbent, batch, lag: profile.recording_lag() })
     }
 
     async fn fit(

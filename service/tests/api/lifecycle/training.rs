@@ -17,6 +17,7 @@ on_both_stores!(
     trainings_at_the_same_time_store_two_complete_versions,
     too_little_data_ends_with_have_and_need_and_stores_nothing,
     too_little_data_for_one_target_does_not_fail_the_other,
+    a_training_on_history_that_was_recorded_late_says_so_and_a_second_import_mends_it,
 );
 
 async fn a_training_promotes_a_better_model_and_not_a_worse_one(tally: Tally) {
@@ -95,7 +96,21 @@ async fn too_little_data_for_one_target_does_not_fail_the_other(tally: Tally) {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(shown.contains("churn/1 now serves"), "{shown}\n{error}");
     assert!(error.starts_with("error: lead: too little data: have 0 snapshots"), "{error}");
+    assert!(!error.contains("--backfill"), "{error}");
     assert_eq!(output.status.code(), Some(2));
+}
+
+async fn a_training_on_history_that_was_recorded_late_says_so_and_a_second_import_mends_it(tally: Tally) {
+    tally.record(purchases_without_leads()).await;
+    let count = purchases_without_leads().len();
+    let output = tally.try_train(&["churn", "--as-of", "2024-01-01"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("too little data: have 0 snapshots"), "{error}");
+    let cause = format!("{count} of {count} interactions were recorded more than a day after they happened");
+    assert!(error.contains(&cause) && error.contains("--backfill"), "{error}");
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(tally.backfill(purchases_without_leads()).await.unwrap(), (0, count as i64));
+    tally.train(&["churn", "--as-of", "2024-01-01"]);
 }
 
 /// A spec with few features, quick to choose from.
