@@ -1,11 +1,14 @@
 //! All limits of the contract. The service checks them before it does anything else; the proto files document them.
 
-/// Longest `customer_id`, `interaction_id`, model name and customer name, in bytes.
-pub const ID_BYTES: usize = 256;
-/// Longest `kind`, `channel`, property key and attribute name, in bytes.
-pub const WORD_BYTES: usize = 64;
-/// Longest property or attribute value, in bytes.
-pub const VALUE_BYTES: usize = 1_024;
+/// Longest `customer_id`, `interaction_id`, model name and customer name, in characters.
+pub const ID_CHARS: usize = 256;
+/// Longest `kind`, `channel`, property key and attribute name, in characters.
+pub const WORD_CHARS: usize = 64;
+/// Longest property or attribute value, in characters.
+pub const VALUE_CHARS: usize = 1_024;
+/// Longest `customer_id`, `interaction_id` and `kind` of one interaction together, in bytes of UTF-8: they share an
+/// entry of an index, which holds 2,700 bytes.
+pub const KEY_BYTES: usize = 2_100;
 /// Maximum number of properties per interaction.
 pub const PROPERTIES: usize = 50;
 /// Maximum number of attributes per customer.

@@ -10,17 +10,17 @@ use crate::time::parse;
 /// Checks the names of the columns that become attributes or properties. The error is a sentence without
 /// its subject, the file.
 pub(super) fn check_names(columns: &[(usize, String)]) -> Result<(), String> {
-    let bad = |name: &String| name.len() > limits::WORD_BYTES || name.chars().any(char::is_control);
+    let bad = |name: &String| name.chars().count() > limits::WORD_CHARS || name.chars().any(char::is_control);
     match columns.iter().find(|(_, name)| bad(name)) {
         Some((_, name)) => Err(format!(
-            "has a column `{name}`; a name has at most {} bytes and no control characters",
-            limits::WORD_BYTES
+            "has a column `{name}`; a name has at most {} characters and no control characters",
+            limits::WORD_CHARS
         )),
         None => Ok(()),
     }
 }
 
-/// An id or another short text without control characters, of `least` to `most` bytes.
+/// An id or another short text without control characters, of `least` to `most` characters.
 pub(super) fn text(
     record: &StringRecord,
     column: usize,
@@ -28,10 +28,11 @@ pub(super) fn text(
     most: usize,
 ) -> Result<String, Mistake> {
     let text = &record[column];
-    let message = if text.len() < least {
+    let count = text.chars().count();
+    let message = if count < least {
         "is empty".to_owned()
-    } else if text.len() > most {
-        format!("has {} bytes; allowed are up to {most}", text.len())
+    } else if count > most {
+        format!("has {count} characters; allowed are up to {most}")
     } else if text.chars().any(char::is_control) {
         "has a control character; none is allowed".to_owned()
     } else {
@@ -43,8 +44,9 @@ pub(super) fn text(
 /// The value of an attribute or property; empty means that there is none.
 pub(super) fn value(record: &StringRecord, column: usize) -> Result<&str, Mistake> {
     let text = &record[column];
-    let message = if text.len() > limits::VALUE_BYTES {
-        format!("has {} bytes; allowed are up to {}", text.len(), limits::VALUE_BYTES)
+    let count = text.chars().count();
+    let message = if count > limits::VALUE_CHARS {
+        format!("has {count} characters; allowed are up to {}", limits::VALUE_CHARS)
     } else if text.contains('\0') {
         "has the character U+0000, which is not allowed".to_owned()
     } else {

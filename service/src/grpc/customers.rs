@@ -96,7 +96,7 @@ impl CustomerService for CustomerRpc {
 impl CustomerRpc {
     fn id(&self, id: String) -> Result<String> {
         let mut validator = Validator::new(self.clock.now());
-        validator.id("customer_id", &id);
+        let id = validator.id("customer_id", id);
         validator.finish(id)
     }
 }

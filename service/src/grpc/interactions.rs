@@ -46,19 +46,9 @@ impl InteractionService for InteractionRpc {
         let pending = self.ingest.begin();
         let RetractInteractionsRequest { keys, reason } = request.into_inner();
         let mut validator = Validator::new(pending.record_time);
-        validator.remark("reason", &reason, limits::VALUE_BYTES);
-        if validator.batch("keys", keys.len(), limits::INTERACTIONS) {
-            for (n, key) in keys.iter().enumerate() {
-                validator.id(format_args!("keys[{n}].customer_id"), &key.customer_id);
-                validator.id(format_args!("keys[{n}].interaction_id"), &key.interaction_id);
-            }
-        }
-        validator.finish(())?;
-        let key = |key: v1::InteractionKey| InteractionKey {
-            customer_id: key.customer_id,
-            interaction_id: key.interaction_id,
-        };
-        let keys = keys.into_iter().map(key).collect();
+        validator.remark("reason", &reason, limits::VALUE_CHARS);
+        let keys = retracted_keys(&mut validator, keys);
+        let keys = validator.finish(keys)?;
         let retracted = self.ingest.retract_interactions(pending, keys, reason).await?;
         Ok(Response::new(RetractInteractionsResponse {
             retracted: retracted.retracted as i64,
@@ -91,9 +81,8 @@ impl InteractionService for InteractionRpc {
         request: Request<ListInteractionsRequest>,
     ) -> Result<Response<ListInteractionsResponse>, Status> {
         let request = request.into_inner();
-        let id = request.customer_id;
         let mut validator = Validator::new(self.clock.now());
-        validator.id("customer_id", &id);
+        let id = validator.id("customer_id", request.customer_id);
         let size = validator.page_size(request.page_size);
         let size = validator.finish(size)?;
         let scope = ("ListInteractions", &id, request.show_retracted);
@@ -162,4 +151,15 @@ fn parse(request: RecordInteractionsRequest, now: Time) -> Result<InteractionBat
         }
     }
     Ok(InteractionBatch::new(validator.finish(interactions)?, request.backfill, on_conflict))
+}
+
+fn retracted_keys(validator: &mut Validator, keys: Vec<v1::InteractionKey>) -> Vec<InteractionKey> {
+    if !validator.batch("keys", keys.len(), limits::INTERACTIONS) {
+        return Vec::new();
+    }
+    let mut key = |(n, key): (usize, v1::InteractionKey)| InteractionKey {
+        customer_id: validator.id(format_args!("keys[{n}].customer_id"), key.customer_id),
+        interaction_id: validator.id(format_args!("keys[{n}].interaction_id"), key.interaction_id),
+    };
+    keys.into_iter().enumerate().map(&mut key).collect()
 }

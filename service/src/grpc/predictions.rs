@@ -103,8 +103,8 @@ impl PredictionService for PredictionRpc {
     ) -> Result<Response<ReplayPredictionResponse>, Status> {
         let id = request.into_inner().prediction_id;
         let mut validator = Validator::new(self.clock.now());
-        validator.id("prediction_id", &id);
-        validator.finish(())?;
+        let id = validator.id("prediction_id", id);
+        let id = validator.finish(id)?;
         Ok(Response::new(response::replay(self.predictions.replay(&id).await?)))
     }
 
@@ -114,10 +114,10 @@ impl PredictionService for PredictionRpc {
     ) -> Result<Response<ComparePredictionsResponse>, Status> {
         let ComparePredictionsRequest { from_prediction_id, to_prediction_id } = request.into_inner();
         let mut validator = Validator::new(self.clock.now());
-        validator.id("from_prediction_id", &from_prediction_id);
-        validator.id("to_prediction_id", &to_prediction_id);
-        validator.finish(())?;
-        let change = self.predictions.compare(&from_prediction_id, &to_prediction_id).await?;
+        let from = validator.id("from_prediction_id", from_prediction_id);
+        let to = validator.id("to_prediction_id", to_prediction_id);
+        let (from, to) = validator.finish((from, to))?;
+        let change = self.predictions.compare(&from, &to).await?;
         Ok(Response::new(response::comparison(change)))
     }
 }
@@ -213,15 +213,14 @@ fn as_list(request: ExportPredictionsRequest) -> ListPredictionsRequest {
 fn filter(validator: &mut Validator, request: &ListPredictionsRequest) -> PredictionFilter {
     let target = validator.target(request.target);
     probability_range(validator, request.min_probability, request.max_probability);
-    if !request.customer_id.is_empty() {
-        validator.id("customer_id", &request.customer_id);
-    }
+    let customer_id = Some(request.customer_id.clone()).filter(|id| !id.is_empty());
+    let customer_id = customer_id.map(|id| validator.id("customer_id", id));
     PredictionFilter {
         target,
         min_probability: request.min_probability,
         max_probability: request.max_probability,
         grades: grades(validator, &request.grades),
-        customer_id: Some(request.customer_id.clone()).filter(|id| !id.is_empty()),
+        customer_id,
         model_version: validator.model(target, &request.model).map(|name| name.version),
         latest_only: request.latest_only.unwrap_or(true),
         order: order(validator, &request.order_by),

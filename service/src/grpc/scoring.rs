@@ -89,9 +89,8 @@ impl ScoringRpc {
     async fn one(&self, customer_id: String, options: ScoreOptions) -> Result<Response<Score>> {
         let now = self.clock.now();
         let mut validator = Validator::new(now);
-        validator.id("customer_id", &customer_id);
+        let ids = vec![validator.id("customer_id", customer_id)];
         let request = self.request(&options, validator, now).await?;
-        let ids = vec![customer_id];
         let mut results = if options.persist {
             let stored = self.scoring.score_and_store(ids, &request).await?;
             stored.into_iter().map(|result| result.map(response::score)).collect()
@@ -150,7 +149,7 @@ fn split_invalid(customer_ids: Vec<String>, now: Time) -> (Vec<String>, Vec<(usi
     let (mut valid, mut refused) = (Vec::with_capacity(customer_ids.len()), Vec::new());
     for (n, id) in customer_ids.into_iter().enumerate() {
         let mut validator = Validator::new(now);
-        validator.id("customer_id", &id);
+        let id = validator.id("customer_id", id);
         match validator.finish(id) {
             Ok(id) => valid.push(id),
             Err(error) => refused.push((n, error)),

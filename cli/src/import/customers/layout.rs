@@ -77,10 +77,10 @@ impl Layout for CustomerLayout {
             Some(timestamp(time(record, self.create_time, self.latest)?))
         };
         Ok(Customer {
-            customer_id: text(record, self.customer_id, 1, limits::ID_BYTES)?,
+            customer_id: text(record, self.customer_id, 1, limits::ID_CHARS)?,
             create_time,
             attributes: Some(Struct { fields }),
-            name: self.name.map_or(Ok(String::new()), |column| text(record, column, 0, limits::ID_BYTES))?,
+            name: self.name.map_or(Ok(String::new()), |column| text(record, column, 0, limits::ID_CHARS))?,
             merged_customer_ids: Vec::new(),
         })
     }

@@ -59,11 +59,11 @@ impl Layout for InteractionLayout {
 
     fn item(&self, record: &StringRecord) -> Result<Interaction, Mistake> {
         let amount = self.amount.map(|column| amount(record, column)).transpose()?.flatten();
-        let channel = self.channel.map(|column| text(record, column, 0, limits::WORD_BYTES)).transpose()?;
+        let channel = self.channel.map(|column| text(record, column, 0, limits::WORD_CHARS)).transpose()?;
         Ok(Interaction {
-            customer_id: text(record, self.customer_id, 1, limits::ID_BYTES)?,
-            interaction_id: text(record, self.interaction_id, 1, limits::ID_BYTES)?,
-            kind: text(record, self.kind, 1, limits::WORD_BYTES)?,
+            customer_id: text(record, self.customer_id, 1, limits::ID_CHARS)?,
+            interaction_id: text(record, self.interaction_id, 1, limits::ID_CHARS)?,
+            kind: text(record, self.kind, 1, limits::WORD_CHARS)?,
             occur_time: Some(timestamp(time(record, self.occur_time, self.latest)?)),
             amount_minor: amount,
             channel: channel.unwrap_or_default(),

@@ -3,7 +3,7 @@
 //! have up to 10,000 items.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt::{self, Display, Write},
 };
 
@@ -19,7 +19,10 @@ use crate::{
     catalog::ModelName,
     platform::error::{Error, Result, Violation},
 };
-use tally_proto::limits;
+use tally_proto::{
+    limits,
+    values::{is_placeholder, trimmed},
+};
 use tally_store::{Interaction, NewCustomer, OnConflict};
 
 /// Converts the fields of a request and collects their violations. A conversion that fails returns some
@@ -61,19 +64,49 @@ impl Validator {
         fine
     }
 
-    /// An id: 1 to 256 bytes without control characters.
-    pub fn id(&mut self, field: impl Display + Copy, id: &str) {
-        self.text(field, id, 1, limits::ID_BYTES);
-        self.no_control(field, id);
+    /// An id: 1 to 256 characters without control characters. Returns it without blanks at its ends, which never
+    /// count.
+    #[must_use]
+    pub fn id(&mut self, field: impl Display + Copy, id: String) -> String {
+        self.name(field, id, 1, limits::ID_CHARS)
+    }
+
+    /// An id under which something is to be stored: not one that stands for "no value".
+    fn new_id(&mut self, field: impl Display + Copy, id: String) -> String {
+        let id = self.id(field, id);
+        self.no_placeholder(field, &id);
+        id
+    }
+
+    /// A short text without control characters; returns it without blanks at its ends.
+    fn name(&mut self, field: impl Display + Copy, name: String, least: usize, most: usize) -> String {
+        let name = without_blanks(name);
+        self.text(field, &name, least, most);
+        self.no_control(field, &name);
+        name
+    }
+
+    /// The name of an attribute or property.
+    fn key(&mut self, field: impl Display + Copy, key: &str) {
+        self.text(field, key, 1, limits::WORD_CHARS);
+        self.no_control(field, key);
     }
 
     fn text(&mut self, field: impl Display, text: &str, least: usize, most: usize) {
-        self.require((least..=most).contains(&text.len()), field, || {
+        // No text has more characters than bytes.
+        let fits = text.len() >= least && (text.len() <= most || text.chars().count() <= most);
+        self.require(fits, field, || {
             if text.is_empty() {
-                format!("is empty; allowed are {least} to {most} bytes")
+                format!("is empty; allowed are {least} to {most} characters")
             } else {
-                format!("has {} bytes; allowed are {least} to {most}", text.len())
+                format!("has {} characters; allowed are {least} to {most}", text.chars().count())
             }
+        });
+    }
+
+    fn no_placeholder(&mut self, field: impl Display, text: &str) {
+        self.require(!is_placeholder(text), field, || {
+            format!("is `{text}`, which stands for no value; allowed are names that tell one from another")
         });
     }
 
@@ -103,13 +136,17 @@ impl Validator {
         Time::MIN
     }
 
-    /// A required time.
-    fn required_time(&mut self, field: impl Display, time: Option<&Timestamp>) -> Time {
-        if let Some(time) = time {
-            return self.time(field, time);
+    /// A time at which something happened, which was after the first moment of 1970.
+    fn past_time(&mut self, field: impl Display, time: &Timestamp) -> Time {
+        if time.seconds < 0 || (time.seconds == 0 && time.nanos < 1_000) {
+            self.refuse(
+                field,
+                "is 1970-01-01T00:00:00Z or before, which is what an unset field or a zero in the source \
+                 becomes; send the time at which it happened",
+            );
+            return Time::MIN;
         }
-        self.refuse(field, "is missing");
-        Time::MIN
+        self.time(field, time)
     }
 
     /// `as_of_time`; now when it is empty.
@@ -212,20 +249,15 @@ impl Validator {
 
     /// A customer to be stored.
     pub fn customer(&mut self, field: impl Display + Copy, customer: v1::Customer) -> NewCustomer {
-        self.id(format_args!("{field}.customer_id"), &customer.customer_id);
-        let name = format_args!("{field}.name");
-        self.text(name, &customer.name, 0, limits::ID_BYTES);
-        self.no_control(name, &customer.name);
-        let create_time =
-            customer.create_time.as_ref().map(|time| self.time(format_args!("{field}.create_time"), time));
+        let customer_id = self.new_id(format_args!("{field}.customer_id"), customer.customer_id);
+        let name = self.name(format_args!("{field}.name"), customer.name, 0, limits::ID_CHARS);
+        let create_time = customer
+            .create_time
+            .as_ref()
+            .map(|time| self.past_time(format_args!("{field}.create_time"), time));
         let attributes =
             self.attributes(format_args!("{field}.attributes"), customer.attributes.unwrap_or_default());
-        NewCustomer {
-            customer_id: customer.customer_id,
-            name: Some(customer.name).filter(|name| !name.is_empty()),
-            create_time,
-            attributes,
-        }
+        NewCustomer { customer_id, name: Some(name).filter(|name| !name.is_empty()), create_time, attributes }
     }
 
     fn attributes(&mut self, field: impl Display + Copy, attributes: Struct) -> Attributes {
@@ -233,33 +265,64 @@ impl Validator {
         self.require(count <= limits::ATTRIBUTES, field, || {
             format!("has {count} entries; allowed are up to {}", limits::ATTRIBUTES)
         });
+        self.distinct(field, attributes.fields.keys());
         let mut checked = Attributes::new();
         for (name, value) in attributes.fields {
             let field = format_args!("{field}.{}", Shortened(&name));
-            self.text(field, &name, 1, limits::WORD_BYTES);
-            self.no_control(field, &name);
-            let value = match value.kind {
-                None | Some(Kind::NullValue(_)) => continue,
-                Some(Kind::BoolValue(truth)) => AttributeValue::Boolean(truth),
-                // Adding 0 makes a negative zero positive.
-                Some(Kind::NumberValue(number)) if number.is_finite() => AttributeValue::Number(number + 0.0),
-                Some(Kind::NumberValue(number)) => {
-                    self.refuse(field, format!("is {number}; a number must be finite"));
-                    continue;
-                }
-                Some(Kind::StringValue(text)) => {
-                    self.text(field, &text, 0, limits::VALUE_BYTES);
-                    self.no_nul(field, &text);
-                    AttributeValue::Text(text)
-                }
-                Some(Kind::StructValue(_) | Kind::ListValue(_)) => {
-                    self.refuse(field, "is nested; allowed are numbers, booleans and strings");
-                    continue;
-                }
-            };
-            checked.insert(name, value);
+            self.key(field, trimmed(&name));
+            if let Some(value) = value.kind.and_then(|value| self.attribute(field, value)) {
+                checked.insert(without_blanks(name), value);
+            }
         }
         checked
+    }
+
+    /// The value of an attribute; None for null and texts that stand for "no value".
+    fn attribute(&mut self, field: impl Display + Copy, value: Kind) -> Option<AttributeValue> {
+        match value {
+            Kind::NullValue(_) => return None,
+            Kind::BoolValue(truth) => return Some(AttributeValue::Boolean(truth)),
+            // Adding 0 makes a negative zero positive.
+            Kind::NumberValue(number) if number.is_finite() => {
+                return Some(AttributeValue::Number(number + 0.0));
+            }
+            Kind::NumberValue(number) => {
+                self.refuse(field, format!("is {number}; a number must be finite"));
+            }
+            Kind::StringValue(text) => {
+                let text = self.value(field, text)?;
+                return if is_placeholder(&text) { None } else { Some(AttributeValue::Text(text)) };
+            }
+            Kind::StructValue(_) | Kind::ListValue(_) => {
+                self.refuse(field, "is nested; allowed are numbers, booleans and strings");
+            }
+        }
+        None
+    }
+
+    /// The text of a value without blanks at its ends; None when nothing is left.
+    fn value(&mut self, field: impl Display + Copy, text: String) -> Option<String> {
+        let text = without_blanks(text);
+        self.text(field, &text, 0, limits::VALUE_CHARS);
+        self.no_nul(field, &text);
+        Some(text).filter(|text| !text.is_empty())
+    }
+
+    /// Names that are the same without blanks at their ends are refused: one value would hide the other.
+    fn distinct<'a>(&mut self, field: impl Display + Copy, names: impl Iterator<Item = &'a String> + Clone) {
+        if names.clone().all(|name| trimmed(name).len() == name.len()) {
+            return;
+        }
+        let mut seen = BTreeMap::new();
+        for name in names {
+            if let Some(before) = seen.insert(trimmed(name), name) {
+                let [before, name] = [before, name].map(|name| Shortened(name).to_string());
+                self.refuse(
+                    field,
+                    format!("has {before:?} and {name:?}, which are the same without blanks at their ends"),
+                );
+            }
+        }
     }
 
     /// An interaction to be recorded.
@@ -269,65 +332,99 @@ impl Validator {
         item: v1::Interaction,
         backfill: bool,
     ) -> Interaction {
-        self.id(format_args!("{field}.customer_id"), &item.customer_id);
-        self.id(format_args!("{field}.interaction_id"), &item.interaction_id);
+        let customer_id = self.new_id(format_args!("{field}.customer_id"), item.customer_id);
+        let interaction_id = self.new_id(format_args!("{field}.interaction_id"), item.interaction_id);
         let kind_field = format_args!("{field}.kind");
-        self.text(kind_field, &item.kind, 1, limits::WORD_BYTES);
-        self.no_control(kind_field, &item.kind);
-        let channel = format_args!("{field}.channel");
-        self.text(channel, &item.channel, 0, limits::WORD_BYTES);
-        self.no_control(channel, &item.channel);
-        let occur_time = self.required_time(format_args!("{field}.occur_time"), item.occur_time.as_ref());
-        let amount = item.amount_minor.unwrap_or(0);
-        let most = limits::AMOUNT_MINOR;
-        self.require((-most..=most).contains(&amount), format_args!("{field}.amount_minor"), || {
-            format!("is {amount}; allowed are −{most} to {most}")
+        let kind = self.name(kind_field, item.kind, 1, limits::WORD_CHARS);
+        self.no_placeholder(kind_field, &kind);
+        let bytes = customer_id.len() + interaction_id.len() + kind.len();
+        self.require(bytes <= limits::KEY_BYTES, field, || {
+            let most = limits::KEY_BYTES;
+            format!(
+                "has {bytes} bytes in customer_id, interaction_id and kind together; allowed are up to {most}"
+            )
         });
-        let properties = self.properties(format_args!("{field}.properties"), &item.kind, item.properties);
+        let channel = self.name(format_args!("{field}.channel"), item.channel, 0, limits::WORD_CHARS);
+        let occur_field = format_args!("{field}.occur_time");
+        let occur_time = match &item.occur_time {
+            Some(time) => self.past_time(occur_field, time),
+            None => {
+                self.refuse(occur_field, "is missing");
+                Time::MIN
+            }
+        };
+        self.amount(format_args!("{field}.amount_minor"), &kind, item.amount_minor.unwrap_or(0));
+        let properties = self.properties(format_args!("{field}.properties"), &kind, item.properties);
         Interaction {
-            customer_id: item.customer_id,
-            interaction_id: item.interaction_id,
-            kind: item.kind,
+            customer_id,
+            interaction_id,
+            kind,
             occur_time,
             record_time: if backfill { occur_time.min(self.now) } else { self.now },
             amount_minor: item.amount_minor,
-            channel: item.channel,
+            channel: if is_placeholder(&channel) { String::new() } else { channel },
             properties,
         }
+    }
+
+    fn amount(&mut self, field: impl Display + Copy, kind: &str, amount: i64) {
+        let most = limits::AMOUNT_MINOR;
+        self.require((-most..=most).contains(&amount), field, || {
+            format!("is {amount}; allowed are −{most} to {most}")
+        });
+        self.require(amount >= 0 || kind != kind::PURCHASE, field, || {
+            format!("is {amount}, negative; send a `return` with a positive amount for a refund")
+        });
+        self.require(amount >= 0 || kind != kind::RETURN, field, || {
+            format!("is {amount}, negative; the amount of a `return`, the refund, is positive")
+        });
     }
 
     fn properties(
         &mut self,
         field: impl Display + Copy,
         kind: &str,
-        properties: std::collections::HashMap<String, String>,
+        properties: HashMap<String, String>,
     ) -> BTreeMap<String, String> {
         let count = properties.len();
         self.require(count <= limits::PROPERTIES, field, || {
             format!("has {count} entries; allowed are up to {}", limits::PROPERTIES)
         });
+        // Violations have the same order in every run.
         let properties = BTreeMap::from_iter(properties);
-        for (key, value) in &properties {
-            let field = format_args!("{field}.{}", Shortened(key));
-            self.text(field, key, 1, limits::WORD_BYTES);
-            self.no_control(field, key);
-            self.text(field, value, 0, limits::VALUE_BYTES);
-            self.no_nul(field, value);
+        self.distinct(field, properties.keys());
+        let mut checked = BTreeMap::new();
+        for (key, value) in properties {
+            let field = format_args!("{field}.{}", Shortened(&key));
+            self.key(field, trimmed(&key));
+            if let Some(value) = self.value(field, value) {
+                checked.insert(without_blanks(key), value);
+            }
         }
         if kind == kind::SURVEY {
-            let number = |key: &str| properties.get(key).map(|value| value.parse::<f64>().ok());
-            let finite = |value: Option<f64>| value.is_some_and(f64::is_finite);
-            self.require(number(kind::SCORE).is_none_or(finite), format_args!("{field}.score"), || {
-                "is not a finite number, as the score of a survey must be".to_owned()
-            });
-            let positive = |value: Option<f64>| finite(value) && value > Some(0.0);
-            self.require(
-                number(kind::EXPECTED).is_none_or(positive),
-                format_args!("{field}.expected"),
-                || "is not a number above 0, as the expectation of a survey must be".to_owned(),
-            );
+            self.survey(field, &checked);
         }
-        properties
+        checked
+    }
+
+    fn survey(&mut self, field: impl Display + Copy, properties: &BTreeMap<String, String>) {
+        let number = |key: &str| properties.get(key).map(|value| value.parse::<f64>().ok());
+        let finite = |value: Option<f64>| value.is_some_and(f64::is_finite);
+        self.require(number(kind::SCORE).is_none_or(finite), format_args!("{field}.score"), || {
+            "is not a finite number, as the score of a survey must be".to_owned()
+        });
+        let positive = |value: Option<f64>| finite(value) && value > Some(0.0);
+        self.require(number(kind::EXPECTED).is_none_or(positive), format_args!("{field}.expected"), || {
+            "is not a number above 0, as the expectation of a survey must be".to_owned()
+        });
+    }
+}
+
+/// The text without blanks at its ends, copied only if it has some.
+fn without_blanks(text: String) -> String {
+    match trimmed(&text) {
+        inner if inner.len() == text.len() => text,
+        inner => inner.to_owned(),
     }
 }
 
@@ -337,6 +434,6 @@ struct Shortened<'a>(&'a str);
 impl Display for Shortened<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let readable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-        self.0.chars().take(limits::WORD_BYTES).try_for_each(|c| f.write_char(readable(c)))
+        self.0.chars().take(limits::WORD_CHARS).try_for_each(|c| f.write_char(readable(c)))
     }
 }

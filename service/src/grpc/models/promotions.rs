@@ -41,13 +41,13 @@ pub(super) fn rollback_request(
 }
 
 fn checked_reason(validator: &mut Validator, reason: &str) -> String {
-    validator.remark("reason", reason, limits::VALUE_BYTES);
+    validator.remark("reason", reason, limits::VALUE_CHARS);
     reason.to_owned()
 }
 
 /// Who calls: what the caller says, which nobody checks, and its address.
 fn actor<T>(validator: &mut Validator, request: &Request<T>, requested_by: &str) -> Actor {
-    validator.remark("requested_by", requested_by, limits::ID_BYTES);
+    validator.remark("requested_by", requested_by, limits::ID_CHARS);
     let address = request.remote_addr().map(|address| address.ip().to_string());
     let said = Some(requested_by.to_owned()).filter(|said| !said.is_empty());
     let name = match (said, address) {

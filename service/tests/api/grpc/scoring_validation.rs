@@ -20,6 +20,7 @@ async fn churn(
 async fn invalid_scoring_requests_are_refused(tally: Tally) {
     assert_invalid(churn(&tally, |r| r.customer_id.clear()).await, &["customer_id"]);
     assert_invalid(churn(&tally, |r| r.customer_id = "\0".into()).await, &["customer_id"]);
+    assert_invalid(churn(&tally, |r| r.customer_id = "\u{a0}".into()).await, &["customer_id"]);
     assert_invalid(churn(&tally, |r| r.max_reasons = -2).await, &["max_reasons"]);
     for model in [
         "lead/1",
