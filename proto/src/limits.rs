@@ -15,6 +15,8 @@ pub const PROPERTIES: usize = 50;
 pub const ATTRIBUTES: usize = 200;
 /// Largest amount of money, positive or negative, in minor units.
 pub const AMOUNT_MINOR: i64 = 1_000_000_000_000_000;
+/// Largest number of decimals of a currency.
+pub const AMOUNT_DECIMALS: u8 = 4;
 /// Maximum number of customers in one UpsertCustomers.
 pub const CUSTOMERS: usize = 1_000;
 /// Maximum number of interactions in one RecordInteractions.

@@ -7,8 +7,10 @@ use tokio::net::TcpListener;
 
 use crate::{
     catalog::ModelCatalog,
+    deployment::Deployment,
     grpc::{
         customers::CustomerRpc,
+        deployment::DeploymentRpc,
         interactions::InteractionRpc,
         models::ModelRpc,
         page_token::PageTokens,
@@ -46,6 +48,8 @@ pub struct App {
     pub scored: PopulationScored,
     /// Page tokens of lists.
     pub page_tokens: PageTokens,
+    /// The settings of the deployment.
+    pub deployment: Deployment,
     /// Customers and interactions.
     pub ingest: Ingest,
     /// Scores.
@@ -85,6 +89,7 @@ impl App {
         let histories = Histories::new(Arc::clone(&store), cache_bytes, &metrics);
         let (of_store, of_clock) = (|| Arc::clone(&store), || Arc::clone(&clock));
         Ok(Self {
+            deployment: Deployment::new(of_store()),
             ingest: Ingest::new(of_store(), histories.clone(), barrier.clone(), of_clock(), &metrics),
             scoring: Scoring::new(of_store(), histories.clone(), barrier, of_clock()),
             predictions: Predictions::new(of_store(), catalog.clone()),
@@ -154,11 +159,13 @@ impl App {
         GrpcServices {
             customers: CustomerRpc {
                 ingest: self.ingest.clone(),
+                catalog: self.catalog.clone(),
                 page_tokens: page_tokens(),
                 clock: clock(),
             },
             interactions: InteractionRpc {
                 ingest: self.ingest.clone(),
+                deployment: self.deployment.clone(),
                 page_tokens: page_tokens(),
                 clock: clock(),
             },
@@ -182,6 +189,7 @@ impl App {
                 page_tokens: page_tokens(),
                 clock: clock(),
             },
+            deployment: DeploymentRpc { deployment: self.deployment.clone() },
             catalog: self.catalog.clone(),
             metrics: Arc::clone(&self.metrics),
         }

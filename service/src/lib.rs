@@ -4,6 +4,7 @@ pub mod app;
 pub mod catalog;
 pub mod config;
 pub mod demo;
+pub mod deployment;
 pub mod grpc;
 pub mod histories;
 pub mod http;

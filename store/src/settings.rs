@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 
-/// Reads settings.
+/// Reads and changes settings.
 #[async_trait]
 pub trait SettingStore: Send + Sync {
     /// Returns the value of a setting, after storing `initial` when there is none. All servers on the same database
@@ -13,4 +13,16 @@ pub trait SettingStore: Send + Sync {
     /// # Errors
     /// When the database fails.
     async fn setting(&self, name: &str, initial: &[u8]) -> Result<Vec<u8>>;
+
+    /// Returns the value of a setting, if there is one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    async fn stored_setting(&self, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Stores the value of a setting in place of any other.
+    ///
+    /// # Errors
+    /// When the database fails.
+    async fn replace_setting(&self, name: &str, value: &[u8]) -> Result<()>;
 }

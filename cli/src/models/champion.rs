@@ -1,6 +1,8 @@
 //! Promotions and their preview as text.
 
-use tally_proto::v1::{GradeChange, ModelComparison, PreviewPromotionResponse, Promotion};
+use tally_proto::v1::{
+    GetDeploymentResponse, GradeChange, ModelComparison, PreviewPromotionResponse, Promotion,
+};
 
 use crate::output::{count, datetime, enum_name, printable, share, table};
 
@@ -41,7 +43,8 @@ pub(super) fn history(promotions: &[Promotion]) -> String {
 }
 
 /// What a promotion would change.
-pub(super) fn preview(preview: &PreviewPromotionResponse) -> String {
+pub(super) fn preview(preview: &PreviewPromotionResponse, deployment: &GetDeploymentResponse) -> String {
+    let money = |minor| money(minor, deployment);
     let (model, champion) = (printable(&preview.model), printable(&preview.champion));
     let mut parts = vec![
         format!(
@@ -93,10 +96,19 @@ fn compared(model: &str, c: &ModelComparison) -> String {
     )
 }
 
-/// An amount of minor units with two decimals.
-fn money(minor: i64) -> String {
+/// An amount of minor units in the deployment's currency; with two decimals where nothing is known of it.
+fn money(minor: i64, deployment: &GetDeploymentResponse) -> String {
+    let decimals = deployment.amount_decimals.and_then(|decimals| u32::try_from(decimals).ok()).unwrap_or(2);
+    let of_one = 10_u64.saturating_pow(decimals);
+    let (whole, part) = (minor.unsigned_abs() / of_one, minor.unsigned_abs() % of_one);
     let sign = if minor < 0 { "-" } else { "" };
-    format!("{sign}{}.{:02}", count(minor / 100), (minor % 100).unsigned_abs())
+    let part =
+        if decimals > 0 { format!(".{part:0width$}", width = decimals as usize) } else { String::new() };
+    let currency = match printable(&deployment.currency) {
+        none if none.is_empty() => String::new(),
+        code => format!(" {code}"),
+    };
+    format!("{sign}{}{part}{currency}", count(whole as i64))
 }
 
 #[cfg(test)]
@@ -137,6 +149,18 @@ mod tests {
     }
 
     #[test]
+    fn money_has_the_decimals_of_the_currency() {
+        let shown = |minor, currency: &str, amount_decimals| {
+            let currency = currency.to_owned();
+            money(minor, &GetDeploymentResponse { currency, amount_decimals, ..Default::default() })
+        };
+        assert_eq!(shown(-123_456, "", None), "-1,234.56");
+        assert_eq!(shown(123_456, "EUR", Some(2)), "1,234.56 EUR");
+        assert_eq!(shown(123_456, "JPY", Some(0)), "123,456 JPY");
+        assert_eq!(shown(-56, "KWD", Some(3)), "-0.056 KWD");
+    }
+
+    #[test]
     fn a_preview_is_a_square_of_grades() {
         let grades = [Grade::A, Grade::B, Grade::C, Grade::D];
         let change = |n: usize| GradeChange {
@@ -145,7 +169,7 @@ mod tests {
             customers: n as i64,
             amount_minor: 0,
         };
-        let text = preview(&PreviewPromotionResponse {
+        let response = PreviewPromotionResponse {
             model: "churn/2".to_owned(),
             champion: "churn/1".to_owned(),
             as_of_time: Some(Timestamp { seconds: 1_315_526_400, nanos: 0 }),
@@ -166,7 +190,8 @@ mod tests {
                 ..ModelComparison::default()
             }),
             refusal: "churn/2 is worse".to_owned(),
-        });
+        };
+        let text = preview(&response, &GetDeploymentResponse::default());
         insta::assert_snapshot!(text, @r"
         churn/2 in place of churn/1, as of 2011-09-09T00:00:00Z
         90 of 120 customers would change grade (75.0 %); they account for 1,234,567.05 of 2,000,000.00 purchased in 365 days

@@ -1,8 +1,8 @@
 //! Runs the commands about models.
 
 use tally_proto::v1::{
-    GetDriftRequest, GetModelRequest, GetRealisedPerformanceRequest, PreviewPromotionRequest,
-    PromoteModelRequest, RollbackModelRequest,
+    GetDeploymentRequest, GetDriftRequest, GetModelRequest, GetRealisedPerformanceRequest,
+    PreviewPromotionRequest, PromoteModelRequest, RollbackModelRequest,
 };
 use tonic::{Code, Status};
 
@@ -36,7 +36,9 @@ pub(crate) async fn run(server: &Connection, command: &ModelsCommand, json: bool
             let request =
                 PreviewPromotionRequest { model: name.clone(), as_of_time: as_of.map(time::timestamp) };
             let reply = server.models().preview_promotion(request).await.map_err(failed)?;
-            Ok(output::show(reply.get_ref(), json, champion::preview)?)
+            let deployment = server.deployment().get_deployment(GetDeploymentRequest {}).await;
+            let deployment = deployment.map_err(failed)?.into_inner();
+            Ok(output::show(reply.get_ref(), json, |preview| champion::preview(preview, &deployment))?)
         }
         ModelsCommand::History { target } => {
             let promotions = list::promotions(server, target.number()).await.map_err(failed)?;

@@ -57,6 +57,21 @@ pub struct Artifact {
     pub reference: Reference,
     /// How it was trained and how well it predicts.
     pub card: Card,
+    /// How many decimals money has in its sentences: 2 if minor units are cents.
+    #[serde(default = "cents", skip_serializing_if = "is_cents")]
+    pub amount_decimals: u8,
+}
+
+/// The decimals of money where nothing else is said.
+pub const CENTS: u8 = 2;
+
+const fn cents() -> u8 {
+    CENTS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_cents(decimals: &u8) -> bool {
+    *decimals == CENTS
 }
 
 /// A raw row and its score: a program that computes another one must not serve this model.

@@ -16,6 +16,7 @@ impl Artifact {
         self.validate_fit(&measures)?;
         self.validate_numbers()?;
         rule(self.reference.fits(&measures), "the reference for drift does not fit the features")?;
+        rule(self.amount_decimals <= 4, "amounts have more than 4 decimals")?;
         let [a, b, c] = self.quartiles;
         rule(0.0 < a && a <= b && b <= c && c < 1.0, "the quartiles are not rising probabilities")
     }

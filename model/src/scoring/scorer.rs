@@ -17,7 +17,7 @@ use crate::{
     encode::Feature,
     features::{
         Measure,
-        explain::comparison,
+        explain::Wording,
         fold::{Fold, Row},
     },
     history::History,
@@ -81,15 +81,22 @@ pub(super) struct FeatureInfo {
     pub(super) measure: Measure,
     /// The value of an average customer.
     pub(super) typical: f64,
+    amount_decimals: u8,
     /// The end of every sentence about it.
     pub(super) comparison: String,
 }
 
 impl FeatureInfo {
-    fn new(feature: &Feature) -> Self {
-        let (measure, typical) = (&feature.measure, feature.typical());
-        let comparison = comparison(measure, typical);
-        Self { name: measure.to_string(), measure: measure.clone(), typical, comparison }
+    fn new(feature: &Feature, amount_decimals: u8) -> Self {
+        let measure = feature.measure.clone();
+        let (name, typical) = (measure.to_string(), feature.typical());
+        let info = Self { name, measure, typical, amount_decimals, comparison: String::new() };
+        Self { comparison: info.wording().comparison(), ..info }
+    }
+
+    /// What sentences about it are written from.
+    pub(super) const fn wording(&self) -> Wording<'_> {
+        Wording { measure: &self.measure, typical: self.typical, amount_decimals: self.amount_decimals }
     }
 }
 
@@ -112,7 +119,8 @@ impl Scorer {
     /// Prepares an artifact that has no golden rows yet.
     pub(crate) fn unchecked(artifact: Artifact) -> Self {
         let tables = Tables::new(&artifact);
-        let infos = artifact.encoder.features.iter().map(FeatureInfo::new).collect();
+        let info = |feature| FeatureInfo::new(feature, artifact.amount_decimals);
+        let infos = artifact.encoder.features.iter().map(info).collect();
         Self { artifact, tables, infos }
     }
 

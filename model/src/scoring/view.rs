@@ -1,10 +1,7 @@
 //! The score of a customer as its readers see it: numbers, and text on demand.
 
 use super::{Scorer, prepared::Contribution, scorer::FeatureInfo};
-use crate::{
-    features::explain::{FeatureValue, write_sentence},
-    label::Basis,
-};
+use crate::{features::explain::FeatureValue, label::Basis};
 
 /// The grade of a score, seen from the business: one quarter of the training rows each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,7 +156,6 @@ impl<'a> ReasonView<'a> {
 
     /// Appends the sentence that explains it.
     pub fn write_text(&self, text: &mut String) {
-        let FeatureInfo { measure, typical, comparison, .. } = self.info;
-        write_sentence(measure, self.raw, *typical, comparison, text);
+        self.info.wording().write_sentence(self.raw, &self.info.comparison, text);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    artifact::{Artifact, Card, SplitKind, Study},
+    artifact::{Artifact, CENTS, Card, SplitKind, Study},
     evaluation::{
         drift::Reference,
         metrics::{Metrics, ReliabilityBin},
@@ -146,6 +146,7 @@ impl FittedModel {
             calibration: selection.calibration,
             golden: Vec::new(),
             card,
+            amount_decimals: CENTS,
         };
         artifact.golden = golden_rows(&Scorer::unchecked(artifact.clone()));
         Ok(artifact)

@@ -44,6 +44,9 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let database = folder.as_ref().map_or_else(|| args.database().to_owned(), demo_database);
     let store = tally_store::open(&database).await?;
     let app = App::new(store, args.cache_bytes(), system_clock).await?;
+    if let Some(currency) = &args.currency {
+        app.deployment.set_currency(currency).await?;
+    }
     if args.demo {
         tokio::select! {
             shown = show_demo(&app, args, address, &database) => shown?,

@@ -1,5 +1,6 @@
 //! The catalog: model versions by name, loaded and ready to score, and which of them serve.
 
+mod attribute_types;
 mod model;
 mod model_catalog;
 mod model_name;

@@ -8,9 +8,9 @@ use std::{
 
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 use tally_model::spec::Target;
-use tally_store::{Store, StoredModel};
+use tally_store::{NewCustomer, Store, StoredModel};
 
-use super::{Model, ModelName};
+use super::{Model, ModelName, attribute_types::AttributeTypes};
 use crate::platform::{
     error::{Error, Result},
     metrics::{MetricsRegistry, TargetLabel},
@@ -33,6 +33,7 @@ struct CatalogState {
     refreshing: tokio::sync::Mutex<()>,
     champion_version: Family<TargetLabel, Gauge>,
     refused: Family<TargetLabel, Counter>,
+    attribute_types: AttributeTypes,
 }
 
 impl ModelCatalog {
@@ -55,6 +56,7 @@ impl ModelCatalog {
             refreshing: tokio::sync::Mutex::default(),
             champion_version: metrics.register("tally_champion_version", "The version that serves here"),
             refused,
+            attribute_types: AttributeTypes::new(metrics),
         }))
     }
 
@@ -86,6 +88,7 @@ impl ModelCatalog {
         let name = model.name;
         tracing::info!(model = %name, "new champion");
         self.0.champion_version.get_or_create(&name.target.into()).set(name.version);
+        self.0.attribute_types.expect(&model);
         write(&self.0.champions).insert(name.target, Arc::new(model));
         write(&self.0.unreadable).remove(&name.target);
     }
@@ -129,6 +132,12 @@ impl ModelCatalog {
     #[must_use]
     pub fn champions(&self) -> Vec<Arc<Model>> {
         Target::ALL.into_iter().filter_map(|target| self.loaded_champion(target)).collect()
+    }
+
+    /// Reads the attributes of customers as the champions do: texts that are numbers become numbers where an
+    /// attribute is used as a number. Values of other types than the champions use are counted.
+    pub fn read_attributes(&self, customers: &mut [NewCustomer]) {
+        self.0.attribute_types.apply(&self.champions(), customers);
     }
 
     fn loaded_champion(&self, target: Target) -> Option<Arc<Model>> {

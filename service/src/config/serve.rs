@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use clap::Parser;
 
 use super::{DATABASE, LogArgs};
+use crate::deployment::Currency;
 
 /// Serves customer scores over gRPC.
 #[derive(Parser, Debug)]
@@ -19,6 +20,9 @@ pub struct ServeArgs {
     /// Address and port of /metrics, /healthz and /readyz; an empty value serves none [default: 127.0.0.1:8080, unless that is taken]
     #[arg(long, env = "TALLY_HTTP", value_name = "ADDRESS", value_parser = http)]
     pub http: Option<HttpAddress>,
+    /// The currency of all amounts, an ISO 4217 code such as EUR; kept in the database, so that one start suffices
+    #[arg(long, env = "TALLY_CURRENCY", value_name = "CODE")]
+    pub currency: Option<Currency>,
     /// Memory for the histories of customers whose scores are asked for often, in megabytes; 0 keeps none
     #[arg(long, env = "TALLY_CACHE_MB", default_value_t = 256)]
     pub cache_mb: u32,

@@ -18,6 +18,7 @@ use super::{
     page_token::PageTokens,
 };
 use crate::{
+    catalog::ModelCatalog,
     ingest::Ingest,
     platform::{clock::Clock, error::Result},
 };
@@ -25,6 +26,7 @@ use crate::{
 /// The service.
 pub(crate) struct CustomerRpc {
     pub(crate) ingest: Ingest,
+    pub(crate) catalog: ModelCatalog,
     pub(crate) page_tokens: PageTokens,
     pub(crate) clock: std::sync::Arc<Clock>,
 }
@@ -53,7 +55,8 @@ impl CustomerService for CustomerRpc {
         request: Request<UpsertCustomersRequest>,
     ) -> Result<Response<UpsertCustomersResponse>, Status> {
         let pending = self.ingest.begin();
-        let customers = new_customers(request.into_inner(), Validator::new(pending.record_time))?;
+        let mut customers = new_customers(request.into_inner(), Validator::new(pending.record_time))?;
+        self.catalog.read_attributes(&mut customers);
         let upserted = customers.len() as i64;
         self.ingest.upsert_customers(pending, customers).await?;
         Ok(Response::new(UpsertCustomersResponse { upserted, ..Default::default() }))

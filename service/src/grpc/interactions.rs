@@ -23,6 +23,7 @@ use super::{
     status::contract_status,
 };
 use crate::{
+    deployment::Deployment,
     ingest::{Ingest, InteractionBatch},
     platform::{blocking::run_blocking, clock::Clock, error::Result},
 };
@@ -30,6 +31,7 @@ use crate::{
 /// The service.
 pub(crate) struct InteractionRpc {
     pub(crate) ingest: Ingest,
+    pub(crate) deployment: Deployment,
     pub(crate) page_tokens: PageTokens,
     pub(crate) clock: Arc<Clock>,
 }
@@ -60,7 +62,7 @@ impl InteractionService for InteractionRpc {
         &self,
         request: Request<RecordInteractionsRequest>,
     ) -> Result<Response<RecordInteractionsResponse>, Status> {
-        Ok(Response::new(record(&self.ingest, request.into_inner()).await?))
+        Ok(Response::new(record(&self.ingest, &self.deployment, request.into_inner()).await?))
     }
 
     type StreamInteractionsStream = ReceiverStream<Result<RecordInteractionsResponse, Status>>;
@@ -71,7 +73,8 @@ impl InteractionService for InteractionRpc {
     ) -> Result<Response<Self::StreamInteractionsStream>, Status> {
         // One acknowledgement at a time: a client that does not read slows its own stream down.
         let (acknowledge, acknowledgements) = mpsc::channel(1);
-        let stream = record_stream(self.ingest.clone(), request.into_inner(), acknowledge);
+        let stream =
+            record_stream(self.ingest.clone(), self.deployment.clone(), request.into_inner(), acknowledge);
         tokio::spawn(stream.in_current_span());
         Ok(Response::new(ReceiverStream::new(acknowledgements)))
     }
@@ -102,12 +105,13 @@ impl InteractionService for InteractionRpc {
 /// Stores batch after batch and acknowledges each, until the client ends, is gone, or a batch fails.
 async fn record_stream(
     ingest: Ingest,
+    deployment: Deployment,
     mut batches: Streaming<RecordInteractionsRequest>,
     acknowledge: mpsc::Sender<Result<RecordInteractionsResponse, Status>>,
 ) {
     loop {
         let response = match batches.message().await {
-            Ok(Some(batch)) => record(&ingest, batch).await.map_err(Status::from),
+            Ok(Some(batch)) => record(&ingest, &deployment, batch).await.map_err(Status::from),
             Ok(None) => break,
             Err(status) => Err(contract_status(&status).unwrap_or(status)),
         };
@@ -119,12 +123,19 @@ async fn record_stream(
 }
 
 /// Stores one batch, all or nothing.
-async fn record(ingest: &Ingest, request: RecordInteractionsRequest) -> Result<RecordInteractionsResponse> {
+async fn record(
+    ingest: &Ingest,
+    deployment: &Deployment,
+    request: RecordInteractionsRequest,
+) -> Result<RecordInteractionsResponse> {
     let pending = ingest.begin();
     let now = pending.record_time;
     let large = request.interactions.len() > INLINE;
     let parse = move || parse(request, now);
-    let batch = if large { run_blocking(parse).await? } else { parse() }?;
+    let (batch, amount_decimals) = if large { run_blocking(parse).await? } else { parse() }?;
+    if let Some(decimals) = amount_decimals {
+        deployment.accept_decimals(decimals).await?;
+    }
     let stored = ingest.record_interactions(pending, batch).await?;
     Ok(RecordInteractionsResponse {
         recorded: stored.recorded as i64,
@@ -137,9 +148,11 @@ async fn record(ingest: &Ingest, request: RecordInteractionsRequest) -> Result<R
     })
 }
 
-fn parse(request: RecordInteractionsRequest, now: Time) -> Result<InteractionBatch> {
+/// The interactions, and the number of decimals of their amounts.
+fn parse(request: RecordInteractionsRequest, now: Time) -> Result<(InteractionBatch, Option<u8>)> {
     let mut validator = Validator::new(now);
     let on_conflict = validator.on_conflict(request.on_conflict);
+    let amount_decimals = validator.amount_decimals(request.amount_decimals);
     let mut interactions = Vec::with_capacity(request.interactions.len());
     if validator.batch("interactions", request.interactions.len(), limits::INTERACTIONS) {
         for (n, item) in request.interactions.into_iter().enumerate() {
@@ -150,7 +163,8 @@ fn parse(request: RecordInteractionsRequest, now: Time) -> Result<InteractionBat
             ));
         }
     }
-    Ok(InteractionBatch::new(validator.finish(interactions)?, request.backfill, on_conflict))
+    let interactions = validator.finish(interactions)?;
+    Ok((InteractionBatch::new(interactions, request.backfill, on_conflict), amount_decimals))
 }
 
 fn retracted_keys(validator: &mut Validator, keys: Vec<v1::InteractionKey>) -> Vec<InteractionKey> {

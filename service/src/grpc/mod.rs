@@ -7,6 +7,7 @@
 mod connection;
 mod convert;
 pub(crate) mod customers;
+pub(crate) mod deployment;
 pub(crate) mod interactions;
 mod middleware;
 pub(crate) mod models;

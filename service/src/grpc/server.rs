@@ -6,9 +6,9 @@ use futures_util::TryStreamExt;
 use tally_proto::{
     limits,
     v1::{
-        customer_service_server::CustomerServiceServer, interaction_service_server::InteractionServiceServer,
-        model_service_server::ModelServiceServer, prediction_service_server::PredictionServiceServer,
-        scoring_service_server::ScoringServiceServer,
+        customer_service_server::CustomerServiceServer, deployment_service_server::DeploymentServiceServer,
+        interaction_service_server::InteractionServiceServer, model_service_server::ModelServiceServer,
+        prediction_service_server::PredictionServiceServer, scoring_service_server::ScoringServiceServer,
     },
 };
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
@@ -21,6 +21,7 @@ use tower::layer::util::{Identity, Stack};
 use super::{
     connection::CoalescingConnection,
     customers::CustomerRpc,
+    deployment::DeploymentRpc,
     interactions::InteractionRpc,
     middleware::{CallMetrics, MiddlewareLayer},
     models::ModelRpc,
@@ -62,6 +63,7 @@ pub(crate) struct GrpcServices {
     pub(crate) scoring: ScoringRpc,
     pub(crate) predictions: PredictionRpc,
     pub(crate) models: ModelRpc,
+    pub(crate) deployment: DeploymentRpc,
     /// Decides whether scoring is ready.
     pub(crate) catalog: ModelCatalog,
     /// Counts the calls.
@@ -142,6 +144,7 @@ fn router(services: GrpcServices) -> Result<TallyRouter, tonic_reflection::serve
         .add_service(service!(ScoringServiceServer, services.scoring))
         .add_service(service!(PredictionServiceServer, services.predictions))
         .add_service(service!(ModelServiceServer, services.models))
+        .add_service(service!(DeploymentServiceServer, services.deployment))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))
 }

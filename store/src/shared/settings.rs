@@ -29,4 +29,25 @@ impl<B: Backend> SettingStore for B {
         })
         .await
     }
+
+    async fn stored_setting(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let select = Statement::new("SELECT value FROM settings WHERE name = $1").bind(name);
+        Ok(self.read_one::<(Vec<u8>,)>(select).await?.map(|(value,)| value))
+    }
+
+    async fn replace_setting(&self, name: &str, value: &[u8]) -> Result<()> {
+        let replace = Statement::new(
+            "INSERT INTO settings (name, value) VALUES ($1, $2) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(name)
+        .bind(value);
+        let store = self.clone();
+        detached(async move {
+            let mut tx = store.begin().await?;
+            B::run::<()>(&mut tx, replace).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
 }

@@ -38,24 +38,39 @@ impl FeatureValue {
     }
 }
 
-/// Appends the sentence for a raw value, compared with the typical one; `comparison` is that of [`comparison`].
-pub fn write_sentence(measure: &Measure, raw: f64, typical: f64, comparison: &str, text: &mut String) {
-    let mut sentence = Sentence(text);
-    match raw.is_nan() {
-        true => sentence.absence(measure),
-        false => sentence.fact(measure, raw, typical),
-    }
-    .text(comparison);
+/// What the sentences about one feature of a model are written from.
+#[derive(Clone, Copy, Debug)]
+pub struct Wording<'a> {
+    /// What the feature measures.
+    pub measure: &'a Measure,
+    /// The raw value of an average customer.
+    pub typical: f64,
+    /// How many decimals money has.
+    pub amount_decimals: u8,
 }
 
-/// The end of a sentence, which compares with the typical value and is the same for all customers.
-#[must_use]
-pub fn comparison(measure: &Measure, typical: f64) -> String {
-    let mut end = String::new();
-    if !typical.is_nan() {
-        Sentence(&mut end).text("; typical is ").typical(measure, typical);
+impl Wording<'_> {
+    /// Appends the sentence for a raw value, compared with the typical one; `comparison` is that of
+    /// [`comparison`](Self::comparison).
+    pub fn write_sentence(&self, raw: f64, comparison: &str, text: &mut String) {
+        let mut sentence = Sentence { text, amount_decimals: self.amount_decimals };
+        match raw.is_nan() {
+            true => sentence.absence(self.measure),
+            false => sentence.fact(self.measure, raw, self.typical),
+        }
+        .text(comparison);
     }
-    end
+
+    /// The end of a sentence, which compares with the typical value and is the same for all customers.
+    #[must_use]
+    pub fn comparison(&self) -> String {
+        let mut text = String::new();
+        if !self.typical.is_nan() {
+            let mut end = Sentence { text: &mut text, amount_decimals: self.amount_decimals };
+            end.text("; typical is ").typical(self.measure, self.typical);
+        }
+        text
+    }
 }
 
 #[cfg(test)]
@@ -118,9 +133,32 @@ mod tests {
             (region, f64::NAN, 1.0, "region is not known; typical is south"),
             (vip, 1.0, 0.2, "is vip is yes; typical is no"),
         ] {
-            let mut sentence = String::new();
-            write_sentence(&measure, raw, typical, &comparison(&measure, typical), &mut sentence);
-            assert_eq!(sentence, wanted);
+            assert_eq!(written(&measure, raw, typical, 2), wanted);
         }
+    }
+
+    fn written(measure: &Measure, raw: f64, typical: f64, amount_decimals: u8) -> String {
+        let wording = Wording { measure, typical, amount_decimals };
+        let mut sentence = String::new();
+        wording.write_sentence(raw, &wording.comparison(), &mut sentence);
+        sentence
+    }
+
+    #[test]
+    fn money_has_the_decimals_of_its_currency() {
+        let cost = Measure::PropertyLast { kind: "call".to_owned(), property: "cost_minor".to_owned() };
+        for (decimals, raw, wanted) in [
+            (0, 1_500.4, "Average purchase of 1500; typical is 7"),
+            (2, 1_500.4, "Average purchase of 15.00; typical is 0.07"),
+            (3, -1_500.0, "Average purchase of -1.500; typical is 0.007"),
+            (4, 12.0, "Average purchase of 0.0012; typical is 0.0007"),
+            (0, 3e15, "Average purchase of 3000000000000000; typical is 7"),
+            (2, 3e15, "Average purchase of 30000000000000.00; typical is 0.07"),
+            (3, 3e15, "Average purchase of 3000000000000.000; typical is 0.007"),
+        ] {
+            assert_eq!(written(&Measure::AverageAmount, raw, 7.0, decimals), wanted);
+        }
+        assert_eq!(written(&cost, 1_250.0, 300.0, 0), "1250 cost in the last call; typical is 300");
+        assert_eq!(written(&cost, 1_250.0, 300.0, 3), "1.250 cost in the last call; typical is 0.300");
     }
 }

@@ -2,11 +2,15 @@
 
 /// A sentence that is being written, piece by piece. Every score has several, and `write!` would take several
 /// times as long.
-pub(super) struct Sentence<'a>(pub(super) &'a mut String);
+pub(super) struct Sentence<'a> {
+    pub(super) text: &'a mut String,
+    /// How many decimals money has.
+    pub(super) amount_decimals: u8,
+}
 
 impl Sentence<'_> {
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
-        self.0.push_str(text);
+        self.text.push_str(text);
         self
     }
 
@@ -58,12 +62,19 @@ impl Sentence<'_> {
 
     /// Minor units as an amount of money.
     pub(super) fn money(&mut self, minor: f64) -> &mut Self {
-        let cents = minor.round();
-        if cents.abs() >= EXACT {
-            return self.text(&format!("{:.2}", cents / 100.0));
+        let (minor, decimals) = (minor.round(), self.amount_decimals);
+        let of_one = 10_i64.pow(decimals.into());
+        if minor.abs() >= EXACT {
+            return self.text(&format!("{:.*}", decimals.into(), minor / of_one as f64));
         }
-        let cents = cents as i64;
-        self.whole(cents, 100).integer(cents.abs() / 10 % 10).integer(cents.abs() % 10)
+        let minor = minor as i64;
+        if decimals == 0 {
+            return self.integer(minor);
+        }
+        self.whole(minor, of_one);
+        (0..decimals.into())
+            .rev()
+            .fold(self, |sentence, place| sentence.integer(minor.abs() / 10_i64.pow(place) % 10))
     }
 
     /// The sign and the digits before the point of a number that is given in parts.

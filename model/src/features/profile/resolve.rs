@@ -96,10 +96,11 @@ impl DataProfile {
 }
 
 impl AttributeCounts {
-    /// The scale that fits all values; values of mixed types are a category.
+    /// The scale that fits the values: a number when nearly all are numbers, so that a few other texts, which are
+    /// then missing, do not cost the attribute; otherwise values of mixed types are a category.
     fn scale(&self) -> Scale {
         match self {
-            Self { booleans: 0, texts: 0, .. } => Scale::Number,
+            Self { numbers, .. } if 100 * numbers >= 95 * self.count() => Scale::Number,
             Self { numbers: 0, texts: 0, .. } => Scale::Boolean,
             Self { levels, .. } => {
                 let mut counts = levels.clone();

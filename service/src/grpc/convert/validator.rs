@@ -367,6 +367,16 @@ impl Validator {
         }
     }
 
+    /// How many decimals amounts have; None when the sender does not say.
+    pub fn amount_decimals(&mut self, decimals: Option<i32>) -> Option<u8> {
+        let decimals = decimals?;
+        let allowed = u8::try_from(decimals).ok().filter(|decimals| *decimals <= limits::AMOUNT_DECIMALS);
+        self.require(allowed.is_some(), "amount_decimals", || {
+            format!("is {decimals}; allowed are 0 to {}", limits::AMOUNT_DECIMALS)
+        });
+        allowed
+    }
+
     fn amount(&mut self, field: impl Display + Copy, kind: &str, amount: i64) {
         let most = limits::AMOUNT_MINOR;
         self.require((-most..=most).contains(&amount), field, || {

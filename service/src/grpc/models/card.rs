@@ -3,11 +3,12 @@
 use tally_model::{
     artifact::{self, Artifact, digest},
     evaluation::metrics,
-    features::explain::FeatureValue,
+    features::{Scale, explain::FeatureValue},
     scoring::{Effect, Scorer},
 };
 use tally_proto::v1::{
-    Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, Model, Recipe, ReliabilityBin, Study,
+    AttributeType, Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, Model, ModelAttribute,
+    Recipe, ReliabilityBin, Study,
 };
 
 use crate::{
@@ -82,8 +83,19 @@ pub(super) fn card(stored: &StoredModel, detail: Detail) -> Model {
         schema_hash: artifact.schema_hash(),
         artifact_hash: digest(&stored.artifact),
         artifact_bytes: stored.artifact.len() as i64,
+        attributes: model.attributes().map(attribute).collect(),
+        amount_decimals: artifact.amount_decimals.into(),
         ..known
     }
+}
+
+fn attribute((name, scale): (&str, &Scale)) -> ModelAttribute {
+    let used_as = match scale {
+        Scale::Number => AttributeType::Number,
+        Scale::Boolean => AttributeType::Boolean,
+        Scale::Category { .. } => AttributeType::Category,
+    };
+    ModelAttribute { name: name.to_owned(), r#type: used_as.into() }
 }
 
 fn reliability(bins: &[metrics::ReliabilityBin]) -> Vec<ReliabilityBin> {

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use tally_model::{
+    artifact::{Artifact, CENTS},
     features::{Plan, profile::RecordingLag},
     label::LabelDefinition,
     training::{
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     catalog::ModelName,
+    deployment::Deployment,
     lifecycle::{Gate, champion_state::ChampionState, predicts},
     platform::{
         actor::Actor,
@@ -86,7 +88,8 @@ impl Trainer {
         };
         let holdout =
             trained.holdout.iter().map(|(row, probability)| (*probability, rows.label[*row])).collect();
-        let artifact = trained.artifact;
+        let amount_decimals = Deployment::new(Arc::clone(&self.store)).settings().await?.amount_decimals;
+        let artifact = Artifact { amount_decimals: amount_decimals.unwrap_or(CENTS), ..trained.artifact };
         let model = StoredModel {
             target: job.target,
             version: 0,

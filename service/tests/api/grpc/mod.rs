@@ -8,6 +8,7 @@ use tonic::Code;
 use crate::support::{Tally, assert_refused, timestamp};
 
 mod customers_validation;
+mod deployment;
 mod interactions_validation;
 mod lists_validation;
 mod messages;

@@ -4,9 +4,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tally_model::time::Time;
 use tally_proto::v1::{
-    customer_service_client::CustomerServiceClient, interaction_service_client::InteractionServiceClient,
-    model_service_client::ModelServiceClient, prediction_service_client::PredictionServiceClient,
-    scoring_service_client::ScoringServiceClient,
+    customer_service_client::CustomerServiceClient, deployment_service_client::DeploymentServiceClient,
+    interaction_service_client::InteractionServiceClient, model_service_client::ModelServiceClient,
+    prediction_service_client::PredictionServiceClient, scoring_service_client::ScoringServiceClient,
 };
 use tally_service::{
     app::{App, Jobs},
@@ -74,6 +74,10 @@ impl Tally {
 
     pub fn predictions(&self) -> PredictionServiceClient<Channel> {
         PredictionServiceClient::new(self.channel.clone()).max_decoding_message_size(SCORE_BYTES)
+    }
+
+    pub fn deployment(&self) -> DeploymentServiceClient<Channel> {
+        DeploymentServiceClient::new(self.channel.clone())
     }
 
     pub fn models(&self) -> ModelServiceClient<Channel> {
