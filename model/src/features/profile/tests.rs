@@ -173,6 +173,25 @@ fn listed_properties_are_chosen_as_they_are_and_others_only_of_kinds_in_the_plan
 }
 
 #[test]
+fn nearly_all_numbers_are_a_number() {
+    let scale = |texts: usize| {
+        let mut profile = DataProfile::default();
+        for n in 0..100 {
+            let value = match n < texts {
+                true => AttributeValue::Text("unknown".to_owned()),
+                false => AttributeValue::Number(n as f64),
+            };
+            profile.add(&customer(&[("total", value)], &[]), Time(9));
+        }
+        profile.plan(&FeaturesSpec::default()).attributes[0].1.clone()
+    };
+    assert_eq!([scale(0), scale(1), scale(5)], [Scale::Number, Scale::Number, Scale::Number]);
+    for texts in [6, 50, 100] {
+        assert!(matches!(scale(texts), Scale::Category { .. }), "{texts}");
+    }
+}
+
+#[test]
 fn only_the_most_frequent_kinds_and_levels_are_kept() {
     let mut profile = DataProfile::default();
     for n in 0..30 {
