@@ -31,7 +31,7 @@ async fn list(tally: &Tally, customer_id: &str, page_size: i32) -> Vec<v1::Inter
 }
 
 fn sample(n: usize) -> v1::Interaction {
-    let mut item = interaction(&format!("c{}", n % 7), &format!("i{n}"), "purchase", "2024-01-01");
+    let mut item = interaction(&format!("c{}", n % 7), &format!("i{n}"), "transfer", "2024-01-01");
     item.occur_time = Some(timestamp(time("2024-01-01").plus_days(n as i64 % 50)));
     item.amount_minor = (!n.is_multiple_of(3)).then_some(n as i64 * 1_000 - 20_000);
     item.channel = "web".to_owned();
@@ -64,7 +64,7 @@ async fn different_content_under_a_known_key_refuses_the_whole_batch(tally: Tall
         |item| item.channel = "shop".into(),
         |item| item.occur_time = Some(timestamp(time("2024-05-05"))),
         |item| {
-            item.properties.insert("new".into(), String::new());
+            item.properties.insert("new".into(), "0".into());
         },
     ];
     for change in changes {
