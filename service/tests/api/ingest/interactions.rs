@@ -59,7 +59,7 @@ async fn a_batch_counts_once_however_often_it_is_sent(tally: Tally) {
 async fn different_content_under_a_known_key_refuses_the_whole_batch(tally: Tally) {
     tally.backfill(vec![sample(1)]).await.unwrap();
     let changes: [fn(&mut v1::Interaction); 5] = [
-        |item| item.kind = "return".into(),
+        |item| item.kind = "fee".into(),
         |item| item.amount_minor = None,
         |item| item.channel = "shop".into(),
         |item| item.occur_time = Some(timestamp(time("2024-05-05"))),
