@@ -9,6 +9,7 @@ mod columns;
 mod events;
 mod names;
 mod packed;
+mod unite;
 
 use std::collections::BTreeMap;
 
