@@ -87,12 +87,13 @@ impl App {
         let catalog = ModelCatalog::new(Arc::clone(&store), &metrics);
         catalog.refresh().await?;
         let histories = Histories::new(Arc::clone(&store), cache_bytes, &metrics);
+        histories.load_merges().await?;
         let (of_store, of_clock) = (|| Arc::clone(&store), || Arc::clone(&clock));
         Ok(Self {
             deployment: Deployment::new(of_store()),
             ingest: Ingest::new(of_store(), histories.clone(), barrier.clone(), of_clock(), &metrics),
             scoring: Scoring::new(of_store(), histories.clone(), barrier, of_clock()),
-            predictions: Predictions::new(of_store(), catalog.clone()),
+            predictions: Predictions::new(of_store(), catalog.clone(), histories.clone()),
             promotions: Promotions::new(of_store(), catalog.clone(), of_clock()),
             monitoring: Monitoring::new(of_store(), catalog.clone(), of_clock()),
             monitoring_gauges: MonitoringGauges::new(&metrics),

@@ -147,7 +147,7 @@ async fn store_batch(ingest: &Ingest, batch: Vec<SimulatedCustomer>) -> Result<(
         attributes: Attributes::clone(&customer.attributes),
     };
     // Storing interactions first would create the customers without their attributes.
-    ingest.upsert_customers(ingest.begin(), batch.iter().map(customer).collect()).await?;
+    ingest.upsert_customers(ingest.begin(), batch.iter().map(customer).collect(), Vec::new()).await?;
     let interactions = batch.into_iter().flat_map(|customer| {
         let customer_id = customer.customer_id;
         customer.interactions.into_iter().map(move |interaction| Interaction {

@@ -12,6 +12,8 @@ pub struct Change {
     pub change_id: i64,
     /// The customers written; empty when this very store wrote.
     pub customer_ids: Vec<String>,
+    /// Whether customers were merged, or merged ones erased; false when this very store wrote.
+    pub merges: bool,
 }
 
 /// Reads and prunes the log of changes.

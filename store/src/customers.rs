@@ -29,6 +29,30 @@ pub struct Customer {
     pub create_time: Time,
     /// The latest set of attributes.
     pub attributes: Attributes,
+    /// The ids that are merged into this one, in the order of the merges.
+    pub merged_customer_ids: Vec<String>,
+}
+
+/// What bringing attributes into the past has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackfilledAttributes {
+    /// The number of customers whose past has attributes that it did not have.
+    pub customers: usize,
+    /// The number of stored predictions that were made from that past.
+    pub outdated_predictions: usize,
+}
+
+/// An attribute in the current records of all customers, with the number of customers by the type of its value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredAttribute {
+    /// Its name.
+    pub name: String,
+    /// Customers with a number.
+    pub numbers: i64,
+    /// Customers with true or false.
+    pub booleans: i64,
+    /// Customers with a text.
+    pub texts: i64,
 }
 
 /// Stores and reads customers.
@@ -37,16 +61,26 @@ pub struct Customer {
 #[async_trait]
 pub trait CustomerStore: Send + Sync {
     /// Stores customers, all or none; their ids are distinct. A change of attributes or of `create_time` adds a
-    /// version with the record time `now`.
-    async fn upsert_customers(&self, customers: Vec<NewCustomer>, now: Time) -> Result<()>;
-    /// Returns one customer, None when it is not stored.
+    /// version with the record time `now`. Attributes of the names `backfill` that a customer has never had are known
+    /// from its `create_time`, or from its first interaction where that is earlier.
+    async fn upsert_customers(
+        &self,
+        customers: Vec<NewCustomer>,
+        backfill: &[String],
+        now: Time,
+    ) -> Result<BackfilledAttributes>;
+    /// Returns one customer, or the one that this id is merged into; None when it is not stored.
     async fn customer(&self, customer_id: &str) -> Result<Option<Customer>>;
-    /// Returns at most `limit` customers with an id above `after`, ordered by id.
+    /// Returns at most `limit` customers with an id above `after`, ordered by id, without ids that are merged into
+    /// others.
     async fn customers(&self, after: &str, limit: usize) -> Result<Vec<Customer>>;
-    /// Returns at most `limit` ids above `after`, in byte order.
+    /// Returns at most `limit` ids above `after`, in byte order, without those that are merged into others.
     async fn customer_ids(&self, after: &str, limit: usize) -> Result<Vec<String>>;
-    /// Returns the number of customers.
+    /// Returns the number of customers, without ids that are merged into others.
     async fn count_customers(&self) -> Result<u64>;
-    /// Erases a customer and everything stored about it; returns false when there was none.
+    /// Returns the attributes in the current records of all customers, by name.
+    async fn attributes(&self) -> Result<Vec<StoredAttribute>>;
+    /// Erases a customer and everything stored about it, and the same of all ids that are the same customer; returns
+    /// false when there was none.
     async fn delete_customer(&self, customer_id: &str) -> Result<bool>;
 }

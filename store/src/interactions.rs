@@ -121,6 +121,15 @@ pub struct ListedInteraction {
     pub retract_time: Option<Time>,
 }
 
+impl ListedInteraction {
+    /// What lists are ordered by, the greatest first: when it happened, its id and customer, and when it was retracted.
+    #[must_use]
+    pub fn sort_key(&self) -> (Time, &str, &str, Time) {
+        let Interaction { occur_time, interaction_id, customer_id, .. } = &self.interaction;
+        (*occur_time, interaction_id, customer_id, self.retract_time.unwrap_or(Time::MAX))
+    }
+}
+
 /// The last interaction of a page; the next page begins after it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InteractionCursor {
@@ -128,8 +137,23 @@ pub struct InteractionCursor {
     pub occur_time: Time,
     /// Its id.
     pub interaction_id: String,
+    /// Its customer: several that are merged may have the same interaction id.
+    pub customer_id: String,
     /// When it was retracted, if it is.
     pub retract_time: Option<Time>,
+}
+
+impl InteractionCursor {
+    /// The cursor of a page that ends with this interaction.
+    #[must_use]
+    pub fn new(last: &ListedInteraction) -> Self {
+        Self {
+            occur_time: last.interaction.occur_time,
+            interaction_id: last.interaction.interaction_id.clone(),
+            customer_id: last.interaction.customer_id.clone(),
+            retract_time: last.retract_time,
+        }
+    }
 }
 
 /// Records, retracts and reads interactions.

@@ -24,7 +24,7 @@
 //!     create_time: None,
 //!     attributes: Attributes::default(),
 //! };
-//! store.upsert_customers(vec![customer], now).await?;
+//! store.upsert_customers(vec![customer], &[], now).await?;
 //!
 //! let purchase = Interaction {
 //!     customer_id: "ada".into(),
@@ -173,6 +173,7 @@ mod customers;
 mod error;
 mod histories;
 mod interactions;
+mod merges;
 mod models;
 mod populations;
 mod postgres;
@@ -182,13 +183,14 @@ mod shared;
 mod sqlite;
 
 pub use changes::{Change, ChangeStore};
-pub use customers::{Customer, CustomerStore, NewCustomer};
+pub use customers::{BackfilledAttributes, Customer, CustomerStore, NewCustomer, StoredAttribute};
 pub use error::{Result, StoreError};
 pub use histories::HistoryStore;
 pub use interactions::{
     Interaction, InteractionCursor, InteractionKey, InteractionStore, ListedInteraction, OnConflict,
     RecordOptions, Recorded, Retracted,
 };
+pub use merges::{MergeResult, MergeStore};
 pub use models::{HoldoutScore, ModelStore, Promotion, PromotionKind, StoredEvaluation, StoredModel};
 pub use populations::{PopulationStore, ScoredPopulation};
 pub use predictions::{
@@ -202,6 +204,7 @@ pub use settings::SettingStore;
 pub trait Store:
     CustomerStore
     + InteractionStore
+    + MergeStore
     + HistoryStore
     + ModelStore
     + PredictionStore

@@ -129,8 +129,8 @@ pub struct PastPredictionFilter {
 /// Every method fails with a [`StoreError`](crate::StoreError) when the database does.
 #[async_trait]
 pub trait PredictionStore: Send + Sync {
-    /// Stores predictions, all or none, except those of customers that no longer exist; returns the ids of the
-    /// customers that still exist.
+    /// Stores predictions, all or none, except those of customers that no longer exist or are merged into others;
+    /// returns the ids of the customers that remain.
     async fn insert_predictions(&self, predictions: Arc<Vec<Prediction>>) -> Result<HashSet<String>>;
     /// Returns one prediction, None when it is not stored.
     async fn prediction(&self, prediction_id: &str) -> Result<Option<Prediction>>;
@@ -143,7 +143,7 @@ pub trait PredictionStore: Send + Sync {
     ) -> Result<Vec<Prediction>>;
     /// Returns the number of predictions that pass the filter.
     async fn count_predictions(&self, filter: &PredictionFilter) -> Result<u64>;
-    /// Returns the past predictions that pass the filter, ordered by customer, moment and time of storing.
+    /// Returns the past predictions that pass the filter, except those of ids merged into others, ordered by customer, moment and time of storing.
     async fn past_predictions(&self, filter: PastPredictionFilter) -> Result<Vec<PastPrediction>>;
     /// Removes the predictions stored before this time, except the latest of each customer and target, in many
     /// small transactions; returns the number removed.

@@ -1,6 +1,10 @@
 //! The history of a customer with that of other ids that turned out to be the same person.
 
-use super::{History, Number, Survey, Text, events::HAS_AMOUNT};
+use super::{
+    History, Number, Survey, Text,
+    columns::Retraction,
+    events::{HAS_AMOUNT, IS_RETRACTED, KIND},
+};
 use crate::time::Time;
 
 impl History {
@@ -48,6 +52,7 @@ struct Source<'a> {
     /// The next event, and the next of those columns that do not have one entry an event.
     event: usize,
     amount: usize,
+    retractions: &'a [Retraction],
     surveys: &'a [Survey],
     numbers: &'a [Number],
     texts: &'a [Text],
@@ -55,8 +60,8 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn new(history: &'a History, known_from: Time) -> Self {
-        let History { surveys, numbers, texts, .. } = history;
-        Self { history, known_from, event: 0, amount: 0, surveys, numbers, texts }
+        let History { retractions, surveys, numbers, texts, .. } = history;
+        Self { history, known_from, event: 0, amount: 0, retractions, surveys, numbers, texts }
     }
 
     /// When the next event happened; None after the last.
@@ -67,14 +72,20 @@ impl<'a> Source<'a> {
     /// Appends the next event to another history.
     fn copy_event(&mut self, to: &mut History) {
         let kind = self.history.kinds[self.event];
-        let name = &self.history.kind_names.list()[(kind & !HAS_AMOUNT) as usize];
+        let name = &self.history.kind_names.list()[(kind & KIND) as usize];
         let event = to.len() as u32;
-        to.kinds.push(to.kind_names.slot_or_new(name) | kind & HAS_AMOUNT);
+        to.kinds.push(to.kind_names.slot_or_new(name) | kind & (HAS_AMOUNT | IS_RETRACTED));
         to.occur_times.push(self.history.occur_times[self.event]);
         to.record_times.push(self.history.record_times[self.event].max(self.known_from));
         if kind & HAS_AMOUNT != 0 {
             to.amounts.push(self.history.amounts[self.amount]);
             self.amount += 1;
+        }
+        if kind & IS_RETRACTED != 0
+            && let Some((retraction, rest)) = self.retractions.split_first()
+        {
+            to.retractions.push(Retraction { event, time: retraction.time });
+            self.retractions = rest;
         }
         if let Some((survey, rest)) = self.surveys.split_first()
             && survey.event as usize == self.event

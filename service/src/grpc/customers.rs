@@ -6,7 +6,8 @@ use tally_proto::{
     limits,
     v1::{
         DeleteCustomerRequest, DeleteCustomerResponse, GetCustomerRequest, GetCustomerResponse,
-        ListCustomersRequest, ListCustomersResponse, UpsertCustomersRequest, UpsertCustomersResponse,
+        ListAttributesRequest, ListAttributesResponse, ListCustomersRequest, ListCustomersResponse,
+        MergeCustomersRequest, MergeCustomersResponse, UpsertCustomersRequest, UpsertCustomersResponse,
         customer_service_server::CustomerService,
     },
 };
@@ -38,16 +39,29 @@ const LIST: &str = "ListCustomers";
 impl CustomerService for CustomerRpc {
     async fn merge_customers(
         &self,
-        _: Request<tally_proto::v1::MergeCustomersRequest>,
-    ) -> Result<Response<tally_proto::v1::MergeCustomersResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        request: Request<MergeCustomersRequest>,
+    ) -> Result<Response<MergeCustomersResponse>, Status> {
+        let pending = self.ingest.begin();
+        let MergeCustomersRequest { from_customer_id: from, into_customer_id: into } = request.into_inner();
+        let mut validator = Validator::new(pending.record_time);
+        let from = validator.id("from_customer_id", from);
+        let into = validator.id("into_customer_id", into);
+        if from == into {
+            let same = "is the same as from_customer_id; allowed is another customer";
+            validator.refuse("into_customer_id", same);
+        }
+        let (from, into) = validator.finish((from, into))?;
+        let customer = response::customer(self.ingest.merge_customers(pending, from, into).await?);
+        Ok(Response::new(MergeCustomersResponse { customer: Some(customer) }))
     }
 
     async fn list_attributes(
         &self,
-        _: Request<tally_proto::v1::ListAttributesRequest>,
-    ) -> Result<Response<tally_proto::v1::ListAttributesResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        _: Request<ListAttributesRequest>,
+    ) -> Result<Response<ListAttributesResponse>, Status> {
+        let attributes = self.ingest.attributes().await?;
+        let attributes = attributes.into_iter().map(response::stored_attribute).collect();
+        Ok(Response::new(ListAttributesResponse { attributes }))
     }
 
     async fn upsert_customers(
@@ -55,11 +69,19 @@ impl CustomerService for CustomerRpc {
         request: Request<UpsertCustomersRequest>,
     ) -> Result<Response<UpsertCustomersResponse>, Status> {
         let pending = self.ingest.begin();
-        let mut customers = new_customers(request.into_inner(), Validator::new(pending.record_time))?;
+        let mut request = request.into_inner();
+        let mut validator = Validator::new(pending.record_time);
+        let backfill = std::mem::take(&mut request.backfill_attributes);
+        let backfill = validator.attribute_names("backfill_attributes", backfill);
+        let mut customers = new_customers(request, validator)?;
         self.catalog.read_attributes(&mut customers);
         let upserted = customers.len() as i64;
-        self.ingest.upsert_customers(pending, customers).await?;
-        Ok(Response::new(UpsertCustomersResponse { upserted, ..Default::default() }))
+        let backfilled = self.ingest.upsert_customers(pending, customers, backfill).await?;
+        Ok(Response::new(UpsertCustomersResponse {
+            upserted,
+            backfilled: backfilled.customers as i64,
+            outdated_predictions: backfilled.outdated_predictions as i64,
+        }))
     }
 
     async fn get_customer(

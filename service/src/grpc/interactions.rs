@@ -11,7 +11,7 @@ use tally_proto::{
         interaction_service_server::InteractionService,
     },
 };
-use tally_store::{InteractionCursor, InteractionKey, ListedInteraction};
+use tally_store::{InteractionCursor, InteractionKey};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -91,12 +91,7 @@ impl InteractionService for InteractionRpc {
         let scope = ("ListInteractions", &id, request.show_retracted);
         let after: Option<InteractionCursor> = self.page_tokens.open(&scope, &request.page_token)?;
         let found = self.ingest.interactions(&id, after, size + 1, request.show_retracted).await?;
-        let cursor = |row: &ListedInteraction| InteractionCursor {
-            occur_time: row.interaction.occur_time,
-            interaction_id: row.interaction.interaction_id.clone(),
-            retract_time: row.retract_time,
-        };
-        let (interactions, last) = page::cut(found, size, cursor, response::interaction);
+        let (interactions, last) = page::cut(found, size, InteractionCursor::new, response::interaction);
         let next_page_token = self.page_tokens.next(&scope, last)?;
         Ok(Response::new(ListInteractionsResponse { interactions, next_page_token }))
     }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tally_store::Store;
+use tally_store::{Change, Store};
 
 use crate::platform::error::Result;
 
@@ -32,9 +32,9 @@ impl SeenChanges {
         Ok(Self { last, late: BTreeMap::new(), mark: (last, Instant::now()) })
     }
 
-    /// Reads the changes that became visible, and passes the ids of their customers to `changed`. Now
-    /// and then removes the changes that every server has seen.
-    pub(super) async fn poll(&mut self, store: &dyn Store, changed: impl Fn(&[String])) -> Result<()> {
+    /// Reads the changes that became visible, and passes each to `changed`. Now and then removes the
+    /// changes that every server has seen.
+    pub(super) async fn poll(&mut self, store: &dyn Store, changed: impl Fn(&Change)) -> Result<()> {
         loop {
             let late: Vec<i64> = self.late.keys().copied().collect();
             let changes = store.changes(self.last, &late).await?;
@@ -43,7 +43,7 @@ impl SeenChanges {
             }
             for change in changes {
                 self.note(change.change_id);
-                changed(&change.customer_ids);
+                changed(&change);
             }
         }
         if let Some(up_to) = self.prunable() {

@@ -5,6 +5,8 @@ mod foreign_changes;
 pub mod packing;
 mod pending_reads;
 pub mod scan;
+mod survivors;
 mod warm;
 
+pub(crate) use survivors::Survivors;
 pub use warm::{Histories, WarmHistory};

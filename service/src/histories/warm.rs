@@ -18,7 +18,7 @@ use std::{
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use quick_cache::{Weighter, sync::Cache};
 use tally_model::{history::Packed, scoring::PreparedScore};
-use tally_store::Store;
+use tally_store::{Change, Store};
 use tokio::{
     sync::oneshot,
     time::{MissedTickBehavior, interval},
@@ -27,6 +27,7 @@ use tokio::{
 use super::{
     foreign_changes::SeenChanges,
     pending_reads::{Found, PendingReads},
+    survivors::Survivors,
 };
 use crate::{
     catalog::ModelName,
@@ -57,6 +58,7 @@ struct HistoriesState {
     store: Arc<dyn Store>,
     warm: Cache<Box<str>, Arc<WarmHistory>, ByBytes>,
     pending: Mutex<PendingReads>,
+    survivors: Survivors,
     begin: Instant,
     /// When the last successful read of others' changes began, in milliseconds after `begin`, plus 1;
     /// 0 before the first.
@@ -133,6 +135,7 @@ impl Histories {
             store,
             warm: Cache::with_weighter(items, bytes, ByBytes),
             pending: Mutex::default(),
+            survivors: Survivors::default(),
             begin: Instant::now(),
             polled: AtomicU64::new(0),
             metrics: WarmMetrics {
@@ -246,9 +249,39 @@ impl Histories {
         let store = &*self.0.store;
         let seen = match seen {
             Some(seen) => seen,
-            None => seen.insert(SeenChanges::start(store).await?),
+            None => {
+                self.0.survivors.set_outdated();
+                seen.insert(SeenChanges::start(store).await?)
+            }
         };
-        seen.poll(store, |customer_ids| self.forget(customer_ids)).await
+        let changed = |change: &Change| {
+            self.forget(&change.customer_ids);
+            if change.merges {
+                self.0.survivors.set_outdated();
+            }
+        };
+        seen.poll(store, changed).await?;
+        self.0.survivors.refresh(store).await
+    }
+
+    /// The customers that these ids are: merged ids become those that they are merged into.
+    #[must_use]
+    pub fn survivors(&self, customer_ids: Vec<String>) -> Vec<String> {
+        self.0.survivors.of_all(customer_ids)
+    }
+
+    /// Which ids are merged into others.
+    pub(crate) fn merges(&self) -> &Survivors {
+        &self.0.survivors
+    }
+
+    /// Reads which ids are merged into others.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn load_merges(&self) -> Result<()> {
+        self.0.survivors.set_outdated();
+        self.0.survivors.refresh(&*self.0.store).await
     }
 
     fn is_fresh(&self) -> bool {
@@ -261,9 +294,11 @@ impl Histories {
         self.0.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets these customers, and those that they are merged into.
     fn forget(&self, customer_ids: &[String]) {
+        let survivors = self.0.survivors.among(customer_ids);
         let mut pending = self.pending();
-        for customer_id in customer_ids {
+        for customer_id in customer_ids.iter().chain(&survivors) {
             pending.forget(customer_id);
             self.0.warm.remove(customer_id.as_str());
         }

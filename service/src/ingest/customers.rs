@@ -2,24 +2,34 @@
 
 use std::sync::Arc;
 
-use tally_store::{Customer, NewCustomer};
+use tally_store::{BackfilledAttributes, Customer, MergeResult, NewCustomer, StoredAttribute};
 
 use super::{Ingest, PendingWrite};
-use crate::platform::error::{Error, Result};
+use crate::{
+    histories::Survivors,
+    platform::error::{Error, Result},
+};
 
 impl Ingest {
-    /// Stores customers, all or none. Their ids are distinct.
+    /// Stores customers, all or none. Their ids are distinct. Attributes of the names `backfill` that a
+    /// customer has never had count from its beginning on.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn upsert_customers(&self, pending: PendingWrite, customers: Vec<NewCustomer>) -> Result<()> {
+    pub async fn upsert_customers(
+        &self,
+        pending: PendingWrite,
+        customers: Vec<NewCustomer>,
+        backfill: Vec<String>,
+    ) -> Result<BackfilledAttributes> {
         let PendingWrite { write, record_time } = pending;
         let ids = customers.iter().map(|customer| customer.customer_id.clone()).collect();
         let store = Arc::clone(&self.store);
-        self.run(write, ids, async move { store.upsert_customers(customers, record_time).await }).await
+        self.run(write, ids, async move { store.upsert_customers(customers, &backfill, record_time).await })
+            .await
     }
 
-    /// One customer.
+    /// One customer, or the one that this id is merged into.
     ///
     /// # Errors
     /// NOT_FOUND when it is not stored; when the store fails.
@@ -28,7 +38,7 @@ impl Ingest {
         customer.ok_or_else(|| Error::unknown_customer(customer_id))
     }
 
-    /// At most `limit` customers with an id above `after`, by id.
+    /// At most `limit` customers with an id above `after`, by id, without merged ids.
     ///
     /// # Errors
     /// When the store fails.
@@ -44,14 +54,63 @@ impl Ingest {
         Ok(self.store.count_customers().await?)
     }
 
-    /// Erases a customer and everything that is stored of it.
+    /// The attributes in the current records of all customers, by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn attributes(&self) -> Result<Vec<StoredAttribute>> {
+        Ok(self.store.attributes().await?)
+    }
+
+    /// Merges the customer `from` into `into`, which differs from it, from the record time on. Returns the
+    /// united customer.
+    ///
+    /// # Errors
+    /// NOT_FOUND when one is not stored; FAILED_PRECONDITION (ALREADY_MERGED) when an earlier merge
+    /// contradicts this one; when the store fails.
+    pub async fn merge_customers(
+        &self,
+        pending: PendingWrite,
+        from: String,
+        into: String,
+    ) -> Result<Customer> {
+        let PendingWrite { write, record_time } = pending;
+        let (store, histories) = (Arc::clone(&self.store), self.histories.clone());
+        let ids = vec![from.clone(), into.clone()];
+        let merge = async move {
+            let merge = store.merge_customers(&from, &into, record_time);
+            let update = |survivors: &Survivors, result: &MergeResult| {
+                if let MergeResult::Merged { survivor } = result {
+                    survivors.merged(&from, survivor);
+                }
+            };
+            histories.merges().change(merge, update).await
+        };
+        match self.run(write, ids, merge).await? {
+            MergeResult::Merged { survivor } | MergeResult::Unchanged { survivor } => {
+                self.customer(&survivor).await
+            }
+            MergeResult::Unknown { customer_id } => Err(Error::unknown_customer(&customer_id)),
+            MergeResult::Contradiction { merged, survivor } => Err(Error::Precondition {
+                reason: "ALREADY_MERGED",
+                message: format!("customer `{merged}` is merged into `{survivor}` already"),
+            }),
+        }
+    }
+
+    /// Erases a customer and everything that is stored of it, with all ids that are merged into it.
     ///
     /// # Errors
     /// NOT_FOUND when it is not stored; when the store fails.
     pub async fn delete_customer(&self, customer_id: String) -> Result<()> {
-        let (store, id) = (Arc::clone(&self.store), customer_id.clone());
-        let delete = async move { store.delete_customer(&id).await };
-        let deleted = self.run(self.barrier.enter(), vec![customer_id.clone()], delete).await?;
+        let survivor = self.histories.merges().of(&customer_id).unwrap_or_else(|| customer_id.clone());
+        let ids = vec![customer_id.clone(), survivor.clone()];
+        let (store, histories, id) = (Arc::clone(&self.store), self.histories.clone(), customer_id.clone());
+        let delete = async move {
+            let update = |survivors: &Survivors, _: &bool| survivors.erased(&survivor);
+            histories.merges().change(store.delete_customer(&id), update).await
+        };
+        let deleted = self.run(self.barrier.enter(), ids, delete).await?;
         if deleted { Ok(()) } else { Err(Error::unknown_customer(&customer_id)) }
     }
 }

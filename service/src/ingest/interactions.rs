@@ -8,7 +8,7 @@ use tally_store::{
 };
 
 use super::{Ingest, PendingWrite};
-use crate::platform::error::{Error, Result};
+use crate::platform::error::Result;
 
 /// From this number of late interactions on, a batch that is mostly late is logged.
 const MANY_LATE: usize = 10;
@@ -76,8 +76,8 @@ impl Ingest {
         self.run(write, ids.into_iter().collect(), retract).await
     }
 
-    /// At most `limit` interactions of a customer, newest first, behind `after`; with `retracted`, also the
-    /// retracted ones.
+    /// At most `limit` interactions of a customer and of all ids that are merged into it, newest first, behind
+    /// `after`; with `retracted`, also the retracted ones.
     ///
     /// # Errors
     /// NOT_FOUND when the customer is not stored; when the store fails.
@@ -88,10 +88,13 @@ impl Ingest {
         limit: usize,
         retracted: bool,
     ) -> Result<Vec<ListedInteraction>> {
-        let found = self.store.interactions(customer_id, after, limit, retracted).await?;
-        if found.is_empty() && self.store.customer(customer_id).await?.is_none() {
-            return Err(Error::unknown_customer(customer_id));
+        let customer = self.customer(customer_id).await?;
+        let mut found = Vec::new();
+        for id in std::iter::once(customer.customer_id).chain(customer.merged_customer_ids) {
+            found.extend(self.store.interactions(&id, after.clone(), limit, retracted).await?);
         }
+        found.sort_by(|a, b| b.sort_key().cmp(&a.sort_key()));
+        found.truncate(limit);
         Ok(found)
     }
 }

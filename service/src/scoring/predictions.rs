@@ -1,10 +1,10 @@
 //! Stored predictions: listed and exported.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use tally_store::{Prediction, PredictionCursor, PredictionFilter, Store};
 
-use crate::{catalog::ModelCatalog, platform::error::Result};
+use crate::{catalog::ModelCatalog, histories::Histories, platform::error::Result};
 
 /// Predictions that an export reads at a time.
 const EXPORT_ROWS: usize = 1_000;
@@ -14,13 +14,22 @@ const EXPORT_ROWS: usize = 1_000;
 pub struct Predictions {
     pub(super) store: Arc<dyn Store>,
     pub(super) catalog: ModelCatalog,
+    histories: Histories,
 }
 
 impl Predictions {
-    /// The predictions in `store`, made by the models of `catalog`.
+    /// The predictions in `store`, made by the models of `catalog`; `histories` knows which ids are merged.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, catalog: ModelCatalog) -> Self {
-        Self { store, catalog }
+    pub fn new(store: Arc<dyn Store>, catalog: ModelCatalog, histories: Histories) -> Self {
+        Self { store, catalog, histories }
+    }
+
+    /// The filter, with the customer that a merged id is in its place.
+    fn resolved<'a>(&self, filter: &'a PredictionFilter) -> Cow<'a, PredictionFilter> {
+        match filter.customer_id.as_ref().and_then(|id| self.histories.merges().of(id)) {
+            None => Cow::Borrowed(filter),
+            survivor => Cow::Owned(PredictionFilter { customer_id: survivor, ..filter.clone() }),
+        }
     }
 
     /// At most `limit` predictions behind `after`, in the filter's order.
@@ -33,7 +42,7 @@ impl Predictions {
         after: Option<PredictionCursor>,
         limit: usize,
     ) -> Result<Vec<Prediction>> {
-        Ok(self.store.predictions(filter, after, limit).await?)
+        Ok(self.store.predictions(&self.resolved(filter), after, limit).await?)
     }
 
     /// How many predictions pass the filter.
@@ -41,12 +50,13 @@ impl Predictions {
     /// # Errors
     /// When the store fails.
     pub async fn count(&self, filter: &PredictionFilter) -> Result<u64> {
-        Ok(self.store.count_predictions(filter).await?)
+        Ok(self.store.count_predictions(&self.resolved(filter)).await?)
     }
 
     /// All predictions that pass the filter, in its order, in constant memory.
     #[must_use]
     pub fn export(&self, filter: PredictionFilter) -> PredictionExport {
+        let filter = self.resolved(&filter).into_owned();
         PredictionExport { store: Arc::clone(&self.store), filter, after: None, over: false }
     }
 }

@@ -40,7 +40,7 @@ impl Scoring {
     }
 
     /// Scores customers, from memory where their histories are warm: what other servers have written may
-    /// be missing for a second. Returns what `f` makes of each result, in the order asked; an id without
+    /// be missing for a second. A merged id is scored as the customer that it is merged into. Returns what `f` makes of each result, in the order asked; an id without
     /// a score is an error of its own.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Scoring {
         mut f: impl FnMut(Result<ScoredCustomer<'_>>) -> T,
     ) -> Result<Vec<T>> {
         let mut results = Vec::with_capacity(ids.len());
-        let mut ids = ids.into_iter();
+        let mut ids = self.histories.survivors(ids).into_iter();
         let mut budget = YieldBudget::start();
         loop {
             let chunk: Vec<String> = ids.by_ref().take(CHUNK).collect();
@@ -73,7 +73,8 @@ impl Scoring {
     }
 
     /// Scores customers from the database and stores the scores, so that they can be replayed. Returns
-    /// one result an id, in the order asked. Waits for the writes in flight first.
+    /// one result an id, in the order asked. Waits for the writes in flight first. A
+    /// merged id is scored as the customer that it is merged into.
     ///
     /// # Errors
     /// When the store fails; then nothing is stored.
@@ -83,6 +84,7 @@ impl Scoring {
         request: &ScoreRequest,
     ) -> Result<Vec<Result<Prediction>>> {
         self.barrier.wait_for_in_flight().await;
+        let ids = self.histories.survivors(ids);
         let mut results = Vec::with_capacity(ids.len());
         let mut budget = YieldBudget::start();
         for chunk in ids.chunks(CHUNK) {

@@ -10,7 +10,7 @@ use crate::{
     error::Result,
     shared::{
         Stamp, Transaction,
-        customers::{CustomerSql, CustomerUpdate, LockedRow, VersionRow},
+        customers::{CustomerSql, CustomerUpdate, LockedRow, VersionRow, VersionWrite},
         json::to_json,
     },
 };
@@ -57,20 +57,23 @@ impl CustomerSql for Postgres {
         .bind(column(updates, |update| Stamp(update.create_time)))
         .execute(&mut **tx)
         .await?;
-        let new: Vec<_> =
-            updates.iter().filter_map(|update| update.version.map(|version| (update, version))).collect();
+        Ok(())
+    }
+
+    async fn write_versions(tx: &mut Transaction<Self>, versions: &[VersionWrite<'_>]) -> Result<()> {
         sqlx::query(
             "INSERT INTO customer_versions \
              (customer_id, version, effective_time, record_time, create_time, attributes) \
              SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], \
-             $5::timestamptz[], $6::text[]::json[])",
+             $5::timestamptz[], $6::text[]::json[]) \
+             ON CONFLICT (customer_id, version) DO UPDATE SET attributes = excluded.attributes",
         )
-        .bind(column(&new, |(update, _)| update.customer_id.as_str()))
-        .bind(column(&new, |(_, version)| version.number))
-        .bind(column(&new, |(_, version)| Stamp(version.effective_time)))
-        .bind(column(&new, |(_, version)| Stamp(version.record_time)))
-        .bind(column(&new, |(update, _)| Stamp(update.create_time)))
-        .bind(try_column(&new, |(update, _)| to_json(&update.attributes))?)
+        .bind(column(versions, |version| version.customer_id))
+        .bind(column(versions, |version| version.number))
+        .bind(column(versions, |version| Stamp(version.effective_time)))
+        .bind(column(versions, |version| Stamp(version.record_time)))
+        .bind(column(versions, |version| Stamp(version.create_time)))
+        .bind(try_column(versions, |version| to_json(version.attributes))?)
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -105,11 +108,19 @@ impl CustomerSql for Postgres {
     }
 
     async fn existing(tx: &mut Transaction<Self>, ids: &[&str]) -> Result<Vec<String>> {
-        Ok(sqlx::query_scalar("SELECT customer_id FROM customers WHERE customer_id = ANY($1)")
-            .bind(ids)
-            .fetch_all(&mut **tx)
-            .await?)
+        Ok(sqlx::query_scalar(
+            "SELECT customer_id FROM customers WHERE customer_id = ANY($1) AND merged_into IS NULL",
+        )
+        .bind(ids)
+        .fetch_all(&mut **tx)
+        .await?)
     }
+
+    const COUNT_ATTRIBUTES: &'static str = "SELECT a.key, json_typeof(a.value), count(*) FROM customers AS c \
+         CROSS JOIN LATERAL (SELECT v.attributes FROM customer_versions AS v \
+                             WHERE v.customer_id = c.customer_id ORDER BY v.version DESC LIMIT 1) AS latest \
+         CROSS JOIN LATERAL json_each(latest.attributes) AS a \
+         WHERE c.merged_into IS NULL GROUP BY 1, 2";
 }
 
 /// Those customers of a batch that are unknown, or that only interactions have created, all of them later.

@@ -3,7 +3,9 @@
 use std::{collections::HashMap, slice};
 
 use futures_util::{StreamExt, stream};
-use sqlx::{PgExecutor, PgPool, Row, ValueRef, postgres::PgRow};
+use sqlx::{
+    PgConnection, PgPool, Postgres as Database, Row, ValueRef, pool::PoolConnection, postgres::PgRow,
+};
 use tally_model::history::{History, Packed, Version};
 
 use super::{
@@ -14,8 +16,9 @@ use crate::{
     error::{Result, StoreError},
     shared::{
         Engine, Transaction, detached,
-        histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, insert_packed},
+        histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, StoredHistory, insert_packed},
         json::from_json,
+        merges::{MergedId, merged_ids, united_histories},
     },
 };
 
@@ -29,7 +32,7 @@ macro_rules! histories {
         concat!(
             "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.properties, \
              v.effective, v.version_recorded, v.created, v.attributes, \
-             r.occurred, r.recorded, r.kinds, r.amounts, r.properties, r.retracted, r.ranks \
+             r.occurred, r.recorded, r.kinds, r.amounts, r.properties, r.retracted, r.ranks, c.has_merged \
              FROM customers AS c \
              LEFT JOIN LATERAL ( \
                  SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
@@ -84,8 +87,22 @@ impl HistorySql for Postgres {
         rows.iter().map(|row| Ok((row.try_get(0)?, Packed::from_bytes(row.try_get(1)?)))).collect()
     }
 
-    async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
-        read_histories(&self.histories, customer_ids).await
+    async fn history_connection(&self) -> Result<PoolConnection<Database>> {
+        Ok(self.histories.acquire().await?)
+    }
+
+    /// With one row a customer.
+    async fn read_histories(
+        connection: &mut PgConnection,
+        customer_ids: &[String],
+    ) -> Result<HashMap<String, StoredHistory>> {
+        // The statement for one customer soon gets a generic plan on each connection, where PostgreSQL plans the one
+        // for several each time; and Citus finds that only one worker is concerned.
+        let query = match customer_ids {
+            [one] => sqlx::query(histories!("= $1", "$1")).bind(one),
+            several => sqlx::query(histories!("= ANY($1)", "c.customer_id")).bind(several),
+        };
+        query.fetch_all(connection).await?.iter().map(decode).collect()
     }
 
     async fn forget_packed(tx: &mut Transaction<Self>, customer_ids: &[&str]) -> Result<()> {
@@ -110,44 +127,41 @@ async fn pack_one(pool: PgPool, customer_id: String) -> Result<bool> {
     let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     // What a crash loses is packed again.
     sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
-    // This keeps out writers of the customer's rows, whose foreign keys lock it, and waits for none of them.
-    let locked: Option<(String,)> =
-        sqlx::query_as("SELECT customer_id FROM customers WHERE customer_id = $1 FOR UPDATE SKIP LOCKED")
-            .bind(&customer_id)
-            .fetch_optional(&mut *tx)
-            .await?;
-    if locked.is_none() {
-        return Ok(false);
+    let Some(has_merged) = try_lock(&mut tx, &customer_id).await? else { return Ok(false) };
+    if has_merged {
+        // None joins or leaves them while their survivor is locked.
+        let merged = merged_ids::<Postgres>(&mut tx, vec![customer_id.clone()]).await?;
+        for MergedId { customer_id, .. } in merged.values().flatten() {
+            if try_lock(&mut tx, customer_id).await?.is_none() {
+                return Ok(false);
+            }
+        }
     }
-    let histories = read_histories(&mut *tx, slice::from_ref(&customer_id)).await?;
+    let histories = united_histories::<Postgres>(&mut tx, slice::from_ref(&customer_id)).await?;
     let Some(history) = histories.get(&customer_id) else { return Ok(false) };
     Postgres::run::<()>(&mut tx, insert_packed(&customer_id, &history.pack())).await?;
     tx.commit().await?;
     Ok(true)
 }
 
-/// Reads the histories of those customers that exist, in one statement with one row a customer.
-async fn read_histories(
-    executor: impl PgExecutor<'_>,
-    customer_ids: &[String],
-) -> Result<HashMap<String, History>> {
-    // The statement for one customer soon gets a generic plan on each connection, where PostgreSQL plans the one for
-    // several each time; and Citus finds that only one worker is concerned.
-    let query = match customer_ids {
-        [one] => sqlx::query(histories!("= $1", "$1")).bind(one),
-        several => sqlx::query(histories!("= ANY($1)", "c.customer_id")).bind(several),
-    };
-    query.fetch_all(executor).await?.iter().map(decode).collect()
+/// Locks a customer and returns whether others are merged into it; None when another transaction has locked it, or
+/// it does not exist. This keeps out writers of the customer's rows, whose foreign keys lock it, and waits for none of
+/// them.
+async fn try_lock(tx: &mut PgConnection, customer_id: &str) -> Result<Option<bool>> {
+    Ok(sqlx::query_scalar("SELECT has_merged FROM customers WHERE customer_id = $1 FOR UPDATE SKIP LOCKED")
+        .bind(customer_id)
+        .fetch_optional(tx)
+        .await?)
 }
 
 /// A customer and its history from a row of aligned arrays; NULL is an empty array.
-fn decode(row: &PgRow) -> Result<(String, History)> {
-    let mut columns = [None; 17];
+fn decode(row: &PgRow) -> Result<(String, StoredHistory)> {
+    let mut columns = [None; 18];
     for (n, column) in columns.iter_mut().enumerate() {
         let value = row.try_get_raw(n)?;
         *column = if value.is_null() { None } else { Some(value.as_bytes().map_err(sqlx::Error::Decode)?) };
     }
-    let [id, rest @ ..] = columns;
+    let [id, rest @ .., has_merged] = columns;
     let [
         occurred,
         recorded,
@@ -169,7 +183,8 @@ fn decode(row: &PgRow) -> Result<(String, History)> {
     for (((effective, known), created), attributes) in effective.zip(known).zip(created).zip(attributes) {
         push_version(&mut history, [effective, known, created, attributes])?;
     }
-    Ok((binary::text(id.unwrap_or_default())?.to_owned(), history))
+    let has_merged = has_merged.is_some_and(|byte| byte != [0]);
+    Ok((binary::text(id.unwrap_or_default())?.to_owned(), StoredHistory { history, has_merged }))
 }
 
 /// The retracted interactions from aligned arrays: those of an interaction, times of retraction, and ranks.

@@ -5,6 +5,7 @@ mod binary;
 mod customers;
 mod histories;
 mod interactions;
+mod merges;
 mod predictions;
 mod stamp;
 

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::{COPY_ROWS, Postgres, binary, column, try_column};
 use crate::{
-    error::Result,
+    error::{Result, StoreError},
     predictions::Prediction,
     shared::{
         Stamp, Transaction,
@@ -22,8 +22,21 @@ impl PredictionSql for Postgres {
         } else {
             insert(tx, new).await?;
         }
-        upsert_latest(tx, new).await
+        upsert_latest(tx, new).await?;
+        refuse_merged(tx, new).await
     }
+}
+
+/// Has the transaction repeated when one of the customers was merged into another after the transaction had looked: a
+/// merged id has no latest prediction. From the insert on, whose foreign keys lock the customers, no merge can begin.
+async fn refuse_merged(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> Result<()> {
+    let merged: Option<(String,)> = sqlx::query_as(
+        "SELECT customer_id FROM customers WHERE customer_id = ANY($1) AND merged_into IS NOT NULL LIMIT 1",
+    )
+    .bind(column(new, |p| p.customer_id.as_str()))
+    .fetch_optional(&mut **tx)
+    .await?;
+    merged.map_or(Ok(()), |_| Err(StoreError::Aborted))
 }
 
 async fn upsert_latest(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> Result<()> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use tally_model::time::Time;
 
-use super::{Engine, SqlValue, Statement, Transaction, retractions::key_values};
+use super::{Engine, SqlValue, Statement, Transaction, merges::SurvivorsOf, retractions::key_values};
 use crate::{error::Result, interactions::Interaction};
 
 /// Changes of the past that are looked up at a time; SQLite allows 32,766 values a statement.
@@ -44,6 +44,23 @@ pub(super) fn of_new<'a>(
             until: None,
         })
         .collect()
+}
+
+/// The changes, and those that they are for the customers whose histories have these interactions by a merge.
+pub(super) fn with_survivors<'a>(
+    mut changes: Vec<ChangedPast<'a>>,
+    survivors: &'a SurvivorsOf,
+) -> Vec<ChangedPast<'a>> {
+    for n in 0..changes.len() {
+        let change = changes[n];
+        let of_survivor = |(customer_id, known_from): (&'a str, Time)| ChangedPast {
+            customer_id,
+            from: change.from.max(known_from),
+            ..change
+        };
+        changes.extend(survivors.of(change.customer_id).map(of_survivor));
+    }
+    changes
 }
 
 /// Moves the record times of these interactions back to when they happened; returns their number.

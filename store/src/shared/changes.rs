@@ -24,10 +24,25 @@ pub(super) async fn note_change<E: Engine>(
     mut ids: Vec<&str>,
 ) -> Result<()> {
     ids.dedup();
+    insert_change(store, tx, &ids, false).await
+}
+
+/// Notes as [`note_change`] does that customers were merged, or merged ones erased.
+pub(super) async fn note_merge<E: Engine>(store: &E, tx: &mut Transaction<E>, ids: &[&str]) -> Result<()> {
+    insert_change(store, tx, ids, true).await
+}
+
+async fn insert_change<E: Engine>(
+    store: &E,
+    tx: &mut Transaction<E>,
+    ids: &[&str],
+    merges: bool,
+) -> Result<()> {
     if !ids.is_empty() {
-        let insert = Statement::new("INSERT INTO changes (writer, customer_ids) VALUES ($1, $2)")
+        let insert = Statement::new("INSERT INTO changes (writer, customer_ids, merges) VALUES ($1, $2, $3)")
             .bind(store.writer())
-            .bind(to_json(&ids)?.as_str());
+            .bind(to_json(&ids)?.as_str())
+            .bind(merges);
         E::run::<()>(tx, insert).await?;
     }
     Ok(())
@@ -38,13 +53,15 @@ pub(super) async fn note_change<E: Engine>(
 struct ChangeRow {
     change_id: i64,
     customer_ids: String,
+    merges: bool,
 }
 
 impl TryFrom<ChangeRow> for Change {
     type Error = StoreError;
 
     fn try_from(row: ChangeRow) -> Result<Self> {
-        Ok(Self { change_id: row.change_id, customer_ids: from_json(&row.customer_ids)? })
+        let customer_ids = from_json(&row.customer_ids)?;
+        Ok(Self { change_id: row.change_id, customer_ids, merges: row.merges })
     }
 }
 
@@ -57,7 +74,8 @@ impl<B: Backend> ChangeStore for B {
 
     async fn changes(&self, after: i64, also: &[i64]) -> Result<Vec<Change>> {
         let mut statement = Statement::new(
-            "SELECT change_id, CASE WHEN writer = $1 THEN '[]' ELSE customer_ids END AS customer_ids \
+            "SELECT change_id, CASE WHEN writer = $1 THEN '[]' ELSE customer_ids END AS customer_ids, \
+             merges AND writer <> $1 AS merges \
              FROM changes WHERE change_id > $2",
         )
         .bind(self.writer())

@@ -1,6 +1,6 @@
 //! Customers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use sqlx::{FromRow, types::Json};
@@ -8,11 +8,13 @@ use tally_model::{history::Attributes, time::Time};
 
 use super::{
     Backend, Engine, Stamp, Statement, Transaction,
-    changes::note_change,
-    transaction::{detached, repeatable},
+    attribute_backfill::backfill,
+    changes::{note_change, note_merge},
+    merges::{merged_ids, survivor},
+    transaction::repeatable,
 };
 use crate::{
-    customers::{Customer, CustomerStore, NewCustomer},
+    customers::{BackfilledAttributes, Customer, CustomerStore, NewCustomer, StoredAttribute},
     error::{Result, StoreError},
 };
 
@@ -31,10 +33,16 @@ pub(crate) trait CustomerSql: Engine {
         customers: &[NewCustomer],
     ) -> impl Future<Output = Result<Vec<VersionRow>>> + Send;
 
-    /// Updates customers and adds their new versions.
+    /// Updates customers.
     fn write_customers(
         tx: &mut Transaction<Self>,
         updates: &[CustomerUpdate],
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Adds versions; replaces the attributes of those that are stored.
+    fn write_versions(
+        tx: &mut Transaction<Self>,
+        versions: &[VersionWrite<'_>],
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Creates the customers of interactions that do not exist, with the time of the earliest interaction; lowers
@@ -44,9 +52,12 @@ pub(crate) trait CustomerSql: Engine {
         first_seen: &[(&str, Time)],
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Returns the ids that exist.
+    /// Returns the ids that exist and are not merged into others.
     fn existing(tx: &mut Transaction<Self>, ids: &[&str])
     -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// Counts the attributes of the latest versions: name, type as the database calls it, number.
+    const COUNT_ATTRIBUTES: &'static str;
 }
 
 /// A customer with its latest attributes.
@@ -56,11 +67,15 @@ struct CustomerRow {
     name: String,
     create_time: Stamp,
     attributes: Option<Json<Attributes>>,
+    merged_into: Option<String>,
+    has_merged: bool,
 }
 
-impl From<CustomerRow> for Customer {
-    fn from(row: CustomerRow) -> Self {
-        Self {
+impl CustomerRow {
+    fn into_customer(self, merged_customer_ids: Vec<String>) -> Customer {
+        let row = self;
+        Customer {
+            merged_customer_ids,
             customer_id: row.customer_id,
             name: row.name,
             create_time: row.create_time.0,
@@ -74,8 +89,8 @@ impl From<CustomerRow> for Customer {
 pub(crate) struct LockedRow {
     customer_id: String,
     name: String,
-    create_time: Stamp,
-    revision: i64,
+    pub(super) create_time: Stamp,
+    pub(super) revision: i64,
 }
 
 /// The latest version of a customer record.
@@ -95,6 +110,16 @@ pub(crate) struct CustomerUpdate {
     pub(crate) attributes: Attributes,
     /// The new version, if the content is new.
     pub(crate) version: Option<NewVersion>,
+}
+
+/// A version of a customer record on its way into the database.
+pub(crate) struct VersionWrite<'a> {
+    pub(crate) customer_id: &'a str,
+    pub(crate) number: i64,
+    pub(crate) effective_time: Time,
+    pub(crate) record_time: Time,
+    pub(crate) create_time: Time,
+    pub(crate) attributes: &'a Attributes,
 }
 
 /// A new version of a customer record.
@@ -122,17 +147,28 @@ impl CustomerUpdate {
         let name = wanted.name.unwrap_or_else(|| locked.name.clone());
         Self { customer_id: wanted.customer_id, name, create_time, attributes: wanted.attributes, version }
     }
+
+    /// The new version, if there is one.
+    fn version_write(&self) -> Option<VersionWrite<'_>> {
+        let NewVersion { number, effective_time, record_time } = self.version?;
+        Some(VersionWrite {
+            customer_id: &self.customer_id,
+            number,
+            effective_time,
+            record_time,
+            create_time: self.create_time,
+            attributes: &self.attributes,
+        })
+    }
 }
 
 /// The updates that store these customers.
 fn updates(
     customers: &[NewCustomer],
-    locked: &[LockedRow],
+    locked: &HashMap<&str, &LockedRow>,
     versions: &[VersionRow],
     now: Time,
 ) -> Result<Vec<CustomerUpdate>> {
-    let locked: HashMap<&str, &LockedRow> =
-        locked.iter().map(|row| (row.customer_id.as_str(), row)).collect();
     let versions: HashMap<&str, &VersionRow> =
         versions.iter().map(|row| (row.customer_id.as_str(), row)).collect();
     let update = |customer: &NewCustomer| {
@@ -147,7 +183,7 @@ fn updates(
 macro_rules! select_customers {
     ($condition:literal) => {
         concat!(
-            "SELECT c.customer_id, c.name, c.create_time, \
+            "SELECT c.customer_id, c.name, c.create_time, c.merged_into, c.has_merged, \
              (SELECT v.attributes FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
               ORDER BY v.version DESC LIMIT 1) AS attributes FROM customers AS c WHERE ",
             $condition
@@ -155,43 +191,116 @@ macro_rules! select_customers {
     };
 }
 
+/// Stores customers, sorted by their ids, in one transaction.
+async fn upsert<B: Backend>(
+    store: &B,
+    customers: &[NewCustomer],
+    (names, now): (&[String], Time),
+) -> Result<BackfilledAttributes> {
+    let mut tx = store.begin().await?;
+    let locked = B::lock_customers(&mut tx, customers, now).await?;
+    let locked = locked.iter().map(|row| (row.customer_id.as_str(), row)).collect();
+    let (mut changed, backfilled) = backfill::<B>(&mut tx, customers, &locked, (names, now)).await?;
+    let versions = B::latest_versions(&mut tx, customers).await?;
+    let updates = updates(customers, &locked, &versions, now)?;
+    B::write_customers(&mut tx, &updates).await?;
+    let versions: Vec<_> = updates.iter().filter_map(CustomerUpdate::version_write).collect();
+    B::write_versions(&mut tx, &versions).await?;
+    changed.extend(versions.iter().map(|version| version.customer_id));
+    B::forget_packed(&mut tx, &changed).await?;
+    let ids = customers.iter().map(|customer| customer.customer_id.as_str()).collect();
+    note_change(store, &mut tx, ids).await?;
+    tx.commit().await?;
+    Ok(backfilled)
+}
+
+/// The customers of the rows, each with the ids that are merged into it.
+async fn with_merged_ids<B: Backend>(store: &B, rows: Vec<CustomerRow>) -> Result<Vec<Customer>> {
+    let survivors: Vec<String> =
+        rows.iter().filter(|row| row.has_merged).map(|row| row.customer_id.clone()).collect();
+    let mut merged = match survivors.is_empty() {
+        true => HashMap::new(),
+        false => {
+            let mut connection = store.readers().acquire().await?;
+            merged_ids::<B>(&mut connection, survivors).await?
+        }
+    };
+    let customer = |row: CustomerRow| {
+        let own = merged.remove(&row.customer_id).unwrap_or_default();
+        row.into_customer(own.into_iter().map(|merged| merged.customer_id).collect())
+    };
+    Ok(rows.into_iter().map(customer).collect())
+}
+
+/// Erases the customer that an id is, and all ids that are the same one.
+async fn delete<B: Backend>(store: &B, customer_id: &str) -> Result<bool> {
+    let mut tx = store.begin().await?;
+    let Some(id) = survivor::<B>(&mut tx, customer_id).await? else { return Ok(false) };
+    B::lock_customer(&mut tx, &id).await?;
+    // It may have been merged before it was locked.
+    if survivor::<B>(&mut tx, &id).await?.as_ref() != Some(&id) {
+        return Err(StoreError::Aborted);
+    }
+    let merged = merged_ids::<B>(&mut tx, vec![id.clone()]).await?;
+    let merged = merged.values().flatten().map(|merged| merged.customer_id.as_str());
+    let ids: Vec<&str> = std::iter::once(id.as_str()).chain(merged).collect();
+    let delete = Statement::new("DELETE FROM customers WHERE customer_id IN (");
+    // This table has no foreign key. Writers of predictions keep the customer until they are done.
+    let delete_latest = Statement::new("DELETE FROM latest_predictions WHERE customer_id IN (");
+    for mut statement in [delete, delete_latest] {
+        statement.push_list(ids.iter().map(|id| (*id).into())).push(")");
+        B::run::<()>(&mut tx, statement).await?;
+    }
+    match ids.as_slice() {
+        [_] => note_change(store, &mut tx, ids).await?,
+        several => note_merge(store, &mut tx, several).await?,
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
 #[async_trait]
 impl<B: Backend> CustomerStore for B {
-    async fn upsert_customers(&self, mut customers: Vec<NewCustomer>, now: Time) -> Result<()> {
+    async fn upsert_customers(
+        &self,
+        mut customers: Vec<NewCustomer>,
+        backfill: &[String],
+        now: Time,
+    ) -> Result<BackfilledAttributes> {
         // Rows are locked in the order of their ids, so that two batches cannot deadlock.
         customers.sort_by(|a, b| a.customer_id.cmp(&b.customer_id));
-        repeatable((self.clone(), customers), move |shared| async move {
-            let (store, customers) = &*shared;
-            let mut tx = store.begin().await?;
-            let locked = B::lock_customers(&mut tx, customers, now).await?;
-            let versions = B::latest_versions(&mut tx, customers).await?;
-            let updates = updates(customers, &locked, &versions, now)?;
-            B::write_customers(&mut tx, &updates).await?;
-            let changed = updates.iter().filter(|update| update.version.is_some());
-            let changed: Vec<&str> = changed.map(|update| update.customer_id.as_str()).collect();
-            B::forget_packed(&mut tx, &changed).await?;
-            let ids = customers.iter().map(|customer| customer.customer_id.as_str()).collect();
-            note_change(store, &mut tx, ids).await?;
-            Ok(tx.commit().await?)
+        repeatable((self.clone(), customers, backfill.to_vec()), move |shared| async move {
+            let (store, customers, backfill) = &*shared;
+            upsert(store, customers, (backfill, now)).await
         })
         .await
     }
 
     async fn customer(&self, customer_id: &str) -> Result<Option<Customer>> {
-        let select = Statement::new(select_customers!("c.customer_id = $1")).bind(customer_id);
-        Ok(self.read_one::<CustomerRow>(select).await?.map(Customer::from))
+        let mut id = customer_id.to_owned();
+        loop {
+            let select = Statement::new(select_customers!("c.customer_id = $1")).bind(id.as_str());
+            let Some(mut row) = self.read_one::<CustomerRow>(select).await? else { return Ok(None) };
+            match row.merged_into.take() {
+                Some(merged_into) => id = merged_into,
+                None => return Ok(with_merged_ids(self, vec![row]).await?.pop()),
+            }
+        }
     }
 
     async fn customers(&self, after: &str, limit: usize) -> Result<Vec<Customer>> {
-        let select = Statement::new(select_customers!("c.customer_id > $1 ORDER BY c.customer_id LIMIT $2"))
-            .bind(after)
-            .bind(limit as i64);
-        Ok(self.read::<CustomerRow>(select).await?.into_iter().map(Customer::from).collect())
+        let select = Statement::new(select_customers!(
+            "c.customer_id > $1 AND c.merged_into IS NULL ORDER BY c.customer_id LIMIT $2"
+        ))
+        .bind(after)
+        .bind(limit as i64);
+        with_merged_ids(self, self.read::<CustomerRow>(select).await?).await
     }
 
     async fn customer_ids(&self, after: &str, limit: usize) -> Result<Vec<String>> {
         let select = Statement::new(
-            "SELECT customer_id FROM customers WHERE customer_id > $1 ORDER BY customer_id LIMIT $2",
+            "SELECT customer_id FROM customers WHERE customer_id > $1 AND merged_into IS NULL \
+             ORDER BY customer_id LIMIT $2",
         )
         .bind(after)
         .bind(limit as i64);
@@ -199,24 +308,27 @@ impl<B: Backend> CustomerStore for B {
     }
 
     async fn count_customers(&self) -> Result<u64> {
-        self.count(Statement::new("SELECT count(*) FROM customers")).await
+        self.count(Statement::new("SELECT count(*) FROM customers WHERE merged_into IS NULL")).await
+    }
+
+    async fn attributes(&self) -> Result<Vec<StoredAttribute>> {
+        let mut found: BTreeMap<String, StoredAttribute> = BTreeMap::new();
+        let rows: Vec<(String, String, i64)> = self.read(Statement::new(B::COUNT_ATTRIBUTES)).await?;
+        for (name, of_type, count) in rows {
+            let attribute = found.entry(name).or_default();
+            *match of_type.as_str() {
+                "number" | "integer" | "real" => &mut attribute.numbers,
+                "boolean" | "true" | "false" => &mut attribute.booleans,
+                _ => &mut attribute.texts,
+            } += count;
+        }
+        Ok(found.into_iter().map(|(name, attribute)| StoredAttribute { name, ..attribute }).collect())
     }
 
     async fn delete_customer(&self, customer_id: &str) -> Result<bool> {
-        let delete = Statement::new("DELETE FROM customers WHERE customer_id = $1 RETURNING customer_id")
-            .bind(customer_id);
-        // This table has no foreign key. Writers of predictions keep the customer until they are done.
-        let delete_latest =
-            Statement::new("DELETE FROM latest_predictions WHERE customer_id = $1").bind(customer_id);
-        let store = self.clone();
-        detached(async move {
-            let mut tx = store.begin().await?;
-            let deleted: Vec<(String,)> = B::run(&mut tx, delete).await?;
-            B::run::<()>(&mut tx, delete_latest).await?;
-            let ids = deleted.iter().map(|(customer_id,)| customer_id.as_str()).collect();
-            note_change(&store, &mut tx, ids).await?;
-            tx.commit().await?;
-            Ok(!deleted.is_empty())
+        repeatable((self.clone(), customer_id.to_owned()), |shared| async move {
+            let (store, customer_id) = &*shared;
+            delete(store, customer_id).await
         })
         .await
     }

@@ -7,13 +7,25 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
+use sqlx::pool::PoolConnection;
 use tally_model::{
     history::{History, Packed, kind},
     time::Time,
 };
 
-use super::{Backend, Engine, Statement, Transaction, json::from_json};
+use super::{
+    Backend, Engine, Statement, Transaction,
+    json::from_json,
+    merges::{Connection, united_histories},
+};
 use crate::{error::Result, histories::HistoryStore};
+
+/// What is stored under one id.
+pub(crate) struct StoredHistory {
+    pub(crate) history: History,
+    /// Whether other ids are merged into it, whose histories belong to it.
+    pub(crate) has_merged: bool,
+}
 
 /// What differs between the databases.
 pub(crate) trait HistorySql: Engine {
@@ -23,11 +35,14 @@ pub(crate) trait HistorySql: Engine {
         customer_ids: &[String],
     ) -> impl Future<Output = Result<HashMap<String, Packed>>> + Send;
 
-    /// Returns the histories of those customers that exist, from their rows.
-    fn histories_of(
-        &self,
+    /// Opens a connection for reading histories.
+    fn history_connection(&self) -> impl Future<Output = Result<PoolConnection<Self::Db>>> + Send;
+
+    /// Returns the histories of those ids that exist, from their own rows, in one statement.
+    fn read_histories(
+        connection: &mut Connection<Self>,
         customer_ids: &[String],
-    ) -> impl Future<Output = Result<HashMap<String, History>>> + Send;
+    ) -> impl Future<Output = Result<HashMap<String, StoredHistory>>> + Send;
 
     /// Removes the packed histories of customers that the transaction writes.
     fn forget_packed(
@@ -164,7 +179,8 @@ impl<B: Backend> HistoryStore for B {
         let others = customer_ids.iter().filter(|id| !found.contains_key(id.as_str()));
         let others: Vec<String> = others.cloned().collect();
         if !others.is_empty() {
-            let read = self.histories_of(&others).await?;
+            let mut connection = self.history_connection().await?;
+            let read = united_histories::<B>(&mut connection, &others).await?;
             found.extend(read.into_iter().map(|(id, history)| (id, history.pack())));
         }
         Ok(customer_ids.iter().map(|id| found.get(id).cloned()).collect())

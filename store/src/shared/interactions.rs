@@ -1,6 +1,6 @@
 //! Interactions.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use async_trait::async_trait;
 use sqlx::{FromRow, types::Json};
@@ -110,9 +110,10 @@ impl ListedPage<'_> {
                  properties, CAST(NULL AS TIMESTAMPTZ) AS retract_time FROM interactions WHERE customer_id = ",
             );
             statement.push_bind(self.customer_id).push(" AND ").push(part);
-            if let Some(InteractionCursor { occur_time, interaction_id, .. }) = self.after {
-                statement.push(" AND (occur_time, interaction_id) < (").push_bind(*occur_time);
-                statement.push(", ").push_bind(interaction_id.as_str()).push(")");
+            if let Some(InteractionCursor { occur_time, interaction_id, customer_id, .. }) = self.after {
+                let below = if self.customer_id < customer_id.as_str() { "<=" } else { "<" };
+                statement.push(" AND (occur_time, interaction_id) ").push(below).push(" (");
+                statement.push_bind(*occur_time).push(", ").push_bind(interaction_id.as_str()).push(")");
             }
             statement.push(" ORDER BY occur_time DESC, interaction_id DESC LIMIT ").push_bind(self.limit);
             statement.push(") AS part");
@@ -131,10 +132,17 @@ impl ListedPage<'_> {
              amount_minor, channel, properties, retract_time FROM retracted_interactions WHERE customer_id = ",
         );
         statement.push_bind(self.customer_id);
-        if let Some(InteractionCursor { occur_time, interaction_id, retract_time }) = self.after {
+        if let Some(InteractionCursor { occur_time, interaction_id, customer_id, retract_time }) = self.after
+        {
+            // Of equal ids, all rows of a lesser customer come later, and those of a greater one came before.
+            let retract_time = match self.customer_id.cmp(customer_id) {
+                Ordering::Less => Time::MAX,
+                Ordering::Equal => retract_time.unwrap_or(Time::MAX),
+                Ordering::Greater => Time::MIN,
+            };
             statement.push(" AND (occur_time, interaction_id, retract_time) < (").push_bind(*occur_time);
             statement.push(", ").push_bind(interaction_id.as_str()).push(", ");
-            statement.push_bind(retract_time.unwrap_or(Time::MAX)).push(")");
+            statement.push_bind(retract_time).push(")");
         }
         statement.push(" ORDER BY occur_time DESC, interaction_id DESC, retract_time DESC LIMIT ");
         statement.push_bind(self.limit).push(") AS part");

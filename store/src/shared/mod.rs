@@ -2,6 +2,7 @@
 //! implementation of every public trait for any [`Backend`]. It may not know which database it talks to: what
 //! differs is a method of one of the traits that [`Backend`] unites.
 
+mod attribute_backfill;
 mod backfill;
 mod batch;
 mod changes;
@@ -10,6 +11,7 @@ mod engine;
 pub(crate) mod histories;
 pub(crate) mod interactions;
 pub(crate) mod json;
+pub(crate) mod merges;
 mod models;
 pub(crate) mod names;
 mod populations;
@@ -28,6 +30,7 @@ use crate::{Store, error::Result};
 use customers::CustomerSql;
 use histories::HistorySql;
 use interactions::InteractionSql;
+use merges::MergeSql;
 use predictions::PredictionSql;
 
 pub(crate) use engine::{Engine, StoredRow, Transaction};
@@ -35,9 +38,12 @@ pub(crate) use statement::{SqlValue, Stamp, Statement, arguments};
 pub(crate) use transaction::detached;
 
 /// A database that can hold everything: it runs statements, and has SQL of its own where the two differ.
-pub(crate) trait Backend: Engine + CustomerSql + InteractionSql + HistorySql + PredictionSql {}
+pub(crate) trait Backend:
+    Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql
+{
+}
 
-impl<E: Engine + CustomerSql + InteractionSql + HistorySql + PredictionSql> Backend for E {}
+impl<E: Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql> Backend for E {}
 
 #[async_trait]
 impl<B: Backend> Store for B {

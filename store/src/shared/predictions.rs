@@ -71,7 +71,8 @@ fn select_past(filter: &PastPredictionFilter) -> Statement {
     let mut statement = Statement::new(
         "SELECT p.customer_id, p.model_version, p.as_of_time, p.probability \
          FROM customers AS c CROSS JOIN predictions AS p \
-         WHERE p.customer_id = c.customer_id AND c.customer_id > $1 AND c.customer_id <= $2 \
+         WHERE p.customer_id = c.customer_id AND c.merged_into IS NULL \
+         AND c.customer_id > $1 AND c.customer_id <= $2 \
          AND p.target = $3 AND p.as_of_time >= $4 AND p.as_of_time < $5 AND p.basis = $6",
     )
     .bind(filter.after_customer.as_str())

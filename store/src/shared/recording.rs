@@ -9,6 +9,7 @@ use super::{
     backfill::{self, ChangedPast},
     batch::SortedBatch,
     changes::note_change,
+    merges::SurvivorsOf,
     retractions::{LastRetractions, retract_stored},
 };
 use crate::{
@@ -46,17 +47,21 @@ pub(super) async fn record<B: Backend>(
         return Err(StoreError::Aborted);
     }
     found.correct::<B>(&mut tx, batch, options).await?;
+    // After the insert, whose foreign keys lock the customers against a merge.
+    let survivors = SurvivorsOf::read::<B>(&mut tx, &customer_ids).await?;
+    let touched = survivors.with(&customer_ids);
     if inserted + found.moved_rows + found.corrected > 0 {
-        // After the insert, whose foreign keys lock the customers: see the table.
-        B::forget_packed(&mut tx, &customer_ids).await?;
+        // After the insert as well: see the table.
+        B::forget_packed(&mut tx, &touched).await?;
     }
     let mut outdated_predictions = 0;
     if let Some(before) = &before {
         found.changes.extend(backfill::of_new(&items, before, options.record_time));
+        let changes = backfill::with_survivors(found.changes.clone(), &survivors);
         outdated_predictions =
-            backfill::mark_predictions::<B>(&mut tx, &found.changes, options.record_time).await?;
+            backfill::mark_predictions::<B>(&mut tx, &changes, options.record_time).await?;
     }
-    note_change(store, &mut tx, customer_ids).await?;
+    note_change(store, &mut tx, touched).await?;
     tx.commit().await?;
     Ok(Recorded { outdated_predictions, ..found.counts(batch, inserted) })
 }

@@ -8,7 +8,7 @@ use tally_model::time::Time;
 
 use super::{
     Backend, Engine, SqlValue, Stamp, Statement, Transaction, changes::note_change,
-    interactions::InteractionRow,
+    interactions::InteractionRow, merges::SurvivorsOf,
 };
 use crate::{
     error::{Result, StoreError},
@@ -189,8 +189,10 @@ pub(super) async fn retract<B: Backend>(
     }
     if !retracted.is_empty() {
         // After the insert, whose foreign keys lock the customers: see the table.
-        B::forget_packed(&mut tx, &customer_ids).await?;
-        note_change(store, &mut tx, customer_ids).await?;
+        let survivors = SurvivorsOf::read::<B>(&mut tx, &customer_ids).await?;
+        let touched = survivors.with(&customer_ids);
+        B::forget_packed(&mut tx, &touched).await?;
+        note_change(store, &mut tx, touched).await?;
     }
     tx.commit().await?;
     let already_retracted = pairs.len() - retracted.len() + keys.repeated;

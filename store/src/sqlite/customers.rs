@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     shared::{
         Stamp, Transaction,
-        customers::{CustomerSql, CustomerUpdate, LockedRow, VersionRow},
+        customers::{CustomerSql, CustomerUpdate, LockedRow, VersionRow, VersionWrite},
         json::to_json,
     },
 };
@@ -61,21 +61,24 @@ impl CustomerSql for Sqlite {
         .bind(Json(rows))
         .execute(&mut **tx)
         .await?;
-        let mut versions = Vec::new();
-        for update in updates {
-            if let Some(version) = update.version {
-                let times = (version.effective_time, version.record_time, update.create_time);
-                let attributes = to_json(&update.attributes)?;
-                versions.push((&update.customer_id, version.number, times.0, times.1, times.2, attributes));
-            }
+        Ok(())
+    }
+
+    async fn write_versions(tx: &mut Transaction<Self>, versions: &[VersionWrite<'_>]) -> Result<()> {
+        let mut rows = Vec::with_capacity(versions.len());
+        for version in versions {
+            let times = (version.effective_time, version.record_time, version.create_time);
+            let attributes = to_json(version.attributes)?;
+            rows.push((version.customer_id, version.number, times.0, times.1, times.2, attributes));
         }
         sqlx::query(
             "INSERT INTO customer_versions \
              (customer_id, version, effective_time, record_time, create_time, attributes) \
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 \
-             FROM json_each($1)",
+             FROM json_each($1) WHERE true \
+             ON CONFLICT (customer_id, version) DO UPDATE SET attributes = excluded.attributes",
         )
-        .bind(Json(versions))
+        .bind(Json(rows))
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -96,10 +99,16 @@ impl CustomerSql for Sqlite {
 
     async fn existing(tx: &mut Transaction<Self>, ids: &[&str]) -> Result<Vec<String>> {
         Ok(sqlx::query_scalar(
-            "SELECT customer_id FROM customers WHERE customer_id IN (SELECT value FROM json_each($1))",
+            "SELECT customer_id FROM customers \
+             WHERE customer_id IN (SELECT value FROM json_each($1)) AND merged_into IS NULL",
         )
         .bind(Json(ids))
         .fetch_all(&mut **tx)
         .await?)
     }
+
+    const COUNT_ATTRIBUTES: &'static str = "SELECT a.key, a.type, count(*) FROM customers AS c \
+         CROSS JOIN json_each((SELECT v.attributes FROM customer_versions AS v \
+                               WHERE v.customer_id = c.customer_id ORDER BY v.version DESC LIMIT 1)) AS a \
+         WHERE c.merged_into IS NULL GROUP BY a.key, a.type";
 }

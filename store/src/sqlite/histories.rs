@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Row, SqliteExecutor, types::Json};
+use sqlx::{Row, Sqlite as Database, SqliteConnection, pool::PoolConnection, types::Json};
 use tally_model::{
     history::{History, Packed, Version},
     time::Time,
@@ -13,17 +13,19 @@ use crate::{
     error::{Result, StoreError},
     shared::{
         Engine, Transaction, detached,
-        histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, insert_packed},
+        histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, StoredHistory, insert_packed},
         json::from_json,
+        merges::united_histories,
     },
 };
 
 /// The histories of the customers in $1, in that order and in one row: for each customer its id, a line for each
-/// interaction in order, a line for each retracted interaction in order, and a line for each version. Tabs separate the fields of a line, U+001D the parts of a
-/// customer, and U+001E customers. None of them occurs in an id or a kind, where control characters are not allowed,
-/// nor in JSON, where they are escaped.
-const HISTORIES: &str = "SELECT group_concat(concat(customer_id, char(29), events, char(29), retracted, char(29), versions), char(30)) \
-    FROM (SELECT c.customer_id, \
+/// interaction in order, a line for each retracted interaction in order, a line for each version, and whether others are
+/// merged into it. Tabs separate the fields of a line, U+001D the parts of a customer, and U+001E customers. None of them
+/// occurs in an id or a kind, where control characters are not allowed, nor in JSON, where they are escaped.
+const HISTORIES: &str = "SELECT group_concat(concat(customer_id, char(29), events, char(29), retracted, char(29), \
+                                                    versions, char(29), has_merged), char(30)) \
+    FROM (SELECT c.customer_id, c.has_merged, \
           (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', \
                                       properties), '\n') \
            FROM (SELECT occur_time, record_time, kind, amount_minor, nullif(properties, '{}') AS properties \
@@ -55,8 +57,26 @@ impl HistorySql for Sqlite {
         rows.iter().map(|row| Ok((row.try_get(0)?, Packed::from_bytes(row.try_get(1)?)))).collect()
     }
 
-    async fn histories_of(&self, customer_ids: &[String]) -> Result<HashMap<String, History>> {
-        read_histories(&self.readers, customer_ids).await
+    async fn history_connection(&self) -> Result<PoolConnection<Database>> {
+        Ok(self.readers.acquire().await?)
+    }
+
+    /// In one row, since each row wakes a thread.
+    async fn read_histories(
+        connection: &mut SqliteConnection,
+        customer_ids: &[String],
+    ) -> Result<HashMap<String, StoredHistory>> {
+        let text: Option<String> =
+            sqlx::query_scalar(HISTORIES).bind(Json(customer_ids)).fetch_one(connection).await?;
+        let customers = text.iter().flat_map(|text| text.split('\x1e'));
+        customers
+            .map(|customer| {
+                let mut parts = customer.split('\x1d');
+                let mut next = || parts.next().ok_or_else(too_short);
+                let (id, history) = (next()?.to_owned(), history(next()?, next()?, next()?)?);
+                Ok((id, StoredHistory { history, has_merged: next()? != "0" }))
+            })
+            .collect()
     }
 
     async fn forget_packed(tx: &mut Transaction<Self>, customer_ids: &[&str]) -> Result<()> {
@@ -72,7 +92,7 @@ impl HistorySql for Sqlite {
         let store = self.clone();
         detached(async move {
             let mut tx = store.begin().await?;
-            let histories = read_histories(&mut *tx, &customer_ids).await?;
+            let histories = united_histories::<Self>(&mut tx, &customer_ids).await?;
             for (customer_id, history) in &histories {
                 Self::run::<()>(&mut tx, insert_packed(customer_id, &history.pack())).await?;
             }
@@ -81,24 +101,6 @@ impl HistorySql for Sqlite {
         })
         .await
     }
-}
-
-/// Reads the histories of those customers that exist, in one statement and in one row, since each row wakes a
-/// thread.
-async fn read_histories(
-    executor: impl SqliteExecutor<'_>,
-    customer_ids: &[String],
-) -> Result<HashMap<String, History>> {
-    let text: Option<String> =
-        sqlx::query_scalar(HISTORIES).bind(Json(customer_ids)).fetch_one(executor).await?;
-    let customers = text.iter().flat_map(|text| text.split('\x1e'));
-    customers
-        .map(|customer| {
-            let mut parts = customer.split('\x1d');
-            let mut next = || parts.next().ok_or_else(too_short);
-            Ok((next()?.to_owned(), history(next()?, next()?, next()?)?))
-        })
-        .collect()
 }
 
 /// A history from the lines of its interactions, of the retracted ones, and of its versions.

@@ -8,6 +8,7 @@
 mod customers;
 mod histories;
 mod interactions;
+mod merges;
 mod predictions;
 mod stamp;
 

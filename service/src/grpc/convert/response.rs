@@ -16,7 +16,7 @@ use crate::{
     catalog::ModelName,
     scoring::{ExplainedChange, FeatureChange, LogOddsChange, Replay},
 };
-use tally_store::{Customer, ListedInteraction, Prediction};
+use tally_store::{Customer, ListedInteraction, Prediction, StoredAttribute};
 
 pub const fn timestamp(time: Time) -> Timestamp {
     Timestamp { seconds: time.0.div_euclid(1_000_000), nanos: (time.0.rem_euclid(1_000_000) * 1_000) as i32 }
@@ -31,12 +31,17 @@ pub const fn target(target: Target) -> v1::Target {
 
 pub fn customer(customer: Customer) -> v1::Customer {
     v1::Customer {
-        merged_customer_ids: Vec::new(),
         customer_id: customer.customer_id,
         create_time: Some(timestamp(customer.create_time)),
         attributes: Some(attributes(customer.attributes)),
         name: customer.name,
+        merged_customer_ids: customer.merged_customer_ids,
     }
+}
+
+pub fn stored_attribute(attribute: StoredAttribute) -> v1::StoredAttribute {
+    let StoredAttribute { name, numbers, booleans, texts } = attribute;
+    v1::StoredAttribute { name, numbers, booleans, texts }
 }
 
 fn attributes(attributes: Attributes) -> Struct {

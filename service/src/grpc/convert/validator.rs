@@ -260,6 +260,16 @@ impl Validator {
         NewCustomer { customer_id, name: Some(name).filter(|name| !name.is_empty()), create_time, attributes }
     }
 
+    /// Names of attributes, of which there may be none.
+    pub fn attribute_names(&mut self, field: &str, names: Vec<String>) -> Vec<String> {
+        let count = names.len();
+        self.require(count <= limits::ATTRIBUTES, field, || {
+            format!("has {count} items; allowed are up to {}", limits::ATTRIBUTES)
+        });
+        let mut name = |(n, name)| self.name(format_args!("{field}[{n}]"), name, 1, limits::WORD_CHARS);
+        names.into_iter().enumerate().map(&mut name).collect()
+    }
+
     fn attributes(&mut self, field: impl Display + Copy, attributes: Struct) -> Attributes {
         let count = attributes.fields.len();
         self.require(count <= limits::ATTRIBUTES, field, || {

@@ -47,7 +47,7 @@ fn upsert(n: f64) -> NewCustomer {
 async fn store_out_of_order(store: &dyn Store) -> Vec<Version> {
     let moments = [time("2024-01-05"), time("2024-02-05"), time("2024-03-05")];
     for (n, now) in moments.into_iter().enumerate() {
-        store.upsert_customers(vec![upsert(n as f64 / 3.0)], now).await.unwrap();
+        store.upsert_customers(vec![upsert(n as f64 / 3.0)], &[], now).await.unwrap();
     }
     let mut all: Vec<Interaction> = (0..3).flat_map(interactions).collect();
     all.sort_by_key(|item| (item.interaction_id.bytes().rev().collect::<Vec<_>>(), item.customer_id.clone()));
@@ -144,7 +144,7 @@ async fn assert_writes_undo_packing(store: &dyn Store) {
     assert!(store.unpacked("", 10).await.unwrap().is_empty(), "nothing new was written");
     let late = Interaction { interaction_id: "late".to_owned(), ..again[50].clone() };
     store.record_interactions(vec![late.clone()], RecordOptions::new(Time::MIN)).await.unwrap();
-    store.upsert_customers(vec![upsert(7.0)], time("2024-04-05")).await.unwrap();
+    store.upsert_customers(vec![upsert(7.0)], &[], time("2024-04-05")).await.unwrap();
     assert_eq!(store.unpacked("", 10).await.unwrap(), ["c0", "c1"]);
     let found = read(store, &["c1", "c0"].map(str::to_owned)).await;
     assert_eq!(found[0], Some(expected([again, vec![late]].concat(), &[])));

@@ -8,7 +8,7 @@ use tally_model::{
     time::{DAY, Time},
 };
 use tally_service::histories::scan::{CustomerScan, Partition};
-use tally_store::{Interaction, InteractionCursor, NewCustomer, RecordOptions, Store};
+use tally_store::{Interaction, InteractionCursor, ListedInteraction, NewCustomer, RecordOptions, Store};
 
 use crate::support::{Tally, on_both_stores, time};
 
@@ -47,7 +47,7 @@ async fn silent_customers(store: &dyn Store, count: usize) {
     };
     for first in (0..count).step_by(1_000) {
         let customers = (first..count.min(first + 1_000)).map(customer).collect();
-        store.upsert_customers(customers, time("2024-01-01")).await.unwrap();
+        store.upsert_customers(customers, &[], time("2024-01-01")).await.unwrap();
     }
 }
 
@@ -120,20 +120,16 @@ async fn long_and_short_rows_of_a_customer_stay_in_order(tally: Tally) {
     busy_customer(&*store, "c", 90, &long).await;
     let expected: Vec<Interaction> = (0..90).map(|n| interaction("c", n, &long)).collect();
 
-    let mut listed: Vec<Interaction> = Vec::new();
+    let mut listed: Vec<ListedInteraction> = Vec::new();
     loop {
-        let after = listed.last().map(|last| InteractionCursor {
-            occur_time: last.occur_time,
-            interaction_id: last.interaction_id.clone(),
-            retract_time: None,
-        });
+        let after = listed.last().map(InteractionCursor::new);
         let page = store.interactions("c", after, 7, false).await.unwrap();
         if page.is_empty() {
             break;
         }
-        listed.extend(page.into_iter().map(|item| item.interaction));
+        listed.extend(page);
     }
-    listed.reverse();
+    let listed: Vec<Interaction> = listed.into_iter().rev().map(|item| item.interaction).collect();
     assert_eq!(listed, expected);
 
     let mut history = History::default();
