@@ -1,16 +1,18 @@
 //! The `tally` command: a gRPC client that prints tables for people or JSON for programs.
 //!
 //! It knows the contract ([`tally_proto`]) and nothing else of Tally, like any other client. `args` holds
-//! the arguments; `import`, `scoring`, `predictions` and `models` hold the commands; `output` holds what
-//! they print with.
+//! the arguments; `import`, `customers`, `interactions`, `scoring`, `predictions` and `models` hold the
+//! commands; `output` holds what they print with.
 
 use std::io::ErrorKind;
 
 pub mod args;
 mod connection;
+mod customers;
 mod environment;
 mod error;
 mod import;
+mod interactions;
 mod models;
 mod output;
 mod predictions;
@@ -34,6 +36,8 @@ pub async fn run(args: Args) -> Result<(), ClientError> {
     let server = Connection::open(&args.server).await?;
     let result = match &args.command {
         Command::Import(import) => import::run(&server, import, args.json).await,
+        Command::Customers(customers) => customers::run(&server, customers, args.json).await,
+        Command::Interactions(interactions) => interactions::run(&server, interactions, args.json).await,
         Command::Score(score) => scoring::score(&server, score, args.json).await,
         Command::ScoreAll(score_all) => scoring::score_all(&server, score_all, args.json).await,
         Command::Predictions(predictions) => predictions::run(&server, predictions, args.json).await,

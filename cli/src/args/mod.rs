@@ -3,21 +3,25 @@
 use clap::{Parser, Subcommand};
 use tonic::transport::{Endpoint, Uri};
 
+mod customers;
 mod import;
+mod interactions;
 mod models;
 mod names;
 mod predictions;
 mod scoring;
 
+pub use customers::{CustomersCommand, DeleteCustomerArgs};
 pub use import::ImportArgs;
+pub use interactions::{InteractionsCommand, ListInteractionsArgs, RetractArgs};
 pub use models::{ModelsCommand, PromoteArgs, RealisedArgs};
 pub use names::{GradeArg, OrderArg, TargetArg};
 pub use predictions::{PredictionFilterArgs, PredictionsCommand};
 pub use scoring::{ScoreAllArgs, ScoreArgs};
 
 const AFTER_HELP: &str = "\
-With --json, standard output is nothing but JSON: one object per line for score, predictions lead|churn and
-models list|realised|history, a single object for the other commands. Fields have the names of the contract
+With --json, standard output is nothing but JSON: one object per line for score, predictions lead|churn,
+interactions list and models list|realised|history, a single object for the other commands. Fields have the names of the contract
 (proto/tally/v1), times are RFC 3339, and enums are names without prefix (LEAD, COLD, A). A customer that
 cannot be scored has the line {\"customer_id\": …, \"status\": …} in place of its score.
 
@@ -44,6 +48,12 @@ pub struct Args {
 pub enum Command {
     /// Import customers and interactions from CSV files, plain or gzip; repeating an import is harmless
     Import(ImportArgs),
+    /// Show, erase or merge customers
+    #[command(subcommand)]
+    Customers(CustomersCommand),
+    /// List or retract the interactions of a customer
+    #[command(subcommand)]
+    Interactions(InteractionsCommand),
     /// Score customers, as of now or of an earlier time
     Score(ScoreArgs),
     /// Score all eligible customers and store the predictions
@@ -99,6 +109,9 @@ mod tests {
             "tally predictions lead --grade E",
             "tally predictions both",
             "tally predictions compare ID",
+            "tally customers merge A",
+            "tally interactions retract C1",
+            "tally interactions list C1 --limit 0",
             "tally --server localhost:50051 models list",
             "tally --server https://localhost models list",
         ] {

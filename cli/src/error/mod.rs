@@ -65,6 +65,9 @@ pub enum ClientError {
         /// The number of customers asked for.
         asked: u64,
     },
+    /// What cannot be undone was not confirmed. Nothing was done.
+    #[error("{0}")]
+    NotConfirmed(&'static str),
     /// Standard output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),

@@ -12,9 +12,10 @@ use prost::Message;
 use tally_proto::EncodedBatch;
 use tally_proto::v1::{
     BatchPredictChurnRequest, BatchResult, BatchScoreLeadsRequest, Customer, DeleteCustomerRequest,
-    DeleteCustomerResponse, GetCustomerRequest, GetCustomerResponse, ListCustomersRequest,
-    ListCustomersResponse, ListInteractionsRequest, ListInteractionsResponse, PredictChurnRequest,
-    RecordInteractionsRequest, RecordInteractionsResponse, Score, ScoreLeadRequest, UpsertCustomersRequest,
+    DeleteCustomerResponse, GetCustomerRequest, GetCustomerResponse, Interaction, ListCustomersRequest,
+    ListCustomersResponse, ListInteractionsRequest, ListInteractionsResponse, MergeCustomersRequest,
+    MergeCustomersResponse, PredictChurnRequest, RecordInteractionsRequest, RecordInteractionsResponse,
+    RetractInteractionsRequest, RetractInteractionsResponse, Score, ScoreLeadRequest, UpsertCustomersRequest,
     UpsertCustomersResponse, batch_result,
     customer_service_server::{CustomerService, CustomerServiceServer, SERVICE_NAME as CUSTOMERS},
     interaction_service_server::{
@@ -38,22 +39,30 @@ pub struct Received {
     pub customers: Vec<Customer>,
     pub batches: Vec<RecordInteractionsRequest>,
     pub scored: Vec<BatchPredictChurnRequest>,
+    /// The ids of each merge, from and into.
+    pub merged: Vec<(String, String)>,
+    pub deleted: Vec<String>,
+    pub listed: Vec<ListInteractionsRequest>,
+    pub retracted: Vec<RetractInteractionsRequest>,
 }
 
 #[async_trait]
 impl CustomerService for FakeServer {
     async fn merge_customers(
         &self,
-        _: Request<tally_proto::v1::MergeCustomersRequest>,
-    ) -> Result<Response<tally_proto::v1::MergeCustomersResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        request: Request<MergeCustomersRequest>,
+    ) -> Result<Response<MergeCustomersResponse>, Status> {
+        let MergeCustomersRequest { from_customer_id, into_customer_id } = request.into_inner();
+        self.0.lock().unwrap().merged.push((from_customer_id, into_customer_id.clone()));
+        let customer = Some(Customer { customer_id: into_customer_id, ..Default::default() });
+        Ok(Response::new(MergeCustomersResponse { customer }))
     }
 
     async fn list_attributes(
         &self,
         _: Request<tally_proto::v1::ListAttributesRequest>,
     ) -> Result<Response<tally_proto::v1::ListAttributesResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        Err(Status::unimplemented(""))
     }
 
     async fn upsert_customers(
@@ -67,9 +76,14 @@ impl CustomerService for FakeServer {
     }
     async fn get_customer(
         &self,
-        _: Request<GetCustomerRequest>,
+        request: Request<GetCustomerRequest>,
     ) -> Result<Response<GetCustomerResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let customer_id = request.into_inner().customer_id;
+        if customer_id == "nobody" {
+            return Err(Status::not_found("no customer `nobody` is stored"));
+        }
+        let customer = Some(Customer { customer_id, ..Default::default() });
+        Ok(Response::new(GetCustomerResponse { customer }))
     }
     async fn list_customers(
         &self,
@@ -79,9 +93,10 @@ impl CustomerService for FakeServer {
     }
     async fn delete_customer(
         &self,
-        _: Request<DeleteCustomerRequest>,
+        request: Request<DeleteCustomerRequest>,
     ) -> Result<Response<DeleteCustomerResponse>, Status> {
-        Err(Status::unimplemented(""))
+        self.0.lock().unwrap().deleted.push(request.into_inner().customer_id);
+        Ok(Response::new(DeleteCustomerResponse {}))
     }
 }
 
@@ -89,9 +104,12 @@ impl CustomerService for FakeServer {
 impl InteractionService for FakeServer {
     async fn retract_interactions(
         &self,
-        _: Request<tally_proto::v1::RetractInteractionsRequest>,
-    ) -> Result<Response<tally_proto::v1::RetractInteractionsResponse>, Status> {
-        Err(Status::unimplemented("to come"))
+        request: Request<RetractInteractionsRequest>,
+    ) -> Result<Response<RetractInteractionsResponse>, Status> {
+        let request = request.into_inner();
+        let retracted = request.keys.len() as i64;
+        self.0.lock().unwrap().retracted.push(request);
+        Ok(Response::new(RetractInteractionsResponse { retracted, already_retracted: 0 }))
     }
 
     async fn record_interactions(
@@ -114,9 +132,20 @@ impl InteractionService for FakeServer {
 
     async fn list_interactions(
         &self,
-        _: Request<ListInteractionsRequest>,
+        request: Request<ListInteractionsRequest>,
     ) -> Result<Response<ListInteractionsResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let request = request.into_inner();
+        // Two pages, however large.
+        let next_page_token = if request.page_token.is_empty() { "second" } else { "" }.to_owned();
+        let customer_id = request.customer_id.clone();
+        let one = |n: i32| Interaction {
+            customer_id: customer_id.clone(),
+            interaction_id: n.to_string(),
+            ..Default::default()
+        };
+        let interactions = (0..request.page_size).map(one).collect();
+        self.0.lock().unwrap().listed.push(request);
+        Ok(Response::new(ListInteractionsResponse { interactions, next_page_token }))
     }
 }
 

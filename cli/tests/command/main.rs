@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod customers;
 mod fake;
 mod help;
 mod import;
+mod interactions;
 mod score;

@@ -1,0 +1,65 @@
+//! Chooses what to do with a customer.
+
+use tally_proto::v1::{Customer, DeleteCustomerRequest, GetCustomerRequest, MergeCustomersRequest};
+use tonic::{Code, Status};
+
+use super::{confirm::confirm, record::record};
+use crate::{
+    args::{CustomersCommand, DeleteCustomerArgs},
+    connection::Connection,
+    error::ClientError,
+    output::{self, printable},
+};
+
+/// Runs a command on a customer.
+pub(crate) async fn run(
+    server: &Connection,
+    command: &CustomersCommand,
+    json: bool,
+) -> Result<(), ClientError> {
+    match command {
+        CustomersCommand::Get { customer_id } => get(server, customer_id, json).await,
+        CustomersCommand::Delete(args) => delete(server, args, json).await,
+        CustomersCommand::Merge { from, into } => merge(server, from, into, json).await,
+    }
+}
+
+async fn get(server: &Connection, customer_id: &str, json: bool) -> Result<(), ClientError> {
+    let request = GetCustomerRequest { customer_id: customer_id.to_owned() };
+    let reply = server.customers().get_customer(request).await.map_err(|status| server.error(&status))?;
+    let customer = in_reply(server, reply.into_inner().customer)?;
+    Ok(output::show(&customer, json, record)?)
+}
+
+async fn delete(server: &Connection, args: &DeleteCustomerArgs, json: bool) -> Result<(), ClientError> {
+    let customer = printable(&args.customer_id);
+    let question = format!("erase customer {customer}, with all its interactions and predictions, for good?");
+    if !args.yes && !confirm(&question)? {
+        return Err(ClientError::NotConfirmed("nothing was erased"));
+    }
+    let request = DeleteCustomerRequest { customer_id: args.customer_id.clone() };
+    let reply = server.customers().delete_customer(request).await.map_err(|status| server.error(&status))?;
+    Ok(output::show(reply.get_ref(), json, |_| format!("{customer} is erased"))?)
+}
+
+async fn merge(server: &Connection, from: &str, into: &str, json: bool) -> Result<(), ClientError> {
+    let request =
+        MergeCustomersRequest { from_customer_id: from.to_owned(), into_customer_id: into.to_owned() };
+    let reply = server.customers().merge_customers(request).await.map_err(|status| server.error(&status))?;
+    let customer = in_reply(server, reply.into_inner().customer)?;
+    let text = |customer: &Customer| {
+        format!(
+            "{} is merged into {}\n\n{}",
+            printable(from),
+            printable(&customer.customer_id),
+            record(customer)
+        )
+    };
+    Ok(output::show(&customer, json, text)?)
+}
+
+fn in_reply(server: &Connection, customer: Option<Customer>) -> Result<Customer, ClientError> {
+    customer.ok_or_else(|| {
+        server.error(&Status::new(Code::Internal, "the server's reply does not contain a customer"))
+    })
+}

@@ -1,0 +1,7 @@
+//! `tally customers`: shows, erases and merges customers.
+
+mod command;
+mod confirm;
+mod record;
+
+pub(crate) use command::run;
