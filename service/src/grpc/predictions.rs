@@ -93,7 +93,7 @@ impl PredictionService for PredictionRpc {
     ) -> Result<Response<Self::ExportPredictionsStream>, Status> {
         let mut validator = Validator::new(self.clock.now());
         let filter = filter(&mut validator, &as_list(request.into_inner()));
-        let export = self.predictions.export(validator.finish(filter)?);
+        let export = self.predictions.export(&validator.finish(filter)?);
         Ok(stream(move |messages| async move { send_export(export, &messages).await }))
     }
 

@@ -55,8 +55,8 @@ impl Predictions {
 
     /// All predictions that pass the filter, in its order, in constant memory.
     #[must_use]
-    pub fn export(&self, filter: PredictionFilter) -> PredictionExport {
-        let filter = self.resolved(&filter).into_owned();
+    pub fn export(&self, filter: &PredictionFilter) -> PredictionExport {
+        let filter = self.resolved(filter).into_owned();
         PredictionExport { store: Arc::clone(&self.store), filter, after: None, over: false }
     }
 }

@@ -75,9 +75,10 @@ impl<B: Backend> ChangeStore for B {
     async fn changes(&self, after: i64, also: &[i64]) -> Result<Vec<Change>> {
         let mut statement = Statement::new(
             "SELECT change_id, CASE WHEN writer = $1 THEN '[]' ELSE customer_ids END AS customer_ids, \
-             merges AND writer <> $1 AS merges \
-             FROM changes WHERE change_id > $2",
+             merges AND writer <> $2 AS merges \
+             FROM changes WHERE change_id > $3",
         )
+        .bind(self.writer())
         .bind(self.writer())
         .bind(after);
         if !also.is_empty() {

@@ -291,7 +291,7 @@ async fn merge<B: Backend>(store: &B, from: &str, into: &str, now: Time) -> Resu
         B::lock_customer(&mut tx, id).await?;
     }
     write_merge::<B>(&mut tx, from, &survivor, now).await?;
-    B::forget_packed(&mut tx, &locked).await?;
+    B::forget_packed(&mut tx, &[&survivor]).await?;
     note_merge(store, &mut tx, &locked).await?;
     tx.commit().await?;
     Ok(MergeResult::Merged { survivor })

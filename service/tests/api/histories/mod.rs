@@ -1,5 +1,6 @@
 //! Histories: read from rows or packed, scanned customer by customer, and kept warm.
 
+mod merges;
 mod packing;
 mod samples;
 mod scan;

@@ -1,5 +1,6 @@
 //! What is written: customers and interactions, one by one, in bulk, by many at a time, and across restarts.
 
+mod attributes;
 mod bulk;
 mod contention;
 mod corrections;
@@ -8,4 +9,5 @@ mod durability;
 mod import;
 mod interactions;
 mod items;
+mod merges;
 mod retractions;

@@ -6,6 +6,7 @@ mod comparison;
 mod comparison_refusals;
 mod export;
 mod known_time;
+mod merges;
 mod population;
 mod predictions;
 mod properties;

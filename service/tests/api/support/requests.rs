@@ -22,6 +22,32 @@ impl Tally {
         self.customers().delete_customer(request).await.map(drop)
     }
 
+    /// Stores customers, and brings these attributes into the past.
+    pub async fn upsert_backfilled(
+        &self,
+        customers: Vec<v1::Customer>,
+        attributes: &[&str],
+    ) -> Result<v1::UpsertCustomersResponse, Status> {
+        let backfill_attributes = attributes.iter().map(|name| (*name).to_owned()).collect();
+        let request = v1::UpsertCustomersRequest { customers, backfill_attributes };
+        Ok(self.customers().upsert_customers(request).await?.into_inner())
+    }
+
+    /// Reads a customer.
+    pub async fn customer(&self, customer_id: &str) -> Result<v1::Customer, Status> {
+        let request = v1::GetCustomerRequest { customer_id: customer_id.to_owned() };
+        Ok(self.customers().get_customer(request).await?.into_inner().customer.unwrap())
+    }
+
+    /// Merges two ids and returns the united customer.
+    pub async fn merge(&self, from: &str, into: &str) -> Result<v1::Customer, Status> {
+        let request = v1::MergeCustomersRequest {
+            from_customer_id: from.to_owned(),
+            into_customer_id: into.to_owned(),
+        };
+        Ok(self.customers().merge_customers(request).await?.into_inner().customer.unwrap())
+    }
+
     /// Records interactions as history: `(recorded, duplicates)`.
     pub async fn backfill(&self, interactions: Vec<v1::Interaction>) -> Result<(i64, i64), Status> {
         let request = v1::RecordInteractionsRequest { interactions, backfill: true, ..Default::default() };
