@@ -157,7 +157,7 @@
 //! - A transaction runs in `detached`, or in `repeatable` when a concurrent write may abort it, so that a caller that
 //!   goes away does not leave a connection inside a transaction. A transaction that changes what a history is made of
 //!   removes the packed history (`forget_packed`) and notes the change (`note_change`, as its last statement). What is
-//!   written under a merged id belongs to the history of its survivor, too (`with_survivors`).
+//!   written under a merged id belongs to the history of its survivor, too (`SurvivorsOf`).
 //! - Only text columns that are `COLLATE "C"` in PostgreSQL, the ids, may be ordered by or compared with `<`, since
 //!   others follow the locale of the database. Sort other text in Rust; SQLite does not know that collation.
 //! - NaN and `\0` never reach the store: SQLite would store NaN as NULL, and PostgreSQL has no `\0` in text. Requests

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use tally_model::{history::History, time::Time};
-use tally_store::{Interaction, MergeResult, Store};
+use tally_store::{Interaction, MergeResult, RecordOptions, Store};
 
 use super::samples::{expected, interactions, read};
 use crate::support::{Tally, on_both_stores, time};
@@ -35,7 +35,10 @@ async fn pack_all(store: &dyn Store) -> usize {
 async fn a_survivor_has_the_history_of_all_its_ids(tally: Tally) {
     let store = tally_store::open(&tally.database.url).await.unwrap();
     let store = &*store;
-    store.record_interactions((0..3).flat_map(interactions).collect()).await.unwrap();
+    store
+        .record_interactions((0..3).flat_map(interactions).collect(), RecordOptions::new(Time::MIN))
+        .await
+        .unwrap();
     assert_eq!(pack_all(store).await, 3);
     let (first, second) = (time(MERGED), time("2024-06-03"));
     // c0 into c1, and later that into c2.
@@ -54,7 +57,7 @@ async fn a_survivor_has_the_history_of_all_its_ids(tally: Tally) {
 
     // A write under the first id drops the packed copies of both that it is merged into.
     let late = Interaction { interaction_id: "late".to_owned(), ..interactions(0).remove(50) };
-    store.record_interactions(vec![late.clone()]).await.unwrap();
+    store.record_interactions(vec![late.clone()], RecordOptions::new(Time::MIN)).await.unwrap();
     assert_eq!(store.unpacked("", 10).await.unwrap(), ["c0", "c1", "c2"]);
     let own_0 = expected([interactions(0), vec![late]].concat(), &[]);
     let all = own(2).unite(&[(own_0.clone(), second), (own(1), second)]);
@@ -77,7 +80,7 @@ async fn a_packed_survivor_misses_nothing_that_is_written_under_other_ids(tally:
     let stop = Arc::new(AtomicBool::new(false));
     let store = tally_store::open(&tally.database.url).await.unwrap();
     let first = [interactions(0).remove(0), interactions(1).remove(0)];
-    store.record_interactions(first.to_vec()).await.unwrap();
+    store.record_interactions(first.to_vec(), RecordOptions::new(Time::MIN)).await.unwrap();
     let survivor = ["c1".to_owned()];
     let packer = {
         let (store, survivor, stop) = (Arc::clone(&store), survivor.to_vec(), Arc::clone(&stop));
@@ -94,7 +97,7 @@ async fn a_packed_survivor_misses_nothing_that_is_written_under_other_ids(tally:
             }
             let id = format!("{writer}-{round}");
             let item = Interaction { interaction_id: id, ..interactions(writer % 2).remove(0) };
-            store.record_interactions(vec![item]).await.unwrap();
+            store.record_interactions(vec![item], RecordOptions::new(Time::MIN)).await.unwrap();
             if writer == 0 && round >= ROUNDS / 4 {
                 let seen = read(&*store, &survivor).await.remove(0).unwrap().len();
                 assert!(seen >= round + 3, "{seen} after round {round}");
