@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
         Err(error) => {
             // Not `eprintln!`, which panics when standard error is closed.
             drop(writeln!(io::stderr(), "error: {error}"));
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_code())
         }
     }
 }

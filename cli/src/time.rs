@@ -1,6 +1,11 @@
 //! Times as people and CSV files write them, as the contract sends them, and as they are printed:
 //! RFC 3339 in UTC. Tally stores microseconds, so nothing finer is sent or shown.
 
+use jiff::{
+    civil::{Date, DateTime, Time},
+    fmt::strtime::{self, BrokenDownTime},
+    tz::TimeZone,
+};
 use prost_types::Timestamp;
 
 /// The text is not a time that Tally accepts.
@@ -8,17 +13,92 @@ use prost_types::Timestamp;
 #[error("`{0}` is not a time of the years 1970 to 9999, such as 2026-01-31 or 2026-01-31T13:45:00Z")]
 pub struct InvalidTime(String);
 
-/// Reads RFC 3339 with an offset (`2026-01-31T13:45:00Z`), or a date, which is its midnight in UTC.
+/// Reads a time with an offset (`2026-01-31T13:45:00Z`), or a date, which is its midnight in UTC.
 pub(crate) fn parse(text: &str) -> Result<jiff::Timestamp, InvalidTime> {
-    let is_date = text.len() == "2026-01-31".len();
-    let full = if is_date { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    let moment = full
-        .parse::<jiff::Timestamp>()
-        .and_then(|moment| jiff::Timestamp::from_microsecond(moment.as_microsecond()));
+    let moment = with_offset(text).or_else(|| {
+        let (moment, is_date) = civil(text)?;
+        is_date.then(|| TimeZone::UTC.to_timestamp(moment).ok()).flatten()
+    });
     moment
-        .ok()
+        .and_then(|moment| jiff::Timestamp::from_microsecond(moment.as_microsecond()).ok())
         .filter(|moment| *moment >= jiff::Timestamp::UNIX_EPOCH)
         .ok_or_else(|| InvalidTime(text.to_owned()))
+}
+
+/// Reads a time with an offset from UTC as programs write it: RFC 3339, also with a space in place of the T, before
+/// the offset, or with an offset such as +0400, +00 and UTC; and the dates of HTTP and e-mail.
+pub(crate) fn with_offset(text: &str) -> Option<jiff::Timestamp> {
+    if let Ok(moment) = text.parse() {
+        return Some(moment);
+    }
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok();
+    }
+    let (local, offset) = match text.rsplit_once(' ')? {
+        (local, "UTC" | "GMT" | "Z" | "z") => (local, "Z"),
+        (local, offset) if offset.starts_with(['+', '-']) => (local, offset),
+        _ => return None,
+    };
+    format!("{}{offset}", local.trim_end()).parse().ok()
+}
+
+/// Reads a time without an offset, such as `2026-01-31 13:45` or `2026/1/31`, and whether it is a date alone.
+pub(crate) fn civil(text: &str) -> Option<(DateTime, bool)> {
+    let (date, time) =
+        text.split_once([' ', 'T', 't']).map_or((text, None), |(date, time)| (date, Some(time)));
+    let mut parts = date.split(if date.contains('/') { '/' } else { '-' });
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let digits = |text: &str, most: usize| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if parts.next().is_some() || year.len() != 4 || !digits(year, 4) || !digits(month, 2) || !digits(day, 2) {
+        return None;
+    }
+    let date = format!("{year}-{month:0>2}-{day:0>2}").parse::<Date>().ok()?;
+    let Some(time) = time else { return Some((date.to_datetime(Time::midnight()), true)) };
+    let hour = time.split(':').next().filter(|hour| time.contains(':') && digits(hour, 2))?;
+    let time = if hour.len() == 1 { format!("0{time}") } else { time.to_owned() };
+    // Only times of the day: the parser of jiff also takes what follows, such as an offset.
+    let plain = time.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.' | b','));
+    Some((date.to_datetime(time.parse::<Time>().ok().filter(|_| plain)?), false))
+}
+
+/// How the times of a file are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TimeFormat {
+    /// As most programs write them.
+    #[default]
+    Usual,
+    /// By a pattern of strptime.
+    Pattern(String),
+    /// Seconds since 1970.
+    Unix,
+    /// Milliseconds since 1970.
+    UnixMillis,
+}
+
+/// Reads a pattern of strptime, `unix` or `unix-ms`.
+pub(crate) fn time_format(text: &str) -> Result<TimeFormat, String> {
+    match text {
+        "unix" => Ok(TimeFormat::Unix),
+        "unix-ms" => Ok(TimeFormat::UnixMillis),
+        pattern if pattern.contains('%') => {
+            let sample = jiff::Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
+            strtime::format(pattern, &sample).map_err(|error| error.to_string())?;
+            Ok(TimeFormat::Pattern(pattern.to_owned()))
+        }
+        _ => Err("give unix, unix-ms, or a pattern such as %d.%m.%Y %H:%M".to_owned()),
+    }
+}
+
+/// Reads the name of a time zone or an offset from UTC.
+pub(crate) fn time_zone(text: &str) -> Result<TimeZone, String> {
+    let offset = ["%:z", "%z"].iter().find_map(|pattern| BrokenDownTime::parse(pattern, text).ok()?.offset());
+    match offset {
+        Some(offset) => Ok(TimeZone::fixed(offset)),
+        None => TimeZone::get(text)
+            .map_err(|_| "give a name such as Europe/Berlin, or an offset such as +08:00".to_owned()),
+    }
 }
 
 /// The time in the contract.

@@ -12,7 +12,7 @@ mod predictions;
 mod scoring;
 
 pub use customers::{CustomersCommand, DeleteCustomerArgs};
-pub use import::ImportArgs;
+pub use import::{ImportArgs, OnConflictArg};
 pub use interactions::{InteractionsCommand, ListInteractionsArgs, RetractArgs};
 pub use models::{ModelsCommand, PromoteArgs, RealisedArgs};
 pub use names::{GradeArg, OrderArg, TargetArg};
@@ -25,7 +25,8 @@ interactions list and models list|realised|history, a single object for the othe
 (proto/tally/v1), times are RFC 3339, and enums are names without prefix (LEAD, COLD, A). A customer that
 cannot be scored has the line {\"customer_id\": …, \"status\": …} in place of its score.
 
-Exit codes: 0 success; 1 failure, with the reason on standard error; 2 wrong arguments.";
+Exit codes: 0 success; 1 failure, with the reason on standard error; 2 wrong arguments, or files that import
+doubts.";
 
 /// The command-line client of Tally: imports customers, scores them, and reads predictions and models.
 #[derive(Parser, Debug)]
@@ -46,7 +47,7 @@ pub struct Args {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Import customers and interactions from CSV files, plain or gzip; repeating an import is harmless
+    /// Import customers and interactions from CSV or .xlsx files; repeating an import is harmless
     Import(ImportArgs),
     /// Show, erase or merge customers
     #[command(subcommand)]
@@ -102,6 +103,11 @@ mod tests {
         for line in [
             "tally import",
             "tally import --backfill",
+            "tally import --interactions i.csv --time-zone Mars",
+            "tally import --interactions i.csv --time-format dd.mm.yyyy",
+            "tally import --interactions i.csv --encoding klingon",
+            "tally import --interactions i.csv --delimiter ab",
+            "tally import --interactions i.csv --on-conflict merge",
             "tally score churn",
             "tally score both C1",
             "tally score lead C1 --as-of yesterday",

@@ -21,6 +21,22 @@ pub enum ClientError {
     /// A CSV file is not as it should be. Nothing of it was sent, unless it changed during the import.
     #[error("{0}")]
     Csv(#[from] CsvError),
+    /// Rows of the files are bad. Nothing is stored.
+    #[error(
+        "{} bad rows; nothing is stored:{text}\n  --skip-bad FILE imports the others, and --ignore COLUMN leaves a \
+         column out", HumanCount(*.count)
+    )]
+    BadRows {
+        /// How many.
+        count: u64,
+        /// The first ones, one a line.
+        text: String,
+    },
+    /// Files that would probably be stored otherwise than they are meant. Nothing is stored.
+    #[error(
+        "nothing is stored, since this is probably not what is meant:{0}\n  --yes imports it all the same"
+    )]
+    Doubts(String),
     /// No connection could be opened.
     #[error(
         "cannot reach {url} ({why}): is tally-serve running? --server or TALLY_SERVER names another address"
@@ -87,6 +103,15 @@ fn import_stopped(file: &Path, lines: Option<(u64, u64)>, stored: u64) -> String
 }
 
 impl ClientError {
+    /// The exit code of the program: 1, or 2 if the user should look at the files before repeating the command.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Doubts(_) => 2,
+            _ => 1,
+        }
+    }
+
     /// The error of a failed call: the server's reply, or the loss of the connection.
     #[must_use]
     pub fn of_call(url: &str, status: &Status) -> Self {

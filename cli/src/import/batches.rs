@@ -1,13 +1,14 @@
 //! The second pass over a file: its rows in batches, read while earlier ones are sent.
 
-use std::{collections::HashSet, iter, path::PathBuf};
+use std::{collections::HashSet, iter, sync::Arc};
 
+use csv::StringRecord;
 use indicatif::ProgressBar;
 use prost::Message;
 use tally_proto::limits;
 use tokio::{sync::mpsc, task};
 
-use super::{layout::Layout, reader::CsvReader};
+use super::{layout::Layout, rows::Rows, source::Source};
 use crate::error::CsvError;
 
 /// Batches that are read and not yet sent, at most.
@@ -28,13 +29,14 @@ pub(super) struct RowBatch<T> {
 /// The batches of a file as they are read. An error is the last.
 pub(super) type Batches<T> = mpsc::Receiver<Result<RowBatch<T>, CsvError>>;
 
-/// Reads the file in a thread of its own, a few batches ahead of the receiver.
-pub(super) fn read_ahead<L: Layout>(path: PathBuf, layout: L) -> Batches<L::Item> {
+/// Reads the file in a thread of its own, a few batches ahead of the receiver. Leaves out bad rows, which the first
+/// pass has found.
+pub(super) fn read_ahead<L: Layout>(source: Arc<Source>, layout: L) -> Batches<L::Item> {
     let (sender, batches) = mpsc::channel(READ_AHEAD);
-    task::spawn_blocking(move || match CsvReader::open(&path, &ProgressBar::hidden()) {
+    task::spawn_blocking(move || match source.rows(&ProgressBar::hidden()) {
         Ok(mut rows) => {
-            let read = iter::from_fn(|| rows.next(|record| layout.item(record)).transpose());
-            for batch in in_batches::<L>(read) {
+            let read = good_rows(rows.as_mut(), &layout);
+            for batch in in_batches(&layout, read) {
                 let last = batch.is_err();
                 // The receiver is gone when sending has failed.
                 if sender.blocking_send(batch).is_err() || last {
@@ -47,9 +49,32 @@ pub(super) fn read_ahead<L: Layout>(path: PathBuf, layout: L) -> Batches<L::Item
     batches
 }
 
+/// The rows of a table without those that are bad.
+fn good_rows<L: Layout>(
+    rows: &mut dyn Rows,
+    layout: &L,
+) -> impl Iterator<Item = Result<(u64, L::Item), CsvError>> {
+    let mut record = StringRecord::new();
+    iter::from_fn(move || {
+        loop {
+            match rows.next(&mut record) {
+                Ok(None) => return None,
+                Ok(Some(line)) => {
+                    if let Ok(item) = layout.row(&record).and_then(|row| layout.item(&row)) {
+                        return Some(Ok((line, item)));
+                    }
+                }
+                Err(error) if error.line.is_some() => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    })
+}
+
 /// Groups rows into batches within the server's limits. A batch ends before a row whose unique id it
 /// already has, so that of several rows of a customer the last one counts.
 pub(super) fn in_batches<L: Layout>(
+    layout: &L,
     rows: impl Iterator<Item = Result<(u64, L::Item), CsvError>>,
 ) -> impl Iterator<Item = Result<RowBatch<L::Item>, CsvError>> {
     let mut rows = rows;
@@ -64,7 +89,7 @@ pub(super) fn in_batches<L: Layout>(
                 Err(error) => return Some(Err(error)),
             };
             bytes += item.encoded_len() + ITEM_BYTES;
-            let repeated = L::unique(&item).is_some_and(|id| !ids.insert(id.to_owned()));
+            let repeated = layout.unique(&item).is_some_and(|id| !ids.insert(id));
             let full = batch.items.len() == L::BATCH || bytes > BATCH_BYTES;
             if repeated || (full && !batch.items.is_empty()) {
                 carried = Some((line, item));

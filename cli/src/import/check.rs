@@ -1,34 +1,80 @@
-//! The first pass over a file: every row is parsed, nothing is sent.
+//! The first pass over a file: every row is checked, nothing is sent.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use super::{layout::Layout, reader::CsvReader};
-use crate::{environment::system_clock, error::CsvError, progress};
+use csv::StringRecord;
 
-/// A file without errors.
+use super::{
+    fields::Mistake, findings::BadRows, layout::ValueOptions, rows::Rows, server_state::ServerState,
+    source::Source,
+};
+use crate::{error::CsvError, progress};
+
+/// A file that has been read to its end.
 pub(super) struct Checked<L> {
-    pub(super) path: PathBuf,
+    pub(super) source: Arc<Source>,
     pub(super) layout: L,
-    /// The number of rows.
+    /// The number of rows that can be stored.
     pub(super) rows: u64,
 }
 
-/// Reads a file to the end, and returns its layout or its first error.
-pub(super) fn check<L: Layout>(path: &Path) -> Result<Checked<L>, CsvError> {
-    let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let bar = progress::begin(&format!("checking {} (bytes)", path.display()), bytes);
-    let mut rows = CsvReader::open(path, &bar)?;
-    let layout = L::new(rows.header(), system_clock());
-    let mut layout = layout.map_err(|message| CsvError::of_file(path, message))?;
-    let mut count = 0;
-    while let Some((_, ())) = rows.next(|record| {
-        layout.learn(record);
-        layout.item(record).map(drop)
-    })? {
-        count += 1;
+/// What the first passes over both files have in common.
+pub(super) struct FirstPass<'a> {
+    pub(super) options: ValueOptions,
+    pub(super) server: &'a ServerState,
+    /// Whether customers.csv is imported as well.
+    pub(super) has_customers: bool,
+    pub(super) backfill: bool,
+    /// Where bad rows are written to, if they are left out.
+    pub(super) skip_bad: Option<PathBuf>,
+}
+
+impl FirstPass<'_> {
+    /// Begins to read a file.
+    pub(super) fn open(&self, source: &Source) -> Result<CheckedRows, CsvError> {
+        let bar = progress::begin(&format!("checking {} (bytes)", source.name().display()), source.bytes());
+        let table = source.rows(&bar)?;
+        let bad = match &self.skip_bad {
+            Some(file) => BadRows::write_to(file, table.header())?,
+            None => BadRows::default(),
+        };
+        Ok(CheckedRows { table, bad })
     }
-    Ok(Checked { path: path.to_owned(), layout, rows: count })
+}
+
+/// The rows of a file, sorted into good and bad ones.
+pub(super) struct CheckedRows {
+    pub(super) table: Box<dyn Rows>,
+    pub(super) bad: BadRows,
+}
+
+impl CheckedRows {
+    /// Reads all rows. `check` gets each with its line. Returns the number of good ones.
+    pub(super) fn read(
+        &mut self,
+        source: &Source,
+        mut check: impl FnMut(&StringRecord, u64) -> Result<(), Mistake>,
+    ) -> Result<u64, CsvError> {
+        let file: &Path = source.name();
+        let mut record = StringRecord::new();
+        let mut good = 0;
+        loop {
+            match self.table.next(&mut record) {
+                Ok(None) => break,
+                Ok(Some(line)) => match check(&record, line) {
+                    Ok(()) => good += 1,
+                    Err(mistake) => {
+                        self.bad.add_mistake(mistake, (file, line), self.table.header(), &record)?;
+                    }
+                },
+                Err(error) if error.line.is_some() => self.bad.add(error, &record)?,
+                Err(error) => return Err(error),
+            }
+        }
+        self.bad.finish()?;
+        Ok(good)
+    }
 }

@@ -1,11 +1,36 @@
 //! Single fields of a row: their checks and their values.
 
 use csv::StringRecord;
-use jiff::Timestamp;
-use tally_proto::limits;
+use tally_proto::{
+    limits,
+    values::{self, is_placeholder, trimmed},
+};
 
-use super::reader::Mistake;
-use crate::time::parse;
+/// What is wrong with one field of a row.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mistake {
+    /// The number of the column, from 0.
+    pub(super) column: usize,
+    /// What it is, and what is allowed.
+    pub(super) message: String,
+    /// Whether the row shows that the file means something else than Tally does.
+    pub(super) doubt: Option<RowDoubt>,
+}
+
+/// What a row means otherwise than Tally would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RowDoubt {
+    /// The id is a text for "no value".
+    PlaceholderId,
+    /// Money that is paid back as if it were a purchase of a negative amount.
+    NegativePurchase,
+}
+
+impl Mistake {
+    pub(super) fn new(column: usize, message: impl Into<String>) -> Self {
+        Self { column, message: message.into(), doubt: None }
+    }
+}
 
 /// Checks the names of the columns that become attributes or properties. The error is a sentence without
 /// its subject, the file.
@@ -13,160 +38,117 @@ pub(super) fn check_names(columns: &[(usize, String)]) -> Result<(), String> {
     let bad = |name: &String| name.chars().count() > limits::WORD_CHARS || name.chars().any(char::is_control);
     match columns.iter().find(|(_, name)| bad(name)) {
         Some((_, name)) => Err(format!(
-            "has a column `{name}`; a name has at most {} characters and no control characters",
+            "has a column `{name}`; a name has at most {} characters and no control characters. Rename it, or \
+             leave it out with --ignore",
             limits::WORD_CHARS
         )),
         None => Ok(()),
     }
 }
 
-/// An id or another short text without control characters, of `least` to `most` characters.
-pub(super) fn text(
-    record: &StringRecord,
-    column: usize,
-    least: usize,
-    most: usize,
-) -> Result<String, Mistake> {
-    let text = &record[column];
-    let count = text.chars().count();
-    let message = if count < least {
+/// An id, which is not empty and does not stand for "no value".
+pub(super) fn id(record: &StringRecord, column: usize) -> Result<&str, Mistake> {
+    let id = text(record, column, 1, limits::ID_CHARS)?;
+    if is_placeholder(id) {
+        let message = format!("`{id}` stands for no value; an id is required");
+        return Err(Mistake { doubt: Some(RowDoubt::PlaceholderId), ..Mistake::new(column, message) });
+    }
+    Ok(id)
+}
+
+/// A short text without blanks at its ends and without control characters, of `least` to `most` characters.
+pub(super) fn text(record: &StringRecord, column: usize, least: usize, most: usize) -> Result<&str, Mistake> {
+    let text = trimmed(&record[column]);
+    let message = if text.is_empty() && least > 0 {
         "is empty".to_owned()
-    } else if count > most {
-        format!("has {count} characters; allowed are up to {most}")
+    } else if text.len() > most && text.chars().count() > most {
+        format!("has {} characters; allowed are up to {most}", text.chars().count())
     } else if text.chars().any(char::is_control) {
         "has a control character; none is allowed".to_owned()
     } else {
-        return Ok(text.to_owned());
+        return Ok(text);
     };
-    Err(Mistake { column, message })
+    Err(Mistake::new(column, message))
 }
 
-/// The value of an attribute or property; empty means that there is none.
+/// The value of an attribute or property without blanks at its ends; empty means that there is none.
 pub(super) fn value(record: &StringRecord, column: usize) -> Result<&str, Mistake> {
-    let text = &record[column];
-    let count = text.chars().count();
-    let message = if count > limits::VALUE_CHARS {
-        format!("has {count} characters; allowed are up to {}", limits::VALUE_CHARS)
+    let text = trimmed(&record[column]);
+    let message = if text.len() > limits::VALUE_CHARS && text.chars().count() > limits::VALUE_CHARS {
+        format!(
+            "has {} characters; allowed are up to {}. --ignore leaves the column out",
+            text.chars().count(),
+            limits::VALUE_CHARS
+        )
     } else if text.contains('\0') {
         "has the character U+0000, which is not allowed".to_owned()
     } else {
         return Ok(text);
     };
-    Err(Mistake { column, message })
+    Err(Mistake::new(column, message))
 }
 
-/// A time that is not after `latest`.
-pub(super) fn time(record: &StringRecord, column: usize, latest: Timestamp) -> Result<Timestamp, Mistake> {
-    let time = parse(&record[column]).map_err(|error| Mistake { column, message: format!("{error}") })?;
-    if time > latest {
-        return Err(Mistake { column, message: format!("{time} is more than one day in the future") });
+/// Reads numbers with a point or a comma before the decimals.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NumberReader {
+    pub(super) decimal_comma: bool,
+}
+
+impl NumberReader {
+    /// The number that a text is.
+    pub(super) fn number(self, text: &str) -> Option<f64> {
+        if !self.decimal_comma {
+            return values::number(text);
+        }
+        if text.contains('.') { None } else { values::number(&text.replace(',', ".")) }
     }
-    Ok(time)
-}
 
-/// An amount of money in minor units; empty means none.
-pub(super) fn amount(record: &StringRecord, column: usize) -> Result<Option<i64>, Mistake> {
-    let text = &record[column];
-    if text.is_empty() {
-        return Ok(None);
+    /// A text that is a number, as the server reads it.
+    pub(super) fn with_point(self, text: &str) -> String {
+        if self.decimal_comma { text.replace(',', ".") } else { text.to_owned() }
     }
-    let message = || {
-        format!(
-            "`{text}` is not an amount of money; allowed are digits with up to 2 decimals after a point, such as \
-             1234.50 or -3, up to 10,000,000,000,000 either way"
-        )
-    };
-    amount_minor(text).map(Some).ok_or_else(|| Mistake { column, message: message() })
-}
-
-/// Decimal money in minor units, exactly.
-fn amount_minor(text: &str) -> Option<i64> {
-    let (digits, sign) = text.strip_prefix('-').map_or((text, 1), |digits| (digits, -1));
-    let (whole, decimals) = digits.split_once('.').unwrap_or((digits, "0"));
-    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !all_digits(whole) || !all_digits(decimals) || decimals.len() > 2 {
-        return None;
-    }
-    let tens = if decimals.len() == 1 { 10 } else { 1 };
-    let minor = whole.parse::<i64>().ok()?.checked_mul(100)? + decimals.parse::<i64>().ok()? * tens;
-    (minor <= limits::AMOUNT_MINOR).then_some(sign * minor)
-}
-
-/// A finite number.
-pub(super) fn finite(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|number: &f64| number.is_finite())
-}
-
-/// A finite number that is not written like a code: with a plus, or with a leading zero such as 007.
-pub(super) fn number(text: &str) -> Option<f64> {
-    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
-    if digits.first() == Some(&b'+') || (digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit())
-    {
-        return None;
-    }
-    finite(text)
-}
-
-/// True or false.
-pub(super) fn boolean(text: &str) -> Option<bool> {
-    [true, false].into_iter().find(|truth| text.eq_ignore_ascii_case(if *truth { "true" } else { "false" }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn row(text: &str) -> StringRecord {
+        [text].into_iter().collect()
+    }
+
     #[test]
-    fn amounts_are_exact() {
-        for (text, minor) in [
-            ("0", 0),
-            ("-0", 0),
-            ("12", 1_200),
-            ("12.3", 1_230),
-            ("12.34", 1_234),
-            ("-0.05", -5),
-            ("-3", -300),
-            ("007.50", 750),
-            ("0.29", 29),
-            ("10000000000000.00", 1_000_000_000_000_000),
-            ("-10000000000000", -1_000_000_000_000_000),
-        ] {
-            assert_eq!(amount_minor(text), Some(minor), "{text}");
+    fn ids_are_trimmed_and_are_not_placeholders() {
+        assert_eq!(id(&row("\u{feff} 17850\u{a0}"), 0), Ok("17850"));
+        assert_eq!(id(&row("Null Island"), 0), Ok("Null Island"));
+        for text in ["NULL", "nan", "#N/A", "\\N", "-", " None "] {
+            assert_eq!(id(&row(text), 0).unwrap_err().doubt, Some(RowDoubt::PlaceholderId), "{text}");
         }
-        for text in [
-            "",
-            "-",
-            ".",
-            "1.",
-            ".5",
-            "1.234",
-            "1e5",
-            "+5",
-            "--5",
-            "1,5",
-            "1 000",
-            " 1",
-            "1.-5",
-            "1.+5",
-            "€5",
-            "٣",
-            "NaN",
-            "inf",
-            "10000000000000.01",
-            "92233720368547758.07",
-            "99999999999999999999",
-        ] {
-            assert_eq!(amount_minor(text), None, "{text}");
+        for text in ["", " ", "\u{200b}", "a\u{7}"] {
+            assert_eq!(id(&row(text), 0).unwrap_err().doubt, None, "{text:?}");
         }
     }
 
     #[test]
-    fn codes_are_not_numbers() {
-        for text in ["0", "-0", "0.5", "-0.5", "10", "1e5", ".5", "-7"] {
-            assert!(number(text).is_some(), "{text}");
-        }
-        for text in ["007", "-01", "00", "+5", "-+5", "inf", "NaN", "1e999", "1_000", "0x1f", " 1", ""] {
-            assert!(number(text).is_none(), "{text}");
-        }
+    fn limits_are_in_characters() {
+        let longest = "客".repeat(limits::ID_CHARS);
+        assert_eq!(id(&row(&longest), 0), Ok(longest.as_str()));
+        assert!(id(&row(&format!("{longest}户")), 0).is_err());
+        let longest = "客".repeat(limits::VALUE_CHARS);
+        assert_eq!(value(&row(&longest), 0), Ok(longest.as_str()));
+        assert!(value(&row(&format!("{longest}户")), 0).is_err());
+        assert!(check_names(&[(0, "客".repeat(limits::WORD_CHARS))]).is_ok());
+        assert!(check_names(&[(0, "客".repeat(limits::WORD_CHARS + 1))]).is_err());
+    }
+
+    #[test]
+    fn numbers_may_have_a_comma() {
+        let comma = NumberReader { decimal_comma: true };
+        assert_eq!(
+            [comma.number("12,5"), comma.number("1.250"), comma.number("7")],
+            [Some(12.5), None, Some(7.0)]
+        );
+        assert_eq!(NumberReader::default().number("12,5"), None);
+        assert_eq!(comma.with_point("12,5"), "12.5");
     }
 }

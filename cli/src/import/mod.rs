@@ -1,18 +1,27 @@
 //! `tally import`: reads both files to the end before anything is sent, then reads them again and sends
 //! them in batches, in constant memory.
 //!
-//! `reader` reads rows, `columns` finds columns, and a `layout` turns rows into messages; `batches` groups
-//! those; `customers` and `interactions` send them.
+//! `source` reads files as tables of [`rows`], `columns` finds columns, and a `layout` turns rows into messages, with
+//! the values of `fields`, `times` and `amounts`. The first pass (`check`) collects `findings`, by which `decision`
+//! lets the import go on; `batches` groups the messages of the second; `customers` and `interactions` have both
+//! passes of a file each.
 
+mod amounts;
 mod batches;
 mod check;
 mod columns;
 mod command;
 mod customers;
+mod decision;
 mod fields;
+mod findings;
 mod interactions;
 mod layout;
-mod reader;
+mod rows;
+mod server_state;
+mod source;
+mod times;
+mod totals;
 mod upload;
 
 pub(crate) use command::run;

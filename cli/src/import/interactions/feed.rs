@@ -6,6 +6,7 @@ use futures_util::{Stream, stream};
 use tally_proto::v1::{Interaction, RecordInteractionsRequest};
 use tokio::sync::{Mutex, mpsc};
 
+use super::RecordOptions;
 use crate::{
     error::CsvError,
     import::batches::{Batches, RowBatch},
@@ -50,16 +51,19 @@ impl Feed {
 pub(super) fn requests(
     feed: Arc<Feed>,
     in_flight: mpsc::Sender<Vec<u64>>,
-    backfill: bool,
+    options: RecordOptions,
 ) -> impl Stream<Item = RecordInteractionsRequest> + Send + 'static {
     stream::unfold((feed, in_flight), move |(feed, in_flight)| async move {
         // Before the batch: one that is taken from the feed must also be sent.
         let permit = in_flight.reserve().await.ok()?;
         let RowBatch { items, lines } = feed.next().await?;
         permit.send(lines);
-        Some((
-            RecordInteractionsRequest { interactions: items, backfill, ..Default::default() },
-            (feed, in_flight),
-        ))
+        let request = RecordInteractionsRequest {
+            interactions: items,
+            backfill: options.backfill,
+            on_conflict: options.on_conflict.into(),
+            amount_decimals: options.amount_decimals.map(i32::from),
+        };
+        Some((request, (feed, in_flight)))
     })
 }

@@ -1,21 +1,28 @@
 //! interactions.csv -> [`Interaction`].
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::BuildHasher};
 
 use csv::StringRecord;
+use foldhash::fast::FixedState;
 use jiff::Timestamp;
-use tally_proto::{limits, v1::Interaction};
+use tally_proto::{
+    limits,
+    v1::Interaction,
+    values::{is_placeholder, trimmed},
+};
 
 use crate::{
     import::{
+        amounts::{Amount, AmountReader, too_large},
         columns::{Columns, columns},
-        fields::{amount, check_names, finite, text, time, value},
-        layout::{Layout, latest},
-        reader::Mistake,
+        fields::{Mistake, RowDoubt, check_names, id, text, value},
+        layout::{Layout, ValueOptions},
     },
     time::timestamp,
 };
 
+pub(super) const PURCHASE: &str = "purchase";
+const RETURN: &str = "return";
 /// The kind of interaction of which the properties [`SCORE`] and [`EXPECTED`] are numbers.
 const SURVEY: &str = "survey";
 const SCORE: &str = "score";
@@ -24,27 +31,53 @@ const EXPECTED: &str = "expected";
 
 /// The columns of interactions.csv.
 pub(in crate::import) struct InteractionLayout {
-    interaction_id: usize,
-    customer_id: usize,
-    kind: usize,
-    occur_time: usize,
-    amount: Option<usize>,
-    channel: Option<usize>,
-    properties: Vec<(usize, String)>,
-    latest: Timestamp,
+    pub(super) interaction_id: usize,
+    pub(super) customer_id: usize,
+    pub(super) kind: usize,
+    pub(super) occur_time: usize,
+    pub(super) amount: Option<usize>,
+    pub(super) channel: Option<usize>,
+    pub(super) properties: Vec<Property>,
+    pub(super) amounts: AmountReader,
+    /// Whether a key occurs in several rows.
+    pub(super) has_repeated_keys: bool,
+    pub(super) options: ValueOptions,
 }
 
-impl Layout for InteractionLayout {
-    type Item = Interaction;
-    const BATCH: usize = 5_000;
+/// A column of properties.
+pub(super) struct Property {
+    pub(super) column: usize,
+    pub(super) name: String,
+    /// Whether its values are numbers; settled by all values of the column.
+    pub(super) numeric: bool,
+}
 
-    fn new(header: &StringRecord, now: Timestamp) -> Result<Self, String> {
+/// A row of interactions.csv.
+pub(in crate::import) struct InteractionRow<'a> {
+    pub(super) interaction_id: &'a str,
+    pub(super) customer_id: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) occur_time: Timestamp,
+    pub(super) amount: Option<Amount>,
+    pub(super) channel: &'a str,
+    record: &'a StringRecord,
+}
+
+impl InteractionLayout {
+    /// Finds the columns. `decimals` are those of the deployment's amounts. The error is a sentence without its
+    /// subject, the file.
+    pub(super) fn new(
+        header: &StringRecord,
+        options: &ValueOptions,
+        decimals: Option<u8>,
+    ) -> Result<Self, String> {
         let required: [&[&str]; 4] =
             [&["interaction_id"], &["customer_id"], &["kind"], &["occur_time", "occurred_at"]];
-        let Columns { required, optional: [amount, channel], rest: properties } =
-            columns(header, required, ["amount", "channel"])?;
+        let Columns { required, optional: [amount, channel], rest } =
+            columns(header, &options.ignored, required, ["amount", "channel"])?;
         let [interaction_id, customer_id, kind, occur_time] = required;
-        check_names(&properties)?;
+        check_names(&rest)?;
+        let property = |(column, name)| Property { column, name, numeric: false };
         Ok(Self {
             interaction_id,
             customer_id,
@@ -52,97 +85,144 @@ impl Layout for InteractionLayout {
             occur_time,
             amount,
             channel,
-            properties,
-            latest: latest(now),
+            properties: rest.into_iter().map(property).collect(),
+            amounts: AmountReader { mark: options.decimal_mark(), decimals },
+            has_repeated_keys: false,
+            options: options.clone(),
         })
     }
 
-    fn item(&self, record: &StringRecord) -> Result<Interaction, Mistake> {
-        let amount = self.amount.map(|column| amount(record, column)).transpose()?.flatten();
-        let channel = self.channel.map(|column| text(record, column, 0, limits::WORD_CHARS)).transpose()?;
+    /// Whether a key occurs in several rows, so that their order counts.
+    pub(in crate::import) const fn has_repeated_keys(&self) -> bool {
+        self.has_repeated_keys
+    }
+
+    /// The decimals of the amounts, which settle those of a deployment that has none, unless all amounts are whole.
+    pub(in crate::import) fn decimals_to_settle(&self) -> Option<u8> {
+        self.amounts.decimals.filter(|decimals| *decimals > 0)
+    }
+
+    fn amount(&self, record: &StringRecord, kind: &str) -> Result<Option<Amount>, Mistake> {
+        let Some(column) = self.amount else { return Ok(None) };
+        let text = trimmed(&record[column]);
+        if text.is_empty() || is_placeholder(text) {
+            return Ok(None);
+        }
+        let amount = self.amounts.read(text).map_err(|message| Mistake::new(column, message))?;
+        if amount.is_negative() && kind == PURCHASE {
+            let message = format!(
+                "`{text}` is negative; money that is paid back is not a `purchase` but a `return` with a positive \
+                 amount"
+            );
+            return Err(Mistake { doubt: Some(RowDoubt::NegativePurchase), ..Mistake::new(column, message) });
+        }
+        if amount.is_negative() && kind == RETURN {
+            let message = format!("`{text}` is negative; the amount of a `return` is positive");
+            return Err(Mistake::new(column, message));
+        }
+        Ok(Some(amount))
+    }
+
+    fn check_properties(&self, record: &StringRecord, is_survey: bool) -> Result<(), Mistake> {
+        let mut count = 0;
+        for Property { column, name, .. } in &self.properties {
+            let text = value(record, *column)?;
+            if text.is_empty() {
+                continue;
+            }
+            count += 1;
+            if !is_survey || is_placeholder(text) {
+                continue;
+            }
+            let number = self.options.numbers.with_point(text).parse::<f64>().ok();
+            let number = number.filter(|number| number.is_finite());
+            let rule = match name.as_str() {
+                SCORE if number.is_none() => "the score of a survey must be a number",
+                EXPECTED if number.is_none_or(|number| number <= 0.0) => {
+                    "the expected score of a survey must be a number above 0"
+                }
+                _ => continue,
+            };
+            return Err(Mistake::new(*column, format!("`{text}`, but {rule}")));
+        }
+        if count > limits::PROPERTIES {
+            let message = format!("has {count} properties; allowed are up to {}", limits::PROPERTIES);
+            return Err(Mistake::new(self.interaction_id, message));
+        }
+        Ok(())
+    }
+
+    fn properties(&self, record: &StringRecord, is_survey: bool) -> HashMap<String, String> {
+        let mut properties = HashMap::new();
+        for Property { column, name, numeric } in &self.properties {
+            let text = trimmed(&record[*column]);
+            let is_number = *numeric || (is_survey && (name == SCORE || name == EXPECTED));
+            if text.is_empty() || (is_number && is_placeholder(text)) {
+                continue;
+            }
+            let text = if is_number { self.options.numbers.with_point(text) } else { text.to_owned() };
+            properties.insert(name.clone(), text);
+        }
+        properties
+    }
+}
+
+impl Layout for InteractionLayout {
+    type Row<'a> = InteractionRow<'a>;
+    type Item = Interaction;
+    const BATCH: usize = 5_000;
+
+    fn row<'a>(&self, record: &'a StringRecord) -> Result<InteractionRow<'a>, Mistake> {
+        let kind = text(record, self.kind, 1, limits::WORD_CHARS)?;
+        if is_placeholder(kind) {
+            return Err(Mistake::new(self.kind, format!("`{kind}` stands for no value; a kind is required")));
+        }
+        let channel = self.channel.map_or(Ok(""), |column| text(record, column, 0, limits::WORD_CHARS))?;
+        let row = InteractionRow {
+            interaction_id: id(record, self.interaction_id)?,
+            customer_id: id(record, self.customer_id)?,
+            kind,
+            occur_time: self.options.time(record, self.occur_time)?,
+            amount: self.amount(record, kind)?,
+            channel: if is_placeholder(channel) { "" } else { channel },
+            record,
+        };
+        let bytes = row.interaction_id.len() + row.customer_id.len() + kind.len();
+        if bytes > limits::KEY_BYTES {
+            let message = format!(
+                "has {bytes} bytes together with customer_id and kind; allowed are up to {}",
+                limits::KEY_BYTES
+            );
+            return Err(Mistake::new(self.interaction_id, message));
+        }
+        self.check_properties(record, kind == SURVEY)?;
+        Ok(row)
+    }
+
+    fn item(&self, row: &InteractionRow<'_>) -> Result<Interaction, Mistake> {
+        let amount_minor = match row.amount {
+            Some(amount) => {
+                let column = self.amount.unwrap_or_default();
+                let minor = amount.minor(self.amounts.decimals.unwrap_or_default());
+                Some(minor.ok_or_else(|| Mistake::new(column, too_large(&row.record[column])))?)
+            }
+            None => None,
+        };
         Ok(Interaction {
-            customer_id: text(record, self.customer_id, 1, limits::ID_CHARS)?,
-            interaction_id: text(record, self.interaction_id, 1, limits::ID_CHARS)?,
-            kind: text(record, self.kind, 1, limits::WORD_CHARS)?,
-            occur_time: Some(timestamp(time(record, self.occur_time, self.latest)?)),
-            amount_minor: amount,
-            channel: channel.unwrap_or_default(),
-            properties: self.properties(record)?,
+            customer_id: row.customer_id.to_owned(),
+            interaction_id: row.interaction_id.to_owned(),
+            kind: row.kind.to_owned(),
+            occur_time: Some(timestamp(row.occur_time)),
+            amount_minor,
+            channel: row.channel.to_owned(),
+            properties: self.properties(row.record, row.kind == SURVEY),
             record_time: None,
             retract_time: None,
         })
     }
 
-    fn unique(_: &Interaction) -> Option<&str> {
-        None
-    }
-}
-
-impl InteractionLayout {
-    fn properties(&self, record: &StringRecord) -> Result<HashMap<String, String>, Mistake> {
-        let is_survey = &record[self.kind] == SURVEY;
-        let mut properties = HashMap::new();
-        for (column, name) in &self.properties {
-            let text = value(record, *column)?;
-            if text.is_empty() {
-                continue;
-            }
-            let rule = match name.as_str() {
-                SCORE if is_survey && finite(text).is_none() => "the score of a survey must be a number",
-                EXPECTED if is_survey && finite(text).is_none_or(|number| number <= 0.0) => {
-                    "the expected score of a survey must be a number above 0"
-                }
-                _ => {
-                    properties.insert(name.clone(), text.to_owned());
-                    continue;
-                }
-            };
-            return Err(Mistake { column: *column, message: format!("`{text}`, but {rule}") });
-        }
-        if properties.len() > limits::PROPERTIES {
-            let message =
-                format!("has {} properties; allowed are up to {}", properties.len(), limits::PROPERTIES);
-            return Err(Mistake { column: self.interaction_id, message });
-        }
-        Ok(properties)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::constant(1_400_000_000, 0);
-
-    fn record(row: &str) -> StringRecord {
-        row.split(',').collect()
-    }
-
-    #[test]
-    fn interactions_are_read() {
-        let header = record("kind,occur_time,customer_id,interaction_id,amount,channel,score,lines");
-        let layout = InteractionLayout::new(&header, NOW).unwrap();
-        let item = layout.item(&record("purchase,2011-01-01T00:00:00.5Z,C1,I1,12.30,web,x,")).unwrap();
-        assert_eq!((item.customer_id.as_str(), item.interaction_id.as_str()), ("C1", "I1"));
-        assert_eq!((item.amount_minor, item.channel.as_str()), (Some(1_230), "web"));
-        assert_eq!(
-            item.occur_time.map(|time| (time.seconds, time.nanos)),
-            Some((1_293_840_000, 500_000_000))
-        );
-        assert_eq!(item.properties, [("score".to_owned(), "x".to_owned())].into());
-        let without = layout.item(&record("visit,2011-01-01,C1,I2,,,,")).unwrap();
-        assert_eq!((without.amount_minor, without.properties.len()), (None, 0));
-        for (row, column) in [
-            ("visit,2011-01-01,C1,,,,,", 3),
-            ("visit,2011-01-01,,I1,,,,", 2),
-            (",2011-01-01,C1,I1,,,,", 0),
-            ("visit,,C1,I1,,,,", 1),
-            ("visit,2031-01-01,C1,I1,,,,", 1),
-            ("visit,2011-01-01,C1,I1,1.234,,,", 4),
-            ("visit,2011-01-01,C\u{7}1,I1,,,,", 2),
-            ("survey,2011-01-01,C1,I1,,,good,", 6),
-        ] {
-            assert_eq!(layout.item(&record(row)).unwrap_err().column, column, "{row}");
-        }
+    fn unique(&self, item: &Interaction) -> Option<u64> {
+        let key = (&item.customer_id, &item.interaction_id);
+        self.has_repeated_keys.then(|| FixedState::default().hash_one(key))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use indicatif::ProgressBar;
-use tally_proto::v1::RecordInteractionsResponse;
+use tally_proto::v1::{OnConflict, RecordInteractionsResponse};
 use tokio::sync::mpsc;
 use tonic::Status;
 
@@ -19,29 +19,39 @@ use crate::{
     progress,
 };
 
+/// How interactions are recorded.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::import) struct RecordOptions {
+    pub(in crate::import) backfill: bool,
+    pub(in crate::import) on_conflict: OnConflict,
+    /// With how many decimals amounts have become minor units; None if it does not matter.
+    pub(in crate::import) amount_decimals: Option<u8>,
+}
+
 /// Streams at a time.
 const STREAMS: usize = 4;
 /// Batches of a stream that are sent and not yet acknowledged, at most.
 const IN_FLIGHT: usize = 2;
 
-/// Sends the interactions of a file. The order does not matter to the server. When a stream fails, the
+/// Sends the interactions of a file. Their order matters to the server only if keys are repeated; one stream keeps
+/// it. When a stream fails, the
 /// others finish the batches that they have sent, so that the number of stored rows is exact. Returns the
 /// totals of all replies.
 pub(in crate::import) async fn send(
     server: &Connection,
     file: Checked<InteractionLayout>,
-    backfill: bool,
+    options: RecordOptions,
 ) -> Result<RecordInteractionsResponse, ClientError> {
-    let Checked { path, layout, rows } = file;
+    let Checked { source, layout, rows } = file;
     let bar = progress::begin("interactions", rows);
-    let feed = Arc::new(Feed::new(read_ahead(path.clone(), layout)));
-    let results = join_all((0..STREAMS).map(|_| stream(server, &feed, backfill, &bar))).await;
-    let mut upload = Upload::new(server, &path, "interactions");
+    let streams = if layout.has_repeated_keys() { 1 } else { STREAMS };
+    let feed = Arc::new(Feed::new(read_ahead(source.clone(), layout)));
+    let results = join_all((0..streams).map(|_| stream(server, &feed, options, &bar))).await;
+    let mut upload = Upload::new(server, source.name(), "interactions");
     let mut totals = RecordInteractionsResponse::default();
     let mut failures = Vec::new();
     for result in results {
-        totals.recorded += result.totals.recorded;
-        totals.duplicates += result.totals.duplicates;
+        add(&mut totals, &result.totals);
         upload.rows += result.rows;
         failures.extend(result.failure);
     }
@@ -67,17 +77,21 @@ struct StreamResult {
 }
 
 /// Sends batches until there are no more.
-async fn stream(server: &Connection, feed: &Arc<Feed>, backfill: bool, bar: &ProgressBar) -> StreamResult {
+async fn stream(
+    server: &Connection,
+    feed: &Arc<Feed>,
+    options: RecordOptions,
+    bar: &ProgressBar,
+) -> StreamResult {
     let (sender, mut in_flight) = mpsc::channel::<Vec<u64>>(IN_FLIGHT);
-    let requests = requests(Arc::clone(feed), sender, backfill);
+    let requests = requests(Arc::clone(feed), sender, options);
     let mut result = StreamResult::default();
     let call = async {
         let mut replies = server.interactions().stream_interactions(requests).await?.into_inner();
         while let Some(reply) = replies.message().await? {
             let rows = in_flight.try_recv().map_or(0, |lines| lines.len() as u64);
             result.rows += rows;
-            result.totals.recorded += reply.recorded;
-            result.totals.duplicates += reply.duplicates;
+            add(&mut result.totals, &reply);
             bar.inc(rows);
         }
         Ok(())
@@ -89,4 +103,14 @@ async fn stream(server: &Connection, feed: &Arc<Feed>, backfill: bool, bar: &Pro
         result.failure = Some((in_flight.try_recv().unwrap_or_default(), status));
     }
     result
+}
+
+fn add(totals: &mut RecordInteractionsResponse, reply: &RecordInteractionsResponse) {
+    totals.recorded += reply.recorded;
+    totals.duplicates += reply.duplicates;
+    totals.corrected += reply.corrected;
+    totals.skipped += reply.skipped;
+    totals.late += reply.late;
+    totals.moved += reply.moved;
+    totals.outdated_predictions += reply.outdated_predictions;
 }

@@ -1,0 +1,106 @@
+//! Rows that cannot be stored.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use csv::{StringRecord, Writer, WriterBuilder};
+
+use crate::{
+    error::CsvError,
+    import::fields::{Mistake, RowDoubt},
+};
+
+/// Most bad rows that are shown.
+const SHOWN: usize = 20;
+
+/// The bad rows of a file.
+#[derive(Default)]
+pub(in crate::import) struct BadRows {
+    pub(in crate::import) count: u64,
+    /// The first ones.
+    pub(in crate::import) first: Vec<CsvError>,
+    pub(in crate::import) placeholder_ids: u64,
+    pub(in crate::import) negative_purchases: u64,
+    /// Where they are written to.
+    pub(in crate::import) file: Option<PathBuf>,
+    writer: Option<Writer<File>>,
+}
+
+impl BadRows {
+    /// The columns of the file of bad rows besides those of the row. An import ignores them.
+    pub(in crate::import) const COLUMNS: [&str; 3] = ["bad_line", "bad_column", "bad_reason"];
+
+    /// Begins the file that the bad rows are written to.
+    pub(in crate::import) fn write_to(file: &Path, header: &StringRecord) -> Result<Self, CsvError> {
+        let cannot_write = |error: csv::Error| CsvError::of_file(file, format!("cannot be written: {error}"));
+        let mut writer = WriterBuilder::new().flexible(true).from_path(file).map_err(cannot_write)?;
+        let header = Self::COLUMNS.into_iter().chain(header);
+        writer.write_record(header).map_err(cannot_write)?;
+        Ok(Self { writer: Some(writer), file: Some(file.to_owned()), ..Self::default() })
+    }
+
+    /// The rows that the doubts are about.
+    pub(in crate::import) const fn doubtful(&self) -> u64 {
+        self.placeholder_ids + self.negative_purchases
+    }
+
+    /// How many are not shown.
+    pub(in crate::import) const fn not_shown(&self) -> u64 {
+        self.count - self.first.len() as u64
+    }
+
+    pub(in crate::import) fn add_mistake(
+        &mut self,
+        mistake: Mistake,
+        place: (&Path, u64),
+        header: &StringRecord,
+        record: &StringRecord,
+    ) -> Result<(), CsvError> {
+        match mistake.doubt {
+            Some(RowDoubt::PlaceholderId) => self.placeholder_ids += 1,
+            Some(RowDoubt::NegativePurchase) => self.negative_purchases += 1,
+            None => {}
+        }
+        self.add(mistake.into_error(place, header), record)
+    }
+
+    /// Adds a row that is bad for what the error says. Fails if it cannot be written.
+    pub(in crate::import) fn add(&mut self, error: CsvError, record: &StringRecord) -> Result<(), CsvError> {
+        self.count += 1;
+        if let (Some(writer), Some(file)) = (&mut self.writer, &self.file) {
+            let line = error.line.unwrap_or_default().to_string();
+            let column = error.column.clone().unwrap_or_default();
+            let row = [line.as_str(), &column, &error.message].into_iter().chain(record);
+            let written = writer.write_record(row);
+            written.map_err(|error| CsvError::of_file(file, format!("cannot be written: {error}")))?;
+        }
+        if self.first.len() < SHOWN {
+            self.first.push(error);
+        }
+        Ok(())
+    }
+
+    /// Completes the file that the bad rows are written to.
+    pub(in crate::import) fn finish(&mut self) -> Result<(), CsvError> {
+        match (&mut self.writer, &self.file) {
+            (Some(writer), Some(file)) => {
+                writer.flush().map_err(|error| CsvError::of_file(file, format!("cannot be written: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Mistake {
+    /// The error of a row, which is in the file and the line of `place`.
+    pub(in crate::import) fn into_error(self, (file, line): (&Path, u64), header: &StringRecord) -> CsvError {
+        CsvError {
+            file: file.to_owned(),
+            line: Some(line),
+            column: header.get(self.column).map(str::to_owned),
+            message: self.message,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The first pass over interactions.csv.
+
+use csv::StringRecord;
+use jiff::{SignedDuration, Timestamp};
+use tally_proto::{limits, values::trimmed};
+
+use super::{InteractionLayout, remarks};
+use crate::{
+    error::CsvError,
+    import::{
+        amounts::AmountStatistics,
+        check::{Checked, FirstPass},
+        fields::Mistake,
+        findings::{
+            ColumnReport, ColumnStatistics, CustomerIds, Findings, InteractionKeys, KindStatistics,
+            TableReport, ValueType,
+        },
+        layout::Layout,
+        source::Source,
+    },
+};
+
+/// What the rows of interactions.csv contain.
+#[derive(Default)]
+pub(super) struct InteractionStatistics {
+    /// One for each property.
+    properties: Vec<ColumnStatistics>,
+    pub(super) keys: InteractionKeys,
+    pub(super) kinds: KindStatistics,
+    pub(super) amounts: AmountStatistics,
+    pub(super) negative: u64,
+    channels: u64,
+    pub(super) span: Option<(Timestamp, Timestamp)>,
+    /// Happened more than a day ago.
+    pub(super) old: u64,
+    pub(super) before_creation: u64,
+    pub(super) first_before_creation: Option<u64>,
+    /// Rows of customers that have no row in customers.csv.
+    pub(super) without_customer: u64,
+    pub(super) first_without_customer: Option<(u64, String)>,
+}
+
+/// Reads interactions.csv to its end, and adds what it contains to `findings`. `ids` has the customers, if
+/// customers.csv is imported as well.
+pub(in crate::import) fn check(
+    source: Source,
+    pass: &FirstPass<'_>,
+    ids: &mut CustomerIds,
+    findings: &mut Findings,
+) -> Result<Checked<InteractionLayout>, CsvError> {
+    let mut rows = pass.open(&source)?;
+    let header = rows.table.header().clone();
+    let layout = InteractionLayout::new(&header, &pass.options, pass.server.amount_decimals);
+    let mut layout = layout.map_err(|message| CsvError::of_file(source.name(), message))?;
+    let mut statistics = InteractionStatistics::of(&layout);
+    let now = pass.options.latest - SignedDuration::from_micros(limits::FUTURE_MICROS);
+    let day_ago = now - SignedDuration::from_hours(24);
+    let good = rows.read(&source, |record, line| statistics.add(&layout, ids, (record, line), day_ago))?;
+    statistics.settle(&mut layout);
+    remarks::add(&statistics, source.name(), pass, findings);
+    findings.tables.push(TableReport {
+        file: source.name().display().to_string(),
+        items: "interactions",
+        source: source.description(),
+        rows: good,
+        columns: statistics.columns(&layout, &header, good),
+        span: statistics.span,
+        kinds: statistics.kinds.sorted(),
+        bad: rows.bad,
+    });
+    Ok(Checked { source: source.into(), layout, rows: good })
+}
+
+impl InteractionStatistics {
+    fn of(layout: &InteractionLayout) -> Self {
+        let properties = layout.properties.iter().map(|_| ColumnStatistics::default()).collect();
+        Self { properties, ..Self::default() }
+    }
+
+    fn add(
+        &mut self,
+        layout: &InteractionLayout,
+        ids: &mut CustomerIds,
+        (record, line): (&StringRecord, u64),
+        day_ago: Timestamp,
+    ) -> Result<(), Mistake> {
+        let row = layout.row(record)?;
+        let id = &record[layout.customer_id];
+        ids.trimmed += u64::from(row.customer_id.len() != id.len());
+        if let Some(customer) = ids.add_interaction(row.customer_id, line) {
+            if !customer.has_row {
+                self.without_customer += 1;
+                self.first_without_customer.get_or_insert_with(|| (line, row.customer_id.to_owned()));
+            }
+            if customer.was_created_after(row.occur_time) {
+                self.before_creation += 1;
+                self.first_before_creation.get_or_insert(line);
+            }
+        }
+        self.keys.add((row.customer_id, row.interaction_id), record, line);
+        self.kinds.add(row.kind);
+        self.channels += u64::from(!row.channel.is_empty());
+        self.old += u64::from(row.occur_time < day_ago);
+        let (first, last) = self.span.unwrap_or((row.occur_time, row.occur_time));
+        self.span = Some((first.min(row.occur_time), last.max(row.occur_time)));
+        if let Some(amount) = row.amount {
+            self.amounts.add(amount);
+            self.negative += u64::from(amount.is_negative());
+        }
+        for (property, statistics) in layout.properties.iter().zip(&mut self.properties) {
+            statistics.add(trimmed(&record[property.column]), layout.options.numbers);
+        }
+        Ok(())
+    }
+
+    /// Settles what depends on all rows.
+    fn settle(&self, layout: &mut InteractionLayout) {
+        layout.amounts.decimals.get_or_insert_with(|| self.amounts.decimals());
+        layout.has_repeated_keys = self.keys.repeated + self.keys.changed > 0;
+        for (property, values) in layout.properties.iter_mut().zip(&self.properties) {
+            property.numeric = values.value_type() == Some(ValueType::Number);
+        }
+    }
+
+    fn columns(&self, layout: &InteractionLayout, header: &StringRecord, rows: u64) -> Vec<ColumnReport> {
+        let known =
+            |column: usize, meaning, values| ColumnReport::known(&header[column], meaning, values, rows);
+        let mut columns = vec![
+            known(layout.interaction_id, "key", rows),
+            known(layout.customer_id, "customer", rows),
+            known(layout.kind, "kind", rows),
+            known(layout.occur_time, "time", rows),
+        ];
+        columns.extend(layout.amount.map(|column| known(column, "money", self.amounts.count)));
+        columns.extend(layout.channel.map(|column| known(column, "channel", self.channels)));
+        let properties = layout.properties.iter().zip(&self.properties);
+        columns.extend(properties.map(|(property, statistics)| statistics.property(&property.name)));
+        columns.extend(ColumnReport::ignored(header, &layout.options.ignored));
+        columns
+    }
+}
