@@ -68,6 +68,9 @@ pub(crate) async fn run(server: &Connection, args: &ImportArgs, json: bool) -> R
 fn check_files(args: &ImportArgs, state: &ServerState) -> Result<CheckedFiles, CsvError> {
     let options =
         SourceOptions { encoding: args.encoding, delimiter: args.delimiter, sheet: args.sheet.clone() };
+    if args.customers == args.interactions && args.reads_stdin() {
+        return Err(CsvError::of_file(Path::new("standard input"), "can be only one of the files"));
+    }
     let open = |path: &PathBuf| Source::open(path, &options);
     let (customers, interactions) =
         (args.customers.as_ref().map(open).transpose()?, args.interactions.as_ref().map(open).transpose()?);

@@ -11,16 +11,22 @@ use futures_util::{Stream, StreamExt};
 use prost::Message;
 use tally_proto::EncodedBatch;
 use tally_proto::v1::{
-    BatchPredictChurnRequest, BatchResult, BatchScoreLeadsRequest, Customer, DeleteCustomerRequest,
-    DeleteCustomerResponse, GetCustomerRequest, GetCustomerResponse, Interaction, ListCustomersRequest,
-    ListCustomersResponse, ListInteractionsRequest, ListInteractionsResponse, MergeCustomersRequest,
-    MergeCustomersResponse, PredictChurnRequest, RecordInteractionsRequest, RecordInteractionsResponse,
-    RetractInteractionsRequest, RetractInteractionsResponse, Score, ScoreLeadRequest, UpsertCustomersRequest,
-    UpsertCustomersResponse, batch_result,
+    BatchPredictChurnRequest, BatchResult, BatchScoreLeadsRequest, ComparePredictionsRequest,
+    ComparePredictionsResponse, Customer, DeleteCustomerRequest, DeleteCustomerResponse,
+    ExportPredictionsRequest, ExportPredictionsResponse, GetCustomerRequest, GetCustomerResponse,
+    GetDeploymentRequest, GetDeploymentResponse, Interaction, ListAttributesRequest, ListAttributesResponse,
+    ListCustomersRequest, ListCustomersResponse, ListInteractionsRequest, ListInteractionsResponse,
+    ListPredictionsRequest, ListPredictionsResponse, MergeCustomersRequest, MergeCustomersResponse,
+    PredictChurnRequest, RecordInteractionsRequest, RecordInteractionsResponse, ReplayPredictionRequest,
+    ReplayPredictionResponse, RetractInteractionsRequest, RetractInteractionsResponse, Score,
+    ScoreLeadRequest, ScorePopulationRequest, ScorePopulationResponse, StoredAttribute,
+    UpsertCustomersRequest, UpsertCustomersResponse, batch_result,
     customer_service_server::{CustomerService, CustomerServiceServer, SERVICE_NAME as CUSTOMERS},
+    deployment_service_server::{DeploymentService, DeploymentServiceServer, SERVICE_NAME as DEPLOYMENT},
     interaction_service_server::{
         InteractionService, InteractionServiceServer, SERVICE_NAME as INTERACTIONS,
     },
+    prediction_service_server::{PredictionService, PredictionServiceServer, SERVICE_NAME as PREDICTIONS},
     scoring_service_server::{ScoringService, ScoringServiceServer},
 };
 use tokio::net::TcpListener;
@@ -37,6 +43,8 @@ pub struct FakeServer(pub Arc<Mutex<Received>>);
 #[derive(Default)]
 pub struct Received {
     pub customers: Vec<Customer>,
+    /// Those of each batch of customers.
+    pub backfill_attributes: Vec<Vec<String>>,
     pub batches: Vec<RecordInteractionsRequest>,
     pub scored: Vec<BatchPredictChurnRequest>,
     /// The ids of each merge, from and into.
@@ -44,6 +52,74 @@ pub struct Received {
     pub deleted: Vec<String>,
     pub listed: Vec<ListInteractionsRequest>,
     pub retracted: Vec<RetractInteractionsRequest>,
+    /// What the server replies of itself. Without it, it does not know the calls.
+    pub knows: Option<Knowledge>,
+}
+
+/// What the server replies of itself.
+#[derive(Clone, Default)]
+pub struct Knowledge {
+    pub amount_decimals: Option<i32>,
+    pub attributes: Vec<StoredAttribute>,
+    pub predictions: Vec<Score>,
+    /// The reply to each batch of interactions.
+    pub recorded: RecordInteractionsResponse,
+}
+
+impl FakeServer {
+    fn knowledge(&self) -> Result<Knowledge, Status> {
+        self.0.lock().unwrap().knows.clone().ok_or_else(|| Status::unimplemented("an older server"))
+    }
+}
+
+#[async_trait]
+impl DeploymentService for FakeServer {
+    async fn get_deployment(
+        &self,
+        _: Request<GetDeploymentRequest>,
+    ) -> Result<Response<GetDeploymentResponse>, Status> {
+        let amount_decimals = self.knowledge()?.amount_decimals;
+        Ok(Response::new(GetDeploymentResponse { amount_decimals, ..Default::default() }))
+    }
+}
+
+#[async_trait]
+impl PredictionService for FakeServer {
+    type ScorePopulationStream = Pin<Box<dyn Stream<Item = Result<ScorePopulationResponse, Status>> + Send>>;
+    type ExportPredictionsStream =
+        Pin<Box<dyn Stream<Item = Result<ExportPredictionsResponse, Status>> + Send>>;
+
+    async fn score_population(
+        &self,
+        _: Request<ScorePopulationRequest>,
+    ) -> Result<Response<Self::ScorePopulationStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn list_predictions(
+        &self,
+        _: Request<ListPredictionsRequest>,
+    ) -> Result<Response<ListPredictionsResponse>, Status> {
+        let predictions = self.knowledge()?.predictions;
+        Ok(Response::new(ListPredictionsResponse { predictions, ..Default::default() }))
+    }
+    async fn export_predictions(
+        &self,
+        _: Request<ExportPredictionsRequest>,
+    ) -> Result<Response<Self::ExportPredictionsStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn replay_prediction(
+        &self,
+        _: Request<ReplayPredictionRequest>,
+    ) -> Result<Response<ReplayPredictionResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn compare_predictions(
+        &self,
+        _: Request<ComparePredictionsRequest>,
+    ) -> Result<Response<ComparePredictionsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
 }
 
 #[async_trait]
@@ -60,18 +136,20 @@ impl CustomerService for FakeServer {
 
     async fn list_attributes(
         &self,
-        _: Request<tally_proto::v1::ListAttributesRequest>,
-    ) -> Result<Response<tally_proto::v1::ListAttributesResponse>, Status> {
-        Err(Status::unimplemented(""))
+        _: Request<ListAttributesRequest>,
+    ) -> Result<Response<ListAttributesResponse>, Status> {
+        Ok(Response::new(ListAttributesResponse { attributes: self.knowledge()?.attributes }))
     }
 
     async fn upsert_customers(
         &self,
         request: Request<UpsertCustomersRequest>,
     ) -> Result<Response<UpsertCustomersResponse>, Status> {
-        let customers = request.into_inner().customers;
+        let UpsertCustomersRequest { customers, backfill_attributes } = request.into_inner();
         let upserted = customers.len() as i64;
-        self.0.lock().unwrap().customers.extend(customers);
+        let mut received = self.0.lock().unwrap();
+        received.customers.extend(customers);
+        received.backfill_attributes.push(backfill_attributes);
         Ok(Response::new(UpsertCustomersResponse { upserted, ..Default::default() }))
     }
     async fn get_customer(
@@ -157,8 +235,10 @@ impl FakeServer {
             return Err(Status::with_error_details(Code::InvalidArgument, "no good", details));
         }
         let recorded = batch.interactions.len() as i64;
-        self.0.lock().unwrap().batches.push(batch);
-        Ok(RecordInteractionsResponse { recorded, ..Default::default() })
+        let mut received = self.0.lock().unwrap();
+        received.batches.push(batch);
+        let reply = received.knows.as_ref().map(|knows| knows.recorded).unwrap_or_default();
+        Ok(RecordInteractionsResponse { recorded, ..reply })
     }
 }
 
@@ -210,11 +290,15 @@ pub async fn serve() -> (FakeServer, String) {
     // By hand: the router of tonic would bring axum into this crate.
     let customers = CustomerServiceServer::new(fake.clone());
     let interactions = InteractionServiceServer::new(fake.clone());
+    let deployment = DeploymentServiceServer::new(fake.clone());
+    let predictions = PredictionServiceServer::new(fake.clone());
     let scoring = ScoringServiceServer::new(fake.clone());
     let service =
         tower::service_fn(move |request: http::Request<Body>| match request.uri().path().split('/').nth(1) {
             Some(CUSTOMERS) => customers.clone().call(request),
             Some(INTERACTIONS) => interactions.clone().call(request),
+            Some(DEPLOYMENT) => deployment.clone().call(request),
+            Some(PREDICTIONS) => predictions.clone().call(request),
             _ => scoring.clone().call(request),
         });
     tokio::spawn(Server::builder().serve_with_incoming(service, TcpListenerStream::new(listener)));

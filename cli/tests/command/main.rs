@@ -6,5 +6,8 @@ mod customers;
 mod fake;
 mod help;
 mod import;
+mod import_checks;
+mod import_conversions;
+mod import_program;
 mod interactions;
 mod score;

@@ -20,6 +20,8 @@ pub(super) struct DelimitedRows {
     skipped: u64,
     /// 1 where rows end with CR LF: the reader stops after the CR, so its line number is one too low.
     lag: u64,
+    /// Whether a quote is probably left open somewhere.
+    loose_quote: bool,
 }
 
 impl DelimitedRows {
@@ -37,7 +39,8 @@ impl DelimitedRows {
             .buffer_capacity(1 << 16)
             .from_reader(text);
         let skipped = u64::from(shape.sep_line);
-        let mut rows = Self { file: file.to_owned(), reader, header: StringRecord::new(), skipped, lag: 0 };
+        let (file, header, loose_quote) = (file.to_owned(), StringRecord::new(), shape.loose_quote);
+        let mut rows = Self { file, reader, header, skipped, lag: 0, loose_quote };
         let mut header = StringRecord::new();
         rows.reader.read_record(&mut header).map_err(|error| rows.error(error))?;
         if rows.reader.position().line() == 1 + line_breaks(&header) {
@@ -91,7 +94,9 @@ impl Rows for DelimitedRows {
             if found == expected {
                 return Ok(Some(line));
             }
-            let message = format!("has {found} fields, but the header has {expected}");
+            let hint =
+                if self.loose_quote { "; is a quote left open, or not doubled within quotes?" } else { "" };
+            let message = format!("has {found} fields, but the header has {expected}{hint}");
             return Err(CsvError { line: Some(line), ..CsvError::of_file(&self.file, message) });
         }
     }

@@ -25,14 +25,41 @@ pub(super) fn guess(mut text: impl Read) -> io::Result<&'static Encoding> {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     let mut text = text.by_ref().take(ENOUGH);
     let mut block = vec![0; 1 << 16];
+    let mut hanzi = Hanzi::default();
     loop {
         let read = text.read(&mut block)?;
         detector.feed(&block[..read], read == 0);
+        block[..read].iter().for_each(|byte| hanzi.add(*byte));
         if read == 0 {
-            let guess = detector.guess(None, Utf8Detection::Deny);
-            // GB18030 is GBK with more characters.
-            return Ok(if guess == GBK { GB18030 } else { guess });
+            break;
         }
+    }
+    let guess = detector.guess(None, Utf8Detection::Deny);
+    // GB18030 is GBK with more characters.
+    Ok(if guess == GBK || (guess.is_single_byte() && hanzi.all()) { GB18030 } else { guess })
+}
+
+/// Whether all of a text that is not ASCII is pairs of bytes that are common Chinese characters in GBK. Single
+/// letters of European languages hardly ever come in such pairs.
+#[derive(Default)]
+struct Hanzi {
+    lead: bool,
+    other: bool,
+}
+
+impl Hanzi {
+    fn add(&mut self, byte: u8) {
+        let fits = match (self.lead, byte) {
+            (false, 0..=0x7f) => return,
+            (false, 0xa1..=0xa3 | 0xb0..=0xd7) | (true, 0xa1..=0xfe) => true,
+            _ => false,
+        };
+        self.other |= !fits;
+        self.lead = !self.lead && fits;
+    }
+
+    const fn all(&self) -> bool {
+        !self.lead && !self.other
     }
 }
 

@@ -79,14 +79,18 @@ impl Source {
     pub(in crate::import) fn description(&self) -> String {
         match &self.content {
             Content::Text { encoding, guessed, shape } => {
-                let guessed = if *guessed { " (guessed; --encoding names another)" } else { "" };
+                let encoding = if *guessed {
+                    format!("not UTF-8, but probably {} (--encoding names another)", encoding.name())
+                } else {
+                    encoding.name().to_owned()
+                };
                 let separator = match shape.delimiter {
                     b',' => "commas".to_owned(),
                     b';' => "semicolons".to_owned(),
                     b'\t' => "tabs".to_owned(),
                     other => format!("`{}`", char::from(other)),
                 };
-                format!("{}{guessed}, separated by {separator}", encoding.name())
+                format!("{encoding}, separated by {separator}")
             }
             Content::Workbook { sheet } => {
                 sheet.as_ref().map_or("the first sheet".to_owned(), |sheet| format!("sheet `{sheet}`"))

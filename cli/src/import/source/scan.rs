@@ -21,6 +21,8 @@ pub(super) struct TextShape {
     pub(super) cr: bool,
     /// The byte at which a quote opens that never closes.
     pub(super) open_quote: Option<u64>,
+    /// Whether text follows a closing quote, as where a quote before it is left open.
+    pub(super) loose_quote: bool,
 }
 
 /// Reads a text to its end.
@@ -39,8 +41,10 @@ pub(super) fn scan(mut text: impl Read, delimiter: Option<u8>) -> io::Result<Tex
         sep_line: sep.is_some(),
         cr: block.contains(&b'\r'),
         open_quote: None,
+        loose_quote: false,
     };
-    let mut quotes = Quotes { delimiter, open: None, closing: false, previous: b'\n', begin: 0 };
+    let mut quotes =
+        Quotes { delimiter, open: None, closing: false, loose: false, previous: b'\n', begin: 0 };
     // Bytes of a character that the block before has begun.
     let mut begun = 0;
     while block.len() > begun {
@@ -59,6 +63,7 @@ pub(super) fn scan(mut text: impl Read, delimiter: Option<u8>) -> io::Result<Tex
     }
     shape.utf8 &= begun == 0;
     shape.open_quote = quotes.open_at_end();
+    shape.loose_quote = quotes.loose;
     Ok(shape)
 }
 
@@ -102,6 +107,8 @@ struct Quotes {
     open: Option<u64>,
     /// Whether the last byte is a quote within quotes, which closes them unless another follows.
     closing: bool,
+    /// Whether text has followed a closing quote.
+    loose: bool,
     /// The last byte of the block before.
     previous: u8,
     /// The position of the block in the text.
@@ -112,10 +119,10 @@ impl Quotes {
     fn feed(&mut self, block: &[u8]) {
         let mut skipped = None;
         if std::mem::take(&mut self.closing) {
-            if block.first() == Some(&b'"') {
-                skipped = Some(0);
-            } else {
-                self.open = None;
+            match block.first() {
+                Some(b'"') => skipped = Some(0),
+                Some(next) => self.close(*next),
+                None => self.closing = true,
             }
         }
         for at in memchr_iter(b'"', block) {
@@ -130,12 +137,17 @@ impl Quotes {
             }
             match block.get(at + 1) {
                 Some(b'"') => skipped = Some(at + 1),
-                Some(_) => self.open = None,
+                Some(next) => self.close(*next),
                 None => self.closing = true,
             }
         }
         self.previous = block.last().copied().unwrap_or(self.previous);
         self.begin += block.len() as u64;
+    }
+
+    fn close(&mut self, next: u8) {
+        self.open = None;
+        self.loose |= next != self.delimiter && !matches!(next, b'\n' | b'\r');
     }
 
     fn open_at_end(&self) -> Option<u64> {
@@ -177,6 +189,8 @@ mod tests {
         }
         assert_eq!(shape(b"a,b\n1,\"2\n3,4\n").open_quote, Some(6));
         assert_eq!(shape(b"\"a\"\",b\n").open_quote, Some(0));
+        let shape = shape(b"a,\"b\n1,\"two\nlines\"\n");
+        assert_eq!((shape.open_quote, shape.loose_quote), (None, true));
     }
 
     #[test]
