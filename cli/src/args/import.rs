@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, Args};
 use encoding_rs::Encoding;
 use jiff::tz::TimeZone;
-use tally_proto::v1::OnConflict;
 
+use super::names::OnConflictArg;
 use crate::time::{TimeFormat, time_format, time_zone};
 
 const AFTER_HELP: &str = "\
@@ -77,27 +77,6 @@ impl ImportArgs {
     #[must_use]
     pub fn reads_stdin(&self) -> bool {
         [&self.customers, &self.interactions].iter().any(|file| file.as_deref() == Some(Path::new("-")))
-    }
-}
-
-/// What to do with an interaction whose ids are stored with different content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnConflictArg {
-    /// Stop the import
-    Fail,
-    /// Keep what is stored
-    Skip,
-    /// Retract what is stored, and store this
-    Correct,
-}
-
-impl From<OnConflictArg> for OnConflict {
-    fn from(on_conflict: OnConflictArg) -> Self {
-        match on_conflict {
-            OnConflictArg::Fail => Self::Fail,
-            OnConflictArg::Skip => Self::Skip,
-            OnConflictArg::Correct => Self::Correct,
-        }
     }
 }
 

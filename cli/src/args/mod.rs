@@ -12,10 +12,10 @@ mod predictions;
 mod scoring;
 
 pub use customers::{CustomersCommand, DeleteCustomerArgs};
-pub use import::{ImportArgs, OnConflictArg};
+pub use import::ImportArgs;
 pub use interactions::{InteractionsCommand, ListInteractionsArgs, RetractArgs};
 pub use models::{ModelsCommand, PromoteArgs, RealisedArgs};
-pub use names::{GradeArg, OrderArg, TargetArg};
+pub use names::{GradeArg, OnConflictArg, OrderArg, TargetArg};
 pub use predictions::{PredictionFilterArgs, PredictionsCommand};
 pub use scoring::{ScoreAllArgs, ScoreArgs};
 

@@ -1,7 +1,7 @@
 //! Enums of the contract on the command line.
 
 use clap::ValueEnum;
-use tally_proto::v1::{Grade, Target};
+use tally_proto::v1::{Grade, OnConflict, Target};
 
 /// A target on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,6 +38,17 @@ pub enum OrderArg {
     ScoreTime,
 }
 
+/// What to do with an interaction whose ids are stored with different content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnConflictArg {
+    /// Stop the import
+    Fail,
+    /// Keep what is stored
+    Skip,
+    /// Retract what is stored, and store this
+    Correct,
+}
+
 impl TargetArg {
     /// The number of the target in the contract.
     pub(crate) fn number(self) -> i32 {
@@ -56,6 +67,17 @@ impl GradeArg {
             Self::B => Grade::B.into(),
             Self::C => Grade::C.into(),
             Self::D => Grade::D.into(),
+        }
+    }
+}
+
+impl OnConflictArg {
+    /// The value of the contract.
+    pub(crate) const fn value(self) -> OnConflict {
+        match self {
+            Self::Fail => OnConflict::Fail,
+            Self::Skip => OnConflict::Skip,
+            Self::Correct => OnConflict::Correct,
         }
     }
 }

@@ -9,13 +9,13 @@ use csv::StringRecord;
 
 use super::{
     fields::Mistake, findings::BadRows, layout::ValueOptions, rows::Rows, server_state::ServerState,
-    source::Source,
+    source::InputFile,
 };
 use crate::{error::CsvError, progress};
 
 /// A file that has been read to its end.
 pub(super) struct Checked<L> {
-    pub(super) source: Arc<Source>,
+    pub(super) source: Arc<InputFile>,
     pub(super) layout: L,
     /// The number of rows that can be stored.
     pub(super) rows: u64,
@@ -34,7 +34,7 @@ pub(super) struct FirstPass<'a> {
 
 impl FirstPass<'_> {
     /// Begins to read a file.
-    pub(super) fn open(&self, source: &Source) -> Result<CheckedRows, CsvError> {
+    pub(super) fn open(&self, source: &InputFile) -> Result<CheckedRows, CsvError> {
         let bar = progress::begin(&format!("checking {} (bytes)", source.name().display()), source.bytes());
         let table = source.rows(&bar)?;
         let bad = match &self.skip_bad {
@@ -55,7 +55,7 @@ impl CheckedRows {
     /// Reads all rows. `check` gets each with its line. Returns the number of good ones.
     pub(super) fn read(
         &mut self,
-        source: &Source,
+        source: &InputFile,
         mut check: impl FnMut(&StringRecord, u64) -> Result<(), Mistake>,
     ) -> Result<u64, CsvError> {
         let file: &Path = source.name();

@@ -13,10 +13,10 @@ use super::{
     decision::decide,
     fields::NumberReader,
     findings::{BadRows, CustomerIds, Findings, IdPlace, TableReport},
-    interactions::{self, InteractionLayout, RecordOptions},
+    interactions::{self, InteractionLayout, UploadOptions},
     layout::{ValueOptions, latest},
     server_state::ServerState,
-    source::{Source, SourceOptions},
+    source::{FileOptions, InputFile},
     times::TimeReader,
     totals::ImportTotals,
 };
@@ -67,11 +67,11 @@ pub(crate) async fn run(server: &Connection, args: &ImportArgs, json: bool) -> R
 
 fn check_files(args: &ImportArgs, state: &ServerState) -> Result<CheckedFiles, CsvError> {
     let options =
-        SourceOptions { encoding: args.encoding, delimiter: args.delimiter, sheet: args.sheet.clone() };
+        FileOptions { encoding: args.encoding, delimiter: args.delimiter, sheet: args.sheet.clone() };
     if args.customers == args.interactions && args.reads_stdin() {
         return Err(CsvError::of_file(Path::new("standard input"), "can be only one of the files"));
     }
-    let open = |path: &PathBuf| Source::open(path, &options);
+    let open = |path: &PathBuf| InputFile::open(path, &options);
     let (customers, interactions) =
         (args.customers.as_ref().map(open).transpose()?, args.interactions.as_ref().map(open).transpose()?);
     let names = [&customers, &interactions].map(|file| file.as_ref().map(|file| file.name().to_owned()));
@@ -194,9 +194,9 @@ async fn send(
         totals.customers = customers::send(server, file, backfill_attributes).await?;
     }
     if let Some(file) = files.interactions {
-        let options = RecordOptions {
+        let options = UploadOptions {
             backfill: args.backfill,
-            on_conflict: args.on_conflict.into(),
+            on_conflict: args.on_conflict.value(),
             amount_decimals: state.amount_decimals.or_else(|| file.layout.decimals_to_settle()),
         };
         totals.interactions = interactions::send(server, file, options).await?;

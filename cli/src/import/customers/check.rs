@@ -13,14 +13,14 @@ use crate::{
         findings::{ColumnReport, ColumnStatistics, CustomerIds, Findings, TableReport, ValueType},
         layout::Layout,
         server_state::ServerState,
-        source::Source,
+        source::InputFile,
     },
     output::printable,
 };
 
 /// Reads customers.csv to its end, and adds what it contains to `findings`.
 pub(in crate::import) fn check(
-    source: Source,
+    source: InputFile,
     pass: &FirstPass<'_>,
     ids: &mut CustomerIds,
     findings: &mut Findings,
@@ -100,7 +100,7 @@ impl CustomerStatistics {
     fn report_types(
         &self,
         layout: &CustomerLayout,
-        source: &Source,
+        source: &InputFile,
         server: &ServerState,
         findings: &mut Findings,
     ) {

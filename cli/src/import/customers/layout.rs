@@ -40,7 +40,7 @@ pub(super) struct Attribute {
 }
 
 /// A row of customers.csv.
-pub(in crate::import) struct CustomerRow<'a> {
+pub(in crate::import) struct CustomerFields<'a> {
     pub(super) customer_id: &'a str,
     pub(super) create_time: Option<Timestamp>,
     pub(super) name: &'a str,
@@ -90,15 +90,15 @@ impl CustomerLayout {
 }
 
 impl Layout for CustomerLayout {
-    type Row<'a> = CustomerRow<'a>;
+    type Row<'a> = CustomerFields<'a>;
     type Item = Customer;
     const BATCH: usize = limits::CUSTOMERS;
 
-    fn row<'a>(&self, record: &'a StringRecord) -> Result<CustomerRow<'a>, Mistake> {
+    fn row<'a>(&self, record: &'a StringRecord) -> Result<CustomerFields<'a>, Mistake> {
         for attribute in &self.attributes {
             value(record, attribute.column)?;
         }
-        Ok(CustomerRow {
+        Ok(CustomerFields {
             customer_id: id(record, self.customer_id)?,
             create_time: self.create_time(record)?,
             name: self.name.map_or(Ok(""), |column| text(record, column, 0, limits::ID_CHARS))?,
@@ -106,7 +106,7 @@ impl Layout for CustomerLayout {
         })
     }
 
-    fn item(&self, row: &CustomerRow<'_>) -> Result<Customer, Mistake> {
+    fn item(&self, row: &CustomerFields<'_>) -> Result<Customer, Mistake> {
         let mut fields = BTreeMap::new();
         for attribute in &self.attributes {
             let kind = self.kind(attribute, trimmed(&row.record[attribute.column]));

@@ -16,7 +16,7 @@ use crate::{
             TableReport, ValueType,
         },
         layout::Layout,
-        source::Source,
+        source::InputFile,
     },
 };
 
@@ -43,7 +43,7 @@ pub(super) struct InteractionStatistics {
 /// Reads interactions.csv to its end, and adds what it contains to `findings`. `ids` has the customers, if
 /// customers.csv is imported as well.
 pub(in crate::import) fn check(
-    source: Source,
+    source: InputFile,
     pass: &FirstPass<'_>,
     ids: &mut CustomerIds,
     findings: &mut Findings,

@@ -6,7 +6,7 @@ use futures_util::{Stream, stream};
 use tally_proto::v1::{Interaction, RecordInteractionsRequest};
 use tokio::sync::{Mutex, mpsc};
 
-use super::RecordOptions;
+use super::UploadOptions;
 use crate::{
     error::CsvError,
     import::batches::{Batches, RowBatch},
@@ -51,7 +51,7 @@ impl Feed {
 pub(super) fn requests(
     feed: Arc<Feed>,
     in_flight: mpsc::Sender<Vec<u64>>,
-    options: RecordOptions,
+    options: UploadOptions,
 ) -> impl Stream<Item = RecordInteractionsRequest> + Send + 'static {
     stream::unfold((feed, in_flight), move |(feed, in_flight)| async move {
         // Before the batch: one that is taken from the feed must also be sent.

@@ -53,7 +53,7 @@ pub(super) struct Property {
 }
 
 /// A row of interactions.csv.
-pub(in crate::import) struct InteractionRow<'a> {
+pub(in crate::import) struct InteractionFields<'a> {
     pub(super) interaction_id: &'a str,
     pub(super) customer_id: &'a str,
     pub(super) kind: &'a str,
@@ -168,17 +168,17 @@ impl InteractionLayout {
 }
 
 impl Layout for InteractionLayout {
-    type Row<'a> = InteractionRow<'a>;
+    type Row<'a> = InteractionFields<'a>;
     type Item = Interaction;
     const BATCH: usize = 5_000;
 
-    fn row<'a>(&self, record: &'a StringRecord) -> Result<InteractionRow<'a>, Mistake> {
+    fn row<'a>(&self, record: &'a StringRecord) -> Result<InteractionFields<'a>, Mistake> {
         let kind = text(record, self.kind, 1, limits::WORD_CHARS)?;
         if is_placeholder(kind) {
             return Err(Mistake::new(self.kind, format!("`{kind}` stands for no value; a kind is required")));
         }
         let channel = self.channel.map_or(Ok(""), |column| text(record, column, 0, limits::WORD_CHARS))?;
-        let row = InteractionRow {
+        let row = InteractionFields {
             interaction_id: id(record, self.interaction_id)?,
             customer_id: id(record, self.customer_id)?,
             kind,
@@ -199,7 +199,7 @@ impl Layout for InteractionLayout {
         Ok(row)
     }
 
-    fn item(&self, row: &InteractionRow<'_>) -> Result<Interaction, Mistake> {
+    fn item(&self, row: &InteractionFields<'_>) -> Result<Interaction, Mistake> {
         let amount_minor = match row.amount {
             Some(amount) => {
                 let column = self.amount.unwrap_or_default();

@@ -11,4 +11,4 @@ mod tests;
 
 pub(super) use check::check;
 pub(super) use layout::InteractionLayout;
-pub(super) use send::{RecordOptions, send};
+pub(super) use send::{UploadOptions, send};

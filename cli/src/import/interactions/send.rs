@@ -21,7 +21,7 @@ use crate::{
 
 /// How interactions are recorded.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::import) struct RecordOptions {
+pub(in crate::import) struct UploadOptions {
     pub(in crate::import) backfill: bool,
     pub(in crate::import) on_conflict: OnConflict,
     /// With how many decimals amounts have become minor units; None if it does not matter.
@@ -40,7 +40,7 @@ const IN_FLIGHT: usize = 2;
 pub(in crate::import) async fn send(
     server: &Connection,
     file: Checked<InteractionLayout>,
-    options: RecordOptions,
+    options: UploadOptions,
 ) -> Result<RecordInteractionsResponse, ClientError> {
     let Checked { source, layout, rows } = file;
     let bar = progress::begin("interactions", rows);
@@ -80,7 +80,7 @@ struct StreamResult {
 async fn stream(
     server: &Connection,
     feed: &Arc<Feed>,
-    options: RecordOptions,
+    options: UploadOptions,
     bar: &ProgressBar,
 ) -> StreamResult {
     let (sender, mut in_flight) = mpsc::channel::<Vec<u64>>(IN_FLIGHT);

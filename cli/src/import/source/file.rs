@@ -25,7 +25,7 @@ const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How files are to be read. None is what the file itself shows.
 #[derive(Clone, Debug, Default)]
-pub(in crate::import) struct SourceOptions {
+pub(in crate::import) struct FileOptions {
     pub(in crate::import) encoding: Option<&'static Encoding>,
     pub(in crate::import) delimiter: Option<u8>,
     /// The sheet of a workbook; the first one if None.
@@ -33,7 +33,7 @@ pub(in crate::import) struct SourceOptions {
 }
 
 /// A file that can be read several times.
-pub(in crate::import) struct Source {
+pub(in crate::import) struct InputFile {
     /// As messages name it.
     name: PathBuf,
     path: PathBuf,
@@ -48,19 +48,19 @@ enum Content {
     Workbook { sheet: Option<String> },
 }
 
-impl Source {
+impl InputFile {
     /// Opens a file, `-` for standard input, and reads it once to find out how it is written.
     ///
     /// # Errors
     /// If it cannot be read, is empty, or is not a file of rows.
-    pub(in crate::import) fn open(path: &Path, options: &SourceOptions) -> Result<Self, CsvError> {
+    pub(in crate::import) fn open(path: &Path, options: &FileOptions) -> Result<Self, CsvError> {
         let name = if path == Path::new(STDIN) { PathBuf::from("standard input") } else { path.to_owned() };
         let cannot_read = |error: io::Error| CsvError::of_file(&name, format!("cannot be read: {error}"));
         let spooled = spooled(path).map_err(cannot_read)?;
         let path = spooled.as_ref().map_or_else(|| path.to_owned(), |spooled| spooled.to_path_buf());
         let content = content(&name, &path, options).map_err(|problem| match problem {
-            Problem::Io(error) => cannot_read(error),
-            Problem::Content(message) => CsvError::of_file(&name, message),
+            Unreadable::Io(error) => cannot_read(error),
+            Unreadable::Content(message) => CsvError::of_file(&name, message),
         })?;
         Ok(Self { name, path, _spooled: spooled, content })
     }
@@ -131,25 +131,25 @@ impl Source {
 }
 
 /// Why a file is not read.
-enum Problem {
+enum Unreadable {
     Io(io::Error),
     /// A sentence without its subject, the file.
     Content(String),
 }
 
-impl From<io::Error> for Problem {
+impl From<io::Error> for Unreadable {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-fn content(name: &Path, path: &Path, options: &SourceOptions) -> Result<Content, Problem> {
-    let refused = |message: &str| Err(Problem::Content(message.to_owned()));
+fn content(name: &Path, path: &Path, options: &FileOptions) -> Result<Content, Unreadable> {
+    let refused = |message: &str| Err(Unreadable::Content(message.to_owned()));
     let (start, _) = peek(File::open(path)?, 8)?;
     if start.starts_with(b"PK\x03\x04") {
         // An error here is better than one after the questions of the import.
         SheetRows::open(name, path, options.sheet.as_deref())
-            .map_err(|error| Problem::Content(error.message))?;
+            .map_err(|error| Unreadable::Content(error.message))?;
         return Ok(Content::Workbook { sheet: options.sheet.clone() });
     }
     if start.starts_with(b"\xd0\xcf\x11\xe0") {

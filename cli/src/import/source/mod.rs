@@ -14,4 +14,4 @@ mod spool;
 #[cfg(test)]
 mod tests;
 
-pub(super) use file::{Source, SourceOptions};
+pub(super) use file::{FileOptions, InputFile};

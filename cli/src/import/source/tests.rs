@@ -10,7 +10,7 @@ use csv::StringRecord;
 use encoding_rs::{Encoding, GB18030, WINDOWS_1252};
 use indicatif::ProgressBar;
 
-use super::{Source, SourceOptions};
+use super::{FileOptions, InputFile};
 
 mod sheets;
 
@@ -25,8 +25,8 @@ fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, PathBuf) {
 }
 
 /// The header and the rows of a file with their lines, fields separated by bars; or the first error.
-fn read(path: &Path, options: &SourceOptions) -> Result<Vec<String>, String> {
-    let source = Source::open(path, options).map_err(|error| error.to_string())?;
+fn read(path: &Path, options: &FileOptions) -> Result<Vec<String>, String> {
+    let source = InputFile::open(path, options).map_err(|error| error.to_string())?;
     let mut rows = source.rows(&ProgressBar::hidden()).map_err(|error| error.to_string())?;
     let fields = |record: &StringRecord| record.iter().collect::<Vec<_>>().join("|");
     let mut lines = vec![fields(rows.header())];
@@ -39,12 +39,12 @@ fn read(path: &Path, options: &SourceOptions) -> Result<Vec<String>, String> {
 
 fn read_bytes(content: &[u8]) -> Result<Vec<String>, String> {
     let (_folder, path) = file("x.csv", content);
-    read(&path, &SourceOptions::default())
+    read(&path, &FileOptions::default())
 }
 
 fn description(content: &[u8]) -> String {
     let (_folder, path) = file("x.csv", content);
-    Source::open(&path, &SourceOptions::default()).unwrap().description()
+    InputFile::open(&path, &FileOptions::default()).unwrap().description()
 }
 
 fn utf16(text: &str, mark: &str, to_bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
@@ -101,7 +101,7 @@ fn other_encodings_are_guessed_and_said() {
     assert_eq!(read_bytes(&GB18030.encode("id,note\n1,好\n").0).unwrap()[1], "2: 1|好");
     assert_eq!(read_bytes(&WINDOWS_1252.encode("id,note\n1,Müller\n").0).unwrap()[1], "2: 1|Müller");
     let (_folder, path) = file("x.csv", &GB18030.encode("id,note\n1,好\n").0);
-    let options = SourceOptions { encoding: Some(WINDOWS_1252), ..Default::default() };
+    let options = FileOptions { encoding: Some(WINDOWS_1252), ..Default::default() };
     assert_eq!(read(&path, &options).unwrap()[1], "2: 1|ºÃ");
     assert_eq!(description(TEXT.as_bytes()), "UTF-8, separated by commas");
 }
@@ -111,7 +111,7 @@ fn bytes_that_are_not_text_are_refused() {
     let with = |encoding: &str, content: &[u8]| {
         let (_folder, path) = file("x.csv", content);
         let encoding = Encoding::for_label(encoding.as_bytes());
-        read(&path, &SourceOptions { encoding, ..Default::default() }).unwrap_err()
+        read(&path, &FileOptions { encoding, ..Default::default() }).unwrap_err()
     };
     assert!(with("gb18030", b"id,note\n1,\xff\xff\n").contains("not text in gb18030"));
     let error = with("utf-8", b"id,note\n1,a\n2,\xe4\n");
@@ -149,8 +149,8 @@ fn what_cannot_be_read_is_told() {
         assert!(error.contains(message), "{message}: {error}");
     }
     let (_folder, path) = file("x.csv", b"a,b\n");
-    let with_sheet = SourceOptions { sheet: Some("Orders".to_owned()), ..Default::default() };
+    let with_sheet = FileOptions { sheet: Some("Orders".to_owned()), ..Default::default() };
     assert!(read(&path, &with_sheet).unwrap_err().contains("no sheets"));
-    assert!(read(Path::new("/nowhere.csv"), &SourceOptions::default()).is_err());
-    assert!(read(path.parent().unwrap(), &SourceOptions::default()).is_err());
+    assert!(read(Path::new("/nowhere.csv"), &FileOptions::default()).is_err());
+    assert!(read(path.parent().unwrap(), &FileOptions::default()).is_err());
 }

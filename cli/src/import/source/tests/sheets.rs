@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{file, read};
-use crate::import::source::SourceOptions;
+use crate::import::source::FileOptions;
 
 /// Packs files into a zip archive without compression.
 fn zip(files: &[(&str, &str)]) -> Vec<u8> {
@@ -97,11 +97,11 @@ fn cells_are_read_as_csv_would_have_them() {
     );
     let (_folder, path) = file("orders.xlsx", &workbook(&rows));
     assert_eq!(
-        read(&path, &SourceOptions::default()).unwrap(),
+        read(&path, &FileOptions::default()).unwrap(),
         ["id|when|amount|paid", "2: 王 & Co|2025-04-05 17:06:21|12.3|true", "4: 17850|2025-04-05||#N/A"]
     );
     let sheet = |name: &str| {
-        let options = SourceOptions { sheet: Some(name.to_owned()), ..Default::default() };
+        let options = FileOptions { sheet: Some(name.to_owned()), ..Default::default() };
         read(Path::new(&path), &options)
     };
     assert_eq!(sheet("Orders").unwrap().len(), 3);
