@@ -4,7 +4,7 @@ use csv::StringRecord;
 use indicatif::HumanCount;
 use tally_proto::values::trimmed;
 
-use super::CustomerLayout;
+use super::{CustomerLayout, layout::Attribute};
 use crate::{
     error::CsvError,
     import::{
@@ -104,33 +104,19 @@ impl CustomerStatistics {
         server: &ServerState,
         findings: &mut Findings,
     ) {
-        let file = source.name().display();
+        let file = source.name().display().to_string();
         for (attribute, statistics) in layout.attributes.iter().zip(&self.attributes) {
-            let (Some(stored), Some(found)) =
-                (server.attribute_type(&attribute.name), statistics.value_type())
-            else {
-                continue;
-            };
-            let (name, is_now) = (printable(&attribute.name), attribute.value_type);
-            let customers = server.customers_with(&attribute.name);
-            if stored != is_now {
-                let example = statistics.example().map(|text| format!(" (`{}`)", printable(text)));
+            let texts = statistics.texts_among_numbers();
+            if texts > 0 && attribute.value_type == ValueType::Text {
                 let text = format!(
-                    "{file}: `{name}` is a {} for {} customers, and this file makes it a {}{}; the serving model would \
-                     ignore it",
-                    stored.name(),
-                    HumanCount(customers),
-                    is_now.name(),
-                    example.unwrap_or_default()
+                    "{file}: `{}` is a text, since {} values are no numbers, such as `{}`",
+                    printable(&attribute.name),
+                    HumanCount(texts),
+                    printable(statistics.example().unwrap_or("true"))
                 );
-                findings.doubt("ATTRIBUTE_TYPE_CHANGE", 1, text);
-            } else if found != is_now {
-                let text = format!(
-                    "{file}: `{name}` stays a text, as it is for {} customers",
-                    HumanCount(customers)
-                );
-                findings.note("ATTRIBUTE_STAYS_TEXT", 1, text);
+                findings.note("TEXTS_AMONG_NUMBERS", texts, text);
             }
+            report_change(attribute, statistics, (&file, server), findings);
         }
     }
 
@@ -149,6 +135,35 @@ impl CustomerStatistics {
         );
         columns.extend(ColumnReport::ignored(header, &layout.options.ignored));
         columns
+    }
+}
+
+/// Compares the type of an attribute with that of the stored customers.
+fn report_change(
+    attribute: &Attribute,
+    statistics: &ColumnStatistics,
+    (file, server): (&str, &ServerState),
+    findings: &mut Findings,
+) {
+    let (Some(stored), Some(found)) = (server.attribute_type(&attribute.name), statistics.value_type())
+    else {
+        return;
+    };
+    let (name, is_now) = (printable(&attribute.name), attribute.value_type);
+    let customers = HumanCount(server.customers_with(&attribute.name));
+    if stored != is_now {
+        let example = statistics.example().map(|text| format!(" (`{}`)", printable(text)));
+        let text = format!(
+            "{file}: `{name}` is a {} for {customers} customers, and this file makes it a {}{}; the serving model would \
+             ignore it",
+            stored.name(),
+            is_now.name(),
+            example.unwrap_or_default()
+        );
+        findings.doubt("ATTRIBUTE_TYPE_CHANGE", 1, text);
+    } else if found != is_now {
+        let text = format!("{file}: `{name}` stays a text, as it is for {customers} customers");
+        findings.note("ATTRIBUTE_STAYS_TEXT", 1, text);
     }
 }
 

@@ -72,6 +72,12 @@ impl ColumnStatistics {
         }
     }
 
+    /// How many values keep a column from being numeric of which most values are numbers; 0 for any other.
+    pub(in crate::import) fn texts_among_numbers(&self) -> u64 {
+        let is_mixed = self.value_type() == Some(ValueType::Text) && self.numbers * 2 >= self.values();
+        if is_mixed { self.values() - self.numbers } else { 0 }
+    }
+
     /// A value that makes the column a text.
     pub(in crate::import) fn example(&self) -> Option<&str> {
         self.first_text.as_deref()
@@ -150,6 +156,11 @@ mod tests {
         assert_eq!(statistics(["007", "7"]).value_type(), Some(ValueType::Text));
         assert_eq!(statistics(["", "NULL"]).value_type(), None);
         assert_eq!(statistics([]).value_type(), None);
+        let mixed = |values: &[&str]| statistics(values.iter().copied()).texts_among_numbers();
+        assert_eq!(
+            [mixed(&["1", "2", "x"]), mixed(&["1", "x", "y"]), mixed(&["1", "2"]), mixed(&[])],
+            [1, 0, 0, 0]
+        );
     }
 
     #[test]
