@@ -21,12 +21,22 @@ interactions.csv:  interaction_id, customer_id, kind, occur_time (or occurred_at
 Files are CSV or .xlsx, plain or compressed by gzip or zstd; `-` is standard input. The order of the columns
 is free. Blanks around values do not count; NULL, NaN, N/A and the like are no ids, and missing where numbers
 are expected. Both files are read to the end and checked before anything is stored. What would probably be
-stored otherwise than it is meant stops the import with exit code 2, or is asked about on a terminal.";
+stored otherwise than it is meant stops the import with exit code 2, or is asked about on a terminal.
+Mappings:          fxiaoke-customers, fxiaoke-orders, hubspot-contacts, hubspot-deals, salesforce-leads,
+                   salesforce-opportunities, segment (JSON lines), shopify-orders, stripe-charges,
+                   zoho-crm-contacts, zoho-crm-deals; docs/mappings.md describes mapping files.";
 
 /// What to import.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("files").required(true).multiple(true), after_help = AFTER_HELP)]
 pub struct ImportArgs {
+    /// Export of another product, read by --map
+    #[arg(value_name = "FILE", requires = "map", conflicts_with_all = ["customers", "interactions"], group = "files")]
+    pub file: Option<PathBuf>,
+    /// How the columns of an export become customers and interactions: a shipped mapping such as shopify-orders, or a
+    /// mapping file
+    #[arg(long, value_name = "MAPPING")]
+    pub map: Option<String>,
     /// File of customers
     #[arg(long, value_name = "FILE", group = "files")]
     pub customers: Option<PathBuf>,
@@ -76,7 +86,9 @@ impl ImportArgs {
     /// Whether a file is standard input.
     #[must_use]
     pub fn reads_stdin(&self) -> bool {
-        [&self.customers, &self.interactions].iter().any(|file| file.as_deref() == Some(Path::new("-")))
+        [&self.file, &self.customers, &self.interactions]
+            .iter()
+            .any(|file| file.as_deref() == Some(Path::new("-")))
     }
 }
 

@@ -8,7 +8,7 @@ use prost::Message;
 use tally_proto::limits;
 use tokio::{sync::mpsc, task};
 
-use super::{layout::Layout, rows::Rows, source::InputFile};
+use super::{inputs::InputTable, layout::Layout, rows::Rows};
 use crate::error::CsvError;
 
 /// Batches that are read and not yet sent, at most.
@@ -31,9 +31,9 @@ pub(super) type Batches<T> = mpsc::Receiver<Result<RowBatch<T>, CsvError>>;
 
 /// Reads the file in a thread of its own, a few batches ahead of the receiver. Leaves out bad rows, which the first
 /// pass has found.
-pub(super) fn read_ahead<L: Layout>(source: Arc<InputFile>, layout: L) -> Batches<L::Item> {
+pub(super) fn read_ahead<L: Layout>(source: InputTable, layout: L) -> Batches<L::Item> {
     let (sender, batches) = mpsc::channel(READ_AHEAD);
-    task::spawn_blocking(move || match source.rows(&ProgressBar::hidden()) {
+    task::spawn_blocking(move || match source.rows(&ProgressBar::hidden(), &Arc::default()) {
         Ok(mut rows) => {
             let read = good_rows(rows.as_mut(), &layout);
             for batch in in_batches(&layout, read) {

@@ -6,16 +6,22 @@ use std::{
 };
 
 use csv::StringRecord;
+use indicatif::HumanCount;
 
 use super::{
-    fields::Mistake, findings::BadRows, layout::ValueOptions, rows::Rows, server_state::ServerState,
-    source::InputFile,
+    fields::Mistake,
+    findings::{BadRows, Findings},
+    inputs::InputTable,
+    layout::ValueOptions,
+    mapping::LeftOut,
+    rows::Rows,
+    server_state::ServerState,
 };
-use crate::{error::CsvError, progress};
+use crate::{error::CsvError, output::printable, progress};
 
 /// A file that has been read to its end.
 pub(super) struct Checked<L> {
-    pub(super) source: Arc<InputFile>,
+    pub(super) source: InputTable,
     pub(super) layout: L,
     /// The number of rows that can be stored.
     pub(super) rows: u64,
@@ -34,14 +40,15 @@ pub(super) struct FirstPass<'a> {
 
 impl FirstPass<'_> {
     /// Begins to read a file.
-    pub(super) fn open(&self, source: &InputFile) -> Result<CheckedRows, CsvError> {
+    pub(super) fn open(&self, source: &InputTable) -> Result<CheckedRows, CsvError> {
         let bar = progress::begin(&format!("checking {} (bytes)", source.name().display()), source.bytes());
-        let table = source.rows(&bar)?;
+        let left_out = Arc::default();
+        let table = source.rows(&bar, &left_out)?;
         let bad = match &self.skip_bad {
             Some(file) => BadRows::write_to(file, table.header())?,
             None => BadRows::default(),
         };
-        Ok(CheckedRows { table, bad })
+        Ok(CheckedRows { table, bad, left_out })
     }
 }
 
@@ -49,13 +56,14 @@ impl FirstPass<'_> {
 pub(super) struct CheckedRows {
     pub(super) table: Box<dyn Rows>,
     pub(super) bad: BadRows,
+    left_out: Arc<LeftOut>,
 }
 
 impl CheckedRows {
     /// Reads all rows. `check` gets each with its line. Returns the number of good ones.
     pub(super) fn read(
         &mut self,
-        source: &InputFile,
+        source: &InputTable,
         mut check: impl FnMut(&StringRecord, u64) -> Result<(), Mistake>,
     ) -> Result<u64, CsvError> {
         let file: &Path = source.name();
@@ -76,5 +84,18 @@ impl CheckedRows {
         }
         self.bad.finish()?;
         Ok(good)
+    }
+
+    /// Notes which rows of the file the mapping makes no `items` of, and why.
+    pub(super) fn note_left_out(&self, source: &InputTable, items: &str, findings: &mut Findings) {
+        for (reason, count) in self.left_out.reasons() {
+            let text = format!(
+                "{}: {} rows give no {items}, since {}",
+                source.name().display(),
+                HumanCount(count),
+                printable(&reason)
+            );
+            findings.note("ROWS_LEFT_OUT", count, text);
+        }
     }
 }

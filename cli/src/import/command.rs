@@ -11,19 +11,15 @@ use super::{
     check::{Checked, FirstPass},
     customers::{self, CustomerLayout},
     decision::decide,
-    fields::NumberReader,
-    findings::{BadRows, CustomerIds, Findings, IdPlace, TableReport},
+    findings::{CustomerIds, Findings, IdPlace, TableReport},
+    inputs::Inputs,
     interactions::{self, InteractionLayout, UploadOptions},
-    layout::{ValueOptions, latest},
     server_state::ServerState,
-    source::{FileOptions, InputFile},
-    times::TimeReader,
     totals::ImportTotals,
 };
 use crate::{
     args::ImportArgs,
     connection::Connection,
-    environment::system_clock,
     error::{ClientError, CsvError},
     output,
 };
@@ -66,50 +62,29 @@ pub(crate) async fn run(server: &Connection, args: &ImportArgs, json: bool) -> R
 }
 
 fn check_files(args: &ImportArgs, state: &ServerState) -> Result<CheckedFiles, CsvError> {
-    let options =
-        FileOptions { encoding: args.encoding, delimiter: args.delimiter, sheet: args.sheet.clone() };
-    if args.customers == args.interactions && args.reads_stdin() {
-        return Err(CsvError::of_file(Path::new("standard input"), "can be only one of the files"));
-    }
-    let open = |path: &PathBuf| InputFile::open(path, &options);
-    let (customers, interactions) =
-        (args.customers.as_ref().map(open).transpose()?, args.interactions.as_ref().map(open).transpose()?);
-    let names = [&customers, &interactions].map(|file| file.as_ref().map(|file| file.name().to_owned()));
-    let (mut files, mut ids) = (CheckedFiles::default(), CustomerIds::default());
+    let Inputs { customers, interactions, values } = Inputs::open(args)?;
+    let names = [&customers, &interactions].map(|table| table.as_ref().map(|table| table.name().to_owned()));
     let both = customers.is_some() && interactions.is_some();
+    let pass = |table| FirstPass {
+        options: values.clone(),
+        server: state,
+        has_customers: customers.is_some(),
+        backfill: args.backfill,
+        skip_bad: args.skip_bad.as_deref().map(|file| bad_rows_file(file, both.then_some(table))),
+    };
+    let passes = [pass("customers"), pass("interactions")];
+    let (mut files, mut ids) = (CheckedFiles::default(), CustomerIds::default());
     if let Some(source) = customers {
-        let pass = first_pass(args, state, both.then_some("customers"));
-        files.customers = Some(customers::check(source, &pass, &mut ids, &mut files.findings)?);
+        files.customers = Some(customers::check(source, &passes[0], &mut ids, &mut files.findings)?);
     }
     if let Some(source) = interactions {
-        let pass = first_pass(args, state, both.then_some("interactions"));
-        files.interactions = Some(interactions::check(source, &pass, &mut ids, &mut files.findings)?);
+        files.interactions = Some(interactions::check(source, &passes[1], &mut ids, &mut files.findings)?);
     }
     let file = |place: IdPlace| names[usize::from(!place.of_customers)].as_deref().unwrap_or(Path::new(""));
     ids.report(&mut files.findings, |place| format!("{} line {}", file(place).display(), place.line));
     files.findings.add_doubts_of_rows();
     check_ignored(args, &files.findings)?;
     Ok(files)
-}
-
-/// How a file is checked. `table` names it when bad rows of two files are written.
-fn first_pass<'a>(args: &ImportArgs, state: &'a ServerState, table: Option<&str>) -> FirstPass<'a> {
-    let own_columns = BadRows::COLUMNS.map(str::to_owned);
-    FirstPass {
-        options: ValueOptions {
-            times: TimeReader {
-                format: args.time_format.clone().unwrap_or_default(),
-                zone: args.time_zone.clone(),
-            },
-            numbers: NumberReader { decimal_comma: args.decimal_comma },
-            ignored: args.ignore.iter().cloned().chain(own_columns).collect(),
-            latest: latest(system_clock()),
-        },
-        server: state,
-        has_customers: args.customers.is_some(),
-        backfill: args.backfill,
-        skip_bad: args.skip_bad.as_deref().map(|file| bad_rows_file(file, table)),
-    }
 }
 
 /// The file for the bad rows of a table: `bad.csv`, or `bad.customers.csv` where there are two.

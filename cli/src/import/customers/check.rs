@@ -11,16 +11,16 @@ use crate::{
         check::{Checked, FirstPass},
         fields::Mistake,
         findings::{ColumnReport, ColumnStatistics, CustomerIds, Findings, TableReport, ValueType},
+        inputs::InputTable,
         layout::Layout,
         server_state::ServerState,
-        source::InputFile,
     },
     output::printable,
 };
 
 /// Reads customers.csv to its end, and adds what it contains to `findings`.
 pub(in crate::import) fn check(
-    source: InputFile,
+    source: InputTable,
     pass: &FirstPass<'_>,
     ids: &mut CustomerIds,
     findings: &mut Findings,
@@ -41,6 +41,7 @@ pub(in crate::import) fn check(
         );
         findings.note("REPEATED_CUSTOMERS", statistics.repeated, text);
     }
+    rows.note_left_out(&source, "customers", findings);
     findings.tables.push(TableReport {
         file: source.name().display().to_string(),
         items: "customers",
@@ -51,7 +52,7 @@ pub(in crate::import) fn check(
         kinds: Vec::new(),
         bad: rows.bad,
     });
-    Ok(Checked { source: source.into(), layout, rows: good })
+    Ok(Checked { source, layout, rows: good })
 }
 
 /// What the rows of customers.csv contain.
@@ -100,7 +101,7 @@ impl CustomerStatistics {
     fn report_types(
         &self,
         layout: &CustomerLayout,
-        source: &InputFile,
+        source: &InputTable,
         server: &ServerState,
         findings: &mut Findings,
     ) {

@@ -15,8 +15,8 @@ use crate::{
             ColumnReport, ColumnStatistics, CustomerIds, Findings, InteractionKeys, KindStatistics,
             TableReport, ValueType,
         },
+        inputs::InputTable,
         layout::Layout,
-        source::InputFile,
     },
 };
 
@@ -43,7 +43,7 @@ pub(super) struct InteractionStatistics {
 /// Reads interactions.csv to its end, and adds what it contains to `findings`. `ids` has the customers, if
 /// customers.csv is imported as well.
 pub(in crate::import) fn check(
-    source: InputFile,
+    source: InputTable,
     pass: &FirstPass<'_>,
     ids: &mut CustomerIds,
     findings: &mut Findings,
@@ -58,6 +58,7 @@ pub(in crate::import) fn check(
     let good = rows.read(&source, |record, line| statistics.add(&layout, ids, (record, line), day_ago))?;
     statistics.settle(&mut layout);
     remarks::add(&statistics, source.name(), pass, findings);
+    rows.note_left_out(&source, "interactions", findings);
     findings.tables.push(TableReport {
         file: source.name().display().to_string(),
         items: "interactions",
@@ -68,7 +69,7 @@ pub(in crate::import) fn check(
         kinds: statistics.kinds.sorted(),
         bad: rows.bad,
     });
-    Ok(Checked { source: source.into(), layout, rows: good })
+    Ok(Checked { source, layout, rows: good })
 }
 
 impl InteractionStatistics {

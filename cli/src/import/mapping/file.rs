@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::tz::TimeZone;
+
 use super::{
     finder::Finder,
     grouped::{Grouped, Grouping},
@@ -16,7 +18,7 @@ use super::{
     shipped::SHIPPED,
     spec::{Format, MappingFile},
 };
-use crate::{error::CsvError, import::rows::Rows};
+use crate::{error::CsvError, import::rows::Rows, time::TimeFormat};
 
 /// A table that `tally import` reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,20 +27,35 @@ pub(in crate::import) enum Table {
     Interactions,
 }
 
+impl Table {
+    /// Its name in a mapping file.
+    pub(in crate::import) const fn name(self) -> &'static str {
+        match self {
+            Self::Customers => "customers",
+            Self::Interactions => "interactions",
+        }
+    }
+}
+
 /// How a file is to be read that a mapping is for. None is what holds without a mapping.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::import) struct SourceOptions {
-    pub(in crate::import) format: Format,
-    pub(in crate::import) delimiter: Option<char>,
-    pub(in crate::import) time_format: Option<String>,
-    /// The name of a time zone for times without an offset.
-    pub(in crate::import) time_zone: Option<String>,
+    /// Whether each line is a JSON object.
+    pub(in crate::import) json_lines: bool,
+    pub(in crate::import) delimiter: Option<u8>,
+    pub(in crate::import) time_format: Option<TimeFormat>,
+    /// The time zone of times without an offset.
+    pub(in crate::import) time_zone: Option<TimeZone>,
     pub(in crate::import) decimal_comma: bool,
 }
 
 /// How the columns of an export become those that `tally import` reads.
 #[derive(Debug)]
-pub(in crate::import) struct Mapping(MappingFile);
+pub(in crate::import) struct Mapping {
+    /// As the user named it.
+    name: PathBuf,
+    file: MappingFile,
+}
 
 impl Mapping {
     /// Reads a shipped mapping by its name, or a mapping file.
@@ -70,22 +87,27 @@ impl Mapping {
             CsvError { line: Some(line as u64 + 1), ..CsvError::of_file(path, message) }
         })?;
         file.check().map_err(|message| CsvError::of_file(path, message))?;
-        Ok(Self(file))
+        Ok(Self { name: path.to_owned(), file })
+    }
+
+    /// Its name or path, for messages.
+    pub(in crate::import) fn name(&self) -> &Path {
+        &self.name
     }
 
     /// The tables that a file gives.
     pub(in crate::import) fn tables(&self) -> Vec<Table> {
-        let customers = self.0.customers.as_ref().map(|_| Table::Customers);
-        let interactions = (!self.0.interactions.0.is_empty()).then_some(Table::Interactions);
+        let customers = self.file.customers.as_ref().map(|_| Table::Customers);
+        let interactions = (!self.file.interactions.0.is_empty()).then_some(Table::Interactions);
         customers.into_iter().chain(interactions).collect()
     }
 
     /// How the file is to be read.
     pub(in crate::import) fn source_options(&self) -> SourceOptions {
-        let file = &self.0;
+        let file = &self.file;
         SourceOptions {
-            format: file.format,
-            delimiter: file.delimiter,
+            json_lines: file.format == Format::JsonLines,
+            delimiter: file.delimiter.and_then(|delimiter| u8::try_from(delimiter).ok()),
             time_format: file.time_format.clone(),
             time_zone: file.time_zone.clone(),
             decimal_comma: file.decimal_comma,
@@ -104,16 +126,16 @@ impl Mapping {
         left_out: Arc<LeftOut>,
     ) -> Result<Box<dyn Rows>, CsvError> {
         let of_file = |message| CsvError::of_file(path, message);
-        let rules = self.0.rules(table);
-        let mut finder = Finder::new(rows.header(), self.0.allow_missing);
+        let rules = self.file.rules(table);
+        let mut finder = Finder::new(rows.header(), self.file.allow_missing);
         let (header, plans) = finder.plans(&rules).map_err(of_file)?;
-        let grouping = self.0.grouping(&finder).map_err(of_file)?;
+        let grouping = self.file.grouping(&finder).map_err(of_file)?;
         let rows = match grouping {
             Some(grouping) => Box::new(Grouped::new(path, rows, grouping)),
             None => rows,
         };
         let rows = Box::new(Mapped::new(rows, header, plans, left_out));
-        let merge = table == Table::Customers && self.0.customers.as_ref().is_some_and(|rule| rule.merge);
+        let merge = table == Table::Customers && self.file.customers.as_ref().is_some_and(|rule| rule.merge);
         Ok(if merge { Box::new(Merged::new(path, rows)) } else { rows })
     }
 }

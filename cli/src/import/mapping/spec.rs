@@ -2,17 +2,19 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use jiff::tz::TimeZone;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer, value::SeqAccessDeserializer},
 };
 
 use super::cell::Cell;
+use crate::time::{self, TimeFormat};
 
 /// How the file is written that a mapping is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::import) enum Format {
+pub(super) enum Format {
     /// Rows with a header, as CSV or xlsx.
     #[default]
     Csv,
@@ -27,8 +29,10 @@ pub(super) struct MappingFile {
     #[serde(default)]
     pub(super) format: Format,
     pub(super) delimiter: Option<char>,
-    pub(super) time_format: Option<String>,
-    pub(super) time_zone: Option<String>,
+    #[serde(default, deserialize_with = "time_format")]
+    pub(super) time_format: Option<TimeFormat>,
+    #[serde(default, deserialize_with = "time_zone")]
+    pub(super) time_zone: Option<TimeZone>,
     #[serde(default)]
     pub(super) decimal_comma: bool,
     /// The file may lack columns of what is not required.
@@ -42,6 +46,16 @@ pub(super) struct MappingFile {
     pub(super) customers: Option<CustomerRule>,
     #[serde(default)]
     pub(super) interactions: InteractionRules,
+}
+
+fn time_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TimeFormat>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    time::time_format(&text).map(Some).map_err(D::Error::custom)
+}
+
+fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TimeZone>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    time::time_zone(&text).map(Some).map_err(D::Error::custom)
 }
 
 /// How a row becomes a customer.

@@ -1,15 +1,21 @@
 //! Shipped mappings on files shaped as the products export them, and what mapping files may say.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use csv::{Reader, ReaderBuilder, StringRecord};
 
-use super::{Format, JsonLines, LeftOut, Mapping, Table, shipped::SHIPPED};
-use crate::{error::CsvError, import::rows::Rows};
+use super::{LeftOut, Mapping, Table, shipped::SHIPPED};
+use crate::{
+    error::CsvError,
+    import::{
+        rows::Rows,
+        source::{FileOptions, InputFile},
+    },
+};
 
 mod files;
 mod products;

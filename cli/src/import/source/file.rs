@@ -14,6 +14,7 @@ use super::{
     compression::{decompressed, peek},
     delimited::DelimitedRows,
     encoding::{self, Decoded},
+    json_lines::JsonLines,
     scan::{TextShape, scan},
     sheet::SheetRows,
     spool::{STDIN, spooled},
@@ -26,6 +27,8 @@ const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How files are to be read. None is what the file itself shows.
 #[derive(Clone, Debug, Default)]
 pub(in crate::import) struct FileOptions {
+    /// Whether each line is a JSON object.
+    pub(in crate::import) json_lines: bool,
     pub(in crate::import) encoding: Option<&'static Encoding>,
     pub(in crate::import) delimiter: Option<u8>,
     /// The sheet of a workbook; the first one if None.
@@ -45,6 +48,7 @@ pub(in crate::import) struct InputFile {
 /// What the file contains.
 enum Content {
     Text { encoding: &'static Encoding, guessed: bool, shape: TextShape },
+    JsonLines { encoding: &'static Encoding },
     Workbook { sheet: Option<String> },
 }
 
@@ -92,6 +96,7 @@ impl InputFile {
                 };
                 format!("{encoding}, separated by {separator}")
             }
+            Content::JsonLines { encoding } => format!("{}, a JSON object a line", encoding.name()),
             Content::Workbook { sheet } => {
                 sheet.as_ref().map_or("the first sheet".to_owned(), |sheet| format!("sheet `{sheet}`"))
             }
@@ -112,6 +117,14 @@ impl InputFile {
                 let input = bar.wrap_read(File::open(&self.path).map_err(cannot_read)?);
                 let text = text(input, encoding).map_err(cannot_read)?;
                 Ok(Box::new(DelimitedRows::new(&self.name, text, shape)?))
+            }
+            Content::JsonLines { encoding } => {
+                // It is read twice: the first time for the keys.
+                let open = || {
+                    bar.set_position(0);
+                    text(bar.wrap_read(File::open(&self.path)?), encoding)
+                };
+                Ok(Box::new(JsonLines::open(&self.name, open)?))
             }
             Content::Workbook { sheet } => {
                 Ok(Box::new(SheetRows::open(&self.name, &self.path, sheet.as_deref())?))
@@ -146,6 +159,14 @@ impl From<io::Error> for Unreadable {
 fn content(name: &Path, path: &Path, options: &FileOptions) -> Result<Content, Unreadable> {
     let refused = |message: &str| Err(Unreadable::Content(message.to_owned()));
     let (start, _) = peek(File::open(path)?, 8)?;
+    if options.json_lines {
+        let (start, _) = peek(decompressed(File::open(path)?)?, 4)?;
+        if start.is_empty() {
+            return refused("is empty");
+        }
+        let encoding = encoding::of_start(&start).or(options.encoding).unwrap_or(UTF_8);
+        return Ok(Content::JsonLines { encoding });
+    }
     if start.starts_with(b"PK\x03\x04") {
         // An error here is better than one after the questions of the import.
         SheetRows::open(name, path, options.sheet.as_deref())

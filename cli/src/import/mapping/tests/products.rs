@@ -1,19 +1,21 @@
 //! Each shipped mapping on an export of its product, compared with rows written by hand.
 
+use clap::CommandFactory;
+use indicatif::ProgressBar;
+use jiff::tz::TimeZone;
+
 use super::*;
+use crate::args::Args;
 
 fn exports() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exports")
 }
 
 fn open(mapping: &Mapping, name: &str) -> Box<dyn Rows> {
-    match mapping.source_options().format {
-        Format::Csv => Box::new(Csv::new(&fs::read(exports().join(format!("{name}.csv"))).unwrap())),
-        Format::JsonLines => {
-            let path = exports().join(format!("{name}.jsonl"));
-            Box::new(JsonLines::open(&path, || File::open(&path)).unwrap())
-        }
-    }
+    let json_lines = mapping.source_options().json_lines;
+    let path = exports().join(format!("{name}.{}", if json_lines { "jsonl" } else { "csv" }));
+    let options = FileOptions { json_lines, ..FileOptions::default() };
+    InputFile::open(&path, &options).unwrap().rows(&ProgressBar::hidden()).unwrap()
 }
 
 /// Compares what the mapping makes of the export with the expected file; returns what it leaves out.
@@ -98,11 +100,14 @@ fn segment_messages() {
 }
 
 #[test]
-fn every_shipped_mapping_loads_by_its_name() {
+fn every_shipped_mapping_is_in_the_help_and_loads_by_its_name() {
+    let mut command = Args::command();
+    let help = command.find_subcommand_mut("import").unwrap().render_long_help().to_string();
     for (name, _) in SHIPPED {
         let mapping = Mapping::load(name).unwrap();
         assert!(!mapping.tables().is_empty(), "{name}");
+        assert!(help.contains(name), "{name}");
     }
     let sources = Mapping::load("stripe-charges").unwrap().source_options();
-    assert_eq!((sources.format, sources.time_zone.as_deref()), (Format::Csv, Some("UTC")));
+    assert_eq!((sources.json_lines, sources.time_zone), (false, Some(TimeZone::UTC)));
 }

@@ -16,7 +16,7 @@ use crate::{error::CsvError, import::rows::Rows};
 const LINE_BYTES: u64 = 16 << 20;
 
 /// The rows of a file of JSON lines.
-pub(in crate::import) struct JsonLines {
+pub(super) struct JsonLines {
     lines: Lines,
     header: StringRecord,
     columns: HashMap<String, usize>,
@@ -27,7 +27,7 @@ impl JsonLines {
     ///
     /// # Errors
     /// If it cannot be opened or read.
-    pub(in crate::import) fn open<R: Read + Send + 'static>(
+    pub(super) fn open<R: Read + Send + 'static>(
         file: &Path,
         open: impl Fn() -> io::Result<R>,
     ) -> Result<Self, CsvError> {
