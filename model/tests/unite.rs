@@ -17,6 +17,7 @@ struct OwnedEvent {
     kind: u8,
     amount: Option<i64>,
     properties: BTreeMap<String, String>,
+    retract_time: Option<i64>,
 }
 
 impl OwnedEvent {
@@ -27,6 +28,9 @@ impl OwnedEvent {
         let record_time = Time((self.occur_time + self.late).max(known_from));
         history.push(&kind, Time(self.occur_time), record_time, self.amount, survey);
         self.properties.iter().for_each(|(name, text)| history.push_property(name, text));
+        if let Some(time) = self.retract_time {
+            history.push_retraction(Time(time));
+        }
     }
 }
 
@@ -34,14 +38,11 @@ impl OwnedEvent {
 fn events() -> impl Strategy<Value = Vec<OwnedEvent>> {
     let text = prop_oneof![Just("text".to_owned()), (-9..9_i32).prop_map(|number| number.to_string())];
     let properties = btree_map("[a-f]{1,2}", text, 0..5);
-    let event = (0..3_usize, 0..40_i64, 0..30_i64, 0..30_u8, option::of(any::<i64>()), properties);
-    let event = event.prop_map(|(owner, occur_time, late, kind, amount, properties)| OwnedEvent {
-        owner,
-        occur_time,
-        late,
-        kind,
-        amount,
-        properties,
+    let retraction = option::of(0..90_i64);
+    let event =
+        (0..3_usize, 0..40_i64, 0..30_i64, 0..30_u8, option::of(any::<i64>()), properties, retraction);
+    let event = event.prop_map(|(owner, occur_time, late, kind, amount, properties, retract_time)| {
+        OwnedEvent { owner, occur_time, late, kind, amount, properties, retract_time }
     });
     vec(event, 0..80)
 }

@@ -12,6 +12,7 @@ mod batches;
 mod check;
 mod columns;
 mod command;
+mod currencies;
 mod customers;
 mod decision;
 mod fields;

@@ -12,6 +12,8 @@ use crate::{connection::Connection, error::ClientError};
 
 /// What the server already knows. An older server that cannot say so knows nothing.
 pub(super) struct ServerState {
+    /// The currency of all amounts; empty if none is set.
+    pub(super) currency: String,
     /// How many decimals amounts have.
     pub(super) amount_decimals: Option<u8>,
     /// The attributes by name. None if the server cannot say.
@@ -27,7 +29,8 @@ impl ServerState {
             reply.attributes.into_iter().map(|attribute| (attribute.name.clone(), attribute)).collect()
         });
         let decimals = deployment.amount_decimals;
-        Ok(Self { amount_decimals: decimals.and_then(|decimals| u8::try_from(decimals).ok()), attributes })
+        let amount_decimals = decimals.and_then(|decimals| u8::try_from(decimals).ok());
+        Ok(Self { currency: deployment.currency, amount_decimals, attributes })
     }
 
     /// Whether predictions are stored; true if the server cannot say.

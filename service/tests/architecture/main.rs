@@ -1,4 +1,5 @@
-//! The architecture as a test: which crate may depend on which, and which files may name a library.
+//! The architecture as a test: which crate may depend on which, which files may name a library, and which tests documents
+//! may name.
 //!
 //! It reads manifests and sources and needs no tool but cargo. Each failure names the rule's reason. A commit that
 //! changes the picture, by a new crate for example, changes the tables here too.
@@ -7,6 +8,7 @@
 
 mod cycles;
 mod dependencies;
+mod documents;
 mod libraries;
 mod source;
 

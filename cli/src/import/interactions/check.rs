@@ -10,6 +10,7 @@ use crate::{
     import::{
         amounts::AmountStatistics,
         check::{Checked, FirstPass},
+        currencies::CurrencyStatistics,
         fields::Mistake,
         findings::{
             ColumnReport, ColumnStatistics, CustomerIds, Findings, InteractionKeys, KindStatistics,
@@ -29,6 +30,9 @@ pub(super) struct InteractionStatistics {
     pub(super) kinds: KindStatistics,
     pub(super) amounts: AmountStatistics,
     pub(super) negative: u64,
+    pub(super) currencies: CurrencyStatistics,
+    /// The column of currencies.
+    currency: Option<usize>,
     channels: u64,
     pub(super) span: Option<(Timestamp, Timestamp)>,
     /// Happened more than a day ago.
@@ -75,7 +79,7 @@ pub(in crate::import) fn check(
 impl InteractionStatistics {
     fn of(layout: &InteractionLayout) -> Self {
         let properties = layout.properties.iter().map(|_| ColumnStatistics::default()).collect();
-        Self { properties, ..Self::default() }
+        Self { properties, currency: layout.currency(), ..Self::default() }
     }
 
     fn add(
@@ -107,6 +111,9 @@ impl InteractionStatistics {
         if let Some(amount) = row.amount {
             self.amounts.add(amount);
             self.negative += u64::from(amount.is_negative());
+            if let Some(column) = self.currency {
+                self.currencies.add(trimmed(&record[column]));
+            }
         }
         for (property, statistics) in layout.properties.iter().zip(&mut self.properties) {
             statistics.add(trimmed(&record[property.column]), layout.options.numbers);

@@ -92,6 +92,12 @@ impl InteractionLayout {
         })
     }
 
+    /// The column that names the currency of amounts.
+    pub(super) fn currency(&self) -> Option<usize> {
+        let property = self.properties.iter().find(|property| property.name.eq_ignore_ascii_case("currency"));
+        property.map(|property| property.column)
+    }
+
     /// Whether a key occurs in several rows, so that their order counts.
     pub(in crate::import) const fn has_repeated_keys(&self) -> bool {
         self.has_repeated_keys

@@ -6,7 +6,7 @@ use indicatif::HumanCount;
 
 use super::{check::InteractionStatistics, layout::PURCHASE};
 use crate::{
-    import::{check::FirstPass, findings::Findings},
+    import::{check::FirstPass, findings::Findings, server_state::ServerState},
     output::printable,
 };
 
@@ -20,7 +20,7 @@ pub(super) fn add(
     let file = file.display().to_string();
     kinds(statistics, &file, findings);
     keys(statistics, &file, findings);
-    money(statistics, &file, pass.server.amount_decimals, findings);
+    money(statistics, &file, pass.server, findings);
     times(statistics, &file, pass, findings);
     if pass.has_customers && statistics.without_customer > 0 {
         let first = statistics.first_without_customer.as_ref();
@@ -76,13 +76,21 @@ fn keys(statistics: &InteractionStatistics, file: &str, findings: &mut Findings)
     }
 }
 
-fn money(statistics: &InteractionStatistics, file: &str, deployment: Option<u8>, findings: &mut Findings) {
+fn money(statistics: &InteractionStatistics, file: &str, server: &ServerState, findings: &mut Findings) {
     let amounts = &statistics.amounts;
     if statistics.negative > 0 {
         let text = format!("{file}: {} amounts are negative", HumanCount(statistics.negative));
         findings.note("NEGATIVE_AMOUNTS", statistics.negative, text);
     }
-    if amounts.count == 0 || deployment.is_some() {
+    if let Some((count, listed)) = statistics.currencies.others(&server.currency) {
+        let own = match server.currency.as_str() {
+            "" => "the deployment has no currency".to_owned(),
+            own => format!("the currency of the deployment is {own}"),
+        };
+        let text = format!("{file}: amounts are {}; {own}, and none is converted", printable(&listed));
+        findings.note("OTHER_CURRENCIES", count, text);
+    }
+    if amounts.count == 0 || server.amount_decimals.is_some() {
         return;
     }
     let text = match amounts.decimals() {

@@ -22,7 +22,7 @@ async fn attributes_are_counted_by_name_and_type(tally: Tally) {
         .upsert(vec![
             customer("a", "2024-01-01", &attribute("size", Kind::NumberValue(0.5))),
             customer("b", "2024-01-01", &attribute("size", Kind::NumberValue(7.0))),
-            customer("c", "2024-01-01", &attribute("size", Kind::StringValue("n/a".into()))),
+            customer("c", "2024-01-01", &attribute("size", Kind::StringValue("large".into()))),
             customer("d", "2024-01-01", &attribute("vip", Kind::BoolValue(false))),
             customer("e", "2024-01-01", &attribute("gone", Kind::BoolValue(true))),
             customer("f", "2024-01-01", &[]),

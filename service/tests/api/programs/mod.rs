@@ -1,7 +1,9 @@
 //! The programs as a person or a scheduler runs them, and the text that they print.
 
 mod demo;
+mod exports;
 mod help;
+mod readme;
 mod serve;
 mod tables;
 
