@@ -31,6 +31,9 @@ const PLACEHOLDERS: [&str; 27] = [
     "#num!",
 ];
 
+/// Bytes of the longest placeholder.
+const LONGEST_PLACEHOLDER: usize = 9;
+
 /// The text without white space and invisible characters at its ends: all white space of Unicode, zero-width
 /// characters, marks of the direction of writing, and the byte order mark.
 ///
@@ -39,7 +42,12 @@ const PLACEHOLDERS: [&str; 27] = [
 /// ```
 #[must_use]
 pub fn trimmed(text: &str) -> &str {
-    text.trim_matches(is_blank)
+    match text.as_bytes() {
+        // Nearly all texts; imports ask for several a row.
+        [] => text,
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim_matches(is_blank),
+    }
 }
 
 fn is_blank(c: char) -> bool {
@@ -60,7 +68,28 @@ fn is_blank(c: char) -> bool {
 #[must_use]
 pub fn is_placeholder(text: &str) -> bool {
     let text = trimmed(text);
-    PLACEHOLDERS.iter().any(|placeholder| text.eq_ignore_ascii_case(placeholder))
+    // Few texts are as short and begin like one.
+    text.len() <= LONGEST_PLACEHOLDER
+        && text.bytes().next().is_some_and(begins_placeholder)
+        && PLACEHOLDERS.iter().any(|placeholder| text.eq_ignore_ascii_case(placeholder))
+}
+
+const fn begins_placeholder(byte: u8) -> bool {
+    matches!(byte, b'n' | b'N' | b'u' | b'U' | b'-' | b'#' | b'<' | b'(' | b'[' | b'\\' | b'?' | 0xe2)
+}
+
+/// Whether a text has a control character.
+///
+/// ```
+/// use tally_proto::values::has_control;
+///
+/// assert!(has_control("a\u{7}") && has_control("\u{85}"));
+/// assert!(!has_control("M\u{fc}ller"));
+/// ```
+#[must_use]
+pub fn has_control(text: &str) -> bool {
+    let is_plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    !text.bytes().all(is_plain) && text.chars().any(char::is_control)
 }
 
 /// The number that a text is. Texts that are more than their number are not numbers: codes such as `007`, `+49` and
@@ -171,6 +200,15 @@ mod tests {
             assert_eq!(trimmed(blank), "", "{blank:?}");
         }
         assert_eq!(trimmed("a\u{200b}b"), "a\u{200b}b", "inside it is content");
+    }
+
+    #[test]
+    fn placeholders_are_short_and_begin_as_is_assumed() {
+        assert_eq!(PLACEHOLDERS.iter().map(|text| text.len()).max(), Some(LONGEST_PLACEHOLDER));
+        for text in PLACEHOLDERS {
+            let first = text.bytes().next().unwrap();
+            assert!(begins_placeholder(first) && begins_placeholder(first.to_ascii_uppercase()), "{text}");
+        }
     }
 
     #[test]

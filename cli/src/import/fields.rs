@@ -3,7 +3,7 @@
 use csv::StringRecord;
 use tally_proto::{
     limits,
-    values::{self, is_placeholder, trimmed},
+    values::{self, has_control, is_placeholder, trimmed},
 };
 
 /// What is wrong with one field of a row.
@@ -35,7 +35,7 @@ impl Mistake {
 /// Checks the names of the columns that become attributes or properties. The error is a sentence without
 /// its subject, the file.
 pub(super) fn check_names(columns: &[(usize, String)]) -> Result<(), String> {
-    let bad = |name: &String| name.chars().count() > limits::WORD_CHARS || name.chars().any(char::is_control);
+    let bad = |name: &String| name.chars().count() > limits::WORD_CHARS || has_control(name);
     match columns.iter().find(|(_, name)| bad(name)) {
         Some((_, name)) => Err(format!(
             "has a column `{name}`; a name has at most {} characters and no control characters. Rename it, or \
@@ -63,7 +63,7 @@ pub(super) fn text(record: &StringRecord, column: usize, least: usize, most: usi
         "is empty".to_owned()
     } else if text.len() > most && text.chars().count() > most {
         format!("has {} characters; allowed are up to {most}", text.chars().count())
-    } else if text.chars().any(char::is_control) {
+    } else if has_control(text) {
         "has a control character; none is allowed".to_owned()
     } else {
         return Ok(text);

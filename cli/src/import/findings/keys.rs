@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 
 use csv::StringRecord;
-use foldhash::{HashMap, fast::FixedState};
+use foldhash::fast::FixedState;
 
 /// Most keys that are kept.
 const MOST_KEYS: usize = 2_000_000;
@@ -12,8 +12,8 @@ const MOST_KEYS: usize = 2_000_000;
 #[derive(Default)]
 pub(in crate::import) struct InteractionKeys {
     hasher: FixedState,
-    /// The content of each key.
-    contents: HashMap<u64, u64>,
+    /// One for each row. Sorting them once is faster than a map that grows beyond the processor's cache.
+    rows: Vec<KeyedRow>,
     /// Rows that repeat a key with the same content.
     pub(in crate::import) repeated: u64,
     /// Rows that repeat a key with another content than the row before.
@@ -24,23 +24,35 @@ pub(in crate::import) struct InteractionKeys {
     pub(in crate::import) full: bool,
 }
 
+/// The hashes of a row's key and of its content, and its line.
+type KeyedRow = (u64, u64, u64);
+
 impl InteractionKeys {
-    /// Adds the key of a row.
+    /// Adds the key of a row; [`compare`](Self::compare) then finds those that repeat.
     pub(in crate::import) fn add(&mut self, key: (&str, &str), record: &StringRecord, line: u64) {
         let content = self.hasher.hash_one(record.as_slice());
-        let hash = self.hasher.hash_one(key);
-        if let Some(stored) = self.contents.get_mut(&hash) {
-            if *stored == content {
-                self.repeated += 1;
-            } else {
-                *stored = content;
-                self.changed += 1;
-                self.first_changed.get_or_insert(line);
-            }
-        } else if self.contents.len() < MOST_KEYS {
-            self.contents.insert(hash, content);
+        if self.rows.len() < MOST_KEYS {
+            self.rows.push((self.hasher.hash_one(key), content, line));
         } else {
             self.full = true;
+        }
+    }
+
+    /// Compares all rows.
+    pub(in crate::import) fn compare(&mut self) {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_unstable_by_key(|(key, _, line)| (*key, *line));
+        for rows in rows.windows(2) {
+            let [(key, content, _), (next_key, next_content, line)] = rows else { continue };
+            if key != next_key {
+                continue;
+            }
+            if content == next_content {
+                self.repeated += 1;
+            } else {
+                self.changed += 1;
+                self.first_changed = Some(self.first_changed.map_or(*line, |first| first.min(*line)));
+            }
         }
     }
 }
@@ -59,6 +71,7 @@ mod tests {
         {
             keys.add(key, &StringRecord::from(vec![content]), line as u64);
         }
+        keys.compare();
         assert_eq!((keys.repeated, keys.changed, keys.first_changed), (1, 1, Some(3)));
     }
 }

@@ -60,6 +60,7 @@ pub(in crate::import) fn check(
     let now = pass.options.latest - SignedDuration::from_micros(limits::FUTURE_MICROS);
     let day_ago = now - SignedDuration::from_hours(24);
     let good = rows.read(&source, |record, line| statistics.add(&layout, ids, (record, line), day_ago))?;
+    statistics.keys.compare();
     statistics.settle(&mut layout);
     remarks::add(&statistics, source.name(), pass, findings);
     rows.note_left_out(&source, "interactions", findings);

@@ -21,7 +21,7 @@ use crate::{
 };
 use tally_proto::{
     limits,
-    values::{is_placeholder, trimmed},
+    values::{has_control, is_placeholder, trimmed},
 };
 use tally_store::{Interaction, NewCustomer, OnConflict};
 
@@ -111,9 +111,7 @@ impl Validator {
     }
 
     fn no_control(&mut self, field: impl Display, text: &str) {
-        self.require(!text.chars().any(char::is_control), field, || {
-            "has a control character; none is allowed".to_owned()
-        });
+        self.require(!has_control(text), field, || "has a control character; none is allowed".to_owned());
     }
 
     fn no_nul(&mut self, field: impl Display, text: &str) {
