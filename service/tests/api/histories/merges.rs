@@ -6,13 +6,14 @@ use std::sync::{
 };
 
 use tally_model::{history::History, time::Time};
-use tally_store::{Interaction, MergeResult, RecordOptions, Store};
+use tally_store::{Interaction, InteractionKey, MergeResult, RecordOptions, Store};
 
-use super::samples::{expected, interactions, read};
+use super::samples::{expected, expected_with, interactions, read};
 use crate::support::{Tally, on_both_stores, time};
 
 on_both_stores!(
     a_survivor_has_the_history_of_all_its_ids,
+    what_is_retracted_under_a_merged_id_is_retracted_for_its_survivor,
     a_packed_survivor_misses_nothing_that_is_written_under_other_ids,
 );
 
@@ -69,6 +70,31 @@ async fn a_survivor_has_the_history_of_all_its_ids(tally: Tally) {
     assert!(store.delete_customer("c1").await.unwrap());
     assert_eq!(read(store, &ids).await, [None, None, None]);
     assert_eq!(tally.database.sql("SELECT count(*) FROM packed_histories").await, Some(0));
+}
+
+async fn what_is_retracted_under_a_merged_id_is_retracted_for_its_survivor(tally: Tally) {
+    let store = tally_store::open(&tally.database.url).await.unwrap();
+    let store = &*store;
+    let all = (0..2).flat_map(interactions).collect();
+    store.record_interactions(all, RecordOptions::new(Time::MIN)).await.unwrap();
+    let (merged, retracted) = (time(MERGED), time("2024-06-02"));
+    merge(store, "c0", "c1", merged).await;
+    pack_all(store).await;
+    let items = interactions(0);
+    let wrong: Vec<Interaction> = items.iter().step_by(3).cloned().collect();
+    let key = |item: &Interaction| InteractionKey {
+        customer_id: item.customer_id.clone(),
+        interaction_id: item.interaction_id.clone(),
+    };
+    let keys = wrong.iter().map(key).collect();
+    assert_eq!(store.retract_interactions(keys, retracted, String::new()).await.unwrap().retracted, 34);
+    let with_times = items.into_iter().map(|item| (item.clone(), wrong.contains(&item).then_some(retracted)));
+    let own_0 = expected_with(with_times.collect(), &[]);
+    let histories = [Some(own_0.clone()), Some(own(1).unite(&[(own_0, merged)]))];
+    let ids = ["c0", "c1"].map(str::to_owned);
+    assert_eq!(read(store, &ids).await, histories);
+    assert!(pack_all(store).await > 0);
+    assert_eq!(read(store, &ids).await, histories);
 }
 
 /// How often each writes.

@@ -18,6 +18,7 @@ on_both_stores!(
     predictions_of_all_ids_are_replayed_bit_for_bit_after_a_merge,
     a_merged_customer_scores_as_one_who_has_all_interactions,
     lists_and_populations_have_one_prediction_for_all_ids,
+    a_backfill_under_a_merged_id_marks_predictions_of_its_survivor,
     a_merge_counts_at_once_here_and_soon_on_other_servers,
 );
 
@@ -124,6 +125,29 @@ async fn lists_and_populations_have_one_prediction_for_all_ids(tally: Tally) {
     let results = tally.scoring().batch_predict_churn(request).await.unwrap().into_inner().results;
     let ids: Vec<String> = results.into_iter().map(score_of).map(|score| score.customer_id).collect();
     assert_eq!(ids, [into.clone(), into]);
+}
+
+async fn a_backfill_under_a_merged_id_marks_predictions_of_its_survivor(tally: Tally) {
+    trained_today(&tally, &["churn"]).await;
+    let (from, into) = merges().swap_remove(2);
+    let before = stored_churn(&tally, &into).await;
+    let late = event(&from, "late", "visit", today().plus_days(-3));
+    tally.record(vec![late.clone()]).await;
+    tally.merge(&from, &into).await.unwrap();
+    let after = stored_churn(&tally, &into).await;
+    let of = async |interactions, outdated_predictions| {
+        let request = v1::RecordInteractionsRequest { interactions, backfill: true, ..Default::default() };
+        let response = tally.interactions().record_interactions(request).await.unwrap().into_inner();
+        assert_eq!(response.outdated_predictions, outdated_predictions, "{response:?}");
+    };
+    // Since the merge the survivor has known of it.
+    of(vec![late], 0).await;
+    assert_identical(&tally, &after).await;
+    of(vec![event(&from, "new", "visit", today().plus_days(-2))], 1).await;
+    assert_identical(&tally, &before).await;
+    let request = v1::ReplayPredictionRequest { prediction_id: after.prediction_id };
+    let replayed = tally.predictions().replay_prediction(request).await.unwrap().into_inner();
+    assert!(replayed.differences[0].starts_with("the history was backfilled at "), "{replayed:?}");
 }
 
 /// The number of purchases that a score now is based on.
