@@ -1,7 +1,7 @@
 //! What a text means, the same at every door: CSV columns, requests, and JSON.
 
 /// Texts that stand for "no value" in exports of databases, spreadsheets and data frames, in lower case.
-const PLACEHOLDERS: [&str; 27] = [
+const PLACEHOLDERS: [&str; 24] = [
     "nan",
     "-nan",
     "nat",
@@ -9,6 +9,7 @@ const PLACEHOLDERS: [&str; 27] = [
     "<na>",
     "n/a",
     "#n/a",
+    "#n/a n/a",
     "null",
     "<null>",
     "(null)",
@@ -17,10 +18,6 @@ const PLACEHOLDERS: [&str; 27] = [
     "none",
     "undefined",
     "\\n",
-    "-",
-    "--",
-    "\u{2013}",
-    "\u{2014}",
     "?",
     "#na",
     "#null!",
@@ -35,7 +32,7 @@ const PLACEHOLDERS: [&str; 27] = [
 const LONGEST_PLACEHOLDER: usize = 9;
 
 /// The text without white space and invisible characters at its ends: all white space of Unicode, zero-width
-/// characters, marks of the direction of writing, and the byte order mark.
+/// characters, fillers, marks of the direction of writing, and the byte order mark.
 ///
 /// ```
 /// assert_eq!(tally_proto::values::trimmed("\u{feff} 17850\u{a0}"), "17850");
@@ -51,9 +48,12 @@ pub fn trimmed(text: &str) -> &str {
 }
 
 fn is_blank(c: char) -> bool {
-    // Soft hyphens, zero-width characters, marks of the direction of writing, word joiners, byte order marks.
-    let invisible = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    // What Unicode calls default ignorable: soft hyphens, joiners, fillers, marks of the direction of writing, variation
+    // selectors, byte order marks, tags; and the blank of Braille.
+    let invisible = matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
     invisible || c.is_whitespace()
 }
 
@@ -68,14 +68,34 @@ fn is_blank(c: char) -> bool {
 #[must_use]
 pub fn is_placeholder(text: &str) -> bool {
     let text = trimmed(text);
+    if !text.is_ascii() {
+        return is_wide_placeholder(text);
+    }
     // Few texts are as short and begin like one.
     text.len() <= LONGEST_PLACEHOLDER
         && text.bytes().next().is_some_and(begins_placeholder)
-        && PLACEHOLDERS.iter().any(|placeholder| text.eq_ignore_ascii_case(placeholder))
+        && (PLACEHOLDERS.iter().any(|placeholder| text.eq_ignore_ascii_case(placeholder))
+            || text.bytes().all(|byte| byte == b'-'))
+}
+
+/// Whether a text of other characters is one: dashes alone, or letters of full width.
+fn is_wide_placeholder(text: &str) -> bool {
+    /// From a letter of full width to that of ASCII.
+    const WIDTH: u32 = '\u{ff01}' as u32 - '!' as u32;
+    let narrow = |c: char| match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - WIDTH).unwrap_or(c),
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' => '-',
+        other => other,
+    };
+    // Bytes of a character of full width.
+    text.len() <= 3 * LONGEST_PLACEHOLDER && {
+        let text: String = text.chars().map(narrow).collect();
+        text.is_ascii() && is_placeholder(&text)
+    }
 }
 
 const fn begins_placeholder(byte: u8) -> bool {
-    matches!(byte, b'n' | b'N' | b'u' | b'U' | b'-' | b'#' | b'<' | b'(' | b'[' | b'\\' | b'?' | 0xe2)
+    matches!(byte, b'n' | b'N' | b'u' | b'U' | b'-' | b'#' | b'<' | b'(' | b'[' | b'\\' | b'?')
 }
 
 /// Whether a text has a control character.
@@ -195,6 +215,8 @@ mod tests {
             "\u{200b}",
             "\u{feff}",
             "\u{202a}\u{202c}",
+            "\u{3164}\u{115f}",
+            "\u{2800}\u{fe0f}\u{34f}",
         ] {
             assert_eq!(trimmed(&format!("{blank}王 小明{blank}")), "王 小明", "{blank:?}");
             assert_eq!(trimmed(blank), "", "{blank:?}");
@@ -226,7 +248,13 @@ mod tests {
             "NA",
             " null ",
             "#DIV/0!",
+            "--",
             "\u{2014}",
+            "\u{2212}",
+            "\u{2010}\u{2010}",
+            "\u{ff0d}",
+            "\u{ff2e}\u{ff0f}\u{ff21}",
+            "#N/A N/A",
         ] {
             assert!(is_placeholder(text), "{text}");
         }
@@ -241,6 +269,8 @@ mod tests {
             "n",
             "N",
             "-1",
+            "\u{ff2e}\u{ff0f}\u{ff21}\u{738b}",
+            "\u{2014}\u{738b}",
             "\\",
             "Null, Ann",
         ] {

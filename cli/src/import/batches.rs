@@ -36,7 +36,9 @@ pub(super) fn read_ahead<L: Layout>(source: InputTable, layout: L) -> Batches<L:
     task::spawn_blocking(move || match source.rows(&ProgressBar::hidden(), &Arc::default()) {
         Ok(mut rows) => {
             let read = good_rows(rows.as_mut(), &layout);
-            for batch in in_batches(&layout, read) {
+            // A batch is sent only if the file was still the one that was checked when it had been read.
+            let unchanged = |batch| source.check_unchanged().map(|()| batch);
+            for batch in in_batches(&layout, read).map(|batch| batch.and_then(unchanged)) {
                 let last = batch.is_err();
                 // The receiver is gone when sending has failed.
                 if sender.blocking_send(batch).is_err() || last {
@@ -55,12 +57,15 @@ fn good_rows<L: Layout>(
     layout: &L,
 ) -> impl Iterator<Item = Result<(u64, L::Item), CsvError>> {
     let mut record = StringRecord::new();
+    let mut number = 0;
     iter::from_fn(move || {
         loop {
             match rows.next(&mut record) {
                 Ok(None) => return None,
                 Ok(Some(line)) => {
-                    if let Ok(item) = layout.row(&record).and_then(|row| layout.item(&row)) {
+                    number += 1;
+                    let item = layout.row(&record).and_then(|row| layout.item(&row));
+                    if let Some(item) = item.ok().filter(|_| layout.counts(number)) {
                         return Some(Ok((line, item)));
                     }
                 }

@@ -7,6 +7,7 @@ use std::{
 
 use csv::StringRecord;
 use indicatif::HumanCount;
+use tally_proto::v1::OnConflict;
 
 use super::{
     fields::Mistake,
@@ -34,6 +35,7 @@ pub(super) struct FirstPass<'a> {
     /// Whether customers.csv is imported as well.
     pub(super) has_customers: bool,
     pub(super) backfill: bool,
+    pub(super) on_conflict: OnConflict,
     /// Where bad rows are written to, if they are left out.
     pub(super) skip_bad: Option<PathBuf>,
 }
@@ -45,7 +47,7 @@ impl FirstPass<'_> {
         let left_out = Arc::default();
         let table = source.rows(&bar, &left_out)?;
         let bad = match &self.skip_bad {
-            Some(file) => BadRows::write_to(file, table.header())?,
+            Some(file) => BadRows::write_to(file, table.header()),
             None => BadRows::default(),
         };
         Ok(CheckedRows { table, bad, left_out })

@@ -70,6 +70,7 @@ fn check_files(args: &ImportArgs, state: &ServerState) -> Result<CheckedFiles, C
         server: state,
         has_customers: customers.is_some(),
         backfill: args.backfill,
+        on_conflict: args.on_conflict.value(),
         skip_bad: args.skip_bad.as_deref().map(|file| bad_rows_file(file, both.then_some(table))),
     };
     let passes = [pass("customers"), pass("interactions")];

@@ -5,11 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use indicatif::ProgressBar;
+use indicatif::{HumanCount, ProgressBar};
 
 use super::{
     fields::NumberReader,
-    findings::BadRows,
+    findings::{BadRows, Findings},
     layout::{ValueOptions, latest},
     mapping::{LeftOut, Mapping, SourceOptions, Table},
     rows::Rows,
@@ -43,6 +43,32 @@ impl InputTable {
             || file.clone(),
             |(mapping, _)| format!("{file}, by the mapping {}", mapping.name().display()),
         )
+    }
+
+    /// Adds what is doubtful about how the file is written. `foreign_ids` of its ids have letters beyond ASCII.
+    pub(super) fn report(&self, foreign_ids: u64, findings: &mut Findings) {
+        let file = self.name().display();
+        if let Some(line) = self.file.loose_quote_line() {
+            let text = format!(
+                "{file}: text follows a closing quote, first in line {line}; a quote before it is probably left open, and \
+                 the rows between are read as one field"
+            );
+            findings.doubt("LOOSE_QUOTE", 1, text);
+        }
+        if let Some(encoding) = self.file.guessed_encoding().filter(|_| foreign_ids > 0) {
+            let text = format!(
+                "{file}: {} rows have ids with letters beyond ASCII, and the encoding {encoding} is only guessed; \
+                 --encoding names the right one",
+                HumanCount(foreign_ids)
+            );
+            findings.doubt("GUESSED_ENCODING", foreign_ids, text);
+        }
+    }
+
+    /// # Errors
+    /// If the file has been written to since it was opened.
+    pub(super) fn check_unchanged(&self) -> Result<(), CsvError> {
+        self.file.check_unchanged()
     }
 
     /// Its rows from the first one on. `bar` shows the bytes read; `left_out` counts the rows of the file that the
@@ -91,7 +117,21 @@ impl Inputs {
             }
             _ => separate_files(args, mapping.as_ref(), &options)?,
         };
+        check_skip_bad(args)?;
         Ok(Self { customers, interactions, values: values(args, written) })
+    }
+}
+
+/// Fails if the bad rows would be written over a file that is imported.
+fn check_skip_bad(args: &ImportArgs) -> Result<(), CsvError> {
+    let Some(file) = &args.skip_bad else { return Ok(()) };
+    // A file that does not exist is none of them.
+    let Ok(target) = file.canonicalize() else { return Ok(()) };
+    let inputs = [&args.file, &args.customers, &args.interactions].into_iter().flatten();
+    let mut same = inputs.filter(|input| input.canonicalize().is_ok_and(|input| input == target));
+    match same.next() {
+        Some(_) => Err(CsvError::of_file(file, "is imported itself; --skip-bad takes another file")),
+        None => Ok(()),
     }
 }
 

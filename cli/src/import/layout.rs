@@ -22,6 +22,8 @@ pub(super) trait Layout: Sized + Send + 'static {
     fn row<'a>(&self, record: &'a StringRecord) -> Result<Self::Row<'a>, Mistake>;
     /// The row as a message.
     fn item(&self, row: &Self::Row<'_>) -> Result<Self::Item, Mistake>;
+    /// Whether the row with this number, from 1, counts, and is not replaced by another one of the file.
+    fn counts(&self, number: u32) -> bool;
     /// A hash of the id that must not occur twice in one batch, if there is such a rule.
     fn unique(&self, item: &Self::Item) -> Option<u64>;
 }

@@ -4,9 +4,7 @@ use std::fs;
 
 use prost_types::value::Kind;
 use tally_cli::ClientError;
-use tally_proto::v1::{
-    Customer, Interaction, OnConflict, RecordInteractionsResponse, Score, StoredAttribute,
-};
+use tally_proto::v1::{Customer, Interaction, OnConflict, Score, StoredAttribute};
 
 use crate::fake::{FakeServer, Knowledge, serve, tally};
 
@@ -263,20 +261,66 @@ async fn new_attributes_count_in_the_past_unless_that_changes_predictions() {
 }
 
 #[tokio::test]
-async fn repeated_interactions_arrive_in_their_order() {
-    let trial = Trial::new(Some(Knowledge {
-        recorded: RecordInteractionsResponse { corrected: 1, ..Default::default() },
-        ..Default::default()
-    }))
-    .await;
+async fn of_rows_with_one_key_the_one_counts_that_on_conflict_says() {
     let rows =
         "1,K1,visit,2025-01-01,1\n2,K1,visit,2025-01-01,\n1,K1,visit,2025-01-01,2\n1,K2,visit,2025-01-01,3\n";
-    trial.import("", &interactions(rows), &["--on-conflict", "correct"]).await.unwrap();
-    let batches = trial.fake.0.lock().unwrap().batches.clone();
-    let amounts: Vec<Vec<_>> = batches
-        .iter()
-        .map(|batch| batch.interactions.iter().map(|item| item.amount_minor).collect())
-        .collect();
-    assert_eq!(amounts, [vec![Some(1), None], vec![Some(2), Some(3)]]);
-    assert!(batches.iter().all(|batch| batch.on_conflict() == OnConflict::Correct));
+    for (action, sent, amounts) in [
+        ("correct", OnConflict::Correct, [None, Some(2), Some(3)]),
+        ("skip", OnConflict::Skip, [Some(1), None, Some(3)]),
+    ] {
+        let trial = Trial::new(Some(Knowledge::default())).await;
+        trial.import("", &interactions(rows), &["--on-conflict", action]).await.unwrap();
+        let arrived: Vec<_> = trial.interactions().iter().map(|item| item.amount_minor).collect();
+        assert_eq!(arrived, amounts, "{action}");
+        let batches = trial.fake.0.lock().unwrap().batches.clone();
+        assert!(batches.iter().all(|batch| batch.on_conflict() == sent));
+    }
+    let trial = Trial::new(None).await;
+    let error = trial.import("", &interactions(rows), &[]).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("line 4: 1 rows have the customer_id and interaction_id of an earlier row"),
+        "{text}"
+    );
+    assert_eq!((error.exit_code(), trial.interactions().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_quote_that_is_left_open_stops_the_import() {
+    let text = "interaction_id,customer_id,kind,occur_time,note\n1,a,visit,2025-01-02,\"broken\n\
+                2,b,visit,2025-01-03,ok\n3,c,visit,2025-01-04,\"fine\"\n4,d,visit,2025-01-05,\n";
+    let trial = Trial::new(None).await;
+    let error = trial.import("", text, &["--backfill"]).await.unwrap_err();
+    assert_eq!((error.exit_code(), trial.interactions().len()), (2, 0));
+    assert!(error.to_string().contains("text follows a closing quote, first in line 4"), "{error}");
+}
+
+#[tokio::test]
+async fn a_guessed_encoding_of_ids_stops_the_import() {
+    let trial = Trial::new(None).await;
+    let path = trial.path("x.csv");
+    let text = "interaction_id,customer_id,kind,occur_time\n1,J\u{fc}rgen,visit,2025-01-02\n";
+    fs::write(&path, encoding_rs::WINDOWS_1252.encode(text).0).unwrap();
+    let import = async |options: &[&str]| {
+        tally(&trial.url, &[&["import", "--interactions", &path, "--backfill"][..], options].concat()).await
+    };
+    let error = import(&[]).await.unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("the encoding windows-1252 is only guessed"), "{error}");
+    import(&["--encoding", "windows-1252"]).await.unwrap();
+    assert_eq!(trial.interactions()[0].customer_id, "J\u{fc}rgen");
+}
+
+#[tokio::test]
+async fn bad_rows_are_never_written_over_what_is_imported_and_only_if_there_are_some() {
+    let trial = Trial::new(None).await;
+    let rows = interactions("1,K1,visit,2025-01-01,\n2,K1,visit,soon,\n");
+    let same = trial.path("interactions.csv");
+    let error = trial.import("", &rows, &["--check", "--skip-bad", &same]).await.unwrap_err();
+    assert!(error.to_string().contains("is imported itself"), "{error}");
+    assert_eq!(fs::read_to_string(&same).unwrap(), rows);
+    let other = trial.path("other.csv");
+    fs::write(&other, "mine").unwrap();
+    trial.import("", &interactions("1,K1,visit,2025-01-01,\n"), &["--skip-bad", &other]).await.unwrap();
+    assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
 }

@@ -42,6 +42,7 @@ pub(in crate::import) fn check(
         findings.note("REPEATED_CUSTOMERS", statistics.repeated, text);
     }
     rows.note_left_out(&source, "customers", findings);
+    source.report(statistics.foreign_ids, findings);
     findings.tables.push(TableReport {
         file: source.name().display().to_string(),
         items: "customers",
@@ -62,12 +63,14 @@ struct CustomerStatistics {
     names: u64,
     create_times: u64,
     repeated: u64,
+    /// Rows whose id has letters beyond ASCII.
+    foreign_ids: u64,
 }
 
 impl CustomerStatistics {
     fn new(layout: &CustomerLayout) -> Self {
         let attributes = layout.attributes.iter().map(|_| ColumnStatistics::default()).collect();
-        Self { attributes, names: 0, create_times: 0, repeated: 0 }
+        Self { attributes, names: 0, create_times: 0, repeated: 0, foreign_ids: 0 }
     }
 
     fn add(
@@ -79,6 +82,7 @@ impl CustomerStatistics {
     ) -> Result<(), Mistake> {
         let row = layout.row(record)?;
         self.repeated += u64::from(ids.add_customer(row.customer_id, row.create_time, line));
+        self.foreign_ids += u64::from(!row.customer_id.is_ascii());
         ids.trimmed += u64::from(layout.has_blanks_around_id(record));
         self.names += u64::from(!row.name.is_empty());
         self.create_times += u64::from(row.create_time.is_some());

@@ -123,6 +123,10 @@ impl Layout for CustomerLayout {
         })
     }
 
+    fn counts(&self, _: u32) -> bool {
+        true
+    }
+
     fn unique(&self, item: &Customer) -> Option<u64> {
         Some(FixedState::default().hash_one(&item.customer_id))
     }

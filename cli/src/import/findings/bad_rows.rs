@@ -1,11 +1,12 @@
 //! Rows that cannot be stored.
 
 use std::{
-    fs::File,
+    io,
     path::{Path, PathBuf},
 };
 
 use csv::{StringRecord, Writer, WriterBuilder};
+use tempfile::NamedTempFile;
 
 use crate::{
     error::CsvError,
@@ -25,20 +26,18 @@ pub(in crate::import) struct BadRows {
     pub(in crate::import) negative_purchases: u64,
     /// Where they are written to.
     pub(in crate::import) file: Option<PathBuf>,
-    writer: Option<Writer<File>>,
+    /// The columns of their rows.
+    header: StringRecord,
+    writer: Option<Writer<NamedTempFile>>,
 }
 
 impl BadRows {
     /// The columns of the file of bad rows besides those of the row. An import ignores them.
     pub(in crate::import) const COLUMNS: [&str; 3] = ["bad_line", "bad_column", "bad_reason"];
 
-    /// Begins the file that the bad rows are written to.
-    pub(in crate::import) fn write_to(file: &Path, header: &StringRecord) -> Result<Self, CsvError> {
-        let cannot_write = |error: csv::Error| CsvError::of_file(file, format!("cannot be written: {error}"));
-        let mut writer = WriterBuilder::new().flexible(true).from_path(file).map_err(cannot_write)?;
-        let header = Self::COLUMNS.into_iter().chain(header);
-        writer.write_record(header).map_err(cannot_write)?;
-        Ok(Self { writer: Some(writer), file: Some(file.to_owned()), ..Self::default() })
+    /// Bad rows that are written to a file, which appears when there is one and all are written.
+    pub(in crate::import) fn write_to(file: &Path, header: &StringRecord) -> Self {
+        Self { file: Some(file.to_owned()), header: header.clone(), ..Self::default() }
     }
 
     /// The rows that the doubts are about.
@@ -69,12 +68,16 @@ impl BadRows {
     /// Adds a row that is bad for what the error says. Fails if it cannot be written.
     pub(in crate::import) fn add(&mut self, error: CsvError, record: &StringRecord) -> Result<(), CsvError> {
         self.count += 1;
-        if let (Some(writer), Some(file)) = (&mut self.writer, &self.file) {
+        if let Some(file) = &self.file {
+            let cannot_write = |problem: io::Error| not_written(file, &problem);
+            let writer = match &mut self.writer {
+                Some(writer) => writer,
+                None => self.writer.insert(begun(file, &self.header).map_err(cannot_write)?),
+            };
             let line = error.line.unwrap_or_default().to_string();
             let column = error.column.clone().unwrap_or_default();
             let row = [line.as_str(), &column, &error.message].into_iter().chain(record);
-            let written = writer.write_record(row);
-            written.map_err(|error| CsvError::of_file(file, format!("cannot be written: {error}")))?;
+            writer.write_record(row).map_err(|problem| cannot_write(problem.into()))?;
         }
         if self.first.len() < SHOWN {
             self.first.push(error);
@@ -84,13 +87,23 @@ impl BadRows {
 
     /// Completes the file that the bad rows are written to.
     pub(in crate::import) fn finish(&mut self) -> Result<(), CsvError> {
-        match (&mut self.writer, &self.file) {
-            (Some(writer), Some(file)) => {
-                writer.flush().map_err(|error| CsvError::of_file(file, format!("cannot be written: {error}")))
-            }
-            _ => Ok(()),
-        }
+        let (Some(writer), Some(file)) = (self.writer.take(), &self.file) else { return Ok(()) };
+        let cannot_write = |problem: io::Error| not_written(file, &problem);
+        let written = writer.into_inner().map_err(|problem| cannot_write(problem.into_error()))?;
+        written.persist(file).map(drop).map_err(|problem| cannot_write(problem.error))
     }
+}
+
+/// A file beside `file`, which takes its place once it is complete.
+fn begun(file: &Path, header: &StringRecord) -> io::Result<Writer<NamedTempFile>> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut writer = WriterBuilder::new().flexible(true).from_writer(NamedTempFile::new_in(folder)?);
+    writer.write_record(BadRows::COLUMNS.into_iter().chain(header))?;
+    Ok(writer)
+}
+
+fn not_written(file: &Path, problem: &io::Error) -> CsvError {
+    CsvError::of_file(file, format!("cannot be written: {problem}"))
 }
 
 impl Mistake {

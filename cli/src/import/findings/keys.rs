@@ -1,6 +1,6 @@
 //! The keys of interactions, by hashes.
 
-use std::hash::BuildHasher;
+use std::{collections::HashSet, hash::BuildHasher};
 
 use csv::StringRecord;
 use foldhash::fast::FixedState;
@@ -20,19 +20,34 @@ pub(in crate::import) struct InteractionKeys {
     pub(in crate::import) changed: u64,
     /// The first such row.
     pub(in crate::import) first_changed: Option<u64>,
+    /// The numbers of the rows of each key that has several contents.
+    conflicts: Vec<Vec<u32>>,
     /// Whether there are more keys than are kept.
     pub(in crate::import) full: bool,
 }
 
-/// The hashes of a row's key and of its content, and its line.
-type KeyedRow = (u64, u64, u64);
+/// A row of a table.
+struct KeyedRow {
+    /// Hashes.
+    key: u64,
+    content: u64,
+    /// Which row of the table it is. Several may be of one line of the file.
+    number: u32,
+    line: u32,
+}
 
 impl InteractionKeys {
     /// Adds the key of a row; [`compare`](Self::compare) then finds those that repeat.
-    pub(in crate::import) fn add(&mut self, key: (&str, &str), record: &StringRecord, line: u64) {
+    pub(in crate::import) fn add(
+        &mut self,
+        key: (&str, &str),
+        record: &StringRecord,
+        (number, line): (u64, u64),
+    ) {
         let content = self.hasher.hash_one(record.as_slice());
         if self.rows.len() < MOST_KEYS {
-            self.rows.push((self.hasher.hash_one(key), content, line));
+            let [number, line] = [number, line].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+            self.rows.push(KeyedRow { key: self.hasher.hash_one(key), content, number, line });
         } else {
             self.full = true;
         }
@@ -41,19 +56,28 @@ impl InteractionKeys {
     /// Compares all rows.
     pub(in crate::import) fn compare(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
-        rows.sort_unstable_by_key(|(key, _, line)| (*key, *line));
-        for rows in rows.windows(2) {
-            let [(key, content, _), (next_key, next_content, line)] = rows else { continue };
-            if key != next_key {
+        rows.sort_unstable_by_key(|row| (row.key, row.number));
+        for same in rows.chunk_by(|a, b| a.key == b.key).filter(|same| same.len() > 1) {
+            let changed = same.windows(2).filter(|pair| pair[0].content != pair[1].content);
+            let mut changed = changed.map(|pair| u64::from(pair[1].line));
+            let Some(first) = changed.next() else {
+                self.repeated += same.len() as u64 - 1;
                 continue;
-            }
-            if content == next_content {
-                self.repeated += 1;
-            } else {
-                self.changed += 1;
-                self.first_changed = Some(self.first_changed.map_or(*line, |first| first.min(*line)));
-            }
+            };
+            self.changed += 1 + changed.count() as u64;
+            self.first_changed = Some(self.first_changed.map_or(first, |before| before.min(first)));
+            self.conflicts.push(same.iter().map(|row| row.number).collect());
         }
+    }
+
+    /// The numbers of rows that do not count, when of those with the same key and other content the last one counts, or
+    /// the first.
+    pub(in crate::import) fn replaced(&self, last_counts: bool) -> HashSet<u32> {
+        let others = |rows: &Vec<u32>| {
+            let counts = if last_counts { rows.last() } else { rows.first() }.copied();
+            rows.iter().copied().filter(move |row| Some(*row) != counts).collect::<Vec<_>>()
+        };
+        self.conflicts.iter().flat_map(others).collect()
     }
 }
 
@@ -69,9 +93,12 @@ mod tests {
                 .into_iter()
                 .enumerate()
         {
-            keys.add(key, &StringRecord::from(vec![content]), line as u64);
+            let number = line as u64;
+            keys.add(key, &StringRecord::from(vec![content]), (number, number));
         }
         keys.compare();
-        assert_eq!((keys.repeated, keys.changed, keys.first_changed), (1, 1, Some(3)));
+        assert_eq!((keys.repeated, keys.changed, keys.first_changed), (0, 1, Some(3)));
+        assert_eq!(keys.replaced(true), HashSet::from([0, 1]));
+        assert_eq!(keys.replaced(false), HashSet::from([1, 3]));
     }
 }

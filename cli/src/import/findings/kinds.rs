@@ -3,7 +3,7 @@
 use foldhash::HashMap;
 
 /// The kinds that mean something to models.
-const MEANINGFUL: [&str; 3] = [PURCHASE, "return", "survey"];
+const MEANINGFUL: [&str; 6] = [PURCHASE, "return", "cancel", "complaint", "resolution", "survey"];
 const PURCHASE: &str = "purchase";
 /// Most kinds that are kept: the word for what happened is one of a few.
 const MOST_KINDS: usize = 1_000;
@@ -50,7 +50,8 @@ impl KindStatistics {
         for (n, (kind, count)) in kinds.iter().enumerate() {
             let lower = kind.to_lowercase();
             let meaningful = MEANINGFUL.into_iter().filter(|meant| kind != meant);
-            let nearly = meaningful.into_iter().find(|meant| at_most_one_edit(&lower, meant));
+            let mut nearly = meaningful.into_iter().filter(|meant| at_most_one_edit(&lower, meant));
+            let nearly = nearly.next().or_else(|| lower.starts_with("cancel").then_some("cancel"));
             let other_case = kinds[..n].iter().map(|(other, _)| other.as_str());
             let mut other_case = other_case.filter(|other| other.to_lowercase() == lower);
             if let Some(meant) =
@@ -94,6 +95,8 @@ mod tests {
             "visit",
             "visit",
             "Visit",
+            "cancelled",
+            "Complaint",
         ] {
             kinds.add(kind);
         }
@@ -102,10 +105,12 @@ mod tests {
         assert_eq!(
             found,
             [
+                "Complaint=complaint",
                 "PURCHASE=purchase",
                 "Purchase=purchase",
                 "Return=return",
                 "Visit=visit",
+                "cancelled=cancel",
                 "purchace=purchase",
                 "purchases=purchase"
             ]

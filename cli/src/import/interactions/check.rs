@@ -1,8 +1,9 @@
 //! The first pass over interactions.csv.
 
 use csv::StringRecord;
+use indicatif::HumanCount;
 use jiff::{SignedDuration, Timestamp};
-use tally_proto::{limits, values::trimmed};
+use tally_proto::{limits, v1::OnConflict, values::trimmed};
 
 use super::{InteractionLayout, remarks};
 use crate::{
@@ -26,6 +27,10 @@ use crate::{
 pub(super) struct InteractionStatistics {
     /// One for each property.
     properties: Vec<ColumnStatistics>,
+    /// Rows, good and bad.
+    rows: u64,
+    /// Rows with an id that has letters beyond ASCII.
+    foreign_ids: u64,
     pub(super) keys: InteractionKeys,
     pub(super) kinds: KindStatistics,
     pub(super) amounts: AmountStatistics,
@@ -61,9 +66,11 @@ pub(in crate::import) fn check(
     let day_ago = now - SignedDuration::from_hours(24);
     let good = rows.read(&source, |record, line| statistics.add(&layout, ids, (record, line), day_ago))?;
     statistics.keys.compare();
-    statistics.settle(&mut layout);
+    check_conflicts(&statistics.keys, &source, pass.on_conflict)?;
+    statistics.settle(&mut layout, pass.on_conflict);
     remarks::add(&statistics, source.name(), pass, findings);
     rows.note_left_out(&source, "interactions", findings);
+    source.report(statistics.foreign_ids, findings);
     findings.tables.push(TableReport {
         file: source.name().display().to_string(),
         items: "interactions",
@@ -74,7 +81,25 @@ pub(in crate::import) fn check(
         kinds: statistics.kinds.sorted(),
         bad: rows.bad,
     });
-    Ok(Checked { source, layout, rows: good })
+    let rows = good - layout.replaced.len() as u64;
+    Ok(Checked { source, layout, rows })
+}
+
+/// Fails if rows contradict each other and nobody has said which of them counts.
+fn check_conflicts(
+    keys: &InteractionKeys,
+    source: &InputTable,
+    on_conflict: OnConflict,
+) -> Result<(), CsvError> {
+    if keys.changed == 0 || matches!(on_conflict, OnConflict::Skip | OnConflict::Correct) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} rows have the customer_id and interaction_id of an earlier row with other content, of which this is the \
+         first; with --on-conflict skip the first row of each counts, with --on-conflict correct the last",
+        HumanCount(keys.changed)
+    );
+    Err(CsvError { line: keys.first_changed, ..CsvError::of_file(source.name(), message) })
 }
 
 impl InteractionStatistics {
@@ -90,8 +115,10 @@ impl InteractionStatistics {
         (record, line): (&StringRecord, u64),
         day_ago: Timestamp,
     ) -> Result<(), Mistake> {
+        self.rows += 1;
         let row = layout.row(record)?;
         let id = &record[layout.customer_id];
+        self.foreign_ids += u64::from(!row.customer_id.is_ascii() || !row.interaction_id.is_ascii());
         ids.trimmed += u64::from(row.customer_id.len() != id.len());
         if let Some(customer) = ids.add_interaction(row.customer_id, line) {
             if !customer.has_row {
@@ -103,7 +130,7 @@ impl InteractionStatistics {
                 self.first_before_creation.get_or_insert(line);
             }
         }
-        self.keys.add((row.customer_id, row.interaction_id), record, line);
+        self.keys.add((row.customer_id, row.interaction_id), record, (self.rows, line));
         self.kinds.add(row.kind);
         self.channels += u64::from(!row.channel.is_empty());
         self.old += u64::from(row.occur_time < day_ago);
@@ -123,9 +150,9 @@ impl InteractionStatistics {
     }
 
     /// Settles what depends on all rows.
-    fn settle(&self, layout: &mut InteractionLayout) {
+    fn settle(&self, layout: &mut InteractionLayout, on_conflict: OnConflict) {
         layout.amounts.decimals.get_or_insert_with(|| self.amounts.decimals());
-        layout.has_repeated_keys = self.keys.repeated + self.keys.changed > 0;
+        layout.replaced = self.keys.replaced(on_conflict == OnConflict::Correct);
         for (property, values) in layout.properties.iter_mut().zip(&self.properties) {
             property.numeric = values.value_type() == Some(ValueType::Number);
         }

@@ -1,9 +1,8 @@
 //! interactions.csv -> [`Interaction`].
 
-use std::{collections::HashMap, hash::BuildHasher};
+use std::collections::{HashMap, HashSet};
 
 use csv::StringRecord;
-use foldhash::fast::FixedState;
 use jiff::Timestamp;
 use tally_proto::{
     limits,
@@ -39,8 +38,8 @@ pub(in crate::import) struct InteractionLayout {
     pub(super) channel: Option<usize>,
     pub(super) properties: Vec<Property>,
     pub(super) amounts: AmountReader,
-    /// Whether a key occurs in several rows.
-    pub(super) has_repeated_keys: bool,
+    /// The numbers of rows that another row with their key replaces.
+    pub(super) replaced: HashSet<u32>,
     pub(super) options: ValueOptions,
 }
 
@@ -87,7 +86,7 @@ impl InteractionLayout {
             channel,
             properties: rest.into_iter().map(property).collect(),
             amounts: AmountReader { mark: options.decimal_mark(), decimals },
-            has_repeated_keys: false,
+            replaced: HashSet::new(),
             options: options.clone(),
         })
     }
@@ -96,11 +95,6 @@ impl InteractionLayout {
     pub(super) fn currency(&self) -> Option<usize> {
         let property = self.properties.iter().find(|property| property.name.eq_ignore_ascii_case("currency"));
         property.map(|property| property.column)
-    }
-
-    /// Whether a key occurs in several rows, so that their order counts.
-    pub(in crate::import) const fn has_repeated_keys(&self) -> bool {
-        self.has_repeated_keys
     }
 
     /// The decimals of the amounts, which settle those of a deployment that has none, unless all amounts are whole.
@@ -227,8 +221,12 @@ impl Layout for InteractionLayout {
         })
     }
 
-    fn unique(&self, item: &Interaction) -> Option<u64> {
-        let key = (&item.customer_id, &item.interaction_id);
-        self.has_repeated_keys.then(|| FixedState::default().hash_one(key))
+    fn counts(&self, number: u32) -> bool {
+        !self.replaced.contains(&number)
+    }
+
+    /// The server counts a repeated interaction once.
+    fn unique(&self, _: &Interaction) -> Option<u64> {
+        None
     }
 }

@@ -64,7 +64,7 @@ fn keys(statistics: &InteractionStatistics, file: &str, findings: &mut Findings)
     if keys.changed > 0 {
         let text = format!(
             "{file}: {} rows have the customer_id and interaction_id of an earlier row with other content, first line \
-             {}; --on-conflict says which one counts",
+             {}; one of each counts, as --on-conflict says",
             HumanCount(keys.changed),
             keys.first_changed.unwrap_or_default()
         );

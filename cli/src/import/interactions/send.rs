@@ -33,10 +33,9 @@ const STREAMS: usize = 4;
 /// Batches of a stream that are sent and not yet acknowledged, at most.
 const IN_FLIGHT: usize = 2;
 
-/// Sends the interactions of a file. Their order matters to the server only if keys are repeated; one stream keeps
-/// it. When a stream fails, the
-/// others finish the batches that they have sent, so that the number of stored rows is exact. Returns the
-/// totals of all replies.
+/// Sends the interactions of a file. Their order does not matter, since of rows with the same key and other content one
+/// alone is sent. When a stream fails, the others finish the batches that they have sent, so that the number of stored
+/// rows is exact. Returns the totals of all replies.
 pub(in crate::import) async fn send(
     server: &Connection,
     file: Checked<InteractionLayout>,
@@ -44,9 +43,8 @@ pub(in crate::import) async fn send(
 ) -> Result<RecordInteractionsResponse, ClientError> {
     let Checked { source, layout, rows } = file;
     let bar = progress::begin("interactions", rows);
-    let streams = if layout.has_repeated_keys() { 1 } else { STREAMS };
     let feed = Arc::new(Feed::new(read_ahead(source.clone(), layout)));
-    let results = join_all((0..streams).map(|_| stream(server, &feed, options, &bar))).await;
+    let results = join_all((0..STREAMS).map(|_| stream(server, &feed, options, &bar))).await;
     let mut upload = Upload::new(server, source.name(), "interactions");
     let mut totals = RecordInteractionsResponse::default();
     let mut failures = Vec::new();

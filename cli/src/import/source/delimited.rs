@@ -39,7 +39,7 @@ impl DelimitedRows {
             .buffer_capacity(1 << 16)
             .from_reader(text);
         let skipped = u64::from(shape.sep_line);
-        let (file, header, loose_quote) = (file.to_owned(), StringRecord::new(), shape.loose_quote);
+        let (file, header, loose_quote) = (file.to_owned(), StringRecord::new(), shape.loose_quote.is_some());
         let mut rows = Self { file, reader, header, skipped, lag: 0, loose_quote };
         let mut header = StringRecord::new();
         rows.reader.read_record(&mut header).map_err(|error| rows.error(error))?;

@@ -3,7 +3,10 @@
 use std::io::{self, Read};
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{Decoder, DecoderResult, Encoding, GB18030, GBK, UTF_16BE, UTF_16LE};
+use encoding_rs::{
+    Decoder, DecoderResult, Encoding, GB18030, GBK, ISO_8859_2, UTF_16BE, UTF_16LE, WINDOWS_1250,
+    WINDOWS_1252,
+};
 
 /// The encoding that the first bytes of a text show: a byte order mark, or the zeros that UTF-16 has between Latin
 /// letters.
@@ -35,27 +38,33 @@ pub(super) fn guess(mut text: impl Read) -> io::Result<&'static Encoding> {
         }
     }
     let guess = detector.guess(None, Utf8Detection::Deny);
-    // GB18030 is GBK with more characters.
-    Ok(if guess == GBK || (guess.is_single_byte() && hanzi.all()) { GB18030 } else { guess })
+    // GB18030 is GBK with more characters. The detector takes short Chinese texts for Latin ones.
+    let is_hanzi = guess == GBK
+        || ((guess == WINDOWS_1252 || guess == ISO_8859_2 || guess == WINDOWS_1250) && hanzi.all());
+    Ok(if is_hanzi { GB18030 } else { guess })
 }
 
-/// Whether all of a text that is not ASCII is pairs of bytes that are common Chinese characters in GBK. Single
-/// letters of European languages hardly ever come in such pairs.
+/// Whether all of a text that is not ASCII is pairs of bytes that are common Chinese characters in GBK, and none is
+/// next to a Latin letter. Single letters of European languages hardly ever come in such pairs.
 #[derive(Default)]
 struct Hanzi {
     lead: bool,
     other: bool,
+    /// The byte before.
+    previous: u8,
 }
 
 impl Hanzi {
     fn add(&mut self, byte: u8) {
+        let previous = std::mem::replace(&mut self.previous, byte);
         let fits = match (self.lead, byte) {
-            (false, 0..=0x7f) => return,
-            (false, 0xa1..=0xa3 | 0xb0..=0xd7) | (true, 0xa1..=0xfe) => true,
+            (false, 0..=0x7f) => !(byte.is_ascii_alphabetic() && previous > 0x7f),
+            (false, 0xa1..=0xa3 | 0xb0..=0xd7) => !previous.is_ascii_alphabetic(),
+            (true, 0xa1..=0xfe) => true,
             _ => false,
         };
         self.other |= !fits;
-        self.lead = !self.lead && fits;
+        self.lead = !self.lead && fits && byte > 0x7f;
     }
 
     const fn all(&self) -> bool {

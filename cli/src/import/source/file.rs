@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use encoding_rs::{Encoding, UTF_8};
@@ -43,6 +44,8 @@ pub(in crate::import) struct InputFile {
     /// Standard input or a pipe, as a file.
     _spooled: Option<TempPath>,
     content: Content,
+    /// Its size and when it was last written, as it was opened.
+    state: (u64, Option<SystemTime>),
 }
 
 /// What the file contains.
@@ -62,11 +65,21 @@ impl InputFile {
         let cannot_read = |error: io::Error| CsvError::of_file(&name, format!("cannot be read: {error}"));
         let spooled = spooled(path).map_err(cannot_read)?;
         let path = spooled.as_ref().map_or_else(|| path.to_owned(), |spooled| spooled.to_path_buf());
+        let state = state(&path).map_err(cannot_read)?;
         let content = content(&name, &path, options).map_err(|problem| match problem {
             Unreadable::Io(error) => cannot_read(error),
             Unreadable::Content(message) => CsvError::of_file(&name, message),
         })?;
-        Ok(Self { name, path, _spooled: spooled, content })
+        Ok(Self { name, path, _spooled: spooled, content, state })
+    }
+
+    /// # Errors
+    /// If the file has been written to since it was opened.
+    pub(in crate::import) fn check_unchanged(&self) -> Result<(), CsvError> {
+        if state(&self.path).is_ok_and(|state| state == self.state) {
+            return Ok(());
+        }
+        Err(CsvError::of_file(&self.name, "has been changed since it was checked; import it again"))
     }
 
     /// The file as messages name it.
@@ -100,6 +113,23 @@ impl InputFile {
             Content::Workbook { sheet } => {
                 sheet.as_ref().map_or("the first sheet".to_owned(), |sheet| format!("sheet `{sheet}`"))
             }
+        }
+    }
+
+    /// The first line in which text follows a closing quote, so that a quote before it was probably left open and has
+    /// swallowed rows.
+    pub(in crate::import) fn loose_quote_line(&self) -> Option<u64> {
+        let Content::Text { shape, .. } = &self.content else { return None };
+        shape.loose_quote.map(|byte| self.line_of(byte).unwrap_or_default())
+    }
+
+    /// The encoding that was guessed, if any text would be valid in it: the file shows nothing, and the user says nothing.
+    pub(in crate::import) fn guessed_encoding(&self) -> Option<&'static str> {
+        match &self.content {
+            Content::Text { encoding, guessed: true, .. } if encoding.is_single_byte() => {
+                Some(encoding.name())
+            }
+            _ => None,
         }
     }
 
@@ -141,6 +171,12 @@ impl InputFile {
             io::BufReader::new(text.take(byte)).bytes().filter(|byte| byte.as_ref().is_ok_and(|b| *b == end));
         Ok(ends.count() as u64 + 1)
     }
+}
+
+/// The size of a file and when it was last written, where that is known.
+fn state(path: &Path) -> io::Result<(u64, Option<SystemTime>)> {
+    let metadata = path.metadata()?;
+    Ok((metadata.len(), metadata.modified().ok()))
 }
 
 /// Why a file is not read.

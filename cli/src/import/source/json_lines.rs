@@ -1,13 +1,13 @@
 //! JSON lines as a table: a column for each key that any line has, nested keys joined by dots.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
 use csv::StringRecord;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use crate::{error::CsvError, import::rows::Rows};
 
@@ -35,7 +35,7 @@ impl JsonLines {
         let mut lines = Lines::new(file, &open)?;
         loop {
             match lines.next() {
-                Ok(Some((_, object))) => names.extend(flat(object).into_iter().map(|(name, _)| name)),
+                Ok(Some((_, texts))) => names.extend(texts.into_iter().map(|(name, _)| name)),
                 Ok(None) => break,
                 // The second pass says so.
                 Err(error) if error.line.is_some() => {}
@@ -54,9 +54,9 @@ impl Rows for JsonLines {
     }
 
     fn next(&mut self, record: &mut StringRecord) -> Result<Option<u64>, CsvError> {
-        let Some((line, object)) = self.lines.next()? else { return Ok(None) };
+        let Some((line, values)) = self.lines.next()? else { return Ok(None) };
         let mut texts = vec![String::new(); self.columns.len()];
-        for (name, text) in flat(object) {
+        for (name, text) in values {
             if let Some(cell) = self.columns.get(&name).and_then(|n| texts.get_mut(*n)) {
                 *cell = text;
             }
@@ -66,8 +66,11 @@ impl Rows for JsonLines {
     }
 }
 
-/// The number of a line and its object.
-type Line = (u64, Map<String, Value>);
+/// An object whose values are still JSON, so that numbers stay as they are written.
+type Object = BTreeMap<String, Box<RawValue>>;
+
+/// The number of a line, and the values of its object by their keys.
+type Line = (u64, Vec<(String, String)>);
 
 /// The objects of a file.
 struct Lines {
@@ -107,9 +110,9 @@ impl Lines {
             if text.trim_ascii().is_empty() {
                 continue;
             }
-            return match serde_json::from_slice(text) {
-                Ok(Value::Object(object)) => Ok(Some((self.line, object))),
-                Ok(_) => {
+            return match serde_json::from_slice(text).and_then(flat) {
+                Ok(texts) => Ok(Some((self.line, texts))),
+                Err(error) if error.is_data() => {
                     Err(self
                         .error("is JSON, but no object; each line must be one, such as {\"type\":\"track\"}"))
                 }
@@ -128,20 +131,22 @@ fn unreadable(file: &Path, error: &io::Error) -> CsvError {
 }
 
 /// The values of an object that are not objects themselves, by their keys. Lists are JSON text.
-fn flat(object: Map<String, Value>) -> Vec<(String, String)> {
+fn flat(object: Object) -> serde_json::Result<Vec<(String, String)>> {
     let mut texts = Vec::new();
-    let mut open: Vec<(String, Value)> = object.into_iter().collect();
+    let mut open: Vec<(String, Box<RawValue>)> = object.into_iter().collect();
     while let Some((name, value)) = open.pop() {
-        match value {
-            Value::Object(inner) => {
+        let json = value.get();
+        match json.as_bytes().first() {
+            Some(b'{') => {
+                let inner: Object = serde_json::from_str(json)?;
                 open.extend(inner.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
             }
-            Value::String(text) => texts.push((name, text)),
-            Value::Null => {}
-            other => texts.push((name, other.to_string())),
+            Some(b'"') => texts.push((name, serde_json::from_str(json)?)),
+            Some(b'n') => {}
+            _ => texts.push((name, json.to_owned())),
         }
     }
-    texts
+    Ok(texts)
 }
 
 #[cfg(test)]
@@ -160,10 +165,19 @@ mod tests {
         assert_eq!(rows.header(), &["a.b", "a.c.d", "f", "g"][..]);
         let mut record = StringRecord::new();
         assert_eq!(rows.next(&mut record).unwrap(), Some(1));
-        assert_eq!(record, ["1.5", "true", "", ""][..]);
+        assert_eq!(record, ["1.50", "true", "", ""][..]);
         assert_eq!(rows.next(&mut record).unwrap(), Some(3));
         assert_eq!(record, ["", "", "x\ny", "[1,{}]"][..]);
         assert_eq!(rows.next(&mut record).unwrap(), None);
+    }
+
+    #[test]
+    fn numbers_stay_as_they_are_written() {
+        let mut rows = open("{\"id\":12345678901234567890123,\"x\":1E3}\n{\"id\":\"\\ud800\"}\n");
+        let mut record = StringRecord::new();
+        assert_eq!(rows.next(&mut record).unwrap(), Some(1));
+        assert_eq!(record, ["12345678901234567890123", "1E3"][..]);
+        assert_eq!(rows.next(&mut record).unwrap_err().line, Some(2), "half of a character");
     }
 
     #[test]

@@ -21,8 +21,8 @@ pub(super) struct TextShape {
     pub(super) cr: bool,
     /// The byte at which a quote opens that never closes.
     pub(super) open_quote: Option<u64>,
-    /// Whether text follows a closing quote, as where a quote before it is left open.
-    pub(super) loose_quote: bool,
+    /// The first byte of text that follows a closing quote, as where a quote before it is left open.
+    pub(super) loose_quote: Option<u64>,
 }
 
 /// Reads a text to its end.
@@ -41,12 +41,12 @@ pub(super) fn scan(mut text: impl Read, delimiter: Option<u8>) -> io::Result<Tex
         sep_line: sep.is_some(),
         cr: block.contains(&b'\r'),
         open_quote: None,
-        loose_quote: false,
+        loose_quote: None,
     };
-    let mut quotes =
-        Quotes { delimiter, open: None, closing: false, loose: false, previous: b'\n', begin: 0 };
+    let mut quotes = Quotes { delimiter, open: None, closing: false, loose: None, previous: b'\n', begin: 0 };
     // Bytes of a character that the block before has begun.
     let mut begun = 0;
+    let mut broken = BrokenUtf8::default();
     while block.len() > begun {
         quotes.feed(&block[begun..]);
         shape.cr &= memchr(b'\n', &block).is_none();
@@ -54,17 +54,40 @@ pub(super) fn scan(mut text: impl Read, delimiter: Option<u8>) -> io::Result<Tex
             Ok(_) => 0,
             Err(error) if error.error_len().is_none() => block.len() - error.valid_up_to(),
             Err(_) => {
-                shape.utf8 = false;
+                broken.add(&block);
                 0
             }
         };
         block.drain(..block.len() - begun);
         read_block(&mut text, &mut block)?;
     }
-    shape.utf8 &= begun == 0;
+    shape.utf8 = begun == 0 && broken.is_utf8();
     shape.open_quote = quotes.open_at_end();
     shape.loose_quote = quotes.loose;
     Ok(shape)
+}
+
+/// Blocks that are not UTF-8 throughout.
+#[derive(Default)]
+struct BrokenUtf8 {
+    /// Characters of several bytes.
+    characters: usize,
+    /// Places that are not UTF-8.
+    mistakes: usize,
+}
+
+impl BrokenUtf8 {
+    fn add(&mut self, block: &[u8]) {
+        for chunk in block.utf8_chunks() {
+            self.characters += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+            self.mistakes += usize::from(!chunk.invalid().is_empty());
+        }
+    }
+
+    /// Whether the text is UTF-8 with a few mistakes: in other encodings, letters hardly ever are UTF-8 by chance.
+    const fn is_utf8(&self) -> bool {
+        self.mistakes == 0 || self.characters > self.mistakes
+    }
 }
 
 /// Fills the block, which may hold a few bytes already.
@@ -107,8 +130,8 @@ struct Quotes {
     open: Option<u64>,
     /// Whether the last byte is a quote within quotes, which closes them unless another follows.
     closing: bool,
-    /// Whether text has followed a closing quote.
-    loose: bool,
+    /// Where text has first followed a closing quote.
+    loose: Option<u64>,
     /// The last byte of the block before.
     previous: u8,
     /// The position of the block in the text.
@@ -121,7 +144,7 @@ impl Quotes {
         if std::mem::take(&mut self.closing) {
             match block.first() {
                 Some(b'"') => skipped = Some(0),
-                Some(next) => self.close(*next),
+                Some(next) => self.close(*next, self.begin),
                 None => self.closing = true,
             }
         }
@@ -137,7 +160,7 @@ impl Quotes {
             }
             match block.get(at + 1) {
                 Some(b'"') => skipped = Some(at + 1),
-                Some(next) => self.close(*next),
+                Some(next) => self.close(*next, self.begin + at as u64 + 1),
                 None => self.closing = true,
             }
         }
@@ -145,9 +168,12 @@ impl Quotes {
         self.begin += block.len() as u64;
     }
 
-    fn close(&mut self, next: u8) {
+    /// Closes the quote before the byte `next`, which is at `at` in the text.
+    fn close(&mut self, next: u8, at: u64) {
         self.open = None;
-        self.loose |= next != self.delimiter && !matches!(next, b'\n' | b'\r');
+        if next != self.delimiter && !matches!(next, b'\n' | b'\r') {
+            self.loose.get_or_insert(at);
+        }
     }
 
     fn open_at_end(&self) -> Option<u64> {
@@ -190,7 +216,7 @@ mod tests {
         assert_eq!(shape(b"a,b\n1,\"2\n3,4\n").open_quote, Some(6));
         assert_eq!(shape(b"\"a\"\",b\n").open_quote, Some(0));
         let shape = shape(b"a,\"b\n1,\"two\nlines\"\n");
-        assert_eq!((shape.open_quote, shape.loose_quote), (None, true));
+        assert_eq!((shape.open_quote, shape.loose_quote), (None, Some(8)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use csv::StringRecord;
-use encoding_rs::{Encoding, GB18030, WINDOWS_1252};
+use encoding_rs::{Encoding, GB18030, WINDOWS_1251, WINDOWS_1252};
 use indicatif::ProgressBar;
 
 use super::{FileOptions, InputFile};
@@ -104,6 +104,35 @@ fn other_encodings_are_guessed_and_said() {
     let options = FileOptions { encoding: Some(WINDOWS_1252), ..Default::default() };
     assert_eq!(read(&path, &options).unwrap()[1], "2: 1|ºÃ");
     assert_eq!(description(TEXT.as_bytes()), "UTF-8, separated by commas");
+}
+
+#[test]
+fn a_broken_character_is_a_bad_row_of_a_text_in_utf8() {
+    let mut content = "id,note\n1,王小明\n2,Müller\n3,李雷\n".as_bytes().to_vec();
+    content.pop();
+    content.pop();
+    content.push(b'\n');
+    let error = read_bytes(&content).unwrap_err();
+    assert!(error.ends_with("line 4, column note: is not UTF-8 text"), "{error}");
+    assert_eq!(description(&content), "UTF-8, separated by commas");
+}
+
+#[test]
+fn letters_of_other_alphabets_are_not_taken_for_chinese() {
+    let russian = "id,name\n1,ПЕТР\n2,ИВАН\n3,ОЛЕГ\n4,НИНА\n";
+    assert_eq!(read_bytes(&WINDOWS_1251.encode(russian).0).unwrap()[1], "2: 1|ПЕТР");
+    assert_eq!(read_bytes(&WINDOWS_1252.encode("id,name\n1,ÄÄNEKOSKI\n").0).unwrap()[1], "2: 1|ÄÄNEKOSKI");
+}
+
+#[test]
+fn a_file_that_is_written_to_is_told() {
+    let (_folder, path) = file("x.csv", b"a,b\n1,2\n");
+    let source = InputFile::open(&path, &FileOptions::default()).unwrap();
+    assert!(source.check_unchanged().is_ok());
+    fs::write(&path, b"a,b\n1,2\n3,4\n").unwrap();
+    assert!(
+        source.check_unchanged().unwrap_err().to_string().contains("has been changed since it was checked")
+    );
 }
 
 #[test]
