@@ -132,6 +132,8 @@ pub trait PredictionStore: Send + Sync {
     /// Stores predictions, all or none, except those of customers that no longer exist or are merged into others;
     /// returns the ids of the customers that remain.
     async fn insert_predictions(&self, predictions: Arc<Vec<Prediction>>) -> Result<HashSet<String>>;
+    /// Marks predictions, each by its own id and that of its customer, whose past a backfill of this time has changed.
+    async fn mark_backfilled(&self, predictions: Vec<((String, String), Time)>) -> Result<()>;
     /// Returns one prediction, None when it is not stored.
     async fn prediction(&self, prediction_id: &str) -> Result<Option<Prediction>>;
     /// Returns at most `limit` predictions that follow `after`.

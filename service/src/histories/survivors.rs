@@ -51,7 +51,7 @@ impl Survivors {
     }
 
     /// The survivors of those ids that are merged.
-    pub(super) fn among(&self, customer_ids: &[String]) -> Vec<String> {
+    pub(crate) fn among(&self, customer_ids: &[String]) -> Vec<String> {
         if !self.any.load(Ordering::Acquire) {
             return Vec::new();
         }

@@ -23,7 +23,10 @@ impl Ingest {
         backfill: Vec<String>,
     ) -> Result<BackfilledAttributes> {
         let PendingWrite { write, record_time } = pending;
-        let ids = customers.iter().map(|customer| customer.customer_id.clone()).collect();
+        let ids: Vec<String> = customers.iter().map(|customer| customer.customer_id.clone()).collect();
+        if !backfill.is_empty() {
+            self.begin_backfill(&ids, record_time);
+        }
         let store = Arc::clone(&self.store);
         self.run(write, ids, async move { store.upsert_customers(customers, &backfill, record_time).await })
             .await

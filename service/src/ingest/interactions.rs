@@ -44,6 +44,9 @@ impl Ingest {
     ) -> Result<Recorded> {
         let InteractionBatch { interactions, customer_ids, backfill, on_conflict } = batch;
         let options = RecordOptions { record_time: pending.record_time, backfill, on_conflict };
+        if backfill {
+            self.begin_backfill(&customer_ids, pending.record_time);
+        }
         let store = Arc::clone(&self.store);
         let record = async move { store.record_interactions(interactions, options).await };
         let recorded = self.run(pending.write, customer_ids, record).await?;

@@ -1,5 +1,6 @@
 //! Ingest: how customers and interactions enter and leave the store.
 
+pub mod backfills;
 mod customers;
 mod interactions;
 pub mod write_barrier;
@@ -59,6 +60,12 @@ impl Ingest {
         // In this order: at any later time of the clock the write is seen at the barrier.
         let write = self.barrier.enter();
         PendingWrite { write, record_time: self.clock.now() }
+    }
+
+    /// Tells those who are storing scores of a backfill about these customers.
+    fn begin_backfill(&self, customer_ids: &[String], record_time: Time) {
+        let survivors = self.histories.merges().among(customer_ids);
+        self.barrier.backfills().begin(customer_ids.iter().chain(&survivors), record_time);
     }
 
     /// Runs a write about these customers to its end, whatever becomes of the caller.

@@ -14,11 +14,15 @@ use std::collections::BTreeSet;
 
 use tokio::sync::watch;
 
+use super::backfills::Backfills;
 use crate::platform::error::{Error, Result};
 
-/// Knows the writes in flight. Clones share them.
+/// Knows the writes in flight, and the backfills among them. Clones share them.
 #[derive(Clone, Default)]
-pub struct WriteBarrier(watch::Sender<InFlight>);
+pub struct WriteBarrier {
+    writes: watch::Sender<InFlight>,
+    backfills: Backfills,
+}
 
 /// Writes are numbered in the order in which they enter.
 #[derive(Default)]
@@ -38,7 +42,7 @@ impl WriteBarrier {
     #[must_use]
     pub fn enter(&self) -> InFlightWrite {
         let mut number = 0;
-        self.0.send_if_modified(|in_flight| {
+        self.writes.send_if_modified(|in_flight| {
             in_flight.last += 1;
             number = in_flight.last;
             in_flight.numbers.insert(number);
@@ -50,11 +54,19 @@ impl WriteBarrier {
 
     /// Waits until the writes that have entered so far are over; returns at once when there are none.
     pub async fn wait_for_in_flight(&self) {
-        let mut in_flight = self.0.subscribe();
+        let mut in_flight = self.writes.subscribe();
         let last = in_flight.borrow().last;
         let over = |in_flight: &InFlight| in_flight.numbers.first().is_none_or(|first| *first > last);
         // The sender lives in `self`.
         let _ = in_flight.wait_for(over).await;
+    }
+}
+
+impl WriteBarrier {
+    /// Backfills and those who watch for them.
+    #[must_use]
+    pub const fn backfills(&self) -> &Backfills {
+        &self.backfills
     }
 }
 
@@ -80,7 +92,7 @@ impl InFlightWrite {
 
 impl Drop for InFlightWrite {
     fn drop(&mut self) {
-        self.barrier.0.send_modify(|in_flight| {
+        self.barrier.writes.send_modify(|in_flight| {
             in_flight.numbers.remove(&self.number);
         });
     }

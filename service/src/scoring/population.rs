@@ -21,6 +21,7 @@ use tracing::{Instrument, Span};
 use super::{ScoreRequest, ScoredCustomer, Scoring, into_prediction};
 use crate::{
     histories::scan::{CustomerScan, Partition, par_chunks},
+    ingest::backfills::BackfillWatch,
     platform::{
         blocking::run_blocking,
         error::{Error, Result},
@@ -55,6 +56,7 @@ const STORED_AT_ONCE: usize = 2;
 /// A run through the customers of a partition.
 pub struct Population {
     scoring: Scoring,
+    backfills: Arc<BackfillWatch>,
     scored: PopulationScored,
     request: ScoreRequest,
     progress: PopulationProgress,
@@ -90,11 +92,13 @@ impl Population {
         request: ScoreRequest,
         partition: Partition,
     ) -> Result<Self> {
+        let backfills = Arc::new(scoring.barrier.backfills().watch());
         scoring.barrier.wait_for_in_flight().await;
         let total = scoring.store.count_customers().await?;
         let span = tracing::info_span!("population", model = %request.model.name, as_of = %request.as_of);
         Ok(Self {
             scoring: scoring.clone(),
+            backfills,
             scored: scored.clone(),
             progress: PopulationProgress { total, ..PopulationProgress::default() },
             counts: Counts::new(&request.model.scorer.artifact().reference),
@@ -145,9 +149,9 @@ impl Population {
             return Ok(());
         };
         counts.iter().for_each(|counts| self.counts.merge(counts));
-        let scoring = self.scoring.clone();
+        let (scoring, backfills) = (self.scoring.clone(), Arc::clone(&self.backfills));
         let store = async move {
-            let stored = scoring.store_scores(results).await?;
+            let stored = scoring.store_scores(results, &backfills).await?;
             Ok(StoredPage { customers, predictions: stored.iter().flatten().count() as u64 })
         };
         self.storing.push_back(tokio::spawn(store.in_current_span()));

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{ScoreRequest, ScoredCustomer, into_prediction, yield_budget::YieldBudget};
 use crate::{
     histories::Histories,
-    ingest::write_barrier::WriteBarrier,
+    ingest::{backfills::BackfillWatch, write_barrier::WriteBarrier},
     platform::{
         clock::Clock,
         error::{Error, Result},
@@ -83,6 +83,7 @@ impl Scoring {
         ids: Vec<String>,
         request: &ScoreRequest,
     ) -> Result<Vec<Result<Prediction>>> {
+        let backfills = self.barrier.backfills().watch();
         self.barrier.wait_for_in_flight().await;
         let ids = self.histories.survivors(ids);
         let mut results = Vec::with_capacity(ids.len());
@@ -98,17 +99,18 @@ impl Scoring {
                 budget.spend(results.len()).await;
             }
         }
-        self.store_scores(results).await
+        self.store_scores(results, &backfills).await
     }
 
     /// Stores the scores among `results` and gives each its id. The score of a customer that was deleted
-    /// meanwhile becomes NOT_FOUND.
+    /// meanwhile becomes NOT_FOUND. Those of customers that were backfilled meanwhile are marked.
     ///
     /// # Errors
     /// When the store fails; then nothing is stored.
     pub(super) async fn store_scores(
         &self,
         results: Vec<Result<Prediction>>,
+        backfills: &BackfillWatch,
     ) -> Result<Vec<Result<Prediction>>> {
         let score_time = self.clock.now();
         let (mut rows, mut refused) = (Vec::with_capacity(results.len()), Vec::with_capacity(results.len()));
@@ -124,10 +126,26 @@ impl Scoring {
             true => HashSet::new(),
             false => self.store.insert_predictions(Arc::clone(&rows)).await?,
         };
-        let mut rows = Arc::unwrap_or_clone(rows).into_iter().map(|prediction| {
+        let mut rows = Arc::unwrap_or_clone(rows);
+        self.mark_backfilled(&mut rows, backfills).await?;
+        let mut rows = rows.into_iter().map(|prediction| {
             let known = stored.contains(&prediction.customer_id);
             if known { Ok(prediction) } else { Err(Error::unknown_customer(&prediction.customer_id)) }
         });
         Ok(refused.into_iter().filter_map(|refused| refused.map(Err).or_else(|| rows.next())).collect())
+    }
+
+    /// Marks the stored predictions of customers that were backfilled while they were scored. It looks after they are
+    /// stored: a backfill that begins later finds them itself.
+    async fn mark_backfilled(&self, stored: &mut [Prediction], backfills: &BackfillWatch) -> Result<()> {
+        let mut marks = Vec::new();
+        for prediction in stored {
+            prediction.backfill_time = backfills.of(&prediction.customer_id);
+            if let Some(time) = prediction.backfill_time {
+                let key = (prediction.prediction_id.clone(), prediction.customer_id.clone());
+                marks.push((key, time));
+            }
+        }
+        if marks.is_empty() { Ok(()) } else { Ok(self.store.mark_backfilled(marks).await?) }
     }
 }

@@ -79,6 +79,16 @@ impl CustomerSql for Postgres {
         Ok(())
     }
 
+    async fn lock_for_backfill(tx: &mut Transaction<Self>, customer_ids: &[&str]) -> Result<()> {
+        sqlx::query(
+            "SELECT 1 FROM customers WHERE customer_id = ANY($1) ORDER BY customer_id FOR NO KEY UPDATE",
+        )
+        .bind(customer_ids)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
     async fn create_customers(tx: &mut Transaction<Self>, first_seen: &[(&str, Time)]) -> Result<()> {
         // The upsert locks every row that it meets. Most batches change none of their customers: these are left out,
         // so that writers of the same customers run side by side. When one of them is erased meanwhile, the foreign

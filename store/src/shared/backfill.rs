@@ -5,7 +5,10 @@ use std::collections::HashSet;
 
 use tally_model::time::Time;
 
-use super::{Engine, SqlValue, Statement, Transaction, merges::SurvivorsOf, retractions::key_values};
+use super::{
+    Engine, SqlValue, Statement, Transaction, customers::CustomerSql, merges::SurvivorsOf,
+    retractions::key_values,
+};
 use crate::{error::Result, interactions::Interaction};
 
 /// Changes of the past that are looked up at a time; SQLite allows 32,766 values a statement.
@@ -64,16 +67,14 @@ pub(super) fn with_survivors<'a>(
 }
 
 /// Moves the record times of these interactions back to when they happened; returns their number.
-pub(super) async fn move_back<E: Engine>(
+pub(super) async fn move_back<E: CustomerSql>(
     tx: &mut Transaction<E>,
     customer_ids: &[&str],
     keys: &[(&str, &str)],
     now: Time,
 ) -> Result<usize> {
     // This keeps out whoever packs a history, as the foreign keys of new interactions do.
-    let mut lock = Statement::new("UPDATE customers SET revision = revision WHERE customer_id IN (");
-    lock.push_list(customer_ids.iter().map(|id| (*id).into())).push(")");
-    E::run::<()>(tx, lock).await?;
+    E::lock_for_backfill(tx, customer_ids).await?;
     let mut update = Statement::new(
         "UPDATE interactions SET record_time = occur_time WHERE record_time > occur_time AND occur_time <= ",
     );

@@ -27,6 +27,13 @@ pub(crate) trait CustomerSql: Engine {
         now: Time,
     ) -> impl Future<Output = Result<Vec<LockedRow>>> + Send;
 
+    /// Locks customers, in the order of their ids, against other backfills and against those who pack their histories,
+    /// but not against other new rows.
+    fn lock_for_backfill(
+        tx: &mut Transaction<Self>,
+        customer_ids: &[&str],
+    ) -> impl Future<Output = Result<()>> + Send;
+
     /// Returns the latest version of each customer that has one.
     fn latest_versions(
         tx: &mut Transaction<Self>,

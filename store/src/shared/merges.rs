@@ -154,6 +154,11 @@ impl SurvivorsOf {
         Ok(Self(pointers))
     }
 
+    /// Whether none is merged.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// These ids and all that they are merged into, each once.
     pub(super) fn with<'a>(&'a self, customer_ids: &[&'a str]) -> Vec<&'a str> {
         let mut all = customer_ids.to_vec();
@@ -234,7 +239,12 @@ fn united_version(into: &PartRow, from: PartRow, create_time: Time) -> Option<(i
 /// Writes a merge of two survivors that are locked.
 async fn write_merge<B: Backend>(tx: &mut Transaction<B>, from: &str, into: &str, now: Time) -> Result<()> {
     let (old, kept) = (part::<B>(tx, from).await?, part::<B>(tx, into).await?);
-    let create_time = kept.create_time.0.min(old.create_time.0);
+    // One that was stated counts rather than one that follows from interactions, which may be retracted yet.
+    let create_time = match (kept.stated, old.stated) {
+        (true, false) => kept.create_time.0,
+        (false, true) => old.create_time.0,
+        _ => kept.create_time.0.min(old.create_time.0),
+    };
     let name = if kept.name.is_empty() { old.name.as_str() } else { kept.name.as_str() };
     let keep = Statement::new(
         "UPDATE customers SET name = $1, create_time = $2, stated = $3, has_merged = true WHERE customer_id = $4",

@@ -6,6 +6,7 @@ mod attribute_backfill;
 mod backfill;
 mod batch;
 mod changes;
+mod create_times;
 pub(crate) mod customers;
 mod engine;
 pub(crate) mod histories;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tally_model::{label::Basis, spec::Target, time::Time};
 
 use super::{
-    Backend, Engine, Stamp, Statement, Transaction, names, prediction_filter,
+    Backend, Engine, SqlValue, Stamp, Statement, Transaction, names, prediction_filter,
     prediction_rows::{PastPredictionRow, PredictionRow},
     transaction::{detached, repeatable},
 };
@@ -19,6 +19,9 @@ use crate::{
 
 /// Predictions that are removed at a time.
 const REMOVED_ROWS: usize = 1_000;
+
+/// Predictions that are marked at a time; SQLite allows 32,766 values a statement.
+const MARKED_ROWS: usize = 4_000;
 
 /// What differs between the databases.
 pub(crate) trait PredictionSql: Engine {
@@ -104,6 +107,26 @@ impl<B: Backend> PredictionStore for B {
             }
             tx.commit().await?;
             Ok(existing)
+        })
+        .await
+    }
+
+    async fn mark_backfilled(&self, predictions: Vec<((String, String), Time)>) -> Result<()> {
+        repeatable((self.clone(), predictions), |shared| async move {
+            let (store, predictions) = &*shared;
+            let mut tx = store.begin().await?;
+            for part in predictions.chunks(MARKED_ROWS) {
+                let rows = part.iter().map(|((prediction_id, customer_id), time)| -> [SqlValue; 3] {
+                    [prediction_id.as_str().into(), customer_id.as_str().into(), (*time).into()]
+                });
+                let mut update = Statement::new("UPDATE predictions SET backfill_time = mark.column3 FROM (");
+                update.push_rows(rows).push(
+                    ") AS mark WHERE prediction_id = mark.column1 AND customer_id = mark.column2 \
+                     AND (backfill_time IS NULL OR backfill_time < mark.column3)",
+                );
+                B::run::<()>(&mut tx, update).await?;
+            }
+            Ok(tx.commit().await?)
         })
         .await
     }

@@ -9,6 +9,7 @@ use super::{
     backfill::{self, ChangedPast},
     batch::SortedBatch,
     changes::note_change,
+    create_times::settle_create_times,
     merges::SurvivorsOf,
     retractions::{LastRetractions, retract_stored},
 };
@@ -50,6 +51,9 @@ pub(super) async fn record<B: Backend>(
     // After the insert, whose foreign keys lock the customers against a merge.
     let survivors = SurvivorsOf::read::<B>(&mut tx, &customer_ids).await?;
     let touched = survivors.with(&customer_ids);
+    if !(retracted.is_empty() && found.conflicts.is_empty() && survivors.is_empty()) {
+        settle_create_times::<B>(&mut tx, &touched).await?;
+    }
     if inserted + found.moved_rows + found.corrected > 0 {
         // After the insert as well: see the table.
         B::forget_packed(&mut tx, &touched).await?;

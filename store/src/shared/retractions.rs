@@ -8,7 +8,7 @@ use tally_model::time::Time;
 
 use super::{
     Backend, Engine, SqlValue, Stamp, Statement, Transaction, changes::note_change,
-    interactions::InteractionRow, merges::SurvivorsOf,
+    create_times::settle_create_times, interactions::InteractionRow, merges::SurvivorsOf,
 };
 use crate::{
     error::{Result, StoreError},
@@ -191,6 +191,7 @@ pub(super) async fn retract<B: Backend>(
         // After the insert, whose foreign keys lock the customers: see the table.
         let survivors = SurvivorsOf::read::<B>(&mut tx, &customer_ids).await?;
         let touched = survivors.with(&customer_ids);
+        settle_create_times::<B>(&mut tx, &touched).await?;
         B::forget_packed(&mut tx, &touched).await?;
         note_change(store, &mut tx, touched).await?;
     }

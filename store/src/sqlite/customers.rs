@@ -84,6 +84,11 @@ impl CustomerSql for Sqlite {
         Ok(())
     }
 
+    /// A transaction that writes keeps out all others.
+    async fn lock_for_backfill(_: &mut Transaction<Self>, _: &[&str]) -> Result<()> {
+        Ok(())
+    }
+
     async fn create_customers(tx: &mut Transaction<Self>, first_seen: &[(&str, Time)]) -> Result<()> {
         sqlx::query(
             "INSERT INTO customers (customer_id, name, create_time, stated, revision) \

@@ -15,6 +15,7 @@ on_both_stores!(
     late_interactions_are_counted,
     a_second_import_with_backfill_moves_the_record_times,
     a_correction_keeps_its_record_time,
+    customers_begin_with_what_counts_of_their_interactions,
 );
 
 fn order(id: &str, amount_minor: i64) -> v1::Interaction {
@@ -168,4 +169,27 @@ async fn a_correction_keeps_its_record_time(tally: Tally) {
     let again = send(&tally, vec![order("1", 50)], true, v1::OnConflict::Fail).await;
     assert_eq!((again.duplicates, again.moved), (1, 0), "until then the corrected one was known");
     assert!(stored(&tally).await[0].2 > 365);
+}
+
+/// Not with what was skipped, corrected or retracted.
+async fn customers_begin_with_what_counts_of_their_interactions(tally: Tally) {
+    let begins = async |id: &str| tally.customer(id).await.unwrap().create_time.unwrap();
+    let at = |id: &str, own: &str, day: &str| interaction(id, own, "purchase", day);
+    tally.backfill(vec![at("a", "1", "2024-03-01"), at("b", "1", "2014-03-01")]).await.unwrap();
+    tally.backfill(vec![at("b", "2", "2024-02-01")]).await.unwrap();
+    send(&tally, vec![at("a", "1", "2013-03-01")], true, v1::OnConflict::Skip).await;
+    assert_eq!(begins("a").await, timestamp(time("2024-03-01")));
+    send(&tally, vec![at("b", "1", "2024-03-01")], true, v1::OnConflict::Correct).await;
+    assert_eq!(begins("b").await, timestamp(time("2024-02-01")));
+    tally.backfill(vec![at("b", "0", "2014-01-01")]).await.unwrap();
+    tally.merge("b", "a").await.unwrap();
+    assert_eq!(begins("a").await, timestamp(time("2014-01-01")));
+    tally.retract(&[("b", "0")]).await.unwrap();
+    assert_eq!(begins("a").await, timestamp(time("2024-02-01")));
+    tally.backfill(vec![at("b", "3", "2024-01-01")]).await.unwrap();
+    assert_eq!(begins("a").await, timestamp(time("2024-01-01")));
+    // What is stated counts, whatever is merged into it.
+    tally.upsert(vec![crate::support::customer("c", "2024-03-10", &[])]).await.unwrap();
+    tally.merge("a", "c").await.unwrap();
+    assert_eq!(begins("c").await, timestamp(time("2024-03-10")));
 }

@@ -19,6 +19,7 @@ on_both_stores!(
     a_replay_names_the_fields_that_differ_from_what_is_stored,
     a_backfill_changes_the_past_and_the_replay_says_so,
     a_second_import_with_backfill_marks_the_predictions_that_it_concerns,
+    backfills_beside_a_population_run_leave_no_silent_difference,
     a_score_after_a_retraction_is_that_of_a_customer_without_the_interaction,
 );
 
@@ -212,6 +213,32 @@ async fn a_second_import_with_backfill_marks_the_predictions_that_it_concerns(ta
         assert!(moment(listed.backfill_time) > moment(marked.score_time));
         assert_eq!(replayed.stored.as_ref(), Some(listed));
     }
+}
+
+/// A prediction that is computed before a backfill and stored after it is marked, too.
+async fn backfills_beside_a_population_run_leave_no_silent_difference(tally: Tally) {
+    trained_today(&tally, &["churn"]).await;
+    let ids = buyers();
+    let backfills = async {
+        for (n, own) in ids.chunks(20).enumerate() {
+            let visit = |id: &String| event(id, &format!("late {n}"), "visit", today().plus_days(-3));
+            tally.backfill(own.iter().map(visit).collect()).await.unwrap();
+        }
+    };
+    let scores = async {
+        for _ in 0..3 {
+            tally.score_population(v1::Target::Churn, system_clock()).await.unwrap();
+        }
+    };
+    tokio::join!(backfills, scores);
+    let mut marked = 0;
+    for stored in tally.every_prediction(v1::Target::Churn).await {
+        let replayed = replay(&tally, &stored.prediction_id).await.unwrap();
+        let says_so = |text: &String| text.starts_with("the history was backfilled at ");
+        assert!(replayed.identical || replayed.differences.first().is_some_and(says_so), "{replayed:?}");
+        marked += usize::from(stored.backfill_time.is_some());
+    }
+    assert!(marked > 0);
 }
 
 async fn a_score_after_a_retraction_is_that_of_a_customer_without_the_interaction(tally: Tally) {
