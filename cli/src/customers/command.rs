@@ -32,7 +32,7 @@ async fn get(server: &Connection, customer_id: &str, json: bool) -> Result<(), C
 }
 
 async fn delete(server: &Connection, args: &DeleteCustomerArgs, json: bool) -> Result<(), ClientError> {
-    let customer = printable(&args.customer_id);
+    let customer = whole_name(server, &args.customer_id).await?;
     let question = format!("erase customer {customer}, with all its interactions and predictions, for good?");
     if !args.yes && !confirm(&question)? {
         return Err(ClientError::NotConfirmed("nothing was erased"));
@@ -56,6 +56,16 @@ async fn merge(server: &Connection, from: &str, into: &str, json: bool) -> Resul
         )
     };
     Ok(output::show(&customer, json, text)?)
+}
+
+/// The customer that an id is, with the other ids that are the same one.
+async fn whole_name(server: &Connection, customer_id: &str) -> Result<String, ClientError> {
+    let request = GetCustomerRequest { customer_id: customer_id.to_owned() };
+    let reply = server.customers().get_customer(request).await.map_err(|status| server.error(&status))?;
+    let Customer { customer_id, merged_customer_ids, .. } = in_reply(server, reply.into_inner().customer)?;
+    let merged: Vec<String> = merged_customer_ids.iter().map(|id| printable(id).to_string()).collect();
+    let name = printable(&customer_id).to_string();
+    Ok(if merged.is_empty() { name } else { format!("{name} (and {}, merged into it)", merged.join(", ")) })
 }
 
 fn in_reply(server: &Connection, customer: Option<Customer>) -> Result<Customer, ClientError> {

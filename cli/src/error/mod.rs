@@ -33,10 +33,13 @@ pub enum ClientError {
         text: String,
     },
     /// Files that would probably be stored otherwise than they are meant. Nothing is stored.
-    #[error(
-        "nothing is stored, since this is probably not what is meant:{0}\n  --yes imports it all the same"
-    )]
-    Doubts(String),
+    #[error("nothing is stored, since this is probably not what is meant:{text}\n  {remedy}")]
+    Doubts {
+        /// The doubts, one a line.
+        text: String,
+        /// The options that import all the same.
+        remedy: &'static str,
+    },
     /// No connection could be opened.
     #[error(
         "cannot reach {url} ({why}): is tally-serve running? --server or TALLY_SERVER names another address"
@@ -107,7 +110,7 @@ impl ClientError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Doubts(_) => 2,
+            Self::Doubts { .. } => 2,
             _ => 1,
         }
     }

@@ -13,7 +13,11 @@ pub(super) fn decide(args: &ImportArgs, findings: &Findings) -> Result<(), Clien
         return Err(bad_rows(findings));
     }
     if !findings.doubts.is_empty() && !args.yes && (args.check || !confirmed(findings, args.reads_stdin())?) {
-        return Err(ClientError::Doubts(findings.doubts_text() + &findings.bad_rows_text()));
+        let remedy = match findings.bad_rows() > 0 && !skips {
+            true => "--yes with --skip-bad FILE imports all but the bad rows",
+            false => "--yes imports it all the same",
+        };
+        return Err(ClientError::Doubts { text: findings.doubts_text() + &findings.bad_rows_text(), remedy });
     }
     if findings.bad_rows() > 0 && !skips {
         return Err(bad_rows(findings));

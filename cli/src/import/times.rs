@@ -155,6 +155,9 @@ mod tests {
                 "{text}"
             );
         }
+        let berlin = |text| read(Some("Europe/Berlin"), "", text);
+        assert_eq!(berlin("2025-03-30 02:30").as_deref(), Ok("2025-03-30T01:30:00Z"), "skipped");
+        assert_eq!(berlin("2025-10-26 02:30").as_deref(), Ok("2025-10-26T00:30:00Z"), "the first of two");
         assert!(time_zone("Mars/Olympus").is_err());
     }
 

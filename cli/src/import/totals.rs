@@ -46,7 +46,7 @@ impl ImportTotals {
             (customers.backfilled, "customers with attributes brought into the past"),
             (interactions.corrected, "corrected"),
             (interactions.skipped, "skipped since another content is stored"),
-            (interactions.moved, "duplicates known earlier than before"),
+            (interactions.moved, "of the duplicates known earlier than before"),
             (self.outdated_predictions(), "stored predictions marked, since their past has changed"),
         ];
         parts

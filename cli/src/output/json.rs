@@ -10,11 +10,11 @@ use std::{io, sync::LazyLock};
 
 use prost::{Message, Name};
 use prost_reflect::{
-    DescriptorError, DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, ReflectMessage,
-    Value as Field,
+    DescriptorError, DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey,
+    ReflectMessage, Value as Field,
 };
-use prost_types::{Timestamp, Value, value};
-use serde_json::{Value as Json, json};
+use prost_types::{Struct, Timestamp, Value, value};
+use serde_json::{Map, Value as Json, json};
 use tonic_types::{RpcStatusExt, Status};
 
 use crate::time;
@@ -61,13 +61,25 @@ fn value(value: &Field, kind: &Kind) -> io::Result<Json> {
         (Field::List(items), _) => {
             items.iter().map(|item| self::value(item, kind)).collect::<Result<_, _>>()?
         }
+        (Field::Map(entries), Kind::Message(entry)) if entry.is_map_entry() => {
+            let kind = entry.map_entry_value_field().kind();
+            let one = |(key, field): (&MapKey, &Field)| Ok((key_text(key), self::value(field, &kind)?));
+            entries.iter().map(one).collect::<io::Result<Map<String, Json>>>()?.into()
+        }
         (Field::Message(message), _) => match message.descriptor().full_name() {
             "google.protobuf.Timestamp" => json!(time::format(&message.transcode_to::<Timestamp>()?)),
+            "google.protobuf.Struct" => {
+                natural(&Value { kind: Some(value::Kind::StructValue(message.transcode_to::<Struct>()?)) })
+            }
             "google.protobuf.Value" => natural(&message.transcode_to::<Value>()?),
             _ => object(message)?,
         },
         (other, _) => return Err(io::Error::other(format!("no JSON is defined for {other:?}"))),
     })
+}
+
+fn key_text(key: &MapKey) -> String {
+    key.as_str().map_or_else(|| format!("{key:?}"), str::to_owned)
 }
 
 /// `PROMOTION_KIND_ROLLBACK` -> `ROLLBACK`. A number that the contract does not have is UNSPECIFIED.

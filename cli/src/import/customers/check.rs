@@ -121,6 +121,15 @@ impl CustomerStatistics {
                 );
                 findings.note("TEXTS_AMONG_NUMBERS", texts, text);
             }
+            if let Some(example) = statistics.separated() {
+                let text = format!(
+                    "{file}: `{}` is a text, since values such as `{}` have separators of thousands; a mapping with \
+                     `strip` removes them",
+                    printable(&attribute.name),
+                    printable(example)
+                );
+                findings.note("SEPARATED_NUMBERS", 1, text);
+            }
             report_change(attribute, statistics, (&file, server), findings);
         }
     }

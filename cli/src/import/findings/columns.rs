@@ -35,6 +35,9 @@ pub(in crate::import) struct ColumnStatistics {
     placeholders: u64,
     empty: u64,
     first_text: Option<String>,
+    /// Texts that would be numbers without separators of thousands, and one of them.
+    separated: u64,
+    first_separated: Option<String>,
     first_placeholder: Option<String>,
 }
 
@@ -52,6 +55,10 @@ impl ColumnStatistics {
             self.first_placeholder.get_or_insert_with(|| text.to_owned());
         } else {
             self.texts += 1;
+            if is_separated(text) {
+                self.separated += 1;
+                self.first_separated.get_or_insert_with(|| text.to_owned());
+            }
             self.first_text.get_or_insert_with(|| text.to_owned());
         }
     }
@@ -76,6 +83,12 @@ impl ColumnStatistics {
     pub(in crate::import) fn texts_among_numbers(&self) -> u64 {
         let is_mixed = self.value_type() == Some(ValueType::Text) && self.numbers * 2 >= self.values();
         if is_mixed { self.values() - self.numbers } else { 0 }
+    }
+
+    /// An example, if most values would be numbers without separators of thousands.
+    pub(in crate::import) fn separated(&self) -> Option<&str> {
+        let is_most = self.separated * 2 > self.values();
+        self.first_separated.as_deref().filter(|_| is_most && self.value_type() == Some(ValueType::Text))
     }
 
     /// A value that makes the column a text.
@@ -124,9 +137,32 @@ impl ColumnStatistics {
     }
 }
 
+/// Whether the text is digits in groups of three, such as `1.234,50`, `1,234` or `12 345`.
+fn is_separated(text: &str) -> bool {
+    let mut groups = text.split(['.', ',', ' ', '\'', '\u{a0}', '\u{202f}']);
+    let is_digits = |group: &str, lengths: std::ops::RangeInclusive<usize>| {
+        lengths.contains(&group.len()) && group.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let first = groups.next().unwrap_or_default().trim_start_matches('-');
+    let rest: Vec<&str> = groups.collect();
+    let Some((last, middle)) = rest.split_last() else { return false };
+    let is_last = is_digits(last, 3..=3) || (!middle.is_empty() && is_digits(last, 1..=4));
+    is_digits(first, 1..=3) && middle.iter().all(|group| is_digits(group, 3..=3)) && is_last
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn separators_of_thousands_are_recognised() {
+        for text in ["1.234,50", "1,234", "12 345", "-1'234'567", "13.580,16", "1,234.5"] {
+            assert!(is_separated(text), "{text}");
+        }
+        for text in ["1234,50", "12,5", "1.2.3", "2025.01.31", "192.168.0.1", "a.b", "1,23,456", ""] {
+            assert!(!is_separated(text), "{text}");
+        }
+    }
 
     fn statistics<'a>(values: impl IntoIterator<Item = &'a str>) -> ColumnStatistics {
         let mut statistics = ColumnStatistics::default();

@@ -104,11 +104,15 @@ impl CustomerIds {
                     place(near.first)
                 )
             };
+            let not_shown = match self.near - self.near_examples.len() as u64 {
+                0 => String::new(),
+                more => format!("\n    … and {} more", HumanCount(more)),
+            };
             let text = format!(
                 "{} customer ids differ from another only in upper and lower case, blanks, or `.0` at the end, so that \
                  one customer would be two:{}",
                 HumanCount(self.near),
-                self.near_examples.iter().map(example).collect::<String>()
+                self.near_examples.iter().map(example).collect::<String>() + &not_shown
             );
             findings.doubt("NEARLY_SAME_IDS", self.near, text);
         }

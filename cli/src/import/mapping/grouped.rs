@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use csv::StringRecord;
 use tally_proto::values::trimmed;
 
-use super::decimal;
+use super::{decimal, plan::stripped};
 use crate::{error::CsvError, import::rows::Rows};
 
 /// Which rows are one, and how.
@@ -46,7 +46,8 @@ impl Grouped {
         let mut sum = StringRecord::with_capacity(group.as_slice().len() + row.as_slice().len(), group.len());
         for (column, (old, new)) in group.iter().zip(row).enumerate() {
             if self.grouping.sums.contains(&column) {
-                let text = decimal::sum(trimmed(old), trimmed(new), self.grouping.mark);
+                let [old_number, new_number] = [old, new].map(|text| self.grouping.number(text));
+                let text = decimal::sum(&old_number, &new_number, self.grouping.mark);
                 sum.push_field(&text.ok_or_else(|| self.no_number(line, column, old, new))?);
             } else {
                 sum.push_field(if trimmed(old).is_empty() { new } else { old });
@@ -95,6 +96,13 @@ impl Rows for Grouped {
 }
 
 impl Grouping {
+    /// The number in a text such as `1.250,00 €`, without what stands around it and separators of thousands.
+    fn number(&self, text: &str) -> String {
+        let is_sign = |c: char| !c.is_alphanumeric() && c != '-' && c != self.mark;
+        let signs: String = text.chars().filter(|c| is_sign(*c)).collect();
+        stripped(text, &signs)
+    }
+
     fn is_one(&self, group: &StringRecord, row: &StringRecord) -> bool {
         let key = trimmed(group.get(self.key).unwrap_or_default());
         !key.is_empty() && key == trimmed(row.get(self.key).unwrap_or_default())

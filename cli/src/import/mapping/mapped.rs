@@ -60,6 +60,8 @@ impl Rows for Mapped {
 
     fn next(&mut self, record: &mut StringRecord) -> Result<Option<u64>, CsvError> {
         while !self.apply(record) {
+            // The row before must not be taken for the one that an error is about.
+            record.clear();
             let Some(line) = self.rows.next(&mut self.row)? else { return Ok(None) };
             (self.line, self.rule) = (line, 0);
         }

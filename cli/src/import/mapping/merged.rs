@@ -97,6 +97,7 @@ impl Rows for Merged {
             None => {
                 while let Some(line) = self.rows.next(record)? {
                     self.add(line, record)?;
+                    record.clear();
                 }
                 0
             }

@@ -157,7 +157,7 @@ fn joined<'p>(parts: &'p [CellPlan], with: &str, row: &StringRecord) -> Result<S
 
 /// The text without some characters. Between digits they are removed only as separators of thousands, where three
 /// digits follow, so that a comma before decimals does not make the amount a hundred times larger.
-fn stripped(text: &str, strip: &str) -> String {
+pub(super) fn stripped(text: &str, strip: &str) -> String {
     let is_digit = |c: char| c.is_ascii_digit();
     let kept = text.char_indices().filter(|(n, c)| {
         let rest = &text[n + c.len_utf8()..];

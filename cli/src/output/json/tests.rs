@@ -87,6 +87,21 @@ fn values_are_shown_without_their_wrapping() {
 }
 
 #[test]
+fn maps_and_structs_are_objects() {
+    let interaction = tally_proto::v1::Interaction {
+        properties: [("units", "2"), ("campaign", "may")]
+            .map(|(name, text)| (name.into(), text.into()))
+            .into(),
+        ..Default::default()
+    };
+    assert_eq!(message(&interaction).unwrap()["properties"], json!({"campaign": "may", "units": "2"}));
+    let value = Value { kind: Some(value::Kind::NumberValue(7.0)) };
+    let attributes = Some(Struct { fields: [("size".to_owned(), value)].into() });
+    let customer = tally_proto::v1::Customer { attributes, ..Default::default() };
+    assert_eq!(message(&customer).unwrap()["attributes"], json!({"size": 7}));
+}
+
+#[test]
 fn a_customer_without_a_score_is_shown_with_its_status() {
     let mut details = ErrorDetails::with_error_info("CUSTOMER_NOT_FOUND", "tally.v1", HashMap::new());
     details.add_bad_request_violation("customer_ids[0]", "is empty");

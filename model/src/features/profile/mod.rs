@@ -36,6 +36,14 @@ pub struct RecordingLag {
     pub late: u64,
 }
 
+impl RecordingLag {
+    /// Whether most interactions were recorded late.
+    #[must_use]
+    pub const fn is_mostly_late(self) -> bool {
+        self.late * 2 > self.interactions
+    }
+}
+
 impl DataProfile {
     /// How many interactions were recorded late; also those that were not known yet.
     #[must_use]

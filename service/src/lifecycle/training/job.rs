@@ -93,7 +93,7 @@ impl JobError {
 
     /// The same error, with the cause when the data do not suffice because most of them were recorded late.
     pub(super) fn explained_by(self, lag: RecordingLag) -> Self {
-        let is_explained = self.is_lack_of_data() && lag.late * 2 > lag.interactions;
+        let is_explained = self.is_lack_of_data() && lag.is_mostly_late();
         match self {
             Self::Train(error) if is_explained => Self::RecordedLate { error, lag },
             other => other,

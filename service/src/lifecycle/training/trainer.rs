@@ -78,6 +78,14 @@ impl Trainer {
         let fitted = self.fit(job.clone(), plan, rows, sampling).await;
         (self.progress)(ProgressStep::End);
         let (trained, rows) = fitted.map_err(|error| error.explained_by(lag))?;
+        if lag.is_mostly_late() {
+            tracing::warn!(
+                interactions = lag.interactions,
+                late = lag.late,
+                "most interactions were recorded more than a day after they happened, and the model has not learned from \
+                 them; if they are history, import them again with --backfill and train again"
+            );
+        }
         if let Some(path) = matrix_out {
             matrix::write(path, &trained, &rows)?;
         }

@@ -114,6 +114,32 @@ fn rows_of_one_order_become_one() {
 }
 
 #[test]
+fn money_is_summed_as_it_is_written() {
+    let mapping = format!(
+        "group_by = \"id\"\nsum = [\"total\"]\ndecimal_comma = true\n{INTERACTIONS}\
+         amount = {{ column = \"total\", strip = \"€. \" }}\n"
+    );
+    let csv = "id,who,at,total\n1,a,t,\"370,36 €\"\n1,,,\"1.393,51 €\"\n2,b,t,\"1.000,00 €\"\n3,c,t,\"1,5\"\n3,,,\"1,23,4\"\n";
+    let (lines, _) = mapped(&mapping, Table::Interactions, csv);
+    assert_eq!(lines[1..3], ["1|a|visit|t|1763,87", "2|b|visit|t|1000,00"]);
+    assert!(lines[3].contains("cannot be summed"), "{lines:?}");
+}
+
+#[test]
+fn an_error_comes_without_the_row_before() {
+    let text = format!("group_by = \"id\"\nsum = [\"total\"]\n{INTERACTIONS}amount = \"total\"\n");
+    let mapping = Mapping::parse(Path::new("my.toml"), &text).unwrap();
+    let csv = "id,who,at,total\n1,a,t,1\n2,b,t,1\n2,,,x\n";
+    let rows = Box::new(Csv::new(csv.as_bytes()));
+    let mut rows = mapping.apply(Table::Interactions, Path::new("x.csv"), rows, Arc::default()).unwrap();
+    let mut record = StringRecord::new();
+    assert_eq!(rows.next(&mut record).unwrap(), Some(2));
+    assert_eq!(&record[0], "1");
+    assert_eq!(rows.next(&mut record).unwrap_err().line, Some(4));
+    assert!(record.is_empty(), "{record:?}");
+}
+
+#[test]
 fn an_error_in_a_group_loses_no_other_row() {
     let mapping = format!("group_by = \"id\"\n{INTERACTIONS}amount = \"total\"\n");
     let csv = "id,who,at,total\n1,a,t,\n1,too,few\n1,,,7\n2,b,t,\n";
