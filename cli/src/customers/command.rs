@@ -63,9 +63,12 @@ async fn whole_name(server: &Connection, customer_id: &str) -> Result<String, Cl
     let request = GetCustomerRequest { customer_id: customer_id.to_owned() };
     let reply = server.customers().get_customer(request).await.map_err(|status| server.error(&status))?;
     let Customer { customer_id, merged_customer_ids, .. } = in_reply(server, reply.into_inner().customer)?;
-    let merged: Vec<String> = merged_customer_ids.iter().map(|id| printable(id).to_string()).collect();
-    let name = printable(&customer_id).to_string();
-    Ok(if merged.is_empty() { name } else { format!("{name} (and {}, merged into it)", merged.join(", ")) })
+    let merged: Vec<_> = merged_customer_ids.iter().map(|id| printable(id)).collect();
+    let name = printable(&customer_id);
+    Ok(match merged.as_slice() {
+        [] => name,
+        merged => format!("{name} (and {}, merged into it)", merged.join(", ")),
+    })
 }
 
 fn in_reply(server: &Connection, customer: Option<Customer>) -> Result<Customer, ClientError> {

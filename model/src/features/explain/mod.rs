@@ -1,7 +1,7 @@
 //! Sentences: the features of a customer in words that a salesperson understands.
 //!
 //! There is one template for each measure. Another language would be another function beside
-//! [`write_sentence`].
+//! [`Wording::write_sentence`].
 
 mod phrases;
 mod templates;
