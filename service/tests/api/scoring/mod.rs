@@ -14,6 +14,7 @@ mod replay;
 mod replay_during_writes;
 mod scores;
 mod today;
+mod views;
 
 use tally_model::{simulate::Business, time::Time};
 use tally_proto::v1;
