@@ -69,14 +69,24 @@ impl From<sqlx::Error> for StoreError {
 }
 
 fn of_sqlite(code: &str, error: &sqlx::Error) -> StoreError {
-    // The lowest byte is the primary code.
-    match code.parse::<u32>().unwrap_or_default() & 0xff {
+    match primary_code(code) {
         SQLITE_FULL => StoreError::StorageFull,
         SQLITE_BUSY | SQLITE_LOCKED | SQLITE_READONLY | SQLITE_IOERR | SQLITE_CANTOPEN => {
             StoreError::Unavailable(error.to_string())
         }
         _ => StoreError::Internal(error.to_string()),
     }
+}
+
+/// The primary code of SQLite in an extended one, its lowest byte.
+fn primary_code(code: &str) -> u32 {
+    code.parse::<u32>().unwrap_or_default() & 0xff
+}
+
+/// Whether SQLite found the database in use by others.
+pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| [SQLITE_BUSY, SQLITE_LOCKED].contains(&primary_code(&code)))
 }
 
 fn of_postgres(code: &str, error: &sqlx::Error) -> StoreError {

@@ -164,11 +164,12 @@
 //!   are checked before.
 //! - Text that a caller sends never becomes part of the SQL, which `Statement` takes from literals only.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
+mod backup;
 mod changes;
 mod customers;
 mod error;
@@ -176,13 +177,16 @@ mod histories;
 mod interactions;
 mod merges;
 mod models;
+mod options;
 mod populations;
 mod postgres;
 mod predictions;
 mod settings;
 mod shared;
 mod sqlite;
+mod url;
 
+pub use backup::BackupError;
 pub use changes::{Change, ChangeStore};
 pub use customers::{BackfilledAttributes, Customer, CustomerStore, NewCustomer, StoredAttribute};
 pub use error::{Result, StoreError};
@@ -193,12 +197,15 @@ pub use interactions::{
 };
 pub use merges::{MergeResult, MergeStore};
 pub use models::{HoldoutScore, ModelStore, Promotion, PromotionKind, StoredEvaluation, StoredModel};
+pub use options::OpenOptions;
 pub use populations::{PopulationStore, ScoredPopulation};
 pub use predictions::{
     PastPrediction, PastPredictionFilter, Prediction, PredictionCursor, PredictionFilter, PredictionOrder,
     PredictionStore,
 };
 pub use settings::SettingStore;
+use url::DatabaseUrl;
+pub use url::without_password;
 
 /// A database that holds everything that Tally stores.
 #[async_trait]
@@ -218,20 +225,51 @@ pub trait Store:
     /// # Errors
     /// When it does not.
     async fn ping(&self) -> Result<()>;
+
+    /// Waits for the operations in progress and closes all connections; later operations fail. The last program to
+    /// close a SQLite database leaves everything in the one file, in which a program that may only read it can read.
+    ///
+    /// # Errors
+    /// When SQLite cannot write what is still in its log; nothing is lost then, the next start reads the log.
+    async fn close(&self) -> Result<()>;
 }
 
-/// Opens the database of `url` (`sqlite://PATH` or `postgres://…`) and brings its schema up to date.
+/// Opens the database of `url` (`sqlite://PATH` or `postgres://…`), creates it if it is a SQLite file that does not
+/// exist, and brings its schema up to date.
 ///
 /// # Errors
-/// When the URL is not valid, the database cannot be reached, or its schema is newer than this program.
+/// When the URL is not valid, the database cannot be reached, or its schema is newer than this program. No error
+/// repeats a part of a password.
 pub async fn open(url: &str) -> Result<Arc<dyn Store>> {
+    open_with(url, OpenOptions::default()).await
+}
+
+/// Opens the database of `url` as [`open`] does, with other options.
+///
+/// # Errors
+/// When the URL is not valid, the database cannot be reached or must not be created, or its schema is newer than this
+/// program.
+pub async fn open_with(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>> {
     // Distinguishes the changes that this store writes from those of others.
     let name = Arc::from(Uuid::new_v4().to_string());
-    match url.split_once("://").map(|(scheme, _)| scheme) {
-        Some("sqlite") => Ok(Arc::new(sqlite::Sqlite::open(url, name).await?)),
-        Some("postgres" | "postgresql") => Ok(Arc::new(postgres::Postgres::open(url, name).await?)),
-        _ => {
-            Err(StoreError::InvalidUrl("allowed are sqlite://PATH and postgres://USER@HOST/NAME".to_owned()))
+    match url.parse()? {
+        DatabaseUrl::Sqlite(file) => Ok(Arc::new(sqlite::Sqlite::open(file, options, name).await?)),
+        DatabaseUrl::Postgres { options: server, keeps_statements } => {
+            let server = postgres::Server { options: server, keeps_statements };
+            Ok(Arc::new(postgres::Postgres::open(server, options.connections, name).await?))
         }
+    }
+}
+
+/// Copies the SQLite database of `url` into `file`, which must not exist yet. The copy holds everything that was
+/// committed when it began; programs may go on to write to the database meanwhile. `file` has its name only once it
+/// is complete and on the disk.
+///
+/// # Errors
+/// When the database is of PostgreSQL, cannot be read, or the file exists or cannot be written.
+pub async fn backup(url: &str, file: &Path) -> Result<(), BackupError> {
+    match url.parse::<DatabaseUrl>()? {
+        DatabaseUrl::Sqlite(database) => sqlite::backup(database, file).await,
+        DatabaseUrl::Postgres { .. } => Err(BackupError::Postgres),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tally_model::time::Time;
 
-use super::{Postgres, column, try_column};
+use super::{Postgres, column, keeps_statements, try_column};
 use crate::{
     customers::NewCustomer,
     error::Result,
@@ -29,6 +29,7 @@ impl CustomerSql for Postgres {
         )
         .bind(column(customers, |customer| customer.customer_id.as_str()))
         .bind(Stamp(now))
+        .persistent(keeps_statements(tx))
         .fetch_all(&mut **tx)
         .await?)
     }
@@ -42,6 +43,7 @@ impl CustomerSql for Postgres {
              FROM customer_versions WHERE customer_id = ANY($1) ORDER BY customer_id, version DESC",
         )
         .bind(column(customers, |customer| customer.customer_id.as_str()))
+        .persistent(keeps_statements(tx))
         .fetch_all(&mut **tx)
         .await?)
     }
@@ -55,6 +57,7 @@ impl CustomerSql for Postgres {
         .bind(column(updates, |update| update.customer_id.as_str()))
         .bind(column(updates, |update| update.name.as_str()))
         .bind(column(updates, |update| Stamp(update.create_time)))
+        .persistent(keeps_statements(tx))
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -74,6 +77,7 @@ impl CustomerSql for Postgres {
         .bind(column(versions, |version| Stamp(version.record_time)))
         .bind(column(versions, |version| Stamp(version.create_time)))
         .bind(try_column(versions, |version| to_json(version.attributes))?)
+        .persistent(keeps_statements(tx))
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -97,6 +101,7 @@ impl CustomerSql for Postgres {
             "SELECT customer_id, create_time, stated FROM customers WHERE customer_id = ANY($1)",
         )
         .bind(column(first_seen, |(customer_id, _)| *customer_id))
+        .persistent(keeps_statements(tx))
         .fetch_all(&mut **tx)
         .await?;
         let changed = changed(first_seen, &known);
@@ -112,6 +117,7 @@ impl CustomerSql for Postgres {
         )
         .bind(column(&changed, |(customer_id, _)| *customer_id))
         .bind(column(&changed, |(_, time)| Stamp(*time)))
+        .persistent(keeps_statements(tx))
         .execute(&mut **tx)
         .await?;
         Ok(())
@@ -122,6 +128,7 @@ impl CustomerSql for Postgres {
             "SELECT customer_id FROM customers WHERE customer_id = ANY($1) AND merged_into IS NULL",
         )
         .bind(ids)
+        .persistent(keeps_statements(tx))
         .fetch_all(&mut **tx)
         .await?)
     }

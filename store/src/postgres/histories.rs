@@ -11,6 +11,7 @@ use tally_model::history::{History, Packed, Version};
 use super::{
     Postgres,
     binary::{self, elements},
+    keeps_statements,
 };
 use crate::{
     error::{Result, StoreError},
@@ -72,6 +73,7 @@ macro_rules! histories {
 
 impl HistorySql for Postgres {
     async fn packed_of(&self, customer_ids: &[String]) -> Result<HashMap<String, Packed>> {
+        let mut connection = self.histories.acquire().await?;
         // With one id, Citus finds that only one worker is concerned.
         let query = match customer_ids {
             [one] => sqlx::query(
@@ -83,7 +85,11 @@ impl HistorySql for Postgres {
             )
             .bind(several),
         };
-        let rows = query.bind(Packed::FORMAT).fetch_all(&self.histories).await?;
+        let rows = query
+            .persistent(keeps_statements(&connection))
+            .bind(Packed::FORMAT)
+            .fetch_all(&mut *connection)
+            .await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, Packed::from_bytes(row.try_get(1)?)))).collect()
     }
 
@@ -102,11 +108,13 @@ impl HistorySql for Postgres {
             [one] => sqlx::query(histories!("= $1", "$1")).bind(one),
             several => sqlx::query(histories!("= ANY($1)", "c.customer_id")).bind(several),
         };
+        let query = query.persistent(keeps_statements(connection));
         query.fetch_all(connection).await?.iter().map(decode).collect()
     }
 
     async fn forget_packed(tx: &mut Transaction<Self>, customer_ids: &[&str]) -> Result<()> {
         sqlx::query("DELETE FROM packed_histories WHERE customer_id = ANY($1)")
+            .persistent(keeps_statements(tx))
             .bind(customer_ids)
             .execute(&mut **tx)
             .await?;
@@ -115,7 +123,7 @@ impl HistorySql for Postgres {
 
     /// Each customer in a transaction of its own, so that its writers wait as short as possible.
     async fn pack_histories(&self, customer_ids: Vec<String>) -> Result<usize> {
-        let packs = customer_ids.into_iter().map(|id| detached(pack_one(self.pool.clone(), id)));
+        let packs = customer_ids.into_iter().map(|id| detached(pack_one(self.writers.clone(), id)));
         let packed: Vec<Result<bool>> = stream::iter(packs).buffer_unordered(PACKERS).collect().await;
         packed.into_iter().try_fold(0, |count, one| Ok(count + usize::from(one?)))
     }
@@ -126,7 +134,7 @@ async fn pack_one(pool: PgPool, customer_id: String) -> Result<bool> {
     // Each statement must see what was committed before it, whatever the default of the database is.
     let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     // What a crash loses is packed again.
-    sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
+    sqlx::raw_sql("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
     let Some(has_merged) = try_lock(&mut tx, &customer_id).await? else { return Ok(false) };
     if has_merged {
         // None joins or leaves them while their survivor is locked.
@@ -149,6 +157,7 @@ async fn pack_one(pool: PgPool, customer_id: String) -> Result<bool> {
 /// them.
 async fn try_lock(tx: &mut PgConnection, customer_id: &str) -> Result<Option<bool>> {
     Ok(sqlx::query_scalar("SELECT has_merged FROM customers WHERE customer_id = $1 FOR UPDATE SKIP LOCKED")
+        .persistent(keeps_statements(tx))
         .bind(customer_id)
         .fetch_optional(tx)
         .await?)

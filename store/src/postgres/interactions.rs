@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, PgConnection};
 
-use super::{COPY_ROWS, Postgres, binary, column, try_column};
+use super::{COPY_ROWS, Postgres, binary, column, keeps_statements, try_column};
 use crate::{
     error::Result,
     interactions::Interaction,
@@ -46,6 +46,7 @@ impl InteractionSql for Postgres {
         )
         .bind(column(keys, |(customer_id, _)| *customer_id))
         .bind(column(keys, |(_, interaction_id)| *interaction_id))
+        .persistent(keeps_statements(tx))
         .fetch_all(&mut **tx)
         .await?)
     }
@@ -58,6 +59,7 @@ impl InteractionSql for Postgres {
             "SELECT DISTINCT customer_id FROM retracted_interactions WHERE customer_id = ANY($1)",
         )
         .bind(customer_ids)
+        .persistent(keeps_statements(tx))
         .fetch_all(&mut **tx)
         .await?)
     }
@@ -80,6 +82,7 @@ async fn insert(tx: &mut Transaction<Postgres>, items: &[Interaction]) -> Result
     .bind(column(items, |item| item.amount_minor))
     .bind(column(items, |item| item.channel.as_str()))
     .bind(try_column(items, |item| to_json(&item.properties))?)
+    .persistent(keeps_statements(tx))
     .fetch_all(&mut **tx)
     .await?;
     Ok(inserted.len())

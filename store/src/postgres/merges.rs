@@ -1,6 +1,6 @@
 //! Merges.
 
-use super::Postgres;
+use super::{Postgres, keeps_statements};
 use crate::{
     error::Result,
     shared::{Transaction, merges::MergeSql},
@@ -11,6 +11,7 @@ impl MergeSql for Postgres {
     async fn lock_customer(tx: &mut Transaction<Self>, customer_id: &str) -> Result<()> {
         sqlx::query("SELECT 1 FROM customers WHERE customer_id = $1 FOR UPDATE")
             .bind(customer_id)
+            .persistent(keeps_statements(tx))
             .execute(&mut **tx)
             .await?;
         Ok(())

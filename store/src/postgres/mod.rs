@@ -2,40 +2,34 @@
 //! arrays by `array_agg`.
 
 mod binary;
+mod connect;
 mod customers;
 mod histories;
 mod interactions;
 mod merges;
+mod migrate;
 mod predictions;
 mod stamp;
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use sqlx::{
-    Connection, PgConnection, PgPool, Postgres as Database,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{Connection, PgConnection, PgPool, Postgres as Database};
+
+pub(crate) use connect::Server;
 
 use crate::{
-    error::{Result, StoreError},
+    error::Result,
     shared::{Engine, Statement, StoredRow, Transaction, arguments},
 };
 
-/// How long a caller waits for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections for everything but histories.
-const CONNECTIONS: u32 = 12;
-/// Connections that read histories.
-const HISTORY_CONNECTIONS: u32 = 4;
-/// A connection that was in use within this time is not tested before its next use.
-const TRUSTED: Duration = Duration::from_secs(1);
 /// COPY is worth its round trips from this number of rows on.
 const COPY_ROWS: usize = 100;
 
 /// The store on PostgreSQL.
 #[derive(Clone)]
 pub(crate) struct Postgres {
-    pool: PgPool,
+    writers: PgPool,
+    readers: PgPool,
     /// Reads histories, on few connections: planning the statement takes longer than reading a customer, and each
     /// connection plans for itself.
     histories: PgPool,
@@ -43,31 +37,11 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub(crate) async fn open(url: &str, name: Arc<str>) -> Result<Self> {
-        // The driver's error could repeat the password in the URL.
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|_| {
-                StoreError::InvalidUrl("allowed is postgres://USER:PASSWORD@HOST:PORT/NAME".to_owned())
-            })?
-            .application_name("tally");
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
-        let pool = pool.connect_with(options.clone()).await?;
-        let histories = PgPoolOptions::new()
-            .max_connections(HISTORY_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .before_acquire(|connection, about| {
-                Box::pin(async move {
-                    if about.idle_for > TRUSTED {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(options);
-        // One migrator at a time, by an advisory lock; the others wait and find nothing left to do.
-        sqlx::migrate!("../migrations/postgres").run(&pool).await?;
-        Ok(Self { pool, histories, name })
+    /// Opens the database with at most this many connections, or as many as suit a server.
+    pub(crate) async fn open(server: Server, connections: Option<u32>, name: Arc<str>) -> Result<Self> {
+        let [writers, readers, histories] = server.connect(connections).await?;
+        migrate::migrate(&writers).await?;
+        Ok(Self { writers, readers, histories, name })
     }
 }
 
@@ -79,17 +53,32 @@ impl Engine for Postgres {
     }
 
     fn readers(&self) -> &PgPool {
-        &self.pool
+        &self.readers
+    }
+
+    async fn close(&self) -> Result<()> {
+        for pool in [&self.readers, &self.histories, &self.writers] {
+            pool.close().await;
+        }
+        Ok(())
     }
 
     async fn begin(&self) -> Result<Transaction<Self>> {
-        Ok(self.pool.begin().await?)
+        Ok(self.writers.begin().await?)
     }
 
     async fn run<R: StoredRow>(connection: &mut PgConnection, statement: Statement) -> Result<Vec<R>> {
         let (sql, values) = statement.into_parts();
-        Ok(sqlx::query_as_with(sql, arguments::<Database>(values)?).fetch_all(connection).await?)
+        let query = sqlx::query_as_with(sql, arguments::<Database>(values)?);
+        Ok(query.persistent(keeps_statements(connection)).fetch_all(connection).await?)
     }
+}
+
+/// Whether statements stay prepared on a connection. Every query must be told: behind a pooler, the connection may be
+/// one to another server process the next time, which knows none of the statements or others of the same names.
+fn keeps_statements(connection: &PgConnection) -> bool {
+    // `connect` has prepared the first where they are kept, and the cache never becomes empty again.
+    connection.cached_statements_size() > 0
 }
 
 /// A column of rows, to be bound as an array.

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::{COPY_ROWS, Postgres, binary, column, try_column};
+use super::{COPY_ROWS, Postgres, binary, column, keeps_statements, try_column};
 use crate::{
     error::{Result, StoreError},
     predictions::Prediction,
@@ -34,6 +34,7 @@ async fn refuse_merged(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> R
         "SELECT customer_id FROM customers WHERE customer_id = ANY($1) AND merged_into IS NOT NULL LIMIT 1",
     )
     .bind(column(new, |p| p.customer_id.as_str()))
+    .persistent(keeps_statements(tx))
     .fetch_optional(&mut **tx)
     .await?;
     merged.map_or(Ok(()), |_| Err(StoreError::Aborted))
@@ -59,6 +60,7 @@ async fn upsert_latest(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> R
     .bind(column(new, |p| Stamp(p.as_of)))
     .bind(column(new, |p| Stamp(p.score_time)))
     .bind(column(new, |p| p.probability))
+    .persistent(keeps_statements(tx))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -89,6 +91,7 @@ async fn insert(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> Result<(
     .bind(column(new, |p| p.base_log_odds))
     .bind(try_column(new, |p| to_json(&reasons_json(p)))?)
     .bind(try_column(new, |p| to_json(&p.missing_features))?)
+    .persistent(keeps_statements(tx))
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -27,6 +27,9 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     /// A name that no other open store has, noted with every change.
     fn writer(&self) -> &str;
 
+    /// Closes all connections, when those that are in use have been returned.
+    fn close(&self) -> impl Future<Output = Result<()>> + Send;
+
     /// The connections for reading outside of transactions.
     fn readers(&self) -> &Pool<Self::Db>;
 

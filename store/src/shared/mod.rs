@@ -52,4 +52,8 @@ impl<B: Backend> Store for B {
         self.read::<()>(Statement::new("SELECT 1")).await?;
         Ok(())
     }
+
+    async fn close(&self) -> Result<()> {
+        Engine::close(self).await
+    }
 }

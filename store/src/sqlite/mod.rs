@@ -5,22 +5,27 @@
 //! Floating point numbers never pass through SQLite's own number parser: attributes stay the text that serde wrote,
 //! and probabilities are bound as numbers.
 
+mod backup;
 mod customers;
 mod histories;
 mod interactions;
+mod log;
 mod merges;
 mod predictions;
 mod stamp;
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     Connection, Sqlite as Database, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+pub(crate) use backup::backup;
+
 use crate::{
     error::{Result, StoreError},
+    options::OpenOptions,
     shared::{Engine, Statement, StoredRow, Transaction, arguments},
 };
 
@@ -31,22 +36,26 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const WRITER_CACHE: &str = "-32768";
 /// Rows of a statement with bound values; SQLite allows 32,766 values.
 const BOUND_ROWS: usize = 500;
-/// Connections for reading.
-const READERS: u32 = 4;
+/// Connections, one of them for writing.
+const CONNECTIONS: u32 = 5;
 
 /// The store in a SQLite file.
 #[derive(Clone)]
 pub(crate) struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    file: SqliteConnectOptions,
     name: Arc<str>,
 }
 
 impl Sqlite {
-    pub(crate) async fn open(url: &str, name: Arc<str>) -> Result<Self> {
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|error| StoreError::InvalidUrl(error.to_string()))?
-            .create_if_missing(true)
+    pub(crate) async fn open(file: SqliteConnectOptions, how: OpenOptions, name: Arc<str>) -> Result<Self> {
+        if !how.create {
+            must_exist(&file)?;
+        }
+        let options = file
+            .clone()
+            .create_if_missing(how.create)
             .journal_mode(SqliteJournalMode::Wal)
             // What is acknowledged survives a power cut.
             .synchronous(SqliteSynchronous::Full)
@@ -63,7 +72,8 @@ impl Sqlite {
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::migrate!("../migrations/sqlite").run(&mut *tx).await?;
         tx.commit().await?;
-        Ok(Self { writer, readers: pool(READERS).connect_with(options).await?, name })
+        let readers = how.connections.unwrap_or(CONNECTIONS).saturating_sub(1).max(1);
+        Ok(Self { writer, readers: pool(readers).connect_with(options).await?, file, name })
     }
 }
 
@@ -78,6 +88,12 @@ impl Engine for Sqlite {
         &self.readers
     }
 
+    async fn close(&self) -> Result<()> {
+        self.readers.close().await;
+        self.writer.close().await;
+        log::leave(&self.file).await
+    }
+
     async fn begin(&self) -> Result<Transaction<Self>> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
@@ -86,6 +102,17 @@ impl Engine for Sqlite {
         // SQLite looks up a named parameter such as `$1` among all before it, but not a numbered one.
         let (sql, values) = statement.into_unnumbered_parts();
         Ok(sqlx::query_as_with(sql, arguments::<Database>(values)?).fetch_all(connection).await?)
+    }
+}
+
+/// Checks that a database is there: SQLite would only say that it cannot open it.
+fn must_exist(file: &SqliteConnectOptions) -> Result<()> {
+    let path = file.get_filename();
+    match path.exists() {
+        true => Ok(()),
+        false => {
+            Err(StoreError::Unavailable(format!("{} does not exist; tally-serve creates it", path.display())))
+        }
     }
 }
 
@@ -108,8 +135,8 @@ mod tests {
     #[tokio::test]
     async fn writes_go_on_after_sqlite_has_rolled_back_by_itself() {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("tally.db").display());
-        let store = Sqlite::open(&url, "test".into()).await.unwrap();
+        let file = SqliteConnectOptions::new().filename(folder.path().join("tally.db"));
+        let store = Sqlite::open(file, OpenOptions::default(), "test".into()).await.unwrap();
         // What SQLite does when the disk is full, and what sqlx does not see.
         let mut tx = store.begin().await.unwrap();
         sqlx::query("ROLLBACK").execute(&mut *tx).await.unwrap();

@@ -1,0 +1,142 @@
+//! Connections to PostgreSQL, directly or through a pooler such as PgBouncer.
+//!
+//! A pooler in transaction mode gives each transaction another session. Then no statement may stay prepared, and since
+//! the driver sends a statement in two steps, between which the session may change, even a single read needs a
+//! transaction. Both cost time, so that they are done only behind a pooler.
+
+use std::{io::ErrorKind, time::Duration};
+
+use backon::{ConstantBuilder, Retryable};
+use sqlx::{
+    ConnectOptions, Connection, PgConnection, PgPool, Row,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::time::{sleep, timeout};
+
+use crate::error::{Result, StoreError};
+
+/// How long a caller waits for a free connection, and a start for the server.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long after a refused connection the next is tried: the server may be starting.
+const RETRY: Duration = Duration::from_millis(250);
+/// Connections unless told otherwise.
+const CONNECTIONS: u32 = 16;
+/// A connection that was in use within this time is not tested before its next use.
+const TRUSTED: Duration = Duration::from_secs(1);
+/// A setting of no meaning, given when a connection is opened: a pooler opens its own connections.
+const DIRECT: (&str, &str) = ("tally.direct", "on");
+/// The code of an error in the protocol, with which a pooler refuses a parameter that it does not know.
+const PROTOCOL_VIOLATION: &str = "08P01";
+
+/// A server, as a URL names it.
+pub(crate) struct Server {
+    pub(crate) options: PgConnectOptions,
+    /// Whether statements stay prepared; None to find out whether there is a pooler.
+    pub(crate) keeps_statements: Option<bool>,
+}
+
+impl Server {
+    /// Connects to the server; returns the pools of connections for writing, for reading, and for reading histories.
+    pub(super) async fn connect(self, connections: Option<u32>) -> Result<[PgPool; 3]> {
+        let connections = connections.unwrap_or(CONNECTIONS).max(2);
+        // Numbers come in binary, for which this parameter means nothing; poolers refuse it.
+        let options = self.options.extra_float_digits(None);
+        let options = match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name("tally"),
+        };
+        let unavailable = |error| unavailable(&options, &error);
+        let keeps_statements = match self.keeps_statements {
+            Some(keeps) => keeps,
+            None => is_direct(&options).await.map_err(unavailable)?,
+        };
+        let pools = match keeps_statements {
+            true => direct_pools(&options, connections),
+            false => pooled_pools(&options.clone().statement_cache_capacity(0), connections),
+        };
+        // A database that cannot be reached is an error now, not at the first request.
+        drop(pools[0].acquire().await.map_err(unavailable)?);
+        Ok(pools)
+    }
+}
+
+/// A quarter of the connections reads histories, the others do everything else.
+fn direct_pools(options: &PgConnectOptions, connections: u32) -> [PgPool; 3] {
+    let histories = (connections / 4).max(1);
+    let keeping = |connections| {
+        pool(connections).after_connect(|connection, _| {
+            // See `keeps_statements`.
+            Box::pin(async { sqlx::query("SELECT 1").execute(connection).await.map(drop) })
+        })
+    };
+    let both = keeping(connections - histories).connect_lazy_with(options.clone());
+    let histories = keeping(histories).test_before_acquire(false).before_acquire(|connection, about| {
+        Box::pin(async move {
+            if about.idle_for > TRUSTED {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    });
+    [both.clone(), both, histories.connect_lazy_with(options.clone())]
+}
+
+/// Half of the connections writes. The others are in a transaction from when they are taken until they are returned.
+fn pooled_pools(options: &PgConnectOptions, connections: u32) -> [PgPool; 3] {
+    let writers = connections / 2;
+    let readers = pool(connections - writers)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(begin(connection)))
+        .before_acquire(|connection, _| Box::pin(async { begin(connection).await.map(|()| true) }))
+        .after_release(|connection, _| {
+            Box::pin(async { sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true) })
+        })
+        .connect_lazy_with(options.clone());
+    [pool(writers).connect_lazy_with(options.clone()), readers.clone(), readers]
+}
+
+async fn begin(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql("BEGIN READ ONLY").execute(connection).await.map(drop)
+}
+
+fn pool(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT)
+}
+
+/// Whether a session belongs to a connection for as long as that is open. Behind a pooler in session mode this is not
+/// found out, and true would be faster there.
+async fn is_direct(options: &PgConnectOptions) -> sqlx::Result<bool> {
+    let options = options.clone().options([DIRECT]);
+    let mut connection = match connect(&options).await {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(PROTOCOL_VIOLATION) => {
+            return Ok(false);
+        }
+        connection => connection?,
+    };
+    let setting = sqlx::raw_sql("SELECT current_setting('tally.direct', true)");
+    let setting: Option<String> = setting.fetch_one(&mut connection).await?.try_get(0)?;
+    connection.close().await?;
+    Ok(setting.as_deref() == Some(DIRECT.1))
+}
+
+/// Connects, and waits a while for a server that is starting.
+async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    let is_refused = |error: &sqlx::Error| matches!(error, sqlx::Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused);
+    let once =
+        async || timeout(ACQUIRE_TIMEOUT, options.connect()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    let tries = (ACQUIRE_TIMEOUT.as_millis() / RETRY.as_millis()) as usize;
+    once.retry(ConstantBuilder::new().with_delay(RETRY).with_max_times(tries))
+        .sleep(sleep)
+        .when(is_refused)
+        .await
+}
+
+/// The error of a connection, which says where to.
+fn unavailable(options: &PgConnectOptions, error: &sqlx::Error) -> StoreError {
+    let (host, port) = (options.get_host(), options.get_port());
+    let place = match options.get_socket() {
+        Some(folder) => format!("the socket in {}, port {port}", folder.display()),
+        None => format!("{host}, port {port}"),
+    };
+    StoreError::Unavailable(format!("cannot connect to PostgreSQL at {place}: {error}"))
+}

@@ -1,0 +1,36 @@
+//! A copy of a database that may be in use.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+
+use super::{TIMEOUT, must_exist};
+use crate::{backup::BackupError, error::StoreError};
+
+/// Copies a database into a new file, as it is at the begin of the copy. Others may read and write meanwhile.
+pub(crate) async fn backup(database: SqliteConnectOptions, file: &Path) -> Result<(), BackupError> {
+    if file.exists() {
+        return Err(BackupError::Exists(file.to_owned()));
+    }
+    must_exist(&database)?;
+    let failed = |error| BackupError::File(file.to_owned(), error);
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    // Under its name the file is complete; until then it has another, and is removed by whatever error.
+    let partial =
+        tempfile::Builder::new().prefix(".").suffix(".partial").tempfile_in(&folder).map_err(failed)?;
+    let path = partial.path().to_string_lossy().into_owned();
+    let mut connection = database.busy_timeout(TIMEOUT).connect().await.map_err(StoreError::from)?;
+    let copied = sqlx::query("VACUUM INTO $1").bind(path).execute(&mut connection).await;
+    connection.close().await.map_err(StoreError::from)?;
+    copied.map_err(StoreError::from)?;
+    // SQLite leaves it to the system when the copy reaches the disk.
+    File::open(partial.path()).and_then(|copy| copy.sync_all()).map_err(failed)?;
+    partial.persist_noclobber(file).map_err(|error| failed(error.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
