@@ -16,7 +16,7 @@ use crate::{
         page_token::PageTokens,
         predictions::PredictionRpc,
         scoring::ScoringRpc,
-        server::{self, GrpcServices, ServeError},
+        server::{self, Connections, GrpcServices, ServeError},
     },
     histories::{Histories, packing},
     http,
@@ -64,6 +64,16 @@ pub struct App {
     pub monitoring_gauges: MonitoringGauges,
 }
 
+/// How clients reach a server.
+pub struct Transport {
+    /// Where gRPC is served.
+    pub grpc: TcpListener,
+    /// Where metrics and probes are served, if they are.
+    pub http: Option<TcpListener>,
+    /// After which time clients are asked to connect again, if ever.
+    pub max_connection_age: Option<Duration>,
+}
+
 /// The optional background jobs of a server.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Jobs {
@@ -107,24 +117,24 @@ impl App {
         })
     }
 
-    /// Serves gRPC on `grpc`, and metrics and probes on `http` when there is one, until `shutdown`
-    /// completes and calls in flight have ended.
+    /// Serves gRPC, and metrics and probes when they have a listener, until `shutdown` completes and calls in flight
+    /// have ended.
     ///
     /// # Errors
     /// When the transport fails.
     pub async fn serve(
         &self,
-        grpc: TcpListener,
-        http: Option<TcpListener>,
+        transport: Transport,
         jobs: Jobs,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
         let mut supervisor = Supervisor::new(&self.metrics);
-        if let Some(http) = http {
+        if let Some(http) = transport.http {
             self.start_http(http, &mut supervisor)?;
         }
         self.start_jobs(jobs, &mut supervisor);
-        server::run(grpc, self.grpc_services(), supervisor, shutdown).await
+        let connections = Connections { listener: transport.grpc, max_age: transport.max_connection_age };
+        server::run(connections, self.grpc_services(), supervisor, shutdown).await
     }
 
     fn start_http(&self, listener: TcpListener, supervisor: &mut Supervisor) -> io::Result<()> {

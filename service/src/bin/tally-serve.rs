@@ -1,14 +1,15 @@
 //! `tally-serve`: arguments in, server up, until SIGTERM or Ctrl-C.
 
-use std::{error::Error, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use tally_service::{
-    app::{App, Jobs},
-    config::{DEFAULT_HTTP, HttpAddress, ServeArgs},
+    app::{App, Jobs, Transport},
+    config::{DEFAULT_HTTP_PORT, HttpAddress, ListenAddress, ServeArgs, ServeCommand},
     demo,
-    platform::{clock::system_clock, progress, telemetry},
+    platform::{clock::system_clock, progress, shutdown, telemetry},
 };
+use tally_store::{OpenOptions, Store};
 use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
@@ -22,7 +23,13 @@ type Failure = Box<dyn Error>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match serve(&ServeArgs::parse()).await {
+    let args = ServeArgs::parse();
+    telemetry::start(args.log.filter.clone(), args.log.format);
+    let done = match &args.command {
+        Some(ServeCommand::Backup { file }) => backup(args.database(), file).await,
+        None => serve(&args).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -31,29 +38,51 @@ async fn main() -> ExitCode {
     }
 }
 
+async fn backup(database: &str, file: &Path) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        copied = tally_store::backup(database, file) => copied?,
+        () = stop_signal(&mut terminate) => return Err("stopped; there is no backup".into()),
+    }
+    println!("the database is backed up in {}", file.display());
+    Ok(())
+}
+
 async fn serve(args: &ServeArgs) -> Result<(), Failure> {
-    telemetry::start(args.log.filter.clone(), args.log.format);
     let mut terminate = signal(SignalKind::terminate())?;
     // Listening comes first: a port that is taken must not have cost a migration.
-    let grpc = TcpListener::bind(args.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    let address = grpc.local_addr()?;
-    let http = listen_http(args.http).await?;
+    let grpc =
+        args.listen.bind().await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+    let http = listen_http(args.http.as_ref()).await?;
     let folder = demo_folder(args)?;
     let database = folder.as_ref().map_or_else(|| args.database().to_owned(), demo_database);
-    let store = tally_store::open(&database).await?;
+    let open = OpenOptions { create: true, connections: args.pool.database_connections };
+    let store = tally_store::open_with(&database, open).await?;
+    let transport = Transport { grpc, http, max_connection_age: args.connection_age() };
+    let served = serve_store(args, Arc::clone(&store), transport, (&database, &mut terminate)).await;
+    shutdown::close(&*store).await;
+    served
+}
+
+/// Serves an open database until the signal to stop; the name of the database is for the banner of the demo.
+async fn serve_store(
+    args: &ServeArgs,
+    store: Arc<dyn Store>,
+    transport: Transport,
+    (database, terminate): (&str, &mut Signal),
+) -> Result<(), Failure> {
+    let address = transport.grpc.local_addr()?;
     let app = App::new(store, args.cache_bytes(), system_clock).await?;
     if let Some(currency) = &args.currency {
         app.deployment.set_currency(currency).await?;
     }
     if args.demo {
         tokio::select! {
-            shown = show_demo(&app, args, address, &database) => shown?,
-            () = stop_signal(&mut terminate) => return Ok(()),
+            shown = show_demo(&app, args, address, database) => shown?,
+            () = stop_signal(terminate) => return Ok(()),
         }
     }
-    if let Some(http) = &http {
+    if let Some(http) = &transport.http {
         println!("metrics on http://{}/metrics", http.local_addr()?);
     }
     println!("tally-serve listens on {address}");
@@ -61,18 +90,18 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
         pack_every: Some(Duration::from_secs(args.pack_every_seconds.into())),
         keep_predictions_days: args.keep_predictions_days,
     };
-    app.serve(grpc, http, jobs, stop_signal(&mut terminate)).await?;
+    app.serve(transport, jobs, stop_signal(terminate)).await?;
     Ok(())
 }
 
 /// Listens for HTTP where `--http` says, or at the default address if it is free.
-async fn listen_http(wanted: Option<HttpAddress>) -> Result<Option<TcpListener>, String> {
+async fn listen_http(wanted: Option<&HttpAddress>) -> Result<Option<TcpListener>, String> {
     let address = match wanted {
         Some(HttpAddress::Off) => return Ok(None),
         Some(HttpAddress::At(address)) => address,
-        None => DEFAULT_HTTP,
+        None => &ListenAddress::local(DEFAULT_HTTP_PORT),
     };
-    match TcpListener::bind(address).await {
+    match address.bind().await {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if wanted.is_none() => {
             tracing::warn!("no metrics: cannot listen on {address} ({error}); --http sets another address");
@@ -94,7 +123,7 @@ fn demo_database(folder: &TempDir) -> String {
 
 async fn show_demo(app: &App, args: &ServeArgs, address: SocketAddr, database: &str) -> Result<(), Failure> {
     let summary = demo::prepare(app, args.demo_customers, &progress::on_terminal()).await?;
-    println!("{}\n", demo::banner(&summary, address, database));
+    println!("{}\n", demo::banner(&summary, address, &tally_store::without_password(database)));
     Ok(())
 }
 

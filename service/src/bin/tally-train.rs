@@ -14,10 +14,11 @@ use tally_service::{
     platform::{
         actor::Actor,
         clock::{Clock, system_clock},
-        progress, telemetry,
+        progress, shutdown, telemetry,
     },
     report,
 };
+use tally_store::OpenOptions;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -51,8 +52,11 @@ async fn run(args: &TrainArgs) -> Result<Vec<Failure>, Failure> {
     let as_of = as_of(args, clock.now())?;
     // A report that cannot be written must not have cost a model.
     let mut report_out = open_report(args)?;
+    // Only a server creates a database: a misspelt name must not become an empty one.
+    let open = OpenOptions { create: false, connections: args.pool.database_connections };
+    let store = tally_store::open_with(&args.database, open).await?;
     let trainer = Trainer {
-        store: tally_store::open(&args.database).await?,
+        store: Arc::clone(&store),
         clock,
         actor: Actor::of_this_process(),
         progress: progress::on_terminal(),
@@ -72,6 +76,7 @@ async fn run(args: &TrainArgs) -> Result<Vec<Failure>, Failure> {
             failures.push(error);
         }
     }
+    shutdown::close(&*store).await;
     Ok(failures)
 }
 

@@ -1,10 +1,12 @@
 //! The flags of the two programs that work on the database. Every flag is also an environment variable
 //! `TALLY_…`; nothing else reads the environment.
 
+mod listen;
 mod serve;
 mod train;
 
-pub use serve::{DEFAULT_HTTP, HttpAddress, ServeArgs};
+pub use listen::ListenAddress;
+pub use serve::{DEFAULT_HTTP_PORT, HttpAddress, ServeArgs, ServeCommand};
 pub use train::{SplitName, TargetName, TrainArgs};
 
 use clap::Args;
@@ -15,6 +17,14 @@ use crate::platform::telemetry::{LogFormat, log_filter};
 
 /// The default database of both programs.
 const DATABASE: &str = "sqlite://tally.db";
+
+/// How many connections a program has to the database.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PoolArgs {
+    /// Connections to the database at most [default: 16 to PostgreSQL, 5 to SQLite]
+    #[arg(long, env = "TALLY_DATABASE_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    pub database_connections: Option<u32>,
+}
 
 /// How to log.
 #[derive(Args, Clone, Debug)]

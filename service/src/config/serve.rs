@@ -1,10 +1,10 @@
 //! The flags of `tally-serve`.
 
-use std::net::SocketAddr;
+use std::{path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-use super::{DATABASE, LogArgs};
+use super::{DATABASE, ListenAddress, LogArgs, PoolArgs};
 use crate::deployment::Currency;
 
 /// Serves customer scores over gRPC.
@@ -12,17 +12,24 @@ use crate::deployment::Currency;
 #[command(name = "tally-serve", version)]
 pub struct ServeArgs {
     /// sqlite://PATH (created when absent) or postgres://USER:PASSWORD@HOST/NAME [default: sqlite://tally.db; with --demo a temporary file]
-    #[arg(long, env = "TALLY_DATABASE", hide_env_values = true)]
+    #[arg(long, env = "TALLY_DATABASE", hide_env_values = true, global = true)]
     pub database: Option<String>,
-    /// Address and port of the gRPC server; port 0 takes a free one
-    #[arg(long, env = "TALLY_LISTEN", default_value = "127.0.0.1:50051")]
-    pub listen: SocketAddr,
-    /// Address and port of /metrics, /healthz and /readyz; an empty value serves none [default: 127.0.0.1:8080, unless that is taken]
-    #[arg(long, env = "TALLY_HTTP", value_name = "ADDRESS", value_parser = http)]
+    /// How many connections
+    #[command(flatten)]
+    pub pool: PoolArgs,
+    /// Host and port of the gRPC server; :PORT is all addresses of the machine, and port 0 takes a free one
+    #[arg(long, env = "TALLY_LISTEN", value_name = "HOST:PORT", default_value_t = ListenAddress::local(50_051))]
+    pub listen: ListenAddress,
+    /// Host and port of /metrics, /healthz and /readyz; an empty value serves none [default: 127.0.0.1:8080, unless that is taken]
+    #[arg(long, env = "TALLY_HTTP", value_name = "HOST:PORT", value_parser = http)]
     pub http: Option<HttpAddress>,
     /// The currency of all amounts, an ISO 4217 code such as EUR; kept in the database, so that one start suffices
     #[arg(long, env = "TALLY_CURRENCY", value_name = "CODE")]
     pub currency: Option<Currency>,
+    /// Ask clients to connect again after this many seconds; their open calls end first [default: never]
+    #[arg(long, env = "TALLY_MAX_CONNECTION_AGE", value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    pub max_connection_age: Option<u32>,
     /// Memory for the histories of customers whose scores are asked for often, in megabytes; 0 keeps none
     #[arg(long, env = "TALLY_CACHE_MB", default_value_t = 256)]
     pub cache_mb: u32,
@@ -44,32 +51,50 @@ pub struct ServeArgs {
     /// How to log
     #[command(flatten)]
     pub log: LogArgs,
+    /// What to do instead of serving
+    #[command(subcommand)]
+    pub command: Option<ServeCommand>,
+}
+
+/// What `tally-serve` does instead of serving.
+#[derive(Subcommand, Debug)]
+pub enum ServeCommand {
+    /// Copy a SQLite database into a new file, while programs may go on to use it
+    Backup {
+        /// The copy; it must not exist yet
+        file: PathBuf,
+    },
 }
 
 /// Where metrics are served, as given by `--http`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpAddress {
     /// Nowhere.
     Off,
     /// At this address.
-    At(SocketAddr),
+    At(ListenAddress),
 }
 
 /// Reads `--http`.
-fn http(text: &str) -> Result<HttpAddress, std::net::AddrParseError> {
+fn http(text: &str) -> Result<HttpAddress, &'static str> {
     if text.is_empty() { Ok(HttpAddress::Off) } else { text.parse().map(HttpAddress::At) }
 }
 
-/// Where metrics are served by default. Servers on one machine share the default; a server that finds it
+/// The port of the machine itself at which metrics are served by default. Servers on one machine share the default; a server that finds it
 /// taken serves no metrics.
-pub const DEFAULT_HTTP: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+pub const DEFAULT_HTTP_PORT: u16 = 8080;
 
 impl ServeArgs {
     /// The database to serve, unless the demo makes its own.
     #[must_use]
     pub fn database(&self) -> &str {
         self.database.as_deref().unwrap_or(DATABASE)
+    }
+
+    /// How long a connection lasts, None for as long as its client wants.
+    #[must_use]
+    pub fn connection_age(&self) -> Option<Duration> {
+        self.max_connection_age.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
     /// The memory for warm histories, in bytes.

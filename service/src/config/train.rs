@@ -9,7 +9,7 @@ use tally_model::{
     time::Time,
 };
 
-use super::{DATABASE, LogArgs};
+use super::{DATABASE, LogArgs, PoolArgs};
 use crate::lifecycle::training::Promote;
 
 /// Trains a model on the stored interactions and stores it as the next version.
@@ -25,6 +25,9 @@ pub struct TrainArgs {
     /// sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME
     #[arg(long, env = "TALLY_DATABASE", hide_env_values = true, default_value = DATABASE)]
     pub database: String,
+    /// How many connections
+    #[command(flatten)]
+    pub pool: PoolArgs,
     /// Train as if it were this moment: nothing later is read [default: now]
     #[arg(long, env = "TALLY_AS_OF", value_name = "TIME")]
     pub as_of: Option<Time>,

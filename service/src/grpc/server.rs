@@ -70,13 +70,21 @@ pub(crate) struct GrpcServices {
     pub(crate) metrics: Arc<MetricsRegistry>,
 }
 
-/// Serves gRPC on `listener` until `shutdown` completes; then lets calls in flight end, and stops the
+/// Where connections come from.
+pub(crate) struct Connections {
+    pub(crate) listener: TcpListener,
+    /// After this time a connection is told to take no new calls, and closed when those on it have ended. Clients then
+    /// connect again, to servers that are new, too, when a balancer chooses one for each connection.
+    pub(crate) max_age: Option<Duration>,
+}
+
+/// Serves gRPC until `shutdown` completes; then lets calls in flight end, and stops the
 /// background tasks.
 ///
 /// # Errors
 /// When the transport fails.
 pub(crate) async fn run(
-    listener: TcpListener,
+    connections: Connections,
     services: GrpcServices,
     mut supervisor: Supervisor,
     shutdown: impl Future<Output = ()> + Send,
@@ -91,13 +99,16 @@ pub(crate) async fn run(
         async move { readiness.run().await }
     });
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = router(services)?.add_service(health_service).serve_with_incoming_shutdown(
-        TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(CoalescingConnection::from),
-        async {
-            // Stopping and losing the sender mean the same.
-            let _ = stopped.await;
-        },
-    );
+    let server =
+        router(services, connections.max_age)?.add_service(health_service).serve_with_incoming_shutdown(
+            TcpIncoming::from(connections.listener)
+                .with_nodelay(Some(true))
+                .map_ok(CoalescingConnection::from),
+            async {
+                // Stopping and losing the sender mean the same.
+                let _ = stopped.await;
+            },
+        );
     tokio::pin!(server);
     let failed = tokio::select! {
         ended = &mut server => Some(ended),
@@ -120,7 +131,10 @@ pub(crate) async fn run(
 
 type TallyRouter = Router<Stack<MiddlewareLayer, Identity>>;
 
-fn router(services: GrpcServices) -> Result<TallyRouter, tonic_reflection::server::Error> {
+fn router(
+    services: GrpcServices,
+    max_age: Option<Duration>,
+) -> Result<TallyRouter, tonic_reflection::server::Error> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(tally_proto::DESCRIPTOR_SET)
@@ -131,8 +145,12 @@ fn router(services: GrpcServices) -> Result<TallyRouter, tonic_reflection::serve
             $server::new($rpc).max_decoding_message_size(limits::MESSAGE_BYTES)
         };
     }
+    let server = match max_age {
+        Some(age) => Server::builder().max_connection_age(age),
+        None => Server::builder(),
+    };
     // tonic replaces hyper's safe defaults by "none", so they are set again.
-    Ok(Server::builder()
+    Ok(server
         .max_concurrent_streams(STREAMS)
         .http2_max_local_error_reset_streams(Some(1_024))
         .http2_max_header_list_size(16 << 10)

@@ -7,5 +7,6 @@ pub mod error;
 pub mod metrics;
 pub mod progress;
 pub mod readiness;
+pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;

@@ -1,8 +1,11 @@
 //! The programs as a person or a scheduler runs them, and the text that they print.
 
+mod connections;
+mod database;
 mod demo;
 mod exports;
 mod help;
+mod pooler;
 mod readme;
 mod serve;
 mod tables;

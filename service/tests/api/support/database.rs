@@ -22,18 +22,25 @@ impl Database {
         Self { url, _folder: Some(folder), _schema: None }
     }
 
+    /// A database that is there already and is not removed.
+    pub fn at(url: String) -> Self {
+        Self { url, _folder: None, _schema: None }
+    }
+
     /// A database in the cluster of the tests; or, when `TALLY_TEST_CITUS_URL` has the URL of a database with
     /// the Citus extension, a schema in that.
     pub async fn postgres() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("test_{}_{number}", std::process::id());
         if let Some(citus) = std::env::var_os("TALLY_TEST_CITUS_URL") {
-            let schema = Schema { database: citus.into_string().unwrap(), name };
+            let schema = Schema { database: citus.into_string().unwrap(), name: new_name() };
             schema.run("CREATE SCHEMA", "").await;
             return Self { url: schema.url(), _folder: None, _schema: Some(schema) };
         }
-        let cluster = PostgresCluster::get();
+        Self::in_cluster().await
+    }
+
+    /// A database in the cluster of the tests.
+    pub async fn in_cluster() -> Self {
+        let (name, cluster) = (new_name(), PostgresCluster::get());
         let mut connection = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
         Self { url: cluster.url(&name), _folder: None, _schema: None }
@@ -62,8 +69,13 @@ impl Database {
 
     /// Another handle to the same database, which must not outlive this one.
     pub fn again(&self) -> Self {
-        Self { url: self.url.clone(), _folder: None, _schema: None }
+        Self::at(self.url.clone())
     }
+}
+
+fn new_name() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A schema in an existing database, dropped with the handle.

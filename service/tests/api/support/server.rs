@@ -9,7 +9,7 @@ use tally_proto::v1::{
     prediction_service_client::PredictionServiceClient, scoring_service_client::ScoringServiceClient,
 };
 use tally_service::{
-    app::{App, Jobs},
+    app::{App, Jobs, Transport},
     platform::clock::system_clock,
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -47,7 +47,8 @@ impl Tally {
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or(()) };
-            app.serve(listener, Some(http_listener), Jobs::default(), stopped).await.unwrap();
+            let transport = Transport { grpc: listener, http: Some(http_listener), max_connection_age: None };
+            app.serve(transport, Jobs::default(), stopped).await.unwrap();
         });
         let url = format!("http://{address}");
         let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();

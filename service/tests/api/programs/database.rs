@@ -1,0 +1,136 @@
+//! The database of the programs: what they leave behind, backups, and URLs that are refused.
+
+use std::{fs, path::Path, process::Output};
+
+use tally_proto::v1;
+
+use crate::support::{Database, ServeProcess, interaction, program, text};
+
+/// The files in a folder.
+fn files(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+fn url(file: &Path) -> String {
+    format!("sqlite://{}", file.display())
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Records interactions of as many customers.
+async fn record(process: &ServeProcess, customers: usize) {
+    let channel = tonic::transport::Channel::from_shared(process.url()).unwrap().connect().await.unwrap();
+    let mut client = v1::interaction_service_client::InteractionServiceClient::new(channel);
+    for number in 0..customers {
+        let interactions = vec![interaction(&format!("c{number}"), "1", "visit", "2024-01-01")];
+        let request = v1::RecordInteractionsRequest { interactions, ..Default::default() };
+        client.record_interactions(request).await.unwrap();
+    }
+}
+
+/// How many customers a database has.
+async fn customers(file: &Path) -> i64 {
+    let mut process = ServeProcess::start(&url(file), &[]);
+    let listed = process.cli(&["interactions", "list", "c39"]);
+    assert!(listed.contains("visit"), "{listed}");
+    assert!(process.terminate().success());
+    Database::at(url(file)).sql("SELECT count(*) FROM customers").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_its_last_program_a_sqlite_database_is_one_file_that_needs_no_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tally.db");
+    let mut processes = [(); 2].map(|()| ServeProcess::start(&url(&file), &[]));
+    record(&processes[0], 40).await;
+    assert!(files(folder.path()).contains(&"tally.db-wal".to_owned()));
+    processes.iter().for_each(ServeProcess::signal_term);
+    for process in &mut processes {
+        assert!(process.wait().success());
+    }
+    assert_eq!(files(folder.path()), ["tally.db"]);
+    // Bytes 18 and 19 of the header are 1, not 2, where readers need no log.
+    assert_eq!(fs::read(&file).unwrap()[18..20], [1, 1]);
+    let refused = program("tally-train", &url(&file)).arg("churn").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert_eq!(files(folder.path()), ["tally.db"]);
+    let copy = folder.path().join("copy.db");
+    fs::copy(&file, &copy).unwrap();
+    assert_eq!(customers(&copy).await, 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_holds_everything_while_the_server_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, backup) = (folder.path().join("tally.db"), folder.path().join("backup.db"));
+    let process = ServeProcess::start(&url(&file), &[]);
+    record(&process, 40).await;
+    let run = || program("tally-serve", &url(&file)).args(["backup", text(&backup)]).output().unwrap();
+    let done = run();
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(
+        files(folder.path()).iter().all(|name| !name.contains("partial") && !name.starts_with("backup.db-"))
+    );
+    assert_eq!(customers(&backup).await, 40);
+    let again = run();
+    assert!(!again.status.success() && stderr(&again).contains("exists already"), "{}", stderr(&again));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_cannot_be_made_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let backup = folder.path().join("backup.db");
+    let absent = url(&folder.path().join("absent.db"));
+    let postgres = Database::postgres().await;
+    let run = |database: &str, to: &Path| {
+        let output = program("tally-serve", database).args(["backup", text(to)]).output().unwrap();
+        assert!(!output.status.success());
+        stderr(&output)
+    };
+    assert!(run(&absent, &backup).contains("absent.db does not exist"));
+    assert!(run(&postgres.url, &backup).contains("pg_dump"));
+    let present = Database::sqlite();
+    drop(ServeProcess::start(&present.url, &[]));
+    let nowhere = run(&present.url, &folder.path().join("no/such/backup.db"));
+    assert!(nowhere.contains("backup.db: No such file or directory"), "{nowhere}");
+    assert_eq!(files(folder.path()), [""; 0]);
+}
+
+#[test]
+fn a_training_does_not_create_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("misspelt.db");
+    let refused = program("tally-train", &url(&file)).arg("churn").output().unwrap();
+    let message = stderr(&refused);
+    assert!(message.contains("misspelt.db does not exist; tally-serve creates it"), "{message}");
+    assert!(!refused.status.success() && !file.exists());
+}
+
+#[test]
+fn no_piece_of_a_password_is_told() {
+    let urls = [
+        ("postgres://tally:/7M+r?c4n4ry@127.0.0.1:1/tally", "percent-encode"),
+        ("postgres://tally:abc#c4n4ry@127.0.0.1:1/tally", "percent-encode"),
+        ("postgres://tally:p@c4n4ry@127.0.0.1:1/tally", "percent-encode"),
+        ("postgres://tally:100%c4n4ry@127.0.0.1:1/tally", "percent-encode"),
+        ("postgres://127.0.0.1:1/tally?user=tally&password=a&c4n4ry=b", "percent-encode"),
+        ("postgres://tally:c4n4ry@127.0.0.1:1/tally?connect_timeout=5", "`connect_timeout` is not known"),
+        ("postgres://tally:c4n4ry@no-such-host.invalid/tally", "no-such-host.invalid, port 5432"),
+    ];
+    for (url, told) in urls {
+        for (name, arguments) in
+            [("tally-serve", ["--listen", "127.0.0.1:0"]), ("tally-train", ["churn", "--all"])]
+        {
+            let arguments = if name == "tally-train" { &arguments[..1] } else { &arguments[..] };
+            let output = program(name, url).env("TALLY_LOG", "trace").args(arguments).output().unwrap();
+            let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), stderr(&output));
+            assert!(!output.status.success() && all.contains(told), "{name} {url}: {all}");
+            assert!(!all.contains("c4n4ry"), "{name} {url}: {all}");
+        }
+    }
+}
