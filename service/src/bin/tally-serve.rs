@@ -1,4 +1,4 @@
-//! `tally-serve`: arguments in, server up, until SIGTERM or Ctrl-C.
+//! `tally-serve`: arguments in, server up, until SIGTERM, Ctrl-C or the end of its terminal.
 
 use std::{error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
@@ -7,14 +7,16 @@ use tally_service::{
     app::{App, Jobs, Transport},
     config::{DEFAULT_HTTP_PORT, HttpAddress, ListenAddress, ServeArgs, ServeCommand},
     demo,
-    platform::{clock::system_clock, progress, shutdown, telemetry},
+    platform::{
+        clock::system_clock,
+        progress,
+        shutdown::{self, StopSignals},
+        telemetry,
+    },
 };
 use tally_store::{OpenOptions, Store};
 use tempfile::TempDir;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-};
+use tokio::net::TcpListener;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -39,17 +41,17 @@ async fn main() -> ExitCode {
 }
 
 async fn backup(database: &str, file: &Path) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = StopSignals::new()?;
     tokio::select! {
         copied = tally_store::backup(database, file) => copied?,
-        () = stop_signal(&mut terminate) => return Err("stopped; there is no backup".into()),
+        () = signals.wait() => return Err("stopped; there is no backup".into()),
     }
     println!("the database is backed up in {}", file.display());
     Ok(())
 }
 
 async fn serve(args: &ServeArgs) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = StopSignals::new()?;
     // Listening comes first: a port that is taken must not have cost a migration.
     let grpc =
         args.listen.bind().await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
@@ -59,7 +61,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let open = OpenOptions { create: true, connections: args.pool.database_connections };
     let store = tally_store::open_with(&database, open).await?;
     let transport = Transport { grpc, http, max_connection_age: args.connection_age() };
-    let served = serve_store(args, Arc::clone(&store), transport, (&database, &mut terminate)).await;
+    let served = serve_store(args, Arc::clone(&store), transport, (&database, &mut signals)).await;
     shutdown::close(&*store).await;
     served
 }
@@ -69,7 +71,7 @@ async fn serve_store(
     args: &ServeArgs,
     store: Arc<dyn Store>,
     transport: Transport,
-    (database, terminate): (&str, &mut Signal),
+    (database, signals): (&str, &mut StopSignals),
 ) -> Result<(), Failure> {
     let address = transport.grpc.local_addr()?;
     let app = App::new(store, args.cache_bytes(), system_clock).await?;
@@ -79,7 +81,7 @@ async fn serve_store(
     if args.demo {
         tokio::select! {
             shown = show_demo(&app, args, address, database) => shown?,
-            () = stop_signal(terminate) => return Ok(()),
+            () = signals.wait() => return Ok(()),
         }
     }
     if let Some(http) = &transport.http {
@@ -90,7 +92,7 @@ async fn serve_store(
         pack_every: Some(Duration::from_secs(args.pack_every_seconds.into())),
         keep_predictions_days: args.keep_predictions_days,
     };
-    app.serve(transport, jobs, stop_signal(terminate)).await?;
+    app.serve(transport, jobs, signals.wait()).await?;
     Ok(())
 }
 
@@ -125,11 +127,4 @@ async fn show_demo(app: &App, args: &ServeArgs, address: SocketAddr, database: &
     let summary = demo::prepare(app, args.demo_customers, &progress::on_terminal()).await?;
     println!("{}\n", demo::banner(&summary, address, &tally_store::without_password(database)));
     Ok(())
-}
-
-async fn stop_signal(terminate: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
 }

@@ -8,6 +8,7 @@ mod help;
 mod pooler;
 mod readme;
 mod serve;
+mod stop;
 mod tables;
 
 /// Asserts that a text is that of the file in `snapshots/`, but for spaces at the ends of lines.
