@@ -4,7 +4,7 @@
 //! for that target; 1 means any other failure. With `--all` both targets are trained, and 1 outweighs 2.
 //! 130 means that a signal has ended it.
 
-use std::{convert::Infallible, error::Error, fs::File, io::Write, process::ExitCode, sync::Arc};
+use std::{convert::Infallible, error::Error, io::Write, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use tally_model::{time::Time, training::train::TrainingOptions};
@@ -15,6 +15,7 @@ use tally_service::{
     platform::{
         actor::Actor,
         clock::{Clock, system_clock},
+        output_file::OutputFile,
         progress,
         shutdown::{self, StopSignals},
         telemetry,
@@ -93,12 +94,12 @@ async fn train_all(
     args: &TrainArgs,
     trainer: &Trainer,
     jobs: impl Iterator<Item = TrainingJob>,
-    mut report_out: Option<File>,
+    mut report_out: Option<OutputFile>,
 ) -> Vec<Failure> {
     let mut failures = Vec::new();
     for job in jobs {
         let target = job.target;
-        if let Err(error) = train(args, trainer, job, report_out.as_mut()).await {
+        if let Err(error) = train(args, trainer, job, report_out.take()).await {
             eprintln!("error: {target}: {error}");
             failures.push(error);
         }
@@ -145,9 +146,9 @@ fn as_of(args: &TrainArgs, now: Time) -> Result<Time, String> {
     }
 }
 
-fn open_report(args: &TrainArgs) -> Result<Option<File>, String> {
+fn open_report(args: &TrainArgs) -> Result<Option<OutputFile>, String> {
     let open = |path: &std::path::PathBuf| {
-        File::create(path).map_err(|error| format!("the report {}: {error}", path.display()))
+        OutputFile::create(path).map_err(|error| format!("the report {}: {error}", path.display()))
     };
     args.report_out.as_ref().map(open).transpose()
 }
@@ -156,14 +157,15 @@ async fn train(
     args: &TrainArgs,
     trainer: &Trainer,
     job: TrainingJob,
-    report_out: Option<&mut File>,
+    report_out: Option<OutputFile>,
 ) -> Result<(), Failure> {
     let result = trainer.train(job, args.matrix_out.as_deref()).await?;
     println!("{}", report::text::render(&result));
-    if let Some(file) = report_out {
+    if let Some(mut file) = report_out {
         let page = args.report_out.as_ref().is_some_and(|path| report::page::is_page(path));
         let report = if page { report::page::render(result)? } else { report::json::render(&result)? };
         file.write_all(report.as_bytes())?;
+        file.finish()?;
     }
     Ok(())
 }

@@ -7,6 +7,8 @@ use tally_model::{
     training::{snapshot::Snapshots, train::Trained},
 };
 
+use crate::platform::output_file::OutputFile;
+
 /// Writes the raw snapshots: the customer, the moment, the part, the label, and every feature in natural
 /// units. The BG/NBD features are left out: training derives them from the others, with parameters of
 /// its own for each set of rows.
@@ -15,7 +17,7 @@ pub(super) fn write(path: &Path, trained: &Trained, rows: &Snapshots) -> Result<
     let mut measures = plan.measures();
     let width = measures.len();
     measures.truncate(width - plan.forecast.map_or(0, |_| Forecast::WIDTH));
-    let mut file = csv::Writer::from_path(path)?;
+    let mut file = csv::Writer::from_writer(OutputFile::create(path)?);
     let fixed = ["customer_id", "as_of", "split", "label"].map(str::to_owned);
     file.write_record(fixed.into_iter().chain(measures.iter().map(Measure::to_string)))?;
     for (row, features) in rows.features.chunks(width).enumerate() {
@@ -34,6 +36,6 @@ pub(super) fn write(path: &Path, trained: &Trained, rows: &Snapshots) -> Result<
             });
         file.write_record(fixed.into_iter().chain(values))?;
     }
-    file.flush()?;
+    file.into_inner().map_err(csv::IntoInnerError::into_error)?.finish()?;
     Ok(())
 }

@@ -22,8 +22,10 @@ async fn a_training_that_a_signal_ends_says_what_is_stored_and_closes_the_databa
         // The program waits for its spec in a pipe: then it listens for signals, and has not begun to train.
         let spec = folder.path().join("spec.toml");
         assert!(Command::new("mkfifo").arg(&spec).status().unwrap().success());
+        let report = folder.path().join("report.json");
+        fs::write(&report, "of before").unwrap();
         let mut command = program("tally-train", &url);
-        command.args(["churn", "--as-of", NOW, "--spec", text(&spec)]);
+        command.args(["churn", "--as-of", NOW, "--spec", text(&spec), "--report-out", text(&report)]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut pipe = OpenOptions::new().write(true).open(&spec).unwrap();
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
@@ -36,6 +38,8 @@ async fn a_training_that_a_signal_ends_says_what_is_stored_and_closes_the_databa
             (Some(130), "stopped; no model was stored"),
             "{signal}"
         );
+        assert_eq!(fs::read_to_string(&report).unwrap(), "of before");
+        fs::remove_file(&report).unwrap();
         fs::remove_file(&spec).unwrap();
         let left: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
