@@ -16,7 +16,6 @@ mod interactions;
 mod models;
 mod output;
 mod predictions;
-mod progress;
 mod scoring;
 mod time;
 

@@ -1,9 +1,6 @@
 //! `tally`: the command-line client.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::Parser;
 use tally_cli::Args;
@@ -13,8 +10,7 @@ async fn main() -> ExitCode {
     match tally_cli::run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not `eprintln!`, which panics when standard error is closed.
-            drop(writeln!(io::stderr(), "error: {error}"));
+            tally_terminal::remark(&format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod config;
 pub mod demo;
 pub mod deployment;
+pub mod failure;
 pub mod grpc;
 pub mod histories;
 pub mod http;

@@ -25,8 +25,8 @@ interactions list and models list|realised|history, a single object for the othe
 (proto/tally/v1), times are RFC 3339, and enums are names without prefix (LEAD, COLD, A). A customer that
 cannot be scored has the line {\"customer_id\": …, \"status\": …} in place of its score.
 
-Exit codes: 0 success; 1 failure, with the reason on standard error; 2 wrong arguments, or files that import
-doubts.";
+Exit codes: 0 done; 1 failed, and may succeed later; 2 refused, for the arguments, the files or what is stored, or a
+decision is needed; 129, 130 or 143 interrupted by SIGHUP, Ctrl-C or SIGTERM. Standard error has the reason.";
 
 /// The command-line client of Tally: imports customers, scores them, and reads predictions and models.
 #[derive(Parser, Debug)]

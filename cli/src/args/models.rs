@@ -24,6 +24,9 @@ pub enum ModelsCommand {
     Drift {
         /// A version such as churn/7, or churn for its champion
         name: String,
+        /// Only the features that drifted most
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        top: Option<u64>,
     },
     /// Show how past predictions turned out, by month and model
     Realised(RealisedArgs),

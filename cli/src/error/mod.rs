@@ -7,6 +7,7 @@ use std::{
 };
 
 use indicatif::HumanCount;
+use tally_terminal::{StopSignal, exit};
 use tonic::Status;
 
 mod csv;
@@ -87,6 +88,12 @@ pub enum ClientError {
     /// What cannot be undone was not confirmed. Nothing was done.
     #[error("{0}")]
     NotConfirmed(&'static str),
+    /// A signal ended the command.
+    #[error("{0}")]
+    Interrupted(StopSignal),
+    /// The system lets the program receive no signals.
+    #[error("cannot receive signals: {0}")]
+    Signals(io::Error),
     /// Standard output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -106,12 +113,24 @@ fn import_stopped(file: &Path, lines: Option<(u64, u64)>, stored: u64) -> String
 }
 
 impl ClientError {
-    /// The exit code of the program: 1, or 2 if the user should look at the files before repeating the command.
+    /// The exit code of the program, one of [`exit`] or that of the signal.
     #[must_use]
-    pub const fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Doubts { .. } => 2,
-            _ => 1,
+            Self::Interrupted(signal) => signal.exit_code(),
+            Self::Import { cause, .. } => cause.exit_code(),
+            Self::Refused(refusal) if !refusal.is_of_request() => exit::FAILED,
+            Self::Csv(_)
+            | Self::BadRows { .. }
+            | Self::Doubts { .. }
+            | Self::NotConfirmed(_)
+            | Self::NotScored { .. }
+            | Self::Refused(_) => exit::REFUSED,
+            Self::Unreachable { .. }
+            | Self::Lost { .. }
+            | Self::CutShort(_)
+            | Self::Signals(_)
+            | Self::Output(_) => exit::FAILED,
         }
     }
 

@@ -48,6 +48,23 @@ impl Refusal {
         }
     }
 
+    /// Whether the request is refused for what it asks, so that it will be refused again. Otherwise the server is at
+    /// fault, or too busy.
+    #[must_use]
+    pub const fn is_of_request(&self) -> bool {
+        matches!(
+            self.code,
+            Code::InvalidArgument
+                | Code::NotFound
+                | Code::AlreadyExists
+                | Code::FailedPrecondition
+                | Code::OutOfRange
+                | Code::PermissionDenied
+                | Code::Unauthenticated
+                | Code::Unimplemented
+        )
+    }
+
     /// Replaces every `LIST[n]` by `FILE line N`, where `lines` holds the line of each item of the request.
     #[must_use]
     pub fn located(mut self, list: &str, file: &Path, lines: &[u64]) -> Self {

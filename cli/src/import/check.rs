@@ -8,6 +8,7 @@ use std::{
 use csv::StringRecord;
 use indicatif::HumanCount;
 use tally_proto::v1::OnConflict;
+use tally_terminal::progress;
 
 use super::{
     fields::Mistake,
@@ -18,7 +19,7 @@ use super::{
     rows::Rows,
     server_state::ServerState,
 };
-use crate::{error::CsvError, output::printable, progress};
+use crate::{error::CsvError, output::printable};
 
 /// A file that has been read to its end.
 pub(super) struct Checked<L> {

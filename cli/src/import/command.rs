@@ -1,11 +1,15 @@
 //! Imports the files and prints the totals.
 
 use std::{
+    io,
     path::{Path, PathBuf},
+    process,
     time::Instant,
 };
 
 use indicatif::HumanCount;
+use tally_terminal::Interrupts;
+use tokio::task::AbortHandle;
 
 use super::{
     check::{Checked, FirstPass},
@@ -21,7 +25,7 @@ use crate::{
     args::ImportArgs,
     connection::Connection,
     error::{ClientError, CsvError},
-    output,
+    output::{self, count},
 };
 
 /// Both files, read to their ends.
@@ -35,6 +39,8 @@ struct CheckedFiles {
 /// Checks the files, and imports them, customers first.
 pub(crate) async fn run(server: &Connection, args: &ImportArgs, json: bool) -> Result<(), ClientError> {
     let begin = Instant::now();
+    let interrupts = Interrupts::listen().map_err(ClientError::Signals)?;
+    let checking = exit_on_signal(&interrupts);
     let state = ServerState::fetch(server).await?;
     // Blocking is fine here: nothing else runs yet.
     let mut files = check_files(args, &state)?;
@@ -45,20 +51,25 @@ pub(crate) async fn run(server: &Connection, args: &ImportArgs, json: bool) -> R
     }
     let decision = decide(args, &findings);
     if args.check || (json && decision.is_err()) {
-        let object = serde_json::json!({"findings": findings.json()}).to_string();
-        output::print(&if json { object } else { findings.contents() })?;
+        print(json, || serde_json::json!({"findings": findings.json()}).to_string(), || findings.contents())?;
     }
     decision?;
     remark_what_is_accepted(args, &findings);
     if args.check {
         return Ok(());
     }
-    let mut totals = send(server, args, &state, files, &backfill_attributes).await?;
+    checking.abort();
+    let files = CheckedUpload { state: &state, files, backfill_attributes };
+    let mut totals = send(server, args, files, &interrupts).await?;
     totals.time = begin.elapsed();
     if let Some(warning) = totals.late_warning() {
         output::remark(&warning);
     }
-    Ok(output::print(&if json { totals.json(&findings.json()) } else { totals.text() })?)
+    Ok(print(json, || totals.json(&findings.json()), || totals.text())?)
+}
+
+fn print(json: bool, object: impl FnOnce() -> String, text: impl FnOnce() -> String) -> io::Result<()> {
+    if json { output::print_json_line(&object()) } else { output::print(&text()) }
 }
 
 fn check_files(args: &ImportArgs, state: &ServerState) -> Result<CheckedFiles, CsvError> {
@@ -158,16 +169,46 @@ fn remark_what_is_accepted(args: &ImportArgs, findings: &Findings) {
     }
 }
 
+/// Ends the program when a signal comes, which is safe as long as nothing is sent.
+fn exit_on_signal(interrupts: &Interrupts) -> AbortHandle {
+    let interrupts = interrupts.clone();
+    let exit = async move {
+        let signal = interrupts.received().await;
+        output::remark(&format!("\nerror: {signal}: nothing is stored"));
+        process::exit(signal.exit_code().into());
+    };
+    tokio::spawn(exit).abort_handle()
+}
+
+/// Says, when a signal comes, what the import waits for.
+fn remark_on_signal(interrupts: &Interrupts) -> AbortHandle {
+    let interrupts = interrupts.clone();
+    let remark = async move {
+        let signal = interrupts.received().await;
+        output::remark(&format!(
+            "\n{signal}: no more is sent; waiting until what was sent is stored (Ctrl-C ends at once)"
+        ));
+    };
+    tokio::spawn(remark).abort_handle()
+}
+
+/// What is sent.
+struct CheckedUpload<'a> {
+    state: &'a ServerState,
+    files: CheckedFiles,
+    backfill_attributes: Vec<String>,
+}
+
 async fn send(
     server: &Connection,
     args: &ImportArgs,
-    state: &ServerState,
-    files: CheckedFiles,
-    backfill_attributes: &[String],
+    CheckedUpload { state, files, backfill_attributes }: CheckedUpload<'_>,
+    interrupts: &Interrupts,
 ) -> Result<ImportTotals, ClientError> {
+    let remark = remark_on_signal(interrupts);
     let mut totals = ImportTotals::default();
     if let Some(file) = files.customers {
-        totals.customers = customers::send(server, file, backfill_attributes).await?;
+        totals.customers = customers::send(server, file, &backfill_attributes, interrupts).await?;
     }
     if let Some(file) = files.interactions {
         let options = UploadOptions {
@@ -175,8 +216,14 @@ async fn send(
             on_conflict: args.on_conflict.value(),
             amount_decimals: state.amount_decimals.or_else(|| file.layout.decimals_to_settle()),
         };
-        totals.interactions = interactions::send(server, file, options).await?;
+        let sent = interactions::send(server, file, options, interrupts).await;
+        totals.interactions = sent.inspect_err(|_| {
+            if totals.customers.upserted > 0 {
+                output::remark(&format!("{} customers are stored", count(totals.customers.upserted)));
+            }
+        })?;
     }
+    remark.abort();
     Ok(totals)
 }
 

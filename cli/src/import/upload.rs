@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use indicatif::HumanCount;
+use tally_terminal::StopSignal;
 use tonic::Status;
 
 use crate::{connection::Connection, error::ClientError};
@@ -31,6 +32,11 @@ impl<'a> Upload<'a> {
             other => other,
         };
         self.import_error(lines.first().copied().zip(lines.last().copied()), cause)
+    }
+
+    /// A signal ended the import between batches.
+    pub(super) fn interrupted(&self, signal: StopSignal) -> ClientError {
+        self.stopped(ClientError::Interrupted(signal))
     }
 
     /// The import stopped between batches.

@@ -24,10 +24,13 @@ pub(crate) async fn run(server: &Connection, command: &ModelsCommand, json: bool
             Ok(output::show_all(&models, json, list::models_table)?)
         }
         ModelsCommand::Show { name } => show(server, name, json).await,
-        ModelsCommand::Drift { name } => {
+        ModelsCommand::Drift { name, top } => {
             let request = GetDriftRequest { model: name.clone() };
-            let reply = server.models().get_drift(request).await.map_err(failed)?;
-            Ok(output::show(reply.get_ref(), json, monitoring::drift)?)
+            let mut drift = server.models().get_drift(request).await.map_err(failed)?.into_inner();
+            let most = top.and_then(|top| usize::try_from(top).ok()).unwrap_or(usize::MAX);
+            let left_out = drift.features.len().saturating_sub(most);
+            drift.features.truncate(most);
+            Ok(output::show(&drift, json, |drift| monitoring::drift(drift, left_out))?)
         }
         ModelsCommand::Realised(args) => realised(server, args, json).await,
         ModelsCommand::Promote(args) => promote(server, args, json).await,

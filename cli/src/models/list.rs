@@ -111,9 +111,9 @@ mod tests {
         let damaged =
             Model { name: "churn/1".to_owned(), problem: "is damaged".to_owned(), ..Model::default() };
         insta::assert_snapshot!(models_table(&[champion, damaged]), @r"
-        model              data up to            horizon  snapshots  positive     AUC  log loss     ECE  stored                  by
-        ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-        churn/2  champion  2011-09-09T00:00:00Z  90 days     12,345    35.0 %  0.8125    0.5000       –  2011-09-09T12:00:00.5Z  ann@work
+        model              data up to            horizon  snapshots  positive     AUC  log loss     ECE  stored                by
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+        churn/2  champion  2011-09-09T00:00:00Z  90 days     12,345    35.0 %  0.8125    0.5000       –  2011-09-09T12:00:00Z  ann@work
         churn/1  DAMAGED                          0 days          0         –  0.0000    0.0000  0.0000
         ");
         assert_eq!(models_table(&[]), "no models yet");

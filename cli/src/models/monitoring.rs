@@ -4,8 +4,8 @@ use tally_proto::v1::{Drift, FeatureDrift, GetDriftResponse, RealisedMonth};
 
 use crate::output::{count, datetime, number, percent, printable, share, table};
 
-/// The drift of the score and of every feature, the greatest first.
-pub(super) fn drift(drift: &GetDriftResponse) -> String {
+/// The drift of the score and of features, the greatest first, and how many features are left out.
+pub(super) fn drift(drift: &GetDriftResponse, left_out: usize) -> String {
     let row = |drift: &FeatureDrift| {
         vec![
             printable(&drift.feature),
@@ -16,8 +16,12 @@ pub(super) fn drift(drift: &GetDriftResponse) -> String {
         ]
     };
     let header = ["", "PSI", "", "mean, in standard deviations", "missing"];
+    let more = match left_out {
+        0 => String::new(),
+        features => format!("\n\nand {features} features that drifted less; without --top all are listed"),
+    };
     format!(
-        "{}: {} customers as of {}, {} of them unknown at that time, against {} training snapshots\n\n{}",
+        "{}: {} customers as of {}, {} of them unknown at that time, against {} training snapshots\n\n{}{more}",
         printable(&drift.model),
         count(drift.customers),
         datetime(drift.as_of_time.as_ref()),
@@ -88,7 +92,7 @@ mod tests {
 
     #[test]
     fn drift_is_a_table_with_a_verdict_in_words() {
-        let shown = drift(&GetDriftResponse {
+        let response = GetDriftResponse {
             model: "churn/7".to_owned(),
             as_of_time: Some(Timestamp { seconds: 1_315_526_400, nanos: 0 }),
             customers: 1_234,
@@ -109,7 +113,12 @@ mod tests {
                 ..FeatureDrift::default()
             }],
             ..GetDriftResponse::default()
-        });
+        };
+        let shown = drift(&response, 0);
+        assert!(
+            drift(&response, 3)
+                .ends_with("\n\nand 3 features that drifted less; without --top all are listed")
+        );
         insta::assert_snapshot!(shown, @r"
         churn/7: 1,234 customers as of 2011-09-09T00:00:00Z, 12 of them unknown at that time, against 5,000 training snapshots
 

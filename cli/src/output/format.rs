@@ -42,12 +42,7 @@ pub(crate) fn count(count: i64) -> String {
     HumanCount(count.unsigned_abs()).to_string()
 }
 
-/// A time, empty when there is none.
+/// A time to the second, empty when there is none. JSON has the microseconds.
 pub(crate) fn datetime(timestamp: Option<&Timestamp>) -> String {
-    timestamp.map(time::format).unwrap_or_default()
-}
-
-/// Text of others with control characters replaced, since those could manipulate the terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    timestamp.map(|timestamp| time::format(&Timestamp { nanos: 0, ..*timestamp })).unwrap_or_default()
 }

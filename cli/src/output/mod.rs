@@ -1,6 +1,6 @@
 //! What commands print with: text or JSON on standard output, remarks on standard error.
 
-use std::io::{self, Write};
+use std::io;
 
 use prost::{Message, Name};
 
@@ -8,9 +8,10 @@ mod format;
 mod json;
 mod table;
 
-pub(crate) use format::{count, datetime, enum_name, number, percent, printable, share, target_name};
+pub(crate) use format::{count, datetime, enum_name, number, percent, share, target_name};
 pub(crate) use json::unscored;
 pub(crate) use table::table;
+pub(crate) use tally_terminal::{print_json as print_json_line, print_wrapped as print, printable, remark};
 
 /// Prints a message: as JSON, or as `text` puts it.
 pub(crate) fn show<M: Message + Name>(
@@ -32,19 +33,5 @@ pub(crate) fn show_all<M: Message + Name>(
 
 /// Prints a message as a line of JSON.
 pub(crate) fn print_json<M: Message + Name>(message: &M) -> io::Result<()> {
-    print(&json::message(message)?.to_string())
-}
-
-/// Prints one or several lines.
-pub(crate) fn print(text: &str) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    output.write_all(text.as_bytes())?;
-    output.write_all(b"\n")?;
-    output.flush()
-}
-
-/// Writes a line to standard error: a remark that is not part of the output.
-pub(crate) fn remark(text: &str) {
-    // A closed standard error is no reason to fail.
-    drop(writeln!(io::stderr(), "{text}"));
+    print_json_line(&json::message(message)?.to_string())
 }

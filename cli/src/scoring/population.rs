@@ -1,13 +1,14 @@
 //! `tally score-all`: scores all customers, with a progress bar.
 
 use tally_proto::v1::{ScorePopulationRequest, ScorePopulationResponse};
+use tally_terminal::progress;
 
 use crate::{
     args::ScoreAllArgs,
     connection::Connection,
     error::ClientError,
     output::{self, count, datetime, printable},
-    progress, time,
+    time,
 };
 
 /// Scores all eligible customers and prints how many predictions are stored.

@@ -107,7 +107,7 @@ impl Printer {
     fn no_score(&mut self, id: &str, status: &tonic_types::Status) -> Result<(), ClientError> {
         self.failed += 1;
         if self.json {
-            output::print(&output::unscored(id, status).to_string())?;
+            output::print_json_line(&output::unscored(id, status).to_string())?;
         } else {
             self.remarks.push(sentence(id, status));
         }

@@ -29,7 +29,7 @@ use tally_proto::v1::{
     prediction_service_server::{PredictionService, PredictionServiceServer, SERVICE_NAME as PREDICTIONS},
     scoring_service_server::{ScoringService, ScoringServiceServer},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Code, Request, Response, Status, Streaming, async_trait, body::Body, transport::Server};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -52,6 +52,10 @@ pub struct Received {
     pub deleted: Vec<String>,
     pub listed: Vec<ListInteractionsRequest>,
     pub retracted: Vec<RetractInteractionsRequest>,
+    /// How often the server was asked what it is.
+    pub asked: usize,
+    /// Holds the replies to streamed batches back until it is true.
+    pub released: Option<watch::Receiver<bool>>,
     /// What the server replies of itself. Without it, it does not know the calls.
     pub knows: Option<Knowledge>,
 }
@@ -68,7 +72,16 @@ pub struct Knowledge {
 
 impl FakeServer {
     fn knowledge(&self) -> Result<Knowledge, Status> {
-        self.0.lock().unwrap().knows.clone().ok_or_else(|| Status::unimplemented("an older server"))
+        let mut received = self.0.lock().unwrap();
+        received.asked += 1;
+        received.knows.clone().ok_or_else(|| Status::unimplemented("an older server"))
+    }
+
+    async fn until_released(&self) {
+        let released = self.0.lock().unwrap().released.clone();
+        if let Some(mut released) = released {
+            released.wait_for(|released| *released).await.unwrap();
+        }
     }
 }
 
@@ -205,7 +218,15 @@ impl InteractionService for FakeServer {
         request: Request<Streaming<RecordInteractionsRequest>>,
     ) -> Result<Response<Self::StreamInteractionsStream>, Status> {
         let fake = self.clone();
-        Ok(Response::new(Box::pin(request.into_inner().map(move |batch| fake.accept(batch?)))))
+        let replies = request.into_inner().then(move |batch| {
+            let fake = fake.clone();
+            async move {
+                let reply = fake.accept(batch?);
+                fake.until_released().await;
+                reply
+            }
+        });
+        Ok(Response::new(Box::pin(replies)))
     }
 
     async fn list_interactions(

@@ -1,8 +1,8 @@
 //! The `--help` of `tally` and of every command, as the program prints it.
 
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 use tally_cli::Args;
 
 #[test]
@@ -22,4 +22,44 @@ fn check(command: &clap::Command, path: &mut Vec<String>) {
         check(subcommand, path);
     }
     path.pop();
+}
+
+/// The commands with `tally` in the code blocks of the README and the pages of `docs/`, each as words.
+fn documented_commands() -> Vec<Vec<String>> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut pages = vec![repository.join("README.md")];
+    let docs = fs::read_dir(repository.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    pages.extend(docs.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    let mut commands = Vec::new();
+    for page in pages {
+        let text = fs::read_to_string(page).unwrap();
+        for line in text.split("\n```").skip(1).step_by(2).flat_map(str::lines) {
+            let line = line.trim_start_matches("$ ");
+            if line.starts_with("tally ") {
+                commands.push(words(line.split(" #").next().unwrap()));
+            }
+        }
+    }
+    commands
+}
+
+/// Splits a line at spaces outside of double quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut quoted = false;
+    let is_end = |c: char| {
+        quoted ^= c == '"';
+        c == ' ' && !quoted
+    };
+    let parts = line.split(is_end).filter(|part| !part.is_empty());
+    parts.map(|part| part.replace('"', "")).collect()
+}
+
+#[test]
+fn documented_commands_are_understood() {
+    let commands = documented_commands();
+    assert!(commands.len() > 10, "{commands:?}");
+    for command in commands {
+        let read = Args::try_parse_from(&command);
+        assert!(read.is_ok(), "{command:?}: {}", read.unwrap_err());
+    }
 }

@@ -69,7 +69,7 @@ async fn all_bad_rows_are_told_up_to_twenty() {
     let rows =
         "1,K1,purchase,2025-03-01,\"1,250.00\"\n2,,visit,2025-03-02,\n3,K2,call,0000-00-00,\n4,K2,visit\n";
     let error = trial.import("", &interactions(rows), &[]).await.unwrap_err();
-    assert_eq!(error.exit_code(), 1);
+    assert_eq!(error.exit_code(), 2);
     let text = error.to_string();
     for part in [
         "line 2, column amount",
@@ -151,7 +151,7 @@ async fn refunds_as_negative_purchases_stop_the_import() {
     assert!(text.contains("negative") && text.contains("`return`") && text.contains("line 3"), "{text}");
     // With --yes they are bad rows, which can be left out.
     let trial = Trial::new(None).await;
-    assert_eq!(trial.import("", &interactions(rows), &["--yes"]).await.unwrap_err().exit_code(), 1);
+    assert_eq!(trial.import("", &interactions(rows), &["--yes"]).await.unwrap_err().exit_code(), 2);
     let bad = trial.path("bad.csv");
     assert_eq!(
         trial.import("", &interactions(rows), &["--skip-bad", &bad]).await.unwrap_err().exit_code(),
@@ -237,7 +237,7 @@ async fn check_stores_nothing() {
     assert_eq!(trial.import("", &doubtful, &["--check"]).await.unwrap_err().exit_code(), 2);
     assert_eq!(
         trial.import("", &interactions("1,K1,visit,soon,\n"), &["--check"]).await.unwrap_err().exit_code(),
-        1
+        2
     );
     assert!(trial.interactions().is_empty());
 }

@@ -68,7 +68,7 @@ async fn doubts_end_the_program_with_code_2() {
     assert_eq!(findings["findings"]["doubts"][0]["code"], "NEGATIVE_PURCHASES");
     assert_eq!(findings["findings"]["files"][0]["bad_rows"]["first"][0]["line"], 3);
     let bad = ROWS.replace("2025-03-02", "soon");
-    assert_eq!(run(&url, &["--interactions", "-"], &bad).await.status.code(), Some(1));
+    assert_eq!(run(&url, &["--interactions", "-"], &bad).await.status.code(), Some(2));
     assert!(fake.0.lock().unwrap().batches.is_empty());
 }
 

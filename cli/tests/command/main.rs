@@ -10,4 +10,5 @@ mod import_checks;
 mod import_conversions;
 mod import_program;
 mod interactions;
+mod interrupts;
 mod score;

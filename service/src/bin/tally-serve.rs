@@ -1,57 +1,56 @@
-//! `tally-serve`: arguments in, server up, until SIGTERM, Ctrl-C or the end of its terminal.
+//! `tally-serve`: arguments in, server up, until SIGTERM, SIGHUP or Ctrl-C.
 
-use std::{error::Error, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, process, sync::Arc, time::Duration};
 
 use clap::Parser;
 use tally_service::{
     app::{App, Jobs, Transport},
     config::{DEFAULT_HTTP_PORT, HttpAddress, ListenAddress, ServeArgs, ServeCommand},
     demo,
-    platform::{
-        clock::system_clock,
-        progress,
-        shutdown::{self, StopSignals},
-        telemetry,
-    },
+    failure::{Failure, Interrupted, exit_code},
+    platform::{clock::system_clock, progress, shutdown},
 };
 use tally_store::{OpenOptions, Store};
+use tally_terminal::{Interrupts, StopSignal};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-type Failure = Box<dyn Error>;
-
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() {
     let args = ServeArgs::parse();
-    telemetry::start(args.log.filter.clone(), args.log.format);
+    args.log.start();
     let done = match &args.command {
         Some(ServeCommand::Backup { file }) => backup(args.database(), file).await,
         None => serve(&args).await,
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match done {
+        Ok(()) => 0,
         Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
+            tally_terminal::remark(&format!("error: {error}"));
+            exit_code(&*error)
         }
-    }
+    };
+    // Without waiting for threads that go on computing after a signal.
+    process::exit(code.into());
 }
 
 async fn backup(database: &str, file: &Path) -> Result<(), Failure> {
-    let mut signals = StopSignals::new()?;
+    let interrupts = Interrupts::listen()?;
     tokio::select! {
         copied = tally_store::backup(database, file) => copied?,
-        () = signals.wait() => return Err("stopped; there is no backup".into()),
+        signal = interrupts.received() => {
+            return Err(Interrupted { signal, state: "there is no backup".to_owned() }.into());
+        }
     }
-    println!("the database is backed up in {}", file.display());
+    tally_terminal::print(&format!("the database is backed up in {}", file.display()))?;
     Ok(())
 }
 
 async fn serve(args: &ServeArgs) -> Result<(), Failure> {
-    let mut signals = StopSignals::new()?;
+    let interrupts = Interrupts::listen()?;
     // Listening comes first: a port that is taken must not have cost a migration.
     let grpc =
         args.listen.bind().await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
@@ -61,7 +60,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let open = OpenOptions { create: true, connections: args.pool.database_connections };
     let store = tally_store::open_with(&database, open).await?;
     let transport = Transport { grpc, http, max_connection_age: args.connection_age() };
-    let served = serve_store(args, Arc::clone(&store), transport, (&database, &mut signals)).await;
+    let served = serve_store(args, Arc::clone(&store), transport, (&database, &interrupts)).await;
     shutdown::close(&*store).await;
     served
 }
@@ -71,7 +70,7 @@ async fn serve_store(
     args: &ServeArgs,
     store: Arc<dyn Store>,
     transport: Transport,
-    (database, signals): (&str, &mut StopSignals),
+    (database, interrupts): (&str, &Interrupts),
 ) -> Result<(), Failure> {
     let address = transport.grpc.local_addr()?;
     let app = App::new(store, args.cache_bytes(), system_clock).await?;
@@ -81,18 +80,23 @@ async fn serve_store(
     if args.demo {
         tokio::select! {
             shown = show_demo(&app, args, address, database) => shown?,
-            () = signals.wait() => return Ok(()),
+            signal = interrupts.received() => {
+                return Err(demo_interrupted(&app, signal, args.database.is_none()).await);
+            }
         }
     }
     if let Some(http) = &transport.http {
-        println!("metrics on http://{}/metrics", http.local_addr()?);
+        tally_terminal::print(&format!("metrics on http://{}/metrics", http.local_addr()?))?;
     }
-    println!("tally-serve listens on {address}");
+    tally_terminal::print(&format!("tally-serve listens on {address}"))?;
     let jobs = Jobs {
         pack_every: Some(Duration::from_secs(args.pack_every_seconds.into())),
         keep_predictions_days: args.keep_predictions_days,
     };
-    app.serve(transport, jobs, signals.wait()).await?;
+    let stop = async {
+        interrupts.received().await;
+    };
+    app.serve(transport, jobs, stop).await?;
     Ok(())
 }
 
@@ -125,6 +129,17 @@ fn demo_database(folder: &TempDir) -> String {
 
 async fn show_demo(app: &App, args: &ServeArgs, address: SocketAddr, database: &str) -> Result<(), Failure> {
     let summary = demo::prepare(app, args.demo_customers, &progress::on_terminal()).await?;
-    println!("{}\n", demo::banner(&summary, address, &tally_store::without_password(database)));
+    let banner = demo::banner(&summary, address, &tally_store::without_password(database));
+    tally_terminal::print(&(banner + "\n"))?;
     Ok(())
+}
+
+/// What an interrupted demo leaves behind, unless its database is temporary.
+async fn demo_interrupted(app: &App, signal: StopSignal, temporary: bool) -> Failure {
+    let rest = match app.ingest.count_customers().await {
+        _ if temporary => "its temporary database is removed".to_owned(),
+        Ok(customers) => format!("{customers} customers are stored; starting it again completes it"),
+        Err(error) => error.to_string(),
+    };
+    Interrupted { signal, state: format!("the demo is not complete; {rest}") }.into()
 }

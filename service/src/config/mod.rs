@@ -1,5 +1,5 @@
 //! The flags of the two programs that work on the database. Every flag is also an environment variable
-//! `TALLY_…`; nothing else reads the environment.
+//! `TALLY_…`; besides, only NO_COLOR is read from the environment.
 
 mod listen;
 mod serve;
@@ -13,7 +13,7 @@ use clap::Args;
 
 use tracing_subscriber::filter::Targets;
 
-use crate::platform::telemetry::{LogFormat, log_filter};
+use crate::platform::telemetry::{self, LogFormat, log_filter};
 
 /// The default database of both programs.
 const DATABASE: &str = "sqlite://tally.db";
@@ -25,6 +25,10 @@ pub struct PoolArgs {
     #[arg(long, env = "TALLY_DATABASE_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub database_connections: Option<u32>,
 }
+/// What the exit codes of both programs mean.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failed, and may succeed later; 2 refused, for the arguments or what is stored; 129, 130 or 143
+interrupted by SIGHUP, Ctrl-C or SIGTERM before it was done. Standard error has the reason.";
 
 /// How to log.
 #[derive(Args, Clone, Debug)]
@@ -35,6 +39,14 @@ pub struct LogArgs {
     /// The form of a log line
     #[arg(long = "log-format", env = "TALLY_LOG_FORMAT", value_enum, default_value_t)]
     pub format: LogFormat,
+}
+
+impl LogArgs {
+    /// Starts to log. Colours appear only on a terminal, and not if NO_COLOR is set (<https://no-color.org>).
+    pub fn start(&self) {
+        let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        telemetry::start(self.filter.clone(), self.format, colours);
+    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
-use super::{DATABASE, ListenAddress, LogArgs, PoolArgs};
+use super::{DATABASE, EXIT_CODES, ListenAddress, LogArgs, PoolArgs};
 use crate::deployment::Currency;
 
 /// Serves customer scores over gRPC.
 #[derive(Parser, Debug)]
-#[command(name = "tally-serve", version)]
+#[command(name = "tally-serve", version, after_help = EXIT_CODES)]
 pub struct ServeArgs {
     /// sqlite://PATH (created when absent) or postgres://USER:PASSWORD@HOST/NAME [default: sqlite://tally.db; with --demo a temporary file]
     #[arg(long, env = "TALLY_DATABASE", hide_env_values = true, global = true)]

@@ -9,12 +9,15 @@ use tally_model::{
     time::Time,
 };
 
-use super::{DATABASE, LogArgs, PoolArgs};
-use crate::lifecycle::training::Promote;
+use super::{DATABASE, EXIT_CODES, LogArgs, PoolArgs};
+use crate::{
+    lifecycle::training::Promote,
+    platform::error::{Error, Result},
+};
 
 /// Trains a model on the stored interactions and stores it as the next version.
 #[derive(Parser, Debug)]
-#[command(name = "tally-train", version)]
+#[command(name = "tally-train", version, after_help = EXIT_CODES)]
 pub struct TrainArgs {
     /// What the model predicts
     #[arg(value_enum, required_unless_present = "all", conflicts_with = "all")]
@@ -72,17 +75,17 @@ impl TrainArgs {
     ///
     /// # Errors
     /// Names the file and what is wrong with it.
-    pub fn read_spec(&self) -> Result<Spec, String> {
+    pub fn read_spec(&self) -> Result<Spec> {
         let mut spec = match &self.spec {
             None => Spec::default(),
             Some(path) => std::fs::read_to_string(path)
                 .map_err(|error| error.to_string())
                 .and_then(|text| Spec::parse(&text).map_err(|error| error.to_string()))
-                .map_err(|error| format!("the spec {}: {error}", path.display()))?,
+                .map_err(|error| Error::invalid(format!("the spec {}", path.display()), error))?,
         };
         if let (Some(days), Some(target)) = (self.horizon_days, self.target) {
             spec.set_horizon_days(target.into(), days);
-            spec.validate().map_err(|error| format!("--horizon-days: {error}"))?;
+            spec.validate().map_err(|error| Error::invalid("--horizon-days", error.to_string()))?;
         }
         Ok(spec)
     }

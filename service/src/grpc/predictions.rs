@@ -78,6 +78,7 @@ impl PredictionService for PredictionRpc {
         let size = validator.page_size(request.page_size);
         let filter = filter(&mut validator, &request);
         let (size, filter) = validator.finish((size, filter))?;
+        self.predictions.check_names(&filter).await?;
         let scope = ("ListPredictions", &filter);
         let after: Option<PredictionCursor> = self.page_tokens.open(&scope, &request.page_token)?;
         let total_size = self.predictions.count(&filter).await? as i64;
@@ -93,7 +94,9 @@ impl PredictionService for PredictionRpc {
     ) -> Result<Response<Self::ExportPredictionsStream>, Status> {
         let mut validator = Validator::new(self.clock.now());
         let filter = filter(&mut validator, &as_list(request.into_inner()));
-        let export = self.predictions.export(&validator.finish(filter)?);
+        let filter = validator.finish(filter)?;
+        self.predictions.check_names(&filter).await?;
+        let export = self.predictions.export(&filter);
         Ok(stream(move |messages| async move { send_export(export, &messages).await }))
     }
 

@@ -106,6 +106,15 @@ impl Error {
         }
     }
 
+    /// Whether what is asked for is not allowed as things are, so that it would be refused again.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Invalid(_) | Self::NotFound { .. } | Self::Precondition { .. } | Self::AlreadyExists(_)
+        )
+    }
+
     /// The machine-readable reason.
     #[must_use]
     pub const fn reason(&self) -> &'static str {

@@ -5,7 +5,6 @@ pub mod blocking;
 pub mod clock;
 pub mod error;
 pub mod metrics;
-pub mod output_file;
 pub mod progress;
 pub mod readiness;
 pub mod shutdown;

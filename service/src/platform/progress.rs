@@ -1,12 +1,11 @@
 //! Progress of long work, drawn on a terminal.
 
 use std::{
-    fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::ProgressBar;
 
 /// What long work reports while it runs.
 pub enum ProgressStep {
@@ -14,6 +13,8 @@ pub enum ProgressStep {
     Begin(String, u64),
     /// This many of them are done.
     Done(u64),
+    /// From here on what was made is stored: an interruption waits for it.
+    Store,
     /// Everything is done.
     End,
 }
@@ -35,33 +36,15 @@ pub fn on_terminal() -> ProgressListener {
         match step {
             ProgressStep::Begin(what, total) => {
                 current.take().map(end);
-                *current = Some((draw(&what, total), Instant::now()));
+                *current = Some((tally_terminal::progress::begin(&what, total), Instant::now()));
             }
             ProgressStep::Done(done) => {
                 if let Some((bar, _)) = current.as_ref() {
                     bar.set_position(done);
                 }
             }
+            ProgressStep::Store => {}
             ProgressStep::End => drop(current.take().map(end)),
         }
     })
-}
-
-/// A bar for `total` things, or a spinner when their number is unknown (0).
-fn draw(what: &str, total: u64) -> ProgressBar {
-    let (bar, template) = if total == 0 {
-        (ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}")
-    } else {
-        (ProgressBar::new(total), "{msg} {wide_bar} {human_pos}/{human_len} {rate} {eta} left")
-    };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
-            // There is nobody to report a failed write to the terminal's line to.
-            let _ = write!(out, "{:.0}/s", state.per_sec());
-        };
-        bar.set_style(style.with_key("rate", rate));
-    }
-    bar.set_message(what.to_owned());
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }

@@ -1,7 +1,11 @@
 //! Logging to standard error; standard output is for results.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    fmt::Write,
+    io::{IsTerminal, stderr},
+};
 
+use tally_terminal::EscapedWriter;
 use tracing_subscriber::{
     field::MakeExt,
     filter::{LevelFilter, Targets},
@@ -36,19 +40,22 @@ pub fn log_filter(text: &str) -> Result<Targets, String> {
     text.parse().map_err(|error| format!("{error}"))
 }
 
-/// Starts to log what passes `filter`.
+/// Starts to log what passes `filter`, with `colours` if standard error is a terminal.
 ///
 /// The filter knows levels and modules but no fields of spans: looking at those takes some 2,500 instructions
-/// a call. Colours appear only on a terminal. Text writes the fields plainly: every call has a span with two
+/// a call. Text writes the fields plainly: every call has a span with two
 /// fields, and the subscriber's own formatter takes 3,400 instructions for them.
-pub fn start(filter: Targets, format: LogFormat) {
+pub fn start(filter: Targets, format: LogFormat, colours: bool) {
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
+    let lines = fmt::layer().with_writer(stderr).with_ansi(colours && stderr().is_terminal());
     match format {
         LogFormat::Text => {
-            let fields = fmt::format::debug_fn(|writer, field, value| match field.name() {
-                "message" => write!(writer, "{value:?}"),
-                name => write!(writer, "{name}={value:?}"),
+            let fields = fmt::format::debug_fn(|writer, field, value| {
+                let mut writer = EscapedWriter(writer);
+                match field.name() {
+                    "message" => write!(writer, "{value:?}"),
+                    name => write!(writer, "{name}={value:?}"),
+                }
             });
             registry.with(lines.fmt_fields(fields.delimited(" "))).init();
         }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use tally_model::evaluation::metrics::{Metrics, ReliabilityBin};
+use tally_terminal::printable;
 
 use super::coefficients::Coefficient;
 use crate::lifecycle::training::TrainingResult;
@@ -11,11 +12,16 @@ use crate::lifecycle::training::TrainingResult;
 /// The number of columns listed, the strongest ones.
 const STRONGEST: usize = 10;
 
-/// Renders the report as text, without a line break at its end.
+/// Renders the report as text, without a line break at its end. On a terminal, whose `columns` are given, lines of names
+/// are cut to its width.
 #[must_use]
-pub fn render(result: &TrainingResult) -> String {
-    let parts = [summary(result), holdout(result), reliability(result), strongest(result), verdict(result)];
-    parts.join("\n\n")
+pub fn render(result: &TrainingResult, columns: Option<usize>) -> String {
+    let mut strongest = strongest(result);
+    if let Some(columns) = columns {
+        let lines: Vec<String> = strongest.lines().map(|line| tally_terminal::cut(line, columns)).collect();
+        strongest = lines.join("\n");
+    }
+    [summary(result), holdout(result), reliability(result), strongest, verdict(result)].join("\n\n")
 }
 
 fn summary(result: &TrainingResult) -> String {
@@ -79,7 +85,7 @@ fn strongest(result: &TrainingResult) -> String {
     let all = Coefficient::by_size(&result.artifact);
     let mut table = plain_table();
     for Coefficient { feature, column, coefficient } in all.iter().take(STRONGEST) {
-        table.add_row([format!("{coefficient:+.3}"), feature.clone(), column.clone()]);
+        table.add_row([format!("{coefficient:+.3}"), printable(feature), printable(column)]);
     }
     format!("strongest of {} columns (log-odds; for numbers, per standard deviation)\n{table}", all.len())
 }

@@ -4,7 +4,11 @@ use std::{borrow::Cow, sync::Arc};
 
 use tally_store::{Prediction, PredictionCursor, PredictionFilter, Store};
 
-use crate::{catalog::ModelCatalog, histories::Histories, platform::error::Result};
+use crate::{
+    catalog::{ModelCatalog, ModelName},
+    histories::Histories,
+    platform::error::{Error, Result},
+};
 
 /// Predictions that an export reads at a time.
 const EXPORT_ROWS: usize = 1_000;
@@ -30,6 +34,23 @@ impl Predictions {
             None => Cow::Borrowed(filter),
             survivor => Cow::Owned(PredictionFilter { customer_id: survivor, ..filter.clone() }),
         }
+    }
+
+    /// Checks that what the filter names exists: without it, a misspelt name would look like one without predictions.
+    ///
+    /// # Errors
+    /// NOT_FOUND when the customer (CUSTOMER_NOT_FOUND) or the model (MODEL_NOT_FOUND) is not stored; when the store
+    /// fails.
+    pub async fn check_names(&self, filter: &PredictionFilter) -> Result<()> {
+        if let Some(customer_id) = &filter.customer_id
+            && self.store.customer(customer_id).await?.is_none()
+        {
+            return Err(Error::unknown_customer(customer_id));
+        }
+        if let Some(version) = filter.model_version {
+            self.catalog.stored(ModelName { target: filter.target, version }).await?;
+        }
+        Ok(())
     }
 
     /// At most `limit` predictions behind `after`, in the filter's order.

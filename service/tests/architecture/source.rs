@@ -8,7 +8,7 @@ use std::{
 use crate::root;
 
 /// The folders of the crates that are checked.
-const FOLDERS: [&str; 5] = ["proto", "model", "store", "service", "cli"];
+const FOLDERS: [&str; 6] = ["proto", "model", "store", "terminal", "service", "cli"];
 
 /// A crate and its sources, without tests.
 pub struct Crate {

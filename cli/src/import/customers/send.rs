@@ -1,6 +1,7 @@
 //! Sends customers, one batch after the other.
 
 use tally_proto::v1::{UpsertCustomersRequest, UpsertCustomersResponse};
+use tally_terminal::{Interrupts, progress};
 
 use super::CustomerLayout;
 use crate::{
@@ -11,15 +12,15 @@ use crate::{
         check::Checked,
         upload::Upload,
     },
-    progress,
 };
 
 /// Sends the customers of a file. Batches do not overlap, so that of two rows of the same customer the
-/// later one stays. Returns the totals of all replies.
+/// later one stays. A signal ends it between batches. Returns the totals of all replies.
 pub(in crate::import) async fn send(
     server: &Connection,
     file: Checked<CustomerLayout>,
     backfill_attributes: &[String],
+    interrupts: &Interrupts,
 ) -> Result<UpsertCustomersResponse, ClientError> {
     let Checked { source, layout, rows } = file;
     let bar = progress::begin("customers", rows);
@@ -27,7 +28,13 @@ pub(in crate::import) async fn send(
     let mut batches = read_ahead(source.clone(), layout);
     let mut totals = UpsertCustomersResponse::default();
     let mut upload = Upload::new(server, source.name(), "customers");
-    while let Some(batch) = batches.recv().await {
+    loop {
+        let batch = tokio::select! {
+            biased;
+            signal = interrupts.received() => return Err(upload.interrupted(signal)),
+            batch = batches.recv() => batch,
+        };
+        let Some(batch) = batch else { break };
         let RowBatch { items, lines } = batch.map_err(|error| upload.stopped(error.into()))?;
         let backfill_attributes = backfill_attributes.to_vec();
         let request = UpsertCustomersRequest { customers: items, backfill_attributes };

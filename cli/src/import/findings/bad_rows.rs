@@ -6,7 +6,7 @@ use std::{
 };
 
 use csv::{StringRecord, Writer, WriterBuilder};
-use tempfile::NamedTempFile;
+use tally_terminal::NewFile;
 
 use crate::{
     error::CsvError,
@@ -28,7 +28,7 @@ pub(in crate::import) struct BadRows {
     pub(in crate::import) file: Option<PathBuf>,
     /// The columns of their rows.
     header: StringRecord,
-    writer: Option<Writer<NamedTempFile>>,
+    writer: Option<Writer<NewFile>>,
 }
 
 impl BadRows {
@@ -85,19 +85,18 @@ impl BadRows {
         Ok(())
     }
 
-    /// Completes the file that the bad rows are written to.
+    /// Writes the file of the bad rows.
     pub(in crate::import) fn finish(&mut self) -> Result<(), CsvError> {
         let (Some(writer), Some(file)) = (self.writer.take(), &self.file) else { return Ok(()) };
         let cannot_write = |problem: io::Error| not_written(file, &problem);
         let written = writer.into_inner().map_err(|problem| cannot_write(problem.into_error()))?;
-        written.persist(file).map(drop).map_err(|problem| cannot_write(problem.error))
+        written.finish().map_err(cannot_write)
     }
 }
 
-/// A file beside `file`, which takes its place once it is complete.
-fn begun(file: &Path, header: &StringRecord) -> io::Result<Writer<NamedTempFile>> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut writer = WriterBuilder::new().flexible(true).from_writer(NamedTempFile::new_in(folder)?);
+/// Begins the file of bad rows.
+fn begun(file: &Path, header: &StringRecord) -> io::Result<Writer<NewFile>> {
+    let mut writer = WriterBuilder::new().flexible(true).from_writer(NewFile::create(file)?);
     writer.write_record(BadRows::COLUMNS.into_iter().chain(header))?;
     Ok(writer)
 }

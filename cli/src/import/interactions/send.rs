@@ -1,10 +1,11 @@
 //! Sends interactions in several streams at a time.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use futures_util::future::join_all;
 use indicatif::ProgressBar;
 use tally_proto::v1::{OnConflict, RecordInteractionsResponse};
+use tally_terminal::{Interrupts, progress};
 use tokio::sync::mpsc;
 use tonic::Status;
 
@@ -16,7 +17,6 @@ use crate::{
     connection::Connection,
     error::ClientError,
     import::{batches::read_ahead, check::Checked, upload::Upload},
-    progress,
 };
 
 /// How interactions are recorded.
@@ -34,17 +34,25 @@ const STREAMS: usize = 4;
 const IN_FLIGHT: usize = 2;
 
 /// Sends the interactions of a file. Their order does not matter, since of rows with the same key and other content one
-/// alone is sent. When a stream fails, the others finish the batches that they have sent, so that the number of stored
+/// alone is sent. When a stream fails or a signal comes, the others finish the batches that they have sent, so that the number of stored
 /// rows is exact. Returns the totals of all replies.
 pub(in crate::import) async fn send(
     server: &Connection,
     file: Checked<InteractionLayout>,
     options: UploadOptions,
+    interrupts: &Interrupts,
 ) -> Result<RecordInteractionsResponse, ClientError> {
     let Checked { source, layout, rows } = file;
     let bar = progress::begin("interactions", rows);
     let feed = Arc::new(Feed::new(read_ahead(source.clone(), layout)));
-    let results = join_all((0..STREAMS).map(|_| stream(server, &feed, options, &bar))).await;
+    let mut sending = pin!(join_all((0..STREAMS).map(|_| stream(server, &feed, options, &bar))));
+    let results = tokio::select! {
+        results = &mut sending => results,
+        _ = interrupts.received() => {
+            feed.close().await;
+            sending.await
+        }
+    };
     let mut upload = Upload::new(server, source.name(), "interactions");
     let mut totals = RecordInteractionsResponse::default();
     let mut failures = Vec::new();
@@ -60,7 +68,10 @@ pub(in crate::import) async fn send(
     }
     match feed.take_error().await {
         Some(error) => Err(upload.stopped(error.into())),
-        None => upload.complete(rows).map(|()| totals),
+        None => match interrupts.get() {
+            Some(signal) if upload.rows < rows => Err(upload.interrupted(signal)),
+            _ => upload.complete(rows).map(|()| totals),
+        },
     }
 }
 

@@ -91,6 +91,15 @@ impl JobError {
         )
     }
 
+    /// Whether the data or the arguments do not allow this training, so that it would be refused again.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Service(error) => error.is_refusal(),
+            other => other.is_lack_of_data(),
+        }
+    }
+
     /// The same error, with the cause when the data do not suffice because most of them were recorded late.
     pub(super) fn explained_by(self, lag: RecordingLag) -> Self {
         let is_explained = self.is_lack_of_data() && lag.is_mostly_late();

@@ -106,6 +106,7 @@ impl Trainer {
             artifact: artifact.to_bytes().map_err(Error::from)?,
             champion: false,
         };
+        (self.progress)(ProgressStep::Store);
         let version = self.store.insert_model(model, evaluation).await?;
         let name = ModelName { target: job.target, version };
         let verdict = self.promote(job.promote, name, artifact.outcome).await?;

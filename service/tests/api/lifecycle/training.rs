@@ -185,6 +185,6 @@ async fn a_mistake_in_a_spec_is_named() {
         let mut train = program("tally-train", &database.url);
         let output = train.args(["churn", "--spec", text(&spec)]).output().unwrap();
         let message = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(1) && message.contains(name), "{message}");
+        assert!(output.status.code() == Some(2) && message.contains(name), "{message}");
     }
 }

@@ -6,9 +6,10 @@ mod demo;
 mod exports;
 mod help;
 mod pooler;
+mod hostile_names;
+mod interrupts;
 mod readme;
 mod serve;
-mod stop;
 mod tables;
 
 /// Asserts that a text is that of the file in `snapshots/`, but for spaces at the ends of lines.

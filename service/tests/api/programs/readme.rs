@@ -1,10 +1,13 @@
-//! The section "Your own data" of the README, run as it stands there.
+//! The README: its section "Your own data", run as it stands there, and the usage of `tally-train`.
 
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
+
+use clap::CommandFactory;
+use tally_service::config::TrainArgs;
 
 use crate::support::{Database, ServeProcess, program};
 
@@ -63,5 +66,36 @@ async fn your_own_data_becomes_scores_as_the_readme_says() {
                 );
             }
         }
+    }
+}
+
+/// An option as a usage has it, such as `[--seed SEED]` or `[--split temporal|random]`.
+fn usage(option: &clap::Arg) -> String {
+    let values: Vec<String> =
+        option.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    let names = option.get_value_names().unwrap_or_default().iter().map(ToString::to_string).collect();
+    let value = if values.is_empty() { names } else { values };
+    format!("[--{} {}]", option.get_long().unwrap(), value.join("|"))
+}
+
+#[test]
+fn the_usage_of_tally_train_is_what_it_takes() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let (_, block) = readme.split_once("\n```\ntally-train lead|churn").unwrap();
+    let (options, all) = block.split_once("\ntally-train --all ").unwrap();
+    let command = TrainArgs::command();
+    let takes_value = |option: &&clap::Arg| option.get_long().is_some() && option.get_action().takes_values();
+    let expected: Vec<String> = command.get_arguments().filter(takes_value).map(usage).collect();
+    let words: Vec<&str> = options.split_whitespace().collect();
+    assert_eq!(words.join(" "), expected.join(" "));
+    // With --all, those that it does not take are named.
+    for option in command.get_arguments().filter(takes_value) {
+        let long = option.get_long().unwrap();
+        let line = ["tally-train", "--all", &format!("--{long}"), "1"];
+        let conflicts = command
+            .clone()
+            .try_get_matches_from(line)
+            .is_err_and(|error| error.kind() == clap::error::ErrorKind::ArgumentConflict);
+        assert_eq!(conflicts, all.lines().next().unwrap().contains(&format!("--{long}")), "--{long}");
     }
 }

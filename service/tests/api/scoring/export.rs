@@ -59,7 +59,7 @@ async fn an_export_has_the_predictions_of_the_list_in_its_order(tally: Tally) {
             grades: vec![v1::Grade::B.into(), v1::Grade::C.into()],
             ..churn()
         },
-        v1::ExportPredictionsRequest { model: "churn/2".into(), ..churn() },
+        v1::ExportPredictionsRequest { model: "churn/1".into(), ..churn() },
     ];
     for filter in filters {
         let exported = export(&tally, &filter).await.concat();

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use tally_proto::v1;
+use tonic::Code;
 
 use super::{NOW, trained};
-use crate::support::{Tally, on_both_stores, time, timestamp};
+use crate::support::{Tally, assert_refused, customer, on_both_stores, time, timestamp};
 
-on_both_stores!(predictions_are_filtered_ordered_and_paged);
+on_both_stores!(predictions_are_filtered_ordered_and_paged, what_is_not_stored_has_no_list_of_predictions);
 
 fn churn_predictions() -> v1::ListPredictionsRequest {
     v1::ListPredictionsRequest { target: v1::Target::Churn.into(), ..Default::default() }
@@ -24,8 +25,8 @@ async fn predictions_are_filtered_ordered_and_paged(tally: Tally) {
     assert_newest_first(&tally, latest.len()).await;
     assert_between(&tally, &latest).await;
     assert_grades(&tally, &latest).await;
-    let other_model = v1::ListPredictionsRequest { model: "churn/2".into(), ..churn_predictions() };
-    assert_eq!(tally.all_predictions(other_model).await.len(), 0);
+    let of_model = v1::ListPredictionsRequest { model: "churn/1".into(), ..churn_predictions() };
+    assert_eq!(tally.all_predictions(of_model).await.len(), latest.len());
     assert_eq!(tally.latest_predictions(v1::Target::Lead).await.len(), 0);
     tally.delete(&latest[0].customer_id).await.unwrap();
     assert_eq!(tally.all_predictions(churn_predictions()).await.len(), latest.len() - 1);
@@ -76,4 +77,39 @@ async fn assert_grades(tally: &Tally, latest: &[v1::Score]) {
         own.iter().sum::<f64>() / own.len() as f64
     };
     assert!(mean(v1::Grade::A) < mean(v1::Grade::D));
+}
+
+async fn what_is_not_stored_has_no_list_of_predictions(tally: Tally) {
+    tally.upsert(vec![customer("a", "2024-01-01", &[]), customer("b", "2024-01-01", &[])]).await.unwrap();
+    tally.merge("a", "b").await.unwrap();
+    for (customer_id, model, reason) in [
+        ("nobody", "", "CUSTOMER_NOT_FOUND"),
+        ("a", "churn/9", "MODEL_NOT_FOUND"),
+        ("", "churn/9", "MODEL_NOT_FOUND"),
+    ] {
+        let request = v1::ListPredictionsRequest {
+            customer_id: customer_id.into(),
+            model: model.into(),
+            ..churn_predictions()
+        };
+        let export = v1::ExportPredictionsRequest {
+            target: request.target,
+            customer_id: request.customer_id.clone(),
+            model: request.model.clone(),
+            ..Default::default()
+        };
+        for latest_only in [None, Some(false)] {
+            let request = v1::ListPredictionsRequest { latest_only, ..request.clone() };
+            let listed = tally.predictions().list_predictions(request).await;
+            let unknown = if reason == "CUSTOMER_NOT_FOUND" { customer_id } else { model };
+            assert!(listed.as_ref().unwrap_err().message().contains(&format!("`{unknown}`")), "{listed:?}");
+            assert_refused(listed, Code::NotFound, reason, &[]);
+        }
+        assert_refused(tally.predictions().export_predictions(export).await, Code::NotFound, reason, &[]);
+    }
+    // Those who are stored have an empty list, also under an id that is merged.
+    for id in ["a", "b"] {
+        let request = v1::ListPredictionsRequest { customer_id: id.into(), ..churn_predictions() };
+        assert_eq!(tally.all_predictions(request).await.len(), 0);
+    }
 }

@@ -114,7 +114,7 @@ async fn listed_properties_alone_become_features(tally: Tally) {
     std::fs::write(&spec, "[features]\nproperties = [\"units\"]\n").unwrap();
     let output = tally.try_train(&[SILENT_TRAINING.as_slice(), &["--spec", text(&spec)]].concat());
     let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(message.contains("features.properties") && message.contains("\"kind.property\""), "{message}");
 }
 

@@ -94,4 +94,9 @@ impl Tally {
     pub fn cli(&self, arguments: &[&str]) -> String {
         programs::cli(&self.url, arguments)
     }
+
+    /// Runs `tally` against this server, which may fail.
+    pub fn try_cli(&self, arguments: &[&str]) -> std::process::Output {
+        programs::program("tally", "").args(["--server", &self.url]).args(arguments).output().unwrap()
+    }
 }

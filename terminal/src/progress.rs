@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use crate::escape::printable;
+
 /// A bar for `total` items, or a spinner when the total is 0, not known.
 #[must_use]
 pub fn begin(what: &str, total: u64) -> ProgressBar {
@@ -19,7 +21,7 @@ pub fn begin(what: &str, total: u64) -> ProgressBar {
         };
         bar.set_style(style.with_key("rate", rate));
     }
-    bar.set_message(what.to_owned());
+    bar.set_message(printable(what));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

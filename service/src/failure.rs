@@ -1,0 +1,42 @@
+//! Why a program ends without having done what it was asked to do, and its exit code.
+
+use std::error::Error as StdError;
+
+use tally_store::{BackupError, StoreError};
+use tally_terminal::{StopSignal, exit};
+
+use crate::{lifecycle::training::JobError, platform::error::Error};
+
+/// Any error.
+pub type Failure = Box<dyn StdError>;
+
+/// A signal ended the program.
+#[derive(Debug, thiserror::Error)]
+#[error("{signal}: {state}")]
+pub struct Interrupted {
+    /// The signal.
+    pub signal: StopSignal,
+    /// What is stored and what is not.
+    pub state: String,
+}
+
+/// The exit code of a program that ends with this error.
+#[must_use]
+pub fn exit_code(failure: &(dyn StdError + 'static)) -> u8 {
+    if let Some(interrupted) = failure.downcast_ref::<Interrupted>() {
+        return interrupted.signal.exit_code();
+    }
+    let is_refusal = failure.downcast_ref::<JobError>().is_some_and(JobError::is_refusal)
+        || failure.downcast_ref::<Error>().is_some_and(Error::is_refusal)
+        || failure.downcast_ref().is_some_and(is_refusal_of_store)
+        || failure.downcast_ref().is_some_and(|error| match error {
+            BackupError::Postgres | BackupError::Exists(_) => true,
+            BackupError::File(..) => false,
+            BackupError::Store(error) => is_refusal_of_store(error),
+        });
+    if is_refusal { exit::REFUSED } else { exit::FAILED }
+}
+
+const fn is_refusal_of_store(error: &StoreError) -> bool {
+    matches!(error, StoreError::InvalidUrl(_) | StoreError::Schema { .. })
+}
