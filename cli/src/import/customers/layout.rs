@@ -117,7 +117,7 @@ impl Layout for CustomerLayout {
         Ok(Customer {
             customer_id: row.customer_id.to_owned(),
             create_time: row.create_time.map(timestamp),
-            attributes: Some(Struct { fields }),
+            attributes: Some(Struct { fields }).filter(|attributes| !attributes.fields.is_empty()),
             name: row.name.to_owned(),
             merged_customer_ids: Vec::new(),
         })

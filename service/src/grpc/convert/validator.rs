@@ -129,7 +129,7 @@ impl Validator {
         match range.flatten() {
             Some(time) if time.0 <= self.now.0.saturating_add(limits::FUTURE_MICROS) => return time,
             Some(time) => self.refuse(field, format!("{time} is more than one day in the future")),
-            None => self.refuse(field, "is not a time of the years 1970 to 9999"),
+            None => self.refuse(field, out_of_range(time)),
         }
         Time::MIN
     }
@@ -254,8 +254,13 @@ impl Validator {
             .as_ref()
             .map(|time| self.past_time(format_args!("{field}.create_time"), time));
         let attributes =
-            self.attributes(format_args!("{field}.attributes"), customer.attributes.unwrap_or_default());
-        NewCustomer { customer_id, name: Some(name).filter(|name| !name.is_empty()), create_time, attributes }
+            customer.attributes.map(|sent| self.attributes(format_args!("{field}.attributes"), sent));
+        NewCustomer {
+            customer_id,
+            name: Some(name).filter(|name| !name.is_empty()),
+            create_time,
+            attributes: attributes.unwrap_or_default(),
+        }
     }
 
     /// Names of attributes, of which there may be none.
@@ -268,17 +273,29 @@ impl Validator {
         names.into_iter().enumerate().map(&mut name).collect()
     }
 
+    /// Attributes that were sent. A client that was given a plain object where it needs a Struct or a Value sends an
+    /// empty one, so what is empty is refused: it would erase attributes without a word.
     fn attributes(&mut self, field: impl Display + Copy, attributes: Struct) -> Attributes {
         let count = attributes.fields.len();
-        self.require(count <= limits::ATTRIBUTES, field, || {
-            format!("has {count} entries; allowed are up to {}", limits::ATTRIBUTES)
+        self.require((1..=limits::ATTRIBUTES).contains(&count), field, || match count {
+            0 => "is sent, but has no entries; leave it out for a customer without attributes. A JavaScript \
+                  client sends this for a plain object: see Customer.attributes in customer.proto"
+                .to_owned(),
+            _ => format!("has {count} entries; allowed are up to {}", limits::ATTRIBUTES),
         });
         self.distinct(field, attributes.fields.keys());
         let mut checked = Attributes::new();
         for (name, value) in attributes.fields {
             let field = format_args!("{field}.{}", Shortened(&name));
             self.key(field, trimmed(&name));
-            if let Some(value) = value.kind.and_then(|value| self.attribute(field, value)) {
+            let Some(kind) = value.kind else {
+                self.refuse(
+                    field,
+                    "is a Value of no kind; set one of number_value, string_value, bool_value and null_value",
+                );
+                continue;
+            };
+            if let Some(value) = self.attribute(field, kind) {
                 checked.insert(without_blanks(name), value);
             }
         }
@@ -435,6 +452,14 @@ impl Validator {
         self.require(number(kind::EXPECTED).is_none_or(positive), format_args!("{field}.expected"), || {
             "is not a number above 0, as the expectation of a survey must be".to_owned()
         });
+    }
+}
+
+/// What is wrong with a time that is none of the years 1970 to 9999.
+fn out_of_range(time: &Timestamp) -> String {
+    match time.nanos {
+        0..1_000_000_000 => format!("is {time}; allowed are the years 1970 to 9999"),
+        nanos => format!("has {nanos} nanoseconds; allowed are 0 to 999,999,999"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! UpsertCustomers refuses invalid customers.
 
-use prost_types::{Timestamp, value::Kind};
+use std::collections::BTreeMap;
+
+use prost_types::{Struct, Timestamp, Value, value::Kind};
 use tally_proto::v1;
 use tonic_types::StatusExt;
 
@@ -74,6 +76,11 @@ fn bad_attributes() -> Vec<(v1::Customer, String)> {
     let names: Vec<String> = (0..201).map(|n| format!("a{n}")).collect();
     let many: Vec<(&str, Kind)> = names.iter().map(|name| (name.as_str(), Kind::BoolValue(true))).collect();
     cases.push((customer("bad", "2024-01-01", &many), "attributes".into()));
+    // What protobuf.js makes of plain objects.
+    let lost = |fields| Some(Struct { fields });
+    cases.push((bad(&|c| c.attributes = lost(BTreeMap::new())), "attributes".into()));
+    let no_kind = || BTreeMap::from([("plan".to_owned(), Value::default())]);
+    cases.push((bad(&|c| c.attributes = lost(no_kind())), "attributes.plan".into()));
     cases
 }
 

@@ -21,7 +21,7 @@ pub fn customer(id: &str, created: &str, attributes: &[(&str, Kind)]) -> v1::Cus
     v1::Customer {
         customer_id: id.to_owned(),
         create_time: Some(timestamp(time(created))),
-        attributes: Some(Struct { fields }),
+        attributes: Some(Struct { fields }).filter(|attributes| !attributes.fields.is_empty()),
         name: String::new(),
         ..Default::default()
     }
