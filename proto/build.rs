@@ -11,6 +11,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=google");
     let mut files: Vec<PathBuf> =
         fs::read_dir("tally/v1")?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
+    // Clients that know the contract by reflection alone read the details of errors with it.
+    files.push("google/rpc/error_details.proto".into());
     files.sort();
     let descriptors = protox::compile(&files, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -20,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     named.enable_type_names();
     tonic_prost_build::configure()
         .build_server(false)
-        .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .extern_path(".google.rpc", "::tonic_types")
         .compile_fds_with_config(descriptors.clone(), named)?;
     // Servers are generated apart from clients: they write the responses of batches as bytes.
     let servers = out.join("servers");
@@ -29,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(false)
         .codec_path("crate::PreallocatingCodec")
         .out_dir(servers)
+        .extern_path(".google.rpc", "::tonic_types")
         .extern_path(".tally.v1", "crate::v1")
         .extern_path(".tally.v1.BatchScoreLeadsResponse", "crate::EncodedBatch")
         .extern_path(".tally.v1.BatchPredictChurnResponse", "crate::EncodedBatch")

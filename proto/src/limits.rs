@@ -31,6 +31,8 @@ pub const LONGEST_PAGE: usize = 1_000;
 pub const PARTITIONS: i32 = 10_000;
 /// Largest request or response message, in bytes.
 pub const MESSAGE_BYTES: usize = 4 << 20;
+/// Largest metadata of a call, in bytes: the names and values of its headers, and 32 for each.
+pub const METADATA_BYTES: usize = 16 << 10;
 /// Maximum number of field violations in one error.
 pub const VIOLATIONS: usize = 100;
 

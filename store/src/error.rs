@@ -3,6 +3,20 @@
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
+/// An item because of which a batch was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RefusedItem {
+    /// Its place in the request, from 0.
+    pub index: usize,
+    /// The customer of the interaction.
+    pub customer_id: String,
+    /// The caller's id of the interaction.
+    pub interaction_id: String,
+    /// What is wrong, and that nothing was stored.
+    pub message: String,
+}
+
 /// Why an operation of the store failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -19,10 +33,10 @@ pub enum StoreError {
     },
     /// The same key is stored with other content.
     #[error("{0}")]
-    AlreadyExists(String),
-    /// Something that must be stored is not.
+    AlreadyExists(RefusedItem),
+    /// An interaction that must be stored is not.
     #[error("{0}")]
-    NotFound(String),
+    NotFound(RefusedItem),
     /// A concurrent write of the same data; the same call may succeed now.
     #[error("a concurrent write of the same data interfered; try again")]
     Aborted,

@@ -189,7 +189,7 @@ mod url;
 pub use backup::BackupError;
 pub use changes::{Change, ChangeStore};
 pub use customers::{BackfilledAttributes, Customer, CustomerStore, NewCustomer, StoredAttribute};
-pub use error::{Result, StoreError};
+pub use error::{RefusedItem, Result, StoreError};
 pub use histories::HistoryStore;
 pub use interactions::{
     Interaction, InteractionCursor, InteractionKey, InteractionStore, ListedInteraction, OnConflict,

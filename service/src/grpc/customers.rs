@@ -1,6 +1,6 @@
 //! CustomerService.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Display};
 
 use tally_proto::{
     limits,
@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status, async_trait};
 use super::{
     convert::{page, response, validator::Validator},
     page_token::PageTokens,
+    status::about,
 };
 use crate::{
     catalog::ModelCatalog,
@@ -51,7 +52,9 @@ impl CustomerService for CustomerRpc {
             validator.refuse("into_customer_id", same);
         }
         let (from, into) = validator.finish((from, into))?;
-        let customer = response::customer(self.ingest.merge_customers(pending, from, into).await?);
+        let merged = self.ingest.merge_customers(pending, from.clone(), into.clone()).await;
+        let subject: [(&str, &dyn Display); 2] = [("from_customer_id", &from), ("into_customer_id", &into)];
+        let customer = response::customer(merged.map_err(about(&subject))?);
         Ok(Response::new(MergeCustomersResponse { customer: Some(customer) }))
     }
 
@@ -89,7 +92,8 @@ impl CustomerService for CustomerRpc {
         request: Request<GetCustomerRequest>,
     ) -> Result<Response<GetCustomerResponse>, Status> {
         let id = self.id(request.into_inner().customer_id)?;
-        let customer = response::customer(self.ingest.customer(&id).await?);
+        let found = self.ingest.customer(&id).await.map_err(about(&[("customer_id", &id)]))?;
+        let customer = response::customer(found);
         Ok(Response::new(GetCustomerResponse { customer: Some(customer) }))
     }
 
@@ -113,7 +117,8 @@ impl CustomerService for CustomerRpc {
         request: Request<DeleteCustomerRequest>,
     ) -> Result<Response<DeleteCustomerResponse>, Status> {
         let id = self.id(request.into_inner().customer_id)?;
-        self.ingest.delete_customer(id).await?;
+        let deleted = self.ingest.delete_customer(id.clone()).await;
+        deleted.map_err(about(&[("customer_id", &id)]))?;
         Ok(Response::new(DeleteCustomerResponse {}))
     }
 }

@@ -20,7 +20,7 @@ use tracing::Instrument;
 use super::{
     convert::{page, response, validator::Validator},
     page_token::PageTokens,
-    status::contract_status,
+    status::{about, contract_status},
 };
 use crate::{
     deployment::Deployment,
@@ -90,7 +90,8 @@ impl InteractionService for InteractionRpc {
         let size = validator.finish(size)?;
         let scope = ("ListInteractions", &id, request.show_retracted);
         let after: Option<InteractionCursor> = self.page_tokens.open(&scope, &request.page_token)?;
-        let found = self.ingest.interactions(&id, after, size + 1, request.show_retracted).await?;
+        let found = self.ingest.interactions(&id, after, size + 1, request.show_retracted).await;
+        let found = found.map_err(about(&[("customer_id", &id)]))?;
         let (interactions, last) = page::cut(found, size, InteractionCursor::new, response::interaction);
         let next_page_token = self.page_tokens.next(&scope, last)?;
         Ok(Response::new(ListInteractionsResponse { interactions, next_page_token }))
@@ -104,9 +105,11 @@ async fn record_stream(
     mut batches: Streaming<RecordInteractionsRequest>,
     acknowledge: mpsc::Sender<Result<RecordInteractionsResponse, Status>>,
 ) {
-    loop {
+    for number in 0_usize.. {
         let response = match batches.message().await {
-            Ok(Some(batch)) => record(&ingest, &deployment, batch).await.map_err(Status::from),
+            Ok(Some(batch)) => {
+                record(&ingest, &deployment, batch).await.map_err(about(&[("batch", &number)]))
+            }
             Ok(None) => break,
             Err(status) => Err(contract_status(&status).unwrap_or(status)),
         };

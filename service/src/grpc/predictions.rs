@@ -20,6 +20,7 @@ use tracing::Instrument;
 use super::{
     convert::{page, response, validator::Validator},
     page_token::PageTokens,
+    status::about,
 };
 use crate::{
     catalog::ModelCatalog,
@@ -60,7 +61,8 @@ impl PredictionService for PredictionRpc {
         let name = validator.model(target, &request.model);
         let partition = partition(&mut validator, request.partition, request.partitions);
         let name = validator.finish(name)?;
-        let model = self.catalog.version_or_champion(target, name).await?;
+        let model = self.catalog.version_or_champion(target, name).await;
+        let model = model.map_err(about(&[("target", &target), ("model", &request.model)]))?;
         let request = ScoreRequest::new(model, as_of, now, STORED_REASONS);
         let (scoring, scored) = (self.scoring.clone(), self.scored.clone());
         Ok(stream(move |messages| async move {
@@ -108,7 +110,8 @@ impl PredictionService for PredictionRpc {
         let mut validator = Validator::new(self.clock.now());
         let id = validator.id("prediction_id", id);
         let id = validator.finish(id)?;
-        Ok(Response::new(response::replay(self.predictions.replay(&id).await?)))
+        let replay = self.predictions.replay(&id).await.map_err(about(&[("prediction_id", &id)]))?;
+        Ok(Response::new(response::replay(replay)))
     }
 
     async fn compare_predictions(
@@ -120,7 +123,8 @@ impl PredictionService for PredictionRpc {
         let from = validator.id("from_prediction_id", from_prediction_id);
         let to = validator.id("to_prediction_id", to_prediction_id);
         let (from, to) = validator.finish((from, to))?;
-        let change = self.predictions.compare(&from, &to).await?;
+        let change = self.predictions.compare(&from, &to).await;
+        let change = change.map_err(about(&[("from_prediction_id", &from), ("to_prediction_id", &to)]))?;
         Ok(Response::new(response::comparison(change)))
     }
 }

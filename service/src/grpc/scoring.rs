@@ -1,6 +1,6 @@
 //! ScoringService. Its four RPCs are one: a target, and one id or many.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use prost_types::Timestamp;
 use tally_model::{spec::Target, time::Time};
@@ -13,10 +13,13 @@ use tally_proto::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::convert::{
-    batch::{self, BatchEncoder},
-    response,
-    validator::Validator,
+use super::{
+    convert::{
+        batch::{self, BatchEncoder},
+        response,
+        validator::Validator,
+    },
+    status::about,
 };
 use crate::{
     catalog::ModelCatalog,
@@ -60,12 +63,12 @@ macro_rules! options {
 impl ScoringService for ScoringRpc {
     async fn score_lead(&self, request: Request<ScoreLeadRequest>) -> Result<Response<Score>, Status> {
         let request = request.into_inner();
-        Ok(self.one(request.customer_id, options!(Lead, request)).await?)
+        self.one(request.customer_id, options!(Lead, request)).await
     }
 
     async fn predict_churn(&self, request: Request<PredictChurnRequest>) -> Result<Response<Score>, Status> {
         let request = request.into_inner();
-        Ok(self.one(request.customer_id, options!(Churn, request)).await?)
+        self.one(request.customer_id, options!(Churn, request)).await
     }
 
     async fn batch_score_leads(
@@ -73,7 +76,7 @@ impl ScoringService for ScoringRpc {
         request: Request<BatchScoreLeadsRequest>,
     ) -> Result<Response<EncodedBatch>, Status> {
         let request = request.into_inner();
-        Ok(self.batch(request.customer_ids, options!(Lead, request)).await?)
+        self.batch(request.customer_ids, options!(Lead, request)).await
     }
 
     async fn batch_predict_churn(
@@ -81,16 +84,18 @@ impl ScoringService for ScoringRpc {
         request: Request<BatchPredictChurnRequest>,
     ) -> Result<Response<EncodedBatch>, Status> {
         let request = request.into_inner();
-        Ok(self.batch(request.customer_ids, options!(Churn, request)).await?)
+        self.batch(request.customer_ids, options!(Churn, request)).await
     }
 }
 
 impl ScoringRpc {
-    async fn one(&self, customer_id: String, options: ScoreOptions) -> Result<Response<Score>> {
+    async fn one(&self, customer_id: String, options: ScoreOptions) -> Result<Response<Score>, Status> {
         let now = self.clock.now();
         let mut validator = Validator::new(now);
-        let ids = vec![validator.id("customer_id", customer_id)];
+        let id = validator.id("customer_id", customer_id);
         let request = self.request(&options, validator, now).await?;
+        let subject = Subject::of(&request);
+        let ids = vec![id.clone()];
         let mut results = if options.persist {
             let stored = self.scoring.score_and_store(ids, &request).await?;
             stored.into_iter().map(|result| result.map(response::score)).collect()
@@ -101,27 +106,36 @@ impl ScoringRpc {
             self.scoring.score(ids, &request, message).await?
         };
         let result = results.pop().ok_or_else(|| Error::Internal("an id without a result".into()))?;
-        Ok(Response::new(result?))
+        let mut response = Response::new(result.map_err(|error| subject.status(error, &id, None))?);
+        // It fits into a packet as it is, and to compress it would take longer than to compute it.
+        response.disable_compression();
+        Ok(response)
     }
 
     async fn batch(
         &self,
         customer_ids: Vec<String>,
         options: ScoreOptions,
-    ) -> Result<Response<EncodedBatch>> {
+    ) -> Result<Response<EncodedBatch>, Status> {
         let now = self.clock.now();
         let mut validator = Validator::new(now);
         validator.batch("customer_ids", customer_ids.len(), limits::BATCH);
-        let (valid, refused) = split_invalid(customer_ids, now);
         let request = self.request(&options, validator, now).await?;
+        let subject = Subject::of(&request);
+        let BatchIds { valid, places, refused } = BatchIds::new(customer_ids, now);
+        // Errors name the ids that were sent, also where these are merged into others.
+        let asked = valid.clone();
+        let status = |n: usize, error| batch::status(&subject.status(error, &asked[n], Some(places[n])));
         let results = if options.persist {
-            let stored = self.scoring.score_and_store(valid, &request).await?;
-            stored.into_iter().map(batch::stored).collect()
+            let stored = self.scoring.score_and_store(valid, &request).await?.into_iter().enumerate();
+            stored.map(|(n, result)| result.map_or_else(|error| status(n, error), batch::stored)).collect()
         } else {
             let mut encoder = BatchEncoder::new(&request);
-            let encode = |scored: Result<ScoredCustomer<'_>>| match scored {
-                Ok(scored) => encoder.score(&scored),
-                Err(error) => batch::status(error),
+            let mut items = 0..;
+            let encode = |scored: Result<ScoredCustomer<'_>>| match (items.next().unwrap_or_default(), scored)
+            {
+                (_, Ok(scored)) => encoder.score(&scored),
+                (n, Err(error)) => status(n, error),
             };
             self.scoring.score(valid, &request, encode).await?
         };
@@ -134,39 +148,79 @@ impl ScoringRpc {
         options: &ScoreOptions,
         mut validator: Validator,
         now: Time,
-    ) -> Result<ScoreRequest> {
+    ) -> Result<ScoreRequest, Status> {
         let as_of = validator.as_of(options.as_of_time.as_ref());
         let max_reasons = validator.max_reasons(options.max_reasons);
         let name = validator.model(options.target, &options.model);
         let name = validator.finish(name)?;
-        let model = self.catalog.version_or_champion(options.target, name).await?;
+        let model = self.catalog.version_or_champion(options.target, name).await;
+        let model = model.map_err(about(&[("target", &options.target), ("model", &options.model)]))?;
         Ok(ScoreRequest::new(model, as_of, now, max_reasons))
     }
 }
 
-/// Separates the ids that no customer can have: each is one bad item, not a bad request.
-fn split_invalid(customer_ids: Vec<String>, now: Time) -> (Vec<String>, Vec<(usize, Error)>) {
-    let (mut valid, mut refused) = (Vec::with_capacity(customer_ids.len()), Vec::new());
-    for (n, id) in customer_ids.into_iter().enumerate() {
-        let mut validator = Validator::new(now);
-        let id = validator.id("customer_id", id);
-        match validator.finish(id) {
-            Ok(id) => valid.push(id),
-            Err(error) => refused.push((n, error)),
-        }
+/// What the errors of a request are about.
+struct Subject {
+    target: Target,
+    model: String,
+    as_of: Time,
+}
+
+impl Subject {
+    fn of(request: &ScoreRequest) -> Self {
+        let name = request.model.name;
+        Self { target: name.target, model: name.to_string(), as_of: request.as_of }
     }
-    (valid, refused)
+
+    /// The status of a customer's error; `index` is its place in a batch.
+    fn status(&self, error: Error, customer_id: &str, index: Option<usize>) -> Status {
+        let Self { target, model, as_of } = self;
+        let things: [(&str, &dyn Display); 4] =
+            [("customer_id", &customer_id), ("target", target), ("model", model), ("as_of_time", as_of)];
+        let index = index.as_ref().map(|index| ("index", index as &dyn Display));
+        let things: Vec<_> = things.into_iter().chain(index).collect();
+        about(&things)(error)
+    }
+}
+
+/// The ids of a batch. One that no customer can have is one bad item, not a bad request.
+struct BatchIds {
+    valid: Vec<String>,
+    /// The place of each valid id in the request.
+    places: Vec<usize>,
+    /// The items of the others, with their places.
+    refused: Vec<(usize, Vec<u8>)>,
+}
+
+impl BatchIds {
+    fn new(customer_ids: Vec<String>, now: Time) -> Self {
+        let count = customer_ids.len();
+        let (mut valid, mut places) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut refused = Vec::new();
+        for (n, id) in customer_ids.into_iter().enumerate() {
+            let mut validator = Validator::new(now);
+            let id = validator.id("customer_id", id);
+            match validator.finish(id) {
+                Ok(id) => {
+                    valid.push(id);
+                    places.push(n);
+                }
+                Err(error) => refused.push((n, batch::status(&about(&[("index", &n)])(error)))),
+            }
+        }
+        Self { valid, places, refused }
+    }
 }
 
 /// Puts the refused items back in their places.
-fn merge(results: Vec<Vec<u8>>, refused: Vec<(usize, Error)>) -> Result<Vec<Vec<u8>>> {
+fn merge(results: Vec<Vec<u8>>, refused: Vec<(usize, Vec<u8>)>) -> Result<Vec<Vec<u8>>> {
     if refused.is_empty() {
         return Ok(results);
     }
     let all = results.len() + refused.len();
     let (mut results, mut refused) = (results.into_iter(), refused.into_iter().peekable());
     let result = |n| match refused.next_if(|(place, _)| *place == n) {
-        Some((_, error)) => Some(batch::status(error)),
+        Some((_, item)) => Some(item),
         None => results.next(),
     };
     let merged: Option<_> = (0..all).map(result).collect();

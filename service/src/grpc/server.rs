@@ -12,9 +12,12 @@ use tally_proto::{
     },
 };
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
-use tonic::transport::{
-    Server,
-    server::{Router, TcpIncoming},
+use tonic::{
+    codec::CompressionEncoding,
+    transport::{
+        Server,
+        server::{Router, TcpIncoming},
+    },
 };
 use tower::layer::util::{Identity, Stack};
 
@@ -39,8 +42,26 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(15);
 /// The most streams that one connection may have open.
 const STREAMS: u32 = 200;
+/// The largest headers that HTTP/2 reads, in bytes. The middleware refuses what is above the contract's limit, as one
+/// call; were this the limit, the connection would end, and with it the calls of others.
+const HEADER_BYTES: u32 = 1 << 20;
 /// The background task that keeps the health service up to date.
 const READINESS: &str = "readiness";
+
+/// Compresses in the way that the caller accepts, of those that it names first. tonic refuses a message that is too
+/// large after decompression before it has decompressed all of it.
+///
+/// Callers that set a compression for their channel use it for every service, so health and reflection know it as well.
+macro_rules! compressible {
+    ($server:expr) => {
+        $server
+            .accept_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Gzip)
+            .send_compressed(CompressionEncoding::Zstd)
+            .max_decoding_message_size(limits::MESSAGE_BYTES)
+    };
+}
 
 /// Why the server ended other than by its signal.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +111,7 @@ pub(crate) async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
+    let health_service = compressible!(health_service);
     let readiness = Arc::new(Readiness::new(services.catalog.clone(), health));
     readiness.refresh().await;
     // A task of its own: a database that hangs must delay neither new connections nor the shutdown.
@@ -142,7 +164,7 @@ fn router(
     };
     macro_rules! service {
         ($server:ident, $rpc:expr) => {
-            $server::new($rpc).max_decoding_message_size(limits::MESSAGE_BYTES)
+            compressible!($server::new($rpc))
         };
     }
     let server = match max_age {
@@ -153,7 +175,7 @@ fn router(
     Ok(server
         .max_concurrent_streams(STREAMS)
         .http2_max_local_error_reset_streams(Some(1_024))
-        .http2_max_header_list_size(16 << 10)
+        .http2_max_header_list_size(HEADER_BYTES)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .layer(MiddlewareLayer::new(CallMetrics::new(&services.metrics)))
@@ -163,6 +185,6 @@ fn router(
         .add_service(service!(PredictionServiceServer, services.predictions))
         .add_service(service!(ModelServiceServer, services.models))
         .add_service(service!(DeploymentServiceServer, services.deployment))
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?))
+        .add_service(compressible!(reflection().build_v1()?))
+        .add_service(compressible!(reflection().build_v1alpha()?)))
 }

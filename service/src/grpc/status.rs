@@ -1,9 +1,9 @@
 //! The only mapping of the service's errors to gRPC statuses.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Display};
 
 use prost::Message;
-use tally_proto::limits::{MESSAGE_BYTES, VIOLATION_BYTES, VIOLATIONS};
+use tally_proto::limits::{MESSAGE_BYTES, METADATA_BYTES, VIOLATION_BYTES, VIOLATIONS};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -11,12 +11,16 @@ use crate::platform::error::{Error, Violation};
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "tally.v1";
+/// How tonic's statuses about a message begin that is too large after decompression, or damaged.
+const DECOMPRESSING: &str = "Error decompressing";
+/// The header with which a server lists the compressions that it knows.
+const ACCEPTED_ENCODINGS: &str = "grpc-accept-encoding";
 
 /// The code that a caller sees.
 const fn code(error: &Error) -> Code {
     match error {
         Error::Invalid(_) => Code::InvalidArgument,
-        Error::NotFound { .. } => Code::NotFound,
+        Error::NotFound { .. } | Error::UnknownInteraction(_) => Code::NotFound,
         Error::Precondition { .. } => Code::FailedPrecondition,
         Error::AlreadyExists(_) => Code::AlreadyExists,
         Error::Aborted | Error::Conflict(_) => Code::Aborted,
@@ -38,17 +42,49 @@ fn public_message(error: &Error) -> String {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
+        about(&[])(error)
+    }
+}
+
+/// Maps an error of a call about these things, such as `("customer_id", …)`, which callers find in
+/// `ErrorInfo.metadata`.
+pub(super) fn about<'a>(things: &'a [(&'a str, &'a dyn Display)]) -> impl Fn(Error) -> Status + 'a {
+    move |error| {
         match &error {
             Error::Internal(detail) => tracing::error!(detail, "internal error"),
             Error::Unavailable(detail) => tracing::warn!(detail, "the database is not available"),
             _ => {}
         }
-        let mut details = ErrorDetails::with_error_info(error.reason(), DOMAIN, HashMap::new());
+        let mut metadata = error_metadata(&error);
+        metadata.extend(things.iter().map(|(name, thing)| ((*name).to_owned(), thing.to_string())));
+        let mut details = ErrorDetails::with_error_info(error.reason(), DOMAIN, metadata);
         if let Error::Invalid(violations) = &error {
             details.set_bad_request(field_violations(violations));
         }
-        Self::with_error_details(code(&error), public_message(&error), details)
+        Status::with_error_details(code(&error), public_message(&error), details)
     }
+}
+
+/// What an error itself knows of what it is about.
+fn error_metadata(error: &Error) -> HashMap<String, String> {
+    let known: Vec<(&str, String)> = match error {
+        Error::AlreadyExists(item) | Error::UnknownInteraction(item) => vec![
+            ("index", item.index.to_string()),
+            ("customer_id", item.customer_id.clone()),
+            ("interaction_id", item.interaction_id.clone()),
+        ],
+        Error::Invalid(violations) => violations.first().map(of_field).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    known.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// An invalid field, such as `customers[3].name`, and the place of its item.
+fn of_field(Violation { field, .. }: &Violation) -> Vec<(&'static str, String)> {
+    let index = field.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+    let index = index.filter(|(index, _)| index.parse::<usize>().is_ok());
+    let index = index.map(|(index, _)| ("index", index.to_owned()));
+    std::iter::once(("field", field.clone())).chain(index).collect()
 }
 
 /// As many violations as fit into a header.
@@ -64,15 +100,35 @@ fn field_violations(violations: &[Violation]) -> Vec<FieldViolation> {
 
 /// The refusal of a message above `limit` bytes.
 fn too_large(limit: usize) -> Status {
-    let details = ErrorDetails::with_error_info("MESSAGE_TOO_LARGE", DOMAIN, HashMap::new());
-    let message = format!("the message is larger than {limit} bytes; send it in parts");
+    let details = ErrorDetails::with_error_info("MESSAGE_TOO_LARGE", DOMAIN, limit_metadata(limit));
+    let message = format!("the message is larger than {limit} bytes, decompressed; send it in parts");
     Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The refusal of a call with `bytes` of metadata.
+pub(super) fn metadata_too_large(bytes: usize) -> Status {
+    let details = ErrorDetails::with_error_info("METADATA_TOO_LARGE", DOMAIN, limit_metadata(METADATA_BYTES));
+    let message = format!(
+        "the metadata of the call has {bytes} bytes, counting 32 for each header; allowed are up to \
+         {METADATA_BYTES} (16 KiB)"
+    );
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+fn limit_metadata(limit: usize) -> HashMap<String, String> {
+    HashMap::from([("limit".to_owned(), limit.to_string())])
+}
+
+/// The refusal of a compression that the server does not know, with the header that lists those that it knows.
+fn unknown_encoding(status: &Status) -> Status {
+    let details = ErrorDetails::with_error_info("UNKNOWN_COMPRESSION", DOMAIN, HashMap::new());
+    let message = "grpc-encoding is unknown; allowed are gzip, zstd and identity";
+    Status::with_error_details_and_metadata(Code::Unimplemented, message, details, status.metadata().clone())
 }
 
 /// The `google.rpc.Status` of one item of a batch.
 #[must_use]
-pub(super) fn item_status(error: Error) -> tonic_types::Status {
-    let status = Status::from(error);
+pub(super) fn item_status(status: &Status) -> tonic_types::Status {
     // The details are an encoded google.rpc.Status already; an empty one stands for none.
     let details = tonic_types::Status::decode(status.details()).unwrap_or_default().details;
     tonic_types::Status { code: status.code() as i32, message: status.message().to_owned(), details }
@@ -86,6 +142,15 @@ pub(super) fn contract_status(status: &Status) -> Option<Status> {
     }
     match status.code() {
         Code::OutOfRange => Some(too_large(MESSAGE_BYTES)),
+        Code::ResourceExhausted if status.message().starts_with(DECOMPRESSING) => {
+            Some(too_large(MESSAGE_BYTES))
+        }
+        Code::Internal if status.message().starts_with(DECOMPRESSING) => {
+            Some(Error::invalid("message", "cannot be decompressed by its grpc-encoding").into())
+        }
+        Code::Unimplemented if status.metadata().contains_key(ACCEPTED_ENCODINGS) => {
+            Some(unknown_encoding(status))
+        }
         Code::Internal if status.message().starts_with("failed to decode") => {
             Some(Error::invalid("message", "is not a valid encoding of this RPC's request").into())
         }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use tally_model::{artifact::ArtifactError, history::DecodeError, label::Ineligible};
-use tally_store::StoreError;
+use tally_store::{RefusedItem, StoreError};
 
 /// A result of the service.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -42,7 +42,10 @@ pub enum Error {
     },
     /// The same key is stored with other content.
     #[error("{0}")]
-    AlreadyExists(String),
+    AlreadyExists(RefusedItem),
+    /// An interaction was never recorded.
+    #[error("{0}")]
+    UnknownInteraction(RefusedItem),
     /// A concurrent write got in the way; the same request may succeed now.
     #[error("another write of the same data came between; try again")]
     Aborted,
@@ -122,6 +125,7 @@ impl Error {
             Self::Invalid(_) => "INVALID_REQUEST",
             Self::NotFound { reason, .. } | Self::Precondition { reason, .. } => reason,
             Self::AlreadyExists(_) => "OTHER_CONTENT_STORED",
+            Self::UnknownInteraction(_) => "INTERACTION_NOT_FOUND",
             Self::Aborted | Self::Conflict(_) => "LOST_RACE",
             Self::StorageFull => "STORAGE_FULL",
             Self::Unavailable(_) => "STORE_UNAVAILABLE",
@@ -136,8 +140,8 @@ impl From<StoreError> for Error {
         match error {
             StoreError::InvalidUrl(description) => Self::invalid("database", description),
             StoreError::Schema { reason, message } => Self::Precondition { reason, message },
-            StoreError::AlreadyExists(message) => Self::AlreadyExists(message),
-            StoreError::NotFound(message) => Self::NotFound { reason: "INTERACTION_NOT_FOUND", message },
+            StoreError::AlreadyExists(item) => Self::AlreadyExists(item),
+            StoreError::NotFound(item) => Self::UnknownInteraction(item),
             StoreError::Aborted => Self::Aborted,
             StoreError::StorageFull => Self::StorageFull,
             StoreError::Unavailable(detail) => Self::Unavailable(detail),

@@ -3,7 +3,7 @@
 use tally_model::time::Time;
 
 use crate::{
-    error::{Result, StoreError},
+    error::{RefusedItem, Result, StoreError},
     interactions::{Interaction, OnConflict},
 };
 
@@ -89,12 +89,12 @@ impl SortedBatch {
 }
 
 fn conflict(index: usize, item: &Interaction) -> StoreError {
-    StoreError::AlreadyExists(format!(
-        "interactions[{index}]: `{}` of customer `{}` was sent before with different content; \
-         nothing of this batch was stored; \
-         on_conflict can skip or correct it",
-        item.interaction_id, item.customer_id
-    ))
+    let (customer_id, interaction_id) = (item.customer_id.clone(), item.interaction_id.clone());
+    let message = format!(
+        "interactions[{index}]: `{interaction_id}` of customer `{customer_id}` was sent before with different \
+         content; nothing of this batch was stored; on_conflict can skip or correct it"
+    );
+    StoreError::AlreadyExists(RefusedItem { index, customer_id, interaction_id, message })
 }
 
 #[cfg(test)]
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_conflict_names_the_place_in_the_request() {
         let conflict = |error: StoreError| match error {
-            StoreError::AlreadyExists(text) => text,
+            StoreError::AlreadyExists(item) => item.message,
             other => panic!("{other:?}"),
         };
         let twice = vec![interaction("b", "1", 1), interaction("a", "1", 1), interaction("a", "1", 2)];

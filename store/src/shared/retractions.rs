@@ -11,7 +11,7 @@ use super::{
     create_times::settle_create_times, interactions::InteractionRow, merges::SurvivorsOf,
 };
 use crate::{
-    error::{Result, StoreError},
+    error::{RefusedItem, Result, StoreError},
     interactions::{Interaction, InteractionKey, Retracted},
 };
 
@@ -181,10 +181,13 @@ pub(super) async fn retract<B: Backend>(
         if let Some((index, key)) =
             keys.keys.iter().filter(|(_, key)| !known.0.contains_key(key)).min_by_key(|(index, _)| *index)
         {
-            return Err(StoreError::NotFound(format!(
-                "keys[{index}]: no interaction `{}` of customer `{}` was ever recorded; nothing was retracted",
-                key.interaction_id, key.customer_id
-            )));
+            let InteractionKey { customer_id, interaction_id } = key.clone();
+            let message = format!(
+                "keys[{index}]: no interaction `{interaction_id}` of customer `{customer_id}` was ever recorded; \
+                 nothing was retracted"
+            );
+            let item = RefusedItem { index: *index, customer_id, interaction_id, message };
+            return Err(StoreError::NotFound(item));
         }
     }
     if !retracted.is_empty() {

@@ -15,10 +15,10 @@ use tally_proto::v1::{BatchResult, batch_result};
 use super::response;
 use crate::{
     grpc::status::item_status,
-    platform::error::{Error, Result},
     scoring::{ScoreRequest, ScoredCustomer},
 };
 use tally_store::Prediction;
+use tonic::Status;
 
 /// Encodes the scores of one request as items of a batch.
 pub struct BatchEncoder {
@@ -69,17 +69,14 @@ impl BatchEncoder {
     }
 }
 
-/// An item with a stored score, or with the status of its refusal.
-pub fn stored(result: Result<Prediction>) -> Vec<u8> {
-    match result {
-        Ok(prediction) => item(batch_result::Result::Score(response::score(prediction))),
-        Err(error) => status(error),
-    }
+/// An item with a stored score.
+pub fn stored(prediction: Prediction) -> Vec<u8> {
+    item(batch_result::Result::Score(response::score(prediction)))
 }
 
 /// An item with a status.
-pub fn status(error: Error) -> Vec<u8> {
-    item(batch_result::Result::Status(item_status(error)))
+pub fn status(status: &Status) -> Vec<u8> {
+    item(batch_result::Result::Status(item_status(status)))
 }
 
 fn item(result: batch_result::Result) -> Vec<u8> {

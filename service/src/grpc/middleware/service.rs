@@ -10,19 +10,21 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
-use tokio::time::timeout;
-use tonic::{Code, Status, body::Body};
+use tally_proto::limits::METADATA_BYTES;
+use tokio::{task::block_in_place, time::timeout};
+use tonic::{Code, Status, body::Body, codec::SingleMessageCompressionOverride};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
 use super::{
     call_metrics::{CallMetrics, RunningCall},
     deadline::deadline,
+    metadata::metadata_bytes,
     request_id::{self, RequestId, RequestIds},
     single_message::SingleMessage,
 };
 use crate::{
-    grpc::status::{code_name, contract_status},
+    grpc::status::{code_name, contract_status, metadata_too_large},
     platform::error::Error,
 };
 
@@ -49,8 +51,8 @@ impl<S> Layer<S> for MiddlewareLayer {
     }
 }
 
-/// Runs each call within its deadline and its span, counts it, and answers a panic with INTERNAL, where
-/// it would break the stream off.
+/// Runs each call within its deadline and its span, counts it, refuses too much metadata, and answers a panic
+/// with INTERNAL, where it would break the stream off.
 #[derive(Clone)]
 pub(in crate::grpc) struct Middleware<S> {
     inner: S,
@@ -78,6 +80,11 @@ where
         let id = ids.of(request.headers());
         let span = tracing::info_span!("call", method = %method.name, request_id = %id);
         let ending = CallEnding { call: metrics.start(method), id, span: span.clone() };
+        let size = metadata_bytes(request.headers());
+        if size > METADATA_BYTES {
+            let refused = ending.observe(metadata_too_large(size).into_http());
+            return Box::pin(std::future::ready(Ok(refused)));
+        }
         let request = match method.client_streaming {
             true => request,
             false => request.map(|body| Body::new(SingleMessage::new(body))),
@@ -108,6 +115,12 @@ fn translate(response: Response<Body>) -> Response<Body> {
     }
 }
 
+/// Whether tonic compresses the messages of a response while it is read.
+fn is_compressed(response: &Response<Body>) -> bool {
+    let disabled = response.extensions().get() == Some(&SingleMessageCompressionOverride::Disable);
+    response.headers().contains_key("grpc-encoding") && !disabled
+}
+
 /// What is left to do when a call ends.
 struct CallEnding {
     call: RunningCall,
@@ -125,7 +138,10 @@ impl CallEnding {
                 self.end(status.code());
                 response
             }
-            None => response.map(|inner| Body::new(ObservedBody { inner, ending: self })),
+            None => {
+                let compresses = is_compressed(&response);
+                response.map(|inner| Body::new(ObservedBody { inner, compresses, ending: self }))
+            }
         }
     }
 
@@ -153,6 +169,8 @@ impl Drop for CallEnding {
 /// A response body that notices the end of its call.
 struct ObservedBody {
     inner: Body,
+    /// A large message takes tens of milliseconds to compress, for which other tasks leave this thread.
+    compresses: bool,
     ending: CallEnding,
 }
 
@@ -164,7 +182,10 @@ impl http_body::Body for ObservedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
-        let mut polled = Pin::new(&mut self.inner).poll_frame(context);
+        let mut polled = match self.compresses {
+            true => block_in_place(|| Pin::new(&mut self.inner).poll_frame(context)),
+            false => Pin::new(&mut self.inner).poll_frame(context),
+        };
         let code = match &mut polled {
             Poll::Ready(Some(Ok(frame))) => frame.trailers_mut().and_then(|trailers| {
                 let code = Status::from_header_map(trailers)?.code();

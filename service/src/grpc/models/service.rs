@@ -25,6 +25,7 @@ use crate::{
     grpc::{
         convert::{page, response, validator::Validator},
         page_token::PageTokens,
+        status::about,
     },
     lifecycle::Promotions,
     monitoring::Monitoring,
@@ -71,7 +72,7 @@ impl ModelService for ModelRpc {
         request: Request<GetModelRequest>,
     ) -> Result<Response<GetModelResponse>, Status> {
         let name = self.named(&request.into_inner().model).await?;
-        let stored = self.catalog.stored(name).await?;
+        let stored = self.catalog.stored(name).await.map_err(about(&[("model", &name)]))?;
         let model = run_blocking(move || card(&stored, Detail::Full)).await?;
         Ok(Response::new(GetModelResponse { model: Some(model) }))
     }
@@ -81,7 +82,9 @@ impl ModelService for ModelRpc {
         request: Request<PromoteModelRequest>,
     ) -> Result<Response<PromoteModelResponse>, Status> {
         let (actor, promotion) = promotions::promotion_request(self.validator(), &request)?;
-        let (moved, gate) = self.promotions.promote(&actor, promotion).await?;
+        let name = promotion.model;
+        let moved = self.promotions.promote(&actor, promotion).await;
+        let (moved, gate) = moved.map_err(about(&[("model", &name)]))?;
         Ok(Response::new(PromoteModelResponse {
             promotion: Some(promotions::promotion(moved)),
             comparison: gate.comparison().map(promotions::comparison),
@@ -93,7 +96,8 @@ impl ModelService for ModelRpc {
         request: Request<RollbackModelRequest>,
     ) -> Result<Response<RollbackModelResponse>, Status> {
         let (actor, target, reason) = promotions::rollback_request(self.validator(), &request)?;
-        let moved = self.promotions.roll_back(&actor, target, reason).await?;
+        let moved = self.promotions.roll_back(&actor, target, reason).await;
+        let moved = moved.map_err(about(&[("target", &target)]))?;
         Ok(Response::new(RollbackModelResponse { promotion: Some(promotions::promotion(moved)) }))
     }
 
@@ -107,7 +111,8 @@ impl ModelService for ModelRpc {
         let name = validator.version(&request.model);
         let as_of = validator.as_of(request.as_of_time.as_ref());
         validator.finish(())?;
-        let preview = self.promotions.preview(name, as_of, now).await?;
+        let preview = self.promotions.preview(name, as_of, now).await;
+        let preview = preview.map_err(about(&[("model", &name), ("as_of_time", &as_of)]))?;
         Ok(Response::new(PreviewPromotionResponse {
             model: name.to_string(),
             as_of_time: Some(response::timestamp(as_of)),
@@ -137,7 +142,8 @@ impl ModelService for ModelRpc {
         request: Request<GetDriftRequest>,
     ) -> Result<Response<GetDriftResponse>, Status> {
         let name = self.named(&request.into_inner().model).await?;
-        Ok(Response::new(monitoring::drift(self.monitoring.drift(name).await?)))
+        let drift = self.monitoring.drift(name).await.map_err(about(&[("model", &name)]))?;
+        Ok(Response::new(monitoring::drift(drift)))
     }
 
     async fn get_realised_performance(

@@ -7,11 +7,14 @@ use tonic::Code;
 
 use crate::support::{Tally, assert_refused, timestamp};
 
+mod compression;
 mod customers_validation;
 mod deployment;
+mod error_metadata;
 mod interactions_validation;
 mod lists_validation;
 mod messages;
+mod metadata;
 mod models_validation;
 mod request_ids;
 mod scoring_validation;

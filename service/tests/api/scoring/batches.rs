@@ -14,6 +14,7 @@ use tally_proto::{
 };
 use tally_service::platform::clock::system_clock;
 use tonic::Code;
+use tonic_types::RpcStatusExt;
 
 use super::{NOW, churn_request, small_business, trained};
 use crate::support::{Tally, assert_refused, customer, on_both_stores, time, timestamp};
@@ -56,9 +57,33 @@ async fn an_invalid_id_fails_alone_in_its_batch(tally: Tally) {
             Err(Code::InvalidArgument),
         ];
         assert_eq!(results.iter().map(outcome).collect::<Vec<_>>(), expected);
+        assert_eq!(metadata(&results[2]), [("field", "customer_id"), ("index", "2")].map(owned));
+        for (index, id) in [(1, "nobody"), (3, &*buyer)] {
+            let index = index.to_string();
+            let subject = [
+                ("as_of_time", "2024-06-01T00:00:00Z"),
+                ("customer_id", id),
+                ("index", &index),
+                ("model", "lead/1"),
+                ("target", "lead"),
+            ];
+            assert_eq!(metadata(&results[index.parse::<usize>().unwrap()]), subject.map(owned));
+        }
     }
     assert_cold_score_is_the_average(&tally, "silent").await;
     assert_refused_alone(&tally, &lead, buyer).await;
+}
+
+/// The metadata of an item's ErrorInfo, sorted by name.
+fn metadata(item: &v1::BatchResult) -> Vec<(String, String)> {
+    let Some(Item::Status(status)) = &item.result else { panic!("{item:?}") };
+    let mut metadata: Vec<_> = status.get_details_error_info().unwrap().metadata.into_iter().collect();
+    metadata.sort();
+    metadata
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }
 
 async fn assert_cold_score_is_the_average(tally: &Tally, customer_id: &str) {

@@ -1,0 +1,77 @@
+//! What the metadata of ErrorInfo names, so that programs need not read messages.
+
+use std::collections::HashMap;
+
+use tally_proto::v1;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::support::{Tally, customer, interaction, on_both_stores};
+
+on_both_stores!(
+    errors_about_stored_things_name_them,
+    invalid_items_are_named_by_index,
+    errors_of_a_stream_name_its_batch,
+);
+
+fn named<T: std::fmt::Debug>(result: Result<T, Status>) -> Vec<(String, String)> {
+    sorted(result.unwrap_err().get_details_error_info().unwrap().metadata)
+}
+
+fn sorted(metadata: HashMap<String, String>) -> Vec<(String, String)> {
+    let mut named: Vec<_> = metadata.into_iter().collect();
+    named.sort();
+    named
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+async fn errors_about_stored_things_name_them(tally: Tally) {
+    let request = v1::GetCustomerRequest { customer_id: " nobody ".to_owned() };
+    let refused = tally.customers().get_customer(request).await;
+    assert_eq!(named(refused), pairs(&[("customer_id", "nobody")]));
+
+    tally.backfill(vec![interaction("c", "i", "visit", "2024-01-01")]).await.unwrap();
+    let other =
+        vec![interaction("c", "j", "visit", "2024-01-01"), interaction("c", "i", "visit", "2024-01-02")];
+    let item = [("customer_id", "c"), ("index", "1"), ("interaction_id", "i")];
+    assert_eq!(named(tally.backfill(other).await), pairs(&item));
+
+    let key = |id: &str| v1::InteractionKey { customer_id: "c".to_owned(), interaction_id: id.to_owned() };
+    let request =
+        v1::RetractInteractionsRequest { keys: vec![key("i"), key("unknown")], ..Default::default() };
+    let refused = tally.interactions().retract_interactions(request).await;
+    assert_eq!(refused.as_ref().unwrap_err().code(), Code::NotFound);
+    let item = [("customer_id", "c"), ("index", "1"), ("interaction_id", "unknown")];
+    assert_eq!(named(refused), pairs(&item));
+
+    let request = v1::GetModelRequest { model: "churn/7".to_owned() };
+    assert_eq!(named(tally.models().get_model(request).await), pairs(&[("model", "churn/7")]));
+
+    let request = v1::ReplayPredictionRequest { prediction_id: "p".to_owned() };
+    let refused = tally.predictions().replay_prediction(request).await;
+    assert_eq!(named(refused), pairs(&[("prediction_id", "p")]));
+}
+
+async fn invalid_items_are_named_by_index(tally: Tally) {
+    let customers = vec![customer("a", "2024-01-01", &[]), customer("", "2024-01-01", &[])];
+    let refused = tally.upsert(customers).await;
+    assert_eq!(named(refused), pairs(&[("field", "customers[1].customer_id"), ("index", "1")]));
+    let refused = tally.upsert(vec![]).await;
+    assert_eq!(named(refused), pairs(&[("field", "customers")]));
+}
+
+async fn errors_of_a_stream_name_its_batch(tally: Tally) {
+    let batch = |kind: &str| v1::RecordInteractionsRequest {
+        interactions: vec![interaction("c", "i", kind, "2024-01-01")],
+        ..Default::default()
+    };
+    let sent = tokio_stream::iter([batch("visit"), batch("call")]);
+    let mut answers = tally.interactions().stream_interactions(sent).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap().recorded, 1);
+    let refused = answers.message().await;
+    let item = [("batch", "1"), ("customer_id", "c"), ("index", "0"), ("interaction_id", "i")];
+    assert_eq!(named(refused), pairs(&item));
+}
