@@ -46,3 +46,12 @@ docs:
 # Checks licences, bans and sources of dependencies.
 deny:
     cargo deny --locked check --hide-inclusion-graph licenses bans sources
+
+# Checks the style of the proto files, and that they still understand the clients of the baseline.
+contract:
+    buf lint
+    buf breaking --against proto/baseline.binpb
+
+# Makes the present proto files the baseline, as part of a release.
+contract-baseline:
+    buf build --exclude-source-info --output proto/baseline.binpb
