@@ -26,14 +26,14 @@ fn model(histories: &[History]) -> Artifact {
     let mut profile = DataProfile::default();
     histories.iter().for_each(|history| profile.add(history, END));
     let mut plan = profile.plan(&spec.features);
-    let sampling = Sampling::new(Target::Churn, &spec, END);
-    plan.forecast = sampling.outcome.forecast();
+    let sampling = Sampling::new(Target::Churn, &spec, &profile, END);
+    sampling.outcome.add_features(&mut plan);
     let mut rows = Snapshots::default();
     for (n, history) in histories.iter().enumerate() {
         rows.add(&format!("C{n:05}"), history, &plan, &sampling);
     }
     let options = TrainingOptions { split: SplitKind::Temporal, seed: 1 };
-    let input = TrainingInput { spec: &spec, outcome: sampling.outcome, as_of: END, options };
+    let input = TrainingInput { spec: &spec, outcome: &sampling.outcome, as_of: END, lead_ages: profile.lead_ages(), options };
     train(&mut rows, plan, &input, &|_| ()).expect("data enough").artifact
 }
 

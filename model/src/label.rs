@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    features::Forecast,
+    features::{Forecast, Plan, profile::DataProfile},
     history::{History, kind},
     spec::{ChurnEvent, Spec, Target},
     time::Time,
@@ -24,11 +24,15 @@ pub enum Basis {
 /// Why a customer has no score for a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ineligible {
+    /// A score was requested about a moment before the customer existed.
+    NotYetCreated,
     /// A lead score was requested for a customer that has bought.
     NotALead,
     /// A churn score was requested for a customer that has not bought yet.
     NotABuyer,
-    /// A churn score was requested for a customer that has cancelled.
+    /// A churn score was requested for a customer without a relation that a `cancel` could end.
+    NotSubscribed,
+    /// A churn score was requested for a customer that has cancelled and not come back.
     AlreadyCancelled,
 }
 
@@ -36,13 +40,14 @@ pub enum Ineligible {
 ///
 /// ```
 /// use tally_model::{
+///     features::profile::DataProfile,
 ///     history::{History, kind},
 ///     label::{Basis, Ineligible, LabelDefinition},
 ///     spec::{Spec, Target},
 ///     time::Time,
 /// };
 ///
-/// let lead = LabelDefinition::new(Target::Lead, &Spec::default());
+/// let lead = LabelDefinition::new(Target::Lead, &Spec::default(), &DataProfile::default());
 /// let (visit, purchase): (Time, Time) = ("2026-01-05".parse()?, "2026-01-20".parse()?);
 /// let mut history = History::default();
 /// history.push("visit", visit, visit, None, None);
@@ -53,7 +58,7 @@ pub enum Ineligible {
 /// assert_eq!(lead.eligible(&history, purchase, purchase), Err(Ineligible::NotALead));
 /// # Ok::<(), tally_model::time::ParseTimeError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelDefinition {
     /// What is predicted.
     pub target: Target,
@@ -61,29 +66,40 @@ pub struct LabelDefinition {
     pub event: ChurnEvent,
     /// The length of the horizon in days.
     pub horizon_days: u32,
+    /// The kinds of interaction that begin a relation which a `cancel` ends, when that counts as leaving. Without
+    /// any, as in models that were stored before there were such kinds, everybody has a relation until the first
+    /// `cancel`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start_kinds: Vec<String>,
 }
 
 impl LabelDefinition {
-    /// The outcome that `spec` defines for `target`.
+    /// The outcome that `spec` defines for `target`; `profile` says which kinds of interaction occur.
     #[must_use]
-    pub const fn new(target: Target, spec: &Spec) -> Self {
-        Self { target, event: spec.churn.event, horizon_days: spec.horizon_days(target) }
+    pub fn new(target: Target, spec: &Spec, profile: &DataProfile) -> Self {
+        let event = spec.churn.event;
+        let start_kinds = match (target, event) {
+            (Target::Churn, ChurnEvent::Cancel) => profile.start_kinds(&spec.churn),
+            _ => Vec::new(),
+        };
+        Self { target, event, horizon_days: spec.horizon_days(target), start_kinds }
     }
 
     /// Whether a customer can be scored at `as_of`, as known at `known_at`, and on which basis.
     ///
     /// # Errors
     /// [`Ineligible`] is the reason why not.
-    pub fn eligible(self, history: &History, as_of: Time, known_at: Time) -> Result<Basis, Ineligible> {
+    pub fn eligible(&self, history: &History, as_of: Time, known_at: Time) -> Result<Basis, Ineligible> {
+        if !history.existed(as_of) {
+            return Err(Ineligible::NotYetCreated);
+        }
         let has = |kind: &str| history.has(kind, None, as_of, known_at);
         match (self.target, self.event) {
             (Target::Lead, _) if has(kind::PURCHASE) => return Err(Ineligible::NotALead),
             (Target::Churn, ChurnEvent::Inactivity) if !has(kind::PURCHASE) => {
                 return Err(Ineligible::NotABuyer);
             }
-            (Target::Churn, ChurnEvent::Cancel) if has(kind::CANCEL) => {
-                return Err(Ineligible::AlreadyCancelled);
-            }
+            (Target::Churn, ChurnEvent::Cancel) => self.check_relation(history, as_of, known_at)?,
             _ => {}
         }
         let silent = history.visible(as_of, known_at).next().is_none();
@@ -91,9 +107,21 @@ impl LabelDefinition {
         Ok(if silent && blank { Basis::Cold } else { Basis::Model })
     }
 
+    /// Checks that there is a relation to end: its latest start is later than its latest `cancel`.
+    fn check_relation(&self, history: &History, as_of: Time, known_at: Time) -> Result<(), Ineligible> {
+        let latest = |kind: &str| history.latest(kind, as_of, known_at);
+        let started = self.start_kinds.iter().filter_map(|kind| latest(kind)).max();
+        match latest(kind::CANCEL) {
+            None if started.is_some() || self.start_kinds.is_empty() => Ok(()),
+            None => Err(Ineligible::NotSubscribed),
+            Some(cancelled) if started.is_some_and(|started| started > cancelled) => Ok(()),
+            Some(_) => Err(Ineligible::AlreadyCancelled),
+        }
+    }
+
     /// Whether the outcome happened in (as_of, as_of + horizon], as known at `known_at`.
     #[must_use]
-    pub fn label(self, history: &History, as_of: Time, known_at: Time) -> bool {
+    pub fn label(&self, history: &History, as_of: Time, known_at: Time) -> bool {
         let wanted = match (self.target, self.event) {
             (Target::Churn, ChurnEvent::Cancel) => kind::CANCEL,
             _ => kind::PURCHASE,
@@ -105,16 +133,17 @@ impl LabelDefinition {
         }
     }
 
-    /// The BG/NBD features for this outcome, not fitted yet: churn by inactivity has them.
-    #[must_use]
-    pub fn forecast(self) -> Option<Forecast> {
-        (self.target == Target::Churn && self.event == ChurnEvent::Inactivity)
-            .then_some(Forecast { days: self.horizon_days, model: None })
+    /// Adds the features that only this outcome has: for churn by inactivity those of the BG/NBD model, which is not
+    /// fitted yet, and for churn by `cancel` who came back.
+    pub fn add_features(&self, plan: &mut Plan) {
+        plan.forecast = (self.target == Target::Churn && self.event == ChurnEvent::Inactivity)
+            .then_some(Forecast { days: self.horizon_days, model: None });
+        plan.start_kinds.clone_from(&self.start_kinds);
     }
 
     /// The end of the horizon of a snapshot at `as_of`.
     #[must_use]
-    pub const fn horizon_end(self, as_of: Time) -> Time {
+    pub const fn horizon_end(&self, as_of: Time) -> Time {
         as_of.plus_days(self.horizon_days as i64)
     }
 }

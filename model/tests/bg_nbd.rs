@@ -7,6 +7,7 @@ use rand::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tally_model::{
     features::bg_nbd::{BgNbd, Purchases},
+    features::profile::DataProfile,
     features::{Forecast, Plan},
     history::History,
     simulate::Business,
@@ -361,12 +362,13 @@ fn purchases_count_days_that_were_known() {
 fn rows_convert_between_plans_that_differ_in_the_parameters() {
     let now = Time(1_767_225_600_000_000);
     let spec = Spec::default();
-    let sampling = Sampling::new(Target::Churn, &spec, now);
+    let sampling = Sampling::new(Target::Churn, &spec, &DataProfile::default(), now);
     let plan = |kinds: &[&str], parameters| Plan {
         windows_days: vec![30],
         kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
         properties: Vec::new(),
         attributes: Vec::new(),
+        start_kinds: Vec::new(),
         forecast: Some(Forecast { days: 90, model: parameters }),
     };
     let unfitted = plan(&["visit"], None);

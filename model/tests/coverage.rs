@@ -11,10 +11,13 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use tally_model::{
     artifact::{Recipe, SplitKind},
     encode::Form,
-    features::{Plan, profile::DataProfile},
+    features::{
+        Plan,
+        profile::{DataProfile, LeadAges},
+    },
     history::{AttributeValue, Attributes, History, Version, kind},
     scoring::{Score, Scorer, probability},
-    spec::{ChurnEvent, Spec, Target},
+    spec::{ChurnEvent, Selector, Spec, Target},
     time::{DAY, Time},
     training::{
         dataset::{Dataset, EncodedFit},
@@ -118,11 +121,12 @@ impl Business {
     fn snapshots(&self, sampler: &mut Sampler) -> (Spec, Plan, Sampling, Snapshots) {
         let mut spec = Spec::default();
         spec.churn.event = ChurnEvent::Cancel;
-        spec.lead.ages_days = vec![0];
+        spec.lead.ages_days = Selector::List(vec![0]);
         let histories: Vec<History> = (0..self.customers).map(|_| (self.draw)(sampler).history).collect();
         let (mut profile, mut rows) = (DataProfile::default(), Snapshots::default());
         histories.iter().for_each(|history| profile.add(history, now()));
-        let (plan, sampling) = (profile.plan(&spec.features), Sampling::new(self.target, &spec, now()));
+        let (plan, sampling) =
+            (profile.plan(&spec.features), Sampling::new(self.target, &spec, &profile, now()));
         let each = histories.iter().enumerate();
         each.for_each(|(n, history)| rows.add(&n.to_string(), history, &plan, &sampling));
         (spec, plan, sampling, rows)
@@ -134,7 +138,13 @@ impl Business {
         let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
         let (spec, plan, sampling, mut rows) = self.snapshots(&mut sampler);
         let options = TrainingOptions { split: SplitKind::Temporal, seed };
-        let input = TrainingInput { spec: &spec, outcome: sampling.outcome, as_of: now(), options };
+        let input = TrainingInput {
+            spec: &spec,
+            outcome: &sampling.outcome,
+            as_of: now(),
+            lead_ages: &LeadAges::default(),
+            options,
+        };
         let trained = train(&mut rows, plan, &input, &|_| {}).unwrap();
         let scorer = Scorer::new(trained.artifact).unwrap();
         self.coverage(&mut sampler, |known| {
@@ -147,7 +157,7 @@ impl Business {
     fn coverage_of_a_fit(&self, penalty: f64, seed: u64) -> f64 {
         let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
         let (_, plan, sampling, rows) = self.snapshots(&mut sampler);
-        let (measures, outcome) = (plan.measures(), sampling.outcome);
+        let (measures, outcome) = (plan.measures(), &sampling.outcome);
         let dataset = Dataset { measures: &measures, rows: &rows, outcome };
         let recipe =
             Recipe { form: Form::Plain, penalty, pairs: 0, feature_fraction: 1.0, lookback_days: None };

@@ -48,6 +48,8 @@ pub struct Prediction {
     pub reasons: Vec<Reason>,
     /// The features without a value.
     pub missing_features: Vec<String>,
+    /// What a reader should know about the score besides, as sentences; mostly none.
+    pub notes: Vec<String>,
     /// When a backfill last changed what had been known at `known_at`; None for a new prediction.
     pub backfill_time: Option<Time>,
 }

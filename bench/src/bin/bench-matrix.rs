@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut profile = DataProfile::default();
     first.iter().for_each(|history| profile.add(history, args.end));
     let plan = profile.plan(&spec.features);
-    let sampling = Sampling::new(Target::Churn, &spec, args.end);
+    let sampling = Sampling::new(Target::Churn, &spec, &profile, args.end);
 
     let (mut places, mut columns, mut labels) = (Vec::new(), vec![Vec::new(); args.columns], Vec::new());
     let mut rows = Snapshots::default();

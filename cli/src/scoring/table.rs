@@ -11,10 +11,11 @@ pub(crate) fn heading(score: &Score) -> String {
     format!("{target} within {} days, by {model} as of {as_of}", score.horizon_days)
 }
 
-/// Scores with all their reasons.
+/// Scores with all their reasons and notes.
 pub(crate) fn scores_table(scores: &[Score]) -> String {
     let rows = scores.iter().map(|score| {
-        let reasons: Vec<String> = score.reasons.iter().map(reason).collect();
+        let notes = score.notes.iter().map(|note| printable(note));
+        let reasons: Vec<String> = score.reasons.iter().map(reason).chain(notes).collect();
         let [customer, probability, interval, grade, basis] = figures(score);
         vec![customer, probability, interval, grade, basis, reasons.join("\n")]
     });
@@ -62,6 +63,7 @@ mod tests {
                 },
                 Reason { contribution: -0.2, text: "Known for 2 years".to_owned(), ..Reason::default() },
             ],
+            notes: vec!["The lead is 143 days old".to_owned()],
             ..Score::default()
         };
         insta::assert_snapshot!(scores_table(&[score]), @r"
@@ -69,6 +71,7 @@ mod tests {
         ─────────────────────────────────────────────────────────────────────────────────────────────────────
         C�1            43.3 %  <0.1 % – >99.9 %  C      MODEL  +0.82 No purchase for 143 days; typical is 42
                                                                -0.20 Known for 2 years
+                                                               The lead is 143 days old
         ");
     }
 }

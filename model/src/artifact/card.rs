@@ -45,6 +45,30 @@ pub struct Card {
     pub rows_within_reach: usize,
     /// The BG/NBD model of the purchases up to the training's `as_of`; churn by inactivity has one.
     pub bg_nbd: Option<BgNbdFit>,
+    /// How old the leads were that it has learned from, and those to be scored; None for churn, and in models that
+    /// were stored before this was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leads: Option<LeadCoverage>,
+}
+
+/// Which ages of leads a model has learned from, and how many of the leads to be scored are older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeadCoverage {
+    /// The greatest age in days that it has learned from.
+    pub oldest_days: u32,
+    /// The number of leads at the `as_of` of the training.
+    pub leads: usize,
+    /// How many of them were older than `oldest_days`.
+    pub older: usize,
+}
+
+impl LeadCoverage {
+    /// The share of the leads that were older; 0 without leads.
+    #[must_use]
+    pub fn older_share(&self) -> f64 {
+        self.older as f64 / self.leads.max(1) as f64
+    }
 }
 
 impl Card {

@@ -20,7 +20,7 @@ use crate::{
 
 pub use bytes::{ArtifactError, LARGEST, digest};
 pub use calibration::Calibration;
-pub use card::Card;
+pub use card::{Card, LeadCoverage};
 pub use study::{Candidate, Recipe, SplitKind, Study};
 
 /// A complete model.

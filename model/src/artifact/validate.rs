@@ -28,6 +28,10 @@ impl Artifact {
             sizes.iter().zip([10, 50, 50, 200]).all(|(size, most)| *size <= most),
             "the plan is larger than a spec allows",
         )?;
+        rule(
+            plan.start_kinds == self.outcome.start_kinds && plan.start_kinds.len() <= 50,
+            "the plan and the outcome differ in what begins a relation",
+        )?;
         rule(plan.windows_days.is_sorted_by(|a, b| a < b), "the windows of the plan do not rise")?;
         let bg_nbd = plan.forecast.and_then(|forecast| forecast.model);
         rule(bg_nbd.is_none_or(|model| model.is_valid()), "a parameter of the BG/NBD model is out of bounds")

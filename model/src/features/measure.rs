@@ -83,6 +83,8 @@ pub enum Measure {
     Trend,
     /// Days since the relation began, at least 0; missing when the beginning is unknown.
     TenureDays,
+    /// Whether a relation began again after a `cancel`: 1 if it did, else 0.
+    Returned,
     /// The expected number of purchases in the next days, by the BG/NBD model; missing without a purchase.
     ExpectedPurchases {
         /// Days ahead.
@@ -143,6 +145,7 @@ impl fmt::Display for Measure {
             Self::Satisfaction => f.write_str("satisfaction"),
             Self::Trend => f.write_str("trend"),
             Self::TenureDays => f.write_str("tenure_days"),
+            Self::Returned => f.write_str("returned"),
             Self::ExpectedPurchases { days } => write!(f, "purchase.expected_{days}d"),
             Self::NoPurchaseProbability { days } => write!(f, "purchase.none_probability_{days}d"),
             Self::Attribute { name, .. } => write!(f, "attribute.{name}"),

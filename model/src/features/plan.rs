@@ -70,6 +70,10 @@ pub struct Plan {
     pub properties: Vec<(String, String)>,
     /// The attributes with a feature: name and scale.
     pub attributes: Vec<(String, Scale)>,
+    /// The kinds that begin a relation which a `cancel` ends. Plans for churn by `cancel` have them, and with them
+    /// the feature that says who came back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start_kinds: Vec<String>,
     /// The BG/NBD features, which come last; plans for churn by inactivity have them.
     pub forecast: Option<Forecast>,
 }
@@ -94,6 +98,7 @@ impl Plan {
             Measure::Trend,
             Measure::TenureDays,
         ]);
+        all.extend(self.has_returned().then_some(Measure::Returned));
         let attribute =
             |(name, scale): &(String, Scale)| Measure::Attribute { name: name.clone(), scale: scale.clone() };
         all.extend(self.attributes.iter().map(attribute));
@@ -101,6 +106,11 @@ impl Plan {
             all.extend([Measure::ExpectedPurchases { days }, Measure::NoPurchaseProbability { days }]);
         }
         all
+    }
+
+    /// Whether there is the feature that says who came back after a `cancel`.
+    pub(super) const fn has_returned(&self) -> bool {
+        !self.start_kinds.is_empty()
     }
 
     /// The windows, and "ever".
@@ -131,6 +141,7 @@ impl Plan {
             + self.properties.len() * (windows + 2)
             + windows
             + 10
+            + usize::from(self.has_returned())
             + self.attributes.len()
             + self.forecast.map_or(0, |_| Forecast::WIDTH)
     }
@@ -138,11 +149,12 @@ impl Plan {
     /// Whether another plan has the same features, whatever the fitted parameters of the forecast.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        let Self { windows_days, kinds, properties, attributes, forecast } = self;
+        let Self { windows_days, kinds, properties, attributes, start_kinds, forecast } = self;
         *windows_days == other.windows_days
             && *kinds == other.kinds
             && *properties == other.properties
             && *attributes == other.attributes
+            && *start_kinds == other.start_kinds
             && forecast.map(|forecast| forecast.days) == other.forecast.map(|forecast| forecast.days)
     }
 }

@@ -232,6 +232,27 @@ impl History {
         })
     }
 
+    /// When the latest event of this kind up to `until` happened, among those known at `known_at`.
+    #[must_use]
+    pub fn latest(&self, kind: &str, until: Time, known_at: Time) -> Option<Time> {
+        let slot = self.kind_slot(kind)?;
+        let end = self.occur_times.partition_point(|time| *time <= until);
+        let event = (0..end).rev().find(|event| {
+            self.kinds[*event] & KIND == slot
+                && self.record_times[*event] <= known_at
+                && !self.is_retracted(*event, known_at)
+        })?;
+        Some(self.occur_times[event])
+    }
+
+    /// Whether the customer existed at `as_of`, by all that is stored by now: something had happened, or the record
+    /// begins by then. What is stored later can make this true, but never false, so that no score of before is lost.
+    #[must_use]
+    pub fn existed(&self, as_of: Time) -> bool {
+        self.occur_times.first().is_some_and(|first| *first <= as_of)
+            || self.versions.iter().any(|version| version.create_time <= as_of)
+    }
+
     /// When the first event after a moment happened.
     #[must_use]
     pub fn first_after(&self, moment: Time) -> Option<Time> {

@@ -27,7 +27,13 @@ pub mod kind {
     pub const PURCHASE: &str = "purchase";
     /// Goods brought back; the amount is the refund, positive.
     pub const RETURN: &str = "return";
-    /// The end of a subscription.
+    /// A relation began: with an account …
+    pub const SIGNUP: &str = "signup";
+    /// … with a subscription …
+    pub const SUBSCRIBE: &str = "subscribe";
+    /// … or again, for another term.
+    pub const RENEWAL: &str = "renewal";
+    /// The end of a relation, such as a subscription.
     pub const CANCEL: &str = "cancel";
     /// Something went wrong for the customer …
     pub const COMPLAINT: &str = "complaint";

@@ -16,6 +16,8 @@ pub struct PreparedScore {
     pub(super) known_at: Time,
     /// Neither moment may be as late as this. Only [`Scorer::prepared`](super::Scorer::prepared) computes it.
     pub(super) until: Time,
+    /// When the relation began.
+    pub(super) create_time: Option<Time>,
     pub(super) max_reasons: usize,
     /// What the features add that are not time-dependent.
     pub(super) sum: f64,
@@ -34,12 +36,13 @@ pub struct PreparedScore {
 impl Default for PreparedScore {
     /// A score that is never valid.
     fn default() -> Self {
-        let Row { as_of, known_at, .. } = Row::default();
+        let Row { as_of, known_at, create_time, .. } = Row::default();
         Self {
             basis: Basis::Cold,
             as_of,
             known_at,
             until: as_of,
+            create_time,
             max_reasons: 0,
             sum: 0.0,
             variance: 0.0,

@@ -11,6 +11,7 @@ use super::{
     calibrated::{Calibrated, probability},
     prepared::{Contribution, TimeDependent},
     tables::{DynamicLines, Lookup, Tables},
+    view::OldLead,
 };
 use crate::{
     artifact::{Artifact, ArtifactError, Golden},
@@ -51,11 +52,11 @@ const Z95: f64 = 1.959_963_984_540_054;
 /// let mut profile = DataProfile::default();
 /// customers.iter().for_each(|(_, history)| profile.add(history, now));
 /// let plan = profile.plan(&spec.features);
-/// let sampling = Sampling::new(Target::Lead, &spec, now);
+/// let sampling = Sampling::new(Target::Lead, &spec, &profile, now);
 /// let mut rows = Snapshots::default();
 /// customers.iter().for_each(|(id, history)| rows.add(id, history, &plan, &sampling));
 /// let options = TrainingOptions { split: SplitKind::Temporal, seed: 1 };
-/// let input = TrainingInput { spec: &spec, outcome: sampling.outcome, as_of: now, options };
+/// let input = TrainingInput { spec: &spec, outcome: &sampling.outcome, as_of: now, lead_ages: profile.lead_ages(), options };
 /// let artifact = train(&mut rows, plan, &input, &|_step| ())?.artifact;
 ///
 /// let scorer = Scorer::new(artifact)?;
@@ -209,6 +210,7 @@ impl Scorer {
             row.elapsed.extend_from_slice(fold.elapsed());
         }
         (row.as_of, row.known_at) = (as_of, known_at);
+        row.create_time = history.create_time(as_of, known_at);
         Ok(())
     }
 
@@ -217,6 +219,7 @@ impl Scorer {
         prepared.clear();
         prepared.max_reasons = max_reasons;
         (prepared.as_of, prepared.known_at, prepared.until) = (row.as_of, row.known_at, row.as_of);
+        prepared.create_time = row.create_time;
         if row.raw.is_empty() {
             prepared.basis = Basis::Cold;
             (prepared.sum, prepared.variance) = (0.0, self.tables.average_variance());
@@ -283,9 +286,18 @@ impl Scorer {
             scorer: self,
             strongest: &strongest,
             missing: &prepared.missing,
+            old_lead: self.old_lead(prepared.create_time, as_of),
         });
         SCRATCH.with_borrow_mut(|scratch| (scratch.lines, scratch.strongest) = (lines, strongest));
         result
+    }
+
+    /// The ages to note when a lead is older than any that the model has learned from.
+    fn old_lead(&self, create_time: Option<Time>, as_of: Time) -> Option<OldLead> {
+        let (create_time, learned) = create_time.zip(self.artifact.card.leads)?;
+        let days = as_of.days_since(create_time);
+        (days > f64::from(learned.oldest_days))
+            .then_some(OldLead { days: days as u32, learned_days: learned.oldest_days })
     }
 
     /// The probability of a raw row, the same as that of its score, without interval and reasons.

@@ -1,5 +1,7 @@
 //! The score of a customer as its readers see it: numbers, and text on demand.
 
+use std::fmt;
+
 use super::{Scorer, prepared::Contribution, scorer::FeatureInfo};
 use crate::{features::explain::FeatureValue, label::Basis};
 
@@ -36,6 +38,24 @@ pub struct ScoreView<'a> {
     pub(super) scorer: &'a Scorer,
     pub(super) strongest: &'a [Contribution],
     pub(super) missing: &'a [u32],
+    pub(super) old_lead: Option<OldLead>,
+}
+
+/// A lead that is older than any that the model has learned from, in whole days.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OldLead {
+    pub(super) days: u32,
+    pub(super) learned_days: u32,
+}
+
+impl fmt::Display for OldLead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { days, learned_days } = self;
+        write!(
+            f,
+            "The lead is {days} days old, older than any that the model has learned from ({learned_days} days)"
+        )
+    }
 }
 
 /// A view of a reason: what one feature adds to the log-odds.
@@ -66,6 +86,8 @@ pub struct Score {
     pub reasons: Vec<Reason>,
     /// Names of the features without a value.
     pub missing_features: Vec<String>,
+    /// What a reader should know about the score besides, as sentences; mostly none.
+    pub notes: Vec<String>,
 }
 
 /// What one feature adds to the log-odds.
@@ -100,6 +122,11 @@ impl<'a> ScoreView<'a> {
         let scorer = self.scorer;
         self.missing.iter().map(move |feature| scorer.infos[*feature as usize].name.as_str())
     }
+
+    /// What a reader should know about the score besides, as sentences; mostly none.
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        self.old_lead.iter().map(OldLead::to_string)
+    }
 }
 
 impl Score {
@@ -115,6 +142,7 @@ impl Score {
             base_log_odds: view.base_log_odds,
             reasons: view.reasons().map(|reason| Reason::of(&reason)).collect(),
             missing_features: view.missing_features().map(str::to_owned).collect(),
+            notes: view.notes().collect(),
         }
     }
 }

@@ -49,7 +49,7 @@ pub enum ChurnEvent {
     /// No purchase within the horizon; buyers are eligible.
     #[default]
     Inactivity,
-    /// A `cancel` within the horizon; every customer without one so far is eligible.
+    /// A `cancel` within the horizon; customers with a relation that it would end are eligible.
     Cancel,
 }
 
@@ -59,6 +59,11 @@ pub enum ChurnEvent {
 pub struct ChurnSpec {
     /// What counts as leaving.
     pub event: ChurnEvent,
+    /// The kinds of interaction that begin a relation which a `cancel` ends: those of `signup`, `subscribe`,
+    /// `renewal` and `purchase` that occur, or a list of up to 50. Without any, everybody's relation begins with
+    /// the customer. Left out where it is automatic, so that models that do not use it keep their bytes.
+    #[serde(skip_serializing_if = "Selector::is_auto")]
+    pub start_kinds: Selector,
     /// The length of the horizon after `as_of` in days, 1 to 3,650.
     pub horizon_days: u32,
     /// The distance between training cutoffs in days, 1 to 3,650.
@@ -67,7 +72,12 @@ pub struct ChurnSpec {
 
 impl Default for ChurnSpec {
     fn default() -> Self {
-        Self { event: ChurnEvent::Inactivity, horizon_days: 90, cutoff_every_days: 30 }
+        Self {
+            event: ChurnEvent::Inactivity,
+            start_kinds: Selector::Auto,
+            horizon_days: 90,
+            cutoff_every_days: 30,
+        }
     }
 }
 
@@ -77,14 +87,14 @@ impl Default for ChurnSpec {
 pub struct LeadSpec {
     /// The length of the horizon after `as_of` in days, 1 to 3,650.
     pub horizon_days: u32,
-    /// The ages of a lead, in days after its creation, at which training takes snapshots: 1 to 20 rising
-    /// values of 0 to 3,650.
-    pub ages_days: Vec<u32>,
+    /// The ages of a lead, in days after its creation, at which training takes snapshots: 0, 7, 30, 60, 120, 240
+    /// and so on up to the ages of the leads to be scored, or 1 to 20 rising values of 0 to 3,650.
+    pub ages_days: Selector<u32>,
 }
 
 impl Default for LeadSpec {
     fn default() -> Self {
-        Self { horizon_days: 30, ages_days: vec![0, 7, 30] }
+        Self { horizon_days: 30, ages_days: Selector::Auto }
     }
 }
 
@@ -167,7 +177,7 @@ impl Spec {
     }
 }
 
-/// The spec as TOML, with every key.
+/// The spec as TOML, with every key but an automatic `start_kinds`.
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&toml::to_string(self).map_err(|_| fmt::Error)?)
@@ -182,11 +192,12 @@ mod tests {
     const DOCUMENTED: &str = r#"
 [churn]
 event = "inactivity"
+start_kinds = "auto"
 horizon_days = 90
 cutoff_every_days = 30
 [lead]
 horizon_days = 30
-ages_days = [0, 7, 30]
+ages_days = "auto"
 [features]
 windows_days = [7, 30, 90, 365]
 kinds = "auto"
@@ -206,6 +217,10 @@ attributes = "auto"
             assert_ne!(listed, Spec::default());
             assert_eq!(Spec::parse(&listed.to_string()).unwrap(), listed);
         }
+        let listed = Spec::parse("[lead]\nages_days = [0, 90]").unwrap();
+        assert_eq!(Spec::parse(&listed.to_string()).unwrap(), listed);
+        let listed = Spec::parse("[churn]\nstart_kinds = [\"join\"]").unwrap();
+        assert_eq!(Spec::parse(&listed.to_string()).unwrap(), listed);
     }
 
     #[test]
@@ -215,8 +230,11 @@ attributes = "auto"
             ("[churn]\nhorizon_days = 0", "churn.horizon_days = 0"),
             ("[churn]\nhorizon_days = -1", "horizon_days"),
             ("[churn]\nevent = \"gone\"", "gone"),
+            ("[churn]\nstart_kinds = [\"join\", \"cancel\"]", "churn.start_kinds"),
+            ("[churn]\nstart_kinds = [\"\"]", "churn.start_kinds"),
             ("[lead]\nages_days = []", "lead.ages_days"),
             ("[lead]\nages_days = [7, 0]", "lead.ages_days"),
+            ("[lead]\nages_days = \"all\"", "`all` is neither \"auto\" nor a list"),
             ("[features]\nwindows_days = [30, 30]", "features.windows_days"),
             ("[features]\nkinds = [\"a\", \"a\"]", "features.kinds"),
             ("[features]\nproperties = [\"units\"]", "\"kind.property\""),

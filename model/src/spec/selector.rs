@@ -1,48 +1,54 @@
-//! A choice of names: `"auto"`, or a list.
+//! A choice of values: `"auto"`, or a list.
 
 use serde::{Deserialize, Serialize};
 
-/// Which names get features: those that the data suggests, or those that a person lists.
+/// Which values are taken, mostly names: those that the data suggests, or those that a person lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "WordOrList", into = "WordOrList")]
-pub enum Selector {
+#[serde(try_from = "WordOrList<T>", into = "WordOrList<T>")]
+#[serde(bound(serialize = "T: Clone + Serialize", deserialize = "T: Deserialize<'de>"))]
+pub enum Selector<T = String> {
     /// `"auto"`.
     #[default]
     Auto,
-    /// A list of names.
-    List(Vec<String>),
+    /// A list of values.
+    List(Vec<T>),
 }
 
 /// A [`Selector`] as TOML has it.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum WordOrList {
+enum WordOrList<T> {
     Word(String),
-    List(Vec<String>),
+    List(Vec<T>),
 }
 
-impl TryFrom<WordOrList> for Selector {
+impl<T> TryFrom<WordOrList<T>> for Selector<T> {
     type Error = String;
 
-    fn try_from(raw: WordOrList) -> Result<Self, String> {
+    fn try_from(raw: WordOrList<T>) -> Result<Self, String> {
         match raw {
             WordOrList::Word(word) if word == "auto" => Ok(Self::Auto),
-            WordOrList::Word(word) => Err(format!("`{word}` is neither \"auto\" nor a list of names")),
-            WordOrList::List(names) => Ok(Self::List(names)),
+            WordOrList::Word(word) => Err(format!("`{word}` is neither \"auto\" nor a list")),
+            WordOrList::List(values) => Ok(Self::List(values)),
         }
     }
 }
 
-impl From<Selector> for WordOrList {
-    fn from(selector: Selector) -> Self {
+impl<T> From<Selector<T>> for WordOrList<T> {
+    fn from(selector: Selector<T>) -> Self {
         match selector {
             Selector::Auto => Self::Word("auto".into()),
-            Selector::List(names) => Self::List(names),
+            Selector::List(values) => Self::List(values),
         }
     }
 }
 
 impl Selector {
+    /// Whether it is `"auto"`.
+    pub(super) const fn is_auto(&self) -> bool {
+        matches!(self, Self::Auto)
+    }
+
     /// Whether a list has at most `most` names, all different and of 1 to `longest` bytes.
     pub(super) fn is_within(&self, most: usize, longest: usize) -> bool {
         let Self::List(names) = self else { return true };

@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-use super::{FeaturesSpec, LeadSpec, Spec};
+use super::{ChurnSpec, FeaturesSpec, LeadSpec, Selector, Spec};
+use crate::history::kind::CANCEL;
 
 /// The most days that any key takes.
 const MOST_DAYS: u32 = 3650;
@@ -41,22 +42,34 @@ impl Spec {
     /// # Errors
     /// [`SpecError::Value`] names the first key that is out of its range.
     pub fn validate(&self) -> Result<(), SpecError> {
-        check_days("churn.horizon_days", self.churn.horizon_days)?;
-        check_days("churn.cutoff_every_days", self.churn.cutoff_every_days)?;
+        self.churn.validate()?;
         self.lead.validate()?;
         self.features.validate()
+    }
+}
+
+impl ChurnSpec {
+    fn validate(&self) -> Result<(), SpecError> {
+        check_days("churn.horizon_days", self.horizon_days)?;
+        check_days("churn.cutoff_every_days", self.cutoff_every_days)?;
+        check(
+            self.start_kinds.is_within(50, LONGEST_NAME) && self.start_kinds.all(|kind| kind != CANCEL),
+            "churn.start_kinds",
+            &self.start_kinds,
+            "\"auto\", or up to 50 different names of 1 to 64 bytes other than \"cancel\"",
+        )
     }
 }
 
 impl LeadSpec {
     fn validate(&self) -> Result<(), SpecError> {
         check_days("lead.horizon_days", self.horizon_days)?;
-        let ages = &self.ages_days;
+        let Selector::List(ages) = &self.ages_days else { return Ok(()) };
         check(
             (1..=20).contains(&ages.len()) && is_rising(ages) && ages.iter().all(|age| *age <= MOST_DAYS),
             "lead.ages_days",
             ages,
-            "1 to 20 rising values of 0 to 3650",
+            "\"auto\", or 1 to 20 rising values of 0 to 3650",
         )
     }
 }

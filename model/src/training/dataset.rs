@@ -22,7 +22,7 @@ pub struct Dataset<'a> {
     /// All snapshots.
     pub rows: &'a Snapshots,
     /// What is predicted.
-    pub outcome: LabelDefinition,
+    pub outcome: &'a LabelDefinition,
 }
 
 /// An encoder and a regression, fitted to the same rows.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    artifact::{Artifact, CENTS, Card, SplitKind, Study},
+    artifact::{Artifact, CENTS, Card, LeadCoverage, SplitKind, Study},
     evaluation::{
         drift::Reference,
         metrics::{Metrics, ReliabilityBin},
@@ -114,6 +114,11 @@ impl FittedModel {
             chosen: self.selection.study(),
             rows_within_reach: self.encoded.rows.len(),
             bg_nbd: self.bg_nbd.clone(),
+            leads: rows.oldest_lead_days.map(|oldest_days| LeadCoverage {
+                oldest_days,
+                leads: task.input.lead_ages.leads() as usize,
+                older: task.input.lead_ages.older_than(oldest_days) as usize,
+            }),
         }
     }
 
@@ -132,7 +137,7 @@ impl FittedModel {
         let Self { plan, selection, encoded: EncodedFit { encoder, fit, rows: within, .. }, .. } = self;
         let monitored = encoder.features.iter().map(|feature| feature.place);
         let mut artifact = Artifact {
-            outcome: task.input.outcome,
+            outcome: task.input.outcome.clone(),
             spec: task.input.spec.clone(),
             as_of: task.input.as_of,
             reference: Reference::new(&plan.measures(), monitored, &rows.features, &within, &probabilities),

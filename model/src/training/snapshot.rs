@@ -6,7 +6,7 @@
 use crate::{
     features::bg_nbd::Purchases,
     features::fold::Fold,
-    features::{Forecast, Plan},
+    features::{Forecast, Plan, profile::DataProfile},
     history::History,
     label::{Basis, LabelDefinition},
     spec::{Spec, Target},
@@ -34,6 +34,8 @@ pub struct Snapshots {
     pub purchases: Vec<Purchases>,
     /// The same for every buyer at the `as_of` of the training.
     pub buyers: Vec<Purchases>,
+    /// The greatest age of a lead, in days, of which there is a row.
+    pub oldest_lead_days: Option<u32>,
 }
 
 impl Snapshots {
@@ -78,6 +80,7 @@ impl Snapshots {
         self.label.append(&mut others.label);
         self.features.append(&mut others.features);
         self.purchases.append(&mut others.purchases);
+        self.oldest_lead_days = self.oldest_lead_days.max(others.oldest_lead_days);
         self.buyers.append(&mut others.buyers);
     }
 
@@ -102,8 +105,8 @@ impl Snapshots {
     pub fn add(&mut self, customer_id: &str, history: &History, plan: &Plan, sampling: &Sampling) {
         let before = self.len();
         let mut fold = Fold::new(plan, history);
-        for as_of in sampling.moments(history) {
-            let outcome = sampling.outcome;
+        for (as_of, lead_days) in sampling.moments(history) {
+            let outcome = &sampling.outcome;
             // As known then, since serving could not know more; and as known now, since a buyer whose
             // purchase was reported late is no lead.
             if outcome.eligible(history, as_of, as_of) != Ok(Basis::Model)
@@ -113,6 +116,7 @@ impl Snapshots {
             }
             self.customer.push(self.customers.len() as u32);
             self.as_of.push(as_of);
+            self.oldest_lead_days = self.oldest_lead_days.max(lead_days);
             self.label.push(outcome.label(history, as_of, sampling.now));
             fold.row(as_of, as_of, &mut self.features);
             if plan.forecast.is_some() {
@@ -140,33 +144,34 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// The sampling by `spec` for a training as of `now`.
+    /// The sampling by `spec` for a training as of `now`, of the customers that `profile` has counted.
     #[must_use]
-    pub fn new(target: Target, spec: &Spec, now: Time) -> Self {
+    pub fn new(target: Target, spec: &Spec, profile: &DataProfile, now: Time) -> Self {
         Self {
-            outcome: LabelDefinition::new(target, spec),
+            outcome: LabelDefinition::new(target, spec, profile),
             now,
             cutoff_every_days: spec.churn.cutoff_every_days,
-            ages_days: spec.lead.ages_days.clone(),
+            ages_days: profile.ages_days(&spec.lead),
         }
     }
 
-    /// The moments of one customer's snapshots, rising.
+    /// The moments of one customer's snapshots, rising, each with the age in days if it is that of a lead.
     ///
     /// Churn has calendar cutoffs: the latest is one horizon before now, the others every
     /// `cutoff_every_days` before it. Leads have snapshots at ages after their creation.
-    fn moments(&self, history: &History) -> Vec<Time> {
+    fn moments(&self, history: &History) -> Vec<(Time, Option<u32>)> {
         let latest = self.now.plus_days(-i64::from(self.outcome.horizon_days));
         match self.outcome.target {
             Target::Churn => {
-                (0..CUTOFFS).rev().map(|n| latest.plus_days(-i64::from(n * self.cutoff_every_days))).collect()
+                let cutoff = |n| latest.plus_days(-i64::from(n * self.cutoff_every_days));
+                (0..CUTOFFS).rev().map(|n| (cutoff(n), None)).collect()
             }
             Target::Lead => {
                 let Some(create_time) = history.create_time(self.now, self.now) else { return Vec::new() };
                 self.ages_days
                     .iter()
-                    .map(|age| create_time.plus_days(i64::from(*age)))
-                    .filter(|as_of| *as_of <= latest)
+                    .map(|age| (create_time.plus_days(i64::from(*age)), Some(*age)))
+                    .filter(|(as_of, _)| *as_of <= latest)
                     .collect()
             }
         }

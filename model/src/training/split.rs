@@ -34,7 +34,7 @@ pub const FEWEST_OF_A_CLASS: usize = 50;
 /// when the holdout begins, so that no label overlaps. None when either part would have fewer than
 /// [`FEWEST_OF_A_CLASS`] rows of a label.
 #[must_use]
-pub fn temporal_split(rows: &Snapshots, outcome: LabelDefinition) -> Option<Vec<Part>> {
+pub fn temporal_split(rows: &Snapshots, outcome: &LabelDefinition) -> Option<Vec<Part>> {
     let mut moments = rows.as_of.clone();
     moments.sort_unstable();
     let start = *moments.get(moments.len() * 3 / 4)?;

@@ -4,7 +4,7 @@
 use crate::{
     artifact::{Artifact, SplitKind},
     evaluation::metrics::{Metrics, reliability},
-    features::{Plan, bg_nbd::Purchases},
+    features::{Plan, bg_nbd::Purchases, profile::LeadAges},
     label::LabelDefinition,
     spec::Spec,
     time::Time,
@@ -36,9 +36,11 @@ pub struct TrainingInput<'a> {
     /// The spec, which the artifact keeps.
     pub spec: &'a Spec,
     /// What is predicted.
-    pub outcome: LabelDefinition,
+    pub outcome: &'a LabelDefinition,
     /// The moment of the training: nothing later was read.
     pub as_of: Time,
+    /// The ages of the leads at that moment.
+    pub lead_ages: &'a LeadAges,
     /// How to train.
     pub options: TrainingOptions,
 }

@@ -175,6 +175,7 @@ fn feature_names_are_unique() {
         kinds: KINDS.map(str::to_owned).to_vec(),
         properties: properties.map(own).to_vec(),
         attributes,
+        start_kinds: Vec::new(),
         forecast: None,
     };
     let names: BTreeSet<String> = plan.measures().iter().map(ToString::to_string).collect();

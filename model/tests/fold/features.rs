@@ -10,8 +10,8 @@ use tally_model::{
 use crate::reference::{Customer, Interaction, MICROSECONDS_A_DAY, Moment};
 
 impl Customer {
-    /// The value of a feature by its documentation.
-    pub fn feature(&self, measure: &Measure, at: Moment) -> f64 {
+    /// The value of a feature by its documentation, where these kinds begin a relation.
+    pub fn feature(&self, measure: &Measure, start_kinds: &[String], at: Moment) -> f64 {
         let within = |interaction: &Interaction, days: Option<u32>| {
             days.is_none_or(|days| interaction.occur > at.as_of - i64::from(days) * MICROSECONDS_A_DAY)
         };
@@ -85,6 +85,11 @@ impl Customer {
                 Some(created) if created >= at.as_of => 0.0,
                 Some(created) => age(created),
             },
+            Measure::Returned => {
+                let cancels: Vec<i64> = of("cancel").map(|cancel| cancel.occur).collect();
+                let starts = || seen().filter(|i| start_kinds.iter().any(|kind| *kind == i.kind));
+                f64::from(u8::from(starts().any(|start| cancels.iter().any(|cancel| *cancel < start.occur))))
+            }
             Measure::Attribute { name, scale } => self
                 .version(at)
                 .and_then(|version| version.attributes.get(name))

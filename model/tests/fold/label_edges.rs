@@ -1,9 +1,9 @@
 //! The edges of labels and snapshots, one by one.
 
 use tally_model::{
-    features::Plan,
+    features::{Plan, profile::DataProfile},
     label::LabelDefinition,
-    spec::{ChurnEvent, Spec, Target},
+    spec::{ChurnEvent, Selector, Spec, Target},
     time::Time,
     training::snapshot::{Sampling, Snapshots},
 };
@@ -15,9 +15,14 @@ use crate::{
 
 #[test]
 fn a_label_looks_from_just_after_as_of_to_the_end_of_the_horizon() {
-    let lead = LabelDefinition { target: Target::Lead, event: ChurnEvent::Inactivity, horizon_days: 30 };
-    let churn = LabelDefinition { target: Target::Churn, horizon_days: 90, ..lead };
-    let cancel = LabelDefinition { event: ChurnEvent::Cancel, ..churn };
+    let lead = LabelDefinition {
+        target: Target::Lead,
+        event: ChurnEvent::Inactivity,
+        horizon_days: 30,
+        start_kinds: Vec::new(),
+    };
+    let churn = LabelDefinition { target: Target::Churn, horizon_days: 90, ..lead.clone() };
+    let cancel = LabelDefinition { event: ChurnEvent::Cancel, ..churn.clone() };
     for (outcome, kind, positive) in
         [(lead, "purchase", true), (churn, "purchase", false), (cancel, "cancel", true)]
     {
@@ -37,18 +42,25 @@ fn a_label_looks_from_just_after_as_of_to_the_end_of_the_horizon() {
 
 #[test]
 fn a_snapshot_whose_horizon_is_not_over_is_not_used() {
-    let spec = Spec::default();
+    let mut spec = Spec::default();
+    spec.lead.ages_days = Selector::List(vec![0, 7, 30]);
     let plan = Plan {
         windows_days: vec![7],
         kinds: Vec::new(),
         properties: Vec::new(),
         attributes: Vec::new(),
+        start_kinds: Vec::new(),
         forecast: None,
     };
     let history = with([ago("visit", 0)]).history();
     let rows = |target: Target, now: i64| {
         let mut rows = Snapshots::default();
-        rows.add("somebody", &history, &plan, &Sampling::new(target, &spec, Time(now)));
+        rows.add(
+            "somebody",
+            &history,
+            &plan,
+            &Sampling::new(target, &spec, &DataProfile::default(), Time(now)),
+        );
         rows.as_of
     };
     let days = |days: i64| AS_OF + days * MICROSECONDS_A_DAY;
@@ -72,11 +84,15 @@ fn a_purchase_reported_late_neither_makes_a_lead_nor_is_known_to_it() {
             kinds,
             properties: Vec::new(),
             attributes: Vec::new(),
+            start_kinds: Vec::new(),
             forecast: None,
         };
         let mut rows = Snapshots::default();
         let now = Time(AS_OF + 60 * MICROSECONDS_A_DAY);
-        rows.add("somebody", &customer.history(), &plan, &Sampling::new(Target::Lead, &Spec::default(), now));
+        let (mut spec, profile) = (Spec::default(), DataProfile::default());
+        spec.lead.ages_days = Selector::List(vec![0, 7, 30]);
+        let sampling = Sampling::new(Target::Lead, &spec, &profile, now);
+        rows.add("somebody", &customer.history(), &plan, &sampling);
         let counts: Vec<f64> = rows.features.chunks(plan.width()).map(|row| row[0]).collect();
         (rows.as_of.len(), rows.label, counts)
     };

@@ -11,15 +11,17 @@ use tally_model::{
     features::{Plan, Scale},
     history::{AttributeValue, Attributes, Version},
     label::LabelDefinition,
-    spec::{ChurnEvent, Spec, Target},
+    spec::{ChurnEvent, Selector, Spec, Target},
     time::Time,
 };
 
 use crate::reference::{Customer, GREATEST, Interaction, MICROSECONDS_A_DAY, Moment, VALUES};
 
 /// What happens in the random histories; a plan knows some of it.
-pub const KINDS: [&str; 8] =
-    ["purchase", "return", "complaint", "resolution", "survey", "cancel", "visit", "call"];
+pub const KINDS: [&str; 9] =
+    ["purchase", "return", "complaint", "resolution", "survey", "cancel", "visit", "call", "subscribe"];
+/// What may begin a relation.
+const STARTS: [&str; 3] = ["subscribe", "purchase", "unheard_of"];
 /// Lengths of windows, and the edges that events are close to.
 pub const DAYS: [u32; 8] = [1, 7, 30, 60, 90, 120, 365, 3_650];
 const LEVELS: [&str; 4] = ["north", "south", "1.5", "true"];
@@ -176,6 +178,11 @@ fn scale() -> impl Strategy<Value = Scale> {
     ]
 }
 
+fn start_kinds() -> impl Strategy<Value = Vec<String>> {
+    subsequence(STARTS.to_vec(), 0..=STARTS.len())
+        .prop_map(|kinds| kinds.into_iter().map(str::to_owned).collect())
+}
+
 prop_compose! {
     fn plan()(
         windows_days in subsequence(DAYS.to_vec(), 0..=DAYS.len()),
@@ -185,11 +192,13 @@ prop_compose! {
             0..4,
         ),
         scales in prop::collection::vec(scale(), 0..4),
+        start_kinds in start_kinds(),
     ) -> Plan {
         let names = ["a", "b", "c", "d"].into_iter().map(str::to_owned);
         let kinds = kinds.into_iter().map(str::to_owned).collect();
         let properties = properties.into_iter().map(|(kind, name)| (kind.to_owned(), name.to_owned())).collect();
-        Plan { windows_days, kinds, properties, attributes: names.zip(scales).collect(), forecast: None }
+        let attributes = names.zip(scales).collect();
+        Plan { windows_days, kinds, properties, attributes, start_kinds, forecast: None }
     }
 }
 
@@ -210,17 +219,19 @@ pub fn case() -> impl Strategy<Value = (Plan, Moment, Customer)> {
 pub fn outcome() -> impl Strategy<Value = LabelDefinition> {
     let target = select(&Target::ALL[..]);
     let event = select(&[ChurnEvent::Inactivity, ChurnEvent::Cancel][..]);
-    (target, event, select(&DAYS[..6])).prop_map(|(target, event, horizon_days)| LabelDefinition {
-        target,
-        event,
-        horizon_days,
+    (target, event, select(&DAYS[..6]), start_kinds()).prop_map(|(target, event, horizon_days, kinds)| {
+        let has_relations = (target, event) == (Target::Churn, ChurnEvent::Cancel);
+        let start_kinds = if has_relations { kinds } else { Vec::new() };
+        LabelDefinition { target, event, horizon_days, start_kinds }
     })
 }
 
 /// A spec for this outcome.
-pub fn spec(outcome: LabelDefinition) -> Spec {
+pub fn spec(outcome: &LabelDefinition) -> Spec {
     let mut spec = Spec::default();
     spec.churn.event = outcome.event;
+    spec.churn.start_kinds = Selector::List(outcome.start_kinds.clone());
+    spec.lead.ages_days = Selector::List(vec![0, 7, 30]);
     spec.set_horizon_days(outcome.target, outcome.horizon_days);
     spec
 }

@@ -6,7 +6,7 @@ use tally_model::{
     features::Plan,
     history::{History, Version},
     label::{Basis, Ineligible, LabelDefinition},
-    spec::{ChurnEvent, Spec, Target},
+    spec::{ChurnEvent, Selector, Spec, Target},
     time::Time,
 };
 
@@ -112,22 +112,43 @@ impl Customer {
         self.seen(at).iter().any(|interaction| interaction.kind == kind)
     }
 
-    pub fn eligible(&self, outcome: LabelDefinition, at: Moment) -> Result<Basis, Ineligible> {
+    pub fn eligible(&self, outcome: &LabelDefinition, at: Moment) -> Result<Basis, Ineligible> {
+        let happened = self.interactions.iter().any(|interaction| interaction.occur <= at.as_of);
+        let began = self.versions.iter().any(|version| version.create_time.0 <= at.as_of);
+        if !happened && !began {
+            return Err(Ineligible::NotYetCreated);
+        }
         let is_blank = self.version(at).is_none_or(|version| version.attributes.is_empty());
         match (outcome.target, outcome.event) {
             (Target::Lead, _) if self.has("purchase", at) => Err(Ineligible::NotALead),
             (Target::Churn, ChurnEvent::Inactivity) if !self.has("purchase", at) => {
                 Err(Ineligible::NotABuyer)
             }
-            (Target::Churn, ChurnEvent::Cancel) if self.has("cancel", at) => {
-                Err(Ineligible::AlreadyCancelled)
+            (Target::Churn, ChurnEvent::Cancel) if self.related(&outcome.start_kinds, at).is_err() => {
+                Err(self.related(&outcome.start_kinds, at).unwrap_err())
             }
             _ if self.seen(at).is_empty() && is_blank => Ok(Basis::Cold),
             _ => Ok(Basis::Model),
         }
     }
 
-    pub fn label(&self, outcome: LabelDefinition, at: Moment) -> bool {
+    /// Whether a `cancel` would end a relation: one began after every `cancel` so far.
+    fn related(&self, start_kinds: &[String], at: Moment) -> Result<(), Ineligible> {
+        let seen = self.seen(at);
+        let cancels: Vec<i64> = seen.iter().filter(|i| i.kind == "cancel").map(|i| i.occur).collect();
+        let starts = seen.iter().filter(|i| start_kinds.iter().any(|kind| *kind == i.kind)).map(|i| i.occur);
+        let starts: Vec<i64> = starts.collect();
+        if cancels.is_empty() && (start_kinds.is_empty() || !starts.is_empty()) {
+            return Ok(());
+        }
+        if cancels.is_empty() {
+            return Err(Ineligible::NotSubscribed);
+        }
+        let is_later = |start: &i64| cancels.iter().all(|cancel| cancel < start);
+        if starts.iter().any(is_later) { Ok(()) } else { Err(Ineligible::AlreadyCancelled) }
+    }
+
+    pub fn label(&self, outcome: &LabelDefinition, at: Moment) -> bool {
         let until = at.as_of + i64::from(outcome.horizon_days) * MICROSECONDS_A_DAY;
         let happens = |kind: &str| {
             let it = |i: &Interaction| i.kind == kind && i.occur > at.as_of && i.occur <= until;
@@ -141,15 +162,18 @@ impl Customer {
     }
 
     /// The moments of snapshots by the spec, earliest first, ineligible ones included.
-    pub fn moments(&self, spec: &Spec, outcome: LabelDefinition, now: i64) -> Vec<i64> {
+    pub fn moments(&self, spec: &Spec, outcome: &LabelDefinition, now: i64) -> Vec<i64> {
         let day = |days: u32| i64::from(days) * MICROSECONDS_A_DAY;
         let latest = now - day(outcome.horizon_days);
         match outcome.target {
             Target::Churn => (0..24).rev().map(|n| latest - day(n * spec.churn.cutoff_every_days)).collect(),
             Target::Lead => {
                 let created = self.created(Moment { as_of: now, known_at: now });
-                let ages = spec.lead.ages_days.iter();
-                ages.filter_map(|age| Some(created? + day(*age))).filter(|as_of| *as_of <= latest).collect()
+                let Selector::List(ages) = &spec.lead.ages_days else { panic!("the ages are listed") };
+                ages.iter()
+                    .filter_map(|age| Some(created? + day(*age)))
+                    .filter(|as_of| *as_of <= latest)
+                    .collect()
             }
         }
     }

@@ -19,6 +19,7 @@ fn plain_rows(rows: usize, positives: usize, first: fn(usize) -> f64) -> (Plan, 
         kinds,
         properties: Vec::new(),
         attributes: Vec::new(),
+        start_kinds: Vec::new(),
         forecast: None,
     };
     let mut snapshots = Snapshots::default();

@@ -51,7 +51,7 @@ fn no_training_label_looks_into_the_holdout() {
         let rows = || study.trained.parts.iter().zip(&study.rows.as_of);
         let of = |wanted: Part| rows().filter(move |(part, _)| **part == wanted).map(|(_, as_of)| *as_of);
         let start = of(Part::Holdout).min().unwrap();
-        let outcome = study.trained.artifact.outcome;
+        let outcome = &study.trained.artifact.outcome;
         assert!(of(Part::Train).all(|as_of| outcome.horizon_end(as_of) <= start));
         assert!(of(Part::Gap).all(|as_of| as_of < start && outcome.horizon_end(as_of) > start));
         assert!(of(Part::Holdout).all(|as_of| outcome.horizon_end(as_of) <= study.business.end));

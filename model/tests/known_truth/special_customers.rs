@@ -81,7 +81,7 @@ fn an_unknown_customer_has_the_score_of_an_average_one() {
         history
     };
     let not_yet = history_of(Attributes::new(), [("visit", Time(now.0 + 1), None)]);
-    for history in [History::default(), history_of(Attributes::new(), []), recorded_later, not_yet] {
+    for history in [history_of(Attributes::new(), []), recorded_later, not_yet] {
         let score = LEAD.scorer.score(&history, now, now, usize::MAX, Score::of).unwrap();
         assert_eq!((score.basis, score.reasons.len()), (Basis::Cold, 0));
         assert_eq!(score.probability, probability(LEAD.trained.artifact.intercept));
@@ -108,6 +108,9 @@ fn ineligible_customers_are_refused() {
     let ask = |scorer: &Scorer, history: &History, as_of: Time| {
         scorer.score(history, as_of, as_of, 0, Score::of).map(|score| score.basis)
     };
+    let created = now.plus_days(-400);
+    assert_eq!(ask(&LEAD.scorer, &silent, created), Ok(Basis::Cold));
+    assert_eq!(ask(&LEAD.scorer, &silent, Time(created.0 - 1)), Err(Ineligible::NotYetCreated));
     let just_before = Time(now.0 - 1);
     assert_eq!(ask(&LEAD.scorer, &buyer, now), Err(Ineligible::NotALead));
     assert_eq!(ask(&LEAD.scorer, &buyer, just_before), Ok(Basis::Cold), "a lead until it buys");
@@ -116,9 +119,13 @@ fn ineligible_customers_are_refused() {
     assert_eq!(ask(&CHURN.scorer, &buyer, now), Ok(Basis::Model));
 
     let artifact = CHURN.trained.artifact.clone();
-    let outcome = LabelDefinition { event: ChurnEvent::Cancel, ..artifact.outcome };
+    let outcome = LabelDefinition { event: ChurnEvent::Cancel, ..artifact.outcome.clone() };
     let cancel = Scorer::new(Artifact { outcome, ..artifact }).unwrap();
     assert_eq!(ask(&cancel, &left, now), Err(Ineligible::AlreadyCancelled));
-    assert_eq!(ask(&cancel, &left, just_before), Ok(Basis::Cold), "subscribed until it cancels");
+    assert_eq!(
+        ask(&cancel, &left, just_before),
+        Ok(Basis::Cold),
+        "without starts, subscribed until it cancels"
+    );
     assert_eq!(ask(&cancel, &silent, now), Ok(Basis::Cold));
 }

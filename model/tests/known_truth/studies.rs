@@ -4,7 +4,11 @@ use std::sync::LazyLock;
 
 use tally_model::{
     artifact::SplitKind,
-    features::{Plan, fold::Row, profile::DataProfile},
+    features::{
+        Plan,
+        fold::Row,
+        profile::{DataProfile, LeadAges},
+    },
     history::History,
     label::LabelDefinition,
     scoring::{Score, Scorer},
@@ -31,8 +35,8 @@ pub fn snapshots(histories: &[(String, History)], target: Target, now: Time) -> 
     let (mut profile, mut rows) = (DataProfile::default(), Snapshots::default());
     histories.iter().for_each(|(_, history)| profile.add(history, now));
     let mut plan = profile.plan(&spec.features);
-    let sampling = Sampling::new(target, &spec, now);
-    plan.forecast = sampling.outcome.forecast();
+    let sampling = Sampling::new(target, &spec, &profile, now);
+    sampling.outcome.add_features(&mut plan);
     histories.iter().for_each(|(id, history)| rows.add(id, history, &plan, &sampling));
     (plan, rows)
 }
@@ -45,8 +49,14 @@ pub fn fit(
     split: SplitKind,
 ) -> Result<Trained, TrainError> {
     let (spec, options) = (Spec::default(), TrainingOptions { split, seed: 1 });
-    let input =
-        TrainingInput { spec: &spec, outcome: LabelDefinition::new(target, &spec), as_of: now, options };
+    let outcome = LabelDefinition::new(target, &spec, &DataProfile::default());
+    let input = TrainingInput {
+        spec: &spec,
+        outcome: &outcome,
+        as_of: now,
+        lead_ages: &LeadAges::default(),
+        options,
+    };
     train(rows, plan, &input, &|_| {})
 }
 

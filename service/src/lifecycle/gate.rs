@@ -101,7 +101,7 @@ impl Gate {
     pub(super) async fn examine(
         store: &dyn Store,
         candidate: ModelName,
-        predicted: LabelDefinition,
+        predicted: &LabelDefinition,
         champion: Option<i64>,
     ) -> Result<Self> {
         let Some(version) = champion else { return Ok(Self::NoChampion) };
@@ -110,7 +110,7 @@ impl Gate {
         let stored = store.model(name.target, version).await?;
         let stored = stored.ok_or_else(|| Error::Internal(format!("the champion {name} is not stored")))?;
         let of_champion = match Model::prepare(stored).await {
-            Ok(champion) => predicts(champion.scorer.artifact().outcome),
+            Ok(champion) => predicts(&champion.scorer.artifact().outcome),
             Err(error) => return not_comparable(error.to_string()),
         };
         let of_candidate = predicts(predicted);
@@ -127,10 +127,28 @@ impl Gate {
 
 /// What a model predicts, in words. Two models can be compared when they predict the same.
 #[must_use]
-pub fn predicts(outcome: LabelDefinition) -> String {
+pub fn predicts(outcome: &LabelDefinition) -> String {
     match (outcome.target, outcome.event) {
         (Target::Lead, _) => format!("a purchase within {} days", outcome.horizon_days),
         (Target::Churn, ChurnEvent::Inactivity) => format!("inactivity for {} days", outcome.horizon_days),
         (Target::Churn, ChurnEvent::Cancel) => format!("a cancel within {} days", outcome.horizon_days),
+    }
+}
+
+/// Which customers a model scores, in words.
+#[must_use]
+pub fn eligible(outcome: &LabelDefinition) -> String {
+    match (outcome.target, outcome.event) {
+        (Target::Lead, _) => "customers without a purchase".to_owned(),
+        (Target::Churn, ChurnEvent::Inactivity) => "customers with a purchase".to_owned(),
+        (Target::Churn, ChurnEvent::Cancel) if outcome.start_kinds.is_empty() => {
+            "customers without a cancel, since create_time: no interaction begins a relation".to_owned()
+        }
+        (Target::Churn, ChurnEvent::Cancel) => {
+            format!(
+                "customers whose latest {} is later than their latest cancel",
+                outcome.start_kinds.join(" or ")
+            )
+        }
     }
 }

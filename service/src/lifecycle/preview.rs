@@ -18,7 +18,7 @@ use crate::{
         blocking::run_blocking,
         error::{Error, Result},
     },
-    scoring::{ScoreRequest, existed},
+    scoring::{ScoreRequest, was_known},
 };
 
 /// The money behind a customer is that of its purchases in this many days.
@@ -127,7 +127,7 @@ fn count_some(
     };
     for (_, history) in customers {
         history.with(|history| {
-            if existed(history, candidate)
+            if was_known(history, candidate)
                 && let (Some(from), Some(to)) = (grade(champion, history), grade(candidate, history))
             {
                 let amount_minor = money(history, candidate);

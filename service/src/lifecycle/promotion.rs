@@ -57,7 +57,8 @@ impl Promotions {
     /// somebody else moved the champion meanwhile.
     pub async fn promote(&self, by: &Actor, request: PromotionRequest) -> Result<(Promotion, Gate)> {
         let PromotionRequest { model: name, force, reason } = request;
-        let predicted = self.readable(name).await?.scorer.artifact().outcome;
+        let candidate = self.readable(name).await?;
+        let predicted = &candidate.scorer.artifact().outcome;
         let state = ChampionState::read(&*self.store, name.target).await?;
         if state.champion == Some(name.version) {
             let message = format!("{name} is the champion already");
@@ -106,7 +107,7 @@ impl Promotions {
     pub async fn preview(&self, name: ModelName, as_of: Time, now: Time) -> Result<PromotionPreview> {
         let champion = self.catalog.champion(name.target).await?;
         let candidate = self.readable(name).await?;
-        let predicted = candidate.scorer.artifact().outcome;
+        let predicted = &candidate.scorer.artifact().outcome;
         let gate = Gate::examine(&*self.store, name, predicted, Some(champion.name.version)).await?;
         let refusal = gate.refusal(name).filter(|_| champion.name != name);
         let request = |model| ScoreRequest::new(model, as_of, now, 0);

@@ -133,7 +133,7 @@ impl MonitoringGauges {
         if performance {
             let mut months = Vec::new();
             for model in &champions {
-                let predicted = model.scorer.artifact().outcome;
+                let predicted = &model.scorer.artifact().outcome;
                 let (from, to) = last_whole_month(predicted, monitoring.clock.now());
                 let query = PerformanceQuery { target: model.name.target, version: None, from, to };
                 months.extend(monitoring.performance(query).await?);
@@ -183,7 +183,7 @@ impl MonitoringGauges {
 }
 
 /// The last calendar month (UTC) of which every moment has its horizon behind it.
-fn last_whole_month(predicted: LabelDefinition, now: Time) -> (Time, Time) {
+fn last_whole_month(predicted: &LabelDefinition, now: Time) -> (Time, Time) {
     let end = now.plus_days(-i64::from(predicted.horizon_days)).month_start();
     (Time(end.0 - DAY).month_start(), end)
 }

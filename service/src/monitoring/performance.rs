@@ -146,7 +146,7 @@ impl Monitoring {
                 let name = ModelName { target: query.target, version: row.model_version };
                 let model = self.catalog.version(name).await?;
                 let artifact = model.scorer.artifact();
-                unknown.insert((artifact.outcome, artifact.as_of));
+                unknown.insert((artifact.outcome.clone(), artifact.as_of));
             }
         }
         found.retain(|row| predicted[&row.model_version].0.horizon_end(row.as_of) <= now);
@@ -168,7 +168,7 @@ impl Monitoring {
             for row in found {
                 // A customer that was erased meanwhile is not judged.
                 if let Some(Some(history)) = known.get(&row.customer_id) {
-                    judge(&row, history, now, predicted[&row.model_version], &mut rows)?;
+                    judge(&row, history, now, &predicted[&row.model_version], &mut rows)?;
                 }
             }
             Ok(rows)
@@ -206,7 +206,7 @@ fn judge(
     row: &PastPrediction,
     history: &Packed,
     now: Time,
-    (predicted, cutoff): (LabelDefinition, Time),
+    (predicted, cutoff): &(LabelDefinition, Time),
     rows: &mut RowsByMonth,
 ) -> Result<()> {
     let label = history.with(|history| {
@@ -217,7 +217,7 @@ fn judge(
         let rows = rows.entry((row.as_of.month_start(), row.model_version)).or_default();
         rows.probabilities.push(row.probability);
         rows.labels.push(label);
-        rows.before_cutoff += usize::from(row.as_of < cutoff);
+        rows.before_cutoff += usize::from(row.as_of < *cutoff);
     }
     Ok(())
 }

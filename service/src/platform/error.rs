@@ -153,14 +153,21 @@ impl From<StoreError> for Error {
 impl From<Ineligible> for Error {
     fn from(why: Ineligible) -> Self {
         let (reason, message) = match why {
+            Ineligible::NotYetCreated => {
+                ("NOT_YET_CREATED", "the customer did not exist yet at as_of_time; it was created later")
+            }
             Ineligible::NotALead => {
                 ("NOT_A_LEAD", "the customer has bought before as_of_time; the churn model scores it")
             }
             Ineligible::NotABuyer => {
                 ("NOT_A_BUYER", "the customer has not bought up to as_of_time; the lead model scores it")
             }
+            Ineligible::NotSubscribed => (
+                "NOT_SUBSCRIBED",
+                "the customer has nothing to cancel: no relation has begun up to as_of_time",
+            ),
             Ineligible::AlreadyCancelled => {
-                ("ALREADY_CANCELLED", "the customer has cancelled before as_of_time")
+                ("ALREADY_CANCELLED", "the customer has cancelled before as_of_time and not come back")
             }
         };
         Self::Precondition { reason, message: message.to_owned() }

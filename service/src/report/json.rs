@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tally_model::{
-    artifact::Study,
+    artifact::{LeadCoverage, Study},
     evaluation::metrics::{Metrics, ReliabilityBin},
     features::bg_nbd,
 };
 
 use super::coefficients::Coefficient;
-use crate::lifecycle::training::{PromotionDecision, TrainingResult};
+use crate::lifecycle::{
+    eligible,
+    training::{PromotionDecision, TrainingResult},
+};
 
 #[derive(Serialize)]
 struct JsonReport<'a> {
@@ -18,6 +21,8 @@ struct JsonReport<'a> {
     target: &'a str,
     as_of_time: String,
     horizon_days: u32,
+    /// Which customers it scores, in words.
+    eligible: String,
     rows: usize,
     positives: usize,
     customers: usize,
@@ -36,6 +41,7 @@ struct JsonReport<'a> {
     /// How the fit that was judged on the holdout was chosen.
     evaluated: &'a Study,
     rows_within_reach: usize,
+    leads: Option<LeadCoverage>,
     bg_nbd: Option<&'a bg_nbd::BgNbdFit>,
     verdict: &'a PromotionDecision,
     intercept: f64,
@@ -52,6 +58,7 @@ impl<'a> JsonReport<'a> {
             target: result.name.target.name(),
             as_of_time: artifact.as_of.to_string(),
             horizon_days: artifact.outcome.horizon_days,
+            eligible: eligible(&artifact.outcome),
             rows: card.rows,
             positives: card.positives,
             customers: card.customers,
@@ -68,6 +75,7 @@ impl<'a> JsonReport<'a> {
             chosen: &card.chosen,
             evaluated: &card.evaluated,
             rows_within_reach: card.rows_within_reach,
+            leads: card.leads,
             bg_nbd: card.bg_nbd.as_ref(),
             verdict: &result.verdict,
             intercept: artifact.intercept,

@@ -7,7 +7,7 @@ use tally_model::evaluation::metrics::{Metrics, ReliabilityBin};
 use tally_terminal::printable;
 
 use super::coefficients::Coefficient;
-use crate::lifecycle::training::TrainingResult;
+use crate::lifecycle::{eligible, training::TrainingResult};
 
 /// The number of columns listed, the strongest ones.
 const STRONGEST: usize = 10;
@@ -21,13 +21,15 @@ pub fn render(result: &TrainingResult, columns: Option<usize>) -> String {
         let lines: Vec<String> = strongest.lines().map(|line| tally_terminal::cut(line, columns)).collect();
         strongest = lines.join("\n");
     }
-    [summary(result), holdout(result), reliability(result), strongest, verdict(result)].join("\n\n")
+    let summary = summary(result) + &lead_ages(result);
+    [summary, holdout(result), reliability(result), strongest, verdict(result)].join("\n\n")
 }
 
 fn summary(result: &TrainingResult) -> String {
     let (artifact, card) = (&result.artifact, &result.artifact.card);
     format!(
         "{}: {} within {} days, trained on {} snapshots of {} customers, {:.1} % with the outcome\n\
+         about {}\n\
          snapshots from {} to {}, {} columns of {} features, penalty {}",
         result.name,
         result.name.target,
@@ -35,11 +37,23 @@ fn summary(result: &TrainingResult) -> String {
         card.rows,
         card.customers,
         100.0 * card.positives as f64 / card.rows as f64,
+        eligible(&artifact.outcome),
         card.from,
         card.to,
         artifact.weights.len(),
         artifact.encoder.features.len(),
         artifact.penalty,
+    )
+}
+
+/// A line on how many leads are older than those learned from; none for churn.
+fn lead_ages(result: &TrainingResult) -> String {
+    let Some(leads) = result.artifact.card.leads else { return String::new() };
+    format!(
+        "\nlearned from leads of up to {} days; {:.1} % of the {} leads to be scored are older",
+        leads.oldest_days,
+        100.0 * leads.older_share(),
+        leads.leads
     )
 }
 

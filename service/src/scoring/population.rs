@@ -188,7 +188,7 @@ impl Population {
 }
 
 impl ScoreRequest {
-    /// The scores of the customers that are eligible and existed at `as_of`.
+    /// The scores of the customers that are eligible and were known at `as_of`.
     fn score_all(&self, customers: &[(String, Packed)]) -> Result<(Vec<Prediction>, Counts)> {
         let scorer = &self.model.scorer;
         let reference = &scorer.artifact().reference;
@@ -197,7 +197,8 @@ impl ScoreRequest {
         let (mut row, mut prepared) = (Row::default(), PreparedScore::default());
         for (id, history) in customers {
             history.with(|history| {
-                if existed(history, self) && scorer.row(history, self.as_of, self.known_at, &mut row).is_ok()
+                if was_known(history, self)
+                    && scorer.row(history, self.as_of, self.known_at, &mut row).is_ok()
                 {
                     scorer.prepare(&row, self.max_reasons, &mut prepared);
                     scorer.with_view(&prepared, self.as_of, self.max_reasons, |view| {
@@ -213,7 +214,7 @@ impl ScoreRequest {
 }
 
 /// Whether anything was known of the customer at the moment of the request.
-pub(crate) fn existed(history: &History, request: &ScoreRequest) -> bool {
+pub(crate) fn was_known(history: &History, request: &ScoreRequest) -> bool {
     let known: Option<Time> = history.create_time(request.as_of, request.known_at);
     known.is_some_and(|create_time| create_time <= request.as_of)
 }

@@ -93,6 +93,7 @@ fn differences(stored: &Prediction, now: &Prediction) -> Vec<String> {
     found.number("base_log_odds", stored.base_log_odds, now.base_log_odds);
     found.debug("horizon_days", &stored.horizon_days, &now.horizon_days);
     found.debug("missing_features", &stored.missing_features, &now.missing_features);
+    found.debug("notes", &stored.notes, &now.notes);
     found.debug("number of reasons", &stored.reasons.len(), &now.reasons.len());
     for (n, (stored, now)) in stored.reasons.iter().zip(&now.reasons).enumerate() {
         let field = |name: &str| format!("reasons[{n}].{name}");

@@ -119,6 +119,7 @@ pub fn into_prediction(scored: ScoredCustomer<'_>) -> Prediction {
         base_log_odds: score.base_log_odds,
         reasons: score.reasons,
         missing_features: score.missing_features,
+        notes: score.notes,
         backfill_time: None,
     }
 }

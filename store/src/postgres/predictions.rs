@@ -70,10 +70,10 @@ async fn insert(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> Result<(
     sqlx::query(
         "INSERT INTO predictions (prediction_id, customer_id, target, model_version, as_of_time, \
          known_time, score_time, horizon_days, probability, lower, upper, grade, basis, base_log_odds, \
-         reasons, missing_features) \
+         reasons, missing_features, notes) \
          SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], \
          $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::float8[], $10::float8[], $11::float8[], \
-         $12::text[], $13::text[], $14::float8[], $15::text[]::json[], $16::text[]::json[])",
+         $12::text[], $13::text[], $14::float8[], $15::text[]::json[], $16::text[]::json[], $17::text[]::json[])",
     )
     .bind(column(new, |p| p.prediction_id.as_str()))
     .bind(column(new, |p| p.customer_id.as_str()))
@@ -91,6 +91,7 @@ async fn insert(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> Result<(
     .bind(column(new, |p| p.base_log_odds))
     .bind(try_column(new, |p| to_json(&reasons_json(p)))?)
     .bind(try_column(new, |p| to_json(&p.missing_features))?)
+    .bind(try_column(new, |p| to_json(&p.notes))?)
     .persistent(keeps_statements(tx))
     .execute(&mut **tx)
     .await?;
@@ -100,9 +101,9 @@ async fn insert(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> Result<(
 async fn copy(connection: &mut PgConnection, new: &[&Prediction]) -> Result<()> {
     let statement = "COPY predictions (prediction_id, customer_id, target, model_version, as_of_time, \
                      known_time, score_time, horizon_days, probability, lower, upper, grade, basis, \
-                     base_log_odds, reasons, missing_features) FROM STDIN (FORMAT binary)";
+                     base_log_odds, reasons, missing_features, notes) FROM STDIN (FORMAT binary)";
     binary::copy_in(connection, statement, new, |rows, p| {
-        rows.row(16);
+        rows.row(17);
         rows.text(&p.prediction_id);
         rows.text(&p.customer_id);
         rows.text(p.target.name());
@@ -118,7 +119,8 @@ async fn copy(connection: &mut PgConnection, new: &[&Prediction]) -> Result<()> 
         rows.text(basis_name(p.basis));
         rows.float(p.base_log_odds);
         rows.json(&reasons_json(p))?;
-        rows.json(&p.missing_features)
+        rows.json(&p.missing_features)?;
+        rows.json(&p.notes)
     })
     .await
 }

@@ -86,6 +86,7 @@ pub(super) struct PredictionRow {
     base_log_odds: f64,
     reasons: Json<Vec<ReasonJson>>,
     missing_features: Json<Vec<String>>,
+    notes: Json<Vec<String>>,
     backfill_time: Option<Stamp>,
 }
 
@@ -111,6 +112,7 @@ impl TryFrom<PredictionRow> for Prediction {
             base_log_odds: row.base_log_odds,
             reasons: row.reasons.0.into_iter().map(Reason::from).collect(),
             missing_features: row.missing_features.0,
+            notes: row.notes.0,
             backfill_time: row.backfill_time.map(|stamp| stamp.0),
         })
     }

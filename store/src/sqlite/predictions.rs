@@ -28,7 +28,7 @@ async fn insert_predictions(tx: &mut Transaction<Sqlite>, new: &[&Prediction]) -
     let mut query = QueryBuilder::<Database>::new(
         "INSERT INTO predictions (prediction_id, customer_id, target, model_version, as_of_time, \
          known_time, score_time, horizon_days, probability, lower, upper, grade, basis, \
-         base_log_odds, reasons, missing_features) ",
+         base_log_odds, reasons, missing_features, notes) ",
     );
     query.push_values(new, |mut row, p| {
         row.push_bind(&p.prediction_id).push_bind(&p.customer_id).push_bind(p.target.name());
@@ -37,6 +37,7 @@ async fn insert_predictions(tx: &mut Transaction<Sqlite>, new: &[&Prediction]) -
         row.push_bind(p.probability).push_bind(p.lower).push_bind(p.upper);
         row.push_bind(grade_name(p.grade)).push_bind(basis_name(p.basis)).push_bind(p.base_log_odds);
         row.push_bind(reasons_json(p)).push_bind(Json(&p.missing_features));
+        row.push_bind(Json(&p.notes));
     });
     query.build().execute(&mut **tx).await?;
     Ok(())

@@ -1,6 +1,6 @@
 //! The card as a whole, and its facts.
 
-use tally_proto::v1::{BgNbd, Model};
+use tally_proto::v1::{BgNbd, LeadCoverage, Model};
 
 use super::{
     effects::{coefficients, effects},
@@ -39,6 +39,7 @@ fn facts(model: &Model) -> String {
     let champion = if model.champion { ", the champion" } else { "" };
     let facts = [
         ("predicts", format!("{} within {} days", target_name(model.target()), model.horizon_days)),
+        ("about", printable(&model.eligible)),
         ("data up to", datetime(model.as_of_time.as_ref())),
         ("trained on", trained_on(model)),
         ("stored", format!("{} by {}", datetime(model.create_time.as_ref()), printable(&model.created_by))),
@@ -50,13 +51,24 @@ fn facts(model: &Model) -> String {
             format!("{} (SHA-256), {} bytes", printable(&model.artifact_hash), count(model.artifact_bytes)),
         ),
     ];
-    let lines: Vec<String> = facts.iter().map(|(name, fact)| format!("  {name:<13} {fact}")).collect();
+    let leads = model.lead_coverage.map(|leads| ("leads", lead_coverage(&leads)));
+    let lines: Vec<String> =
+        facts.into_iter().chain(leads).map(|(name, fact)| format!("  {name:<13} {fact}")).collect();
     format!("{}{champion}\n{}", printable(&model.name), lines.join("\n"))
 }
 
 fn trained_on(model: &Model) -> String {
     let positives = share(model.positives, model.rows);
     format!("{} snapshots, {} with the outcome ({positives})", count(model.rows), count(model.positives))
+}
+
+fn lead_coverage(leads: &LeadCoverage) -> String {
+    format!(
+        "learned from up to {} days old; {} of the {} to be scored are older",
+        leads.oldest_days,
+        share(leads.older, leads.leads),
+        count(leads.leads)
+    )
 }
 
 fn purchases(model: &BgNbd) -> String {

@@ -57,6 +57,7 @@ fn the_card_of_a_model() {
         create_time: Some(Timestamp { seconds: 1_315_569_600, nanos: 0 }),
         created_by: "ann@work".to_owned(),
         as_of_time: Some(Timestamp { seconds: 1_315_526_400, nanos: 0 }),
+        eligible: "customers with a purchase".to_owned(),
         horizon_days: 90,
         split: "temporal".to_owned(),
         schema_hash: "0123abcd".to_owned(),

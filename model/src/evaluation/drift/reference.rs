@@ -67,7 +67,7 @@ impl Reference {
 const fn levels(measure: &Measure) -> Option<usize> {
     match measure {
         Measure::Attribute { scale: Scale::Category { levels }, .. } => Some(levels.len() + 1),
-        Measure::Attribute { scale: Scale::Boolean, .. } => Some(2),
+        Measure::Returned | Measure::Attribute { scale: Scale::Boolean, .. } => Some(2),
         _ => None,
     }
 }

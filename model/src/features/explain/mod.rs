@@ -28,7 +28,7 @@ impl FeatureValue {
     pub fn of(measure: &Measure, raw: f64) -> Self {
         match measure {
             _ if raw.is_nan() => Self::Missing,
-            Measure::Attribute { scale: Scale::Boolean, .. } => Self::Boolean(raw >= 0.5),
+            Measure::Returned | Measure::Attribute { scale: Scale::Boolean, .. } => Self::Boolean(raw >= 0.5),
             Measure::Attribute { scale: Scale::Category { .. }, .. } => {
                 Self::Text(measure.level(raw).to_owned())
             }
@@ -132,6 +132,8 @@ mod tests {
             (region.clone(), 0.0, 1.0, "region is north; typical is south"),
             (region, f64::NAN, 1.0, "region is not known; typical is south"),
             (vip, 1.0, 0.2, "is vip is yes; typical is no"),
+            (Measure::Returned, 1.0, 0.2, "Came back after a cancel; typical is no cancel so far"),
+            (Measure::Returned, 0.0, 0.8, "No cancel so far; typical is a return after a cancel"),
         ] {
             assert_eq!(written(&measure, raw, typical, 2), wanted);
         }

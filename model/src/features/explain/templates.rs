@@ -60,6 +60,8 @@ impl Sentence<'_> {
                 self.text("Activity of the last 30 days at ").percent(raw).text(" of the 90 days before")
             }
             Measure::TenureDays => self.text("Known for ").days(raw),
+            Measure::Returned if raw >= 0.5 => self.text("Came back after a cancel"),
+            Measure::Returned => self.text("No cancel so far"),
             Measure::ExpectedPurchases { days } => self
                 .count(raw, kind::PURCHASE)
                 .text(" to be expected in the next ")
@@ -99,7 +101,8 @@ impl Sentence<'_> {
             | Measure::PurchaseDays
             | Measure::OpenComplaints
             | Measure::Trend
-            | Measure::TenureDays => self.text(&measure.to_string()).text(" is not known"),
+            | Measure::TenureDays
+            | Measure::Returned => self.text(&measure.to_string()).text(" is not known"),
         }
     }
 
@@ -114,6 +117,8 @@ impl Sentence<'_> {
                 self.percent(typical)
             }
             Measure::Attribute { .. } => self.attribute(measure, typical),
+            Measure::Returned if typical >= 0.5 => self.text("a return after a cancel"),
+            Measure::Returned => self.text("no cancel so far"),
             _ => self.number(typical),
         }
     }

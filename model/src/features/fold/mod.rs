@@ -61,13 +61,15 @@ pub struct Row {
     pub as_of: Time,
     /// When that was known.
     pub known_at: Time,
+    /// When the relation began, as known then.
+    pub create_time: Option<Time>,
 }
 
 impl Default for Row {
     /// An empty row at a moment before all others.
     fn default() -> Self {
         let before = Time(i64::MIN);
-        Self { raw: Vec::new(), elapsed: Vec::new(), as_of: before, known_at: before }
+        Self { raw: Vec::new(), elapsed: Vec::new(), as_of: before, known_at: before, create_time: None }
     }
 }
 
@@ -163,6 +165,9 @@ impl<'a> Fold<'a> {
         out.push(satisfaction(history, as_of, known_at));
         self.tallies.write_trend(out);
         out.push_elapsed(history.create_time(as_of, known_at), 1.0);
+        if plan.has_returned() {
+            self.tallies.write_returned(out);
+        }
         self.read_attributes(history.version_at(as_of, known_at));
         row.extend_from_slice(&self.attributes);
         if let Some(forecast) = &plan.forecast {

@@ -28,14 +28,24 @@ enum Role {
     Return,
     Complaint,
     Resolution,
+    Cancel,
     Other,
+}
+
+/// What the fold does with the events of one kind of the history.
+struct KindSlot {
+    /// The index in the plan, if it is there.
+    place: Option<usize>,
+    role: Role,
+    /// Whether it begins a relation.
+    is_start: bool,
 }
 
 /// All sums of one row. Events are added newest first.
 pub(super) struct Tallies<'a> {
     plan: &'a Plan,
-    /// Per kind of the history: its index in the plan, if it is there, and its role.
-    slots: Vec<(Option<usize>, Role)>,
+    /// Per kind of the history.
+    slots: Vec<KindSlot>,
     /// Per kind of the plan `windows + 1` buckets, one for each interval between the edges of two windows.
     buckets: Vec<Bucket>,
     /// Per kind of the plan.
@@ -60,6 +70,9 @@ struct Totals {
     returns: u64,
     last_resolution: Option<Time>,
     open_complaints: u64,
+    /// When the newest event happened that begins a relation.
+    last_start: Option<Time>,
+    returned: bool,
     last_30_days: u64,
     previous_90_days: u64,
 }
@@ -75,6 +88,7 @@ impl Totals {
                 let resolved = self.last_resolution.is_some_and(|resolution| resolution > event.occur_time);
                 self.open_complaints += u64::from(!resolved);
             }
+            Role::Cancel => self.returned |= self.last_start.is_some_and(|start| start > event.occur_time),
             Role::Other => {}
         }
     }
@@ -100,9 +114,11 @@ impl<'a> Tallies<'a> {
                 kind::RETURN => Role::Return,
                 kind::COMPLAINT => Role::Complaint,
                 kind::RESOLUTION => Role::Resolution,
+                kind::CANCEL => Role::Cancel,
                 _ => Role::Other,
             };
-            (plan.kinds.iter().position(|known| known == kind), role)
+            let place = plan.kinds.iter().position(|known| known == kind);
+            KindSlot { place, role, is_start: plan.start_kinds.iter().any(|known| known == kind) }
         };
         Self {
             plan,
@@ -139,12 +155,15 @@ impl<'a> Tallies<'a> {
         } else if within(before) {
             self.totals.previous_90_days += 1;
         }
-        let (place, role) = self.slots[event.kind as usize];
+        let KindSlot { place, role, is_start } = self.slots[event.kind as usize];
         if let Some(place) = place {
             let bucket = &mut self.buckets[place * self.active_days.len() + self.totals.interval];
             bucket.count += 1;
             bucket.amount += event.amount_minor.map_or(0, i128::from);
             extend(&mut self.spans[place], event.occur_time);
+        }
+        if is_start {
+            self.totals.last_start = self.totals.last_start.or(Some(event.occur_time));
         }
         self.totals.add(event, role);
     }
@@ -201,6 +220,10 @@ impl<'a> Tallies<'a> {
     pub(super) fn write_trend(&self, out: &mut RowWriter<'_>) {
         let [recent, before] = [self.totals.last_30_days as f64, self.totals.previous_90_days as f64];
         out.push((recent + 1.0) / (before / 3.0 + 1.0));
+    }
+
+    pub(super) fn write_returned(&self, out: &mut RowWriter<'_>) {
+        out.push(f64::from(self.totals.returned));
     }
 
     /// The purchases as the BG/NBD model counts them.

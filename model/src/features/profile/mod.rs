@@ -2,11 +2,13 @@
 //! [`Plan`](super::Plan).
 
 mod counts;
+mod leads;
 mod resolve;
 
 use std::collections::{BTreeMap, HashMap};
 
 use self::counts::{AttributeCounts, PropertyCounts, count_up, merge_counts};
+pub use self::leads::LeadAges;
 use super::level_name;
 use crate::{
     history::{AttributeValue, History},
@@ -25,6 +27,7 @@ pub struct DataProfile {
     properties: BTreeMap<(String, String), PropertyCounts>,
     attributes: BTreeMap<String, AttributeCounts>,
     recording: RecordingLag,
+    lead_ages: LeadAges,
 }
 
 /// How many interactions were recorded long after they happened, so that models may not use them for the past.
@@ -64,6 +67,7 @@ impl DataProfile {
             self.recording.interactions += 1;
             self.recording.late += u64::from(event.record_time.0 - event.occur_time.0 > DAY);
         }
+        self.lead_ages.add(history, as_of);
         self.add_properties(history, as_of);
         let Some(version) = history.version_at(as_of, as_of) else { return };
         for (name, value) in &version.attributes {
@@ -76,6 +80,7 @@ impl DataProfile {
         merge_counts(&mut self.kinds, others.kinds);
         self.recording.interactions += others.recording.interactions;
         self.recording.late += others.recording.late;
+        self.lead_ages.merge(others.lead_ages);
         for (key, counts) in others.properties {
             self.add_property(key, counts);
         }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     features::{Plan, Scale},
     history::kind,
-    spec::{FeaturesSpec, Selector, split_property},
+    spec::{ChurnSpec, FeaturesSpec, Selector, split_property},
 };
 
 /// The most kinds with features of their own.
@@ -25,6 +25,19 @@ const RARE: u64 = 10;
 const ATTRIBUTES: usize = 200;
 
 impl DataProfile {
+    /// The kinds of interaction that begin a relation which a `cancel` ends: those that the spec lists, or those of
+    /// `signup`, `subscribe`, `renewal` and `purchase` that occur.
+    #[must_use]
+    pub fn start_kinds(&self, spec: &ChurnSpec) -> Vec<String> {
+        let usual = [kind::SIGNUP, kind::SUBSCRIBE, kind::RENEWAL, kind::PURCHASE];
+        match &spec.start_kinds {
+            Selector::List(names) => names.clone(),
+            Selector::Auto => {
+                usual.into_iter().filter(|kind| self.kinds.contains_key(*kind)).map(str::to_owned).collect()
+            }
+        }
+    }
+
     /// Resolves the spec against the counts. A listed kind or attribute that does not occur gets its features
     /// all the same; they never vary and are dropped later.
     #[must_use]
@@ -46,7 +59,8 @@ impl DataProfile {
         };
         let scale = |name: &str| self.attributes.get(name).map_or(Scale::Number, AttributeCounts::scale);
         let attributes = names.into_iter().map(|name| (name.clone(), scale(&name))).collect();
-        Plan { windows_days: spec.windows_days.clone(), kinds, properties, attributes, forecast: None }
+        let windows_days = spec.windows_days.clone();
+        Plan { windows_days, kinds, properties, attributes, start_kinds: Vec::new(), forecast: None }
     }
 
     /// The most frequent kinds; purchases are among them wherever they occur, since both targets depend on them.

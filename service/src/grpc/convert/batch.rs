@@ -63,6 +63,9 @@ impl BatchEncoder {
             for name in view.missing_features() {
                 score.bytes(14, name.as_bytes());
             }
+            for note in view.notes() {
+                score.bytes(18, note.as_bytes());
+            }
         });
         *length = item.len() + item.len() / 8;
         item
@@ -83,7 +86,7 @@ fn item(result: batch_result::Result) -> Vec<u8> {
     BatchResult { result: Some(result) }.encode_to_vec()
 }
 
-/// Writes the fields of a message, whose numbers are below 16.
+/// Writes the fields of a message.
 struct Fields<'a>(&'a mut Vec<u8>);
 
 impl Fields<'_> {
@@ -156,7 +159,7 @@ impl Fields<'_> {
 
     /// A field's number and wire type.
     fn key(&mut self, field: u8, wire_type: u8) -> &mut Self {
-        self.0.push(field << 3 | wire_type);
+        self.varint(u64::from(field) << 3 | u64::from(wire_type));
         self
     }
 

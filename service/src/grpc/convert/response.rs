@@ -90,6 +90,7 @@ pub fn score(prediction: Prediction) -> v1::Score {
         known_time: Some(timestamp(prediction.known_at)),
         horizon_days: prediction.horizon_days as i32,
         missing_features: prediction.missing_features,
+        notes: prediction.notes,
         prediction_id: prediction.prediction_id,
         score_time: stored.then(|| timestamp(prediction.score_time)),
     }

@@ -7,13 +7,14 @@ use tally_model::{
     scoring::{Effect, Scorer},
 };
 use tally_proto::v1::{
-    AttributeType, Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, Model, ModelAttribute,
-    Recipe, ReliabilityBin, Study,
+    AttributeType, Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, LeadCoverage, Model,
+    ModelAttribute, Recipe, ReliabilityBin, Study,
 };
 
 use crate::{
     catalog::{self, ModelName},
     grpc::convert::response,
+    lifecycle::eligible,
 };
 use tally_store::StoredModel;
 
@@ -46,6 +47,12 @@ pub(super) fn card(stored: &StoredModel, detail: Detail) -> Model {
     let card = &artifact.card;
     Model {
         as_of_time: Some(response::timestamp(artifact.as_of)),
+        eligible: eligible(&artifact.outcome),
+        lead_coverage: card.leads.map(|leads| LeadCoverage {
+            oldest_days: leads.oldest_days as i32,
+            leads: leads.leads as i64,
+            older: leads.older as i64,
+        }),
         horizon_days: artifact.outcome.horizon_days as i32,
         rows: card.rows as i64,
         positives: card.positives as i64,

@@ -52,8 +52,8 @@ impl Incumbent {
         Self { is_like, ..self }
     }
 
-    pub(super) const fn outcome(&self) -> LabelDefinition {
-        self.fits[0].artifact().outcome
+    pub(super) const fn outcome(&self) -> &LabelDefinition {
+        &self.fits[0].artifact().outcome
     }
 
     /// The raw row of a snapshot, and its probability by one of the fits.

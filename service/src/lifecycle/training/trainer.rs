@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use tally_model::{
     artifact::{Artifact, CENTS},
-    features::{Plan, profile::RecordingLag},
+    features::{Plan, profile::DataProfile},
     label::LabelDefinition,
     training::{
         compare::sample,
@@ -54,7 +54,7 @@ struct TrainingData {
     sampling: Sampling,
     incumbent: Option<Incumbent>,
     batch: SnapshotBatch,
-    lag: RecordingLag,
+    profile: DataProfile,
 }
 
 impl Trainer {
@@ -69,13 +69,14 @@ impl Trainer {
         job: TrainingJob,
         matrix_out: Option<&Path>,
     ) -> Result<TrainingResult, JobError> {
-        let TrainingData { plan, sampling, incumbent, batch, lag } = self.take_snapshots(&job).await?;
+        let TrainingData { plan, sampling, incumbent, batch, profile } = self.take_snapshots(&job).await?;
         let SnapshotBatch { rows, incumbent_probabilities, counts } = batch;
         let drift =
             incumbent.as_ref().zip(counts).map(|(incumbent, counts)| incumbent.drift(job.target, &counts));
 
         self.begin("training", 0);
-        let fitted = self.fit(job.clone(), plan, rows, sampling).await;
+        let lag = profile.recording_lag();
+        let fitted = self.fit(job.clone(), (plan, sampling, profile), rows).await;
         (self.progress)(ProgressStep::End);
         let (trained, rows) = fitted.map_err(|error| error.explained_by(lag))?;
         if lag.is_mostly_late() {
@@ -109,7 +110,7 @@ impl Trainer {
         (self.progress)(ProgressStep::Store);
         let version = self.store.insert_model(model, evaluation).await?;
         let name = ModelName { target: job.target, version };
-        let verdict = self.promote(job.promote, name, artifact.outcome).await?;
+        let verdict = self.promote(job.promote, name, &artifact.outcome).await?;
         Ok(TrainingResult { name, artifact, verdict, holdout, drift })
     }
 
@@ -122,33 +123,33 @@ impl Trainer {
             snapshots::profile(&self.store, job.partition, job.as_of, &self.progress).await?;
 
         self.begin("taking snapshots", customers);
-        let sampling = Sampling::new(job.target, &job.spec, job.as_of);
+        let sampling = Sampling::new(job.target, &job.spec, &profile, job.as_of);
         let mut plan = profile.plan(&job.spec.features);
-        plan.forecast = sampling.outcome.forecast();
-        let predicted = predicts(sampling.outcome);
+        sampling.outcome.add_features(&mut plan);
+        let predicted = predicts(&sampling.outcome);
         let incumbent = incumbent.filter(|incumbent| predicts(incumbent.outcome()) == predicted);
         let incumbent = incumbent.map(|incumbent| incumbent.beside(&plan));
         let taker = SnapshotTaker { plan, sampling, incumbent };
         let progress = Arc::clone(&self.progress);
         let (SnapshotTaker { plan, sampling, incumbent }, batch) =
             run_blocking(move || taker.take_all(pages, &progress)).await??;
-        Ok(TrainingData { plan, sampling, incumbent, batch, lag: profile.recording_lag() })
+        Ok(TrainingData { plan, sampling, incumbent, batch, profile })
     }
 
     async fn fit(
         &self,
         job: TrainingJob,
-        plan: Plan,
+        (plan, sampling, profile): (Plan, Sampling, DataProfile),
         mut rows: Snapshots,
-        sampling: Sampling,
     ) -> Result<(Trained, Snapshots), JobError> {
         let progress = Arc::clone(&self.progress);
         run_blocking(move || {
             let step = |what: &str| progress(ProgressStep::Begin(what.to_owned(), 0));
             let input = TrainingInput {
                 spec: &job.spec,
-                outcome: sampling.outcome,
+                outcome: &sampling.outcome,
                 as_of: job.as_of,
+                lead_ages: profile.lead_ages(),
                 options: job.options,
             };
             let trained = train(&mut rows, plan, &input, &step)?;
@@ -163,7 +164,7 @@ impl Trainer {
         &self,
         promote: Promote,
         name: ModelName,
-        predicted: LabelDefinition,
+        predicted: &LabelDefinition,
     ) -> Result<PromotionDecision> {
         let store = &*self.store;
         loop {

@@ -33,8 +33,8 @@ use self::{
 use super::plots::PlotError;
 use crate::{
     catalog::ModelName,
-    lifecycle::predicts,
     lifecycle::training::{ChampionDrift, PromotionDecision, TrainingResult},
+    lifecycle::{eligible, predicts},
 };
 
 /// Why a page could not be rendered.
@@ -74,6 +74,7 @@ pub fn render(result: TrainingResult) -> Result<String, PageError> {
 struct ReportPage<'a> {
     name: String,
     predicts: String,
+    eligible: String,
     artifact: &'a Artifact,
     verdict: &'a PromotionDecision,
     holdout: HoldoutView<'a>,
@@ -99,7 +100,8 @@ impl<'a> ReportPage<'a> {
         let artifact = scorer.artifact();
         let name = name.to_string();
         Ok(Self {
-            predicts: predicts(artifact.outcome),
+            predicts: predicts(&artifact.outcome),
+            eligible: eligible(&artifact.outcome),
             artifact,
             verdict,
             holdout: HoldoutView::new(&name, &artifact.card, scores)?,

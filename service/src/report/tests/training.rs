@@ -50,13 +50,19 @@ fn trained(as_of: &str) -> (Trained, Snapshots) {
         business.iter().map(|customer| (customer.customer_id.clone(), customer.history())).collect();
     let mut profile = DataProfile::default();
     histories.iter().for_each(|(_, history)| profile.add(history, as_of));
-    let sampling = Sampling::new(Target::Churn, &spec, as_of);
+    let sampling = Sampling::new(Target::Churn, &spec, &profile, as_of);
     let mut plan = profile.plan(&spec.features);
-    plan.forecast = sampling.outcome.forecast();
+    sampling.outcome.add_features(&mut plan);
     let mut rows = Snapshots::default();
     histories.iter().for_each(|(id, history)| rows.add(id, history, &plan, &sampling));
     let options = TrainingOptions { split: SplitKind::Temporal, seed: 1 };
-    let input = TrainingInput { spec: &spec, outcome: sampling.outcome, as_of, options };
+    let input = TrainingInput {
+        spec: &spec,
+        outcome: &sampling.outcome,
+        as_of,
+        lead_ages: profile.lead_ages(),
+        options,
+    };
     (train(&mut rows, plan, &input, &|_| {}).unwrap(), rows)
 }
 

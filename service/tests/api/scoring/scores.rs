@@ -6,7 +6,8 @@ use tonic::Code;
 
 use super::{NOW, churn_request, is_same, small_business, trained};
 use crate::support::{
-    Database, Tally, assert_refused, business, has_kind, on_both_stores, score_of, time, timestamp,
+    Database, Tally, assert_refused, business, has_kind, interaction, on_both_stores, score_of, time,
+    timestamp,
 };
 
 on_both_stores!(
@@ -89,13 +90,28 @@ async fn subscriptions_are_scored_by_their_cancellations(tally: Tally) {
     tally.simulate(&business).await;
     let spec = "[churn]\nevent = \"cancel\"\nhorizon_days = 60\n";
     tally.train_with_spec("churn", spec, &["--as-of", NOW]);
-    let gone = business.iter().find(|customer| has_kind(customer, "cancel")).unwrap();
-    let refused = tally.predict_churn(churn_request(&gone.customer_id, time(NOW), 0)).await;
+    let card = tally.card("churn").await;
+    assert_eq!(card.eligible, "customers whose latest purchase is later than their latest cancel");
+    let ask = |id: &str, as_of| tally.predict_churn(churn_request(id, as_of, -1));
+    let cancelled: Vec<_> = business.iter().filter(|customer| has_kind(customer, "cancel")).collect();
+    let refused = ask(&cancelled[0].customer_id, time(NOW)).await;
     assert_refused(refused, Code::FailedPrecondition, "ALREADY_CANCELLED", &[]);
     let lead = business.iter().find(|c| !has_kind(c, "purchase") && !has_kind(c, "cancel")).unwrap();
-    let score = tally.predict_churn(churn_request(&lead.customer_id, time(NOW), 0)).await.unwrap();
-    assert_eq!((score.horizon_days, score.basis()), (60, v1::Basis::Model), "leads can cancel, too");
+    let refused = ask(&lead.customer_id, time(NOW)).await;
+    assert_refused(refused, Code::FailedPrecondition, "NOT_SUBSCRIBED", &[]);
+    let is_bound = |c: &_| has_kind(c, "purchase") && !has_kind(c, "cancel");
+    let bound = business.iter().filter(is_bound).count() as i64;
     let last = tally.score_population(v1::Target::Churn, time(NOW)).await.unwrap();
-    let cancelled = business.iter().filter(|customer| has_kind(customer, "cancel")).count() as i64;
-    assert_eq!(last.stored, 700 - cancelled);
+    assert_eq!(last.stored, bound);
+
+    // A purchase after the cancel makes a customer of it again.
+    let later = "2024-06-02T00:00:00Z";
+    tally
+        .backfill(vec![interaction(&cancelled[0].customer_id, "again", "purchase", "2024-06-01T12:00:00Z")])
+        .await
+        .unwrap();
+    let score = ask(&cancelled[0].customer_id, time(later)).await.unwrap();
+    assert_eq!((score.horizon_days, score.basis()), (60, v1::Basis::Model));
+    let last = tally.score_population(v1::Target::Churn, time(later)).await.unwrap();
+    assert_eq!(last.stored, bound + 1);
 }
