@@ -119,6 +119,16 @@ impl LabelDefinition {
         }
     }
 
+    /// The kind of interaction after which a customer is not eligible any more; None if there is none.
+    #[must_use]
+    pub const fn ended_by(&self) -> Option<&'static str> {
+        match (self.target, self.event) {
+            (Target::Lead, _) => Some(kind::PURCHASE),
+            (Target::Churn, ChurnEvent::Cancel) => Some(kind::CANCEL),
+            (Target::Churn, ChurnEvent::Inactivity) => None,
+        }
+    }
+
     /// Whether the outcome happened in (as_of, as_of + horizon], as known at `known_at`.
     #[must_use]
     pub fn label(&self, history: &History, as_of: Time, known_at: Time) -> bool {

@@ -74,6 +74,7 @@ async fn train(app: &App, target: Target, progress: &ProgressListener) -> Result
         options: TrainingOptions { split: SplitKind::Temporal, seed: SEED },
         promote: Promote::Auto,
         partition: Partition::WHOLE,
+        by: Vec::new(),
     };
     let trainer = Trainer {
         store: Arc::clone(&app.store),
@@ -175,6 +176,7 @@ async fn example(predictions: &Predictions, target: Target) -> Result<Option<Str
         grades: Vec::new(),
         customer_id: None,
         model_version: None,
+        as_of: None,
         latest_only: true,
         order: PredictionOrder::Probability,
     };

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use tally_store::{BackupError, StoreError};
 use tally_terminal::{StopSignal, exit};
 
-use crate::{lifecycle::training::JobError, platform::error::Error};
+use crate::{catalog::ModelName, lifecycle::training::JobError, platform::error::Error};
 
 /// Any error.
 pub type Failure = Box<dyn StdError>;
@@ -20,13 +20,19 @@ pub struct Interrupted {
     pub state: String,
 }
 
+/// A model is stored, but may not serve.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is stored, but not promoted, since it fails a check; --promote always promotes it all the same")]
+pub struct FailsCheck(pub ModelName);
+
 /// The exit code of a program that ends with this error.
 #[must_use]
 pub fn exit_code(failure: &(dyn StdError + 'static)) -> u8 {
     if let Some(interrupted) = failure.downcast_ref::<Interrupted>() {
         return interrupted.signal.exit_code();
     }
-    let is_refusal = failure.downcast_ref::<JobError>().is_some_and(JobError::is_refusal)
+    let is_refusal = failure.is::<FailsCheck>()
+        || failure.downcast_ref::<JobError>().is_some_and(JobError::is_refusal)
         || failure.downcast_ref::<Error>().is_some_and(Error::is_refusal)
         || failure.downcast_ref().is_some_and(is_refusal_of_store)
         || failure.downcast_ref().is_some_and(|error| match error {

@@ -1,7 +1,11 @@
 //! Models: immutable versions, the champion of each target, and the audit of every promotion.
 
 use async_trait::async_trait;
-use tally_model::{spec::Target, time::Time, training::compare::Pair};
+use tally_model::{
+    spec::Target,
+    time::Time,
+    training::{assessment::Assessment, compare::Pair},
+};
 
 use crate::error::Result;
 
@@ -18,6 +22,8 @@ pub struct StoredModel {
     pub created_by: String,
     /// See [`tally_model::artifact`].
     pub artifact: Vec<u8>,
+    /// What the training found out about it.
+    pub assessment: Assessment,
     /// Whether it serves.
     pub champion: bool,
 }

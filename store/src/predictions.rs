@@ -54,6 +54,15 @@ pub struct Prediction {
     pub backfill_time: Option<Time>,
 }
 
+/// Scores by one model that are stored together.
+#[derive(Clone, Debug, Default)]
+pub struct NewPredictions {
+    /// The predictions.
+    pub predictions: Vec<Prediction>,
+    /// The kind of interaction after which a customer is not eligible any more; None if there is none.
+    pub ended_by: Option<&'static str>,
+}
+
 /// The order of a list of predictions; equal values are ordered by falling `prediction_id`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PredictionOrder {
@@ -79,7 +88,10 @@ pub struct PredictionFilter {
     pub customer_id: Option<String>,
     /// Only this model version.
     pub model_version: Option<i64>,
-    /// Only the latest prediction of each customer.
+    /// Only predictions about this moment.
+    pub as_of: Option<Time>,
+    /// Only the latest prediction of each customer that is still eligible; of those about a moment, only the last stored
+    /// of each customer.
     pub latest_only: bool,
     /// The order of the result.
     pub order: PredictionOrder,
@@ -132,8 +144,12 @@ pub struct PastPredictionFilter {
 #[async_trait]
 pub trait PredictionStore: Send + Sync {
     /// Stores predictions, all or none, except those of customers that no longer exist or are merged into others;
-    /// returns the ids of the customers that remain.
-    async fn insert_predictions(&self, predictions: Arc<Vec<Prediction>>) -> Result<HashSet<String>>;
+    /// returns the ids of the customers that remain. A prediction is not among the latest ones if an interaction that
+    /// ends it is stored and, except for leads, has happened after its moment.
+    async fn insert_predictions(&self, new: Arc<NewPredictions>) -> Result<HashSet<String>>;
+    /// Removes the latest predictions of these customers about moments up to `as_of` from the latest ones, since they are
+    /// not eligible then. The predictions stay.
+    async fn forget_latest(&self, target: Target, as_of: Time, customer_ids: Vec<String>) -> Result<()>;
     /// Marks predictions, each by its own id and that of its customer, whose past a backfill of this time has changed.
     async fn mark_backfilled(&self, predictions: Vec<((String, String), Time)>) -> Result<()>;
     /// Returns one prediction, None when it is not stored.
@@ -145,6 +161,8 @@ pub trait PredictionStore: Send + Sync {
         after: Option<PredictionCursor>,
         limit: usize,
     ) -> Result<Vec<Prediction>>;
+    /// Whether there is a prediction of this target about this moment.
+    async fn has_predictions_about(&self, target: Target, as_of: Time) -> Result<bool>;
     /// Returns the number of predictions that pass the filter.
     async fn count_predictions(&self, filter: &PredictionFilter) -> Result<u64>;
     /// Returns the past predictions that pass the filter, except those of ids merged into others, ordered by customer, moment and time of storing.

@@ -1,8 +1,10 @@
 //! The arguments of `tally predictions`.
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
 use super::{GradeArg, OrderArg};
+use crate::time;
 
 /// What to do with stored predictions.
 #[derive(Subcommand, Debug)]
@@ -43,6 +45,9 @@ pub struct PredictionFilterArgs {
     /// Only this model version, such as churn/7
     #[arg(long)]
     pub model: Option<String>,
+    /// Only predictions about this moment, such as those of an earlier `tally score-all`, which names it
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    pub as_of: Option<Timestamp>,
     /// Earlier predictions too, not only the latest of each customer
     #[arg(long)]
     pub all: bool,

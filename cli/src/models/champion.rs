@@ -64,7 +64,9 @@ pub(super) fn preview(preview: &PreviewPromotionResponse, deployment: &GetDeploy
     ];
     parts.extend(preview.comparison.as_ref().map(|comparison| compared(&model, comparison)));
     parts.push(match preview.refusal.as_str() {
-        "" if preview.model == preview.champion => format!("{model} is the champion already"),
+        _ if preview.model == preview.champion => {
+            format!("{model} is the champion already: nothing would change")
+        }
         "" => format!("`tally models promote {model}` would promote it"),
         refusal => format!("`tally models promote {model}` would refuse: {}", printable(refusal)),
     });

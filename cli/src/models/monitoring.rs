@@ -59,14 +59,25 @@ pub(super) fn realised(months: &[RealisedMonth]) -> String {
         "lift at 10 %",
     ];
     let rows = table(&header, &[2, 3, 4, 5, 6, 7, 8, 9], months.iter().map(realised_row));
-    match months.iter().map(|month| month.rows_before_cutoff).sum() {
-        0 => rows,
-        before => format!(
-            "{rows}\n\n{} of these lie before the data cut-off of their model, which may have learned from them: \
+    let sum = |of: fn(&RealisedMonth) -> i64| months.iter().map(of).sum::<i64>();
+    let mut parts = vec![rows];
+    let before = sum(|month| month.rows_before_cutoff);
+    if before > 0 {
+        parts.push(format!(
+            "{} of these lie before the data cut-off of their model, which may have learned from them: \
              metrics that include them look better than they are",
             count(before)
-        ),
+        ));
     }
+    let silent = sum(|month| month.rows_in_silence);
+    if silent > 0 {
+        parts.push(format!(
+            "{} of these were followed by no interactions of anybody for more than half of their horizon: the data \
+             probably end before, and what happened is not known; import the interactions since",
+            count(silent)
+        ));
+    }
+    parts.join("\n\n")
 }
 
 fn realised_row(month: &RealisedMonth) -> Vec<String> {
@@ -139,7 +150,8 @@ mod tests {
             log_loss: 0.105,
             ..RealisedMonth::default()
         };
-        let shown = realised(&[month.clone(), RealisedMonth { rows_before_cutoff: 5, ..month }]);
+        let shown =
+            realised(&[month.clone(), RealisedMonth { rows_before_cutoff: 5, rows_in_silence: 3, ..month }]);
         insta::assert_snapshot!(shown, @r"
         month    model   customers  predicted  happened  AUC  log loss   Brier     ECE  lift at 10 %
         ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -147,6 +159,8 @@ mod tests {
         2026-03  lead/2         12     10.0 %     0.0 %    –    0.1050  0.0000  0.0000             –
 
         5 of these lie before the data cut-off of their model, which may have learned from them: metrics that include them look better than they are
+
+        3 of these were followed by no interactions of anybody for more than half of their horizon: the data probably end before, and what happened is not known; import the interactions since
         ");
     }
 }

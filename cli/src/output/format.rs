@@ -42,6 +42,11 @@ pub(crate) fn count(count: i64) -> String {
     HumanCount(count.unsigned_abs()).to_string()
 }
 
+/// A time to the microsecond, to be copied; empty when there is none.
+pub(crate) fn moment(timestamp: Option<&Timestamp>) -> String {
+    timestamp.map(time::format).unwrap_or_default()
+}
+
 /// A time to the second, empty when there is none. JSON has the microseconds.
 pub(crate) fn datetime(timestamp: Option<&Timestamp>) -> String {
     timestamp.map(|timestamp| time::format(&Timestamp { nanos: 0, ..*timestamp })).unwrap_or_default()

@@ -8,7 +8,7 @@ mod format;
 mod json;
 mod table;
 
-pub(crate) use format::{count, datetime, enum_name, number, percent, share, target_name};
+pub(crate) use format::{count, datetime, enum_name, moment, number, percent, share, target_name};
 pub(crate) use json::unscored;
 pub(crate) use table::table;
 pub(crate) use tally_terminal::{print_json as print_json_line, print_wrapped as print, printable, remark};

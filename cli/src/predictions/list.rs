@@ -12,6 +12,7 @@ use crate::{
     error::ClientError,
     output::{self, datetime, printable, table},
     scoring::{figures, reason},
+    time,
 };
 
 /// Prints the predictions that pass the filter: JSON page by page, text in one table.
@@ -63,6 +64,7 @@ fn first_page(target: TargetArg, filter: &PredictionFilterArgs, limit: usize) ->
         grades: filter.grade.iter().map(|grade| grade.number()).collect(),
         customer_id: filter.customer.clone().unwrap_or_default(),
         model: filter.model.clone().unwrap_or_default(),
+        as_of_time: filter.as_of.map(time::timestamp),
         latest_only: Some(!filter.all),
         order_by: filter.order.order_by().to_owned(),
         page_size: limit.min(limits::LONGEST_PAGE) as i32,

@@ -7,7 +7,7 @@ use crate::{
     args::ScoreAllArgs,
     connection::Connection,
     error::ClientError,
-    output::{self, count, datetime, printable},
+    output::{self, count, moment, printable},
     time,
 };
 
@@ -25,6 +25,9 @@ pub(crate) async fn score_all(
         partition: args.partition,
     };
     let last = run(server, request).await?;
+    if !last.warning.is_empty() {
+        output::remark(&format!("warning: {}", printable(&last.warning)));
+    }
     Ok(output::show(&last, json, summary)?)
 }
 
@@ -53,6 +56,6 @@ fn summary(last: &ScorePopulationResponse) -> String {
         count(last.stored),
         count(last.total),
         printable(&last.model),
-        datetime(last.as_of_time.as_ref())
+        moment(last.as_of_time.as_ref())
     )
 }

@@ -282,7 +282,7 @@ async fn of_rows_with_one_key_the_one_counts_that_on_conflict_says() {
         text.contains("line 4: 1 rows have the customer_id and interaction_id of an earlier row"),
         "{text}"
     );
-    assert_eq!((error.exit_code(), trial.interactions().len()), (1, 0));
+    assert_eq!((error.exit_code(), trial.interactions().len()), (2, 0));
 }
 
 #[tokio::test]

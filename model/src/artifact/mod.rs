@@ -65,6 +65,9 @@ pub struct Artifact {
 /// The decimals of money where nothing else is said.
 pub const CENTS: u8 = 2;
 
+/// Coefficients are shown with three decimals.
+const INVISIBLE: f64 = 5e-4;
+
 const fn cents() -> u8 {
     CENTS
 }
@@ -100,6 +103,19 @@ impl Artifact {
     #[must_use]
     pub fn has_not_seen(&self, as_of: Time) -> bool {
         self.outcome.horizon_end(self.card.to) <= as_of
+    }
+
+    /// Whether the other model is the same but for when it was trained: it predicts the same outcome from the same
+    /// columns, and no coefficient differs visibly.
+    #[must_use]
+    pub fn is_same_model(&self, other: &Self) -> bool {
+        let is_near = |a: f64, b: f64| (a - b).abs() < INVISIBLE;
+        self.outcome == other.outcome
+            && self.encoder.column_names() == other.encoder.column_names()
+            && self.calibration.as_ref().map(Calibration::name)
+                == other.calibration.as_ref().map(Calibration::name)
+            && is_near(self.intercept, other.intercept)
+            && self.weights.iter().zip(&other.weights).all(|(a, b)| is_near(*a, *b))
     }
 
     /// SHA-256 of the resolved list of features, hexadecimal.

@@ -5,6 +5,7 @@
 //! library's: the fold reads one customer at a time, so that a column format for tables (Arrow, Parquet)
 //! would spend more on its headers than on the 10 bytes that an interaction takes.
 
+pub mod activity;
 mod columns;
 mod events;
 mod names;

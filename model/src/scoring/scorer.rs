@@ -295,9 +295,8 @@ impl Scorer {
     /// The ages to note when a lead is older than any that the model has learned from.
     fn old_lead(&self, create_time: Option<Time>, as_of: Time) -> Option<OldLead> {
         let (create_time, learned) = create_time.zip(self.artifact.card.leads)?;
-        let days = as_of.days_since(create_time);
-        (days > f64::from(learned.oldest_days))
-            .then_some(OldLead { days: days as u32, learned_days: learned.oldest_days })
+        let (days, learned_days) = (as_of.days_since(create_time) as u32, learned.oldest_days);
+        (days > learned_days).then_some(OldLead { days, learned_days })
     }
 
     /// The probability of a raw row, the same as that of its score, without interval and reasons.

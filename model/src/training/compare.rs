@@ -59,6 +59,13 @@ impl Comparison {
         if positives.min(rows - positives) < FEWEST_OF_A_CLASS {
             return Err(TooFewPairs { rows, positives });
         }
+        Ok(Self::of(pairs))
+    }
+
+    /// Compares them on however few pairs; there is at least one.
+    #[must_use]
+    pub fn of(pairs: &[Pair]) -> Self {
+        let rows = pairs.len();
         let loss = |p: f64, label: bool| -(if label { p } else { 1.0 - p }).ln();
         let mean = |of: &dyn Fn(&Pair) -> f64| pairs.iter().map(of).sum::<f64>() / rows as f64;
         let candidate_log_loss = mean(&|pair| loss(pair.candidate, pair.label));
@@ -70,16 +77,16 @@ impl Comparison {
             .map(|own| (own.len() as f64, own.iter().map(difference).sum()))
             .collect();
         let (lower, upper) = interval(&customers);
-        Ok(Self {
+        Self {
             rows,
-            positives,
+            positives: pairs.iter().filter(|pair| pair.label).count(),
             customers: customers.len(),
             candidate_log_loss,
             champion_log_loss,
             difference: candidate_log_loss - champion_log_loss,
             lower,
             upper,
-        })
+        }
     }
 }
 

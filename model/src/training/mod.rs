@@ -1,7 +1,9 @@
 //! Training: histories become snapshots, and snapshots a fitted and evaluated model.
 
+pub mod assessment;
 mod baselines;
 mod calibrate;
+pub mod checks;
 pub mod compare;
 pub mod dataset;
 pub mod design;
@@ -9,6 +11,7 @@ pub mod fit;
 mod fitted_model;
 mod pairs;
 mod selection;
+pub mod slices;
 pub mod snapshot;
 pub mod split;
 pub mod train;

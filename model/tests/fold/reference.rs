@@ -169,7 +169,11 @@ impl Customer {
             Target::Churn => (0..24).rev().map(|n| latest - day(n * spec.churn.cutoff_every_days)).collect(),
             Target::Lead => {
                 let created = self.created(Moment { as_of: now, known_at: now });
-                let Selector::List(ages) = &spec.lead.ages_days else { panic!("the ages are listed") };
+                // Which ages `auto` stands for has tests of its own.
+                let ages = match &spec.lead.ages_days {
+                    Selector::List(ages) => ages.as_slice(),
+                    Selector::Auto => &[],
+                };
                 ages.iter()
                     .filter_map(|age| Some(created? + day(*age)))
                     .filter(|as_of| *as_of <= latest)

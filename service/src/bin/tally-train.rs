@@ -1,8 +1,8 @@
 //! `tally-train`: arguments in, a model version in the database and a report out.
 //!
 //! Exit code 2 means that the data or the arguments do not allow the training, and that nothing was stored for that
-//! target; 1 means any other failure. With `--all` both targets are trained, and 1 outweighs 2. A signal ends the
-//! training before its model is stored, or after.
+//! target, or that its model is stored but may not serve, since it fails a check; 1 means any other failure. With `--all`
+//! both targets are trained, and 1 outweighs 2. A signal ends the training before its model is stored, or after.
 
 use std::{
     io::Write,
@@ -22,7 +22,7 @@ use tally_model::{
 };
 use tally_service::{
     config::TrainArgs,
-    failure::{Failure, Interrupted, exit_code},
+    failure::{FailsCheck, Failure, Interrupted, exit_code},
     histories::scan::Partition,
     lifecycle::training::{Trainer, TrainingJob},
     platform::{
@@ -95,6 +95,7 @@ async fn train_all(
             options: TrainingOptions { split: args.split.into(), seed: args.seed },
             promote: args.promote,
             partition: Partition { number: 0, of: args.one_in },
+            by: args.by.clone(),
         };
         let mut training = pin!(train(args, &trainer, job, report_out.take()));
         let trained = tokio::select! {
@@ -138,6 +139,7 @@ fn open_report(args: &TrainArgs) -> Result<Option<NewFile>, String> {
     args.report_out.as_ref().map(open).transpose()
 }
 
+/// Trains a model and reports on it. Returns whether it was not promoted because it fails a check.
 async fn train(
     args: &TrainArgs,
     trainer: &Trainer,
@@ -145,6 +147,7 @@ async fn train(
     report_out: Option<NewFile>,
 ) -> Result<(), Failure> {
     let result = trainer.train(job, args.matrix_out.as_deref()).await?;
+    let (name, stopped_by_checks) = (result.name, result.verdict.stopped_by_checks);
     tally_terminal::print_wrapped(&report::text::render(&result, tally_terminal::columns()))?;
     if let Some(mut file) = report_out {
         let page = args.report_out.as_ref().is_some_and(|path| report::page::is_page(path));
@@ -152,5 +155,8 @@ async fn train(
         file.write_all(report.as_bytes())?;
         file.finish()?;
     }
-    Ok(())
+    match stopped_by_checks {
+        true => Err(FailsCheck(name).into()),
+        false => Ok(()),
+    }
 }

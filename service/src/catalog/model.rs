@@ -1,6 +1,6 @@
 //! A stored model version, validated and ready to score.
 
-use tally_model::{artifact::Artifact, scoring::Scorer};
+use tally_model::{artifact::Artifact, scoring::Scorer, training::checks::FailedCheck};
 use tally_store::{Store, StoredModel};
 
 use super::ModelName;
@@ -16,6 +16,8 @@ pub struct Model {
     pub name: ModelName,
     /// Its scorer.
     pub scorer: Scorer,
+    /// The checks that it failed when it was trained.
+    pub failed_checks: Vec<FailedCheck>,
 }
 
 impl Model {
@@ -30,7 +32,8 @@ impl Model {
         if predicted != name.target {
             return Err(Error::Internal(format!("{name} is about {predicted}")));
         }
-        Ok(Self { name, scorer: Scorer::new(artifact)? })
+        let failed_checks = stored.assessment.failed_checks.clone();
+        Ok(Self { name, scorer: Scorer::new(artifact)?, failed_checks })
     }
 
     /// [`Model::new`] off the async workers, since an artifact may be large.

@@ -53,6 +53,9 @@ pub struct TrainArgs {
     /// When the model becomes the champion
     #[arg(long, env = "TALLY_PROMOTE", value_enum, default_value_t = Promote::Auto)]
     pub promote: Promote,
+    /// Show the holdout by the values of this attribute, too; may be repeated
+    #[arg(long, env = "TALLY_BY", value_name = "ATTRIBUTE", value_delimiter = ',')]
+    pub by: Vec<String>,
     /// Write the raw training snapshots to this CSV file
     #[arg(long, env = "TALLY_MATRIX_OUT", value_name = "FILE.csv")]
     pub matrix_out: Option<PathBuf>,

@@ -162,6 +162,7 @@ async fn report_progress(
             stored: progress.stored as i64,
             model: model.clone(),
             as_of_time: Some(as_of_time),
+            warning: population.warning(),
         };
         if messages.send(Ok(message)).await.is_err() {
             break;
@@ -211,6 +212,7 @@ fn as_list(request: ExportPredictionsRequest) -> ListPredictionsRequest {
         customer_id: request.customer_id,
         model: request.model,
         latest_only: request.latest_only,
+        as_of_time: request.as_of_time,
         order_by: request.order_by,
         page_size: 0,
         page_token: String::new(),
@@ -229,6 +231,7 @@ fn filter(validator: &mut Validator, request: &ListPredictionsRequest) -> Predic
         grades: grades(validator, &request.grades),
         customer_id,
         model_version: validator.model(target, &request.model).map(|name| name.version),
+        as_of: request.as_of_time.as_ref().map(|time| validator.time("as_of_time", time)),
         latest_only: request.latest_only.unwrap_or(true),
         order: order(validator, &request.order_by),
     }

@@ -1,13 +1,17 @@
-//! The gate: a candidate must be at least as good as the champion on holdout rows that neither of the two
-//! has learned from. Those are the rows of both holdouts, and those of the candidate's holdout that its
-//! training had the champion score.
+//! The gate: a candidate must pass the checks of its training, and be at least as good as the champion on holdout
+//! rows that neither of the two has learned from. Those are the rows of both holdouts, and those of the candidate's
+//! holdout that its training had the champion score.
 
 use std::fmt;
 
 use tally_model::{
+    artifact::Artifact,
     label::LabelDefinition,
     spec::{ChurnEvent, Target},
-    training::compare::Comparison,
+    training::{
+        checks::{BARELY_BETTER, FailedCheck},
+        compare::Comparison,
+    },
 };
 use tally_store::Store;
 
@@ -21,58 +25,176 @@ use crate::{
 
 /// What the gate finds about a candidate.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Gate {
+pub struct Gate {
+    /// The failed checks that stand against the promotion of the candidate.
+    pub failed_checks: Vec<FailedCheck>,
+    /// How it compares with the champion.
+    pub against: ChampionComparison,
+}
+
+/// How a candidate compares with the champion.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChampionComparison {
     /// No model serves yet.
     NoChampion,
+    /// The candidate is the champion itself.
+    IsChampion,
+    /// The champion predicts the same from the same columns, with the same coefficients.
+    SameModel(ModelName),
     /// Both models were judged on the same rows.
     Compared(ModelName, Comparison),
     /// There is no fair comparison with the champion, for this reason.
     NotComparable(ModelName, String),
 }
 
+/// What the gate looks at.
+pub(super) struct PromotionCandidate<'a> {
+    pub(super) name: ModelName,
+    pub(super) artifact: &'a Artifact,
+    pub(super) failed_checks: &'a [FailedCheck],
+}
+
+impl<'a> From<&'a Model> for PromotionCandidate<'a> {
+    fn from(model: &'a Model) -> Self {
+        Self { name: model.name, artifact: model.scorer.artifact(), failed_checks: &model.failed_checks }
+    }
+}
+
 impl Gate {
-    /// Whether the candidate has the lower log loss, or no champion to compare with. A training promotes such
-    /// a candidate by itself.
+    /// Whether the candidate passes the checks and has the lower log loss, or no champion to compare with. A
+    /// training promotes such a candidate by itself.
     #[must_use]
     pub fn is_better(&self) -> bool {
-        match self {
-            Self::NoChampion => true,
-            Self::Compared(_, comparison) => comparison.difference < 0.0,
-            Self::NotComparable(..) => false,
-        }
+        self.failed_checks.is_empty() && self.against.is_better()
+    }
+
+    /// Whether nothing but failed checks stands against the promotion of the candidate.
+    #[must_use]
+    pub fn is_stopped_by_checks(&self) -> bool {
+        !self.failed_checks.is_empty() && self.against.is_better()
     }
 
     /// Why the candidate is not promoted without force; None when it is.
     #[must_use]
     pub fn refusal(&self, candidate: ModelName) -> Option<Error> {
-        let (reason, what) = match self {
-            Self::NoChampion => return None,
-            Self::Compared(_, comparison) if comparison.difference <= 0.0 => return None,
-            Self::Compared(_, comparison) => {
+        let against = &self.against;
+        let (reason, what) = match against {
+            ChampionComparison::IsChampion => return Some(already_champion(candidate)),
+            ChampionComparison::Compared(_, comparison) if comparison.difference > 0.0 => {
                 let Comparison { candidate_log_loss: have, champion_log_loss: need, .. } = comparison;
                 ("WORSE_THAN_CHAMPION", format!("; have log loss {have:.4}, need {need:.4}"))
             }
-            Self::NotComparable(..) => ("NOT_COMPARABLE", String::new()),
+            ChampionComparison::NotComparable(..) => ("NOT_COMPARABLE", String::new()),
+            _ => return self.failed_checks.first().map(|check| refused_by(candidate, check)),
         };
-        let message =
-            format!("{candidate} is {self}{what}; promote it with `force` if it should serve all the same");
+        let message = format!(
+            "{candidate} is {against}{what}; promote it with `force` if it should serve all the same"
+        );
         Some(Error::Precondition { reason, message })
     }
 
     /// The comparison with the champion, if there is one.
     #[must_use]
     pub const fn comparison(&self) -> Option<(ModelName, Comparison)> {
+        match &self.against {
+            ChampionComparison::Compared(champion, comparison) => Some((*champion, *comparison)),
+            _ => None,
+        }
+    }
+
+    /// Compares a stored candidate with the champion of this version.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn examine(
+        store: &dyn Store,
+        candidate: &PromotionCandidate<'_>,
+        champion: Option<i64>,
+    ) -> Result<Self> {
+        let against = ChampionComparison::examine(store, candidate, champion).await?;
+        let blocks = |check: &&FailedCheck| {
+            check.blocking || against == ChampionComparison::NoChampion && check.code == BARELY_BETTER
+        };
+        let failed_checks = candidate.failed_checks.iter().filter(blocks).cloned().collect();
+        Ok(Self { failed_checks, against })
+    }
+}
+
+/// The refusal to promote what serves already.
+pub(super) fn already_champion(name: ModelName) -> Error {
+    Error::Precondition { reason: "ALREADY_CHAMPION", message: format!("{name} is the champion already") }
+}
+
+fn refused_by(candidate: ModelName, check: &FailedCheck) -> Error {
+    let FailedCheck { code, message, remedy, .. } = check;
+    let message = format!(
+        "{candidate} fails the check {code}: {message}. {remedy}. Promote it with `force` if it should serve all the \
+         same"
+    );
+    Error::Precondition { reason: "FAILED_CHECK", message }
+}
+
+impl ChampionComparison {
+    const fn is_better(&self) -> bool {
         match self {
-            Self::Compared(champion, comparison) => Some((*champion, *comparison)),
-            Self::NoChampion | Self::NotComparable(..) => None,
+            Self::NoChampion => true,
+            Self::Compared(_, comparison) => comparison.difference < 0.0,
+            _ => false,
+        }
+    }
+
+    async fn examine(
+        store: &dyn Store,
+        candidate: &PromotionCandidate<'_>,
+        champion: Option<i64>,
+    ) -> Result<Self> {
+        let PromotionCandidate { name: ModelName { target, version: own }, artifact, .. } = *candidate;
+        let Some(version) = champion else { return Ok(Self::NoChampion) };
+        if version == own {
+            return Ok(Self::IsChampion);
+        }
+        let name = ModelName { target, version };
+        let not_comparable = |why: String| Ok(Self::NotComparable(name, why));
+        let stored = store.model(target, version).await?;
+        let stored = stored.ok_or_else(|| Error::Internal(format!("the champion {name} is not stored")))?;
+        let champion = match Model::prepare(stored).await {
+            Ok(champion) => champion,
+            Err(error) => return not_comparable(error.to_string()),
+        };
+        let champion = champion.scorer.artifact();
+        let (of_champion, of_candidate) = (predicts(&champion.outcome), predicts(&artifact.outcome));
+        if of_champion != of_candidate {
+            return not_comparable(format!("that predicts {of_champion}, this {of_candidate}"));
+        }
+        if artifact.is_same_model(champion) {
+            return Ok(Self::SameModel(name));
+        }
+        let pairs = store.pairs(target, own, version).await?;
+        match run_blocking(move || Comparison::new(&pairs)).await? {
+            Ok(comparison) => Ok(Self::Compared(name, comparison)),
+            Err(too_few) => not_comparable(too_few.to_string()),
         }
     }
 }
 
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.against.fmt(f)?;
+        for FailedCheck { code, message, .. } in &self.failed_checks {
+            write!(f, "; it fails the check {code}: {message}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ChampionComparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoChampion => write!(f, "there was no champion"),
+            Self::IsChampion => write!(f, "it is the champion already"),
+            Self::SameModel(champion) => {
+                write!(f, "the same model as {champion}: the same columns and coefficients")
+            }
             Self::NotComparable(champion, why) => write!(f, "not comparable with {champion}: {why}"),
             Self::Compared(champion, c) => {
                 let words = match c.difference {
@@ -89,38 +211,6 @@ impl fmt::Display for Gate {
                     c.rows, c.candidate_log_loss, c.champion_log_loss, c.difference, c.lower, c.upper
                 )
             }
-        }
-    }
-}
-
-impl Gate {
-    /// Compares a stored candidate with the champion of this version.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub(super) async fn examine(
-        store: &dyn Store,
-        candidate: ModelName,
-        predicted: &LabelDefinition,
-        champion: Option<i64>,
-    ) -> Result<Self> {
-        let Some(version) = champion else { return Ok(Self::NoChampion) };
-        let name = ModelName { target: candidate.target, version };
-        let not_comparable = |why: String| Ok(Self::NotComparable(name, why));
-        let stored = store.model(name.target, version).await?;
-        let stored = stored.ok_or_else(|| Error::Internal(format!("the champion {name} is not stored")))?;
-        let of_champion = match Model::prepare(stored).await {
-            Ok(champion) => predicts(&champion.scorer.artifact().outcome),
-            Err(error) => return not_comparable(error.to_string()),
-        };
-        let of_candidate = predicts(predicted);
-        if of_champion != of_candidate {
-            return not_comparable(format!("that predicts {of_champion}, this {of_candidate}"));
-        }
-        let pairs = store.pairs(candidate.target, candidate.version, version).await?;
-        match run_blocking(move || Comparison::new(&pairs)).await? {
-            Ok(comparison) => Ok(Self::Compared(name, comparison)),
-            Err(too_few) => not_comparable(too_few.to_string()),
         }
     }
 }

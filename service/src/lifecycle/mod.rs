@@ -7,6 +7,6 @@ mod promotion;
 pub mod retention;
 pub mod training;
 
-pub use gate::{Gate, eligible, predicts};
+pub use gate::{ChampionComparison, Gate, eligible, predicts};
 pub use preview::{GradeCell, GradeChanges, PromotionPreview};
 pub use promotion::{PromotionRequest, Promotions};

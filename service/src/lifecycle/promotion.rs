@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tally_model::{spec::Target, time::Time};
 use tally_store::{Promotion, PromotionKind, Store};
 
-use super::{Gate, GradeChanges, PromotionPreview, champion_state::ChampionState};
+use super::{Gate, GradeChanges, PromotionPreview, champion_state::ChampionState, gate::already_champion};
 use crate::{
     catalog::{Model, ModelCatalog, ModelName},
     platform::{
@@ -52,19 +52,17 @@ impl Promotions {
     ///
     /// # Errors
     /// NOT_FOUND when it is not stored; FAILED_PRECONDITION when it is the champion already
-    /// (ALREADY_CHAMPION), cannot be read (UNREADABLE_MODEL, also with `force`), is worse than the
-    /// champion (WORSE_THAN_CHAMPION) or cannot be compared with it (NOT_COMPARABLE); ABORTED when
-    /// somebody else moved the champion meanwhile.
+    /// (ALREADY_CHAMPION), cannot be read (UNREADABLE_MODEL, also with `force`), fails a check of its
+    /// training (FAILED_CHECK), is worse than the champion (WORSE_THAN_CHAMPION) or cannot be compared with
+    /// it (NOT_COMPARABLE); ABORTED when somebody else moved the champion meanwhile.
     pub async fn promote(&self, by: &Actor, request: PromotionRequest) -> Result<(Promotion, Gate)> {
         let PromotionRequest { model: name, force, reason } = request;
         let candidate = self.readable(name).await?;
-        let predicted = &candidate.scorer.artifact().outcome;
         let state = ChampionState::read(&*self.store, name.target).await?;
         if state.champion == Some(name.version) {
-            let message = format!("{name} is the champion already");
-            return Err(Error::Precondition { reason: "ALREADY_CHAMPION", message });
+            return Err(already_champion(name));
         }
-        let gate = Gate::examine(&*self.store, name, predicted, state.champion).await?;
+        let gate = Gate::examine(&*self.store, &(&candidate).into(), state.champion).await?;
         let refusal = gate.refusal(name);
         let forced = refusal.is_some();
         if let Some(refusal) = refusal.filter(|_| !force) {
@@ -107,9 +105,8 @@ impl Promotions {
     pub async fn preview(&self, name: ModelName, as_of: Time, now: Time) -> Result<PromotionPreview> {
         let champion = self.catalog.champion(name.target).await?;
         let candidate = self.readable(name).await?;
-        let predicted = &candidate.scorer.artifact().outcome;
-        let gate = Gate::examine(&*self.store, name, predicted, Some(champion.name.version)).await?;
-        let refusal = gate.refusal(name).filter(|_| champion.name != name);
+        let gate = Gate::examine(&*self.store, &(&candidate).into(), Some(champion.name.version)).await?;
+        let refusal = gate.refusal(name);
         let request = |model| ScoreRequest::new(model, as_of, now, 0);
         let champion_name = champion.name;
         let changes =

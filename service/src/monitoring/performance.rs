@@ -21,7 +21,7 @@ use crate::{
 
 /// Customers whose predictions are read at a time; each may have one a day for years.
 const PAGE: usize = 250;
-/// The most predictions that one query judges, about 20 bytes each.
+/// The most predictions that one query judges, about 30 bytes each.
 const MOST_ROWS: usize = 10_000_000;
 
 /// Which predictions are judged.
@@ -51,6 +51,8 @@ pub struct MonthlyPerformance {
     /// Customers judged about a moment before the model's data cut-off: the model may have learned from
     /// what they did.
     pub before_cutoff: usize,
+    /// Customers for more than half of whose horizon no interaction of anybody is stored.
+    pub in_silence: usize,
     /// Mean probability.
     pub mean_predicted: f64,
     /// Area under the ROC curve; None when all customers had the same outcome.
@@ -75,13 +77,20 @@ impl MonthlyPerformance {
 }
 
 /// The judged rows of each month and version.
-type RowsByMonth = HashMap<(Time, i64), JudgedRows>;
+#[derive(Default)]
+struct RowsByMonth {
+    months: HashMap<(Time, i64), JudgedRows>,
+    /// When the latest interaction of the customers happened.
+    latest: Option<Time>,
+}
 
 #[derive(Default)]
 struct JudgedRows {
     probabilities: Vec<f64>,
     labels: Vec<bool>,
     before_cutoff: usize,
+    /// The middle of each horizon.
+    middles: Vec<Time>,
 }
 
 /// What each version predicts, and its data cut-off.
@@ -105,7 +114,7 @@ impl Monitoring {
         }
         let now = self.clock.now();
         let mut predicted = Arc::new(PredictedByVersion::new());
-        let mut rows = RowsByMonth::new();
+        let mut rows = RowsByMonth::default();
         let mut after = String::new();
         loop {
             let ids = self.store.customer_ids(&after, PAGE).await?;
@@ -116,7 +125,7 @@ impl Monitoring {
                 continue;
             }
             rows = self.judge_page(found, now, Arc::clone(&predicted), rows).await?;
-            if rows.values().map(|rows| rows.labels.len()).sum::<usize>() > MOST_ROWS {
+            if rows.months.values().map(|rows| rows.labels.len()).sum::<usize>() > MOST_ROWS {
                 return Err(too_many());
             }
         }
@@ -211,18 +220,22 @@ fn judge(
 ) -> Result<()> {
     let label = history.with(|history| {
         let eligible = predicted.eligible(history, row.as_of, now).is_ok();
+        rows.latest = rows.latest.max(history.visible(now, now).next_back().map(|event| event.occur_time));
         eligible.then(|| predicted.label(history, row.as_of, now))
     })?;
     if let Some(label) = label {
-        let rows = rows.entry((row.as_of.month_start(), row.model_version)).or_default();
+        let rows = rows.months.entry((row.as_of.month_start(), row.model_version)).or_default();
         rows.probabilities.push(row.probability);
         rows.labels.push(label);
         rows.before_cutoff += usize::from(row.as_of < *cutoff);
+        rows.middles.push(Time(row.as_of.0.midpoint(predicted.horizon_end(row.as_of).0)));
     }
     Ok(())
 }
 
 fn by_month(target: Target, rows: RowsByMonth) -> Vec<MonthlyPerformance> {
+    let RowsByMonth { months, latest } = rows;
+    let is_silent = |middle: &&Time| latest.is_none_or(|latest| latest < **middle);
     let month = |((start, version), rows): ((Time, i64), JudgedRows)| {
         let metrics = Metrics::new(&rows.probabilities, &rows.labels);
         let both = metrics.positives > 0 && metrics.positives < metrics.rows;
@@ -232,6 +245,7 @@ fn by_month(target: Target, rows: RowsByMonth) -> Vec<MonthlyPerformance> {
             rows: metrics.rows,
             positives: metrics.positives,
             before_cutoff: rows.before_cutoff,
+            in_silence: rows.middles.iter().filter(is_silent).count(),
             mean_predicted: rows.probabilities.iter().sum::<f64>() / metrics.rows as f64,
             auc: both.then_some(metrics.auc),
             log_loss: metrics.log_loss,
@@ -240,7 +254,7 @@ fn by_month(target: Target, rows: RowsByMonth) -> Vec<MonthlyPerformance> {
             lift_at_10_percent: (metrics.positives > 0).then_some(metrics.lift_at_10_percent),
         }
     };
-    let mut months: Vec<MonthlyPerformance> = rows.into_iter().map(month).collect();
+    let mut months: Vec<MonthlyPerformance> = months.into_iter().map(month).collect();
     months.sort_by_key(|month| (month.start, month.model.version));
     months
 }

@@ -7,6 +7,7 @@ use tally_model::{
     artifact::{LeadCoverage, Study},
     evaluation::metrics::{Metrics, ReliabilityBin},
     features::bg_nbd,
+    training::{checks::FailedCheck, slices::HoldoutSlice},
 };
 
 use super::coefficients::Coefficient;
@@ -44,6 +45,9 @@ struct JsonReport<'a> {
     leads: Option<LeadCoverage>,
     bg_nbd: Option<&'a bg_nbd::BgNbdFit>,
     verdict: &'a PromotionDecision,
+    failed_checks: &'a [FailedCheck],
+    /// The holdout by groups.
+    slices: &'a [HoldoutSlice],
     intercept: f64,
     coefficients: Vec<Coefficient>,
     spec: String,
@@ -78,6 +82,8 @@ impl<'a> JsonReport<'a> {
             leads: card.leads,
             bg_nbd: card.bg_nbd.as_ref(),
             verdict: &result.verdict,
+            failed_checks: &result.assessment.failed_checks,
+            slices: &result.assessment.slices,
             intercept: artifact.intercept,
             coefficients: Coefficient::by_size(artifact),
             spec: artifact.spec.to_string(),

@@ -3,6 +3,7 @@
 //! All three show the result of a training and the model in it. The report knows neither the store nor the
 //! network, and nothing but `tally-train` depends on it.
 
+mod assessment;
 mod coefficients;
 pub mod json;
 pub mod page;

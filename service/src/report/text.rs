@@ -6,7 +6,10 @@ use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use tally_model::evaluation::metrics::{Metrics, ReliabilityBin};
 use tally_terminal::printable;
 
-use super::coefficients::Coefficient;
+use super::{
+    assessment::{failed_checks, slices},
+    coefficients::Coefficient,
+};
 use crate::lifecycle::{eligible, training::TrainingResult};
 
 /// The number of columns listed, the strongest ones.
@@ -21,8 +24,16 @@ pub fn render(result: &TrainingResult, columns: Option<usize>) -> String {
         let lines: Vec<String> = strongest.lines().map(|line| tally_terminal::cut(line, columns)).collect();
         strongest = lines.join("\n");
     }
-    let summary = summary(result) + &lead_ages(result);
-    [summary, holdout(result), reliability(result), strongest, verdict(result)].join("\n\n")
+    let parts = [
+        summary(result) + &lead_ages(result),
+        holdout(result),
+        slices(&result.assessment.slices),
+        reliability(result),
+        strongest,
+        failed_checks(&result.assessment.failed_checks),
+        verdict(result),
+    ];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
 
 fn summary(result: &TrainingResult) -> String {
@@ -109,13 +120,13 @@ fn verdict(result: &TrainingResult) -> String {
     format!("{} {state}: {}", result.name, result.verdict.reason)
 }
 
-fn plain_table() -> Table {
+pub(super) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table
 }
 
-fn align_right(table: &mut Table, columns: Range<usize>) {
+pub(super) fn align_right(table: &mut Table, columns: Range<usize>) {
     for column in columns {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

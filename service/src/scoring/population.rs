@@ -1,8 +1,9 @@
 //! The population run: scores every eligible customer and stores the predictions, page by page, in
 //! constant memory. While pages are stored, the next one is scored and the one after that is read.
 //!
-//! The caller may stop between pages; what is stored until then stays. A run that reaches its end also
-//! stores how the population is distributed, for the drift of the model.
+//! Customers who are not eligible any more leave the latest predictions. The caller may stop between pages; what is
+//! stored until then stays. A run that reaches its end also stores how the population is distributed, for the drift of
+//! the model.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use futures_util::{StreamExt, stream::FuturesOrdered};
 use tally_model::{
     evaluation::drift::Counts,
     features::fold::Row,
-    history::{History, Packed},
+    history::{History, Packed, activity::DailyActivity},
     scoring::PreparedScore,
     time::Time,
 };
@@ -61,6 +62,8 @@ pub struct Population {
     request: ScoreRequest,
     progress: PopulationProgress,
     counts: Counts,
+    /// When the interactions that were known happened.
+    activity: DailyActivity,
     scan: CustomerScan,
     /// Whether the scan has more pages.
     more: bool,
@@ -75,10 +78,22 @@ struct StoredPage {
     predictions: u64,
 }
 
+#[derive(Default)]
 struct ScoredPage {
     customers: u64,
     results: Vec<Result<Prediction>>,
+    /// Customers without a score.
+    ineligible: Vec<String>,
     counts: Vec<Counts>,
+    activity: Vec<DailyActivity>,
+}
+
+/// The scores of some customers, and what was known of them.
+struct ScoredChunk {
+    predictions: Vec<Prediction>,
+    ineligible: Vec<String>,
+    counts: Counts,
+    activity: DailyActivity,
 }
 
 impl Population {
@@ -102,6 +117,7 @@ impl Population {
             scored: scored.clone(),
             progress: PopulationProgress { total, ..PopulationProgress::default() },
             counts: Counts::new(&request.model.scorer.artifact().reference),
+            activity: DailyActivity::default(),
             request,
             scan: CustomerScan::new(Arc::clone(&scoring.store), partition),
             more: true,
@@ -118,6 +134,14 @@ impl Population {
     pub async fn next(&mut self) -> Result<Option<PopulationProgress>> {
         let span = self.span.clone();
         self.store_next().instrument(span).await
+    }
+
+    /// What makes the scores of a run that is over questionable, with its remedy; empty otherwise.
+    #[must_use]
+    pub fn warning(&self) -> String {
+        let as_of = self.request.as_of;
+        let silence = self.activity.silence(as_of).filter(|_| self.over);
+        silence.map_or_else(String::new, |found| format!("{}; {}", found.message(as_of), found.remedy()))
     }
 
     async fn store_next(&mut self) -> Result<Option<PopulationProgress>> {
@@ -144,14 +168,21 @@ impl Population {
 
     /// Scores a page and begins to store it.
     async fn begin_page(&mut self) -> Result<()> {
-        let Some(ScoredPage { customers, results, counts }) = self.score_page().await? else {
+        let Some(ScoredPage { customers, results, ineligible, counts, activity }) = self.score_page().await?
+        else {
             self.more = false;
             return Ok(());
         };
         counts.iter().for_each(|counts| self.counts.merge(counts));
+        activity.iter().for_each(|activity| self.activity.merge(activity));
         let (scoring, backfills) = (self.scoring.clone(), Arc::clone(&self.backfills));
+        let request = self.request.clone();
         let store = async move {
-            let stored = scoring.store_scores(results, &backfills).await?;
+            let stored = scoring.store_scores(results, &request, &backfills).await?;
+            if !ineligible.is_empty() {
+                let target = request.model.name.target;
+                scoring.store.forget_latest(target, request.as_of, ineligible).await?;
+            }
             Ok(StoredPage { customers, predictions: stored.iter().flatten().count() as u64 })
         };
         self.storing.push_back(tokio::spawn(store.in_current_span()));
@@ -165,9 +196,14 @@ impl Population {
         let scored = run_blocking(move || {
             let parts = par_chunks(&page.histories, |customers| request.score_all(customers));
             let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
-            let (results, counts): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-            let results = results.into_iter().flatten().map(Ok).collect();
-            Ok(Some(ScoredPage { customers: page.customers, results, counts }))
+            let mut scored = ScoredPage { customers: page.customers, ..ScoredPage::default() };
+            for ScoredChunk { predictions, ineligible, counts, activity } in parts {
+                scored.results.extend(predictions.into_iter().map(Ok));
+                scored.ineligible.extend(ineligible);
+                scored.counts.push(counts);
+                scored.activity.push(activity);
+            }
+            Ok(Some(scored))
         });
         scored.await?
     }
@@ -189,14 +225,16 @@ impl Population {
 
 impl ScoreRequest {
     /// The scores of the customers that are eligible and were known at `as_of`.
-    fn score_all(&self, customers: &[(String, Packed)]) -> Result<(Vec<Prediction>, Counts)> {
+    fn score_all(&self, customers: &[(String, Packed)]) -> Result<ScoredChunk> {
         let scorer = &self.model.scorer;
         let reference = &scorer.artifact().reference;
         let mut counts = Counts::new(reference);
-        let mut results = Vec::with_capacity(customers.len());
+        let mut activity = DailyActivity::default();
+        let (mut predictions, mut ineligible) = (Vec::with_capacity(customers.len()), Vec::new());
         let (mut row, mut prepared) = (Row::default(), PreparedScore::default());
         for (id, history) in customers {
             history.with(|history| {
+                activity.add(history, self.as_of, self.known_at);
                 if was_known(history, self)
                     && scorer.row(history, self.as_of, self.known_at, &mut row).is_ok()
                 {
@@ -204,12 +242,18 @@ impl ScoreRequest {
                     scorer.with_view(&prepared, self.as_of, self.max_reasons, |view| {
                         counts.add(reference, &row.raw, view.probability);
                         let customer_id = id.clone();
-                        results.push(into_prediction(ScoredCustomer { customer_id, request: self, view }));
+                        predictions.push(into_prediction(ScoredCustomer {
+                            customer_id,
+                            request: self,
+                            view,
+                        }));
                     });
+                } else {
+                    ineligible.push(id.clone());
                 }
             })?;
         }
-        Ok((results, counts))
+        Ok(ScoredChunk { predictions, ineligible, counts, activity })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use tally_model::{spec::Target, time::Time};
 use tally_store::{Prediction, PredictionCursor, PredictionFilter, Store};
 
 use crate::{
@@ -12,6 +13,9 @@ use crate::{
 
 /// Predictions that an export reads at a time.
 const EXPORT_ROWS: usize = 1_000;
+
+/// Runs that are named when one is not found.
+const KNOWN_RUNS: usize = 5;
 
 /// Reads stored predictions, replays them, and explains their changes.
 #[derive(Clone)]
@@ -39,8 +43,8 @@ impl Predictions {
     /// Checks that what the filter names exists: without it, a misspelt name would look like one without predictions.
     ///
     /// # Errors
-    /// NOT_FOUND when the customer (CUSTOMER_NOT_FOUND) or the model (MODEL_NOT_FOUND) is not stored; when the store
-    /// fails.
+    /// NOT_FOUND when the customer (CUSTOMER_NOT_FOUND) or the model (MODEL_NOT_FOUND) is not stored, or no prediction is
+    /// about the moment (RUN_NOT_FOUND); when the store fails.
     pub async fn check_names(&self, filter: &PredictionFilter) -> Result<()> {
         if let Some(customer_id) = &filter.customer_id
             && self.store.customer(customer_id).await?.is_none()
@@ -50,7 +54,25 @@ impl Predictions {
         if let Some(version) = filter.model_version {
             self.catalog.stored(ModelName { target: filter.target, version }).await?;
         }
-        Ok(())
+        match filter.as_of {
+            Some(as_of) if !self.store.has_predictions_about(filter.target, as_of).await? => {
+                Err(self.unknown_run(filter.target, as_of).await?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn unknown_run(&self, target: Target, as_of: Time) -> Result<Error> {
+        let times = self.store.population_times(target, KNOWN_RUNS).await?;
+        let known = match times.as_slice() {
+            [] => "no run of all customers is stored".to_owned(),
+            times => {
+                let times: Vec<String> = times.iter().map(Time::to_string).collect();
+                format!("the last runs are about {}", times.join(", "))
+            }
+        };
+        let message = format!("no {target} prediction is about {as_of}; {known}");
+        Ok(Error::NotFound { reason: "RUN_NOT_FOUND", message })
     }
 
     /// At most `limit` predictions behind `after`, in the filter's order.

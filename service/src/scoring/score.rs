@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use tally_store::{Prediction, Store};
+use tally_store::{NewPredictions, Prediction, Store};
 use uuid::Uuid;
 
 use super::{ScoreRequest, ScoredCustomer, into_prediction, yield_budget::YieldBudget};
@@ -99,10 +99,10 @@ impl Scoring {
                 budget.spend(results.len()).await;
             }
         }
-        self.store_scores(results, &backfills).await
+        self.store_scores(results, request, &backfills).await
     }
 
-    /// Stores the scores among `results` and gives each its id. The score of a customer that was deleted
+    /// Stores the scores among `results`, which answer `request`, and gives each its id. The score of a customer that was deleted
     /// meanwhile becomes NOT_FOUND. Those of customers that were backfilled meanwhile are marked.
     ///
     /// # Errors
@@ -110,6 +110,7 @@ impl Scoring {
     pub(super) async fn store_scores(
         &self,
         results: Vec<Result<Prediction>>,
+        request: &ScoreRequest,
         backfills: &BackfillWatch,
     ) -> Result<Vec<Result<Prediction>>> {
         let score_time = self.clock.now();
@@ -121,12 +122,13 @@ impl Scoring {
             });
             refused.push(result.err());
         }
-        let rows = Arc::new(rows);
-        let stored = match rows.is_empty() {
+        let ended_by = request.model.scorer.artifact().outcome.ended_by();
+        let new = Arc::new(NewPredictions { predictions: rows, ended_by });
+        let stored = match new.predictions.is_empty() {
             true => HashSet::new(),
-            false => self.store.insert_predictions(Arc::clone(&rows)).await?,
+            false => self.store.insert_predictions(Arc::clone(&new)).await?,
         };
-        let mut rows = Arc::unwrap_or_clone(rows);
+        let mut rows = Arc::unwrap_or_clone(new).predictions;
         self.mark_backfilled(&mut rows, backfills).await?;
         let mut rows = rows.into_iter().map(|prediction| {
             let known = stored.contains(&prediction.customer_id);

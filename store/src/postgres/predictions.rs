@@ -1,6 +1,7 @@
 //! Predictions: in by `COPY` or `UNNEST`.
 
 use sqlx::PgConnection;
+use tally_model::{spec::Target, time::Time};
 
 use super::{COPY_ROWS, Postgres, binary, column, keeps_statements, try_column};
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     shared::{
         Stamp, Transaction,
         json::to_json,
+        listed::EndedByRow,
         names::{basis_name, grade_name},
         prediction_rows::reasons_json,
         predictions::PredictionSql,
@@ -16,14 +18,48 @@ use crate::{
 };
 
 impl PredictionSql for Postgres {
-    async fn write_predictions(tx: &mut Transaction<Self>, new: &[&Prediction]) -> Result<()> {
+    async fn write_predictions(
+        tx: &mut Transaction<Self>,
+        new: &[&Prediction],
+        ended_by: Option<&str>,
+    ) -> Result<()> {
         if new.len() >= COPY_ROWS {
             copy(tx, new).await?;
         } else {
             insert(tx, new).await?;
         }
-        upsert_latest(tx, new).await?;
+        upsert_latest(tx, new, ended_by).await?;
         refuse_merged(tx, new).await
+    }
+
+    async fn forget_latest(
+        tx: &mut Transaction<Self>,
+        (target, as_of): (Target, Time),
+        customer_ids: &[String],
+    ) -> Result<()> {
+        sqlx::query(
+            "DELETE FROM latest_predictions WHERE target = $1 AND as_of_time <= $2 AND customer_id = ANY($3)",
+        )
+        .bind(target.name())
+        .bind(Stamp(as_of))
+        .bind(customer_ids)
+        .persistent(keeps_statements(tx))
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn latest_ended_by(
+        tx: &mut Transaction<Self>,
+        kind: &str,
+        customer_ids: &[&str],
+    ) -> Result<Vec<EndedByRow>> {
+        let rows = sqlx::query_as(
+            "SELECT customer_id, target, as_of_time FROM latest_predictions \
+             WHERE ended_by = $1 AND customer_id = ANY($2)",
+        );
+        let keeps = keeps_statements(tx);
+        Ok(rows.bind(kind).bind(customer_ids).persistent(keeps).fetch_all(&mut **tx).await?)
     }
 }
 
@@ -40,17 +76,25 @@ async fn refuse_merged(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> R
     merged.map_or(Ok(()), |_| Err(StoreError::Aborted))
 }
 
-async fn upsert_latest(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> Result<()> {
+async fn upsert_latest(
+    tx: &mut Transaction<Postgres>,
+    new: &[&Prediction],
+    ended_by: Option<&str>,
+) -> Result<()> {
     // A batch may hold a customer twice; only one row of a key may reach the upsert.
     sqlx::query(
-        "INSERT INTO latest_predictions (customer_id, target, prediction_id, as_of_time, score_time, probability) \
-         SELECT DISTINCT ON (customer_id, target) * \
+        "INSERT INTO latest_predictions \
+         (customer_id, target, prediction_id, as_of_time, score_time, probability, ended_by) \
+         SELECT DISTINCT ON (customer_id, target) new.*, $7::text \
          FROM UNNEST($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::float8[]) \
          AS new (customer_id, target, prediction_id, as_of_time, score_time, probability) \
+         WHERE $7::text IS NULL OR NOT EXISTS (SELECT 1 FROM interactions AS i \
+         WHERE i.customer_id = new.customer_id AND i.kind = $7 AND i.occur_time > \
+         CASE WHEN new.target = 'lead' THEN '-infinity'::timestamptz ELSE new.as_of_time END) \
          ORDER BY customer_id, target, as_of_time DESC, score_time DESC, prediction_id DESC \
          ON CONFLICT (customer_id, target) DO UPDATE \
          SET prediction_id = excluded.prediction_id, as_of_time = excluded.as_of_time, \
-         score_time = excluded.score_time, probability = excluded.probability \
+         score_time = excluded.score_time, probability = excluded.probability, ended_by = excluded.ended_by \
          WHERE (excluded.as_of_time, excluded.score_time) >= \
          (latest_predictions.as_of_time, latest_predictions.score_time)",
     )
@@ -60,6 +104,7 @@ async fn upsert_latest(tx: &mut Transaction<Postgres>, new: &[&Prediction]) -> R
     .bind(column(new, |p| Stamp(p.as_of)))
     .bind(column(new, |p| Stamp(p.score_time)))
     .bind(column(new, |p| p.probability))
+    .bind(ended_by)
     .persistent(keeps_statements(tx))
     .execute(&mut **tx)
     .await?;

@@ -12,6 +12,7 @@ mod engine;
 pub(crate) mod histories;
 pub(crate) mod interactions;
 pub(crate) mod json;
+pub(crate) mod listed;
 pub(crate) mod merges;
 mod models;
 pub(crate) mod names;

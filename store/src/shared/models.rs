@@ -3,11 +3,16 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use sqlx::FromRow;
-use tally_model::{artifact::LARGEST, spec::Target, training::compare::Pair};
+use sqlx::{FromRow, types::Json};
+use tally_model::{
+    artifact::LARGEST,
+    spec::Target,
+    training::{assessment::Assessment, compare::Pair},
+};
 
 use super::{
     Backend, Stamp, Statement, Transaction, names,
+    statement::SqlValue,
     transaction::{detached, repeatable},
 };
 use crate::{
@@ -25,6 +30,7 @@ struct ModelRow {
     create_time: Stamp,
     created_by: String,
     artifact: Vec<u8>,
+    assessment: Option<Json<Assessment>>,
     champion: bool,
 }
 
@@ -38,6 +44,7 @@ impl TryFrom<ModelRow> for StoredModel {
             create_time: row.create_time.0,
             created_by: row.created_by,
             artifact: row.artifact,
+            assessment: row.assessment.map(|json| json.0).unwrap_or_default(),
             champion: row.champion,
         })
     }
@@ -103,7 +110,7 @@ impl From<PairRow> for Pair {
 fn select_models() -> Statement {
     Statement::new(
         "SELECT m.target, m.version, m.create_time, m.created_by, \
-         substr(m.artifact, 1, CAST($1 AS INTEGER)) AS artifact, (c.version IS NOT NULL) AS champion \
+         substr(m.artifact, 1, CAST($1 AS INTEGER)) AS artifact, m.assessment, (c.version IS NOT NULL) AS champion \
          FROM models AS m LEFT JOIN champions AS c ON c.target = m.target AND c.version = m.version WHERE ",
     )
     .bind(LARGEST as i64 + 1)
@@ -182,15 +189,16 @@ impl<B: Backend> ModelStore for B {
             let mut tx = store.begin().await?;
             // Two trainings that end together take the same number; one of them is repeated.
             let insert = Statement::new(
-                "INSERT INTO models (target, version, create_time, created_by, artifact, evaluated) \
-                 SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5 FROM models WHERE target = $1 \
+                "INSERT INTO models (target, version, create_time, created_by, artifact, evaluated, assessment) \
+                 SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5, $6 FROM models WHERE target = $1 \
                  RETURNING version",
             )
             .bind(model.target.name())
             .bind(model.create_time)
             .bind(model.created_by.as_str())
             .bind(model.artifact.as_slice())
-            .bind(evaluation.evaluated.as_slice());
+            .bind(evaluation.evaluated.as_slice())
+            .bind(SqlValue::json(&model.assessment)?);
             let inserted: Option<(i64,)> = B::run(&mut tx, insert).await?.pop();
             let (version,) = inserted
                 .ok_or_else(|| StoreError::Internal("an inserted model has no version".to_owned()))?;

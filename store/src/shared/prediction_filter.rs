@@ -36,7 +36,8 @@ pub(super) fn count(filter: &PredictionFilter) -> Statement {
 
 /// Appends `FROM … WHERE …`; `p` is the prediction, `k` the table that is ordered by.
 fn push_filter(statement: &mut Statement, filter: &PredictionFilter) {
-    statement.push(if filter.latest_only { " FROM latest_predictions" } else { " FROM predictions" }).push(
+    let is_latest = filter.latest_only && filter.as_of.is_none();
+    statement.push(if is_latest { " FROM latest_predictions" } else { " FROM predictions" }).push(
         " AS k JOIN predictions AS p ON p.customer_id = k.customer_id AND p.prediction_id = k.prediction_id",
     );
     // A customer has few predictions; SQLite would otherwise read all of the target, since that index has them in
@@ -47,6 +48,16 @@ fn push_filter(statement: &mut Statement, filter: &PredictionFilter) {
         " WHERE k.target = "
     });
     statement.push_bind(filter.target.name());
+    if let Some(as_of) = filter.as_of {
+        statement.push(" AND k.as_of_time = ").push_bind(as_of);
+        if filter.latest_only {
+            statement.push(
+                " AND NOT EXISTS (SELECT 1 FROM predictions AS later WHERE later.customer_id = k.customer_id \
+                 AND later.target = k.target AND later.as_of_time = k.as_of_time \
+                 AND (later.score_time, later.prediction_id) > (k.score_time, k.prediction_id))",
+            );
+        }
+    }
     if let Some(least) = filter.min_probability {
         statement.push(" AND k.probability >= ").push_bind(least);
     }

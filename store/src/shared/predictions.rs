@@ -6,14 +6,17 @@ use async_trait::async_trait;
 use tally_model::{label::Basis, spec::Target, time::Time};
 
 use super::{
-    Backend, Engine, SqlValue, Stamp, Statement, Transaction, names, prediction_filter,
+    Backend, Engine, SqlValue, Stamp, Statement, Transaction,
+    listed::EndedByRow,
+    names, prediction_filter,
     prediction_rows::{PastPredictionRow, PredictionRow},
     transaction::{detached, repeatable},
 };
 use crate::{
     error::Result,
     predictions::{
-        PastPrediction, PastPredictionFilter, Prediction, PredictionCursor, PredictionFilter, PredictionStore,
+        NewPredictions, PastPrediction, PastPredictionFilter, Prediction, PredictionCursor, PredictionFilter,
+        PredictionStore,
     },
 };
 
@@ -25,11 +28,25 @@ const MARKED_ROWS: usize = 4_000;
 
 /// What differs between the databases.
 pub(crate) trait PredictionSql: Engine {
-    /// Stores predictions of existing customers, and which are the latest ones.
+    /// Stores predictions of existing customers, and which are the latest ones: those that no interaction of the kind
+    /// `ended_by` has followed.
     fn write_predictions(
         tx: &mut Transaction<Self>,
         new: &[&Prediction],
+        ended_by: Option<&str>,
     ) -> impl Future<Output = Result<()>> + Send;
+    /// Removes the latest predictions of these customers about moments up to `as_of`.
+    fn forget_latest(
+        tx: &mut Transaction<Self>,
+        of: (Target, Time),
+        customer_ids: &[String],
+    ) -> impl Future<Output = Result<()>> + Send;
+    /// The latest predictions of these customers that an interaction of this kind ends.
+    fn latest_ended_by(
+        tx: &mut Transaction<Self>,
+        kind: &str,
+        customer_ids: &[&str],
+    ) -> impl Future<Output = Result<Vec<EndedByRow>>> + Send;
 }
 
 /// `score_time`, `prediction_id` and `customer_id` of a prediction to be removed.
@@ -93,20 +110,30 @@ fn select_past(filter: &PastPredictionFilter) -> Statement {
 
 #[async_trait]
 impl<B: Backend> PredictionStore for B {
-    async fn insert_predictions(&self, predictions: Arc<Vec<Prediction>>) -> Result<HashSet<String>> {
-        repeatable((self.clone(), predictions), |shared| async move {
-            let (store, predictions) = &*shared;
+    async fn insert_predictions(&self, new: Arc<NewPredictions>) -> Result<HashSet<String>> {
+        repeatable((self.clone(), new), |shared| async move {
+            let (store, new) = &*shared;
             let mut tx = store.begin().await?;
-            let mut kept: Vec<&Prediction> = predictions.iter().collect();
+            let mut kept: Vec<&Prediction> = new.predictions.iter().collect();
             kept.sort_by_key(|prediction| prediction.customer_id.as_str());
             let ids: Vec<&str> = kept.iter().map(|p| p.customer_id.as_str()).collect();
             let existing: HashSet<String> = B::existing(&mut tx, &ids).await?.into_iter().collect();
             kept.retain(|prediction| existing.contains(&prediction.customer_id));
             if !kept.is_empty() {
-                B::write_predictions(&mut tx, &kept).await?;
+                B::write_predictions(&mut tx, &kept, new.ended_by).await?;
             }
             tx.commit().await?;
             Ok(existing)
+        })
+        .await
+    }
+
+    async fn forget_latest(&self, target: Target, as_of: Time, customer_ids: Vec<String>) -> Result<()> {
+        repeatable((self.clone(), customer_ids), move |shared| async move {
+            let (store, customer_ids) = &*shared;
+            let mut tx = store.begin().await?;
+            B::forget_latest(&mut tx, (target, as_of), customer_ids).await?;
+            Ok(tx.commit().await?)
         })
         .await
     }
@@ -144,6 +171,14 @@ impl<B: Backend> PredictionStore for B {
     ) -> Result<Vec<Prediction>> {
         let select = prediction_filter::select_page(filter, after.as_ref(), limit as i64);
         self.read::<PredictionRow>(select).await?.into_iter().map(Prediction::try_from).collect()
+    }
+
+    async fn has_predictions_about(&self, target: Target, as_of: Time) -> Result<bool> {
+        let select =
+            Statement::new("SELECT 1 FROM predictions WHERE target = $1 AND as_of_time = $2 LIMIT 1")
+                .bind(target.name())
+                .bind(as_of);
+        Ok(!self.read::<()>(select).await?.is_empty())
     }
 
     async fn count_predictions(&self, filter: &PredictionFilter) -> Result<u64> {

@@ -111,7 +111,7 @@ fn must_exist(file: &SqliteConnectOptions) -> Result<()> {
     match path.exists() {
         true => Ok(()),
         false => {
-            Err(StoreError::Unavailable(format!("{} does not exist; tally-serve creates it", path.display())))
+            Err(StoreError::InvalidUrl(format!("{} does not exist; tally-serve creates it", path.display())))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Predictions: in by statements with bound values.
 
 use sqlx::{QueryBuilder, Sqlite as Database, types::Json};
+use tally_model::{spec::Target, time::Time};
 
 use super::{BOUND_ROWS, Sqlite};
 use crate::{
@@ -8,6 +9,7 @@ use crate::{
     predictions::Prediction,
     shared::{
         Stamp, Transaction,
+        listed::EndedByRow,
         names::{basis_name, grade_name},
         prediction_rows::reasons_json,
         predictions::PredictionSql,
@@ -15,12 +17,45 @@ use crate::{
 };
 
 impl PredictionSql for Sqlite {
-    async fn write_predictions(tx: &mut Transaction<Self>, new: &[&Prediction]) -> Result<()> {
+    async fn write_predictions(
+        tx: &mut Transaction<Self>,
+        new: &[&Prediction],
+        ended_by: Option<&str>,
+    ) -> Result<()> {
         for part in new.chunks(BOUND_ROWS) {
             insert_predictions(tx, part).await?;
-            upsert_latest(tx, part).await?;
+            upsert_latest(tx, part, ended_by).await?;
         }
         Ok(())
+    }
+
+    async fn forget_latest(
+        tx: &mut Transaction<Self>,
+        (target, as_of): (Target, Time),
+        customer_ids: &[String],
+    ) -> Result<()> {
+        sqlx::query(
+            "DELETE FROM latest_predictions WHERE target = $1 AND as_of_time <= $2 \
+             AND customer_id IN (SELECT value FROM json_each($3))",
+        )
+        .bind(target.name())
+        .bind(Stamp(as_of))
+        .bind(Json(customer_ids))
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn latest_ended_by(
+        tx: &mut Transaction<Self>,
+        kind: &str,
+        customer_ids: &[&str],
+    ) -> Result<Vec<EndedByRow>> {
+        let rows = sqlx::query_as(
+            "SELECT customer_id, target, as_of_time FROM latest_predictions \
+             WHERE ended_by = $1 AND customer_id IN (SELECT value FROM json_each($2))",
+        );
+        Ok(rows.bind(kind).bind(Json(customer_ids)).fetch_all(&mut **tx).await?)
     }
 }
 
@@ -43,21 +78,29 @@ async fn insert_predictions(tx: &mut Transaction<Sqlite>, new: &[&Prediction]) -
     Ok(())
 }
 
-async fn upsert_latest(tx: &mut Transaction<Sqlite>, new: &[&Prediction]) -> Result<()> {
+async fn upsert_latest(
+    tx: &mut Transaction<Sqlite>,
+    new: &[&Prediction],
+    ended_by: Option<&str>,
+) -> Result<()> {
     let keys: Vec<_> = new.iter().map(|p| (&p.customer_id, &p.prediction_id)).collect();
     sqlx::query(
         "INSERT INTO latest_predictions \
-         (customer_id, target, prediction_id, as_of_time, score_time, probability) \
-         SELECT p.customer_id, p.target, p.prediction_id, p.as_of_time, p.score_time, p.probability \
+         (customer_id, target, prediction_id, as_of_time, score_time, probability, ended_by) \
+         SELECT p.customer_id, p.target, p.prediction_id, p.as_of_time, p.score_time, p.probability, $2 \
          FROM json_each($1) AS new JOIN predictions AS p \
-         ON p.customer_id = new.value ->> 0 AND p.prediction_id = new.value ->> 1 WHERE true \
+         ON p.customer_id = new.value ->> 0 AND p.prediction_id = new.value ->> 1 \
+         WHERE $2 IS NULL OR NOT EXISTS (SELECT 1 FROM interactions AS i \
+         WHERE i.customer_id = p.customer_id AND i.kind = $2 \
+         AND i.occur_time > CASE WHEN p.target = 'lead' THEN 0 ELSE p.as_of_time END) \
          ON CONFLICT (customer_id, target) DO UPDATE \
          SET prediction_id = excluded.prediction_id, as_of_time = excluded.as_of_time, \
-         score_time = excluded.score_time, probability = excluded.probability \
+         score_time = excluded.score_time, probability = excluded.probability, ended_by = excluded.ended_by \
          WHERE (excluded.as_of_time, excluded.score_time) >= \
          (latest_predictions.as_of_time, latest_predictions.score_time)",
     )
     .bind(Json(keys))
+    .bind(ended_by)
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -1,5 +1,6 @@
 //! The model card: what a person needs to judge a model.
 
+mod assessment;
 mod effects;
 mod evaluation;
 mod selection;

@@ -3,6 +3,7 @@
 use tally_proto::v1::{BgNbd, LeadCoverage, Model};
 
 use super::{
+    assessment::{failed_checks, slices},
     effects::{coefficients, effects},
     evaluation::{holdout, reliability},
     selection::{recipe, selection},
@@ -20,7 +21,14 @@ pub(in crate::models) fn card(model: &Model) -> String {
             printable(&model.problem)
         );
     }
-    let mut parts = vec![facts(model), holdout(model)];
+    let mut parts = vec![facts(model)];
+    if !model.failed_checks.is_empty() {
+        parts.push(failed_checks(&model.failed_checks));
+    }
+    parts.push(holdout(model));
+    if !model.slices.is_empty() {
+        parts.push(slices(&model.slices));
+    }
     if !model.reliability.is_empty() {
         parts.push(reliability(model));
     }

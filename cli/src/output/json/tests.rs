@@ -38,7 +38,7 @@ fn every_message_that_is_printed_shows_every_field_under_its_name() {
 fn what_is_not_set_is_null_or_zero_or_empty() {
     assert_eq!(
         message(&Score::default()).unwrap().to_string(),
-        r#"{"as_of_time":null,"backfill_time":null,"base_log_odds":0.0,"basis":"UNSPECIFIED","customer_id":"","grade":"UNSPECIFIED","horizon_days":0,"known_time":null,"lower":0.0,"missing_features":[],"model":"","prediction_id":"","probability":0.0,"reasons":[],"score_time":null,"target":"UNSPECIFIED","upper":0.0}"#
+        r#"{"as_of_time":null,"backfill_time":null,"base_log_odds":0.0,"basis":"UNSPECIFIED","customer_id":"","grade":"UNSPECIFIED","horizon_days":0,"known_time":null,"lower":0.0,"missing_features":[],"model":"","notes":[],"prediction_id":"","probability":0.0,"reasons":[],"score_time":null,"target":"UNSPECIFIED","upper":0.0}"#
     );
     assert_eq!(
         message(&FeatureDrift::default()).unwrap().to_string(),

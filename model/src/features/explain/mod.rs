@@ -110,8 +110,9 @@ mod tests {
             (units(Some(90)), 412.3, 97.0, "412 units in purchases in the last 90 days; typical is 97"),
             (units(None), 0.0, 2.5, "No units in purchases so far; typical is 2.5"),
             (mean.clone(), 8.44, 6.0, "8.4 call minutes per visit on average; typical is 6"),
-            (mean, f64::NAN, 6.0, "No visit with call minutes so far; typical is 6"),
+            (mean, f64::NAN, 6.0, "No visit with call minutes to average so far; typical is 6"),
             (newest.clone(), 3.0, 12.0, "3 lines in the last purchase; typical is 12"),
+            (newest.clone(), 1.0, 12.0, "1 line in the last purchase; typical is 12"),
             (newest, f64::NAN, 12.0, "No purchase with lines so far; typical is 12"),
             (
                 Measure::PropertySum {
@@ -123,6 +124,8 @@ mod tests {
                 300.0,
                 "12.50 cost in calls in the last 30 days; typical is 3.00",
             ),
+            (Measure::ReturnShare, 1.0, 0.1, "1 return per purchase; typical is 0.1"),
+            (Measure::ReturnShare, 0.3, 0.1, "0.3 returns per purchase; typical is 0.1"),
             (Measure::SilenceDays, 143.2, 42.1, "Not heard of for 143 days; typical is 42"),
             (Measure::SilenceDays, 1.04, 42.1, "Last heard of 1 day ago; typical is 42"),
             (Measure::SilenceDays, 0.4, 42.1, "Last heard of less than a day ago; typical is 42"),

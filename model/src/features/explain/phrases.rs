@@ -33,14 +33,15 @@ impl Sentence<'_> {
         }
     }
 
-    /// A quantity of a property: `412 units`, `12.50 cost`, `No units`.
+    /// A quantity of a property: `412 units`, `1 unit`, `12.50 cost`, `No units`.
     pub(super) fn quantity(&mut self, value: f64, property: &str) -> &mut Self {
         let (unit, write) = unit(property);
-        match value {
-            0.0 => self.text("No "),
-            _ => write(self, value).text(" "),
+        let is_money = unit != property;
+        match tenths(value) {
+            _ if value == 0.0 => self.text("No ").words(unit),
+            Some(10) if !is_money => self.text("1 ").singular(unit),
+            _ => write(self, value).text(" ").words(unit),
         }
-        .words(unit)
     }
 
     pub(super) fn days(&mut self, days: f64) -> &mut Self {
@@ -100,6 +101,16 @@ impl Sentence<'_> {
         self
     }
 
+    /// The singular of a name from the data, as far as its form tells: `order_lines` becomes "order line".
+    fn singular(&mut self, name: &str) -> &mut Self {
+        let is_plural = !["ss", "us", "is"].iter().any(|end| name.ends_with(end));
+        let of = |(plural, singular): &(&str, &'static str)| Some((name.strip_suffix(plural)?, *singular));
+        match SINGULARS.iter().find_map(of).filter(|(stem, _)| is_plural && !stem.is_empty()) {
+            Some((stem, end)) => self.words(stem).text(end),
+            None => self.words(name),
+        }
+    }
+
     pub(super) fn plural(&mut self, kind: &str) -> &mut Self {
         match kind.as_bytes() {
             [.., b's' | b'x' | b'z'] | [.., b'c' | b's', b'h'] => self.words(kind).text("es"),
@@ -110,6 +121,10 @@ impl Sentence<'_> {
         }
     }
 }
+
+/// What is left of a plural of these forms, which is longer than its end.
+const SINGULARS: [(&str, &str); 6] =
+    [("ies", "y"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x"), ("s", "")];
 
 /// Writes a value.
 type WriteValue<'a> = for<'b> fn(&'b mut Sentence<'a>, f64) -> &'b mut Sentence<'a>;

@@ -45,14 +45,14 @@ impl Sentence<'_> {
                 self.text("Active on ").number(raw).text(" of the last ").integer(*window).text(" days")
             }
             Measure::ActiveDays { days: None } => self.text("Active on ").days(raw).text(" so far"),
-            Measure::PurchaseDays if raw == 0.0 => self.text("No purchase so far"),
+            Measure::PurchaseDays if raw == 0.0 => self.text("Bought on no day so far"),
             Measure::PurchaseDays => self.text("Bought on ").days(raw).text(" so far"),
             Measure::MeanGapDays => self.text("Buys every ").days(raw).text(" on average"),
             Measure::RecencyOverGap => {
                 self.text("Last purchase ").number(raw).text(" usual gaps between purchases ago")
             }
             Measure::AverageAmount => self.text("Average purchase of ").money(raw),
-            Measure::ReturnShare => self.number(raw).text(" returns per purchase"),
+            Measure::ReturnShare => self.count(raw, kind::RETURN).text(" per purchase"),
             Measure::OpenComplaints if raw == 0.0 => self.text("No complaint is waiting for a resolution"),
             Measure::OpenComplaints => self.count(raw, kind::COMPLAINT).text(" without a resolution"),
             Measure::Satisfaction => self.text("Last survey at ").percent(raw).text(" of what was expected"),
@@ -80,17 +80,21 @@ impl Sentence<'_> {
     /// Writes what a missing value means.
     pub(super) fn absence(&mut self, measure: &Measure) -> &mut Self {
         match measure {
-            Measure::DaysSinceLast { kind } | Measure::DaysSinceFirst { kind } => {
-                self.text("No ").words(kind).text(" so far")
+            Measure::DaysSinceLast { kind } => self.text("No ").words(kind).text(" so far"),
+            Measure::DaysSinceFirst { kind } => self.text("No first ").words(kind).text(" so far"),
+            Measure::PropertyMean { kind, property } => {
+                let property = unit(property).0;
+                self.text("No ").words(kind).text(" with ").words(property).text(" to average so far")
             }
-            Measure::PropertyMean { kind, property } | Measure::PropertyLast { kind, property } => {
+            Measure::PropertyLast { kind, property } => {
                 self.text("No ").words(kind).text(" with ").words(unit(property).0).text(" so far")
             }
             Measure::SilenceDays => self.text("Never heard of so far"),
-            Measure::MeanGapDays | Measure::RecencyOverGap => self.text("Fewer than two purchases so far"),
-            Measure::ExpectedPurchases { .. }
-            | Measure::NoPurchaseProbability { .. }
-            | Measure::ReturnShare => self.text("No purchase so far"),
+            Measure::MeanGapDays => self.text("No two purchases with a gap between them so far"),
+            Measure::RecencyOverGap => self.text("No usual gap between purchases so far"),
+            Measure::ExpectedPurchases { .. } => self.text("No purchase so far to expect others from"),
+            Measure::NoPurchaseProbability { .. } => self.text("No purchase so far that others could follow"),
+            Measure::ReturnShare => self.text("No purchase so far that could be returned"),
             Measure::AverageAmount => self.text("No purchase with an amount so far"),
             Measure::Satisfaction => self.text("No survey answered so far"),
             Measure::Attribute { name, .. } => self.words(name).text(" is not known"),

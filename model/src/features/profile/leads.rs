@@ -39,7 +39,6 @@ impl LeadAges {
     /// How many leads are older than this many days.
     #[must_use]
     pub fn older_than(&self, days: u32) -> u64 {
-        // A lead of `days` whole days is older by some hours, except at its very birthday.
         self.0.range(days.saturating_add(1)..).map(|(_, leads)| leads).sum()
     }
 

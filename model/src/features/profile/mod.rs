@@ -11,7 +11,7 @@ use self::counts::{AttributeCounts, PropertyCounts, count_up, merge_counts};
 pub use self::leads::LeadAges;
 use super::level_name;
 use crate::{
-    history::{AttributeValue, History},
+    history::{AttributeValue, History, activity::DailyActivity},
     time::{DAY, Time},
 };
 
@@ -28,6 +28,7 @@ pub struct DataProfile {
     attributes: BTreeMap<String, AttributeCounts>,
     recording: RecordingLag,
     lead_ages: LeadAges,
+    activity: DailyActivity,
 }
 
 /// How many interactions were recorded long after they happened, so that models may not use them for the past.
@@ -54,11 +55,24 @@ impl DataProfile {
         self.recording
     }
 
+    /// The number of interactions of each kind that were known.
+    #[must_use]
+    pub const fn kinds(&self) -> &HashMap<String, u64> {
+        &self.kinds
+    }
+
+    /// The number of interactions of each day that were known.
+    #[must_use]
+    pub const fn activity(&self) -> &DailyActivity {
+        &self.activity
+    }
+
     /// Counts what was known of a customer at `as_of`.
     pub fn add(&mut self, history: &History, as_of: Time) {
         let mut counts = vec![0_u64; history.kinds().len()];
         for event in history.visible(as_of, as_of) {
             counts[event.kind as usize] += 1;
+            self.activity.count(event.occur_time);
         }
         for (kind, count) in history.kinds().iter().zip(counts).filter(|(_, count)| *count > 0) {
             count_up(&mut self.kinds, kind, count);
@@ -81,6 +95,7 @@ impl DataProfile {
         self.recording.interactions += others.recording.interactions;
         self.recording.late += others.recording.late;
         self.lead_ages.merge(others.lead_ages);
+        self.activity.merge(&others.activity);
         for (key, counts) in others.properties {
             self.add_property(key, counts);
         }

@@ -5,10 +5,11 @@ use tally_model::{
     evaluation::metrics,
     features::{Scale, explain::FeatureValue},
     scoring::{Effect, Scorer},
+    training::{checks, slices},
 };
 use tally_proto::v1::{
-    AttributeType, Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, LeadCoverage, Model,
-    ModelAttribute, Recipe, ReliabilityBin, Study,
+    AttributeType, Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, FailedCheck,
+    HoldoutSlice, LeadCoverage, Model, ModelAttribute, Recipe, ReliabilityBin, Study,
 };
 
 use crate::{
@@ -92,6 +93,8 @@ pub(super) fn card(stored: &StoredModel, detail: Detail) -> Model {
         artifact_bytes: stored.artifact.len() as i64,
         attributes: model.attributes().map(attribute).collect(),
         amount_decimals: artifact.amount_decimals.into(),
+        failed_checks: stored.assessment.failed_checks.iter().map(failed_check).collect(),
+        slices: stored.assessment.slices.iter().map(slice).collect(),
         ..known
     }
 }
@@ -112,6 +115,27 @@ fn reliability(bins: &[metrics::ReliabilityBin]) -> Vec<ReliabilityBin> {
         observed: bin.observed,
     };
     bins.iter().map(bin).collect()
+}
+
+fn failed_check(check: &checks::FailedCheck) -> FailedCheck {
+    FailedCheck {
+        code: check.code.clone(),
+        blocking: check.blocking,
+        message: check.message.clone(),
+        remedy: check.remedy.clone(),
+    }
+}
+
+fn slice(slice: &slices::HoldoutSlice) -> HoldoutSlice {
+    HoldoutSlice {
+        by: slice.by.clone(),
+        group: slice.group.clone(),
+        rows: slice.rows as i64,
+        positives: slice.positives as i64,
+        auc: slice.auc,
+        mean_probability: slice.mean_probability,
+        observed_rate: slice.observed_rate,
+    }
 }
 
 fn study(study: &artifact::Study) -> Study {

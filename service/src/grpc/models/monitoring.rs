@@ -87,5 +87,6 @@ pub(super) fn month(month: &MonthlyPerformance) -> RealisedMonth {
         ece: month.ece,
         lift_at_10_percent: month.lift_at_10_percent,
         rows_before_cutoff: month.before_cutoff as i64,
+        rows_in_silence: month.in_silence as i64,
     }
 }

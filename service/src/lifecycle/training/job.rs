@@ -8,6 +8,7 @@ use tally_model::{
     spec::{Spec, Target},
     time::Time,
     training::{
+        assessment::Assessment,
         compare::Comparison,
         train::{TrainError, TrainingOptions},
     },
@@ -19,8 +20,8 @@ use crate::{catalog::ModelName, histories::scan::Partition, platform::error::Err
 /// When a new model becomes the champion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Promote {
-    /// When there is no champion, or the new model has the lower log loss on holdout rows that neither
-    /// has learned from
+    /// When it passes the checks, and there is no champion or the new model has the lower log loss on
+    /// holdout rows that neither has learned from
     Auto,
     /// In any case
     Always,
@@ -43,6 +44,8 @@ pub struct TrainingJob {
     pub promote: Promote,
     /// The customers to learn from.
     pub partition: Partition,
+    /// The attributes to divide the holdout by.
+    pub by: Vec<String>,
 }
 
 /// Why a training ended without a model.
@@ -63,6 +66,14 @@ pub enum JobError {
         error: TrainError,
         /// How many interactions are concerned.
         lag: RecordingLag,
+    },
+    /// No snapshot could be taken.
+    #[error("{error}; {why}")]
+    NoSnapshots {
+        /// What is missing.
+        error: TrainError,
+        /// What is stored, what was known when, and what would be needed.
+        why: String,
     },
     /// The service failed.
     #[error(transparent)]
@@ -85,6 +96,7 @@ impl JobError {
         matches!(
             self,
             Self::RecordedLate { .. }
+                | Self::NoSnapshots { .. }
                 | Self::Train(
                     TrainError::TooLittle { .. } | TrainError::OneSided { .. } | TrainError::NothingVaries(_)
                 )
@@ -100,12 +112,14 @@ impl JobError {
         }
     }
 
-    /// The same error, with the cause when the data do not suffice because most of them were recorded late.
-    pub(super) fn explained_by(self, lag: RecordingLag) -> Self {
-        let is_explained = self.is_lack_of_data() && lag.is_mostly_late();
-        match self {
-            Self::Train(error) if is_explained => Self::RecordedLate { error, lag },
-            other => other,
+    /// The same error, with the cause when the data do not suffice because most of them were recorded late, or
+    /// when there is no snapshot at all, for the reason `why`.
+    pub(super) fn explained_by(self, lag: RecordingLag, why: Option<String>) -> Self {
+        let is_late = self.is_lack_of_data() && lag.is_mostly_late();
+        match (self, why) {
+            (Self::Train(error), _) if is_late => Self::RecordedLate { error, lag },
+            (Self::Train(error), Some(why)) => Self::NoSnapshots { error, why },
+            (other, _) => other,
         }
     }
 }
@@ -117,6 +131,8 @@ pub struct TrainingResult {
     pub name: ModelName,
     /// Its content.
     pub artifact: Artifact,
+    /// The checks that it fails, and its holdout by groups.
+    pub assessment: Assessment,
     /// Whether it serves now, and why.
     pub verdict: PromotionDecision,
     /// The holdout's probabilities and labels.
@@ -146,6 +162,8 @@ pub struct PromotionDecision {
     pub promoted: bool,
     /// Why.
     pub reason: String,
+    /// Whether it would serve if it did not fail a check.
+    pub stopped_by_checks: bool,
     /// The former champion, when the two could be compared.
     pub champion: Option<String>,
     /// The two on the same rows.

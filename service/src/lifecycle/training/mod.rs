@@ -1,9 +1,11 @@
 //! The training of a model: histories from the store become snapshots, snapshots a model, and the model
 //! the next version, promoted when it is better.
 
+mod assess;
 mod incumbent;
 mod job;
 mod matrix;
+mod no_snapshots;
 mod snapshots;
 mod trainer;
 

@@ -7,9 +7,13 @@ use std::{sync::Arc, thread};
 use tally_model::{
     evaluation::drift::Counts,
     features::{Plan, profile::DataProfile},
-    history::Packed,
+    history::{History, Packed},
+    label::Basis,
     time::Time,
-    training::snapshot::{Sampling, Snapshots},
+    training::{
+        checks::AttributeChanges,
+        snapshot::{Sampling, Snapshots},
+    },
 };
 use tally_store::Store;
 
@@ -23,9 +27,10 @@ use crate::{
     },
 };
 
-/// About how many customers' snapshots are compared with the champion's training. Chance gives a PSI of
+/// About how many customers' snapshots are compared with the champion's training, and how many customers as they
+/// are now with the snapshots. Chance gives a PSI of
 /// about 9 / 5,000, where 0.1 is worth attention.
-const DRIFT_CUSTOMERS: u64 = 5_000;
+const SAMPLED_CUSTOMERS: u64 = 5_000;
 
 /// Reads and profiles the customers. The histories are kept, packed, since only the profile of all of
 /// them says which features to take.
@@ -79,6 +84,10 @@ pub(super) struct SnapshotBatch {
     pub(super) incumbent_probabilities: Vec<Option<f64>>,
     /// Where rows lie in the bins of the champion's training.
     pub(super) counts: Option<Counts>,
+    /// How the attributes changed within the horizons.
+    pub(super) changes: AttributeChanges,
+    /// Raw rows of a sample of the customers that would be scored now.
+    pub(super) population: Vec<f64>,
 }
 
 impl SnapshotTaker {
@@ -90,7 +99,7 @@ impl SnapshotTaker {
     ) -> Result<(Self, SnapshotBatch)> {
         let mut all = SnapshotBatch::default();
         let customers: usize = pages.iter().map(|page| page.histories.len()).sum();
-        let drift_step = (customers as u64).div_ceil(DRIFT_CUSTOMERS).max(1) as usize;
+        let sample_step = (customers as u64).div_ceil(SAMPLED_CUSTOMERS).max(1) as usize;
         let (mut first, mut done) = (0, 0);
         let mut before = Vec::new();
         for page in pages {
@@ -98,7 +107,7 @@ impl SnapshotTaker {
             let taken = thread::scope(|scope| {
                 // Moving the rows of a page takes so long that it overlaps with taking the next ones.
                 scope.spawn(|| before.drain(..).for_each(|part| all.append(part)));
-                par_chunks(&numbered, |customers| self.take_some(customers, drift_step))
+                par_chunks(&numbered, |customers| self.take_some(customers, sample_step))
             });
             before = taken.into_iter().collect::<Result<Vec<_>, Error>>()?;
             if first == 0 {
@@ -118,19 +127,25 @@ impl SnapshotTaker {
     fn take_some(
         &self,
         customers: &[(usize, &(String, Packed))],
-        drift_step: usize,
+        sample_step: usize,
     ) -> Result<SnapshotBatch> {
         let counts = self.incumbent.as_ref().map(Incumbent::empty_counts);
         let mut taken = SnapshotBatch { counts, ..SnapshotBatch::default() };
         for (number, (id, history)) in customers {
             history.with(|history| {
-                let SnapshotBatch { rows, incumbent_probabilities, counts } = &mut taken;
+                let is_sampled = number.is_multiple_of(sample_step);
+                if is_sampled {
+                    self.add_as_it_is_now(history, &mut taken.population);
+                }
+                let SnapshotBatch { rows, incumbent_probabilities, counts, changes, .. } = &mut taken;
                 let before = rows.len();
                 rows.add(id, history, &self.plan, &self.sampling);
+                let snapshots = (before..rows.len()).map(|row| (rows.as_of[row], rows.label[row]));
+                changes.add(history, snapshots, &self.sampling.outcome, self.sampling.now);
                 let Some((incumbent, counts)) = self.incumbent.as_ref().zip(counts.as_mut()) else { return };
                 for row in before..rows.len() {
                     incumbent_probabilities.push(incumbent.probability(history, rows, row));
-                    if number.is_multiple_of(drift_step) {
+                    if is_sampled {
                         incumbent.count(history, rows, row, counts);
                     }
                 }
@@ -138,12 +153,23 @@ impl SnapshotTaker {
         }
         Ok(taken)
     }
+
+    /// Appends the raw row of a customer that would be scored now.
+    fn add_as_it_is_now(&self, history: &History, population: &mut Vec<f64>) {
+        let now = self.sampling.now;
+        let existed = history.create_time(now, now).is_some_and(|create_time| create_time <= now);
+        if existed && self.sampling.outcome.eligible(history, now, now) == Ok(Basis::Model) {
+            self.plan.fold(history, now, now, population);
+        }
+    }
 }
 
 impl SnapshotBatch {
     fn append(&mut self, others: Self) {
         self.rows.append(others.rows);
         self.incumbent_probabilities.extend(others.incumbent_probabilities);
+        self.changes.merge(others.changes);
+        self.population.extend(others.population);
         match (&mut self.counts, others.counts) {
             (Some(counts), Some(others)) => counts.merge(&others),
             (counts, others) => *counts = others.or(counts.take()),

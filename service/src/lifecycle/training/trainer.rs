@@ -5,9 +5,10 @@ use std::{path::Path, sync::Arc};
 use tally_model::{
     artifact::{Artifact, CENTS},
     features::{Plan, profile::DataProfile},
-    label::LabelDefinition,
     training::{
+        assessment::Assessment,
         compare::sample,
+        slices::categories,
         snapshot::{Sampling, Snapshots},
         train::{Trained, TrainingInput, train},
     },
@@ -16,14 +17,15 @@ use tally_store::{HoldoutScore, Promotion, PromotionKind, Store, StoredEvaluatio
 
 use super::{
     JobError, Promote, PromotionDecision, TrainingJob, TrainingResult,
+    assess::assess,
     incumbent::Incumbent,
-    matrix,
+    matrix, no_snapshots,
     snapshots::{self, SnapshotBatch, SnapshotTaker},
 };
 use crate::{
     catalog::ModelName,
     deployment::Deployment,
-    lifecycle::{Gate, champion_state::ChampionState, predicts},
+    lifecycle::{Gate, champion_state::ChampionState, gate::PromotionCandidate, predicts},
     platform::{
         actor::Actor,
         blocking::run_blocking,
@@ -48,13 +50,14 @@ pub struct Trainer {
     pub progress: ProgressListener,
 }
 
-/// The snapshots of a training, and the champion's part in them.
+/// The snapshots of a training, the data that they were taken from, and the champion's part in them.
 struct TrainingData {
     plan: Plan,
     sampling: Sampling,
     incumbent: Option<Incumbent>,
     batch: SnapshotBatch,
     profile: DataProfile,
+    customers: u64,
 }
 
 impl Trainer {
@@ -69,16 +72,15 @@ impl Trainer {
         job: TrainingJob,
         matrix_out: Option<&Path>,
     ) -> Result<TrainingResult, JobError> {
-        let TrainingData { plan, sampling, incumbent, batch, profile } = self.take_snapshots(&job).await?;
-        let SnapshotBatch { rows, incumbent_probabilities, counts } = batch;
-        let drift =
-            incumbent.as_ref().zip(counts).map(|(incumbent, counts)| incumbent.drift(job.target, &counts));
+        let data = self.take_snapshots(&job).await?;
+        let drift = data.incumbent.as_ref().zip(data.batch.counts.as_ref());
+        let drift = drift.map(|(incumbent, counts)| incumbent.drift(job.target, counts));
+        let (lag, why) = (data.profile.recording_lag(), data.why_there_are_no_snapshots());
 
         self.begin("training", 0);
-        let lag = profile.recording_lag();
-        let fitted = self.fit(job.clone(), (plan, sampling, profile), rows).await;
+        let fitted = self.fit(job.clone(), data).await;
         (self.progress)(ProgressStep::End);
-        let (trained, rows) = fitted.map_err(|error| error.explained_by(lag))?;
+        let (trained, assessment, data) = fitted.map_err(|error| error.explained_by(lag, why))?;
         if lag.is_mostly_late() {
             tracing::warn!(
                 interactions = lag.interactions,
@@ -87,13 +89,14 @@ impl Trainer {
                  them; if they are history, import them again with --backfill and train again"
             );
         }
+        let (rows, incumbent) = (data.batch.rows, data.incumbent);
         if let Some(path) = matrix_out {
             matrix::write(path, &trained, &rows)?;
         }
         let evaluation = StoredEvaluation {
             evaluated: trained.evaluated.to_bytes().map_err(Error::from)?,
             incumbent: incumbent.map(|incumbent| incumbent.version),
-            scores: holdout_scores(&trained, &rows, &incumbent_probabilities),
+            scores: holdout_scores(&trained, &rows, &data.batch.incumbent_probabilities),
         };
         let holdout =
             trained.holdout.iter().map(|(row, probability)| (*probability, rows.label[*row])).collect();
@@ -105,13 +108,16 @@ impl Trainer {
             create_time: self.clock.now(),
             created_by: self.actor.name.clone(),
             artifact: artifact.to_bytes().map_err(Error::from)?,
+            assessment: assessment.clone(),
             champion: false,
         };
         (self.progress)(ProgressStep::Store);
         let version = self.store.insert_model(model, evaluation).await?;
         let name = ModelName { target: job.target, version };
-        let verdict = self.promote(job.promote, name, &artifact.outcome).await?;
-        Ok(TrainingResult { name, artifact, verdict, holdout, drift })
+        let candidate =
+            PromotionCandidate { name, artifact: &artifact, failed_checks: &assessment.failed_checks };
+        let verdict = self.promote(job.promote, &candidate).await?;
+        Ok(TrainingResult { name, artifact, assessment, verdict, holdout, drift })
     }
 
     async fn take_snapshots(&self, job: &TrainingJob) -> Result<TrainingData, JobError> {
@@ -126,6 +132,7 @@ impl Trainer {
         let sampling = Sampling::new(job.target, &job.spec, &profile, job.as_of);
         let mut plan = profile.plan(&job.spec.features);
         sampling.outcome.add_features(&mut plan);
+        check_categories(&job.by, &plan)?;
         let predicted = predicts(&sampling.outcome);
         let incumbent = incumbent.filter(|incumbent| predicts(incumbent.outcome()) == predicted);
         let incumbent = incumbent.map(|incumbent| incumbent.beside(&plan));
@@ -133,27 +140,28 @@ impl Trainer {
         let progress = Arc::clone(&self.progress);
         let (SnapshotTaker { plan, sampling, incumbent }, batch) =
             run_blocking(move || taker.take_all(pages, &progress)).await??;
-        Ok(TrainingData { plan, sampling, incumbent, batch, profile })
+        Ok(TrainingData { plan, sampling, incumbent, batch, profile, customers })
     }
 
     async fn fit(
         &self,
         job: TrainingJob,
-        (plan, sampling, profile): (Plan, Sampling, DataProfile),
-        mut rows: Snapshots,
-    ) -> Result<(Trained, Snapshots), JobError> {
+        mut data: TrainingData,
+    ) -> Result<(Trained, Assessment, TrainingData), JobError> {
         let progress = Arc::clone(&self.progress);
         run_blocking(move || {
             let step = |what: &str| progress(ProgressStep::Begin(what.to_owned(), 0));
             let input = TrainingInput {
                 spec: &job.spec,
-                outcome: &sampling.outcome,
+                outcome: &data.sampling.outcome,
                 as_of: job.as_of,
-                lead_ages: profile.lead_ages(),
+                lead_ages: data.profile.lead_ages(),
                 options: job.options,
             };
-            let trained = train(&mut rows, plan, &input, &step)?;
-            Ok((trained, rows))
+            let trained = train(&mut data.batch.rows, data.plan.clone(), &input, &step)?;
+            step("checking the model");
+            let assessment = assess(&trained, &data.batch, &data.profile, &job.by);
+            Ok((trained, assessment, data))
         })
         .await?
     }
@@ -163,13 +171,12 @@ impl Trainer {
     async fn promote(
         &self,
         promote: Promote,
-        name: ModelName,
-        predicted: &LabelDefinition,
+        candidate: &PromotionCandidate<'_>,
     ) -> Result<PromotionDecision> {
-        let store = &*self.store;
+        let (store, name) = (&*self.store, candidate.name);
         loop {
             let state = ChampionState::read(store, name.target).await?;
-            let gate = Gate::examine(store, name, predicted, state.champion).await?;
+            let gate = Gate::examine(store, candidate, state.champion).await?;
             let (promoted, reason) = match promote {
                 Promote::Auto => (gate.is_better(), gate.to_string()),
                 Promote::Always => (true, format!("promotion was asked for; {gate}")),
@@ -184,15 +191,40 @@ impl Trainer {
                     continue;
                 }
             }
+            let stopped_by_checks = promote == Promote::Auto && gate.is_stopped_by_checks();
             let (champion, comparison) = gate.comparison().unzip();
             let champion = champion.map(|champion| champion.to_string());
-            return Ok(PromotionDecision { promoted, reason, champion, comparison });
+            return Ok(PromotionDecision { promoted, reason, stopped_by_checks, champion, comparison });
         }
     }
 
     fn begin(&self, what: &str, total: u64) {
         (self.progress)(ProgressStep::Begin(what.to_owned(), total));
     }
+}
+
+impl TrainingData {
+    fn why_there_are_no_snapshots(&self) -> Option<String> {
+        let Sampling { outcome, now, .. } = &self.sampling;
+        let explain = || no_snapshots::explain(&self.profile, outcome, *now, self.customers);
+        self.batch.rows.is_empty().then(explain)
+    }
+}
+
+/// Checks that the holdout can be divided by these attributes.
+fn check_categories(names: &[String], plan: &Plan) -> Result<()> {
+    let measures = plan.measures();
+    let Some(unknown) = names.iter().find(|name| !categories(&measures).any(|own| own == **name)) else {
+        return Ok(());
+    };
+    let allowed: Vec<&str> = categories(&measures).collect();
+    let allowed = if allowed.is_empty() { "there is none".to_owned() } else { allowed.join(", ") };
+    Err(Error::invalid(
+        "--by",
+        format!(
+            "`{unknown}` is not an attribute with categories that the model may use; those are: {allowed}"
+        ),
+    ))
 }
 
 /// The holdout rows that later models can be compared on.

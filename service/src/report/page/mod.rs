@@ -25,6 +25,10 @@ use askama::Template;
 use tally_model::{
     artifact::{Artifact, ArtifactError},
     scoring::Scorer,
+    training::{
+        assessment::Assessment,
+        slices::{HoldoutSlice, grouped},
+    },
 };
 
 use self::{
@@ -62,10 +66,18 @@ pub fn is_page(path: &Path) -> bool {
 /// # Errors
 /// When the model is not fit to serve or a plot cannot be drawn.
 pub fn render(result: TrainingResult) -> Result<String, PageError> {
-    let TrainingResult { name, artifact, verdict, holdout, drift } = result;
+    let TrainingResult { name, artifact, assessment, verdict, holdout, drift } = result;
     let scorer = Scorer::new(artifact)?;
-    let page = ReportPage::new(name, &scorer, &verdict, &holdout, drift.as_ref())?;
-    Ok(page.render()?)
+    let findings = ModelFindings { assessment: &assessment, verdict: &verdict, drift: drift.as_ref() };
+    Ok(ReportPage::new(name, &scorer, &holdout, findings)?.render()?)
+}
+
+/// What was found out about the model.
+#[derive(Clone, Copy)]
+struct ModelFindings<'a> {
+    assessment: &'a Assessment,
+    verdict: &'a PromotionDecision,
+    drift: Option<&'a ChampionDrift>,
 }
 
 /// What the page shows. Templates read plain figures from the artifact; the views hold the rest.
@@ -76,8 +88,11 @@ struct ReportPage<'a> {
     predicts: String,
     eligible: String,
     artifact: &'a Artifact,
+    assessment: &'a Assessment,
     verdict: &'a PromotionDecision,
     holdout: HoldoutView<'a>,
+    /// The holdout by groups.
+    slices: Vec<&'a [HoldoutSlice]>,
     effects: EffectsView,
     /// The crossed pairs of features, the strongest first.
     pairs: Vec<PairView>,
@@ -93,18 +108,20 @@ impl<'a> ReportPage<'a> {
     fn new(
         name: ModelName,
         scorer: &'a Scorer,
-        verdict: &'a PromotionDecision,
         scores: &[(f64, bool)],
-        drift: Option<&'a ChampionDrift>,
+        findings: ModelFindings<'a>,
     ) -> Result<Self, PlotError> {
+        let ModelFindings { assessment, verdict, drift } = findings;
         let artifact = scorer.artifact();
         let name = name.to_string();
         Ok(Self {
             predicts: predicts(&artifact.outcome),
             eligible: eligible(&artifact.outcome),
             artifact,
+            assessment,
             verdict,
             holdout: HoldoutView::new(&name, &artifact.card, scores)?,
+            slices: grouped(&assessment.slices).collect(),
             effects: EffectsView::new(scorer)?,
             pairs: PairView::all(artifact),
             chosen: SelectionView::new(&artifact.card.chosen),

@@ -12,7 +12,10 @@ use tally_model::{
     spec::{Spec, Target},
     time::Time,
     training::{
+        assessment::Assessment,
+        checks::FailedCheck,
         compare::Comparison,
+        slices::SlicedHoldout,
         snapshot::{Sampling, Snapshots},
         train::{Trained, TrainingInput, TrainingOptions, train},
     },
@@ -31,6 +34,7 @@ pub fn result() -> TrainingResult {
     TrainingResult {
         name: name(2),
         artifact: trained.artifact.clone(),
+        assessment: assessment(trained, rows),
         verdict: verdict(),
         holdout: trained.holdout.iter().map(|(row, probability)| (*probability, rows.label[*row])).collect(),
         drift: Some(drift(&Scorer::new(champion.artifact.clone()).unwrap(), rows)),
@@ -66,10 +70,29 @@ fn trained(as_of: &str) -> (Trained, Snapshots) {
     (train(&mut rows, plan, &input, &|_| {}).unwrap(), rows)
 }
 
+/// One failed check of each kind, and the slices of the holdout.
+fn assessment(trained: &Trained, rows: &Snapshots) -> Assessment {
+    let check = |code: &str, blocking| FailedCheck {
+        code: code.to_owned(),
+        blocking,
+        message: "something was found".to_owned(),
+        remedy: "do something about it".to_owned(),
+    };
+    let artifact = &trained.artifact;
+    let measures = artifact.plan.measures();
+    let sliced =
+        SlicedHoldout { measures: &measures, rows, holdout: &trained.holdout, outcome: &artifact.outcome };
+    Assessment {
+        failed_checks: vec![check("SILENCE", true), check("FEW_FEATURES", false)],
+        slices: sliced.slices(&[]),
+    }
+}
+
 fn verdict() -> PromotionDecision {
     PromotionDecision {
         promoted: true,
         reason: "better than churn/1 on the same 300 rows".to_owned(),
+        stopped_by_checks: false,
         champion: Some(name(1).to_string()),
         comparison: Some(Comparison {
             rows: 300,

@@ -32,7 +32,7 @@ async fn store_leads(tally: &Tally, unknown: &str) {
 }
 
 async fn train(tally: &Tally) -> v1::Model {
-    tally.train_with_spec("lead", SPEC, &["--split", "random", "--as-of", NOW]);
+    tally.train_with_spec("lead", SPEC, &["--split", "random", "--as-of", NOW, "--promote", "always"]);
     tally.card("lead").await
 }
 

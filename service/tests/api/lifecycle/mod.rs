@@ -1,5 +1,6 @@
 //! A model's life: training, the gate, promotion, rollback, preview, and how long predictions are kept.
 
+mod checks;
 mod concurrent_promotions;
 mod preview;
 mod program;

@@ -33,7 +33,9 @@ async fn a_preview_counts_customers_whose_grade_changes_and_their_money(tally: T
     assert!(preview_of_worse.comparison.as_ref().unwrap().lower > 0.0, "{preview_of_worse:?}");
     assert!(preview_of_worse.refusal.contains("worse than churn/1"), "{preview_of_worse:?}");
     let same = preview(&tally, "churn/1", None).await;
-    assert_eq!((same.changed_customers, same.refusal.as_str()), (0, ""), "the champion changes nothing");
+    let refusal = "churn/1 is the champion already";
+    assert_eq!((same.changed_customers, same.refusal.as_str()), (0, refusal), "the champion changes nothing");
+    assert_eq!(same.comparison, None, "it is not compared with itself");
     assert!(same.customers > 0);
 }
 

@@ -140,6 +140,7 @@ async fn promote_unreadable(store: &dyn Store, target: Target, from: Option<i64>
         create_time: time(NOW),
         created_by: "somebody".into(),
         artifact: b"tally-model 1 nonsense\n{}".to_vec(),
+        assessment: Default::default(),
         champion: false,
     };
     let evaluation = StoredEvaluation { evaluated: Vec::new(), incumbent: None, scores: Vec::new() };

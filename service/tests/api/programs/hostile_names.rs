@@ -43,7 +43,9 @@ async fn no_value_reaches_a_terminal_or_a_spreadsheet_as_a_command() {
     let folder = tempfile::tempdir().unwrap();
     let (spec, matrix) = (folder.path().join("spec.toml"), folder.path().join("rows.csv"));
     std::fs::write(&spec, "[lead]\nages_days = [0]\n").unwrap();
-    let arguments = [TRAIN.as_slice(), &["--spec", text(&spec), "--matrix-out", text(&matrix)]].concat();
+    let arguments =
+        [TRAIN.as_slice(), &["--spec", text(&spec), "--matrix-out", text(&matrix), "--promote", "always"]]
+            .concat();
     let trained = tally.try_train(&arguments);
     assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
     let report = String::from_utf8(trained.stdout.clone()).unwrap();

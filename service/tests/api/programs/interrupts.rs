@@ -98,7 +98,9 @@ fn a_report_is_complete_or_what_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let (database, report) = (folder.path().join("tally.db"), folder.path().join("report.json"));
     fs::write(&report, "before").unwrap();
-    let mut train = program("tally-train", &format!("sqlite://{}", text(&database)));
+    let database = format!("sqlite://{}", text(&database));
+    assert!(ServeProcess::start(&database, &[]).terminate().success());
+    let mut train = program("tally-train", &database);
     let output = train.args(["churn", "--report-out", text(&report)]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(fs::read_to_string(&report).unwrap(), "before");

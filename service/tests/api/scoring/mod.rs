@@ -7,6 +7,7 @@ mod comparison_refusals;
 mod eligible;
 mod export;
 mod known_time;
+mod listed;
 mod merges;
 mod notes;
 mod population;

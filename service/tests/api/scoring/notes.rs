@@ -8,10 +8,10 @@ use crate::support::{Tally, has_kind, on_both_stores, time, timestamp};
 
 on_both_stores!(a_lead_older_than_any_learned_from_says_so, leads_are_learned_from_at_the_ages_they_have);
 
-/// The age in days of a simulated customer at [`NOW`].
+/// The age in whole days of a simulated customer at [`NOW`].
 fn age(customer_id: &str) -> f64 {
     let customer = small_business().iter().find(|customer| customer.customer_id == customer_id).unwrap();
-    time(NOW).days_since(customer.create_time)
+    time(NOW).days_since(customer.create_time).floor()
 }
 
 fn lead_request(customer_id: &str, as_of: Time) -> v1::ScoreLeadRequest {
@@ -28,7 +28,7 @@ async fn a_lead_older_than_any_learned_from_says_so(tally: Tally) {
     assert!(old.len() > 20 && young.len() > 5, "{} and {}", old.len(), young.len());
     assert!(young.iter().all(|score| score.notes.is_empty()));
     for score in &old {
-        let days = age(&score.customer_id).floor();
+        let days = age(&score.customer_id);
         let note =
             format!("The lead is {days} days old, older than any that the model has learned from (90 days)");
         assert_eq!(score.notes, [note]);
@@ -66,7 +66,7 @@ async fn leads_are_learned_from_at_the_ages_they_have(tally: Tally) {
         small_business().iter().filter(|c| !has_kind(c, "purchase")).map(|c| age(&c.customer_id)).collect();
     ages.sort_by(f64::total_cmp);
     // Ten leads have an outcome at the greatest age.
-    let tenth = ages[ages.len() - 10].floor();
+    let tenth = ages[ages.len() - 10];
     assert_eq!(f64::from(coverage.oldest_days), tenth - 30.0);
     assert!(coverage.older * 4 < coverage.leads, "{coverage:?}");
     assert!(card.spec.contains("ages_days = \"auto\""));

@@ -89,7 +89,7 @@ async fn subscriptions_are_scored_by_their_cancellations(tally: Tally) {
     let business = tally_model::simulate::Business { subscription: true, ..business(700, 11, time(NOW)) };
     tally.simulate(&business).await;
     let spec = "[churn]\nevent = \"cancel\"\nhorizon_days = 60\n";
-    tally.train_with_spec("churn", spec, &["--as-of", NOW]);
+    tally.train_with_spec("churn", spec, &["--as-of", NOW, "--promote", "always"]);
     let card = tally.card("churn").await;
     assert_eq!(card.eligible, "customers whose latest purchase is later than their latest cancel");
     let ask = |id: &str, as_of| tally.predict_churn(churn_request(id, as_of, -1));

@@ -1,0 +1,199 @@
+//! How much happens on each day, and whether that has stopped: the data of an old export end long before the
+//! moment that is asked about, so that everybody looks gone.
+
+use super::History;
+use crate::time::{DAY, Time};
+
+/// Fewer active days than this say nothing about the usual pace.
+const FEWEST_ACTIVE_DAYS: usize = 10;
+/// The days whose gaps are the usual pace: as many before the end of the data.
+const PACE_DAYS: usize = 730;
+/// A silence of up to this many days is never remarkable.
+const SHORTEST_SILENCE: i64 = 14;
+/// The same when a few interactions came in it, since a business may also fade out.
+const SHORTEST_WITH_STRAGGLERS: i64 = 60;
+/// One interaction in so many may come after the end of the data, such as a test of the connection.
+const STRAGGLERS: u64 = 1_000;
+
+/// The number of interactions on each UTC day.
+#[derive(Clone, Debug, Default)]
+pub struct DailyActivity {
+    /// The number of the first day.
+    first: usize,
+    /// From that day on.
+    counts: Vec<u32>,
+}
+
+/// A silence before a moment that is longer than the usual pace of interactions explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// The days without interactions.
+    pub days: i64,
+    /// The end of the last day before them.
+    pub since: Time,
+    /// The longest usual time between two days with interactions, in days.
+    pub usual_days: i64,
+    /// The few interactions that came after `since` all the same.
+    pub stragglers: u64,
+}
+
+impl DailyActivity {
+    /// Counts the interactions of a customer that happened by `as_of` and were known at `known_at`.
+    pub fn add(&mut self, history: &History, as_of: Time, known_at: Time) {
+        history.visible(as_of, known_at).for_each(|event| self.count(event.occur_time));
+    }
+
+    /// Counts an interaction.
+    pub fn count(&mut self, occur_time: Time) {
+        let day = usize::try_from(occur_time.day_number()).unwrap_or(0);
+        self.add_to(day, 1);
+    }
+
+    fn add_to(&mut self, day: usize, count: u32) {
+        if self.counts.is_empty() {
+            self.first = day;
+        }
+        if day < self.first {
+            self.counts.splice(0..0, std::iter::repeat_n(0, self.first - day));
+            self.first = day;
+        }
+        let place = day - self.first;
+        if place >= self.counts.len() {
+            self.counts.resize(place + 1, 0);
+        }
+        self.counts[place] = self.counts[place].saturating_add(count);
+    }
+
+    /// Adds the interactions of other customers.
+    pub fn merge(&mut self, others: &Self) {
+        for (day, count) in others.days() {
+            self.add_to(day, count);
+        }
+    }
+
+    /// The days with interactions and their number, in order.
+    fn days(&self) -> impl DoubleEndedIterator<Item = (usize, u32)> + '_ {
+        (self.first..self.first + self.counts.len())
+            .zip(self.counts.iter().copied())
+            .filter(|(_, count)| *count > 0)
+    }
+
+    /// The first and the last day with interactions, as the moments at which they begin.
+    #[must_use]
+    pub fn range(&self) -> Option<(Time, Time)> {
+        let moment = |(day, _): (usize, u32)| Time(day as i64 * DAY);
+        Some((self.days().next().map(moment)?, self.days().next_back().map(moment)?))
+    }
+
+    /// The silence before `as_of`, when it lasts more than twice as long as the longest usual gap between two
+    /// days with interactions.
+    #[must_use]
+    pub fn silence(&self, as_of: Time) -> Option<Silence> {
+        let all: u64 = self.days().map(|(_, count)| u64::from(count)).sum();
+        self.silence_but_for(0, as_of).or_else(|| self.silence_but_for(all / STRAGGLERS, as_of))
+    }
+
+    /// The same when up to `most` interactions at the end do not count.
+    fn silence_but_for(&self, most: u64, as_of: Time) -> Option<Silence> {
+        let (end, stragglers) = self.end_of_data(most)?;
+        let pace = (end + 1).saturating_sub(PACE_DAYS)..=end;
+        let active: Vec<usize> = self.days().map(|(day, _)| day).filter(|day| pace.contains(day)).collect();
+        if active.len() < FEWEST_ACTIVE_DAYS {
+            return None;
+        }
+        let longest = active.windows(2).map(|two| two[1] - two[0]).max().unwrap_or(1) as i64;
+        let days = as_of.day_number() - end as i64;
+        let since = Time((end as i64 + 1) * DAY - SECOND);
+        let shortest = if stragglers == 0 { SHORTEST_SILENCE } else { SHORTEST_WITH_STRAGGLERS };
+        let is_unusual = days > shortest.max(2 * longest);
+        is_unusual.then_some(Silence { days, since, usual_days: longest, stragglers })
+    }
+
+    /// The last day before the final `most` interactions, and the number of those after it.
+    fn end_of_data(&self, most: u64) -> Option<(usize, u64)> {
+        let mut after = 0;
+        for (day, count) in self.days().rev() {
+            if after + u64::from(count) > most {
+                return Some((day, after));
+            }
+            after += u64::from(count);
+        }
+        None
+    }
+}
+
+const SECOND: i64 = 1_000_000;
+
+impl Silence {
+    /// What was found, as a sentence without its full stop.
+    #[must_use]
+    pub fn message(&self, as_of: Time) -> String {
+        let Self { days, since, usual_days, stragglers } = self;
+        let date = date(*since);
+        let what = match stragglers {
+            0 => "no interaction".to_owned(),
+            1 => "only one interaction".to_owned(),
+            few => format!("only {few} interactions"),
+        };
+        let usual = if *usual_days == 1 { "one day".to_owned() } else { format!("{usual_days} days") };
+        format!(
+            "{what} in the {days} days before {as_of}, so that everybody looks inactive: the data end on {date}, and \
+             until then there was never more than {usual} from one interaction to the next"
+        )
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        format!(
+            "did you mean `--as-of {}`, the end of the data? Otherwise import what happened since",
+            self.since
+        )
+    }
+}
+
+/// The UTC date of a moment.
+fn date(time: Time) -> String {
+    time.to_string().chars().take("2026-01-31".len()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn activity(days: impl Iterator<Item = i64>) -> DailyActivity {
+        let mut activity = DailyActivity::default();
+        days.for_each(|day| activity.count(Time(day * DAY + DAY / 2)));
+        activity
+    }
+
+    fn silent_days(activity: &DailyActivity, as_of_day: i64) -> Option<i64> {
+        activity.silence(Time(as_of_day * DAY)).map(|silence| silence.days)
+    }
+
+    #[test]
+    fn a_silence_is_measured_by_the_usual_pace() {
+        let daily = activity(18_000..18_500);
+        assert_eq!(silent_days(&daily, 18_513), None, "two weeks are a holiday");
+        assert_eq!(silent_days(&daily, 18_514), Some(15));
+        // Somebody buys every 20 days: a silence of 40 days is not unusual.
+        let rare = activity((18_000..18_500).step_by(20));
+        assert_eq!(silent_days(&rare, 18_520), None);
+        assert_eq!(silent_days(&rare, 18_521), Some(41));
+    }
+
+    #[test]
+    fn a_straggler_does_not_end_a_silence() {
+        let mut tested = activity((0..2_000).map(|n| 18_000 + n / 4));
+        tested.count(Time(18_699 * DAY));
+        let silence = tested.silence(Time(18_700 * DAY)).unwrap();
+        assert_eq!((silence.days, silence.stragglers), (201, 1));
+        assert_eq!(silence.since, "2020-08-25T23:59:59Z".parse().unwrap());
+    }
+
+    #[test]
+    fn few_interactions_have_no_pace() {
+        assert_eq!(silent_days(&activity(18_000..18_009), 19_000), None);
+        assert_eq!(silent_days(&DailyActivity::default(), 19_000), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! Whether the data can be learned from: checks of what was known at the moment of the training.
+
+use super::{CheckInput, FailedCheck};
+use crate::{
+    history::kind,
+    spec::{ChurnEvent, Target},
+    time::Time,
+};
+
+/// More snapshots than this share have a wrong label when nothing happened until the end of their horizons.
+const SILENT_SHARE: f64 = 0.05;
+
+/// Nothing happened for long before the moment of the training.
+pub(super) fn silence(input: &CheckInput<'_>) -> Option<FailedCheck> {
+    let artifact = &input.trained.artifact;
+    let silence = input.profile.activity().silence(artifact.as_of)?;
+    let is_silent = |as_of: &&Time| artifact.outcome.horizon_end(**as_of) > silence.since;
+    let (silent, rows) = (input.rows.as_of.iter().filter(is_silent).count(), input.rows.len());
+    let message = format!(
+        "{}; the horizons of {silent} of {rows} snapshots reach beyond that, so that their labels say nothing",
+        silence.message(artifact.as_of)
+    );
+    let blocking = silent as f64 > SILENT_SHARE * rows as f64;
+    Some(FailedCheck { blocking, ..FailedCheck::blocking("SILENCE", message, silence.remedy()) })
+}
+
+/// Customers cancel, but the model takes those for lost who do not buy.
+pub(super) fn cancel_is_not_the_event(input: &CheckInput<'_>) -> Option<FailedCheck> {
+    let outcome = &input.trained.artifact.outcome;
+    let cancels = input.profile.kinds().get(kind::CANCEL).copied().unwrap_or(0);
+    if outcome.target != Target::Churn || outcome.event != ChurnEvent::Inactivity || cancels == 0 {
+        return None;
+    }
+    let message = format!(
+        "{cancels} `cancel` interactions are stored, but the model predicts inactivity: no purchase within {} days",
+        outcome.horizon_days
+    );
+    let remedy = "if customers leave by cancelling, set `event = \"cancel\"` under [churn] in the spec";
+    Some(FailedCheck::remark("CANCEL_IS_NOT_THE_EVENT", message, remedy.to_owned()))
+}

@@ -1,0 +1,78 @@
+//! Why the data have no snapshot: what is stored, and what was known when.
+
+use std::cmp::Reverse;
+
+use tally_model::{
+    features::profile::DataProfile,
+    history::kind,
+    label::LabelDefinition,
+    spec::{ChurnEvent, Target},
+    time::Time,
+};
+
+/// Kinds that are listed.
+const KINDS: usize = 10;
+
+/// Explains why no snapshot of `outcome` could be taken as of `now`.
+pub(super) fn explain(profile: &DataProfile, outcome: &LabelDefinition, now: Time, customers: u64) -> String {
+    format!("{}; {}", what_was_known(profile, now, customers), what_is_needed(profile, outcome, now))
+}
+
+fn what_was_known(profile: &DataProfile, now: Time, customers: u64) -> String {
+    let mut kinds: Vec<(&String, &u64)> = profile.kinds().iter().collect();
+    kinds.sort_by_key(|(kind, count)| (Reverse(**count), *kind));
+    let shown: Vec<String> =
+        kinds.iter().take(KINDS).map(|(kind, count)| format!("{count} {kind}")).collect();
+    let late = match profile.recording_lag() {
+        lag if lag.late > 0 => format!(
+            " ({} of {} interactions were recorded more than a day after they happened)",
+            lag.late, lag.interactions
+        ),
+        _ => String::new(),
+    };
+    match profile.activity().range() {
+        Some((first, last)) => format!(
+            "known at {now} of {customers} customers are {}, the first of {}, the last of {}{late}",
+            shown.join(", "),
+            date(first),
+            date(last)
+        ),
+        None => {
+            format!("no interaction of the {customers} customers had happened and was known at {now}{late}")
+        }
+    }
+}
+
+fn what_is_needed(profile: &DataProfile, outcome: &LabelDefinition, now: Time) -> String {
+    let days = outcome.horizon_days;
+    let latest = now.plus_days(-i64::from(days));
+    let knows = |kind: &str| profile.kinds().contains_key(kind);
+    match (outcome.target, outcome.event) {
+        (Target::Lead, _) => format!(
+            "leads are learned from before their first purchase and {days} days before that moment, at {latest}, at \
+             the latest: nobody was known as a lead by then"
+        ),
+        (Target::Churn, ChurnEvent::Inactivity) if !knows(kind::PURCHASE) => {
+            let cancel = if knows(kind::CANCEL) {
+                "; `cancel` is: did you mean `event = \"cancel\"` under [churn] in the spec?"
+            } else {
+                ""
+            };
+            format!(
+                "inactivity is learned from customers who have bought, but no `purchase` is among them{cancel}"
+            )
+        }
+        (Target::Churn, ChurnEvent::Inactivity) => format!(
+            "the latest snapshot lies {days} days before that moment, at {latest}: nobody was known to have bought by \
+             then; more time or a shorter horizon (`--horizon-days`) helps"
+        ),
+        (Target::Churn, ChurnEvent::Cancel) => format!(
+            "the latest snapshot lies {days} days before that moment, at {latest}: nobody was known by then who could \
+             cancel; more time or a shorter horizon (`--horizon-days`) helps"
+        ),
+    }
+}
+
+fn date(time: Time) -> String {
+    time.to_string().chars().take("2026-01-31".len()).collect()
+}
