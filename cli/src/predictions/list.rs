@@ -50,7 +50,7 @@ pub(super) async fn list(
         return Ok(());
     }
     let text = match rows.is_empty() {
-        true => format!("{showing}; if none are stored yet, `tally score-all` stores them"),
+        true => format!("{showing}; {}", why_none(filter)),
         false => format!("{}\n\n{showing}", predictions_table(&rows)),
     };
     Ok(output::print(&text)?)
@@ -69,6 +69,16 @@ fn first_page(target: TargetArg, filter: &PredictionFilterArgs, limit: usize) ->
         order_by: filter.order.order_by().to_owned(),
         page_size: limit.min(limits::LONGEST_PAGE) as i32,
         page_token: String::new(),
+    }
+}
+
+/// Why a list may be empty.
+const fn why_none(filter: &PredictionFilterArgs) -> &'static str {
+    match (&filter.customer, filter.all) {
+        (Some(_), false) => {
+            "the customer is not eligible any more, or was not scored yet; --all lists its earlier predictions"
+        }
+        _ => "if none are stored yet, `tally score-all` stores them",
     }
 }
 

@@ -295,8 +295,9 @@ impl Scorer {
     /// The ages to note when a lead is older than any that the model has learned from.
     fn old_lead(&self, create_time: Option<Time>, as_of: Time) -> Option<OldLead> {
         let (create_time, learned) = create_time.zip(self.artifact.card.leads)?;
-        let (days, learned_days) = (as_of.days_since(create_time) as u32, learned.oldest_days);
-        (days > learned_days).then_some(OldLead { days, learned_days })
+        let (days, learned_days) = (as_of.days_since(create_time), learned.oldest_days);
+        // In whole days, as leads are counted; shown as the features show it.
+        (days as u32 > learned_days).then_some(OldLead { days: days.round() as u32, learned_days })
     }
 
     /// The probability of a raw row, the same as that of its score, without interval and reasons.

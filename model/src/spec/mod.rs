@@ -87,7 +87,7 @@ impl Default for ChurnSpec {
 pub struct LeadSpec {
     /// The length of the horizon after `as_of` in days, 1 to 3,650.
     pub horizon_days: u32,
-    /// The ages of a lead, in days after its creation, at which training takes snapshots: 0, 7, 30, 60, 120, 240
+    /// The ages of a lead, in days after its creation, at which training takes snapshots: 0, 3, 7, 14, 30, 60, 120
     /// and so on up to the ages of the leads to be scored, or 1 to 20 rising values of 0 to 3,650.
     pub ages_days: Selector<u32>,
 }

@@ -157,10 +157,10 @@ impl From<Ineligible> for Error {
                 ("NOT_YET_CREATED", "the customer did not exist yet at as_of_time; it was created later")
             }
             Ineligible::NotALead => {
-                ("NOT_A_LEAD", "the customer has bought before as_of_time; the churn model scores it")
+                ("NOT_A_LEAD", "the customer has bought before as_of_time, so that it is no lead")
             }
             Ineligible::NotABuyer => {
-                ("NOT_A_BUYER", "the customer has not bought up to as_of_time; the lead model scores it")
+                ("NOT_A_BUYER", "the customer has not bought up to as_of_time, so that it cannot leave")
             }
             Ineligible::NotSubscribed => (
                 "NOT_SUBSCRIBED",

@@ -63,9 +63,10 @@ impl DataProfile {
         &self.lead_ages
     }
 
-    /// The ages at which snapshots of leads are taken: those that the spec lists, or 0, 7, 30, 60, 120, 240 and so
-    /// on up to the greatest age at which enough of the present leads have an outcome, and that age. The one before
-    /// it is at most four fifths of it, so that the two differ.
+    /// The ages at which snapshots of leads are taken: those that the spec lists, or 0, 3, 7, 14, 30, 60, 120 and so on
+    /// up to the greatest age at which enough of the present leads have an outcome, and that age. The one before it is
+    /// at most four fifths of it, so that the two differ. Each is about twice the one before, since the first weeks,
+    /// in which most leads decide, change the chances as much as the years after.
     #[must_use]
     pub fn ages_days(&self, spec: &LeadSpec) -> Vec<u32> {
         if let Selector::List(ages) = &spec.ages_days {
@@ -74,7 +75,7 @@ impl DataProfile {
         let last = self.lead_ages.reached().saturating_sub(spec.horizon_days);
         let doubling = std::iter::successors(Some(30_u32), |days| days.checked_mul(2));
         let mut ages: Vec<u32> =
-            [0, 7].into_iter().chain(doubling).take_while(|days| *days <= last / 5 * 4).collect();
+            [0, 3, 7, 14].into_iter().chain(doubling).take_while(|days| *days <= last / 5 * 4).collect();
         ages.push(last);
         ages.dedup();
         ages
