@@ -143,6 +143,18 @@ impl LabelDefinition {
         }
     }
 
+    /// Whether the outcome has come to a customer by `now`: a lead has bought, a subscriber has cancelled, or a buyer has
+    /// made no purchase for as long as the horizon.
+    #[must_use]
+    pub fn has_come_about(&self, history: &History, now: Time) -> bool {
+        match (self.target, self.event) {
+            (Target::Churn, ChurnEvent::Inactivity) => {
+                self.label(history, now.plus_days(-i64::from(self.horizon_days)), now)
+            }
+            _ => self.eligible(history, now, now).is_err(),
+        }
+    }
+
     /// Adds the features that only this outcome has: for churn by inactivity those of the BG/NBD model, which is not
     /// fitted yet, and for churn by `cancel` who came back.
     pub fn add_features(&self, plan: &mut Plan) {

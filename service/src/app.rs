@@ -22,6 +22,7 @@ use crate::{
     http,
     ingest::{Ingest, write_barrier::WriteBarrier},
     lifecycle::{Promotions, retention},
+    listing::Listing,
     monitoring::{Monitoring, MonitoringGauges},
     platform::{
         clock::{Clock, TimeSource},
@@ -101,7 +102,13 @@ impl App {
         let (of_store, of_clock) = (|| Arc::clone(&store), || Arc::clone(&clock));
         Ok(Self {
             deployment: Deployment::new(of_store()),
-            ingest: Ingest::new(of_store(), histories.clone(), barrier.clone(), of_clock(), &metrics),
+            ingest: Ingest::new(
+                of_store(),
+                (histories.clone(), Listing::new(of_store(), catalog.clone(), of_clock())),
+                barrier.clone(),
+                of_clock(),
+                &metrics,
+            ),
             scoring: Scoring::new(of_store(), histories.clone(), barrier, of_clock()),
             predictions: Predictions::new(of_store(), catalog.clone(), histories.clone()),
             promotions: Promotions::new(of_store(), catalog.clone(), of_clock()),

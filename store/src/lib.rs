@@ -200,8 +200,8 @@ pub use models::{HoldoutScore, ModelStore, Promotion, PromotionKind, StoredEvalu
 pub use options::OpenOptions;
 pub use populations::{PopulationStore, ScoredPopulation};
 pub use predictions::{
-    NewPredictions, PastPrediction, PastPredictionFilter, Prediction, PredictionCursor, PredictionFilter,
-    PredictionOrder, PredictionStore,
+    ListedPrediction, NewPredictions, PastPrediction, PastPredictionFilter, Prediction, PredictionCursor,
+    PredictionFilter, PredictionOrder, PredictionStore,
 };
 pub use settings::SettingStore;
 use url::DatabaseUrl;

@@ -27,8 +27,6 @@ pub struct ScoredPopulation {
 pub trait PopulationStore: Send + Sync {
     /// Stores a scored population as the last one of its model, unless a later one is stored.
     async fn insert_population(&self, population: ScoredPopulation) -> Result<()>;
-    /// Returns the moments of the last scored populations of a target, at most `limit`, the latest first.
-    async fn population_times(&self, target: Target, limit: usize) -> Result<Vec<Time>>;
     /// Returns the last scored population of a model.
     async fn population(&self, target: Target, version: i64) -> Result<Option<ScoredPopulation>>;
 }

@@ -61,6 +61,19 @@ pub struct NewPredictions {
     pub predictions: Vec<Prediction>,
     /// The kind of interaction after which a customer is not eligible any more; None if there is none.
     pub ended_by: Option<&'static str>,
+    /// Customers who are not eligible now, so that their predictions, about an earlier moment, are not listed.
+    pub unlisted: HashSet<String>,
+}
+
+/// A latest prediction that an interaction of some kind can end.
+#[derive(Clone, Debug)]
+pub struct ListedPrediction {
+    /// The customer.
+    pub customer_id: String,
+    /// What is predicted.
+    pub target: Target,
+    /// The version of the model.
+    pub model_version: i64,
 }
 
 /// The order of a list of predictions; equal values are ordered by falling `prediction_id`.
@@ -144,12 +157,16 @@ pub struct PastPredictionFilter {
 #[async_trait]
 pub trait PredictionStore: Send + Sync {
     /// Stores predictions, all or none, except those of customers that no longer exist or are merged into others;
-    /// returns the ids of the customers that remain. A prediction is not among the latest ones if an interaction that
-    /// ends it is stored and, except for leads, has happened after its moment.
+    /// returns the ids of the customers that remain. A prediction is not among the latest ones if its customer is
+    /// unlisted, or if an interaction that ends it is stored and, except for leads, has happened after its moment.
     async fn insert_predictions(&self, new: Arc<NewPredictions>) -> Result<HashSet<String>>;
     /// Removes the latest predictions of these customers about moments up to `as_of` from the latest ones, since they are
     /// not eligible then. The predictions stay.
     async fn forget_latest(&self, target: Target, as_of: Time, customer_ids: Vec<String>) -> Result<()>;
+    /// Returns the latest predictions of these customers that an interaction can end.
+    async fn listed_until_ended(&self, customer_ids: &[String]) -> Result<Vec<ListedPrediction>>;
+    /// Removes all latest predictions of a target about this moment from the latest ones. The predictions stay.
+    async fn forget_run(&self, target: Target, as_of: Time) -> Result<()>;
     /// Marks predictions, each by its own id and that of its customer, whose past a backfill of this time has changed.
     async fn mark_backfilled(&self, predictions: Vec<((String, String), Time)>) -> Result<()>;
     /// Returns one prediction, None when it is not stored.
@@ -161,6 +178,8 @@ pub trait PredictionStore: Send + Sync {
         after: Option<PredictionCursor>,
         limit: usize,
     ) -> Result<Vec<Prediction>>;
+    /// Returns the latest moments that predictions of a target are about, at most `limit`, the last one first.
+    async fn prediction_times(&self, target: Target, limit: usize) -> Result<Vec<Time>>;
     /// Whether there is a prediction of this target about this moment.
     async fn has_predictions_about(&self, target: Target, as_of: Time) -> Result<bool>;
     /// Returns the number of predictions that pass the filter.

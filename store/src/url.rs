@@ -87,6 +87,10 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl> {
     if path.is_empty() {
         return Err(refused("the path is missing: sqlite://PATH"));
     }
+    // A URL of a server behind the wrong scheme: as a path it would be repeated in errors, with its password.
+    if path.contains("://") {
+        return Err(refused(FORMS));
+    }
     if let Some(pair) = parameters.split('&').find(|pair| !pair.is_empty()) {
         let text =
             format!("sqlite://PATH has no parameters, such as `{}`; write a ? of PATH as %3F", name_of(pair));
@@ -269,6 +273,7 @@ mod tests {
             ("postgres://h:99999/d", "from 1 to 65535"),
             ("sqlite://tally.db?mode=rwc", "`mode`"),
             ("sqlite://", "the path is missing"),
+            ("sqlite:postgres://u:secret@h/x", "allowed are sqlite://PATH"),
         ] {
             assert!(refusal(url).contains(part), "{url}: {}", refusal(url));
         }

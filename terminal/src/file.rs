@@ -43,7 +43,9 @@ impl NewFile {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut builder = tempfile::Builder::new();
         let builder = builder.prefix(&prefix).suffix(".tmp").permissions(permissions);
-        let file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        let file = builder.tempfile_in(folder.unwrap_or(Path::new(".")));
+        // Without the name of the temporary file, which says nothing to the reader.
+        let file = file.map_err(|error| error.raw_os_error().map_or(error, io::Error::from_raw_os_error))?;
         Ok(Self(Place::Beside(file, path)))
     }
 

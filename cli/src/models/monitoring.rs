@@ -72,7 +72,7 @@ pub(super) fn realised(months: &[RealisedMonth]) -> String {
     let silent = sum(|month| month.rows_in_silence);
     if silent > 0 {
         parts.push(format!(
-            "{} of these were followed by no interactions of anybody for more than half of their horizon: the data \
+            "{} of these were followed by no interactions of anybody for more than a tenth of their horizon: the data \
              probably end before, and what happened is not known; import the interactions since",
             count(silent)
         ));
@@ -160,7 +160,7 @@ mod tests {
 
         5 of these lie before the data cut-off of their model, which may have learned from them: metrics that include them look better than they are
 
-        3 of these were followed by no interactions of anybody for more than half of their horizon: the data probably end before, and what happened is not known; import the interactions since
+        3 of these were followed by no interactions of anybody for more than a tenth of their horizon: the data probably end before, and what happened is not known; import the interactions since
         ");
     }
 }

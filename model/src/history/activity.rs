@@ -135,10 +135,10 @@ impl Silence {
             1 => "only one interaction".to_owned(),
             few => format!("only {few} interactions"),
         };
-        let usual = if *usual_days == 1 { "one day".to_owned() } else { format!("{usual_days} days") };
+        let usual = if *usual_days == 1 { "a day".to_owned() } else { format!("{usual_days} days") };
         format!(
             "{what} in the {days} days before {as_of}, so that everybody looks inactive: the data end on {date}, and \
-             until then there was never more than {usual} from one interaction to the next"
+             before that interactions were at most {usual} apart"
         )
     }
 

@@ -93,8 +93,9 @@ impl Comparison {
 /// Why two models cannot be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "have {rows} holdout rows that neither has learned from, {positives} with the outcome and {} without; \
-     need {FEWEST_OF_A_CLASS} of each",
+    "they have {rows} holdout rows in common that neither has learned from, {positives} with the outcome and {} without; \
+     need {FEWEST_OF_A_CLASS} of each. Models that were trained as of different moments have few, or none: train again, \
+     which compares with the present champion",
     .rows - .positives
 )]
 pub struct TooFewPairs {

@@ -22,6 +22,8 @@ const CUTOFFS: u32 = 24;
 pub struct Snapshots {
     /// The customers that have rows.
     pub customers: Vec<String>,
+    /// Per customer: whether the outcome has come to it by the `as_of` of the training, in a snapshot or not.
+    pub ended: Vec<bool>,
     /// Per row: index into `customers`.
     pub customer: Vec<u32>,
     /// Per row: its `as_of`.
@@ -75,6 +77,7 @@ impl Snapshots {
     pub fn append(&mut self, mut others: Self) {
         let before = self.customers.len() as u32;
         self.customers.append(&mut others.customers);
+        self.ended.append(&mut others.ended);
         self.customer.extend(others.customer.iter().map(|customer| before + customer));
         self.as_of.append(&mut others.as_of);
         self.label.append(&mut others.label);
@@ -128,6 +131,7 @@ impl Snapshots {
         }
         if self.len() > before {
             self.customers.push(customer_id.to_owned());
+            self.ended.push(sampling.outcome.has_come_about(history, sampling.now));
         }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::{
     io::Write,
+    mem,
+    path::PathBuf,
     pin::pin,
     process,
     sync::{
@@ -61,12 +63,12 @@ async fn run(args: &TrainArgs) -> Result<Vec<Failure>, Failure> {
     let spec = args.read_spec()?;
     let clock = Arc::new(Clock::new(system_clock));
     let as_of = as_of(args, clock.now())?;
-    // A report that cannot be written must not have cost a model.
-    let report_out = open_report(args)?;
+    // A file that cannot be written must not have cost a model.
+    let outputs = Outputs::open(args)?;
     // Only a server creates a database: a misspelt name must not become an empty one.
     let options = OpenOptions { create: false, connections: args.pool.database_connections };
     let store = tally_store::open_with(&args.database, options).await?;
-    let failures = train_all(args, Arc::clone(&store), (spec, clock, as_of), report_out, &interrupts).await;
+    let failures = train_all(args, Arc::clone(&store), (spec, clock, as_of), outputs, &interrupts).await;
     shutdown::close(&*store).await;
     Ok(failures)
 }
@@ -76,7 +78,7 @@ async fn train_all(
     args: &TrainArgs,
     store: Arc<dyn Store>,
     (spec, clock, as_of): (Spec, Arc<Clock>, Time),
-    mut report_out: Option<NewFile>,
+    mut outputs: Outputs,
     interrupts: &Interrupts,
 ) -> Vec<Failure> {
     let storing = Arc::new(AtomicBool::new(false));
@@ -97,7 +99,7 @@ async fn train_all(
             partition: Partition { number: 0, of: args.one_in },
             by: args.by.clone(),
         };
-        let mut training = pin!(train(args, &trainer, job, report_out.take()));
+        let mut training = pin!(train(args, &trainer, job, mem::take(&mut outputs)));
         let trained = tokio::select! {
             biased;
             trained = &mut training => trained,
@@ -132,24 +134,37 @@ fn as_of(args: &TrainArgs, now: Time) -> Result<Time, Error> {
     }
 }
 
-fn open_report(args: &TrainArgs) -> Result<Option<NewFile>, String> {
-    let open = |path: &std::path::PathBuf| {
-        NewFile::create(path).map_err(|error| format!("the report {}: {error}", path.display()))
-    };
-    args.report_out.as_ref().map(open).transpose()
+/// The files that a training writes.
+#[derive(Default)]
+struct Outputs {
+    report: Option<NewFile>,
+    matrix: Option<NewFile>,
 }
 
-/// Trains a model and reports on it. Returns whether it was not promoted because it fails a check.
+impl Outputs {
+    fn open(args: &TrainArgs) -> Result<Self, String> {
+        let open = |what: &str, path: &Option<PathBuf>| {
+            let open = |path: &PathBuf| {
+                NewFile::create(path).map_err(|error| format!("the {what} {}: {error}", path.display()))
+            };
+            path.as_ref().map(open).transpose()
+        };
+        let (report, matrix) = (&args.report_out, &args.matrix_out);
+        Ok(Self { report: open("report", report)?, matrix: open("training matrix", matrix)? })
+    }
+}
+
+/// Trains a model and reports on it. Fails, too, when it was not promoted because it fails a check.
 async fn train(
     args: &TrainArgs,
     trainer: &Trainer,
     job: TrainingJob,
-    report_out: Option<NewFile>,
+    Outputs { report, matrix }: Outputs,
 ) -> Result<(), Failure> {
-    let result = trainer.train(job, args.matrix_out.as_deref()).await?;
+    let result = trainer.train(job, matrix).await?;
     let (name, stopped_by_checks) = (result.name, result.verdict.stopped_by_checks);
     tally_terminal::print_wrapped(&report::text::render(&result, tally_terminal::columns()))?;
-    if let Some(mut file) = report_out {
+    if let Some(mut file) = report {
         let page = args.report_out.as_ref().is_some_and(|path| report::page::is_page(path));
         let report = if page { report::page::render(result)? } else { report::json::render(&result)? };
         file.write_all(report.as_bytes())?;

@@ -78,7 +78,8 @@ impl Ingest {
         into: String,
     ) -> Result<Customer> {
         let PendingWrite { write, record_time } = pending;
-        let (store, histories) = (Arc::clone(&self.store), self.histories.clone());
+        let (store, histories, listing) =
+            (Arc::clone(&self.store), self.histories.clone(), self.listing.clone());
         let ids = vec![from.clone(), into.clone()];
         let merge = async move {
             let merge = store.merge_customers(&from, &into, record_time);
@@ -87,7 +88,11 @@ impl Ingest {
                     survivors.merged(&from, survivor);
                 }
             };
-            histories.merges().change(merge, update).await
+            let merged = histories.merges().change(merge, update).await?;
+            if let MergeResult::Merged { survivor } = &merged {
+                listing.review(std::slice::from_ref(survivor)).await;
+            }
+            Ok(merged)
         };
         match self.run(write, ids, merge).await? {
             MergeResult::Merged { survivor } | MergeResult::Unchanged { survivor } => {

@@ -8,7 +8,7 @@ use tally_store::{
 };
 
 use super::{Ingest, PendingWrite};
-use crate::platform::error::Result;
+use crate::{listing::ENDING_KINDS, platform::error::Result};
 
 /// From this number of late interactions on, a batch that is mostly late is logged.
 const MANY_LATE: usize = 10;
@@ -17,6 +17,8 @@ const MANY_LATE: usize = 10;
 pub struct InteractionBatch {
     interactions: Vec<Interaction>,
     customer_ids: Vec<String>,
+    /// Those whose eligibility the interactions may end.
+    ending: Vec<String>,
     backfill: bool,
     on_conflict: OnConflict,
 }
@@ -28,7 +30,11 @@ impl InteractionBatch {
     pub fn new(interactions: Vec<Interaction>, backfill: bool, on_conflict: OnConflict) -> Self {
         let ids: HashSet<&str> = interactions.iter().map(|item| item.customer_id.as_str()).collect();
         let customer_ids = ids.into_iter().map(str::to_owned).collect();
-        Self { interactions, customer_ids, backfill, on_conflict }
+        let ends = |item: &&Interaction| ENDING_KINDS.contains(&item.kind.as_str());
+        let ending: HashSet<&str> =
+            interactions.iter().filter(ends).map(|item| item.customer_id.as_str()).collect();
+        let ending = ending.into_iter().map(str::to_owned).collect();
+        Self { interactions, customer_ids, ending, backfill, on_conflict }
     }
 }
 
@@ -42,13 +48,19 @@ impl Ingest {
         pending: PendingWrite,
         batch: InteractionBatch,
     ) -> Result<Recorded> {
-        let InteractionBatch { interactions, customer_ids, backfill, on_conflict } = batch;
+        let InteractionBatch { interactions, customer_ids, ending, backfill, on_conflict } = batch;
         let options = RecordOptions { record_time: pending.record_time, backfill, on_conflict };
         if backfill {
             self.begin_backfill(&customer_ids, pending.record_time);
         }
-        let store = Arc::clone(&self.store);
-        let record = async move { store.record_interactions(interactions, options).await };
+        let (store, listing, survivors) =
+            (Arc::clone(&self.store), self.listing.clone(), self.histories.merges().among(&ending));
+        let record = async move {
+            let recorded = store.record_interactions(interactions, options).await?;
+            let ending: Vec<String> = ending.into_iter().chain(survivors).collect();
+            listing.review(&ending).await;
+            Ok(recorded)
+        };
         let recorded = self.run(pending.write, customer_ids, record).await?;
         self.late.inc_by(recorded.late as u64);
         if recorded.late >= MANY_LATE && recorded.late * 2 > recorded.recorded {

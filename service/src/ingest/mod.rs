@@ -15,6 +15,7 @@ use tally_store::Store;
 
 use crate::{
     histories::Histories,
+    listing::Listing,
     platform::{clock::Clock, error::Result, metrics::MetricsRegistry},
 };
 use write_barrier::{InFlightWrite, WriteBarrier};
@@ -24,6 +25,7 @@ use write_barrier::{InFlightWrite, WriteBarrier};
 pub struct Ingest {
     store: Arc<dyn Store>,
     histories: Histories,
+    listing: Listing,
     barrier: WriteBarrier,
     clock: Arc<Clock>,
     /// Interactions that happened more than a day before they were recorded, without backfill.
@@ -38,11 +40,11 @@ pub struct PendingWrite {
 }
 
 impl Ingest {
-    /// Ingest into `store`, which keeps `histories` and `barrier` informed.
+    /// Ingest into `store`, which keeps what depends on it and `barrier` informed.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
-        histories: Histories,
+        (histories, listing): (Histories, Listing),
         barrier: WriteBarrier,
         clock: Arc<Clock>,
         metrics: &MetricsRegistry,
@@ -51,7 +53,7 @@ impl Ingest {
             "tally_interactions_late",
             "Interactions recorded without backfill more than a day after they happened",
         );
-        Self { store, histories, barrier, clock, late }
+        Self { store, histories, listing, barrier, clock, late }
     }
 
     /// Begins a write and fixes its record time. See [`WriteBarrier`].

@@ -68,10 +68,10 @@ impl Gate {
         self.failed_checks.is_empty() && self.against.is_better()
     }
 
-    /// Whether nothing but failed checks stands against the promotion of the candidate.
+    /// Whether failed checks stand against the promotion of the candidate, besides what the comparison says.
     #[must_use]
-    pub fn is_stopped_by_checks(&self) -> bool {
-        !self.failed_checks.is_empty() && self.against.is_better()
+    pub const fn is_stopped_by_checks(&self) -> bool {
+        !self.failed_checks.is_empty()
     }
 
     /// Why the candidate is not promoted without force; None when it is.
@@ -128,7 +128,7 @@ pub(super) fn already_champion(name: ModelName) -> Error {
 fn refused_by(candidate: ModelName, check: &FailedCheck) -> Error {
     let FailedCheck { code, message, remedy, .. } = check;
     let message = format!(
-        "{candidate} fails the check {code}: {message}. {remedy}. Promote it with `force` if it should serve all the \
+        "{candidate} fails the check {code}: {message}; {remedy}. Promote it with `force` if it should serve all the \
          same"
     );
     Error::Precondition { reason: "FAILED_CHECK", message }

@@ -6,7 +6,11 @@ use std::{
 };
 
 use tally_model::{
-    evaluation::metrics::Metrics, history::Packed, label::LabelDefinition, spec::Target, time::Time,
+    evaluation::metrics::Metrics,
+    history::Packed,
+    label::LabelDefinition,
+    spec::Target,
+    time::{DAY, Time},
 };
 use tally_store::{PastPrediction, PastPredictionFilter};
 
@@ -51,7 +55,7 @@ pub struct MonthlyPerformance {
     /// Customers judged about a moment before the model's data cut-off: the model may have learned from
     /// what they did.
     pub before_cutoff: usize,
-    /// Customers for more than half of whose horizon no interaction of anybody is stored.
+    /// Customers for more than a tenth of whose horizon, its end, no interaction of anybody is stored.
     pub in_silence: usize,
     /// Mean probability.
     pub mean_predicted: f64,
@@ -90,7 +94,7 @@ struct JudgedRows {
     labels: Vec<bool>,
     before_cutoff: usize,
     /// The middle of each horizon.
-    middles: Vec<Time>,
+    nearly_over: Vec<Time>,
 }
 
 /// What each version predicts, and its data cut-off.
@@ -228,7 +232,8 @@ fn judge(
         rows.probabilities.push(row.probability);
         rows.labels.push(label);
         rows.before_cutoff += usize::from(row.as_of < *cutoff);
-        rows.middles.push(Time(row.as_of.0.midpoint(predicted.horizon_end(row.as_of).0)));
+        let tenth = i64::from(predicted.horizon_days) * DAY / 10;
+        rows.nearly_over.push(Time(predicted.horizon_end(row.as_of).0 - tenth));
     }
     Ok(())
 }
@@ -245,7 +250,7 @@ fn by_month(target: Target, rows: RowsByMonth) -> Vec<MonthlyPerformance> {
             rows: metrics.rows,
             positives: metrics.positives,
             before_cutoff: rows.before_cutoff,
-            in_silence: rows.middles.iter().filter(is_silent).count(),
+            in_silence: rows.nearly_over.iter().filter(is_silent).count(),
             mean_predicted: rows.probabilities.iter().sum::<f64>() / metrics.rows as f64,
             auc: both.then_some(metrics.auc),
             log_loss: metrics.log_loss,

@@ -36,12 +36,16 @@ pub(super) fn slices(slices: &[HoldoutSlice]) -> String {
             "observed",
         ]);
         // Months go on for ever; the latest say most.
-        let shown = if by == MONTH { groups.len().saturating_sub(MONTHS).. } else { 0.. };
-        groups[shown].iter().for_each(|slice| {
+        let first = if by == MONTH { groups.len().saturating_sub(MONTHS) } else { 0 };
+        let left_out = match first {
+            0 => String::new(),
+            _ => format!("\n the last {MONTHS} of {} months", groups.len()),
+        };
+        groups[first..].iter().for_each(|slice| {
             table.add_row(row(slice));
         });
         align_right(&mut table, 1..6);
-        table.to_string()
+        table.to_string() + &left_out
     };
     grouped(slices).map(table).collect::<Vec<_>>().join("\n\n")
 }

@@ -5,7 +5,7 @@
 //! stored until then stays. A run that reaches its end also stores how the population is distributed, for the drift of
 //! the model.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use tally_model::{
@@ -84,6 +84,8 @@ struct ScoredPage {
     results: Vec<Result<Prediction>>,
     /// Customers without a score.
     ineligible: Vec<String>,
+    /// Customers who are not eligible now.
+    unlisted: HashSet<String>,
     counts: Vec<Counts>,
     activity: Vec<DailyActivity>,
 }
@@ -92,6 +94,7 @@ struct ScoredPage {
 struct ScoredChunk {
     predictions: Vec<Prediction>,
     ineligible: Vec<String>,
+    unlisted: Vec<String>,
     counts: Counts,
     activity: DailyActivity,
 }
@@ -140,8 +143,18 @@ impl Population {
     #[must_use]
     pub fn warning(&self) -> String {
         let as_of = self.request.as_of;
-        let silence = self.activity.silence(as_of).filter(|_| self.over);
-        silence.map_or_else(String::new, |found| format!("{}; {}", found.message(as_of), found.remedy()))
+        let Some(silence) = self.activity.silence(as_of).filter(|_| self.over) else { return String::new() };
+        let listed = if self.is_listed() { "" } else { "; the predictions are stored, but not listed" };
+        format!("{}{listed}; {}", silence.message(as_of), silence.remedy())
+    }
+
+    /// Whether the scores can mean anything: not when nothing has happened for as long as they look ahead, so that
+    /// everybody looks gone.
+    fn is_listed(&self) -> bool {
+        let horizon_days = self.request.model.scorer.artifact().outcome.horizon_days;
+        self.activity
+            .silence(self.request.as_of)
+            .is_none_or(|silence| silence.days <= i64::from(horizon_days))
     }
 
     async fn store_next(&mut self) -> Result<Option<PopulationProgress>> {
@@ -168,20 +181,24 @@ impl Population {
 
     /// Scores a page and begins to store it.
     async fn begin_page(&mut self) -> Result<()> {
-        let Some(ScoredPage { customers, results, ineligible, counts, activity }) = self.score_page().await?
-        else {
+        let Some(page) = self.score_page().await? else {
             self.more = false;
             return Ok(());
         };
+        let ScoredPage { customers, results, ineligible, unlisted, counts, activity } = page;
         counts.iter().for_each(|counts| self.counts.merge(counts));
         activity.iter().for_each(|activity| self.activity.merge(activity));
         let (scoring, backfills) = (self.scoring.clone(), Arc::clone(&self.backfills));
         let request = self.request.clone();
         let store = async move {
-            let stored = scoring.store_scores(results, &request, &backfills).await?;
-            if !ineligible.is_empty() {
-                let target = request.model.name.target;
-                scoring.store.forget_latest(target, request.as_of, ineligible).await?;
+            let target = request.model.name.target;
+            let gone: Vec<String> = unlisted.iter().cloned().collect();
+            let stored = scoring.store_scores(results, (&request, unlisted), &backfills).await?;
+            // Who is not eligible now leaves the list also when it holds a prediction about a later moment.
+            for (until, ids) in [(request.as_of, ineligible), (Time::MAX, gone)] {
+                if !ids.is_empty() {
+                    scoring.store.forget_latest(target, until, ids).await?;
+                }
             }
             Ok(StoredPage { customers, predictions: stored.iter().flatten().count() as u64 })
         };
@@ -192,14 +209,15 @@ impl Population {
     /// Scores the next page, on all cores.
     async fn score_page(&mut self) -> Result<Option<ScoredPage>> {
         let Some(page) = self.scan.next().await? else { return Ok(None) };
-        let request = self.request.clone();
+        let (request, now) = (self.request.clone(), self.scoring.clock.now());
         let scored = run_blocking(move || {
-            let parts = par_chunks(&page.histories, |customers| request.score_all(customers));
+            let parts = par_chunks(&page.histories, |customers| request.score_all(customers, now));
             let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
             let mut scored = ScoredPage { customers: page.customers, ..ScoredPage::default() };
-            for ScoredChunk { predictions, ineligible, counts, activity } in parts {
+            for ScoredChunk { predictions, ineligible, unlisted, counts, activity } in parts {
                 scored.results.extend(predictions.into_iter().map(Ok));
                 scored.ineligible.extend(ineligible);
+                scored.unlisted.extend(unlisted);
                 scored.counts.push(counts);
                 scored.activity.push(activity);
             }
@@ -217,6 +235,9 @@ impl Population {
             score_time: self.scoring.clock.now(),
             counts: self.counts.clone(),
         };
+        if !self.is_listed() {
+            self.scoring.store.forget_run(name.target, self.request.as_of).await?;
+        }
         self.scoring.store.insert_population(population).await?;
         self.scored.0.notify_one();
         Ok(())
@@ -224,17 +245,21 @@ impl Population {
 }
 
 impl ScoreRequest {
-    /// The scores of the customers that are eligible and were known at `as_of`.
-    fn score_all(&self, customers: &[(String, Packed)]) -> Result<ScoredChunk> {
+    /// The scores of the customers that are eligible and were known at `as_of`, and who is eligible `now`.
+    fn score_all(&self, customers: &[(String, Packed)], now: Time) -> Result<ScoredChunk> {
         let scorer = &self.model.scorer;
         let reference = &scorer.artifact().reference;
         let mut counts = Counts::new(reference);
         let mut activity = DailyActivity::default();
-        let (mut predictions, mut ineligible) = (Vec::with_capacity(customers.len()), Vec::new());
+        let mut predictions = Vec::with_capacity(customers.len());
+        let (mut ineligible, mut unlisted) = (Vec::new(), Vec::new());
         let (mut row, mut prepared) = (Row::default(), PreparedScore::default());
         for (id, history) in customers {
             history.with(|history| {
                 activity.add(history, self.as_of, self.known_at);
+                if !self.is_eligible(history, now) {
+                    unlisted.push(id.clone());
+                }
                 if was_known(history, self)
                     && scorer.row(history, self.as_of, self.known_at, &mut row).is_ok()
                 {
@@ -253,7 +278,7 @@ impl ScoreRequest {
                 }
             })?;
         }
-        Ok(ScoredChunk { predictions, ineligible, counts, activity })
+        Ok(ScoredChunk { predictions, ineligible, unlisted, counts, activity })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 /// Predictions that an export reads at a time.
 const EXPORT_ROWS: usize = 1_000;
 
-/// Runs that are named when one is not found.
+/// Moments that are named when there is no prediction about one.
 const KNOWN_RUNS: usize = 5;
 
 /// Reads stored predictions, replays them, and explains their changes.
@@ -63,12 +63,12 @@ impl Predictions {
     }
 
     async fn unknown_run(&self, target: Target, as_of: Time) -> Result<Error> {
-        let times = self.store.population_times(target, KNOWN_RUNS).await?;
+        let times = self.store.prediction_times(target, KNOWN_RUNS).await?;
         let known = match times.as_slice() {
-            [] => "no run of all customers is stored".to_owned(),
+            [] => "none is stored".to_owned(),
             times => {
                 let times: Vec<String> = times.iter().map(Time::to_string).collect();
-                format!("the last runs are about {}", times.join(", "))
+                format!("the latest ones are about {}", times.join(", "))
             }
         };
         let message = format!("no {target} prediction is about {as_of}; {known}");

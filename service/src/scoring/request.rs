@@ -45,6 +45,11 @@ impl ScoreRequest {
         self.score_with(customer_id, history, into_prediction)
     }
 
+    /// Whether the customer is eligible at this moment, by all that is known then.
+    pub(super) fn is_eligible(&self, history: &History, now: Time) -> bool {
+        self.model.scorer.artifact().outcome.eligible(history, now, now).is_ok()
+    }
+
     /// Scores one history and passes the score to `f`.
     pub(super) fn score_with<T>(
         &self,

@@ -87,11 +87,17 @@ impl Scoring {
         self.barrier.wait_for_in_flight().await;
         let ids = self.histories.survivors(ids);
         let mut results = Vec::with_capacity(ids.len());
-        let mut budget = YieldBudget::start();
+        let (mut budget, mut unlisted) = (YieldBudget::start(), HashSet::new());
         for chunk in ids.chunks(CHUNK) {
             let histories = self.store.histories(chunk).await?;
+            let now = self.clock.now();
             for (id, history) in chunk.iter().zip(histories) {
-                let score = |history: &_| request.score_with(id.clone(), history, into_prediction);
+                let score = |history: &_| {
+                    if !request.is_eligible(history, now) {
+                        unlisted.insert(id.clone());
+                    }
+                    request.score_with(id.clone(), history, into_prediction)
+                };
                 results.push(match history {
                     Some(history) => history.with(score).map_err(Error::from).flatten(),
                     None => Err(Error::unknown_customer(id)),
@@ -99,10 +105,11 @@ impl Scoring {
                 budget.spend(results.len()).await;
             }
         }
-        self.store_scores(results, request, &backfills).await
+        self.store_scores(results, (request, unlisted), &backfills).await
     }
 
-    /// Stores the scores among `results`, which answer `request`, and gives each its id. The score of a customer that was deleted
+    /// Stores the scores among `results`, which answer `request`, and gives each its id; those of `unlisted` customers
+    /// are not listed. The score of a customer that was deleted
     /// meanwhile becomes NOT_FOUND. Those of customers that were backfilled meanwhile are marked.
     ///
     /// # Errors
@@ -110,7 +117,7 @@ impl Scoring {
     pub(super) async fn store_scores(
         &self,
         results: Vec<Result<Prediction>>,
-        request: &ScoreRequest,
+        (request, unlisted): (&ScoreRequest, HashSet<String>),
         backfills: &BackfillWatch,
     ) -> Result<Vec<Result<Prediction>>> {
         let score_time = self.clock.now();
@@ -123,7 +130,7 @@ impl Scoring {
             refused.push(result.err());
         }
         let ended_by = request.model.scorer.artifact().outcome.ended_by();
-        let new = Arc::new(NewPredictions { predictions: rows, ended_by });
+        let new = Arc::new(NewPredictions { predictions: rows, ended_by, unlisted });
         let stored = match new.predictions.is_empty() {
             true => HashSet::new(),
             false => self.store.insert_predictions(Arc::clone(&new)).await?,

@@ -10,10 +10,9 @@ use crate::{
     shared::{
         Stamp, Transaction,
         json::to_json,
-        listed::EndedByRow,
         names::{basis_name, grade_name},
         prediction_rows::reasons_json,
-        predictions::PredictionSql,
+        predictions::{ListedRow, PredictionSql},
     },
 };
 
@@ -21,6 +20,7 @@ impl PredictionSql for Postgres {
     async fn write_predictions(
         tx: &mut Transaction<Self>,
         new: &[&Prediction],
+        listed: &[&Prediction],
         ended_by: Option<&str>,
     ) -> Result<()> {
         if new.len() >= COPY_ROWS {
@@ -28,7 +28,7 @@ impl PredictionSql for Postgres {
         } else {
             insert(tx, new).await?;
         }
-        upsert_latest(tx, new, ended_by).await?;
+        upsert_latest(tx, listed, ended_by).await?;
         refuse_merged(tx, new).await
     }
 
@@ -49,17 +49,29 @@ impl PredictionSql for Postgres {
         Ok(())
     }
 
-    async fn latest_ended_by(
+    async fn listed_until_ended(
         tx: &mut Transaction<Self>,
-        kind: &str,
-        customer_ids: &[&str],
-    ) -> Result<Vec<EndedByRow>> {
-        let rows = sqlx::query_as(
-            "SELECT customer_id, target, as_of_time FROM latest_predictions \
-             WHERE ended_by = $1 AND customer_id = ANY($2)",
-        );
+        customer_ids: &[String],
+    ) -> Result<Vec<ListedRow>> {
         let keeps = keeps_statements(tx);
-        Ok(rows.bind(kind).bind(customer_ids).persistent(keeps).fetch_all(&mut **tx).await?)
+        let rows = sqlx::query_as(
+            "SELECT l.customer_id, l.target, p.model_version FROM latest_predictions AS l JOIN predictions AS p \
+             ON p.customer_id = l.customer_id AND p.prediction_id = l.prediction_id \
+             WHERE l.ended_by IS NOT NULL AND l.customer_id = ANY($1)",
+        );
+        Ok(rows.bind(customer_ids).persistent(keeps).fetch_all(&mut **tx).await?)
+    }
+
+    async fn forget_ended(tx: &mut Transaction<Self>, ended_by: &str, customer_ids: &[&str]) -> Result<()> {
+        let keeps = keeps_statements(tx);
+        let delete = sqlx::query(
+            "DELETE FROM latest_predictions WHERE ended_by = $1 AND customer_id = ANY($2) \
+             AND EXISTS (SELECT 1 FROM interactions AS i WHERE i.customer_id = latest_predictions.customer_id \
+             AND i.kind = $1 AND i.occur_time > CASE WHEN latest_predictions.target = 'lead' THEN '-infinity'::timestamptz \
+             ELSE latest_predictions.as_of_time END)",
+        );
+        delete.bind(ended_by).bind(customer_ids).persistent(keeps).execute(&mut **tx).await?;
+        Ok(())
     }
 }
 

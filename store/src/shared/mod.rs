@@ -12,7 +12,6 @@ mod engine;
 pub(crate) mod histories;
 pub(crate) mod interactions;
 pub(crate) mod json;
-pub(crate) mod listed;
 pub(crate) mod merges;
 mod models;
 pub(crate) mod names;

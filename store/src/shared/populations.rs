@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::{FromRow, types::Json};
-use tally_model::{evaluation::drift::Counts, spec::Target, time::Time};
+use tally_model::{evaluation::drift::Counts, spec::Target};
 
 use super::{Backend, Stamp, Statement, names, statement::SqlValue, transaction::detached};
 use crate::{
@@ -56,15 +56,6 @@ impl<B: Backend> PopulationStore for B {
             Ok(tx.commit().await?)
         })
         .await
-    }
-
-    async fn population_times(&self, target: Target, limit: usize) -> Result<Vec<Time>> {
-        let select = Statement::new(
-            "SELECT DISTINCT as_of_time FROM populations WHERE target = $1 ORDER BY as_of_time DESC LIMIT $2",
-        )
-        .bind(target.name())
-        .bind(limit as i64);
-        Ok(self.read::<(Stamp,)>(select).await?.into_iter().map(|(time,)| time.0).collect())
     }
 
     async fn population(&self, target: Target, version: i64) -> Result<Option<ScoredPopulation>> {

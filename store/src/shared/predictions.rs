@@ -3,20 +3,19 @@
 use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
+use sqlx::FromRow;
 use tally_model::{label::Basis, spec::Target, time::Time};
 
 use super::{
-    Backend, Engine, SqlValue, Stamp, Statement, Transaction,
-    listed::EndedByRow,
-    names, prediction_filter,
+    Backend, Engine, SqlValue, Stamp, Statement, Transaction, names, prediction_filter,
     prediction_rows::{PastPredictionRow, PredictionRow},
     transaction::{detached, repeatable},
 };
 use crate::{
-    error::Result,
+    error::{Result, StoreError},
     predictions::{
-        NewPredictions, PastPrediction, PastPredictionFilter, Prediction, PredictionCursor, PredictionFilter,
-        PredictionStore,
+        ListedPrediction, NewPredictions, PastPrediction, PastPredictionFilter, Prediction, PredictionCursor,
+        PredictionFilter, PredictionStore,
     },
 };
 
@@ -28,11 +27,12 @@ const MARKED_ROWS: usize = 4_000;
 
 /// What differs between the databases.
 pub(crate) trait PredictionSql: Engine {
-    /// Stores predictions of existing customers, and which are the latest ones: those that no interaction of the kind
-    /// `ended_by` has followed.
+    /// Stores predictions of existing customers, and which are the latest ones: of those to be `listed` the ones that no
+    /// interaction of the kind `ended_by` has followed.
     fn write_predictions(
         tx: &mut Transaction<Self>,
         new: &[&Prediction],
+        listed: &[&Prediction],
         ended_by: Option<&str>,
     ) -> impl Future<Output = Result<()>> + Send;
     /// Removes the latest predictions of these customers about moments up to `as_of`.
@@ -41,12 +41,33 @@ pub(crate) trait PredictionSql: Engine {
         of: (Target, Time),
         customer_ids: &[String],
     ) -> impl Future<Output = Result<()>> + Send;
-    /// The latest predictions of these customers that an interaction of this kind ends.
-    fn latest_ended_by(
+    /// The latest predictions of these customers that an interaction can end.
+    fn listed_until_ended(
         tx: &mut Transaction<Self>,
-        kind: &str,
+        customer_ids: &[String],
+    ) -> impl Future<Output = Result<Vec<ListedRow>>> + Send;
+    /// Removes the latest predictions of these customers that an interaction of the kind `ended_by` has followed.
+    fn forget_ended(
+        tx: &mut Transaction<Self>,
+        ended_by: &str,
         customer_ids: &[&str],
-    ) -> impl Future<Output = Result<Vec<EndedByRow>>> + Send;
+    ) -> impl Future<Output = Result<()>> + Send;
+}
+
+#[derive(FromRow)]
+pub(crate) struct ListedRow {
+    customer_id: String,
+    target: String,
+    model_version: i64,
+}
+
+impl TryFrom<ListedRow> for ListedPrediction {
+    type Error = StoreError;
+
+    fn try_from(row: ListedRow) -> Result<Self> {
+        let ListedRow { customer_id, target, model_version } = row;
+        Ok(Self { customer_id, target: names::target(&target)?, model_version })
+    }
 }
 
 /// `score_time`, `prediction_id` and `customer_id` of a prediction to be removed.
@@ -86,6 +107,21 @@ async fn remove<B: Backend>(store: B, expired: Vec<ExpiredRow>) -> Result<u64> {
     .await
 }
 
+/// Removes latest predictions that were stored beside an interaction that ends them. Neither transaction saw the other;
+/// of this look, and of the one that follows the interaction, one comes after both. A database in which one
+/// transaction writes at a time needs none.
+async fn forget_overtaken<B: Backend>(
+    store: &B,
+    listed: &[&Prediction],
+    ended_by: Option<&str>,
+) -> Result<()> {
+    let Some(ended_by) = ended_by.filter(|_| !B::WRITES_ALONE && !listed.is_empty()) else { return Ok(()) };
+    let ids: Vec<&str> = listed.iter().map(|prediction| prediction.customer_id.as_str()).collect();
+    let mut tx = store.begin().await?;
+    B::forget_ended(&mut tx, ended_by, &ids).await?;
+    Ok(tx.commit().await?)
+}
+
 fn select_past(filter: &PastPredictionFilter) -> Statement {
     // CROSS JOIN makes SQLite read customer by customer, where it would rather read all of the target.
     let mut statement = Statement::new(
@@ -119,10 +155,13 @@ impl<B: Backend> PredictionStore for B {
             let ids: Vec<&str> = kept.iter().map(|p| p.customer_id.as_str()).collect();
             let existing: HashSet<String> = B::existing(&mut tx, &ids).await?.into_iter().collect();
             kept.retain(|prediction| existing.contains(&prediction.customer_id));
+            let is_listed = |prediction: &&&Prediction| !new.unlisted.contains(&prediction.customer_id);
+            let listed: Vec<&Prediction> = kept.iter().filter(is_listed).copied().collect();
             if !kept.is_empty() {
-                B::write_predictions(&mut tx, &kept, new.ended_by).await?;
+                B::write_predictions(&mut tx, &kept, &listed, new.ended_by).await?;
             }
             tx.commit().await?;
+            forget_overtaken(store, &listed, new.ended_by).await?;
             Ok(existing)
         })
         .await
@@ -133,6 +172,30 @@ impl<B: Backend> PredictionStore for B {
             let (store, customer_ids) = &*shared;
             let mut tx = store.begin().await?;
             B::forget_latest(&mut tx, (target, as_of), customer_ids).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn listed_until_ended(&self, customer_ids: &[String]) -> Result<Vec<ListedPrediction>> {
+        let (store, ids) = (self.clone(), customer_ids.to_vec());
+        let rows = detached(async move {
+            let mut tx = store.begin().await?;
+            let rows = B::listed_until_ended(&mut tx, &ids).await?;
+            tx.commit().await?;
+            Ok(rows)
+        });
+        rows.await?.into_iter().map(ListedPrediction::try_from).collect()
+    }
+
+    async fn forget_run(&self, target: Target, as_of: Time) -> Result<()> {
+        let delete = Statement::new("DELETE FROM latest_predictions WHERE target = $1 AND as_of_time = $2")
+            .bind(target.name())
+            .bind(as_of);
+        let store = self.clone();
+        detached(async move {
+            let mut tx = store.begin().await?;
+            B::run::<()>(&mut tx, delete).await?;
             Ok(tx.commit().await?)
         })
         .await
@@ -171,6 +234,23 @@ impl<B: Backend> PredictionStore for B {
     ) -> Result<Vec<Prediction>> {
         let select = prediction_filter::select_page(filter, after.as_ref(), limit as i64);
         self.read::<PredictionRow>(select).await?.into_iter().map(Prediction::try_from).collect()
+    }
+
+    async fn prediction_times(&self, target: Target, limit: usize) -> Result<Vec<Time>> {
+        let mut times: Vec<Time> = Vec::new();
+        while times.len() < limit {
+            // One step in the index for each moment, however many predictions are about it.
+            let last = Statement::new(
+                "SELECT max(as_of_time) FROM predictions WHERE target = $1 AND as_of_time < $2",
+            )
+            .bind(target.name())
+            .bind(times.last().copied().unwrap_or(Time::MAX));
+            match self.read_one::<(Option<Stamp>,)>(last).await? {
+                Some((Some(time),)) => times.push(time.0),
+                _ => break,
+            }
+        }
+        Ok(times)
     }
 
     async fn has_predictions_about(&self, target: Target, as_of: Time) -> Result<bool> {

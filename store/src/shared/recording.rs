@@ -10,7 +10,6 @@ use super::{
     batch::SortedBatch,
     changes::note_change,
     create_times::settle_create_times,
-    listed::forget_ended,
     merges::SurvivorsOf,
     retractions::{LastRetractions, retract_stored},
 };
@@ -66,7 +65,6 @@ pub(super) async fn record<B: Backend>(
         outdated_predictions =
             backfill::mark_predictions::<B>(&mut tx, &changes, options.record_time).await?;
     }
-    forget_ended::<B>(&mut tx, batch, &survivors).await?;
     note_change(store, &mut tx, touched).await?;
     tx.commit().await?;
     Ok(Recorded { outdated_predictions, ..found.counts(batch, inserted) })

@@ -21,9 +21,11 @@ pub(crate) async fn backup(database: SqliteConnectOptions, file: &Path) -> Resul
         Some(folder) if folder != Path::new("") => folder.to_owned(),
         _ => PathBuf::from("."),
     };
-    // Under its name the file is complete; until then it has another, and is removed by whatever error.
-    let partial =
-        tempfile::Builder::new().prefix(".").suffix(".partial").tempfile_in(&folder).map_err(failed)?;
+    // Under its name the file is complete; until then it is in a folder of its own, which is removed, with the journal
+    // that SQLite keeps beside it, whatever ends the copy.
+    let own_folder =
+        tempfile::Builder::new().prefix(".").suffix(".partial").tempdir_in(&folder).map_err(failed)?;
+    let partial = tempfile::NamedTempFile::new_in(&own_folder).map_err(failed)?;
     let path = partial.path().to_string_lossy().into_owned();
     let mut connection = database.busy_timeout(TIMEOUT).connect().await.map_err(StoreError::from)?;
     let copied = sqlx::query("VACUUM INTO $1").bind(path).execute(&mut connection).await;

@@ -9,10 +9,9 @@ use crate::{
     predictions::Prediction,
     shared::{
         Stamp, Transaction,
-        listed::EndedByRow,
         names::{basis_name, grade_name},
         prediction_rows::reasons_json,
-        predictions::PredictionSql,
+        predictions::{ListedRow, PredictionSql},
     },
 };
 
@@ -20,10 +19,13 @@ impl PredictionSql for Sqlite {
     async fn write_predictions(
         tx: &mut Transaction<Self>,
         new: &[&Prediction],
+        listed: &[&Prediction],
         ended_by: Option<&str>,
     ) -> Result<()> {
         for part in new.chunks(BOUND_ROWS) {
             insert_predictions(tx, part).await?;
+        }
+        for part in listed.chunks(BOUND_ROWS) {
             upsert_latest(tx, part, ended_by).await?;
         }
         Ok(())
@@ -46,16 +48,27 @@ impl PredictionSql for Sqlite {
         Ok(())
     }
 
-    async fn latest_ended_by(
+    async fn listed_until_ended(
         tx: &mut Transaction<Self>,
-        kind: &str,
-        customer_ids: &[&str],
-    ) -> Result<Vec<EndedByRow>> {
+        customer_ids: &[String],
+    ) -> Result<Vec<ListedRow>> {
         let rows = sqlx::query_as(
-            "SELECT customer_id, target, as_of_time FROM latest_predictions \
-             WHERE ended_by = $1 AND customer_id IN (SELECT value FROM json_each($2))",
+            "SELECT l.customer_id, l.target, p.model_version FROM latest_predictions AS l JOIN predictions AS p \
+             ON p.customer_id = l.customer_id AND p.prediction_id = l.prediction_id \
+             WHERE l.ended_by IS NOT NULL AND l.customer_id IN (SELECT value FROM json_each($1))",
         );
-        Ok(rows.bind(kind).bind(Json(customer_ids)).fetch_all(&mut **tx).await?)
+        Ok(rows.bind(Json(customer_ids)).fetch_all(&mut **tx).await?)
+    }
+
+    async fn forget_ended(tx: &mut Transaction<Self>, ended_by: &str, customer_ids: &[&str]) -> Result<()> {
+        let delete = sqlx::query(
+            "DELETE FROM latest_predictions WHERE ended_by = $1 AND customer_id IN (SELECT value FROM json_each($2)) \
+             AND EXISTS (SELECT 1 FROM interactions AS i WHERE i.customer_id = latest_predictions.customer_id \
+             AND i.kind = $1 AND i.occur_time > CASE WHEN latest_predictions.target = 'lead' THEN 0 \
+             ELSE latest_predictions.as_of_time END)",
+        );
+        delete.bind(ended_by).bind(Json(customer_ids)).execute(&mut **tx).await?;
+        Ok(())
     }
 }
 

@@ -32,9 +32,15 @@ pub(super) fn no_better(input: &CheckInput<'_>) -> Option<FailedCheck> {
         return None;
     }
     let by_chance = found.difference < 0.0;
-    let better = if by_chance { "perhaps by chance better" } else { "no better" };
+    let (better, therefore) = match by_chance {
+        true => (
+            "better than the base rate, but perhaps by chance",
+            ", so that it is not promoted as the first champion",
+        ),
+        false => ("no better than the base rate", ""),
+    };
     let message = format!(
-        "on {rows} holdout rows the model predicts {better} than the base rate of {:.1} %: log loss \
+        "on {rows} holdout rows the model is {better}{therefore}: the base rate is {:.1} %, and log loss is \
          {candidate_log_loss:.4} against {champion_log_loss:.4}, a difference of {:+.4} (95 % {:+.4} to {upper:+.4})",
         100.0 * rate,
         found.difference,

@@ -55,18 +55,23 @@ fn levels(measure: &Measure) -> String {
 /// How to train without some features.
 fn without(artifact: &Artifact, names: &[String]) -> String {
     let attributes = artifact.plan.attributes.iter().map(|(name, _)| name);
+    let is_attribute = |name: &String| name.starts_with("attribute.");
     let rest: Vec<String> = attributes
         .filter(|name| !names.contains(&format!("attribute.{name}")))
         .map(|name| format!("\"{name}\""))
         .collect();
-    let list = match rest.len() {
-        ..=10 => format!("attributes = [{}]", rest.join(", ")),
-        _ => "attributes = [names of the others]".to_owned(),
+    let attributes = match rest.len() {
+        ..=10 => format!("`attributes = [{}]`", rest.join(", ")),
+        _ => "a list of the other `attributes`".to_owned(),
+    };
+    let lists = match (names.iter().any(is_attribute), names.iter().all(is_attribute)) {
+        (_, true) => attributes,
+        (true, false) => format!("{attributes} and a list of the other `kinds`"),
+        (false, false) => "a list of the other `kinds`".to_owned(),
     };
     format!(
-        "leave it out: under [features] in the spec, `{list}` or a list of `kinds`; or send only values that were \
-         known at the time (the first attributes of a customer count from its create_time). Promote it by \
-         `--promote always` if the value really is known before the outcome"
+        "leave it out by {lists} under [features] in the spec; or send only values that were known at the time (the \
+         first attributes of a customer count from its create_time)"
     )
 }
 

@@ -30,16 +30,18 @@ impl SingleFeatures {
         let rows = &input.rows;
         let value = |row: usize, place: usize| rows.features[row * width + place];
         let sampled: Vec<usize> = (0..rows.len()).step_by(rows.len().div_ceil(ROWS).max(1)).collect();
-        let customers = last_rows(&rows.customer, &rows.label);
+        let customers = last_rows(&rows.customer, &rows.ended);
         let step = customers.len().div_ceil(ROWS).max(1);
         let single = |(place, measure): (usize, &Measure)| {
             let category = measure.is_category();
             let of_rows = sampled.iter().map(|row| (value(*row, place), rows.label[*row])).collect();
             let mut best = auc(of_rows, category);
-            // What the outcome fills in has its value in all snapshots of a customer, also in those before it.
+            // What the outcome fills in has its value in all snapshots of a customer, also in those long before it. So
+            // each customer counts once, by what has become of it.
             if matches!(measure, Measure::Attribute { .. }) {
-                let ever = customers.iter().step_by(step);
-                best = best.max(auc(ever.map(|(row, ever)| (value(*row, place), *ever)).collect(), category));
+                let ended = customers.iter().step_by(step);
+                best =
+                    best.max(auc(ended.map(|(row, ended)| (value(*row, place), *ended)).collect(), category));
             }
             (measure.clone(), best)
         };
@@ -61,8 +63,8 @@ impl SingleFeatures {
             several => format!("only {} say", several.join(" and ")),
         };
         let message = format!(
-            "the model has {} features, and {which} anything about the outcome alone (AUC of at least {INFORMATIVE})",
-            self.used
+            "the model has {}, and {which} anything about the outcome alone (AUC of at least {INFORMATIVE})",
+            if self.used == 1 { "1 feature".to_owned() } else { format!("{} features", self.used) }
         );
         let remedy =
             "import further kinds of interactions or attributes, or let the spec use those that are stored";
@@ -70,19 +72,15 @@ impl SingleFeatures {
     }
 }
 
-/// The last row of each customer, and whether any of its rows has the outcome. The rows of a customer are side by
-/// side.
-fn last_rows(customer: &[u32], label: &[bool]) -> Vec<(usize, bool)> {
-    let mut last: Vec<(usize, bool)> = Vec::new();
-    for (row, own) in customer.iter().enumerate() {
-        match last.last_mut() {
-            Some((before, ever)) if customer[*before] == *own => {
-                (*before, *ever) = (row, *ever || label[row]);
-            }
-            _ => last.push((row, label[row])),
-        }
-    }
-    last
+/// The last row of each customer, and what `ended` has of it. The rows of a customer are side by side.
+fn last_rows(customer: &[u32], ended: &[bool]) -> Vec<(usize, bool)> {
+    let last = |own: &[u32], end: usize| (end - 1, ended[own[0] as usize]);
+    let mut end = 0;
+    let of = |own: &[u32]| {
+        end += own.len();
+        last(own, end)
+    };
+    customer.chunk_by(|a, b| a == b).map(of).collect()
 }
 
 /// The area under the ROC curve of the rate of the outcome at each value; numbers are binned.
@@ -144,8 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_has_the_outcome_when_any_of_its_rows_has() {
-        let found = last_rows(&[0, 0, 1, 2, 2, 2], &[true, false, false, false, false, true]);
+    fn each_customer_counts_once() {
+        let found = last_rows(&[0, 0, 1, 2, 2, 2], &[true, false, true]);
         assert_eq!(found, [(1, true), (2, false), (5, true)]);
     }
 }

@@ -33,7 +33,8 @@ pub fn customer(customer: Customer) -> v1::Customer {
     v1::Customer {
         customer_id: customer.customer_id,
         create_time: Some(timestamp(customer.create_time)),
-        attributes: Some(attributes(customer.attributes)),
+        // Unset rather than empty, so that a client can send back what it has read.
+        attributes: (!customer.attributes.is_empty()).then(|| attributes(customer.attributes)),
         name: customer.name,
         merged_customer_ids: customer.merged_customer_ids,
     }

@@ -1,6 +1,6 @@
 //! The training matrix: the raw snapshots as CSV, for `--matrix-out`.
 
-use std::{borrow::Cow, path::Path};
+use std::borrow::Cow;
 
 use tally_model::{
     features::{Forecast, explain::FeatureValue},
@@ -9,14 +9,14 @@ use tally_model::{
 use tally_terminal::NewFile;
 
 /// Writes the raw snapshots: the customer, the moment, the part, the label, and every feature in natural
-/// units; texts that a spreadsheet would take for formulas are marked. The BG/NBD features are left out: training derives them from the others, with parameters of
-/// its own for each set of rows.
-pub(super) fn write(path: &Path, trained: &Trained, rows: &Snapshots) -> Result<(), csv::Error> {
+/// units; texts that a spreadsheet would take for formulas are marked. The BG/NBD features are left out: training derives
+/// them from the others, with parameters of its own for each set of rows.
+pub(super) fn write(file: NewFile, trained: &Trained, rows: &Snapshots) -> Result<(), csv::Error> {
     let plan = &trained.artifact.plan;
     let mut measures = plan.measures();
     let width = measures.len();
     measures.truncate(width - plan.forecast.map_or(0, |_| Forecast::WIDTH));
-    let mut file = csv::Writer::from_writer(NewFile::create(path)?);
+    let mut file = csv::Writer::from_writer(file);
     let fixed = ["customer_id", "as_of", "split", "label"].map(str::to_owned);
     let names = measures.iter().map(|measure| not_a_formula(&measure.to_string()).into_owned());
     file.write_record(fixed.into_iter().chain(names))?;

@@ -66,6 +66,15 @@ fn what_is_needed(profile: &DataProfile, outcome: &LabelDefinition, now: Time) -
             "the latest snapshot lies {days} days before that moment, at {latest}: nobody was known to have bought by \
              then; more time or a shorter horizon (`--horizon-days`) helps"
         ),
+        (Target::Churn, ChurnEvent::Cancel)
+            if !outcome.start_kinds.is_empty() && !outcome.start_kinds.iter().any(|kind| knows(kind)) =>
+        {
+            format!(
+                "churn by `cancel` is learned from customers with a relation to end, but no interaction of the \
+                 `start_kinds` in the spec is among them: {}",
+                outcome.start_kinds.join(", ")
+            )
+        }
         (Target::Churn, ChurnEvent::Cancel) => format!(
             "the latest snapshot lies {days} days before that moment, at {latest}: nobody was known by then who could \
              cancel; more time or a shorter horizon (`--horizon-days`) helps"

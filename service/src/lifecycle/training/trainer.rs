@@ -1,6 +1,6 @@
 //! The training job, from the store to the next version of a model.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use tally_model::{
     artifact::{Artifact, CENTS},
@@ -14,6 +14,7 @@ use tally_model::{
     },
 };
 use tally_store::{HoldoutScore, Promotion, PromotionKind, Store, StoredEvaluation, StoredModel};
+use tally_terminal::NewFile;
 
 use super::{
     JobError, Promote, PromotionDecision, TrainingJob, TrainingResult,
@@ -62,16 +63,12 @@ struct TrainingData {
 
 impl Trainer {
     /// Trains a model, stores it, and promotes it when the job wants that. Writes the training matrix to
-    /// `matrix_out`, if given.
+    /// `matrix`, if given.
     ///
     /// # Errors
     /// [`JobError`]; then nothing is stored, unless the store fails between the model and its promotion.
     #[tracing::instrument(name = "training", skip_all, fields(target = %job.target))]
-    pub async fn train(
-        &self,
-        job: TrainingJob,
-        matrix_out: Option<&Path>,
-    ) -> Result<TrainingResult, JobError> {
+    pub async fn train(&self, job: TrainingJob, matrix: Option<NewFile>) -> Result<TrainingResult, JobError> {
         let data = self.take_snapshots(&job).await?;
         let drift = data.incumbent.as_ref().zip(data.batch.counts.as_ref());
         let drift = drift.map(|(incumbent, counts)| incumbent.drift(job.target, counts));
@@ -90,8 +87,8 @@ impl Trainer {
             );
         }
         let (rows, incumbent) = (data.batch.rows, data.incumbent);
-        if let Some(path) = matrix_out {
-            matrix::write(path, &trained, &rows)?;
+        if let Some(file) = matrix {
+            matrix::write(file, &trained, &rows)?;
         }
         let evaluation = StoredEvaluation {
             evaluated: trained.evaluated.to_bytes().map_err(Error::from)?,

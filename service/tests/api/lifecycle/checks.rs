@@ -10,12 +10,13 @@ use super::{
     subscribers::{SEEING, store_subscribers},
 };
 use crate::support::{
-    Tally, assert_refused, business, customer, interaction, on_both_stores, time, timestamp,
+    Tally, assert_refused, business, customer, has_kind, interaction, on_both_stores, time, timestamp,
 };
 
 on_both_stores!(
     a_silence_before_the_training_blocks_promotion_unless_it_is_forced,
     an_attribute_that_the_outcome_fills_in_blocks_promotion,
+    a_status_of_today_blocks_promotion_of_churn,
     a_model_of_noise_is_no_better_than_the_base_rate,
     a_population_unlike_the_snapshots_is_remarked,
     no_snapshots_are_explained_by_what_is_stored,
@@ -75,8 +76,11 @@ async fn a_silence_before_the_training_blocks_promotion_unless_it_is_forced(tall
     assert!(audited.len() == 1 && audited[0].forced, "{audited:?}");
     assert!(audited[0].gate_result.contains("; it fails the check SILENCE: "), "{audited:?}");
 
-    assert!(warning(&tally, "2024-12-20").await.contains(remedy));
+    let warned = warning(&tally, "2024-12-20").await;
+    assert!(warned.contains(remedy) && warned.contains("stored, but not listed"), "{warned}");
+    assert_eq!(tally.latest_predictions(v1::Target::Churn).await, [], "everybody looks gone");
     assert_eq!(warning(&tally, NOW).await, "");
+    assert!(!tally.latest_predictions(v1::Target::Churn).await.is_empty());
     // Nothing is stored of most of the horizon of the last predictions.
     let request =
         v1::GetRealisedPerformanceRequest { target: v1::Target::Churn.into(), ..Default::default() };
@@ -126,6 +130,24 @@ async fn an_attribute_that_the_outcome_fills_in_blocks_promotion(tally: Tally) {
     let honest = "[features]\nattributes = [\"source\"]";
     let shown = tally.train_with_spec("lead", honest, &["--as-of", "2024-04-01"]);
     assert!(shown.contains("lead/2 now serves") && !shown.contains("FEATURE_PREDICTS_ALONE"), "{shown}");
+}
+
+/// Each customer has one version of its record, which says at all times what has become of it.
+async fn a_status_of_today_blocks_promotion_of_churn(tally: Tally) {
+    let business = tally_model::simulate::Business { subscription: true, ..business(700, 11, time(NOW)) };
+    tally.simulate(&business).await;
+    let records = business.iter().map(|one| {
+        let status = if has_kind(&one, "cancel") { "closed" } else { "open" };
+        let attributes = [("status", Kind::StringValue(status.to_owned()))];
+        customer(&one.customer_id, &one.create_time.to_string(), &attributes)
+    });
+    tally.upsert_backfilled(records.collect(), &["status"]).await.unwrap();
+    let spec = "[churn]\nevent = \"cancel\"\nhorizon_days = 60\n";
+    let arguments = ["--as-of", NOW, "--promote", "never"];
+    let shown = tally.train_with_spec("churn", spec, &arguments);
+    assert!(shown.contains("(FEATURE_PREDICTS_ALONE): attribute.status alone"), "{shown}");
+    let shown = tally.train_with_spec("churn", "", &arguments);
+    assert!(!shown.contains("FEATURE_PREDICTS_ALONE"), "who buys nothing has not always cancelled: {shown}");
 }
 
 async fn a_model_of_noise_is_no_better_than_the_base_rate(tally: Tally) {

@@ -12,6 +12,7 @@ use crate::support::{
 on_both_stores!(
     a_lead_that_buys_leaves_the_list_and_stays_in_its_run,
     who_cancels_leaves_the_list_and_returns_after_a_start,
+    only_who_is_not_eligible_any_more_leaves_the_list,
 );
 
 /// The ids that are listed, and the number of all that match.
@@ -46,7 +47,7 @@ async fn exported(tally: &Tally, target: v1::Target, as_of: Time) -> usize {
 async fn a_lead_that_buys_leaves_the_list_and_stays_in_its_run(tally: Tally) {
     tally.simulate(&small_business()).await;
     tally.train(&["lead", "--as-of", NOW]);
-    let (first, second) = (time(NOW), Time(time(NOW).0 + 30 * DAY));
+    let (first, second) = (time(NOW), Time(time(NOW).0 + 20 * DAY));
     tally.score_population(v1::Target::Lead, first).await.unwrap();
     let all = listed(&tally, v1::Target::Lead, None).await;
     let (buyer, reported_late, other) = (&all[0], &all[1], &all[2]);
@@ -90,7 +91,7 @@ async fn a_lead_that_buys_leaves_the_list_and_stays_in_its_run(tally: Tally) {
     };
     let refused = tally.predictions().list_predictions(unknown).await;
     let message = refused.as_ref().unwrap_err().message().to_owned();
-    assert!(message.contains(&format!("the last runs are about {third}")), "{message}");
+    assert!(message.contains(&format!("the latest ones are about {third}")), "{message}");
     assert_refused(refused, Code::NotFound, "RUN_NOT_FOUND", &[]);
 }
 
@@ -117,4 +118,47 @@ async fn who_cancels_leaves_the_list_and_returns_after_a_start(tally: Tally) {
     // The same cancel, sent again, is no new one.
     tally.backfill(vec![cancel(returner)]).await.unwrap();
     assert_eq!(listed(&tally, v1::Target::Churn, None).await, ids);
+    // One that is known late takes the customer off, and a score about a moment at which it was not known changes nothing.
+    let late = interaction(returner, "late", "cancel", &days_later(3).to_string());
+    tally.record(vec![late]).await;
+    assert!(!listed(&tally, v1::Target::Churn, None).await.contains(returner));
+    tally.score_population(v1::Target::Churn, days_later(4)).await.unwrap();
+    assert!(!listed(&tally, v1::Target::Churn, None).await.contains(returner));
+    assert!(listed(&tally, v1::Target::Churn, Some(days_later(4))).await.contains(returner));
+}
+
+async fn only_who_is_not_eligible_any_more_leaves_the_list(tally: Tally) {
+    tally.simulate(&small_business()).await;
+    tally.train(&["lead", "--as-of", NOW]);
+    tally.score_population(v1::Target::Lead, time(NOW)).await.unwrap();
+    let all = listed(&tally, v1::Target::Lead, None).await;
+    let (skipped, retracted, united) = (&all[0], &all[1], &all[2]);
+    let later = Time(time(NOW).0 + DAY).to_string();
+
+    // A purchase that is not stored, since its key is known with other content.
+    tally.record(vec![interaction(skipped, "known", "visit", &later)]).await;
+    let request = v1::RecordInteractionsRequest {
+        interactions: vec![interaction(skipped, "known", "purchase", &later)],
+        on_conflict: v1::OnConflict::Skip.into(),
+        ..Default::default()
+    };
+    let reply = tally.interactions().record_interactions(request).await.unwrap().into_inner();
+    assert_eq!(reply.skipped, 1);
+    assert_eq!(listed(&tally, v1::Target::Lead, None).await, all);
+
+    // A purchase that was retracted, sent again.
+    let purchase = interaction(retracted, "mistake", "purchase", &later);
+    tally.record(vec![purchase.clone()]).await;
+    assert!(!listed(&tally, v1::Target::Lead, None).await.contains(retracted));
+    tally.retract(&[(retracted.as_str(), "mistake")]).await.unwrap();
+    tally.score_population(v1::Target::Lead, time(NOW)).await.unwrap();
+    assert_eq!(listed(&tally, v1::Target::Lead, None).await, all, "a run lists it again");
+    tally.record(vec![purchase]).await;
+    assert_eq!(listed(&tally, v1::Target::Lead, None).await, all);
+
+    // A buyer that turns out to be a lead makes a buyer of it.
+    let buyer = small_business().iter().find(|customer| has_kind(customer, "purchase")).unwrap().customer_id;
+    let request = v1::MergeCustomersRequest { from_customer_id: buyer, into_customer_id: united.clone() };
+    tally.customers().merge_customers(request).await.unwrap();
+    assert!(!listed(&tally, v1::Target::Lead, None).await.contains(united));
 }

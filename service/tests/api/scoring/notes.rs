@@ -8,10 +8,15 @@ use crate::support::{Tally, has_kind, on_both_stores, time, timestamp};
 
 on_both_stores!(a_lead_older_than_any_learned_from_says_so, leads_are_learned_from_at_the_ages_they_have);
 
-/// The age in whole days of a simulated customer at [`NOW`].
-fn age(customer_id: &str) -> f64 {
+/// The age in days of a simulated customer at [`NOW`].
+fn exact_age(customer_id: &str) -> f64 {
     let customer = small_business().iter().find(|customer| customer.customer_id == customer_id).unwrap();
-    time(NOW).days_since(customer.create_time).floor()
+    time(NOW).days_since(customer.create_time)
+}
+
+/// The same in whole days.
+fn age(customer_id: &str) -> f64 {
+    exact_age(customer_id).floor()
 }
 
 fn lead_request(customer_id: &str, as_of: Time) -> v1::ScoreLeadRequest {
@@ -28,7 +33,7 @@ async fn a_lead_older_than_any_learned_from_says_so(tally: Tally) {
     assert!(old.len() > 20 && young.len() > 5, "{} and {}", old.len(), young.len());
     assert!(young.iter().all(|score| score.notes.is_empty()));
     for score in &old {
-        let days = age(&score.customer_id);
+        let days = exact_age(&score.customer_id).round();
         let note =
             format!("The lead is {days} days old, older than any that the model has learned from (90 days)");
         assert_eq!(score.notes, [note]);
