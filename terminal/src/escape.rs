@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// What stands for a character that is not shown.
+/// Replaces a character that must not reach the terminal.
 const REPLACEMENT: char = '\u{fffd}';
 
 /// Whether a character is not for showing: control characters, those that change the direction of writing, and breaks

@@ -94,8 +94,8 @@ pub(crate) struct GrpcServices {
 /// Where connections come from.
 pub(crate) struct Connections {
     pub(crate) listener: TcpListener,
-    /// After this time a connection is told to take no new calls, and closed when those on it have ended. Clients then
-    /// connect again, to servers that are new, too, when a balancer chooses one for each connection.
+    /// The age at which the server asks a client to start no more calls on a connection (GOAWAY) and closes it once the
+    /// open calls end. The client then connects again, and a load balancer can choose a newer server.
     pub(crate) max_age: Option<Duration>,
 }
 
