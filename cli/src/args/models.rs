@@ -30,7 +30,7 @@ pub enum ModelsCommand {
     },
     /// Show how past predictions turned out, by month and model
     Realised(RealisedArgs),
-    /// Make a version the champion, unless it is worse than the current one on the same holdout
+    /// Make a version the champion, if it is better than the current one on the same holdout
     Promote(PromoteArgs),
     /// Return to the champion before the current one
     Rollback {
@@ -79,7 +79,7 @@ pub struct RealisedArgs {
 pub struct PromoteArgs {
     /// A version such as churn/7
     pub name: String,
-    /// Even if it is worse than the champion, or cannot be compared
+    /// Even if it is not better than the champion, or cannot be compared
     #[arg(long)]
     pub force: bool,
     /// The reason, for the audit log

@@ -13,6 +13,10 @@ use crate::training::{snapshot::Snapshots, split::FEWEST_OF_A_CLASS};
 const REPLICATES: usize = 1_000;
 /// The seed of the bootstrap: the same rows give the same interval.
 const SEED: u64 = 1;
+/// How much worse than the champion, in mean log loss, a candidate must be shown not to be. The best of a regular
+/// series of trainings differ by less than this from each other, and a candidate whose interval reaches beyond it may
+/// as well be worse as better.
+pub const NON_INFERIORITY_MARGIN: f64 = 0.002;
 
 /// A holdout row that neither model was trained on, and the probabilities of both.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +64,14 @@ impl Comparison {
             return Err(TooFewPairs { rows, positives });
         }
         Ok(Self::of(pairs))
+    }
+
+    /// Whether the candidate should replace the champion: its log loss is lower, and the upper end of the interval
+    /// shows that it is not worse by [`NON_INFERIORITY_MARGIN`] or more. Without the second condition, half of all
+    /// retrainings that change nothing would be promoted.
+    #[must_use]
+    pub fn is_better(&self) -> bool {
+        self.difference < 0.0 && self.upper < NON_INFERIORITY_MARGIN
     }
 
     /// Compares them on however few pairs; there is at least one.

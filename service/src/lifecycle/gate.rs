@@ -1,5 +1,6 @@
-//! The gate: a candidate must pass the checks of its training, and be at least as good as the champion on holdout
-//! rows that neither of the two has learned from. Those are the rows of both holdouts, and those of the candidate's
+//! The gate: a candidate must pass the checks of its training, and be better than the champion on holdout rows that
+//! neither of the two has learned from: by the point estimate of the log loss, and without being worse by more than a
+//! margin at the upper end of its interval. Those are the rows of both holdouts, and those of the candidate's
 //! holdout that its training had the champion score.
 
 use std::fmt;
@@ -10,7 +11,7 @@ use tally_model::{
     spec::{ChurnEvent, Target},
     training::{
         checks::{BARELY_BETTER, FailedCheck},
-        compare::Comparison,
+        compare::{Comparison, NON_INFERIORITY_MARGIN},
     },
 };
 use tally_store::Store;
@@ -61,8 +62,8 @@ impl<'a> From<&'a Model> for PromotionCandidate<'a> {
 }
 
 impl Gate {
-    /// Whether the candidate passes the checks and has the lower log loss, or no champion to compare with. A
-    /// training promotes such a candidate by itself.
+    /// Whether the candidate passes the checks, and is [better](Comparison::is_better) than the champion or has none
+    /// to compare with. A training promotes such a candidate by itself.
     #[must_use]
     pub fn is_better(&self) -> bool {
         self.failed_checks.is_empty() && self.against.is_better()
@@ -84,6 +85,9 @@ impl Gate {
                 let Comparison { candidate_log_loss: have, champion_log_loss: need, .. } = comparison;
                 ("WORSE_THAN_CHAMPION", format!("; have log loss {have:.4}, need {need:.4}"))
             }
+            ChampionComparison::Compared(_, comparison) if !comparison.is_better() => {
+                ("NO_BETTER_THAN_CHAMPION", needed(comparison))
+            }
             ChampionComparison::NotComparable(..) => ("NOT_COMPARABLE", String::new()),
             _ => return self.failed_checks.first().map(|check| refused_by(candidate, check)),
         };
@@ -91,6 +95,17 @@ impl Gate {
             "{candidate} is {against}{what}; promote it with `force` if it should serve all the same"
         );
         Some(Error::Precondition { reason, message })
+    }
+
+    /// What it finds, and what follows from a comparison that the candidate loses.
+    #[must_use]
+    pub fn verdict(&self) -> String {
+        match &self.against {
+            ChampionComparison::Compared(_, comparison) if !comparison.is_better() => {
+                format!("{self}; the champion stays")
+            }
+            _ => self.to_string(),
+        }
     }
 
     /// The comparison with the champion, if there is one.
@@ -120,6 +135,17 @@ impl Gate {
     }
 }
 
+/// What the comparison of a candidate that is no better lacks.
+fn needed(comparison: &Comparison) -> String {
+    let Comparison { difference, upper, .. } = comparison;
+    match *difference < 0.0 {
+        true => format!(
+            "; have an upper end of the interval of {upper:+.4}, need less than {NON_INFERIORITY_MARGIN:+.4}"
+        ),
+        false => format!("; have a difference of {difference:+.4}, need less than 0"),
+    }
+}
+
 /// The refusal to promote what serves already.
 pub(super) fn already_champion(name: ModelName) -> Error {
     Error::Precondition { reason: "ALREADY_CHAMPION", message: format!("{name} is the champion already") }
@@ -135,10 +161,10 @@ fn refused_by(candidate: ModelName, check: &FailedCheck) -> Error {
 }
 
 impl ChampionComparison {
-    const fn is_better(&self) -> bool {
+    fn is_better(&self) -> bool {
         match self {
             Self::NoChampion => true,
-            Self::Compared(_, comparison) => comparison.difference < 0.0,
+            Self::Compared(_, comparison) => comparison.is_better(),
             _ => false,
         }
     }
@@ -198,8 +224,8 @@ impl fmt::Display for ChampionComparison {
             Self::NotComparable(champion, why) => write!(f, "not comparable with {champion}: {why}"),
             Self::Compared(champion, c) => {
                 let words = match c.difference {
-                    ..0.0 => "better than",
-                    0.0 => "as good as",
+                    _ if c.is_better() => "better than",
+                    ..=0.0 => "no better than",
                     _ => "worse than",
                 };
                 let may = c.difference != 0.0 && c.lower <= 0.0 && 0.0 <= c.upper;
@@ -239,6 +265,51 @@ pub fn eligible(outcome: &LabelDefinition) -> String {
                 "customers whose latest {} is later than their latest cancel",
                 outcome.start_kinds.join(" or ")
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compared(difference: f64, upper: f64) -> Gate {
+        let comparison = Comparison {
+            rows: 400,
+            positives: 90,
+            customers: 300,
+            candidate_log_loss: 0.5 + difference,
+            champion_log_loss: 0.5,
+            difference,
+            lower: difference - 0.03,
+            upper,
+        };
+        let champion = ModelName { target: Target::Churn, version: 1 };
+        Gate { failed_checks: Vec::new(), against: ChampionComparison::Compared(champion, comparison) }
+    }
+
+    #[test]
+    fn a_candidate_needs_the_lower_log_loss_and_an_upper_end_below_the_margin() {
+        for (difference, upper, words, reason) in [
+            (-0.01, -0.001, "better than churn/1", None),
+            (-0.01, 0.0019, "better than churn/1", None),
+            (-0.01, 0.002, "no better than churn/1", Some("NO_BETTER_THAN_CHAMPION")),
+            (-0.0001, 0.03, "no better than churn/1", Some("NO_BETTER_THAN_CHAMPION")),
+            (0.0, 0.0, "no better than churn/1", Some("NO_BETTER_THAN_CHAMPION")),
+            (0.0001, 0.001, "worse than churn/1", Some("WORSE_THAN_CHAMPION")),
+            (0.01, 0.02, "worse than churn/1", Some("WORSE_THAN_CHAMPION")),
+        ] {
+            let gate = compared(difference, upper);
+            let candidate = ModelName { target: Target::Churn, version: 2 };
+            let refusal = gate.refusal(candidate).map(|error| match error {
+                Error::Precondition { reason, .. } => reason,
+                other => panic!("{other}"),
+            });
+            assert_eq!(refusal, reason, "{difference} {upper}");
+            assert_eq!(gate.is_better(), reason.is_none(), "{difference} {upper}");
+            let verdict = gate.verdict();
+            assert!(verdict.starts_with(words), "{verdict}");
+            assert_eq!(verdict.ends_with("; the champion stays"), reason.is_some(), "{verdict}");
         }
     }
 }

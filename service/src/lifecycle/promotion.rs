@@ -53,8 +53,8 @@ impl Promotions {
     /// # Errors
     /// NOT_FOUND when it is not stored; FAILED_PRECONDITION when it is the champion already
     /// (ALREADY_CHAMPION), cannot be read (UNREADABLE_MODEL, also with `force`), fails a check of its
-    /// training (FAILED_CHECK), is worse than the champion (WORSE_THAN_CHAMPION) or cannot be compared with
-    /// it (NOT_COMPARABLE); ABORTED when somebody else moved the champion meanwhile.
+    /// training (FAILED_CHECK), is worse than the champion (WORSE_THAN_CHAMPION), no better or only perhaps
+    /// better (NO_BETTER_THAN_CHAMPION), or cannot be compared with it (NOT_COMPARABLE); ABORTED when somebody else moved the champion meanwhile.
     pub async fn promote(&self, by: &Actor, request: PromotionRequest) -> Result<(Promotion, Gate)> {
         let PromotionRequest { model: name, force, reason } = request;
         let candidate = self.readable(name).await?;

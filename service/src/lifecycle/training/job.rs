@@ -20,8 +20,9 @@ use crate::{catalog::ModelName, histories::scan::Partition, platform::error::Err
 /// When a new model becomes the champion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Promote {
-    /// When it passes the checks, and there is no champion or the new model has the lower log loss on
-    /// holdout rows that neither has learned from
+    /// When it passes the checks, and there is no champion or the new model is better than it on holdout
+    /// rows that neither has learned from: its log loss is lower, and the upper end of the 95 % interval of the
+    /// difference is below +0.002
     Auto,
     /// In any case
     Always,

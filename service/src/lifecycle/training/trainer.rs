@@ -175,7 +175,7 @@ impl Trainer {
             let state = ChampionState::read(store, name.target).await?;
             let gate = Gate::examine(store, candidate, state.champion).await?;
             let (promoted, reason) = match promote {
-                Promote::Auto => (gate.is_better(), gate.to_string()),
+                Promote::Auto => (gate.is_better(), gate.verdict()),
                 Promote::Always => (true, format!("promotion was asked for; {gate}")),
                 Promote::Never => (false, format!("promotion was not wanted; {gate}")),
             };

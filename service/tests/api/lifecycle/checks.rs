@@ -18,6 +18,7 @@ on_both_stores!(
     an_attribute_that_the_outcome_fills_in_blocks_promotion,
     a_status_of_today_blocks_promotion_of_churn,
     a_model_of_noise_is_no_better_than_the_base_rate,
+    a_shift_that_turns_the_slopes_round_leaves_no_champion,
     a_population_unlike_the_snapshots_is_remarked,
     no_snapshots_are_explained_by_what_is_stored,
     the_holdout_is_divided_by_an_attribute,
@@ -159,6 +160,23 @@ async fn a_model_of_noise_is_no_better_than_the_base_rate(tally: Tally) {
     assert_refused(promote(&tally, "lead/1", false).await, Code::FailedPrecondition, "FAILED_CHECK", &[]);
     let promoted = promote(&tally, "lead/1", true).await.unwrap().promotion.unwrap();
     assert!(promoted.forced && promoted.gate_result.contains("NO_BETTER_THAN_BASE_RATE"), "{promoted:?}");
+}
+
+/// Until the holdout begins, most leads from the web buy; from then on, most of the others do.
+async fn a_shift_that_turns_the_slopes_round_leaves_no_champion(tally: Tally) {
+    store_leads(&tally, |n| draw(n, 100) < if is_from_the_web(n) == (n < 600) { 60 } else { 10 }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("spec.toml");
+    std::fs::write(&spec, "[features]\nattributes = [\"source\"]\n[lead]\nages_days = [0]").unwrap();
+    let shown = train(&tally, &["lead", "--as-of", "2024-04-01", "--spec", spec.to_str().unwrap()], 2);
+    assert!(shown.contains("lead/1 stored, does not serve: there was no champion"), "{shown}");
+    assert!(shown.contains("the model predicts no better than the base rate"), "{shown}");
+    let card = tally.card("lead/1").await;
+    assert!(check(&card, "NO_BETTER_THAN_BASE_RATE").unwrap().blocking && !card.champion, "{card:?}");
+    let base_rate = card.baselines.iter().find(|baseline| baseline.name == "base_rate").unwrap();
+    let (own, base_rate) = (card.holdout.unwrap(), base_rate.metrics.unwrap());
+    assert!(own.auc < 0.5 && own.log_loss > base_rate.log_loss, "{own:?} {base_rate:?}");
+    assert_refused(promote(&tally, "lead/1", false).await, Code::FailedPrecondition, "FAILED_CHECK", &[]);
 }
 
 async fn a_population_unlike_the_snapshots_is_remarked(tally: Tally) {

@@ -12,6 +12,7 @@ use crate::support::{Tally, assert_refused, on_both_stores};
 on_both_stores!(
     the_gate_refuses_a_worse_model_force_overrides_it_and_both_are_audited,
     models_are_compared_on_rows_that_neither_has_learned_from,
+    a_candidate_whose_advantage_is_uncertain_does_not_replace_the_champion,
 );
 
 fn assert_precondition<T: std::fmt::Debug>(result: Result<T, Status>, reason: &str) {
@@ -132,4 +133,45 @@ async fn models_are_compared_on_rows_that_neither_has_learned_from(tally: Tally)
     assert_eq!(count("model_version = 1 AND as_of_time < start.time").await, 0);
     let preview = preview(&tally, "churn/4").await;
     assert!(preview.comparison.is_some(), "the rows that are left suffice: {preview:?}");
+}
+
+/// Gives churn/1 the probability ½ on the common holdout, and churn/2 one whose loss is lower by `gain` for about
+/// half of the customers and higher by `harm` for the others.
+async fn set_losses(tally: &Tally, gain: f64, harm: f64) {
+    tally.database.sql("UPDATE holdout_scores SET probability = 0.5").await;
+    let right = [gain, -harm].map(|less| 0.5 * less.exp());
+    for (label, [gaining, losing]) in [("label", right), ("NOT label", right.map(|p| 1.0 - p))] {
+        let update = format!(
+            "UPDATE holdout_scores SET probability = \
+             CASE WHEN substr(customer_id, 4) > '4' THEN {gaining} ELSE {losing} END \
+             WHERE model_version = 2 AND {label}"
+        );
+        tally.database.sql(&update).await;
+    }
+}
+
+async fn a_candidate_whose_advantage_is_uncertain_does_not_replace_the_champion(tally: Tally) {
+    store_subscribers(&tally).await;
+    tally.train_with_spec("churn", SEEING, &["--as-of", NOW]);
+    tally.train_with_spec("churn", BLIND, &["--as-of", NOW, "--promote", "never"]);
+
+    // The better point estimate alone does not suffice …
+    set_losses(&tally, 0.24, 0.28).await;
+    let compared = preview(&tally, "churn/2").await.comparison.unwrap();
+    assert!(compared.difference < 0.0 && compared.upper > 0.002, "{compared:?}");
+    let refused = promote(&tally, "churn/2", false).await;
+    let message = refused.as_ref().unwrap_err().message();
+    assert!(message.starts_with("churn/2 is no better than churn/1 on the same"), "{message}");
+    let need = format!("have an upper end of the interval of {:+.4}, need less than +0.002", compared.upper);
+    assert!(message.contains(&need) && message.contains("which may be chance"), "{message}");
+    assert_precondition(refused, "NO_BETTER_THAN_CHAMPION");
+    // … nor does an equal one.
+    set_losses(&tally, 0.0, 0.0).await;
+    assert_precondition(promote(&tally, "churn/2", false).await, "NO_BETTER_THAN_CHAMPION");
+    // Hardly any risk of being worse does, although the interval contains 0.
+    set_losses(&tally, 0.0024, 0.0028).await;
+    let compared = preview(&tally, "churn/2").await.comparison.unwrap();
+    assert!(compared.difference < 0.0 && 0.0 < compared.upper && compared.upper < 0.002, "{compared:?}");
+    let promotion = promote(&tally, "churn/2", false).await.unwrap().promotion.unwrap();
+    assert!(!promotion.forced && promotion.gate_result.starts_with("better than churn/1"), "{promotion:?}");
 }

@@ -5,7 +5,7 @@ use std::process::Output;
 use super::{Tally, program, text};
 
 impl Tally {
-    /// Runs `tally-train`, which promotes the model unless it is worse. Returns what it prints.
+    /// Runs `tally-train`, which promotes the model if it passes the gate. Returns what it prints.
     pub fn train(&self, arguments: &[&str]) -> String {
         let output = self.try_train(arguments);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
