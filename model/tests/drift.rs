@@ -25,8 +25,7 @@ fn flat(rows: &[[f64; 3]]) -> Vec<f64> {
 }
 
 fn reference(rows: &[[f64; 3]], probabilities: &[f64]) -> Reference {
-    let everything: Vec<usize> = (0..rows.len()).collect();
-    Reference::new(&measures(), 0..3, &flat(rows), &everything, probabilities)
+    Reference::new(&measures(), 0..3, &flat(rows), probabilities)
 }
 
 fn report(training: &[[f64; 3]], population: &[[f64; 3]]) -> DriftReport {
@@ -34,7 +33,7 @@ fn report(training: &[[f64; 3]], population: &[[f64; 3]]) -> DriftReport {
     let mut counts = Counts::new(&reference);
     population.iter().for_each(|row| counts.add(&reference, row, 0.5));
     assert!(reference.fits(&measures()) && counts.fit(&reference));
-    DriftReport::new(&measures(), &reference, &counts)
+    DriftReport::new(&measures(), &reference, &counts, reference.rows())
 }
 
 fn shift<'a>(report: &'a DriftReport, feature: &str) -> &'a Shift {
@@ -142,7 +141,10 @@ fn unknown_customers_are_counted_and_not_compared() {
     let mut counts = Counts::new(&reference);
     counts.add(&reference, &[], 0.9);
     assert_eq!((counts.customers, counts.cold), (1, 1));
-    assert_eq!(DriftReport::new(&measures(), &reference, &counts).score.level, DriftLevel::TooFew);
+    assert_eq!(
+        DriftReport::new(&measures(), &reference, &counts, reference.rows()).score.level,
+        DriftLevel::TooFew
+    );
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) fn drift(drift: &GetDriftResponse, left_out: usize) -> String {
         features => format!("\n\nand {features} features that drifted less; without --top all are listed"),
     };
     format!(
-        "{}: {} customers as of {}, {} of them unknown at that time, against {} training snapshots\n\n{}{more}",
+        "{}: {} customers as of {}, {} of them unknown at that time, against {} at its training\n\n{}{more}",
         printable(&drift.model),
         count(drift.customers),
         datetime(drift.as_of_time.as_ref()),
@@ -131,7 +131,7 @@ mod tests {
                 .ends_with("\n\nand 3 features that drifted less; without --top all are listed")
         );
         insta::assert_snapshot!(shown, @r"
-        churn/7: 1,234 customers as of 2011-09-09T00:00:00Z, 12 of them unknown at that time, against 5,000 training snapshots
+        churn/7: 1,234 customers as of 2011-09-09T00:00:00Z, 12 of them unknown at that time, against 5,000 at its training
 
                             PSI          mean, in standard deviations  missing
         ───────────────────────────────────────────────────────────────────────

@@ -14,7 +14,11 @@ mod validate;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    encode::Encoder, evaluation::drift::Reference, features::Plan, label::LabelDefinition, spec::Spec,
+    encode::Encoder,
+    evaluation::drift::{Counts, DriftReport, Reference},
+    features::Plan,
+    label::LabelDefinition,
+    spec::Spec,
     time::Time,
 };
 
@@ -51,9 +55,10 @@ pub struct Artifact {
     pub calibration: Option<Calibration>,
     /// Rows and their scores, which are checked before the model serves.
     pub golden: Vec<Golden>,
-    /// The quartiles of the probability over the training rows.
+    /// The quartiles of the probability over the customers at `as_of`; in models that were stored before these were
+    /// looked at, over the training rows.
     pub quartiles: [f64; 3],
-    /// The distributions of the training rows, for drift monitoring.
+    /// The distributions of the same customers or rows, for drift monitoring.
     pub reference: Reference,
     /// How it was trained and how well it predicts.
     pub card: Card,
@@ -116,6 +121,15 @@ impl Artifact {
                 == other.calibration.as_ref().map(Calibration::name)
             && is_near(self.intercept, other.intercept)
             && self.weights.iter().zip(&other.weights).all(|(a, b)| is_near(*a, *b))
+    }
+
+    /// How far a population has moved from the customers at the training. The counts must [fit](Counts::fit) the
+    /// reference.
+    #[must_use]
+    pub fn drift(&self, counts: &Counts) -> DriftReport {
+        let (reference, rows) = (&self.reference, self.reference.rows());
+        let customers = if reference.is_per_customer() { rows } else { rows.min(self.card.customers as u64) };
+        DriftReport::new(&self.plan.measures(), reference, counts, customers)
     }
 
     /// SHA-256 of the resolved list of features, hexadecimal.

@@ -132,16 +132,15 @@ impl FittedModel {
     ) -> Result<Artifact, TrainError> {
         let card = self.card(rows, chosen, evaluation, task);
         let covariance_factor = self.covariance_factor(rows)?;
-        let log_odds = self.encoded.fit.log_odds(&self.encoded.design);
-        let probabilities: Vec<f64> = log_odds.iter().map(|z| probability(self.calibrate(*z))).collect();
         let Self { plan, selection, encoded: EncodedFit { encoder, fit, rows: within, .. }, .. } = self;
-        let monitored = encoder.features.iter().map(|feature| feature.place);
+        let customers =
+            rows.population.rows(&plan).unwrap_or_else(|| latest_snapshots(rows, &within, plan.width()));
         let mut artifact = Artifact {
             outcome: task.input.outcome.clone(),
             spec: task.input.spec.clone(),
             as_of: task.input.as_of,
-            reference: Reference::new(&plan.measures(), monitored, &rows.features, &within, &probabilities),
-            quartiles: quartiles(probabilities),
+            reference: Reference::new(&[], [], &[], &[]),
+            quartiles: [0.5; 3],
             covariance_factor,
             plan,
             encoder,
@@ -153,7 +152,14 @@ impl FittedModel {
             card,
             amount_decimals: CENTS,
         };
-        artifact.golden = golden_rows(&Scorer::unchecked(artifact.clone()));
+        let scorer = Scorer::unchecked(artifact.clone());
+        artifact.golden = golden_rows(&scorer);
+        let (measures, features) = (artifact.plan.measures(), &artifact.encoder.features);
+        let probabilities: Vec<f64> =
+            customers.chunks(measures.len()).map(|raw| scorer.probability_of(raw)).collect();
+        let monitored = features.iter().map(|feature| feature.place);
+        artifact.reference = Reference::new(&measures, monitored, &customers, &probabilities);
+        artifact.quartiles = quartiles(probabilities);
         Ok(artifact)
     }
 }
@@ -172,8 +178,17 @@ fn fit_forecast(
     Some(fitted)
 }
 
-/// The 25, 50 and 75 % quantiles.
+/// The raw row of each customer's latest snapshot among `chosen`, in which the rows of a customer are side by side and
+/// the latest last.
+fn latest_snapshots(rows: &Snapshots, chosen: &[usize], width: usize) -> Vec<f64> {
+    let customers = chosen.chunk_by(|a, b| rows.customer[*a] == rows.customer[*b]);
+    let latest = customers.filter_map(|of_one| of_one.last());
+    latest.flat_map(|row| &rows.features[row * width..(row + 1) * width]).copied().collect()
+}
+
+/// The values that divide the probabilities, of which there is at least one, into quarters: a quarter lies below the
+/// first, as far as none are equal.
 fn quartiles(mut probabilities: Vec<f64>) -> [f64; 3] {
     probabilities.sort_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| probabilities[quarter * (probabilities.len() - 1) / 4])
+    [1, 2, 3].map(|quarter| probabilities[quarter * probabilities.len() / 4])
 }

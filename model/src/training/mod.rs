@@ -10,6 +10,7 @@ pub mod design;
 pub mod fit;
 mod fitted_model;
 mod pairs;
+pub mod population;
 mod selection;
 pub mod slices;
 pub mod snapshot;

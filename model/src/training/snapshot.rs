@@ -11,6 +11,7 @@ use crate::{
     label::{Basis, LabelDefinition},
     spec::{Spec, Target},
     time::Time,
+    training::population::{Population, PopulationSample},
 };
 
 /// The most churn cutoffs, the latest ones.
@@ -38,6 +39,8 @@ pub struct Snapshots {
     pub buyers: Vec<Purchases>,
     /// The greatest age of a lead, in days, of which there is a row.
     pub oldest_lead_days: Option<u32>,
+    /// The customers that would be scored at the `as_of` of the training.
+    pub population: Population,
 }
 
 impl Snapshots {
@@ -85,6 +88,7 @@ impl Snapshots {
         self.purchases.append(&mut others.purchases);
         self.oldest_lead_days = self.oldest_lead_days.max(others.oldest_lead_days);
         self.buyers.append(&mut others.buyers);
+        self.population.append(others.population);
     }
 
     /// Appends the raw values of a row for another plan, one that [is like](Plan::is_like) the plan of these rows.
@@ -104,7 +108,8 @@ impl Snapshots {
         }
     }
 
-    /// Adds the snapshots of one customer: those of the moments of `sampling` at which it was eligible.
+    /// Adds the snapshots of one customer: those of the moments of `sampling` at which it was eligible. Also adds it to
+    /// the population if it is of that.
     pub fn add(&mut self, customer_id: &str, history: &History, plan: &Plan, sampling: &Sampling) {
         let before = self.len();
         let mut fold = Fold::new(plan, history);
@@ -129,6 +134,9 @@ impl Snapshots {
         if plan.forecast.is_some() {
             self.buyers.extend(Purchases::of(history, sampling.now, sampling.now));
         }
+        if sampling.is_scored_now(history) && sampling.population.has(customer_id) {
+            self.population.add(&mut fold, plan, sampling.now);
+        }
         if self.len() > before {
             self.customers.push(customer_id.to_owned());
             self.ended.push(sampling.outcome.has_come_about(history, sampling.now));
@@ -145,6 +153,7 @@ pub struct Sampling {
     pub now: Time,
     cutoff_every_days: u32,
     ages_days: Vec<u32>,
+    population: PopulationSample,
 }
 
 impl Sampling {
@@ -156,7 +165,15 @@ impl Sampling {
             now,
             cutoff_every_days: spec.churn.cutoff_every_days,
             ages_days: profile.ages_days(&spec.lead),
+            population: PopulationSample::of(profile.customers()),
         }
+    }
+
+    /// Whether a customer would get a score of its own now.
+    fn is_scored_now(&self, history: &History) -> bool {
+        let now = self.now;
+        let existed = history.create_time(now, now).is_some_and(|create_time| create_time <= now);
+        existed && self.outcome.eligible(history, now, now) == Ok(Basis::Model)
     }
 
     /// The moments of one customer's snapshots, rising, each with the age in days if it is that of a lead.

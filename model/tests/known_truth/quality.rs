@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use tally_model::{
     artifact::SplitKind,
-    evaluation::metrics::{Metrics, auc},
-    scoring::{Grade, Score},
+    evaluation::{
+        drift::Counts,
+        metrics::{Metrics, auc},
+    },
+    label::Basis,
+    scoring::Grade,
     spec::Target,
     training::split::Part,
 };
@@ -61,21 +65,46 @@ fn no_training_label_looks_into_the_holdout() {
 }
 
 #[test]
-fn a_quarter_of_the_training_rows_is_in_each_grade() {
+fn a_quarter_of_the_customers_at_the_training_is_in_each_grade() {
     for study in studies() {
         let mut grades = BTreeMap::<Grade, Vec<f64>>::new();
-        for row in 0..study.rows.len() {
-            let as_of = study.rows.as_of[row];
-            let score = study.scorer.score(study.history_of_row(row), as_of, as_of, 0, Score::of).unwrap();
+        for score in study.scores_at_the_training() {
             grades.entry(score.grade).or_default().push(score.probability);
         }
+        let customers = grades.values().map(Vec::len).sum::<usize>() as f64;
         let mut edges = Vec::new();
         for (grade, probabilities) in &grades {
-            let share = probabilities.len() as f64 / study.rows.len() as f64;
-            assert!((share - 0.25).abs() < 0.01, "{share} of all are {grade:?}");
+            let apart = probabilities.len() as f64 - customers / 4.0;
+            assert!(apart.abs() <= 1.0, "{apart} more than a quarter of {customers} are {grade:?}");
             edges.push(probabilities.iter().copied().fold(f64::NAN, f64::max));
         }
         let best_first = study.target == Target::Lead;
         assert!(edges.is_sorted_by(|a, b| if best_first { a > b } else { a < b }), "{edges:?}");
+    }
+}
+
+#[test]
+fn the_customers_at_the_training_have_not_drifted() {
+    for study in studies() {
+        let artifact = &study.trained.artifact;
+        let mut counts = Counts::new(&artifact.reference);
+        let (now, mut raw) = (study.business.end, Vec::new());
+        for (_, history) in &study.histories {
+            if artifact.outcome.eligible(history, now, now) == Ok(Basis::Model) {
+                raw.clear();
+                artifact.plan.fold(history, now, now, &mut raw);
+                counts.add(&artifact.reference, &raw, study.scorer.probability_of(&raw));
+            }
+        }
+        let customers = study.scores_at_the_training().count() as u64;
+        assert_eq!((counts.customers, artifact.reference.rows()), (customers, customers));
+        let report = artifact.drift(&counts);
+        let shifts = || report.features.iter().map(|(_, shift)| shift).chain([&report.score]);
+        assert!(shifts().all(|shift| shift.psi == 0.0), "{report:?}");
+        let two_samples = 2.0 / customers as f64;
+        for shift in shifts() {
+            let used = shift.bins.iter().filter(|share| share.training > 0.0).count() as f64;
+            assert!((shift.chance - (used - 1.0) * two_samples).abs() < 1e-12, "{shift:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::json;
 use tally_model::{
     artifact::{Artifact, ArtifactError, digest},
+    evaluation::drift::Counts,
     scoring::{Score, Scorer},
 };
 
@@ -129,4 +130,25 @@ fn numbers_that_are_not_finite_are_not_stored() {
     ] {
         assert!(matches!(broken.to_bytes(), Err(ArtifactError::Invalid(_))));
     }
+}
+
+/// The reference of a model of an older version has a row for each snapshot. Chance is by customers all the same.
+#[test]
+fn a_model_of_an_older_version_is_compared_by_its_customers() {
+    let new = &LEAD.trained.artifact;
+    let mut value = serde_json::to_value(new).unwrap();
+    assert_eq!(value["reference"].as_object_mut().unwrap().remove("per_customer"), Some(json!(true)));
+    value["card"]["customers"] = json!(100);
+    let old: Artifact = serde_json::from_value(value).unwrap();
+    let mut counts = Counts::new(&old.reference);
+    let raw = vec![0.0; old.plan.width()];
+    (0..50).for_each(|_| counts.add(&old.reference, &raw, 0.5));
+    let chance = |artifact: &Artifact| {
+        let score = artifact.drift(&counts).score;
+        score.chance / (score.bins.len() as f64 - 1.0)
+    };
+    assert!((chance(&old) - (1.0 / 100.0 + 1.0 / 50.0)).abs() < 1e-12);
+    assert!((chance(new) - (1.0 / new.reference.rows() as f64 + 1.0 / 50.0)).abs() < 1e-12);
+    let stored = Artifact::from_bytes(&old.to_bytes().unwrap()).unwrap();
+    assert!(stored == old, "it is read as it was");
 }

@@ -10,7 +10,7 @@ use tally_model::{
         profile::{DataProfile, LeadAges},
     },
     history::History,
-    label::LabelDefinition,
+    label::{Basis, LabelDefinition},
     scoring::{Score, Scorer},
     simulate::Business,
     spec::{Spec, Target},
@@ -98,6 +98,13 @@ impl Study {
         };
         let (outcomes, (predicted, truth)) = self.trained.holdout.iter().map(of_row).unzip();
         (outcomes, predicted, truth)
+    }
+
+    /// The scores at the `as_of` of the training of all customers that anything was known of.
+    pub fn scores_at_the_training(&self) -> impl Iterator<Item = Score> {
+        let end = self.business.end;
+        let scores = self.histories.iter().map(move |(_, h)| self.scorer.score(h, end, end, 0, Score::of));
+        scores.flatten().filter(|score| score.basis == Basis::Model)
     }
 
     /// The scores of all eligible customers, half a year ago and at the end.

@@ -16,7 +16,7 @@ pub struct PopulationDrift {
     pub model: ModelName,
     /// The population.
     pub population: ScoredPopulation,
-    /// Rows that the model has learned from.
+    /// Customers at the training that are compared with; its snapshots, if the model is of an older version.
     pub training_rows: u64,
     /// The drift of the score and of the features.
     pub report: DriftReport,
@@ -49,7 +49,7 @@ impl Monitoring {
                 "the population of {name} was counted in other bins than those of the model"
             )));
         }
-        let report = DriftReport::new(&artifact.plan.measures(), reference, &population.counts);
+        let report = artifact.drift(&population.counts);
         Ok(PopulationDrift { model: name, training_rows: reference.rows(), population, report })
     }
 }

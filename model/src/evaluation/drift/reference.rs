@@ -1,11 +1,11 @@
-//! The reference: the distributions of the training rows.
+//! The reference: the distributions of the customers at the training.
 
 use serde::{Deserialize, Serialize};
 
 use super::bins::{Bins, Distribution, total};
 use crate::features::{Measure, Scale};
 
-/// The distribution of each feature and of the score in training.
+/// The distribution of each feature and of the score at the training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
@@ -13,10 +13,15 @@ pub struct Reference {
     pub(super) features: Vec<(usize, Distribution)>,
     /// The probability.
     pub(super) score: Distribution,
+    /// Whether each row is another customer. In models that were stored before there was this field the rows are the
+    /// snapshots that they were fitted to, several of a customer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    per_customer: bool,
 }
 
 impl Reference {
-    /// The distributions over the chosen rows of a flat matrix of raw features, and of their probabilities.
+    /// The distributions over the rows of a flat matrix of raw features, one row a customer, and of their
+    /// probabilities.
     ///
     /// `measures` are those of a raw row, `places` the indices of the monitored ones; `raw` has
     /// `measures.len()` values a row. The order of the rows does not matter.
@@ -25,18 +30,18 @@ impl Reference {
         measures: &[Measure],
         places: impl IntoIterator<Item = usize>,
         raw: &[f64],
-        rows: &[usize],
         probabilities: &[f64],
     ) -> Self {
         let features = places.into_iter().map(|place| {
-            let column: Vec<f64> = rows.iter().map(|row| raw[row * measures.len() + place]).collect();
+            let column: Vec<f64> = raw.iter().skip(place).step_by(measures.len()).copied().collect();
             let distribution = match levels(&measures[place]) {
                 Some(levels) => Distribution::new(Bins::Level { levels }, column.into_iter()),
                 None => Distribution::of_numbers(&column),
             };
             (place, distribution)
         });
-        Self { features: features.collect(), score: Distribution::of_numbers(probabilities) }
+        let score = Distribution::of_numbers(probabilities);
+        Self { features: features.collect(), score, per_customer: true }
     }
 
     /// Whether the reference is valid and belongs to a model with these features.
@@ -52,10 +57,16 @@ impl Reference {
             && matches!(self.score.bins, Bins::Number { .. })
     }
 
-    /// The number of training rows.
+    /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> u64 {
         total(&self.score.rows).unwrap_or(u64::MAX)
+    }
+
+    /// Whether each row is another customer, so that the rows are independent.
+    #[must_use]
+    pub const fn is_per_customer(&self) -> bool {
+        self.per_customer
     }
 
     pub(super) fn distributions(&self) -> impl Iterator<Item = &Distribution> {

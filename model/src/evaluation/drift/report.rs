@@ -77,24 +77,29 @@ pub struct DriftReport {
 }
 
 impl DriftReport {
-    /// Compares `counts` with the reference of a model whose raw rows have these `measures`. The counts must
-    /// [fit](Counts::fit) the reference.
+    /// Compares `counts` with the reference of a model whose raw rows have these `measures` and are of so many
+    /// `customers`. The counts must [fit](Counts::fit) the reference.
     #[must_use]
-    pub fn new(measures: &[Measure], reference: &Reference, counts: &Counts) -> Self {
+    pub fn new(measures: &[Measure], reference: &Reference, counts: &Counts, customers: u64) -> Self {
         let mut shifts = reference.distributions().zip(&counts.tallies);
         let features = reference.features.iter().zip(shifts.by_ref()).map(|((place, _), (values, tally))| {
             let measure = &measures[*place];
-            (measure.to_string(), Shift::new(values, tally, |raw| FeatureValue::of(measure, raw)))
+            (measure.to_string(), Shift::new(values, tally, customers, |raw| FeatureValue::of(measure, raw)))
         });
         let mut features: Vec<(String, Shift)> = features.collect();
         features.sort_by(|(_, a), (_, b)| b.psi.total_cmp(&a.psi));
         let (values, tally) = (&reference.score, &counts.tallies[reference.features.len()]);
-        Self { score: Shift::new(values, tally, FeatureValue::Number), features }
+        Self { score: Shift::new(values, tally, customers, FeatureValue::Number), features }
     }
 }
 
 impl Shift {
-    fn new(values: &Distribution, tally: &Tally, level: impl Fn(f64) -> FeatureValue) -> Self {
+    fn new(
+        values: &Distribution,
+        tally: &Tally,
+        customers: u64,
+        level: impl Fn(f64) -> FeatureValue,
+    ) -> Self {
         let (n, m) = (sum(&values.rows), sum(&tally.rows));
         let share = |rows: u64, all: f64| if all > 0.0 { rows as f64 / all } else { 0.0 };
         let missing = values.bins.count();
@@ -111,7 +116,7 @@ impl Shift {
             .collect();
         let missing_difference = bins[missing].population - bins[missing].training;
         bins.retain(|share| share.bin != Bin::Missing || share.training + share.population > 0.0);
-        let (psi, chance) = psi(&values.rows, &tally.rows);
+        let (psi, chance) = psi(&values.rows, &tally.rows, customers);
         let (before, now) = (sum(&values.rows[..missing]), sum(&tally.rows[..missing]));
         let comparable =
             matches!(values.bins, Bins::Number { sd, .. } if sd > 0.0 && before > 0.0 && now > 0.0);
@@ -149,8 +154,9 @@ fn sum(rows: &[u64]) -> f64 {
 /// Half a row is added to every bin that is in use on either side (the estimate of Krichevsky and
 /// Trofimov 1981): an empty bin would make the logarithm infinite. By chance alone the index is about
 /// (B − 1)·(1/N + 1/M) for B bins and samples of N and M rows (Yurdakul 2018, Statistical Properties of
-/// the Population Stability Index).
-fn psi(training: &[u64], population: &[u64]) -> (f64, f64) {
+/// the Population Stability Index). That needs independent rows: N is the number of `customers` that the rows
+/// in training are of, since the snapshots of one customer are alike.
+fn psi(training: &[u64], population: &[u64], customers: u64) -> (f64, f64) {
     let used = || training.iter().zip(population).filter(|(p, q)| **p > 0 || **q > 0);
     let (bins, n, m) = (used().count() as f64, sum(training), sum(population));
     if n == 0.0 || m == 0.0 {
@@ -161,5 +167,5 @@ fn psi(training: &[u64], population: &[u64]) -> (f64, f64) {
         let (p, q) = (share(*p, n), share(*q, m));
         (q - p) * (q / p).ln()
     };
-    (used().map(term).sum(), (bins - 1.0) * (1.0 / n + 1.0 / m))
+    (used().map(term).sum(), (bins - 1.0) * (1.0 / customers as f64 + 1.0 / m))
 }

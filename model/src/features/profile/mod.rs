@@ -29,6 +29,7 @@ pub struct DataProfile {
     recording: RecordingLag,
     lead_ages: LeadAges,
     activity: DailyActivity,
+    customers: u64,
 }
 
 /// How many interactions were recorded long after they happened, so that models may not use them for the past.
@@ -55,6 +56,12 @@ impl DataProfile {
         self.recording
     }
 
+    /// The number of customers, also those of whom nothing was known.
+    #[must_use]
+    pub const fn customers(&self) -> u64 {
+        self.customers
+    }
+
     /// The number of interactions of each kind that were known.
     #[must_use]
     pub const fn kinds(&self) -> &HashMap<String, u64> {
@@ -69,6 +76,7 @@ impl DataProfile {
 
     /// Counts what was known of a customer at `as_of`.
     pub fn add(&mut self, history: &History, as_of: Time) {
+        self.customers += 1;
         let mut counts = vec![0_u64; history.kinds().len()];
         for event in history.visible(as_of, as_of) {
             counts[event.kind as usize] += 1;
@@ -91,6 +99,7 @@ impl DataProfile {
 
     /// Adds the counts of other customers.
     pub fn merge(&mut self, others: Self) {
+        self.customers += others.customers;
         merge_counts(&mut self.kinds, others.kinds);
         self.recording.interactions += others.recording.interactions;
         self.recording.late += others.recording.late;

@@ -44,14 +44,12 @@ impl FailedCheck {
 pub struct CheckInput<'a> {
     /// The model and its evaluation.
     pub trained: &'a Trained,
-    /// The snapshots, by customer and moment.
+    /// The snapshots, by customer and moment, and the customers as they would be scored now.
     pub rows: &'a Snapshots,
     /// The data that were known.
     pub profile: &'a DataProfile,
     /// How the attributes changed within the horizons.
     pub changes: &'a AttributeChanges,
-    /// Raw rows of some customers as they would be scored now.
-    pub population: &'a [f64],
 }
 
 /// The checks that a model fails, the blocking ones first.

@@ -12,7 +12,7 @@ pub(super) fn out_of_range(input: &CheckInput<'_>) -> Option<FailedCheck> {
     let plan = &input.trained.artifact.plan;
     let measures = plan.measures();
     let width = measures.len();
-    let customers = input.population.len() / width.max(1);
+    let population = &input.rows.population;
     // The features of the forecast are derived from others.
     let own = width - plan.forecast.map_or(0, |_| Forecast::WIDTH);
     let numbers = measures.iter().enumerate().take(own).filter(|(_, measure)| !measure.is_category());
@@ -21,14 +21,15 @@ pub(super) fn out_of_range(input: &CheckInput<'_>) -> Option<FailedCheck> {
             rows.iter().skip(place).step_by(width).copied().filter(|value| value.is_finite()).collect()
         };
         let range = Range::of(&column(&input.rows.features))?;
-        let values = column(input.population);
+        let values = column(&population.features);
         let outside = values.iter().filter(|value| range.is_far_from(**value)).count();
         Some((outside, measure, range, Range::of(&values)?))
     });
     // Of equals the first, so that the order of the plan decides.
     let worst = outside.reduce(|worst, next| if next.0 > worst.0 { next } else { worst });
     let (outside, measure, learned, found) = worst?;
-    (outside as f64 > SHARE * customers as f64).then(|| failed(outside, customers, measure, [learned, found]))
+    (outside as f64 > SHARE * population.customers as f64)
+        .then(|| failed(outside, population.customers, measure, [learned, found]))
 }
 
 fn failed(outside: usize, customers: usize, measure: &Measure, [learned, found]: [Range; 2]) -> FailedCheck {

@@ -19,8 +19,8 @@ pub(super) fn assess(
     profile: &DataProfile,
     by: &[String],
 ) -> Assessment {
-    let SnapshotBatch { rows, changes, population, .. } = batch;
-    let input = CheckInput { trained, rows, profile, changes, population };
+    let SnapshotBatch { rows, changes, .. } = batch;
+    let input = CheckInput { trained, rows, profile, changes };
     let measures = trained.artifact.plan.measures();
     let outcome = &trained.artifact.outcome;
     let sliced = SlicedHoldout { measures: &measures, rows, holdout: &trained.holdout, outcome };

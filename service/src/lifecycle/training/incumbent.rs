@@ -1,13 +1,8 @@
 //! The incumbent: the champion that a new model is compared with.
 
 use tally_model::{
-    evaluation::drift::{Counts, DriftReport},
-    features::Plan,
-    history::History,
-    label::LabelDefinition,
-    scoring::Scorer,
-    spec::Target,
-    training::snapshot::Snapshots,
+    evaluation::drift::Counts, features::Plan, history::History, label::LabelDefinition, scoring::Scorer,
+    spec::Target, time::Time, training::snapshot::Snapshots,
 };
 use tally_store::{Store, StoredModel};
 
@@ -56,30 +51,27 @@ impl Incumbent {
         &self.fits[0].artifact().outcome
     }
 
-    /// The raw row of a snapshot, and its probability by one of the fits.
-    fn assess(&self, fit: &Scorer, history: &History, rows: &Snapshots, row: usize) -> (Vec<f64>, f64) {
-        let (plan, as_of) = (&fit.artifact().plan, rows.as_of[row]);
+    /// The probability by the later of its fits that has not learned from the snapshot, if there is one.
+    /// The fit that serves has learned from newer snapshots than the one that was evaluated.
+    pub(super) fn probability(&self, history: &History, rows: &Snapshots, row: usize) -> Option<f64> {
+        let as_of = rows.as_of[row];
+        let fit = self.fits.iter().find(|fit| fit.artifact().has_not_seen(as_of))?;
+        let plan = &fit.artifact().plan;
         let mut raw = Vec::with_capacity(plan.width());
         match self.is_like {
             true => rows.row_of(plan, row, &mut raw),
             false => plan.fold(history, as_of, as_of, &mut raw),
         }
-        let probability = fit.probability_of(&raw);
-        (raw, probability)
+        Some(fit.probability_of(&raw))
     }
 
-    /// The probability by the later of its fits that has not learned from the snapshot, if there is one.
-    /// The fit that serves has learned from newer snapshots than the one that was evaluated.
-    pub(super) fn probability(&self, history: &History, rows: &Snapshots, row: usize) -> Option<f64> {
-        let fit = self.fits.iter().find(|fit| fit.artifact().has_not_seen(rows.as_of[row]))?;
-        Some(self.assess(fit, history, rows, row).1)
-    }
-
-    /// Counts a snapshot in the bins of the fit that serves.
-    pub(super) fn count(&self, history: &History, rows: &Snapshots, row: usize, counts: &mut Counts) {
+    /// Counts a customer as it would be scored `now` in the bins of the fit that serves.
+    pub(super) fn count(&self, history: &History, now: Time, counts: &mut Counts) {
         let serving = &self.fits[0];
-        let (raw, probability) = self.assess(serving, history, rows, row);
-        counts.add(&serving.artifact().reference, &raw, probability);
+        let artifact = serving.artifact();
+        let mut raw = Vec::with_capacity(artifact.plan.width());
+        artifact.plan.fold(history, now, now, &mut raw);
+        counts.add(&artifact.reference, &raw, serving.probability_of(&raw));
     }
 
     /// Empty counts for the bins of the fit that serves.
@@ -91,9 +83,9 @@ impl Incumbent {
         let artifact = self.fits[0].artifact();
         ChampionDrift {
             champion: ModelName { target, version: self.version },
-            learned_from: artifact.reference.rows(),
+            reference: artifact.reference.rows(),
             compared: counts.customers,
-            report: DriftReport::new(&artifact.plan.measures(), &artifact.reference, counts),
+            report: artifact.drift(counts),
         }
     }
 }

@@ -138,19 +138,19 @@ pub struct TrainingResult {
     pub verdict: PromotionDecision,
     /// The holdout's probabilities and labels.
     pub holdout: Vec<(f64, bool)>,
-    /// How far the snapshots are from those that the former champion has learned from; None without a
-    /// champion that predicts the same.
+    /// How far the customers are from those at the training of the former champion; None without a champion that
+    /// predicts the same.
     pub drift: Option<ChampionDrift>,
 }
 
-/// How far the snapshots of a training are from those of the champion.
+/// How far the customers at a training are from those at the training of the champion.
 #[derive(Debug)]
 pub struct ChampionDrift {
     /// The champion.
     pub champion: ModelName,
-    /// Snapshots that the champion has learned from.
-    pub learned_from: u64,
-    /// Snapshots of this training that were compared with them.
+    /// Customers at the training of the champion; its snapshots, if it is of an older version.
+    pub reference: u64,
+    /// Customers at this training that were compared with them.
     pub compared: u64,
     /// The drift of the champion's score and features.
     pub report: DriftReport,

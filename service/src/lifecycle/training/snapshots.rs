@@ -7,8 +7,7 @@ use std::{sync::Arc, thread};
 use tally_model::{
     evaluation::drift::Counts,
     features::{Plan, profile::DataProfile},
-    history::{History, Packed},
-    label::Basis,
+    history::Packed,
     time::Time,
     training::{
         checks::AttributeChanges,
@@ -26,11 +25,6 @@ use crate::{
         progress::{ProgressListener, ProgressStep},
     },
 };
-
-/// About how many customers' snapshots are compared with the champion's training, and how many customers as they
-/// are now with the snapshots. Chance gives a PSI of
-/// about 9 / 5,000, where 0.1 is worth attention.
-const SAMPLED_CUSTOMERS: u64 = 5_000;
 
 /// Reads and profiles the customers. The histories are kept, packed, since only the profile of all of
 /// them says which features to take.
@@ -82,12 +76,10 @@ pub(super) struct SnapshotBatch {
     pub(super) rows: Snapshots,
     /// The champion's probability for each row that it has not learned from.
     pub(super) incumbent_probabilities: Vec<Option<f64>>,
-    /// Where rows lie in the bins of the champion's training.
+    /// Where the customers that would be scored now lie in the bins of the champion's training.
     pub(super) counts: Option<Counts>,
     /// How the attributes changed within the horizons.
     pub(super) changes: AttributeChanges,
-    /// Raw rows of a sample of the customers that would be scored now.
-    pub(super) population: Vec<f64>,
 }
 
 impl SnapshotTaker {
@@ -99,23 +91,20 @@ impl SnapshotTaker {
     ) -> Result<(Self, SnapshotBatch)> {
         let mut all = SnapshotBatch::default();
         let customers: usize = pages.iter().map(|page| page.histories.len()).sum();
-        let sample_step = (customers as u64).div_ceil(SAMPLED_CUSTOMERS).max(1) as usize;
-        let (mut first, mut done) = (0, 0);
+        let mut done = 0;
         let mut before = Vec::new();
         for page in pages {
-            let numbered: Vec<_> = (first..).zip(&page.histories).collect();
             let taken = thread::scope(|scope| {
                 // Moving the rows of a page takes so long that it overlaps with taking the next ones.
                 scope.spawn(|| before.drain(..).for_each(|part| all.append(part)));
-                par_chunks(&numbered, |customers| self.take_some(customers, sample_step))
+                par_chunks(&page.histories, |customers| self.take_some(customers))
             });
             before = taken.into_iter().collect::<Result<Vec<_>, Error>>()?;
-            if first == 0 {
+            if done == 0 {
                 // The other pages have about as many rows each; all get their room at once.
                 let rows: usize = before.iter().map(|part| part.rows.len()).sum();
                 all.rows.reserve(rows * customers / page.histories.len().max(1), self.plan.width());
             }
-            first += page.histories.len();
             done += page.customers;
             progress(ProgressStep::Done(done));
         }
@@ -123,44 +112,26 @@ impl SnapshotTaker {
         Ok((self, all))
     }
 
-    /// Takes those of customers with their numbers among all.
-    fn take_some(
-        &self,
-        customers: &[(usize, &(String, Packed))],
-        sample_step: usize,
-    ) -> Result<SnapshotBatch> {
+    fn take_some(&self, customers: &[(String, Packed)]) -> Result<SnapshotBatch> {
         let counts = self.incumbent.as_ref().map(Incumbent::empty_counts);
         let mut taken = SnapshotBatch { counts, ..SnapshotBatch::default() };
-        for (number, (id, history)) in customers {
+        for (id, history) in customers {
             history.with(|history| {
-                let is_sampled = number.is_multiple_of(sample_step);
-                if is_sampled {
-                    self.add_as_it_is_now(history, &mut taken.population);
-                }
-                let SnapshotBatch { rows, incumbent_probabilities, counts, changes, .. } = &mut taken;
-                let before = rows.len();
+                let SnapshotBatch { rows, incumbent_probabilities, counts, changes } = &mut taken;
+                let (before, population) = (rows.len(), rows.population.customers);
                 rows.add(id, history, &self.plan, &self.sampling);
                 let snapshots = (before..rows.len()).map(|row| (rows.as_of[row], rows.label[row]));
                 changes.add(history, snapshots, &self.sampling.outcome, self.sampling.now);
                 let Some((incumbent, counts)) = self.incumbent.as_ref().zip(counts.as_mut()) else { return };
                 for row in before..rows.len() {
                     incumbent_probabilities.push(incumbent.probability(history, rows, row));
-                    if is_sampled {
-                        incumbent.count(history, rows, row, counts);
-                    }
+                }
+                if rows.population.customers > population {
+                    incumbent.count(history, self.sampling.now, counts);
                 }
             })?;
         }
         Ok(taken)
-    }
-
-    /// Appends the raw row of a customer that would be scored now.
-    fn add_as_it_is_now(&self, history: &History, population: &mut Vec<f64>) {
-        let now = self.sampling.now;
-        let existed = history.create_time(now, now).is_some_and(|create_time| create_time <= now);
-        if existed && self.sampling.outcome.eligible(history, now, now) == Ok(Basis::Model) {
-            self.plan.fold(history, now, now, population);
-        }
     }
 }
 
@@ -169,7 +140,6 @@ impl SnapshotBatch {
         self.rows.append(others.rows);
         self.incumbent_probabilities.extend(others.incumbent_probabilities);
         self.changes.merge(others.changes);
-        self.population.extend(others.population);
         match (&mut self.counts, others.counts) {
             (Some(counts), Some(others)) => counts.merge(&others),
             (counts, others) => *counts = others.or(counts.take()),

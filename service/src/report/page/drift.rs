@@ -15,10 +15,10 @@ const WIDTH: u32 = 640;
 /// The drift of the champion's score and features.
 pub(super) struct DriftView<'a> {
     pub champion: ModelName,
-    /// Snapshots of this training that were compared.
+    /// Customers at this training that were compared.
     pub compared: u64,
-    /// Snapshots that the champion has learned from.
-    pub learned_from: u64,
+    /// Customers at the training of the champion.
+    pub reference: u64,
     pub plot: Plot,
     /// The score, then the features that moved most.
     pub shifts: Vec<(&'a str, &'a Shift)>,
@@ -32,7 +32,7 @@ impl<'a> DriftView<'a> {
         Ok(Self {
             champion: drift.champion,
             compared: drift.compared,
-            learned_from: drift.learned_from,
+            reference: drift.reference,
             plot: plot(&shifts)?,
             shifts,
         })

@@ -11,7 +11,7 @@ const SIZE: (u32, u32) = (350, 220);
 /// The effect of one feature.
 pub(super) struct EffectView {
     pub feature: String,
-    /// The standard deviation of what the feature adds over the training rows, in log-odds.
+    /// The standard deviation of what the feature adds over the customers at the training, in log-odds.
     pub importance: f64,
     /// What a missing number adds, in log-odds; None for categories, which have a bar for it.
     pub missing: Option<f64>,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tally_model::{
     artifact::Artifact,
-    evaluation::drift::{Bin, Counts, DriftReport, Share},
+    evaluation::drift::{Bin, Counts, Share},
     features::explain::FeatureValue,
     scoring::{Effect, Scorer},
 };
@@ -42,10 +42,10 @@ impl EffectsView {
     }
 }
 
-/// The bins of each feature and the share of the training rows in them. They are kept to watch drift.
+/// The bins of each feature and the share of the customers at the training in them. They are kept to watch drift.
 fn training_shares(artifact: &Artifact) -> HashMap<String, Vec<Share>> {
     let no_population = Counts::new(&artifact.reference);
-    let report = DriftReport::new(&artifact.plan.measures(), &artifact.reference, &no_population);
+    let report = artifact.drift(&no_population);
     report.features.into_iter().map(|(name, shift)| (name, shift.bins)).collect()
 }
 
@@ -57,7 +57,7 @@ fn log_odds_axis(effects: &[(f64, Effect)]) -> Axis {
     Axis::numbers(low - margin, high + margin, 4, short_number)
 }
 
-/// The standard deviation of what a feature adds over the training rows. A bin counts as the mean of the
+/// The standard deviation of what a feature adds over the customers at the training. A bin counts as the mean of the
 /// points of the curve in it.
 fn importance(effect: &Effect, shares: &[Share]) -> f64 {
     let added: Vec<(f64, f64)> = shares

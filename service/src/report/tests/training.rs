@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use tally_model::{
     artifact::SplitKind,
-    evaluation::drift::{Counts, DriftReport},
+    evaluation::drift::Counts,
     features::profile::DataProfile,
     history::History,
     scoring::Scorer,
@@ -117,8 +117,8 @@ fn drift(champion: &Scorer, rows: &Snapshots) -> ChampionDrift {
     }
     ChampionDrift {
         champion: name(1),
-        learned_from: artifact.reference.rows(),
+        reference: artifact.reference.rows(),
         compared: counts.customers,
-        report: DriftReport::new(&artifact.plan.measures(), &artifact.reference, &counts),
+        report: artifact.drift(&counts),
     }
 }

@@ -57,14 +57,36 @@ async fn assert_refusals(tally: &Tally) {
     assert_refused(drift_of(tally, "best").await, Code::InvalidArgument, "INVALID_REQUEST", &["model"]);
 }
 
-/// The drift of the first population, among which the training rows are.
+/// Asserts that each grade is that of a quarter of the customers that were scored on the basis of the model.
+async fn assert_quarters(tally: &Tally, customers: i64) {
+    for grade in [v1::Grade::A, v1::Grade::B, v1::Grade::C, v1::Grade::D] {
+        let request = v1::ListPredictionsRequest {
+            target: v1::Target::Lead.into(),
+            grades: vec![grade.into()],
+            ..Default::default()
+        };
+        let found = tally.predictions().list_predictions(request).await.unwrap().into_inner().total_size;
+        // The silent customer has a grade, too, and leads of whom the same is known have the same score.
+        assert!((found as f64 / customers as f64 - 0.25).abs() < 0.01, "{grade:?}: {found} of {customers}");
+    }
+}
+
+/// The drift of the first population, which is that of the training.
 async fn drift_before(tally: &Tally) -> v1::GetDriftResponse {
     let scored = tally.score_population(v1::Target::Lead, time(NOW)).await.unwrap();
     let drift = drift_of(tally, "lead").await.unwrap();
     assert_eq!(drift, drift_of(tally, "lead/1").await.unwrap());
     assert_eq!((drift.model.as_str(), drift.as_of_time), ("lead/1", Some(timestamp(time(NOW)))));
     assert_eq!((drift.customers, drift.cold_customers), (scored.stored, 1));
-    assert_eq!(drift.training_rows, tally.card("lead").await.rows);
+    // The population is that of the training, so nothing has moved, and chance is by its customers.
+    assert_eq!(drift.training_rows, drift.customers - drift.cold_customers);
+    for own in drift.features.iter().chain(&drift.score) {
+        assert_eq!((own.psi, own.verdict()), (0.0, v1::Drift::Stable), "{own:?}");
+        let used = own.bins.iter().filter(|bin| bin.training_share > 0.0).count() as f64;
+        let chance = (used - 1.0) * 2.0 / drift.training_rows as f64;
+        assert!((own.psi_by_chance - chance).abs() < 1e-12, "{own:?}");
+    }
+    assert_quarters(tally, drift.training_rows).await;
     assert!(drift.features.windows(2).all(|pair| pair[0].psi >= pair[1].psi), "the greatest first");
     let region = feature(&drift, "attribute.region");
     assert!(region.psi < 0.1 && region.verdict() == v1::Drift::Stable, "{region:?}");
