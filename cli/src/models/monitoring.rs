@@ -53,12 +53,14 @@ pub(super) fn realised(months: &[RealisedMonth]) -> String {
         "predicted",
         "happened",
         "AUC",
+        "95 %",
         "log loss",
+        "95 %",
         "Brier",
         "ECE",
         "lift at 10 %",
     ];
-    let rows = table(&header, &[2, 3, 4, 5, 6, 7, 8, 9], months.iter().map(realised_row));
+    let rows = table(&header, &[2, 3, 4, 5, 6, 7, 8, 9, 10, 11], months.iter().map(realised_row));
     let sum = |of: fn(&RealisedMonth) -> i64| months.iter().map(of).sum::<i64>();
     let mut parts = vec![rows];
     let before = sum(|month| month.rows_before_cutoff);
@@ -88,11 +90,19 @@ fn realised_row(month: &RealisedMonth) -> Vec<String> {
         percent(month.mean_predicted),
         share(month.positives, month.rows),
         number(month.auc.unwrap_or(f64::NAN)),
+        interval(month.auc_lower, month.auc_upper),
         number(month.log_loss),
+        interval(month.log_loss_lower, month.log_loss_upper),
         number(month.brier),
         number(month.ece),
         number(month.lift_at_10_percent.unwrap_or(f64::NAN)),
     ]
+}
+
+/// The ends of an interval, or a dash.
+fn interval(lower: Option<f64>, upper: Option<f64>) -> String {
+    let ends = lower.zip(upper).map(|(lower, upper)| format!("{} to {}", number(lower), number(upper)));
+    ends.unwrap_or_else(|| number(f64::NAN))
 }
 
 #[cfg(test)]
@@ -148,6 +158,8 @@ mod tests {
             rows: 12,
             mean_predicted: 0.1,
             log_loss: 0.105,
+            log_loss_lower: Some(0.09),
+            log_loss_upper: Some(0.12),
             ..RealisedMonth::default()
         };
         let shown =

@@ -134,7 +134,7 @@ impl Metrics {
             positives: outcomes.iter().filter(|outcome| **outcome).count(),
             auc: auc(probabilities, outcomes),
             pr_auc: average_precision(probabilities, outcomes),
-            log_loss: mean(&|p, y| -(if y { p } else { 1.0 - p }).ln()),
+            log_loss: losses(probabilities, outcomes).sum::<f64>() / rows as f64,
             brier: mean(&|p, y| (p - f64::from(u8::from(y))).powi(2)),
             ece: reliability(probabilities, outcomes)
                 .iter()
@@ -146,6 +146,11 @@ impl Metrics {
     }
 }
 
+/// The negative log-likelihood of each row.
+pub(super) fn losses(probabilities: &[f64], outcomes: &[bool]) -> impl Iterator<Item = f64> {
+    probabilities.iter().zip(outcomes).map(|(p, y)| -(if *y { *p } else { 1.0 - p }).ln())
+}
+
 /// −ln P(outcome) at these log-odds, without overflow.
 #[must_use]
 pub fn log_loss_of_log_odds(log_odds: f64, outcome: bool) -> f64 {
@@ -154,7 +159,7 @@ pub fn log_loss_of_log_odds(log_odds: f64, outcome: bool) -> f64 {
 }
 
 /// Groups of rows with equal probability, the greatest first: (rows, positives).
-fn groups(probabilities: &[f64], outcomes: &[bool]) -> Vec<(usize, usize)> {
+pub(super) fn groups(probabilities: &[f64], outcomes: &[bool]) -> Vec<(usize, usize)> {
     let mut order: Vec<usize> = (0..outcomes.len()).collect();
     order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
     order

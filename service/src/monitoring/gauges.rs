@@ -7,6 +7,7 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
 };
 use tally_model::{
+    evaluation::intervals::Interval,
     label::LabelDefinition,
     time::{DAY, Time},
 };
@@ -46,6 +47,21 @@ struct FeatureLabels {
     feature: String,
 }
 
+/// The ends of an interval.
+#[derive(Clone)]
+struct IntervalGauges {
+    lower: Family<ModelLabels, RealGauge>,
+    upper: Family<ModelLabels, RealGauge>,
+}
+
+impl IntervalGauges {
+    fn set(&self, model: &ModelLabels, interval: Option<Interval>) {
+        let Some(Interval { lower, upper }) = interval else { return };
+        self.lower.get_or_create(model).set(lower);
+        self.upper.get_or_create(model).set(upper);
+    }
+}
+
 /// The gauges.
 #[derive(Clone)]
 pub struct MonitoringGauges {
@@ -56,7 +72,9 @@ pub struct MonitoringGauges {
     feature_psi: Family<FeatureLabels, RealGauge>,
     rows: Family<ModelLabels, Gauge>,
     auc: Family<ModelLabels, RealGauge>,
+    auc_interval: IntervalGauges,
     log_loss: Family<ModelLabels, RealGauge>,
+    log_loss_interval: IntervalGauges,
     ece: Family<ModelLabels, RealGauge>,
     lift: Family<ModelLabels, RealGauge>,
 }
@@ -87,8 +105,18 @@ impl MonitoringGauges {
                 "Customers judged of the last whole month whose horizon has passed, for each model",
             ),
             auc: metrics.register("tally_realised_auc", "AUC of past predictions"),
+            auc_interval: IntervalGauges {
+                lower: metrics
+                    .register("tally_realised_auc_lower", "Lower end of the 95 % interval of that AUC"),
+                upper: metrics
+                    .register("tally_realised_auc_upper", "Upper end of the 95 % interval of that AUC"),
+            },
             log_loss: metrics
                 .register("tally_realised_log_loss", "Mean negative log-likelihood of past predictions"),
+            log_loss_interval: IntervalGauges {
+                lower: metrics.register("tally_realised_log_loss_lower", "Lower end of its 95 % interval"),
+                upper: metrics.register("tally_realised_log_loss_upper", "Upper end of its 95 % interval"),
+            },
             ece: metrics.register("tally_realised_ece", "Expected calibration error of past predictions"),
             lift: metrics.register(
                 "tally_realised_lift_at_10_percent",
@@ -167,11 +195,17 @@ impl MonitoringGauges {
         for family in [&self.auc, &self.log_loss, &self.ece, &self.lift] {
             family.clear();
         }
+        for IntervalGauges { lower, upper } in [&self.auc_interval, &self.log_loss_interval] {
+            lower.clear();
+            upper.clear();
+        }
         for month in months {
             let model = ModelLabels::from(month.model);
             self.rows.get_or_create(&model).set(month.rows as i64);
             self.log_loss.get_or_create(&model).set(month.log_loss);
             self.ece.get_or_create(&model).set(month.ece);
+            self.auc_interval.set(&model, month.auc_interval);
+            self.log_loss_interval.set(&model, month.log_loss_interval);
             if let Some(auc) = month.auc {
                 self.auc.get_or_create(&model).set(auc);
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tally_model::{
-    evaluation::metrics::Metrics,
+    evaluation::{intervals::Interval, metrics::Metrics},
     history::Packed,
     label::LabelDefinition,
     spec::Target,
@@ -61,8 +61,12 @@ pub struct MonthlyPerformance {
     pub mean_predicted: f64,
     /// Area under the ROC curve; None when all customers had the same outcome.
     pub auc: Option<f64>,
+    /// Its 95 % interval; None when there are too few customers of either outcome.
+    pub auc_interval: Option<Interval>,
     /// Mean negative log-likelihood.
     pub log_loss: f64,
+    /// Its 95 % interval; None for a single customer.
+    pub log_loss_interval: Option<Interval>,
     /// Mean squared error.
     pub brier: f64,
     /// Expected calibration error over ten bins of equal size.
@@ -253,7 +257,10 @@ fn by_month(target: Target, rows: RowsByMonth) -> Vec<MonthlyPerformance> {
             in_silence: rows.nearly_over.iter().filter(is_silent).count(),
             mean_predicted: rows.probabilities.iter().sum::<f64>() / metrics.rows as f64,
             auc: both.then_some(metrics.auc),
+            // The rows are independent: a customer counts once.
+            auc_interval: Interval::of_auc(&rows.probabilities, &rows.labels),
             log_loss: metrics.log_loss,
+            log_loss_interval: Interval::of_log_loss(&rows.probabilities, &rows.labels),
             brier: metrics.brier,
             ece: metrics.ece,
             lift_at_10_percent: (metrics.positives > 0).then_some(metrics.lift_at_10_percent),

@@ -88,5 +88,9 @@ pub(super) fn month(month: &MonthlyPerformance) -> RealisedMonth {
         lift_at_10_percent: month.lift_at_10_percent,
         rows_before_cutoff: month.before_cutoff as i64,
         rows_in_silence: month.in_silence as i64,
+        auc_lower: month.auc_interval.map(|interval| interval.lower),
+        auc_upper: month.auc_interval.map(|interval| interval.upper),
+        log_loss_lower: month.log_loss_interval.map(|interval| interval.lower),
+        log_loss_upper: month.log_loss_interval.map(|interval| interval.upper),
     }
 }

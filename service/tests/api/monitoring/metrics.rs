@@ -90,7 +90,11 @@ async fn assert_performance(tally: &Tally, metrics: &HashMap<String, f64>) {
     for (name, expected) in [
         ("rows", months[0].rows as f64),
         ("auc", months[0].auc.unwrap()),
+        ("auc_lower", months[0].auc_lower.unwrap()),
+        ("auc_upper", months[0].auc_upper.unwrap()),
         ("log_loss", months[0].log_loss),
+        ("log_loss_lower", months[0].log_loss_lower.unwrap()),
+        ("log_loss_upper", months[0].log_loss_upper.unwrap()),
         ("ece", months[0].ece),
         ("lift_at_10_percent", months[0].lift_at_10_percent.unwrap()),
     ] {

@@ -116,6 +116,7 @@ fn assert_figures(month: &v1::RealisedMonth, outcomes: &[(f64, bool)]) {
     is_close(month.log_loss, outcomes.iter().map(loss).sum::<f64>() / n);
     is_close(month.brier, outcomes.iter().map(|(p, y)| (p - number(*y)).powi(2)).sum::<f64>() / n);
     is_close(month.auc.unwrap(), auc(outcomes));
+    assert_intervals(month, outcomes);
     let mut rising = outcomes.to_vec();
     rising.sort_by(|(p, _), (q, _)| p.total_cmp(q));
     assert!(rising.windows(2).all(|pair| pair[0].0 != pair[1].0), "without ties, bins are plain");
@@ -134,6 +135,35 @@ fn assert_figures(month: &v1::RealisedMonth, outcomes: &[(f64, bool)]) {
         (p - y).abs()
     });
     is_close(month.ece, apart.sum::<f64>() / n);
+}
+
+/// The sum of the squared distances from the mean, divided by n (n − 1).
+fn variance_of_mean(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0) / n
+}
+
+/// Asserts the intervals: that of the log loss of the mean of n losses, that of the AUC of the shares of the other
+/// outcome's customers that each customer is ranked rightly against (DeLong 1988), on the logit scale.
+fn assert_intervals(month: &v1::RealisedMonth, outcomes: &[(f64, bool)]) {
+    let is_close =
+        |a: Option<f64>, b: f64| assert!((a.unwrap() - b).abs() < 1e-6, "{a:?} is not {b}: {month:?}");
+    let losses: Vec<f64> = outcomes.iter().map(|(p, y)| -(if *y { *p } else { 1.0 - p }).ln()).collect();
+    let half = 1.959_964 * variance_of_mean(&losses).sqrt();
+    is_close(month.log_loss_lower, month.log_loss - half);
+    is_close(month.log_loss_upper, month.log_loss + half);
+    let others = |own: &(f64, bool)| -> Vec<(f64, bool)> {
+        outcomes.iter().filter(|(_, y)| *y != own.1).copied().chain([*own]).collect()
+    };
+    let ranked = |wanted: bool| -> Vec<f64> {
+        outcomes.iter().filter(|(_, y)| *y == wanted).map(|own| auc(&others(own))).collect()
+    };
+    let variance = variance_of_mean(&ranked(true)) + variance_of_mean(&ranked(false));
+    let area = month.auc.unwrap();
+    let (logit, half) = ((area / (1.0 - area)).ln(), 1.959_964 * variance.sqrt() / area / (1.0 - area));
+    is_close(month.auc_lower, 1.0 / (1.0 + (half - logit).exp()));
+    is_close(month.auc_upper, 1.0 / (1.0 + (-half - logit).exp()));
 }
 
 fn number(outcome: bool) -> f64 {
@@ -200,6 +230,7 @@ async fn assert_other_model_has_its_own_line(tally: &Tally, left: &v1::Score) {
     let alone = &realised(tally, all_of_it()).await.unwrap()[2];
     assert_eq!((alone.month.as_str(), alone.model.as_str()), ("2024-02", "churn/2"));
     assert_eq!((alone.rows, alone.positives, alone.auc), (1, 1, None));
+    assert_eq!((alone.auc_lower, alone.log_loss_upper), (None, None));
 }
 
 /// A purchase within the horizon that is recorded late: as known now, the customer did not leave.
@@ -227,6 +258,7 @@ fn assert_program_shows(tally: &Tally, january: &v1::RealisedMonth) {
     let shown = tally.cli(&["--json", "models", "realised", "churn", "--to", "2024-02-01"]);
     let line: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!((&line["month"], &line["rows"]), (&"2024-01".into(), &january.rows.into()));
+    assert_eq!(line["auc_lower"].as_f64(), january.auc_lower);
 }
 
 /// A score about a moment before the data cut-off of its model predicted nothing.
