@@ -165,10 +165,10 @@ mod tests {
         let shown =
             realised(&[month.clone(), RealisedMonth { rows_before_cutoff: 5, rows_in_silence: 3, ..month }]);
         insta::assert_snapshot!(shown, @r"
-        month    model   customers  predicted  happened  AUC  log loss   Brier     ECE  lift at 10 %
-        ─────────────────────────────────────────────────────────────────────────────────────────────
-        2026-03  lead/2         12     10.0 %     0.0 %    –    0.1050  0.0000  0.0000             –
-        2026-03  lead/2         12     10.0 %     0.0 %    –    0.1050  0.0000  0.0000             –
+        month    model   customers  predicted  happened  AUC  95 %  log loss              95 %   Brier     ECE  lift at 10 %
+        ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+        2026-03  lead/2         12     10.0 %     0.0 %    –     –    0.1050  0.0900 to 0.1200  0.0000  0.0000             –
+        2026-03  lead/2         12     10.0 %     0.0 %    –     –    0.1050  0.0900 to 0.1200  0.0000  0.0000             –
 
         5 of these lie before the data cut-off of their model, which may have learned from them: metrics that include them look better than they are
 

@@ -64,9 +64,10 @@ impl Population {
         self.customers += others.customers;
     }
 
-    /// The raw rows with the forecast of this plan, whose features are those of the rows; None when there are too few
-    /// customers.
-    pub(super) fn rows(&self, plan: &Plan) -> Option<Vec<f64>> {
+    /// The raw rows with the forecast of this plan, which [is like](Plan::is_like) that of the rows; None when there are
+    /// too few customers to have quarters.
+    #[must_use]
+    pub fn rows(&self, plan: &Plan) -> Option<Vec<f64>> {
         let mut rows = self.features.clone();
         if let Some(forecast) = &plan.forecast {
             let width = plan.width();

@@ -110,10 +110,8 @@ fn verdict() -> PromotionDecision {
 fn drift(champion: &Scorer, rows: &Snapshots) -> ChampionDrift {
     let artifact = champion.artifact();
     let mut counts = Counts::new(&artifact.reference);
-    for row in 0..rows.len() {
-        let mut raw = Vec::new();
-        rows.row_of(&artifact.plan, row, &mut raw);
-        counts.add(&artifact.reference, &raw, champion.probability_of(&raw));
+    for raw in rows.population.rows(&artifact.plan).unwrap().chunks(artifact.plan.width()) {
+        counts.add(&artifact.reference, raw, champion.probability_of(raw));
     }
     ChampionDrift {
         champion: name(1),
