@@ -366,10 +366,8 @@ fn rows_convert_between_plans_that_differ_in_the_parameters() {
     let plan = |kinds: &[&str], parameters| Plan {
         windows_days: vec![30],
         kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
-        properties: Vec::new(),
-        attributes: Vec::new(),
-        start_kinds: Vec::new(),
         forecast: Some(Forecast { days: 90, model: parameters }),
+        ..Plan::default()
     };
     let unfitted = plan(&["visit"], None);
     let fitted = plan(&["visit"], Some(bg_nbd(BEST)));

@@ -81,6 +81,20 @@ pub enum Measure {
     /// The number of interactions in the last 30 days divided by a third of that in the 90 days before, both
     /// plus one: above 1 is rising.
     Trend,
+    /// The same for the interactions of one kind.
+    KindTrend {
+        /// The kind of interaction.
+        kind: String,
+    },
+    /// How irregular purchases are: the coefficient of variation of the gaps between the UTC days with a purchase,
+    /// √(n · Σ gap² − (Σ gap)²) / Σ gap for n gaps; missing below three such days.
+    GapVariation,
+    /// The number of purchases with a discount, those whose property is a number above 0, divided by that of all
+    /// purchases; missing without a purchase.
+    DiscountShare {
+        /// The property.
+        property: String,
+    },
     /// Days since the relation began, at least 0; missing when the beginning is unknown.
     TenureDays,
     /// Whether a relation began again after a `cancel`: 1 if it did, else 0.
@@ -144,6 +158,9 @@ impl fmt::Display for Measure {
             Self::OpenComplaints => f.write_str("open_complaints"),
             Self::Satisfaction => f.write_str("satisfaction"),
             Self::Trend => f.write_str("trend"),
+            Self::KindTrend { kind } => write!(f, "{kind}.trend"),
+            Self::GapVariation => f.write_str("purchase.gap_variation"),
+            Self::DiscountShare { .. } => f.write_str("purchase.discount_share"),
             Self::TenureDays => f.write_str("tenure_days"),
             Self::Returned => f.write_str("returned"),
             Self::ExpectedPurchases { days } => write!(f, "purchase.expected_{days}d"),

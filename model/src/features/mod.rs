@@ -6,9 +6,11 @@
 pub mod bg_nbd;
 pub mod explain;
 pub mod fold;
+mod habits;
 mod measure;
 mod plan;
 pub mod profile;
 
+pub use habits::Habits;
 pub use measure::{Measure, Scale, level_name};
 pub use plan::{Forecast, Plan};

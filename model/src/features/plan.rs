@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Measure, Scale,
+    Habits, Measure, Scale,
     bg_nbd::{BgNbd, Purchases},
 };
 
@@ -60,7 +60,7 @@ impl Forecast {
 /// assert_eq!((visits(Some(7)), visits(Some(30))), (0.0, 1.0));
 /// # Ok::<(), tally_model::time::ParseTimeError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Lengths of the windows in days, rising.
     pub windows_days: Vec<u32>,
@@ -74,6 +74,9 @@ pub struct Plan {
     /// the feature that says who came back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start_kinds: Vec<String>,
+    /// The features of habits.
+    #[serde(default, skip_serializing_if = "Habits::is_none")]
+    pub habits: Habits,
     /// The BG/NBD features, which come last; plans for churn by inactivity have them.
     pub forecast: Option<Forecast>,
 }
@@ -99,6 +102,7 @@ impl Plan {
             Measure::TenureDays,
         ]);
         all.extend(self.has_returned().then_some(Measure::Returned));
+        self.add_habits(&mut all);
         let attribute =
             |(name, scale): &(String, Scale)| Measure::Attribute { name: name.clone(), scale: scale.clone() };
         all.extend(self.attributes.iter().map(attribute));
@@ -133,6 +137,22 @@ impl Plan {
         all.push(Measure::PropertyLast { kind: kind(), property: property() });
     }
 
+    fn add_habits(&self, all: &mut Vec<Measure>) {
+        let Habits { trends, gap_variation, discount } = &self.habits;
+        if *trends {
+            all.extend(self.kinds.iter().map(|kind| Measure::KindTrend { kind: kind.clone() }));
+        }
+        all.extend(gap_variation.then_some(Measure::GapVariation));
+        all.extend(discount.iter().map(|property| Measure::DiscountShare { property: property.clone() }));
+    }
+
+    fn width_of_habits(&self) -> usize {
+        let Habits { trends, gap_variation, discount } = &self.habits;
+        usize::from(*trends) * self.kinds.len()
+            + usize::from(*gap_variation)
+            + usize::from(discount.is_some())
+    }
+
     /// The number of features in a row.
     #[must_use]
     pub fn width(&self) -> usize {
@@ -142,6 +162,7 @@ impl Plan {
             + windows
             + 10
             + usize::from(self.has_returned())
+            + self.width_of_habits()
             + self.attributes.len()
             + self.forecast.map_or(0, |_| Forecast::WIDTH)
     }
@@ -149,12 +170,13 @@ impl Plan {
     /// Whether another plan has the same features, whatever the fitted parameters of the forecast.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        let Self { windows_days, kinds, properties, attributes, start_kinds, forecast } = self;
+        let Self { windows_days, kinds, properties, attributes, start_kinds, habits, forecast } = self;
         *windows_days == other.windows_days
             && *kinds == other.kinds
             && *properties == other.properties
             && *attributes == other.attributes
             && *start_kinds == other.start_kinds
+            && *habits == other.habits
             && forecast.map(|forecast| forecast.days) == other.forecast.map(|forecast| forecast.days)
     }
 }

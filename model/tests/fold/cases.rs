@@ -41,14 +41,7 @@ pub fn value(customer: &Customer, at: Moment, name: &str) -> f64 {
     let kinds = ["visit", "purchase"].map(str::to_owned).to_vec();
     let properties = vec![("visit".to_owned(), "minutes".to_owned())];
     let attributes = vec![("a".to_owned(), Scale::Number)];
-    let plan = Plan {
-        windows_days: vec![7, 30],
-        kinds,
-        properties,
-        attributes,
-        start_kinds: Vec::new(),
-        forecast: None,
-    };
+    let plan = Plan { windows_days: vec![7, 30], kinds, properties, attributes, ..Plan::default() };
     let place = plan.measures().iter().position(|measure| measure.to_string() == name).unwrap();
     customer.row(&plan, at)[place]
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tally_model::{
-    features::{Plan, Scale},
+    features::{Habits, Measure, Plan, Scale},
     history::{AttributeValue, Version},
     time::Time,
 };
@@ -175,9 +175,58 @@ fn feature_names_are_unique() {
         kinds: KINDS.map(str::to_owned).to_vec(),
         properties: properties.map(own).to_vec(),
         attributes,
-        start_kinds: Vec::new(),
-        forecast: None,
+        ..Plan::default()
     };
     let names: BTreeSet<String> = plan.measures().iter().map(ToString::to_string).collect();
     assert_eq!(names.len(), plan.width());
+}
+
+/// The value of a feature of habits in a plan that has them all.
+fn habit(customer: &Customer, measure: &Measure) -> f64 {
+    let discount = Some("percent".to_owned());
+    let habits = Habits { trends: true, gap_variation: true, discount };
+    let kinds = ["visit", "purchase"].map(str::to_owned).to_vec();
+    let plan = Plan { kinds, habits, ..Plan::default() };
+    let place = plan.measures().iter().position(|known| known == measure).unwrap();
+    customer.row(&plan, NOW)[place]
+}
+
+#[test]
+fn a_kind_has_a_trend_of_its_own() {
+    let days = |days: i64| days * MICROSECONDS_A_DAY;
+    let visits = [0, 10, 29, 30, 119, 120].map(|age| ago("visit", days(age)));
+    let customer = with(visits.into_iter().chain([ago("call", days(1)), ago("purchase", days(100))]));
+    // 3 visits in the last 30 days, 2 in the 90 before.
+    assert_eq!(habit(&customer, &Measure::KindTrend { kind: "visit".into() }), 4.0 / (2.0 / 3.0 + 1.0));
+    assert_eq!(habit(&customer, &Measure::KindTrend { kind: "purchase".into() }), 0.75);
+}
+
+#[test]
+fn the_variation_of_gaps_is_their_standard_deviation_over_their_mean() {
+    let of = |days: &[i64]| {
+        let purchases = days.iter().map(|days| ago("purchase", days * MICROSECONDS_A_DAY));
+        habit(&with(purchases), &Measure::GapVariation)
+    };
+    assert!(of(&[0, 10]).is_nan() && of(&[0, 0, 0, 10]).is_nan(), "one gap does not vary");
+    assert_eq!(of(&[60, 40, 20, 0]), 0.0);
+    // Gaps of 10, 20 and 30 days, one day with two purchases: the standard deviation is √(200/3), the mean 20.
+    assert!((of(&[0, 10, 10, 30, 60]) - (200.0_f64 / 3.0).sqrt() / 20.0).abs() < 1e-15);
+}
+
+#[test]
+fn a_purchase_is_discounted_when_the_property_is_above_0() {
+    let purchase = |properties: &[(&'static str, &'static str)]| Interaction {
+        properties: properties.iter().copied().collect(),
+        ..ago("purchase", 5)
+    };
+    let share = |purchases: &[Interaction]| {
+        let visit = Interaction { kind: "visit", ..purchase(&[("percent", "3")]) };
+        let all = purchases.iter().cloned().chain([visit]);
+        habit(&with(all), &Measure::DiscountShare { property: "percent".into() })
+    };
+    let (none, no_discount) = (purchase(&[]), purchase(&[("percent", "0")]));
+    let (discount, negative) = (purchase(&[("percent", "3")]), purchase(&[("percent", "-0.25")]));
+    assert!(share(&[]).is_nan());
+    assert_eq!(share(&[none.clone()]), 0.0);
+    assert_eq!(share(&[none, no_discount, negative, discount]), 0.25);
 }

@@ -75,11 +75,16 @@ impl Customer {
                 .filter_map(|survey| Some((survey.occur, &survey.id, readable(survey.survey?)?)))
                 .max_by_key(|(occur, id, _)| (*occur, *id))
                 .map_or(f64::NAN, |(.., (score, expected))| score / expected),
-            Measure::Trend => {
-                let recent = seen().filter(|i| within(i, Some(30))).count();
-                let before = seen().filter(|i| !within(i, Some(30)) && within(i, Some(120))).count();
-                (recent as f64 + 1.0) / (before as f64 / 3.0 + 1.0)
-            }
+            Measure::Trend => Self::trend(at, seen().collect()),
+            Measure::KindTrend { kind } => Self::trend(at, of(kind).collect()),
+            Measure::GapVariation => gap_variation(purchases().collect()),
+            Measure::DiscountShare { property } => match purchases().count() {
+                0 => f64::NAN,
+                bought => {
+                    let is_discounted = |p: &&Interaction| p.number(property).is_some_and(|by| by > 0.0);
+                    of("purchase").filter(is_discounted).count() as f64 / bought as f64
+                }
+            },
             Measure::TenureDays => match self.created(at) {
                 None => f64::NAN,
                 Some(created) if created >= at.as_of => 0.0,
@@ -95,6 +100,15 @@ impl Customer {
                 .and_then(|version| version.attributes.get(name))
                 .map_or(f64::NAN, |v| read(v, scale)),
         }
+    }
+
+    /// The number of these interactions in the last 30 days, compared with that in the 90 days before.
+    fn trend(at: Moment, interactions: Vec<&Interaction>) -> f64 {
+        let younger = |days: u32| {
+            let since = at.as_of - i64::from(days) * MICROSECONDS_A_DAY;
+            interactions.iter().filter(|interaction| interaction.occur > since).count()
+        };
+        (younger(30) as f64 + 1.0) / ((younger(120) - younger(30)) as f64 / 3.0 + 1.0)
     }
 }
 
@@ -113,6 +127,17 @@ fn mean_gap(mut moments: Vec<i64>) -> f64 {
         0 => f64::NAN,
         many => days_between(0, gaps.iter().sum()) / many as f64,
     }
+}
+
+fn gap_variation(moments: Vec<i64>) -> f64 {
+    let days: BTreeSet<i64> = moments.iter().map(|moment| moment.div_euclid(MICROSECONDS_A_DAY)).collect();
+    let days: Vec<i64> = days.into_iter().collect();
+    let gaps: Vec<i64> = days.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    if gaps.len() < 2 {
+        return f64::NAN;
+    }
+    let (sum, squares): (i64, i64) = (gaps.iter().sum(), gaps.iter().map(|gap| gap * gap).sum());
+    ((gaps.len() as i64 * squares - sum * sum) as f64).sqrt() / sum as f64
 }
 
 fn readable((score, expected): (f64, f64)) -> Option<(f64, f64)> {

@@ -44,14 +44,7 @@ fn a_label_looks_from_just_after_as_of_to_the_end_of_the_horizon() {
 fn a_snapshot_whose_horizon_is_not_over_is_not_used() {
     let mut spec = Spec::default();
     spec.lead.ages_days = Selector::List(vec![0, 7, 30]);
-    let plan = Plan {
-        windows_days: vec![7],
-        kinds: Vec::new(),
-        properties: Vec::new(),
-        attributes: Vec::new(),
-        start_kinds: Vec::new(),
-        forecast: None,
-    };
+    let plan = Plan { windows_days: vec![7], kinds: Vec::new(), ..Plan::default() };
     let history = with([ago("visit", 0)]).history();
     let rows = |target: Target, now: i64| {
         let mut rows = Snapshots::default();
@@ -79,14 +72,7 @@ fn a_purchase_reported_late_neither_makes_a_lead_nor_is_known_to_it() {
             Interaction { record: AS_OF + after * MICROSECONDS_A_DAY, ..purchase.clone() },
         ]);
         let kinds = vec!["purchase".to_owned()];
-        let plan = Plan {
-            windows_days: Vec::new(),
-            kinds,
-            properties: Vec::new(),
-            attributes: Vec::new(),
-            start_kinds: Vec::new(),
-            forecast: None,
-        };
+        let plan = Plan { windows_days: Vec::new(), kinds, ..Plan::default() };
         let mut rows = Snapshots::default();
         let now = Time(AS_OF + 60 * MICROSECONDS_A_DAY);
         let (mut spec, profile) = (Spec::default(), DataProfile::default());

@@ -8,7 +8,7 @@ use proptest::{
     sample::{select, subsequence},
 };
 use tally_model::{
-    features::{Plan, Scale},
+    features::{Habits, Plan, Scale},
     history::{AttributeValue, Attributes, Version},
     label::LabelDefinition,
     spec::{ChurnEvent, Selector, Spec, Target},
@@ -183,6 +183,15 @@ fn start_kinds() -> impl Strategy<Value = Vec<String>> {
         .prop_map(|kinds| kinds.into_iter().map(str::to_owned).collect())
 }
 
+fn habits() -> impl Strategy<Value = Habits> {
+    let discount = select(&[None, Some("units"), Some("minutes"), Some("unheard_of")][..]);
+    (any::<[bool; 2]>(), discount).prop_map(|([trends, gap_variation], discount)| Habits {
+        trends,
+        gap_variation,
+        discount: discount.map(str::to_owned),
+    })
+}
+
 prop_compose! {
     fn plan()(
         windows_days in subsequence(DAYS.to_vec(), 0..=DAYS.len()),
@@ -193,12 +202,13 @@ prop_compose! {
         ),
         scales in prop::collection::vec(scale(), 0..4),
         start_kinds in start_kinds(),
+        habits in habits(),
     ) -> Plan {
         let names = ["a", "b", "c", "d"].into_iter().map(str::to_owned);
         let kinds = kinds.into_iter().map(str::to_owned).collect();
         let properties = properties.into_iter().map(|(kind, name)| (kind.to_owned(), name.to_owned())).collect();
         let attributes = names.zip(scales).collect();
-        Plan { windows_days, kinds, properties, attributes, start_kinds, forecast: None }
+        Plan { windows_days, kinds, properties, attributes, start_kinds, habits, forecast: None }
     }
 }
 

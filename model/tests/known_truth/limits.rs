@@ -14,14 +14,7 @@ use crate::studies::{business, fit, histories, snapshots};
 /// Snapshots of as many customers, some with the outcome, in which only the first feature is not 0.
 fn plain_rows(rows: usize, positives: usize, first: fn(usize) -> f64) -> (Plan, Snapshots) {
     let kinds = vec!["visit".to_owned()];
-    let plan = Plan {
-        windows_days: Vec::new(),
-        kinds,
-        properties: Vec::new(),
-        attributes: Vec::new(),
-        start_kinds: Vec::new(),
-        forecast: None,
-    };
+    let plan = Plan { windows_days: Vec::new(), kinds, ..Plan::default() };
     let mut snapshots = Snapshots::default();
     for row in 0..rows {
         snapshots.customers.push(row.to_string());

@@ -88,6 +88,7 @@ mod tests {
         let newest = Measure::PropertyLast { kind: kind("purchase"), property: "lines".to_owned() };
         let levels = vec!["north".to_owned(), "south".to_owned()];
         let region = Measure::Attribute { name: "region".into(), scale: Scale::Category { levels } };
+        let discount = Measure::DiscountShare { property: "discount_percent".into() };
         let vip = Measure::Attribute { name: "is_vip".into(), scale: Scale::Boolean };
         for (measure, raw, typical, wanted) in [
             (last.clone(), 143.2, 42.1, "No purchase for 143 days; typical is 42"),
@@ -130,6 +131,22 @@ mod tests {
             (Measure::SilenceDays, 1.04, 42.1, "Last heard of 1 day ago; typical is 42"),
             (Measure::SilenceDays, 0.4, 42.1, "Last heard of less than a day ago; typical is 42"),
             (Measure::PurchaseDays, 12.0, 2.6, "Bought on 12 days so far; typical is 2.6"),
+            (
+                Measure::KindTrend { kind: kind("delivery") },
+                0.5,
+                1.0,
+                "Rate of deliveries in the last 30 days at 50 % of that in the 90 days before; typical is 100 %",
+            ),
+            (
+                Measure::GapVariation,
+                0.816,
+                0.6,
+                "Time between purchases varies by 82 % of its mean; typical is 60 %",
+            ),
+            (Measure::GapVariation, f64::NAN, 0.6, "No three days with purchases so far; typical is 60 %"),
+            (discount.clone(), 0.4, 0.1, "40 % of purchases at a discount; typical is 10 %"),
+            (discount.clone(), 0.0, 0.1, "No purchase at a discount so far; typical is 10 %"),
+            (discount, f64::NAN, 0.1, "No purchase so far that could be at a discount; typical is 10 %"),
             (Measure::OpenComplaints, 2.0, 0.1, "2 complaints without a resolution; typical is 0.1"),
             (Measure::Satisfaction, 0.8, 1.0, "Last survey at 80 % of what was expected; typical is 100 %"),
             (region.clone(), 0.0, 1.0, "region is north; typical is south"),

@@ -59,6 +59,17 @@ impl Sentence<'_> {
             Measure::Trend => {
                 self.text("Activity of the last 30 days at ").percent(raw).text(" of the 90 days before")
             }
+            Measure::KindTrend { kind } => self
+                .text("Rate of ")
+                .plural(kind)
+                .text(" in the last 30 days at ")
+                .percent(raw)
+                .text(" of that in the 90 days before"),
+            Measure::GapVariation => {
+                self.text("Time between purchases varies by ").percent(raw).text(" of its mean")
+            }
+            Measure::DiscountShare { .. } if raw == 0.0 => self.text("No purchase at a discount so far"),
+            Measure::DiscountShare { .. } => self.percent(raw).text(" of purchases at a discount"),
             Measure::TenureDays => self.text("Known for ").days(raw),
             Measure::Returned if raw >= 0.5 => self.text("Came back after a cancel"),
             Measure::Returned => self.text("No cancel so far"),
@@ -92,6 +103,8 @@ impl Sentence<'_> {
             Measure::SilenceDays => self.text("Never heard of so far"),
             Measure::MeanGapDays => self.text("No two purchases with a gap between them so far"),
             Measure::RecencyOverGap => self.text("No usual gap between purchases so far"),
+            Measure::GapVariation => self.text("No three days with purchases so far"),
+            Measure::DiscountShare { .. } => self.text("No purchase so far that could be at a discount"),
             Measure::ExpectedPurchases { .. } => self.text("No purchase so far to expect others from"),
             Measure::NoPurchaseProbability { .. } => self.text("No purchase so far that others could follow"),
             Measure::ReturnShare => self.text("No purchase so far that could be returned"),
@@ -105,6 +118,7 @@ impl Sentence<'_> {
             | Measure::PurchaseDays
             | Measure::OpenComplaints
             | Measure::Trend
+            | Measure::KindTrend { .. }
             | Measure::TenureDays
             | Measure::Returned => self.text(&measure.to_string()).text(" is not known"),
         }
@@ -117,9 +131,12 @@ impl Sentence<'_> {
             Measure::PropertySum { property, .. }
             | Measure::PropertyMean { property, .. }
             | Measure::PropertyLast { property, .. } => unit(property).1(self, typical),
-            Measure::Satisfaction | Measure::Trend | Measure::NoPurchaseProbability { .. } => {
-                self.percent(typical)
-            }
+            Measure::Satisfaction
+            | Measure::Trend
+            | Measure::KindTrend { .. }
+            | Measure::GapVariation
+            | Measure::DiscountShare { .. }
+            | Measure::NoPurchaseProbability { .. } => self.percent(typical),
             Measure::Attribute { .. } => self.attribute(measure, typical),
             Measure::Returned if typical >= 0.5 => self.text("a return after a cancel"),
             Measure::Returned => self.text("no cancel so far"),

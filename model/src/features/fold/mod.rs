@@ -8,12 +8,13 @@
 //! ([`Plan::valid_until`]) a row stays valid except for its time-dependent values, which its [`ElapsedTime`]s give
 //! at any moment. Scoring the same customers repeatedly needs no fold in between.
 
+mod discounts;
 mod properties;
 mod tallies;
 
 use std::ptr;
 
-use self::{properties::PropertyTallies, tallies::Tallies};
+use self::{discounts::Discounts, properties::PropertyTallies, tallies::Tallies};
 use crate::{
     features::{Plan, bg_nbd::Purchases},
     history::{History, Version},
@@ -101,6 +102,7 @@ pub struct Fold<'a> {
     history: &'a History,
     tallies: Tallies<'a>,
     properties: PropertyTallies<'a>,
+    discounts: Option<Discounts<'a>>,
     /// The version of the customer record that was read last, and per attribute of the plan its value.
     version: Option<&'a Version>,
     attributes: Vec<f64>,
@@ -139,6 +141,7 @@ impl<'a> Fold<'a> {
             history,
             tallies: Tallies::new(plan, history),
             properties: PropertyTallies::new(plan, history),
+            discounts: plan.habits.discount.as_ref().map(|property| Discounts::new(history, property)),
             version: None,
             attributes: vec![f64::NAN; plan.attributes.len()],
             elapsed: Vec::new(),
@@ -167,6 +170,15 @@ impl<'a> Fold<'a> {
         out.push_elapsed(history.create_time(as_of, known_at), 1.0);
         if plan.has_returned() {
             self.tallies.write_returned(out);
+        }
+        if plan.habits.trends {
+            self.tallies.write_kind_trends(out);
+        }
+        if plan.habits.gap_variation {
+            self.tallies.write_gap_variation(out);
+        }
+        if let Some(discounts) = &self.discounts {
+            out.push(discounts.share(as_of, known_at, self.tallies.purchase_count()));
         }
         self.read_attributes(history.version_at(as_of, known_at));
         row.extend_from_slice(&self.attributes);

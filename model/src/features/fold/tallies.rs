@@ -50,6 +50,8 @@ pub(super) struct Tallies<'a> {
     buckets: Vec<Bucket>,
     /// Per kind of the plan.
     spans: Vec<Option<Span>>,
+    /// Per kind of the plan, the number of events in each period of the trend.
+    trends: Vec<[u64; 2]>,
     /// Per interval, the number of days whose newest event lies in it.
     active_days: Vec<u64>,
     totals: Totals,
@@ -65,6 +67,8 @@ struct Totals {
     last_day: Option<i64>,
     purchases: u64,
     purchase_days: u32,
+    /// The sum of the squares of the gaps between them, in days.
+    squared_gaps: u128,
     purchase_span: Option<Span>,
     purchase_amounts: Bucket,
     returns: u64,
@@ -73,8 +77,8 @@ struct Totals {
     /// When the newest event happened that begins a relation.
     last_start: Option<Time>,
     returned: bool,
-    last_30_days: u64,
-    previous_90_days: u64,
+    /// The number of events in each period of the trend.
+    trend: [u64; 2],
 }
 
 impl Totals {
@@ -96,9 +100,10 @@ impl Totals {
     fn add_purchase(&mut self, event: Event) {
         self.purchases += 1;
         // The span begins at the purchase that was added before.
-        let day = event.occur_time.day_number();
-        let same_day = self.purchase_span.is_some_and(|span| span.first.day_number() == day);
-        self.purchase_days += u32::from(!same_day);
+        let before = self.purchase_span.map(|span| span.first.day_number());
+        let gap = before.map(|before| before.abs_diff(event.occur_time.day_number()));
+        self.purchase_days += u32::from(gap != Some(0));
+        self.squared_gaps += gap.map_or(0, |gap| u128::from(gap).pow(2));
         extend(&mut self.purchase_span, event.occur_time);
         self.purchase_amounts.count += u64::from(event.amount_minor.is_some());
         self.purchase_amounts.amount += event.amount_minor.map_or(0, i128::from);
@@ -125,6 +130,7 @@ impl<'a> Tallies<'a> {
             slots: history.kinds().iter().map(|kind| slot(kind)).collect(),
             buckets: vec![Bucket::default(); plan.kinds.len() * intervals],
             spans: vec![None; plan.kinds.len()],
+            trends: vec![[0; 2]; plan.kinds.len()],
             active_days: vec![0; intervals],
             totals: Totals::default(),
         }
@@ -133,6 +139,7 @@ impl<'a> Tallies<'a> {
     pub(super) fn clear(&mut self) {
         self.buckets.fill(Bucket::default());
         self.spans.fill(None);
+        self.trends.fill([0; 2]);
         self.active_days.fill(0);
         self.totals = Totals::default();
     }
@@ -149,11 +156,9 @@ impl<'a> Tallies<'a> {
             self.totals.last_day = Some(day);
             self.active_days[self.totals.interval] += 1;
         }
-        let [recent, before] = TREND;
-        if within(recent) {
-            self.totals.last_30_days += 1;
-        } else if within(before) {
-            self.totals.previous_90_days += 1;
+        let period = TREND.into_iter().position(within);
+        if let Some(period) = period {
+            self.totals.trend[period] += 1;
         }
         let KindSlot { place, role, is_start } = self.slots[event.kind as usize];
         if let Some(place) = place {
@@ -161,6 +166,9 @@ impl<'a> Tallies<'a> {
             bucket.count += 1;
             bucket.amount += event.amount_minor.map_or(0, i128::from);
             extend(&mut self.spans[place], event.occur_time);
+            if let Some(period) = period {
+                self.trends[place][period] += 1;
+            }
         }
         if is_start {
             self.totals.last_start = self.totals.last_start.or(Some(event.occur_time));
@@ -218,8 +226,28 @@ impl<'a> Tallies<'a> {
     }
 
     pub(super) fn write_trend(&self, out: &mut RowWriter<'_>) {
-        let [recent, before] = [self.totals.last_30_days as f64, self.totals.previous_90_days as f64];
-        out.push((recent + 1.0) / (before / 3.0 + 1.0));
+        out.push(trend(self.totals.trend));
+    }
+
+    pub(super) fn write_kind_trends(&self, out: &mut RowWriter<'_>) {
+        out.row.extend(self.trends.iter().map(|counts| trend(*counts)));
+    }
+
+    pub(super) fn write_gap_variation(&self, out: &mut RowWriter<'_>) {
+        let Totals { purchase_span, purchase_days, squared_gaps, .. } = &self.totals;
+        out.push(match purchase_span {
+            Some(span) if *purchase_days > 2 => {
+                let sum = u128::from(span.first.day_number().abs_diff(span.last.day_number()));
+                let gaps = u128::from(*purchase_days) - 1;
+                ((gaps * squared_gaps - sum * sum) as f64).sqrt() / sum as f64
+            }
+            _ => f64::NAN,
+        });
+    }
+
+    /// The number of purchases.
+    pub(super) const fn purchase_count(&self) -> u64 {
+        self.totals.purchases
     }
 
     pub(super) fn write_returned(&self, out: &mut RowWriter<'_>) {
@@ -231,6 +259,11 @@ impl<'a> Tallies<'a> {
         let Totals { purchase_span, purchase_days, .. } = &self.totals;
         purchase_span.map(|span| Purchases::new(*purchase_days, span.first, span.last, as_of))
     }
+}
+
+/// The number of events in the last 30 days, compared with that in the 90 days before.
+fn trend([recent, before]: [u64; 2]) -> f64 {
+    (recent as f64 + 1.0) / (before as f64 / 3.0 + 1.0)
 }
 
 /// The nearest `f64`. Nearly all sums fit into 64 bits, which the processor converts in one instruction.

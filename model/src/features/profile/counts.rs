@@ -69,6 +69,11 @@ impl PropertyCounts {
         self.high = self.high.max(other.high);
     }
 
+    /// Whether it is a number in at least 95 % of the interactions that have it.
+    pub(super) const fn is_number(&self) -> bool {
+        100 * self.numbers >= 95 * self.carried()
+    }
+
     /// The number of interactions that have the property.
     pub(super) const fn carried(&self) -> u64 {
         self.numbers + self.texts

@@ -7,7 +7,7 @@ use super::{
     counts::{AttributeCounts, PropertyCounts},
 };
 use crate::{
-    features::{Plan, Scale},
+    features::{Habits, Plan, Scale},
     history::kind,
     spec::{ChurnSpec, FeaturesSpec, Selector, split_property},
 };
@@ -59,8 +59,30 @@ impl DataProfile {
         };
         let scale = |name: &str| self.attributes.get(name).map_or(Scale::Number, AttributeCounts::scale);
         let attributes = names.into_iter().map(|name| (name.clone(), scale(&name))).collect();
+        let habits = Habits {
+            trends: !kinds.is_empty(),
+            gap_variation: kinds.iter().any(|kind| kind == kind::PURCHASE),
+            discount: self.discount(&kinds),
+        };
         let windows_days = spec.windows_days.clone();
-        Plan { windows_days, kinds, properties, attributes, start_kinds: Vec::new(), forecast: None }
+        Plan { windows_days, kinds, properties, attributes, habits, ..Plan::default() }
+    }
+
+    /// The property of a purchase that says by how much it was discounted: of the numbers whose name has a word for
+    /// it, the one that most purchases carry, provided that it varies or is not carried by all. None when purchases
+    /// get no features.
+    fn discount(&self, kinds: &[String]) -> Option<String> {
+        let purchases = self.kinds.get(kind::PURCHASE).copied().unwrap_or(0);
+        let is_of_some = |counts: &PropertyCounts| {
+            counts.is_number()
+                && counts.high > 0.0
+                && (counts.low < counts.high || counts.carried() < purchases)
+        };
+        let found = self.properties.iter().filter(|((kind, name), counts)| {
+            kind == kind::PURCHASE && kinds.contains(kind) && is_discount(name) && is_of_some(counts)
+        });
+        let most = found.min_by_key(|((_, name), counts)| (Reverse(counts.carried()), name.as_str()));
+        most.map(|((_, name), _)| name.clone())
     }
 
     /// The most frequent kinds; purchases are among them wherever they occur, since both targets depend on them.
@@ -103,7 +125,7 @@ impl DataProfile {
         let of_survey = kind == kind::SURVEY && [kind::SCORE, kind::EXPECTED].contains(&name.as_str());
         // The name of a feature has its property behind the last dot.
         !(name.contains('.') || is_id(name) || of_survey)
-            && 100 * counts.numbers >= 95 * counts.carried()
+            && counts.is_number()
             && 2 * counts.carried() >= self.kinds.get(kind).copied().unwrap_or(0)
             && counts.low < counts.high
     }
@@ -123,6 +145,14 @@ impl AttributeCounts {
             }
         }
     }
+}
+
+/// Whether a property of this name says by how much a price was reduced: `discount`, `discount_percent`,
+/// `couponValue`.
+fn is_discount(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    ["discount", "rebate", "coupon", "voucher", "markdown"].iter().any(|word| lower.contains(word))
+        && !is_id(name)
 }
 
 /// Whether a property of this name is an identifier, whose size means nothing: `id`, `order_id`, `orderId`.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::*;
 use crate::{
-    features::Scale,
+    features::{Plan, Scale},
     history::{Version, kind},
     spec::{FeaturesSpec, Selector},
 };
@@ -209,4 +209,52 @@ fn only_the_most_frequent_kinds_and_levels_are_kept() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn the_discount_is_the_number_of_that_name_that_most_purchases_carry() {
+    let of = |name: &str, value: fn(usize) -> Option<&'static str>| {
+        let mut profile = DataProfile::default();
+        for n in 0..100 {
+            let mut history = customer(&[], &["purchase"]);
+            value(n).into_iter().for_each(|text| history.push_property(name, text));
+            profile.add(&history, Time(2));
+        }
+        profile.plan(&FeaturesSpec::default()).habits.discount
+    };
+    let some = |n| (n < 20).then_some("10");
+    for name in ["discount", "discount_percent", "couponValue", "total_rebate_minor"] {
+        assert_eq!(of(name, some).as_deref(), Some(name), "of a fifth of the purchases");
+    }
+    assert_eq!(of("units", some), None);
+    assert_eq!(of("coupon_id", some), None);
+    assert_eq!(of("discount", |_| Some("0")), None, "nothing is discounted");
+    assert_eq!(of("discount", |_| Some("10")), None, "everything is");
+    assert_eq!(of("discount", |n| (n < 20).then_some("SPRING")), None, "a code is no number");
+
+    let mut profile = DataProfile::default();
+    for n in 0..10 {
+        let mut history = customer(&[], &["purchase"]);
+        history.push_property("a_discount", if n < 2 { "1" } else { "0" });
+        if n < 9 {
+            history.push_property("discount", &n.to_string());
+        }
+        profile.add(&history, Time(2));
+    }
+    let discount = |kinds: &[&str]| {
+        let kinds = Selector::List(kinds.iter().map(|kind| (*kind).to_owned()).collect());
+        profile.plan(&FeaturesSpec { kinds, ..FeaturesSpec::default() }).habits.discount
+    };
+    assert_eq!(discount(&["purchase"]).as_deref(), Some("a_discount"), "more purchases carry it");
+    assert_eq!(discount(&["visit"]), None, "purchases get no features");
+}
+
+/// Stored artifacts have the plan of their time.
+#[test]
+fn a_plan_without_habits_is_written_as_before_there_were_any() {
+    let stored = r#"{"windows_days":[7],"kinds":["visit"],"properties":[],"attributes":[],"forecast":null}"#;
+    let plan: Plan = serde_json::from_str(stored).unwrap();
+    assert_eq!(serde_json::to_string(&plan).unwrap(), stored);
+    // Six of the kind, two windows of active days, and ten of every plan.
+    assert_eq!((plan.measures().len(), plan.width()), (18, 18));
 }
