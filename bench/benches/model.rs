@@ -27,7 +27,7 @@ fn model(histories: &[History]) -> Artifact {
     histories.iter().for_each(|history| profile.add(history, END));
     let mut plan = profile.plan(&spec.features);
     let sampling = Sampling::new(Target::Churn, &spec, &profile, END);
-    sampling.outcome.add_features(&mut plan);
+    sampling.outcome.add_features(&profile, &mut plan);
     let mut rows = Snapshots::default();
     for (n, history) in histories.iter().enumerate() {
         rows.add(&format!("C{n:05}"), history, &plan, &sampling);

@@ -156,11 +156,14 @@ impl LabelDefinition {
     }
 
     /// Adds the features that only this outcome has: for churn by inactivity those of the BG/NBD model, which is not
-    /// fitted yet, and for churn by `cancel` who came back.
-    pub fn add_features(&self, plan: &mut Plan) {
+    /// fitted yet, for churn by `cancel` who came back, for leads the weekday of their arrival; and the month, when
+    /// snapshots can be of every month.
+    pub fn add_features(&self, profile: &DataProfile, plan: &mut Plan) {
         plan.forecast = (self.target == Target::Churn && self.event == ChurnEvent::Inactivity)
             .then_some(Forecast { days: self.horizon_days, model: None });
         plan.start_kinds.clone_from(&self.start_kinds);
+        plan.habits.arrival_weekday = self.target == Target::Lead;
+        plan.habits.month = profile.activity().covers_every_month_before_the_last(self.horizon_days);
     }
 
     /// The end of the horizon of a snapshot at `as_of`.

@@ -38,6 +38,26 @@ impl Time {
         Self(self.day_number() * DAY).plus_days(1 - i64::from(day))
     }
 
+    /// The first moment of the next UTC calendar month.
+    #[must_use]
+    pub fn next_month(self) -> Self {
+        self.month_start().plus_days(32).month_start()
+    }
+
+    /// The UTC calendar month that contains this moment, 0 for January.
+    #[must_use]
+    pub fn month(self) -> u8 {
+        jiff::Timestamp::from_microsecond(self.0)
+            .map_or(0, |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::UTC).month().unsigned_abs() - 1)
+    }
+
+    /// The UTC weekday that contains this moment, 0 for Monday.
+    #[must_use]
+    pub const fn weekday(self) -> u8 {
+        // Day 0 was a Thursday.
+        (self.day_number() + 3).rem_euclid(7) as u8
+    }
+
     /// The number of the UTC day that contains this moment, 0 for 1970-01-01.
     #[must_use]
     pub const fn day_number(self) -> i64 {
@@ -95,6 +115,17 @@ mod tests {
         assert_eq!(start("2024-02-29T23:59:59.999999Z"), "2024-02-01T00:00:00Z");
         assert_eq!(start("2024-03-01"), "2024-03-01T00:00:00Z");
         assert_eq!(start("1970-01-31T12:00:00Z"), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn months_and_weekdays_are_those_of_the_calendar() {
+        let of = |text: &str| text.parse::<Time>().unwrap();
+        assert_eq!(of("2024-02-29T23:59:59.999999Z").next_month(), of("2024-03-01"));
+        assert_eq!(of("2023-12-31").next_month(), of("2024-01-01"));
+        for (text, month, weekday) in [("1970-01-01", 0, 3), ("2026-02-28", 1, 5), ("2024-12-30", 11, 0)] {
+            assert_eq!((of(text).month(), of(text).weekday()), (month, weekday), "{text}");
+        }
+        assert_eq!(Time(-DAY).weekday(), 2);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Artifact, ArtifactError, Calibration};
 use crate::{
     encode::{Cells, Cross, Feature},
-    features::{Measure, Scale},
+    features::Measure,
 };
 
 impl Artifact {
@@ -113,7 +113,7 @@ fn is_valid(feature: &Feature) -> bool {
 
 /// Whether the cells fit the measure: levels for a category, bins for a number.
 const fn fits(measure: &Measure, cells: &Cells) -> bool {
-    let category = matches!(measure, Measure::Attribute { scale: Scale::Category { .. }, .. });
+    let category = measure.is_category();
     match cells {
         Cells::Bins { .. } => !category,
         Cells::Levels { .. } => category,

@@ -15,6 +15,12 @@ pub struct Habits {
     /// The property of a purchase that is above 0 when it was discounted, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discount: Option<String>,
+    /// Whether there is the weekday on which the customer came in; plans for leads have it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub arrival_weekday: bool,
+    /// Whether there is the month of the year.
+    #[serde(skip_serializing_if = "is_false")]
+    pub month: bool,
 }
 
 impl Habits {

@@ -6,6 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::{AttributeValue, Attributes};
 
+/// The levels of [`Measure::ArrivalWeekday`].
+const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+/// The levels of [`Measure::Month`].
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
 /// What one feature measures. Values are `f64`, missing ones `NaN`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "measure", rename_all = "snake_case")]
@@ -95,6 +113,10 @@ pub enum Measure {
         /// The property.
         property: String,
     },
+    /// The weekday in UTC on which the relation began, 0 for Monday; missing when the beginning is unknown.
+    ArrivalWeekday,
+    /// The month of the calendar in UTC, 0 for January.
+    Month,
     /// Days since the relation began, at least 0; missing when the beginning is unknown.
     TenureDays,
     /// Whether a relation began again after a `cancel`: 1 if it did, else 0.
@@ -161,6 +183,8 @@ impl fmt::Display for Measure {
             Self::KindTrend { kind } => write!(f, "{kind}.trend"),
             Self::GapVariation => f.write_str("purchase.gap_variation"),
             Self::DiscountShare { .. } => f.write_str("purchase.discount_share"),
+            Self::ArrivalWeekday => f.write_str("arrival_weekday"),
+            Self::Month => f.write_str("month"),
             Self::TenureDays => f.write_str("tenure_days"),
             Self::Returned => f.write_str("returned"),
             Self::ExpectedPurchases { days } => write!(f, "purchase.expected_{days}d"),
@@ -174,18 +198,33 @@ impl Measure {
     /// The name of a raw value of a category: the level, `other`, or empty when the measure is no category.
     #[must_use]
     pub fn level(&self, raw: f64) -> &str {
-        match self {
+        let level = raw as usize;
+        let name = match self {
             Self::Attribute { scale: Scale::Category { levels }, .. } => {
-                levels.get(raw as usize).map_or("other", String::as_str)
+                levels.get(level).map(String::as_str)
             }
-            _ => "",
+            Self::ArrivalWeekday => WEEKDAYS.get(level).copied(),
+            Self::Month => MONTHS.get(level).copied(),
+            _ => return "",
+        };
+        name.unwrap_or("other")
+    }
+
+    /// The number of levels of a category, "other" included if there is one; None when the measure is no category.
+    #[must_use]
+    pub const fn level_count(&self) -> Option<usize> {
+        match self {
+            Self::Attribute { scale: Scale::Category { levels }, .. } => Some(levels.len() + 1),
+            Self::ArrivalWeekday => Some(WEEKDAYS.len()),
+            Self::Month => Some(MONTHS.len()),
+            _ => None,
         }
     }
 
     /// Whether the raw values are levels of a category.
     #[must_use]
     pub const fn is_category(&self) -> bool {
-        matches!(self, Self::Attribute { scale: Scale::Category { .. }, .. })
+        self.level_count().is_some()
     }
 
     /// Whether the value grows with time alone, without anything happening.

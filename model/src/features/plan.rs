@@ -138,19 +138,20 @@ impl Plan {
     }
 
     fn add_habits(&self, all: &mut Vec<Measure>) {
-        let Habits { trends, gap_variation, discount } = &self.habits;
+        let Habits { trends, gap_variation, discount, arrival_weekday, month } = &self.habits;
         if *trends {
             all.extend(self.kinds.iter().map(|kind| Measure::KindTrend { kind: kind.clone() }));
         }
         all.extend(gap_variation.then_some(Measure::GapVariation));
         all.extend(discount.iter().map(|property| Measure::DiscountShare { property: property.clone() }));
+        all.extend(arrival_weekday.then_some(Measure::ArrivalWeekday));
+        all.extend(month.then_some(Measure::Month));
     }
 
     fn width_of_habits(&self) -> usize {
-        let Habits { trends, gap_variation, discount } = &self.habits;
-        usize::from(*trends) * self.kinds.len()
-            + usize::from(*gap_variation)
-            + usize::from(discount.is_some())
+        let Habits { trends, gap_variation, discount, arrival_weekday, month } = &self.habits;
+        let single = [*gap_variation, discount.is_some(), *arrival_weekday, *month];
+        usize::from(*trends) * self.kinds.len() + single.into_iter().filter(|has| *has).count()
     }
 
     /// The number of features in a row.

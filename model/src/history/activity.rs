@@ -85,6 +85,17 @@ impl DailyActivity {
         Some((self.days().next().map(moment)?, self.days().next_back().map(moment)?))
     }
 
+    /// Whether there are interactions in every month of the calendar, over more than a year, when the last `days`
+    /// days do not count.
+    #[must_use]
+    pub fn covers_every_month_before_the_last(&self, days: u32) -> bool {
+        let Some((first, last)) = self.range() else { return false };
+        let end = last.plus_days(-i64::from(days));
+        let counted = self.days().map(|(day, _)| Time(day as i64 * DAY)).take_while(|day| *day <= end);
+        let months = counted.fold(0_u32, |months, day| months | 1 << day.month());
+        months == (1 << 12) - 1 && first.plus_days(365) < end
+    }
+
     /// The silence before `as_of`, when it lasts more than twice as long as the longest usual gap between two
     /// days with interactions.
     #[must_use]
@@ -189,6 +200,17 @@ mod tests {
         let silence = tested.silence(Time(18_700 * DAY)).unwrap();
         assert_eq!((silence.days, silence.stragglers), (201, 1));
         assert_eq!(silence.since, "2020-08-25T23:59:59Z".parse().unwrap());
+    }
+
+    #[test]
+    fn every_month_is_covered_by_more_than_a_year() {
+        let daily = |days: i64| activity(18_000..18_000 + days);
+        let covers = |activity: &DailyActivity| activity.covers_every_month_before_the_last(90);
+        assert!(!covers(&daily(365 + 91)) && covers(&daily(365 + 92)));
+        // Two years of which nothing is known in June (the days 151 to 180 of the year).
+        let without_june = (18_000..18_730).filter(|day| Time(day * DAY).month() != 5);
+        assert!(!covers(&activity(without_june)));
+        assert!(!covers(&DailyActivity::default()));
     }
 
     #[test]

@@ -184,7 +184,7 @@ fn feature_names_are_unique() {
 /// The value of a feature of habits in a plan that has them all.
 fn habit(customer: &Customer, measure: &Measure) -> f64 {
     let discount = Some("percent".to_owned());
-    let habits = Habits { trends: true, gap_variation: true, discount };
+    let habits = Habits { trends: true, gap_variation: true, discount, ..Habits::default() };
     let kinds = ["visit", "purchase"].map(str::to_owned).to_vec();
     let plan = Plan { kinds, habits, ..Plan::default() };
     let place = plan.measures().iter().position(|known| known == measure).unwrap();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tally_model::{
     features::{Measure, Scale},
     history::AttributeValue,
+    time::Time,
 };
 
 use crate::reference::{Customer, Interaction, MICROSECONDS_A_DAY, Moment};
@@ -85,6 +86,11 @@ impl Customer {
                     of("purchase").filter(is_discounted).count() as f64 / bought as f64
                 }
             },
+            // Day 0 was a Thursday.
+            Measure::ArrivalWeekday => self.created(at).map_or(f64::NAN, |created| {
+                ((created.div_euclid(MICROSECONDS_A_DAY) + 3).rem_euclid(7)) as f64
+            }),
+            Measure::Month => month(at.as_of),
             Measure::TenureDays => match self.created(at) {
                 None => f64::NAN,
                 Some(created) if created >= at.as_of => 0.0,
@@ -127,6 +133,11 @@ fn mean_gap(mut moments: Vec<i64>) -> f64 {
         0 => f64::NAN,
         many => days_between(0, gaps.iter().sum()) / many as f64,
     }
+}
+
+/// The month in the text of the moment.
+fn month(moment: i64) -> f64 {
+    Time(moment).to_string()[5..7].parse::<f64>().unwrap() - 1.0
 }
 
 fn gap_variation(moments: Vec<i64>) -> f64 {

@@ -185,10 +185,8 @@ fn start_kinds() -> impl Strategy<Value = Vec<String>> {
 
 fn habits() -> impl Strategy<Value = Habits> {
     let discount = select(&[None, Some("units"), Some("minutes"), Some("unheard_of")][..]);
-    (any::<[bool; 2]>(), discount).prop_map(|([trends, gap_variation], discount)| Habits {
-        trends,
-        gap_variation,
-        discount: discount.map(str::to_owned),
+    (any::<[bool; 4]>(), discount).prop_map(|([trends, gap_variation, arrival_weekday, month], discount)| {
+        Habits { trends, gap_variation, discount: discount.map(str::to_owned), arrival_weekday, month }
     })
 }
 

@@ -36,7 +36,7 @@ pub fn snapshots(histories: &[(String, History)], target: Target, now: Time) -> 
     histories.iter().for_each(|(_, history)| profile.add(history, now));
     let mut plan = profile.plan(&spec.features);
     let sampling = Sampling::new(target, &spec, &profile, now);
-    sampling.outcome.add_features(&mut plan);
+    sampling.outcome.add_features(&profile, &mut plan);
     histories.iter().for_each(|(id, history)| rows.add(id, history, &plan, &sampling));
     (plan, rows)
 }

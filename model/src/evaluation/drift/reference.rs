@@ -77,8 +77,7 @@ impl Reference {
 /// The number of values of a category or a boolean; None for numbers.
 const fn levels(measure: &Measure) -> Option<usize> {
     match measure {
-        Measure::Attribute { scale: Scale::Category { levels }, .. } => Some(levels.len() + 1),
         Measure::Returned | Measure::Attribute { scale: Scale::Boolean, .. } => Some(2),
-        _ => None,
+        measure => measure.level_count(),
     }
 }

@@ -29,9 +29,7 @@ impl FeatureValue {
         match measure {
             _ if raw.is_nan() => Self::Missing,
             Measure::Returned | Measure::Attribute { scale: Scale::Boolean, .. } => Self::Boolean(raw >= 0.5),
-            Measure::Attribute { scale: Scale::Category { .. }, .. } => {
-                Self::Text(measure.level(raw).to_owned())
-            }
+            _ if measure.is_category() => Self::Text(measure.level(raw).to_owned()),
             // Adding 0 removes the sign of a zero, which not every store keeps.
             _ => Self::Number(raw + 0.0),
         }
@@ -147,6 +145,9 @@ mod tests {
             (discount.clone(), 0.4, 0.1, "40 % of purchases at a discount; typical is 10 %"),
             (discount.clone(), 0.0, 0.1, "No purchase at a discount so far; typical is 10 %"),
             (discount, f64::NAN, 0.1, "No purchase so far that could be at a discount; typical is 10 %"),
+            (Measure::ArrivalWeekday, 0.0, 4.0, "Came in on a Monday; typical is Friday"),
+            (Measure::ArrivalWeekday, f64::NAN, 4.0, "The day of arrival is not known; typical is Friday"),
+            (Measure::Month, 11.0, 4.0, "The month is December; typical is May"),
             (Measure::OpenComplaints, 2.0, 0.1, "2 complaints without a resolution; typical is 0.1"),
             (Measure::Satisfaction, 0.8, 1.0, "Last survey at 80 % of what was expected; typical is 100 %"),
             (region.clone(), 0.0, 1.0, "region is north; typical is south"),

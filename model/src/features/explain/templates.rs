@@ -70,6 +70,8 @@ impl Sentence<'_> {
             }
             Measure::DiscountShare { .. } if raw == 0.0 => self.text("No purchase at a discount so far"),
             Measure::DiscountShare { .. } => self.percent(raw).text(" of purchases at a discount"),
+            Measure::ArrivalWeekday => self.text("Came in on a ").text(measure.level(raw)),
+            Measure::Month => self.text("The month is ").text(measure.level(raw)),
             Measure::TenureDays => self.text("Known for ").days(raw),
             Measure::Returned if raw >= 0.5 => self.text("Came back after a cancel"),
             Measure::Returned => self.text("No cancel so far"),
@@ -103,6 +105,7 @@ impl Sentence<'_> {
             Measure::SilenceDays => self.text("Never heard of so far"),
             Measure::MeanGapDays => self.text("No two purchases with a gap between them so far"),
             Measure::RecencyOverGap => self.text("No usual gap between purchases so far"),
+            Measure::ArrivalWeekday => self.text("The day of arrival is not known"),
             Measure::GapVariation => self.text("No three days with purchases so far"),
             Measure::DiscountShare { .. } => self.text("No purchase so far that could be at a discount"),
             Measure::ExpectedPurchases { .. } => self.text("No purchase so far to expect others from"),
@@ -119,6 +122,7 @@ impl Sentence<'_> {
             | Measure::OpenComplaints
             | Measure::Trend
             | Measure::KindTrend { .. }
+            | Measure::Month
             | Measure::TenureDays
             | Measure::Returned => self.text(&measure.to_string()).text(" is not known"),
         }
@@ -138,6 +142,7 @@ impl Sentence<'_> {
             | Measure::DiscountShare { .. }
             | Measure::NoPurchaseProbability { .. } => self.percent(typical),
             Measure::Attribute { .. } => self.attribute(measure, typical),
+            Measure::ArrivalWeekday | Measure::Month => self.text(measure.level(typical)),
             Measure::Returned if typical >= 0.5 => self.text("a return after a cancel"),
             Measure::Returned => self.text("no cancel so far"),
             _ => self.number(typical),

@@ -92,7 +92,8 @@ impl Plan {
         });
         // The forecast counts whole days.
         let midnight = self.forecast.map(|_| Time((as_of.day_number() + 1) * DAY));
-        leaves.chain(midnight).fold(history.next_change(as_of, known_at), Time::min)
+        let next_month = self.habits.month.then(|| as_of.next_month());
+        leaves.chain(midnight).chain(next_month).fold(history.next_change(as_of, known_at), Time::min)
     }
 }
 
@@ -179,6 +180,13 @@ impl<'a> Fold<'a> {
         }
         if let Some(discounts) = &self.discounts {
             out.push(discounts.share(as_of, known_at, self.tallies.purchase_count()));
+        }
+        if plan.habits.arrival_weekday {
+            let arrival = history.create_time(as_of, known_at);
+            out.push(arrival.map_or(f64::NAN, |arrival| arrival.weekday().into()));
+        }
+        if plan.habits.month {
+            out.push(as_of.month().into());
         }
         self.read_attributes(history.version_at(as_of, known_at));
         row.extend_from_slice(&self.attributes);

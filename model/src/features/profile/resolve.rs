@@ -63,6 +63,7 @@ impl DataProfile {
             trends: !kinds.is_empty(),
             gap_variation: kinds.iter().any(|kind| kind == kind::PURCHASE),
             discount: self.discount(&kinds),
+            ..Habits::default()
         };
         let windows_days = spec.windows_days.clone();
         Plan { windows_days, kinds, properties, attributes, habits, ..Plan::default() }

@@ -128,7 +128,7 @@ impl Trainer {
         self.begin("taking snapshots", customers);
         let sampling = Sampling::new(job.target, &job.spec, &profile, job.as_of);
         let mut plan = profile.plan(&job.spec.features);
-        sampling.outcome.add_features(&mut plan);
+        sampling.outcome.add_features(&profile, &mut plan);
         check_categories(&job.by, &plan)?;
         let predicted = predicts(&sampling.outcome);
         let incumbent = incumbent.filter(|incumbent| predicts(incumbent.outcome()) == predicted);

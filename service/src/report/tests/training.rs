@@ -56,7 +56,7 @@ fn trained(as_of: &str) -> (Trained, Snapshots) {
     histories.iter().for_each(|(_, history)| profile.add(history, as_of));
     let sampling = Sampling::new(Target::Churn, &spec, &profile, as_of);
     let mut plan = profile.plan(&spec.features);
-    sampling.outcome.add_features(&mut plan);
+    sampling.outcome.add_features(&profile, &mut plan);
     let mut rows = Snapshots::default();
     histories.iter().for_each(|(id, history)| rows.add(id, history, &plan, &sampling));
     let options = TrainingOptions { split: SplitKind::Temporal, seed: 1 };
