@@ -40,19 +40,23 @@ fn version() -> impl Strategy<Value = Version> {
 fn history() -> impl Strategy<Value = History> {
     let lateness = prop_oneof![Just(0), 0_i64..10_000_000, any::<i64>()];
     let gap = prop_oneof![Just(0), 0_i64..1 << 20, 0_i64..1 << 57];
-    let property =
-        ("[a-z]{1,2}", prop_oneof![value().prop_map(|value| value.to_string()), Just("text".to_owned())]);
-    let event = (0..40_u8, gap, lateness, option::of(any::<i64>()), vec(property, 0..3));
+    let property = (
+        "[a-z]{1,2}",
+        prop_oneof![value().prop_map(|value| value.to_string()), Just("text".to_owned()), "[a-z]{1,70}"],
+    );
+    let channel = prop_oneof![Just(String::new()), "[a-z]{1,2}"];
+    let event = (0..40_u8, gap, lateness, option::of(any::<i64>()), vec(property, 0..3), channel);
     let survey = option::of((value(), value()));
     let retraction = option::weighted(0.2, any::<i64>());
     let events = vec((event, survey, retraction), 0..60);
     (any::<i32>(), events, vec(version(), 0..3)).prop_map(|(start, events, versions)| {
         let mut history = History::default();
         let mut time = i64::from(start);
-        for ((kind, gap, late, amount, properties), survey, retraction) in events {
+        for ((kind, gap, late, amount, properties, channel), survey, retraction) in events {
             time = time.saturating_add(gap);
             let kind = if kind < 10 { "survey".to_owned() } else { format!("kind-{kind}") };
             history.push(&kind, Time(time), Time(time.wrapping_add(late)), amount, survey);
+            history.push_channel(&channel);
             for (name, text) in properties {
                 history.push_property(&name, &text);
             }
@@ -99,14 +103,29 @@ fn an_interaction_takes_about_ten_bytes() {
     assert_eq!(history.pack().as_bytes().len() / 1_000, 10);
 }
 
-/// Packed histories are stored: the bytes of those without retractions are the same as before there were any.
+#[test]
+fn channels_and_categories_take_no_bytes_of_each_interaction() {
+    let (mut with, mut without) = (History::default(), History::default());
+    for day in 0..1_000_i64 {
+        let time = Time(1_700_000_000_000_000 + day * 86_437_123_457);
+        for history in [&mut with, &mut without] {
+            history.push("purchase", time, time, Some(1_999), None);
+        }
+        with.push_channel(["web", "shop"][day as usize % 2]);
+        with.push_property("category", ["coffee", "tea", "cups"][day as usize % 3]);
+    }
+    let more = with.pack().as_bytes().len() - without.pack().as_bytes().len();
+    assert!(more < 100, "{more}");
+}
+
+/// Packed histories are stored: the bytes of a format stay the same.
 #[test]
 fn only_a_retraction_adds_bytes() {
     let mut history = History::default();
     let time = Time(1_700_000_000_000_000);
     history.push("purchase", time, time, Some(1_999), None);
     let before = history.pack().as_bytes().to_vec();
-    let expected = [&[1, 8][..], b"purchase", &[0, 0, 1, 1, 0, 0, 1, 0]].concat();
+    let expected = [&[1, 8][..], b"purchase", &[0, 0, 0, 1, 1, 0, 0, 1, 0]].concat();
     assert_eq!(before[..expected.len()], expected);
     history.push_retraction(time.plus_days(1));
     // Five more for the mark of the shape, six for the time.

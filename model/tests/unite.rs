@@ -15,6 +15,7 @@ struct OwnedEvent {
     occur_time: i64,
     late: i64,
     kind: u8,
+    channel: &'static str,
     amount: Option<i64>,
     properties: BTreeMap<String, String>,
     retract_time: Option<i64>,
@@ -27,6 +28,7 @@ impl OwnedEvent {
         let survey = (self.kind < 4).then_some((f64::from(self.kind), 2.5));
         let record_time = Time((self.occur_time + self.late).max(known_from));
         history.push(&kind, Time(self.occur_time), record_time, self.amount, survey);
+        history.push_channel(self.channel);
         self.properties.iter().for_each(|(name, text)| history.push_property(name, text));
         if let Some(time) = self.retract_time {
             history.push_retraction(Time(time));
@@ -36,13 +38,27 @@ impl OwnedEvent {
 
 /// Events with many equal times, and more kinds and properties than a linear search is used for.
 fn events() -> impl Strategy<Value = Vec<OwnedEvent>> {
-    let text = prop_oneof![Just("text".to_owned()), (-9..9_i32).prop_map(|number| number.to_string())];
+    let text = prop_oneof![
+        Just("text".to_owned()),
+        "[a-c]",
+        "[a-c]{65}",
+        (-9..9_i32).prop_map(|number| number.to_string())
+    ];
     let properties = btree_map("[a-f]{1,2}", text, 0..5);
     let retraction = option::of(0..90_i64);
-    let event =
-        (0..3_usize, 0..40_i64, 0..30_i64, 0..30_u8, option::of(any::<i64>()), properties, retraction);
+    let event = (
+        0..3_usize,
+        0..40_i64,
+        0..30_i64,
+        (0..30_u8, 0..3_usize),
+        option::of(any::<i64>()),
+        properties,
+        retraction,
+    );
     let event = event.prop_map(|(owner, occur_time, late, kind, amount, properties, retract_time)| {
-        OwnedEvent { owner, occur_time, late, kind, amount, properties, retract_time }
+        let (kind, channel) = kind;
+        let channel = ["", "web", "shop"][channel];
+        OwnedEvent { owner, occur_time, late, kind, channel, amount, properties, retract_time }
     });
     vec(event, 0..80)
 }

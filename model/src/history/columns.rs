@@ -1,8 +1,9 @@
 //! The columns of a history, and what is visible of it at a moment.
 
 use super::{
-    Event, Events, Number, Survey, Text, Version,
+    CHANNEL, Event, Events, Number, Survey, Text, Version,
     events::{HAS_AMOUNT, IS_RETRACTED, KIND},
+    is_identifier,
     kind::SURVEY,
     names::NameTable,
 };
@@ -52,6 +53,7 @@ pub struct History {
     pub(super) retractions: Vec<Retraction>,
     pub(super) surveys: Vec<Survey>,
     pub(super) property_names: NameTable,
+    pub(super) values: NameTable,
     pub(super) numbers: Vec<Number>,
     pub(super) texts: Vec<Text>,
     pub(super) versions: Vec<Version>,
@@ -101,15 +103,31 @@ impl History {
         }
     }
 
+    /// Adds its channel to the interaction that was pushed last, before its properties; an empty one is none.
+    pub fn push_channel(&mut self, channel: &str) {
+        if !channel.is_empty() {
+            self.push_text(CHANNEL, Some(channel));
+        }
+    }
+
+    fn push_text(&mut self, name: &str, text: Option<&str>) {
+        debug_assert!(!self.is_empty(), "a text belongs to an interaction");
+        let event = self.len().saturating_sub(1) as u32;
+        let property = self.property_names.slot_or_new(name);
+        let value = text.map(|text| self.values.slot_or_new(text));
+        self.texts.push(Text { event, property, value });
+    }
+
     /// Adds a property to the interaction that was pushed last; each name at most once.
     pub fn push_property(&mut self, name: &str, text: &str) {
         debug_assert!(!self.is_empty(), "a property belongs to an interaction");
+        let Some(value) = Number::parse(text) else {
+            let is_kept = text.len() <= Text::LONGEST && !is_identifier(name);
+            return self.push_text(name, is_kept.then_some(text));
+        };
         let event = self.len().saturating_sub(1) as u32;
         let property = self.property_names.slot_or_new(name);
-        match Number::parse(text) {
-            Some(value) => self.numbers.push(Number { event, property, value }),
-            None => self.texts.push(Text { event, property }),
-        }
+        self.numbers.push(Number { event, property, value });
     }
 
     /// Adds the next version of the customer record.
@@ -189,7 +207,20 @@ impl History {
         &self.numbers[..self.numbers.partition_point(|number| number.event < end)]
     }
 
-    /// The properties that are not numbers, in the order of the events.
+    /// The texts of events that happened by `as_of`.
+    #[must_use]
+    pub fn texts_until(&self, as_of: Time) -> &[Text] {
+        let end = self.occur_times.partition_point(|time| *time <= as_of) as u32;
+        &self.texts[..self.texts.partition_point(|text| text.event < end)]
+    }
+
+    /// The texts that are kept, by [`Text::value`].
+    #[must_use]
+    pub fn values(&self) -> &[String] {
+        self.values.list()
+    }
+
+    /// The properties that are not numbers, and the channels, in the order of the events.
     #[must_use]
     pub fn texts(&self) -> &[Text] {
         &self.texts

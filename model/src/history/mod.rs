@@ -119,13 +119,30 @@ impl Number {
     }
 }
 
-/// A property of an event whose text does not parse as a number. The text itself is not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A property of an event whose text does not parse as a number, or its channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Text {
     /// Index into [`History::events`].
     pub event: u32,
-    /// Index into [`History::properties`].
+    /// Index into [`History::properties`]; that of [`CHANNEL`] for the channel.
     pub property: u32,
+    /// Index into [`History::values`]. None when the text is not kept: those that are [longer](Text::LONGEST) or whose
+    /// property is an [identifier](is_identifier) are no categories, and would take more room than all the rest.
+    pub value: Option<u32>,
+}
+
+impl Text {
+    /// The longest text that is kept, in bytes.
+    pub const LONGEST: usize = 64;
+}
+
+/// The name under which a history keeps the channels of its events; no property has an empty name.
+pub const CHANNEL: &str = "";
+
+/// Whether a property of this name is an identifier, which means nothing by itself: `id`, `order_id`, `orderId`.
+#[must_use]
+pub fn is_identifier(name: &str) -> bool {
+    name.eq_ignore_ascii_case("id") || name.to_lowercase().ends_with("_id") || name.ends_with("Id")
 }
 
 /// A version of the customer record, in force from `effective_time` on.

@@ -114,7 +114,9 @@ impl<'a> Source<'a> {
                 }
                 (_, Some((text, rest))) => {
                     let property = to.property_names.slot_or_new(name(text.property));
-                    to.texts.push(Text { event, property });
+                    let value = text.value.map(|value| &self.history.values.list()[value as usize]);
+                    let value = value.map(|value| to.values.slot_or_new(value));
+                    to.texts.push(Text { event, property, value });
                     self.texts = rest;
                 }
                 (_, None) => return,

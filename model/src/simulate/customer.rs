@@ -47,6 +47,7 @@ impl SimulatedCustomer {
             let survey = number(kind::SCORE).zip(number(kind::EXPECTED));
             let time = interaction.occur_time;
             history.push(interaction.kind, time, time, interaction.amount_minor, survey);
+            history.push_channel(interaction.channel);
             interaction.properties.iter().for_each(|(name, text)| history.push_property(name, text));
         }
         history

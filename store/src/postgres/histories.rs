@@ -31,19 +31,20 @@ const PACKERS: usize = 4;
 macro_rules! histories {
     ($which:literal, $own:literal) => {
         concat!(
-            "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.properties, \
+            "SELECT c.customer_id, e.occurred, e.recorded, e.kinds, e.amounts, e.channels, e.properties, \
              v.effective, v.version_recorded, v.created, v.attributes, \
-             r.occurred, r.recorded, r.kinds, r.amounts, r.properties, r.retracted, r.ranks, c.has_merged \
+             r.occurred, r.recorded, r.kinds, r.amounts, r.channels, r.properties, r.retracted, r.ranks, c.has_merged \
              FROM customers AS c \
              LEFT JOIN LATERAL ( \
                  SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
                  array_agg(kind) AS kinds, array_agg(amount_minor) AS amounts, \
+                 array_agg(channel) AS channels, \
                  array_agg(properties) AS properties \
-                 FROM ((SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
+                 FROM ((SELECT occur_time, interaction_id, record_time, kind, amount_minor, channel, properties \
                         FROM interactions AS i WHERE i.customer_id = ", $own, " AND NOT i.long \
                         ORDER BY occur_time, interaction_id) \
                        UNION ALL \
-                       (SELECT occur_time, interaction_id, record_time, kind, amount_minor, properties \
+                       (SELECT occur_time, interaction_id, record_time, kind, amount_minor, channel, properties \
                         FROM interactions AS i WHERE i.customer_id = ", $own, " AND i.long \
                         ORDER BY occur_time, interaction_id) \
                        ORDER BY occur_time, interaction_id) AS ordered \
@@ -57,9 +58,11 @@ macro_rules! histories {
              LEFT JOIN LATERAL ( \
                  SELECT array_agg(occur_time) AS occurred, array_agg(record_time) AS recorded, \
                  array_agg(kind) AS kinds, array_agg(amount_minor) AS amounts, \
+                 array_agg(channel) AS channels, \
                  array_agg(properties) AS properties, array_agg(retract_time) AS retracted, \
                  array_agg(rank) AS ranks \
-                 FROM (SELECT r.occur_time, r.record_time, r.kind, r.amount_minor, r.properties, r.retract_time, \
+                 FROM (SELECT r.occur_time, r.record_time, r.kind, r.amount_minor, r.channel, r.properties, \
+                       r.retract_time, \
                        (SELECT count(*) FROM interactions AS i WHERE i.customer_id = ", $own, " \
                         AND i.occur_time = r.occur_time AND i.interaction_id < r.interaction_id) AS rank \
                        FROM retracted_interactions AS r WHERE r.customer_id = ", $own, " \
@@ -165,7 +168,7 @@ async fn try_lock(tx: &mut PgConnection, customer_id: &str) -> Result<Option<boo
 
 /// A customer and its history from a row of aligned arrays; NULL is an empty array.
 fn decode(row: &PgRow) -> Result<(String, StoredHistory)> {
-    let mut columns = [None; 18];
+    let mut columns = [None; 20];
     for (n, column) in columns.iter_mut().enumerate() {
         let value = row.try_get_raw(n)?;
         *column = if value.is_null() { None } else { Some(value.as_bytes().map_err(sqlx::Error::Decode)?) };
@@ -176,6 +179,7 @@ fn decode(row: &PgRow) -> Result<(String, StoredHistory)> {
         recorded,
         kinds,
         amounts,
+        channels,
         properties,
         effective,
         known,
@@ -184,9 +188,9 @@ fn decode(row: &PgRow) -> Result<(String, StoredHistory)> {
         retracted @ ..,
     ] = rest.map(|column| elements(column.unwrap_or_default()));
     let mut writer = HistoryWriter::new(retracted_events(retracted))?;
-    let values = occurred.zip(recorded).zip(kinds).zip(amounts).zip(properties);
-    for ((((occurred, recorded), kind), amount), properties) in values {
-        writer.push(&event([occurred, recorded, kind, amount, properties])?)?;
+    let values = occurred.zip(recorded).zip(kinds).zip(amounts).zip(channels).zip(properties);
+    for (((((occurred, recorded), kind), amount), channel), properties) in values {
+        writer.push(&event([occurred, recorded, kind, amount, channel, properties])?)?;
     }
     let mut history = writer.finish()?;
     for (((effective, known), created), attributes) in effective.zip(known).zip(created).zip(attributes) {
@@ -198,13 +202,13 @@ fn decode(row: &PgRow) -> Result<(String, StoredHistory)> {
 
 /// The retracted interactions from aligned arrays: those of an interaction, times of retraction, and ranks.
 fn retracted_events<'a>(
-    mut columns: [impl Iterator<Item = Option<&'a [u8]>>; 7],
+    mut columns: [impl Iterator<Item = Option<&'a [u8]>>; 8],
 ) -> impl Iterator<Item = Result<RetractedEvent<'a>>> {
     std::iter::from_fn(move || {
         let first = columns[0].next()?;
         let mut next = |n: usize| columns[n].next().flatten();
-        let fields = [first, next(1), next(2), next(3), next(4)];
-        let (Some(retract_time), Some(rank)) = (next(5), next(6)) else { return Some(Err(incomplete())) };
+        let fields = [first, next(1), next(2), next(3), next(4), next(5)];
+        let (Some(retract_time), Some(rank)) = (next(6), next(7)) else { return Some(Err(incomplete())) };
         let of = |event| {
             Ok(RetractedEvent { event, retract_time: binary::time(retract_time)?, rank: binary::int(rank)? })
         };
@@ -212,9 +216,9 @@ fn retracted_events<'a>(
     })
 }
 
-/// An interaction: times, kind, amount and properties in binary.
-fn event(fields: [Option<&[u8]>; 5]) -> Result<RawEvent<'_>> {
-    let [Some(occurred), Some(recorded), Some(kind), amount, properties] = fields else {
+/// An interaction: times, kind, amount, channel and properties in binary.
+fn event(fields: [Option<&[u8]>; 6]) -> Result<RawEvent<'_>> {
+    let [Some(occurred), Some(recorded), Some(kind), amount, Some(channel), properties] = fields else {
         return Err(incomplete());
     };
     Ok(RawEvent {
@@ -222,12 +226,13 @@ fn event(fields: [Option<&[u8]>; 5]) -> Result<RawEvent<'_>> {
         occur_time: binary::time(occurred)?,
         record_time: binary::time(recorded)?,
         amount_minor: amount.map(binary::int).transpose()?,
+        channel: binary::text(channel)?,
         properties: properties.map(binary::text).transpose()?,
     })
 }
 
 fn incomplete() -> StoreError {
-    StoreError::Internal("an interaction without time or kind".to_owned())
+    StoreError::Internal("an interaction without time, kind or channel".to_owned())
 }
 
 /// Adds a version, times and attributes in binary; adds nothing when one of them is NULL.

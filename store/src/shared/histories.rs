@@ -71,6 +71,8 @@ pub(crate) struct RawEvent<'a> {
     pub(crate) occur_time: Time,
     pub(crate) record_time: Time,
     pub(crate) amount_minor: Option<i64>,
+    /// Empty for none.
+    pub(crate) channel: &'a str,
     /// A JSON object; None for no properties.
     pub(crate) properties: Option<&'a str>,
 }
@@ -85,6 +87,7 @@ impl RawEvent<'_> {
         let survey =
             if self.kind == kind::SURVEY { number(kind::SCORE).zip(number(kind::EXPECTED)) } else { None };
         history.push(self.kind, self.occur_time, self.record_time, self.amount_minor, survey);
+        history.push_channel(self.channel);
         properties.iter().for_each(|(name, text)| history.push_property(&name.0, &text.0));
         Ok(())
     }

@@ -22,18 +22,18 @@ use crate::{
 /// The histories of the customers in $1, in that order and in one row: for each customer its id, a line for each
 /// interaction in order, a line for each retracted interaction in order, a line for each version, and whether others are
 /// merged into it. Tabs separate the fields of a line, U+001D the parts of a customer, and U+001E customers. None of them
-/// occurs in an id or a kind, where control characters are not allowed, nor in JSON, where they are escaped.
+/// occurs in an id, a kind or a channel, where control characters are not allowed, nor in JSON, where they are escaped.
 const HISTORIES: &str = "SELECT group_concat(concat(customer_id, char(29), events, char(29), retracted, char(29), \
                                                     versions, char(29), has_merged), char(30)) \
     FROM (SELECT c.customer_id, c.has_merged, \
-          (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', \
+          (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', channel, '\t', \
                                       properties), '\n') \
-           FROM (SELECT occur_time, record_time, kind, amount_minor, nullif(properties, '{}') AS properties \
+           FROM (SELECT occur_time, record_time, kind, amount_minor, channel, nullif(properties, '{}') AS properties \
                  FROM interactions AS i WHERE i.customer_id = c.customer_id \
                  ORDER BY i.occur_time, i.interaction_id)) AS events, \
-          (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', \
+          (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', channel, '\t', \
                                       properties, '\t', retract_time, '\t', rank), '\n') \
-           FROM (SELECT occur_time, record_time, kind, amount_minor, nullif(properties, '{}') AS properties, \
+           FROM (SELECT occur_time, record_time, kind, amount_minor, channel, nullif(properties, '{}') AS properties, \
                  retract_time, \
                  (SELECT count(*) FROM interactions AS i WHERE i.customer_id = r.customer_id \
                   AND i.occur_time = r.occur_time AND i.interaction_id < r.interaction_id) AS rank \
@@ -126,12 +126,14 @@ fn history(events: &str, retracted: &str, versions: &str) -> Result<History> {
 /// An interaction from the fields of its line.
 fn event<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Result<RawEvent<'a>> {
     let mut next = || fields.next().ok_or_else(too_short);
-    let (occurred, recorded, amount, kind, json) = (next()?, next()?, next()?, next()?, next()?);
+    let (occurred, recorded, amount, kind) = (next()?, next()?, next()?, next()?);
+    let (channel, json) = (next()?, next()?);
     Ok(RawEvent {
         kind,
         occur_time: Time(number(occurred)?),
         record_time: Time(number(recorded)?),
         amount_minor: if amount.is_empty() { None } else { Some(number(amount)?) },
+        channel,
         properties: Some(json).filter(|json| !json.is_empty()),
     })
 }

@@ -7,11 +7,11 @@
 //! # Format
 //! Numbers are written in groups of seven bits, the lowest first, all but the last group with the eighth bit
 //! set; signed ones with the sign as their lowest bit. A text is its length and its bytes. Lists begin with
-//! their length. The order is: kinds, names of properties, versions, shapes, events, surveys.
+//! their length. The order is: kinds, names of properties, texts that are kept, versions, shapes, events, surveys.
 //!
 //! Interactions resemble each other. What they have in common is written once, as a *shape*: the kind, whether
 //! there is an amount, whether the time of recording differs from that of occurrence, whether it is retracted, and
-//! which properties there are. An event is its shape, the microseconds since the event before, those until it was
+//! which properties there are, with the texts of those that are not numbers. An event is its shape, the microseconds since the event before, those until it was
 //! recorded and until it was retracted, its amount and its numbers, as far as it has them.
 
 mod read;
@@ -49,7 +49,7 @@ const TAG_TEXT: u8 = 3;
 
 impl Packed {
     /// The number of this format. Bytes of another format must not be read as this one.
-    pub const FORMAT: i64 = 1;
+    pub const FORMAT: i64 = 2;
     /// A thread keeps the columns for the next history when they hold at most this many events.
     const KEPT_EVENTS: usize = 100_000;
 

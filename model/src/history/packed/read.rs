@@ -20,12 +20,14 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Shapes {
     list: Vec<ShapeRanges>,
+    /// The properties that are numbers, and the texts with their values.
     properties: Vec<u32>,
+    texts: Vec<(u32, Option<u32>)>,
 }
 
 struct ShapeRanges {
     kind_and_marks: u64,
-    /// The places of its numbers and its texts in [`Shapes::properties`].
+    /// The places of its numbers in [`Shapes::properties`], and of its texts in [`Shapes::texts`].
     numbers: Range<usize>,
     texts: Range<usize>,
 }
@@ -38,6 +40,7 @@ impl<'a> ByteReader<'a> {
     pub(super) fn history(&mut self, history: &mut History, shapes: &mut Shapes) -> Result<(), DecodeError> {
         self.names(&mut history.kind_names)?;
         self.names(&mut history.property_names)?;
+        self.names(&mut history.values)?;
         let blank = || Version {
             effective_time: Time(0),
             record_time: Time(0),
@@ -46,7 +49,8 @@ impl<'a> ByteReader<'a> {
         };
         history.versions.resize_with(self.length()?, blank);
         history.versions.iter_mut().try_for_each(|version| self.version(version))?;
-        self.shapes(shapes, history.kind_names.list().len(), history.property_names.list().len())?;
+        let names = [&history.kind_names, &history.property_names, &history.values];
+        self.shapes(shapes, names.map(|names| names.list().len()))?;
         self.events(shapes, history)?;
         self.surveys(history)?;
         if self.0.is_empty() { Ok(()) } else { Err(DecodeError) }
@@ -185,23 +189,29 @@ impl<'a> ByteReader<'a> {
         Ok(())
     }
 
-    fn shapes(&mut self, shapes: &mut Shapes, kinds: usize, properties: usize) -> Result<(), DecodeError> {
+    /// The shapes of a history with this many kinds, properties and values.
+    fn shapes(
+        &mut self,
+        shapes: &mut Shapes,
+        [kinds, properties, values]: [usize; 3],
+    ) -> Result<(), DecodeError> {
         shapes.list.clear();
         shapes.properties.clear();
+        shapes.texts.clear();
         for _ in 0..self.length()? {
             let kind_and_marks = self.number()?;
             let kind = (kind_and_marks & !SHAPE_RETRACTED) >> SHAPE_MARK_BITS;
             if kind >= (kinds as u64).min(IS_RETRACTED.into()) {
                 return Err(DecodeError);
             }
-            let mut list = || {
-                let begin = shapes.properties.len();
-                for _ in 0..self.length()? {
-                    shapes.properties.push(self.index(properties)?);
-                }
-                Ok(begin..shapes.properties.len())
-            };
-            let (numbers, texts) = (list()?, list()?);
+            let (number, text) = (shapes.properties.len(), shapes.texts.len());
+            for _ in 0..self.length()? {
+                shapes.properties.push(self.index(properties)?);
+            }
+            for _ in 0..self.length()? {
+                shapes.texts.push((self.index(properties)?, self.index(values + 1)?.checked_sub(1)));
+            }
+            let (numbers, texts) = (number..shapes.properties.len(), text..shapes.texts.len());
             shapes.list.push(ShapeRanges { kind_and_marks, numbers, texts });
         }
         Ok(())
@@ -236,8 +246,12 @@ impl<'a> ByteReader<'a> {
             for property in &shapes.properties[own_numbers.clone()] {
                 numbers.push(Number { event, property: *property, value: bytes.value()? });
             }
-            let own_texts = &shapes.properties[own_texts.clone()];
-            texts.extend(own_texts.iter().map(|property| Text { event, property: *property }));
+            let own_texts = &shapes.texts[own_texts.clone()];
+            texts.extend(own_texts.iter().map(|(property, value)| Text {
+                event,
+                property: *property,
+                value: *value,
+            }));
         }
         self.0 = bytes.0;
         Ok(())

@@ -18,6 +18,7 @@ impl History {
         let mut bytes = ByteWriter(Vec::with_capacity(256 + 10 * self.len()));
         bytes.names(&self.kind_names);
         bytes.names(&self.property_names);
+        bytes.names(&self.values);
         bytes.length(self.versions.len());
         self.versions.iter().for_each(|version| bytes.version(version));
         let (shapes, shape_of) = self.shapes();
@@ -44,7 +45,7 @@ impl History {
             let shape = Shape {
                 kind_and_marks: u64::from(event.kind) << SHAPE_MARK_BITS | amount | apart | retracted,
                 numbers: own.iter().map(|number| number.property).collect(),
-                texts: own_texts.iter().map(|text| text.property).collect(),
+                texts: own_texts.iter().map(|text| (text.property, text.value)).collect(),
             };
             shape_of.push(*known.entry(shape).or_insert_with_key(|shape| {
                 shapes.push(shape.clone());
@@ -61,7 +62,7 @@ struct Shape {
     kind_and_marks: u64,
     /// The properties that are numbers, in their order, and the others.
     numbers: Vec<u32>,
-    texts: Vec<u32>,
+    texts: Vec<(u32, Option<u32>)>,
 }
 
 struct ByteWriter(Vec<u8>);
@@ -115,9 +116,12 @@ impl ByteWriter {
 
     fn shape(&mut self, shape: &Shape) {
         self.number(shape.kind_and_marks);
-        for properties in [&shape.numbers, &shape.texts] {
-            self.length(properties.len());
-            properties.iter().for_each(|property| self.number((*property).into()));
+        self.length(shape.numbers.len());
+        shape.numbers.iter().for_each(|property| self.number((*property).into()));
+        self.length(shape.texts.len());
+        for (property, value) in &shape.texts {
+            self.number((*property).into());
+            self.number(value.map_or(0, |value| u64::from(value) + 1));
         }
     }
 

@@ -72,6 +72,7 @@ pub fn expected_with(mut interactions: Vec<(Interaction, Option<Time>)>, version
         let number = |key: &str| item.properties.get(key).and_then(|text| text.parse::<f64>().ok());
         let survey = number(kind::SCORE).zip(number(kind::EXPECTED));
         history.push(&item.kind, item.occur_time, item.record_time, item.amount_minor, survey);
+        history.push_channel(&item.channel);
         item.properties.iter().for_each(|(name, text)| history.push_property(name, text));
         retract_time.into_iter().for_each(|time| history.push_retraction(time));
     }

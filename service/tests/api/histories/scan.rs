@@ -135,6 +135,7 @@ async fn long_and_short_rows_of_a_customer_stay_in_order(tally: Tally) {
     let mut history = History::default();
     for item in &expected {
         history.push(&item.kind, item.occur_time, item.record_time, item.amount_minor, None);
+        history.push_channel(&item.channel);
         item.properties.iter().for_each(|(name, text)| history.push_property(name, text));
     }
     assert_eq!(store.histories(&["c".to_owned()]).await.unwrap(), [Some(history.pack())]);
