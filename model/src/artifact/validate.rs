@@ -23,9 +23,10 @@ impl Artifact {
 
     fn validate_plan(&self) -> Result<(), ArtifactError> {
         let plan = &self.plan;
+        let habits = [plan.habits.channels.len(), plan.habits.categories.len()];
         let sizes = [plan.windows_days.len(), plan.kinds.len(), plan.properties.len(), plan.attributes.len()];
         rule(
-            sizes.iter().zip([10, 50, 50, 200]).all(|(size, most)| *size <= most),
+            sizes.iter().chain(&habits).zip([10, 50, 50, 200, 50, 50]).all(|(size, most)| *size <= most),
             "the plan is larger than a spec allows",
         )?;
         rule(

@@ -117,6 +117,41 @@ pub enum Measure {
     ArrivalWeekday,
     /// The month of the calendar in UTC, 0 for January.
     Month,
+    /// The channel of the latest interaction that has one, as the index among the levels, `levels.len()` for any other
+    /// channel; missing when none has.
+    ChannelLast {
+        /// The common channels.
+        levels: Vec<String>,
+    },
+    /// The channel of most interactions, as that index. All channels that are no level count as one; of equally
+    /// frequent ones the first in the order of the levels, the others last. Missing when no interaction has a channel.
+    ChannelCommonest {
+        /// The common channels.
+        levels: Vec<String>,
+    },
+    /// The number of interactions by a channel, ever.
+    ChannelCount {
+        /// The channel.
+        channel: String,
+    },
+    /// The number of distinct texts of a property over the interactions of a kind, as far as they are
+    /// [kept](crate::history::Text::value).
+    PropertyDistinct {
+        /// The kind of interaction.
+        kind: String,
+        /// The property.
+        property: String,
+    },
+    /// The text that a property has in most interactions of a kind, as the index among the levels; others and ties are
+    /// treated as for [`Measure::ChannelCommonest`]. Missing when none has a text that is kept.
+    PropertyCommonest {
+        /// The kind of interaction.
+        kind: String,
+        /// The property.
+        property: String,
+        /// The most frequent values.
+        levels: Vec<String>,
+    },
     /// Days since the relation began, at least 0; missing when the beginning is unknown.
     TenureDays,
     /// Whether a relation began again after a `cancel`: 1 if it did, else 0.
@@ -185,6 +220,11 @@ impl fmt::Display for Measure {
             Self::DiscountShare { .. } => f.write_str("purchase.discount_share"),
             Self::ArrivalWeekday => f.write_str("arrival_weekday"),
             Self::Month => f.write_str("month"),
+            Self::ChannelLast { .. } => f.write_str("channel_last"),
+            Self::ChannelCommonest { .. } => f.write_str("channel_commonest"),
+            Self::ChannelCount { channel } => write!(f, "channel.{channel}_count"),
+            Self::PropertyDistinct { kind, property } => write!(f, "{kind}.{property}_distinct"),
+            Self::PropertyCommonest { kind, property, .. } => write!(f, "{kind}.{property}_commonest"),
             Self::TenureDays => f.write_str("tenure_days"),
             Self::Returned => f.write_str("returned"),
             Self::ExpectedPurchases { days } => write!(f, "purchase.expected_{days}d"),
@@ -200,9 +240,10 @@ impl Measure {
     pub fn level(&self, raw: f64) -> &str {
         let level = raw as usize;
         let name = match self {
-            Self::Attribute { scale: Scale::Category { levels }, .. } => {
-                levels.get(level).map(String::as_str)
-            }
+            Self::Attribute { scale: Scale::Category { levels }, .. }
+            | Self::ChannelLast { levels }
+            | Self::ChannelCommonest { levels }
+            | Self::PropertyCommonest { levels, .. } => levels.get(level).map(String::as_str),
             Self::ArrivalWeekday => WEEKDAYS.get(level).copied(),
             Self::Month => MONTHS.get(level).copied(),
             _ => return "",
@@ -214,7 +255,10 @@ impl Measure {
     #[must_use]
     pub const fn level_count(&self) -> Option<usize> {
         match self {
-            Self::Attribute { scale: Scale::Category { levels }, .. } => Some(levels.len() + 1),
+            Self::Attribute { scale: Scale::Category { levels }, .. }
+            | Self::ChannelLast { levels }
+            | Self::ChannelCommonest { levels }
+            | Self::PropertyCommonest { levels, .. } => Some(levels.len() + 1),
             Self::ArrivalWeekday => Some(WEEKDAYS.len()),
             Self::Month => Some(MONTHS.len()),
             _ => None,

@@ -11,6 +11,6 @@ mod measure;
 mod plan;
 pub mod profile;
 
-pub use habits::Habits;
+pub use habits::{Category, Habits};
 pub use measure::{Measure, Scale, level_name};
 pub use plan::{Forecast, Plan};

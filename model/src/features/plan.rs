@@ -102,10 +102,10 @@ impl Plan {
             Measure::TenureDays,
         ]);
         all.extend(self.has_returned().then_some(Measure::Returned));
-        self.add_habits(&mut all);
         let attribute =
             |(name, scale): &(String, Scale)| Measure::Attribute { name: name.clone(), scale: scale.clone() };
         all.extend(self.attributes.iter().map(attribute));
+        self.habits.add_measures(&self.kinds, &mut all);
         if let Some(Forecast { days, .. }) = self.forecast {
             all.extend([Measure::ExpectedPurchases { days }, Measure::NoPurchaseProbability { days }]);
         }
@@ -137,23 +137,6 @@ impl Plan {
         all.push(Measure::PropertyLast { kind: kind(), property: property() });
     }
 
-    fn add_habits(&self, all: &mut Vec<Measure>) {
-        let Habits { trends, gap_variation, discount, arrival_weekday, month } = &self.habits;
-        if *trends {
-            all.extend(self.kinds.iter().map(|kind| Measure::KindTrend { kind: kind.clone() }));
-        }
-        all.extend(gap_variation.then_some(Measure::GapVariation));
-        all.extend(discount.iter().map(|property| Measure::DiscountShare { property: property.clone() }));
-        all.extend(arrival_weekday.then_some(Measure::ArrivalWeekday));
-        all.extend(month.then_some(Measure::Month));
-    }
-
-    fn width_of_habits(&self) -> usize {
-        let Habits { trends, gap_variation, discount, arrival_weekday, month } = &self.habits;
-        let single = [*gap_variation, discount.is_some(), *arrival_weekday, *month];
-        usize::from(*trends) * self.kinds.len() + single.into_iter().filter(|has| *has).count()
-    }
-
     /// The number of features in a row.
     #[must_use]
     pub fn width(&self) -> usize {
@@ -163,7 +146,7 @@ impl Plan {
             + windows
             + 10
             + usize::from(self.has_returned())
-            + self.width_of_habits()
+            + self.habits.width(self.kinds.len())
             + self.attributes.len()
             + self.forecast.map_or(0, |_| Forecast::WIDTH)
     }

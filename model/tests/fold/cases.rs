@@ -19,6 +19,7 @@ pub fn ago(kind: &'static str, microseconds: i64) -> Interaction {
         record: occur,
         retract: None,
         amount: Some(100),
+        channel: "",
         survey: None,
         properties: BTreeMap::new(),
     }

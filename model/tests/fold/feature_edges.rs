@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tally_model::{
-    features::{Habits, Measure, Plan, Scale},
+    features::{Category, Habits, Measure, Plan, Scale},
     history::{AttributeValue, Version},
     time::Time,
 };
@@ -170,11 +170,26 @@ fn feature_names_are_unique() {
     let attributes = ["a", "b"].map(|name| (name.to_owned(), Scale::Number)).to_vec();
     let own = |(kind, name): (&str, &str)| (kind.to_owned(), name.to_owned());
     let properties = [("visit", "count"), ("call", "amount_minor"), ("call", "x"), ("call.x", "sum_7d")];
+    let category = |(kind, property): (&str, &str)| Category {
+        kind: kind.to_owned(),
+        property: property.to_owned(),
+        levels: Vec::new(),
+    };
+    let habits = Habits {
+        trends: true,
+        gap_variation: true,
+        discount: Some("x".to_owned()),
+        arrival_weekday: true,
+        month: true,
+        channels: ["x", "visit", "last"].map(str::to_owned).to_vec(),
+        categories: properties.map(category).to_vec(),
+    };
     let plan = Plan {
         windows_days: DAYS.to_vec(),
-        kinds: KINDS.map(str::to_owned).to_vec(),
+        kinds: KINDS.iter().copied().chain(["channel"]).map(str::to_owned).collect(),
         properties: properties.map(own).to_vec(),
         attributes,
+        habits,
         ..Plan::default()
     };
     let names: BTreeSet<String> = plan.measures().iter().map(ToString::to_string).collect();
@@ -229,4 +244,43 @@ fn a_purchase_is_discounted_when_the_property_is_above_0() {
     assert!(share(&[]).is_nan());
     assert_eq!(share(&[none.clone()]), 0.0);
     assert_eq!(share(&[none, no_discount, negative, discount]), 0.25);
+}
+
+#[test]
+fn the_commonest_channel_is_the_first_of_equal_ones_and_others_count_as_one() {
+    let by = |channel: &'static str, age: i64| Interaction { channel, ..ago("visit", age) };
+    let channels = |interactions: &[Interaction]| {
+        let habits = Habits { channels: ["web", "shop"].map(str::to_owned).to_vec(), ..Habits::default() };
+        let plan = Plan { habits, ..Plan::default() };
+        let row = with(interactions.iter().cloned()).row(&plan, NOW);
+        row[row.len() - 4..].to_vec()
+    };
+    let nothing = channels(&[by("", 3)]);
+    assert!(nothing[0].is_nan() && nothing[1].is_nan() && nothing[2..] == [0.0, 0.0]);
+    assert_eq!(channels(&[by("shop", 3), by("web", 2), by("", 1)]), [0.0, 0.0, 1.0, 1.0]);
+    assert_eq!(channels(&[by("web", 3), by("fair", 2), by("phone", 1)]), [2.0, 2.0, 1.0, 0.0]);
+    assert_eq!(channels(&[by("shop", 3), by("shop", 2), by("web", -1)]), [1.0, 1.0, 0.0, 2.0], "the future");
+}
+
+#[test]
+fn categories_are_counted_by_kind() {
+    let bought = |kind: &'static str, category: &'static str, age: i64| Interaction {
+        properties: [("category", category)].into(),
+        ..ago(kind, age)
+    };
+    let customer = with([
+        bought("purchase", "tea", 5),
+        bought("purchase", "tea", 4),
+        bought("purchase", "cups", 3),
+        bought("purchase", "7", 2),
+        bought("return", "coffee", 1),
+    ]);
+    let category = Category {
+        kind: "purchase".into(),
+        property: "category".into(),
+        levels: ["coffee", "tea"].map(str::to_owned).to_vec(),
+    };
+    let habits = Habits { categories: vec![category], ..Habits::default() };
+    let row = customer.row(&Plan { habits, ..Plan::default() }, NOW);
+    assert_eq!(row[row.len() - 2..], [2.0, 1.0], "tea and cups; 7 is a number");
 }

@@ -91,6 +91,20 @@ impl Customer {
                 ((created.div_euclid(MICROSECONDS_A_DAY) + 3).rem_euclid(7)) as f64
             }),
             Measure::Month => month(at.as_of),
+            Measure::ChannelLast { levels } => {
+                let latest = seen().filter(|i| !i.channel.is_empty()).max_by_key(|i| (i.occur, &i.id));
+                latest.map_or(f64::NAN, |latest| level(latest.channel, levels) as f64)
+            }
+            Measure::ChannelCommonest { levels } => {
+                commonest(seen().map(|i| i.channel).filter(|channel| !channel.is_empty()), levels)
+            }
+            Measure::ChannelCount { channel } => seen().filter(|i| i.channel == channel).count() as f64,
+            Measure::PropertyDistinct { kind, property } => {
+                of(kind).filter_map(|i| i.category(property)).collect::<BTreeSet<_>>().len() as f64
+            }
+            Measure::PropertyCommonest { kind, property, levels } => {
+                commonest(of(kind).filter_map(|i| i.category(property)), levels)
+            }
             Measure::TenureDays => match self.created(at) {
                 None => f64::NAN,
                 Some(created) if created >= at.as_of => 0.0,
@@ -133,6 +147,20 @@ fn mean_gap(mut moments: Vec<i64>) -> f64 {
         0 => f64::NAN,
         many => days_between(0, gaps.iter().sum()) / many as f64,
     }
+}
+
+/// The index of a text among the levels.
+fn level(text: &str, levels: &[String]) -> usize {
+    levels.iter().position(|level| level == text).unwrap_or(levels.len())
+}
+
+/// The most frequent level, of equally frequent ones the first.
+fn commonest<'a>(texts: impl Iterator<Item = &'a str>, levels: &[String]) -> f64 {
+    let found: Vec<usize> = texts.map(|text| level(text, levels)).collect();
+    let count = |level: usize| found.iter().filter(|other| **other == level).count();
+    // Of equal ones `max_by_key` returns the last.
+    let most = (0..=levels.len()).rev().filter(|level| count(*level) > 0).max_by_key(|level| count(*level));
+    most.map_or(f64::NAN, |level| level as f64)
 }
 
 /// The month in the text of the moment.

@@ -8,7 +8,7 @@ use proptest::{
     sample::{select, subsequence},
 };
 use tally_model::{
-    features::{Habits, Plan, Scale},
+    features::{Category, Habits, Plan, Scale},
     history::{AttributeValue, Attributes, Version},
     label::LabelDefinition,
     spec::{ChurnEvent, Selector, Spec, Target},
@@ -24,6 +24,9 @@ pub const KINDS: [&str; 9] =
 const STARTS: [&str; 3] = ["subscribe", "purchase", "unheard_of"];
 /// Lengths of windows, and the edges that events are close to.
 pub const DAYS: [u32; 8] = [1, 7, 30, 60, 90, 120, 365, 3_650];
+const CHANNELS: [&str; 5] = ["", "", "web", "shop", "7"];
+/// Texts of properties that may be levels.
+const TEXTS: [&str; 5] = ["north", "1,5", "inf", "unheard of", "12 units"];
 const LEVELS: [&str; 4] = ["north", "south", "1.5", "true"];
 
 /// Microseconds from an edge.
@@ -101,11 +104,11 @@ prop_compose! {
         record in record(at.known_at),
         retract in retract(at.known_at),
         amount in amount(),
-        survey in answer(),
+        (channel, survey) in (select(&CHANNELS[..]), answer()),
         properties in properties(),
     ) -> Interaction {
         let record = record.time(occur);
-        Interaction { id: format!("{id:04x}"), kind, occur, record, retract, amount, survey, properties }
+        Interaction { id: format!("{id:04x}"), kind, occur, record, retract, amount, channel, survey, properties }
     }
 }
 
@@ -113,7 +116,7 @@ fn properties() -> impl Strategy<Value = BTreeMap<&'static str, &'static str>> {
     let value = select(&VALUES[..]).prop_map(|(text, _)| text);
     prop_oneof![
         Just(BTreeMap::new()),
-        prop::collection::btree_map(select(&["units", "minutes", "note"][..]), value, 0..3),
+        prop::collection::btree_map(select(&["units", "minutes", "note", "order_id"][..]), value, 0..3),
     ]
 }
 
@@ -183,10 +186,25 @@ fn start_kinds() -> impl Strategy<Value = Vec<String>> {
         .prop_map(|kinds| kinds.into_iter().map(str::to_owned).collect())
 }
 
+fn category() -> impl Strategy<Value = Category> {
+    let property = select(&["units", "note", "order_id", "unheard_of"][..]);
+    let levels = subsequence(TEXTS.to_vec(), 0..=TEXTS.len());
+    (select(&KINDS[..4]), property, levels).prop_map(|(kind, property, levels)| Category {
+        kind: kind.to_owned(),
+        property: property.to_owned(),
+        levels: levels.into_iter().map(str::to_owned).collect(),
+    })
+}
+
 fn habits() -> impl Strategy<Value = Habits> {
     let discount = select(&[None, Some("units"), Some("minutes"), Some("unheard_of")][..]);
-    (any::<[bool; 4]>(), discount).prop_map(|([trends, gap_variation, arrival_weekday, month], discount)| {
-        Habits { trends, gap_variation, discount: discount.map(str::to_owned), arrival_weekday, month }
+    let channels = subsequence(["shop", "unheard_of", "web"].to_vec(), 0..=3);
+    let single = (any::<[bool; 4]>(), discount);
+    (single, channels, prop::collection::vec(category(), 0..4)).prop_map(|(single, channels, categories)| {
+        let ([trends, gap_variation, arrival_weekday, month], discount) = single;
+        let channels = channels.into_iter().map(str::to_owned).collect();
+        let discount = discount.map(str::to_owned);
+        Habits { trends, gap_variation, discount, arrival_weekday, month, channels, categories }
     })
 }
 

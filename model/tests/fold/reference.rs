@@ -14,7 +14,7 @@ pub const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 /// The greatest amount that a service accepts.
 pub const GREATEST: i64 = 1_000_000_000_000_000;
 /// Texts of properties and their numbers. Sums of these are exact in any order.
-pub const VALUES: [(&str, Option<f64>); 16] = [
+pub const VALUES: [(&str, Option<f64>); 18] = [
     ("3", Some(3.0)),
     (" 12\t", Some(12.0)),
     ("-0.25", Some(-0.25)),
@@ -30,6 +30,8 @@ pub const VALUES: [(&str, Option<f64>); 16] = [
     ("1,5", None),
     ("12 units", None),
     ("north", None),
+    ("a text of 64 bytes: 5678901234567890123456789012345678901234567x", None),
+    ("a text of 65 bytes: 56789012345678901234567890123456789012345678x", None),
     ("", None),
 ];
 
@@ -41,6 +43,8 @@ pub struct Interaction {
     pub record: i64,
     pub retract: Option<i64>,
     pub amount: Option<i64>,
+    /// Empty for none.
+    pub channel: &'static str,
     pub survey: Option<(f64, f64)>,
     pub properties: BTreeMap<&'static str, &'static str>,
 }
@@ -70,6 +74,13 @@ impl Interaction {
         let (_, number) = *VALUES.iter().find(|(text, _)| self.properties.get(property) == Some(text))?;
         number
     }
+
+    /// The value of a property that is no number, if it is of at most 64 bytes and the property is no identifier.
+    pub fn category(&self, property: &str) -> Option<&'static str> {
+        let is_text = |text: &&str| VALUES.iter().any(|(known, number)| known == text && number.is_none());
+        let text = self.properties.get(property).copied().filter(is_text)?;
+        (text.len() <= 64 && property != "order_id").then_some(text)
+    }
 }
 
 impl Customer {
@@ -78,8 +89,9 @@ impl Customer {
         let mut ordered: Vec<&Interaction> = self.interactions.iter().collect();
         ordered.sort_by_key(|interaction| (interaction.occur, &interaction.id));
         let mut history = History::default();
-        for Interaction { kind, occur, record, retract, amount, survey, properties, .. } in ordered {
+        for Interaction { kind, occur, record, retract, amount, channel, survey, properties, .. } in ordered {
             history.push(kind, Time(*occur), Time(*record), *amount, *survey);
+            history.push_channel(channel);
             properties.iter().for_each(|(name, text)| history.push_property(name, text));
             retract.iter().for_each(|retract| history.push_retraction(Time(*retract)));
         }

@@ -87,6 +87,13 @@ mod tests {
         let levels = vec!["north".to_owned(), "south".to_owned()];
         let region = Measure::Attribute { name: "region".into(), scale: Scale::Category { levels } };
         let discount = Measure::DiscountShare { property: "discount_percent".into() };
+        let own = |levels: [&str; 2]| levels.map(str::to_owned).to_vec();
+        let last_channel = Measure::ChannelLast { levels: own(["web", "shop"]) };
+        let channel = Measure::ChannelCommonest { levels: own(["web", "shop"]) };
+        let by_web = Measure::ChannelCount { channel: "web".into() };
+        let (bought, property) = (kind("purchase"), "category".to_owned());
+        let distinct = Measure::PropertyDistinct { kind: bought.clone(), property: property.clone() };
+        let category = Measure::PropertyCommonest { kind: bought, property, levels: own(["tea", "coffee"]) };
         let vip = Measure::Attribute { name: "is_vip".into(), scale: Scale::Boolean };
         for (measure, raw, typical, wanted) in [
             (last.clone(), 143.2, 42.1, "No purchase for 143 days; typical is 42"),
@@ -148,6 +155,19 @@ mod tests {
             (Measure::ArrivalWeekday, 0.0, 4.0, "Came in on a Monday; typical is Friday"),
             (Measure::ArrivalWeekday, f64::NAN, 4.0, "The day of arrival is not known; typical is Friday"),
             (Measure::Month, 11.0, 4.0, "The month is December; typical is May"),
+            (last_channel.clone(), 0.0, 1.0, "Last interaction by web; typical is shop"),
+            (last_channel.clone(), 2.0, 1.0, "Last interaction by another channel; typical is shop"),
+            (last_channel, f64::NAN, 1.0, "No last interaction with a channel so far; typical is shop"),
+            (channel.clone(), 1.0, 0.0, "Most interactions by shop; typical is web"),
+            (channel, f64::NAN, 0.0, "No channel of most interactions so far; typical is web"),
+            (by_web.clone(), 3.0, 1.0, "3 interactions by web so far; typical is 1"),
+            (by_web, 0.0, 1.0, "No interaction by web so far; typical is 1"),
+            (distinct.clone(), 3.0, 1.5, "3 different categories in purchases so far; typical is 1.5"),
+            (distinct.clone(), 1.0, 1.5, "Always the same category in purchases so far; typical is 1.5"),
+            (distinct, 0.0, 1.5, "No category in purchases so far; typical is 1.5"),
+            (category.clone(), 0.0, 1.0, "Most purchases with tea; typical is coffee"),
+            (category.clone(), 2.0, 1.0, "Most purchases with another category; typical is coffee"),
+            (category, f64::NAN, 1.0, "No category of most purchases so far; typical is coffee"),
             (Measure::OpenComplaints, 2.0, 0.1, "2 complaints without a resolution; typical is 0.1"),
             (Measure::Satisfaction, 0.8, 1.0, "Last survey at 80 % of what was expected; typical is 100 %"),
             (region.clone(), 0.0, 1.0, "region is north; typical is south"),

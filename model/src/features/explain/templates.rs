@@ -72,6 +72,29 @@ impl Sentence<'_> {
             Measure::DiscountShare { .. } => self.percent(raw).text(" of purchases at a discount"),
             Measure::ArrivalWeekday => self.text("Came in on a ").text(measure.level(raw)),
             Measure::Month => self.text("The month is ").text(measure.level(raw)),
+            Measure::ChannelLast { .. } => self.text("Last interaction by ").level(measure, raw, "channel"),
+            Measure::ChannelCommonest { .. } => {
+                self.text("Most interactions by ").level(measure, raw, "channel")
+            }
+            Measure::ChannelCount { channel } => {
+                self.count(raw, "interaction").text(" by ").text(channel).text(" so far")
+            }
+            Measure::PropertyDistinct { kind, property } if raw == 0.0 => {
+                self.text("No ").words(property).text(" in ").plural(kind).text(" so far")
+            }
+            Measure::PropertyDistinct { kind, property } if raw == 1.0 => {
+                self.text("Always the same ").words(property).text(" in ").plural(kind).text(" so far")
+            }
+            Measure::PropertyDistinct { kind, property } => self
+                .number(raw)
+                .text(" different ")
+                .plural(property)
+                .text(" in ")
+                .plural(kind)
+                .text(" so far"),
+            Measure::PropertyCommonest { kind, property, .. } => {
+                self.text("Most ").plural(kind).text(" with ").level(measure, raw, property)
+            }
             Measure::TenureDays => self.text("Known for ").days(raw),
             Measure::Returned if raw >= 0.5 => self.text("Came back after a cancel"),
             Measure::Returned => self.text("No cancel so far"),
@@ -106,6 +129,11 @@ impl Sentence<'_> {
             Measure::MeanGapDays => self.text("No two purchases with a gap between them so far"),
             Measure::RecencyOverGap => self.text("No usual gap between purchases so far"),
             Measure::ArrivalWeekday => self.text("The day of arrival is not known"),
+            Measure::ChannelLast { .. } => self.text("No last interaction with a channel so far"),
+            Measure::ChannelCommonest { .. } => self.text("No channel of most interactions so far"),
+            Measure::PropertyCommonest { kind, property, .. } => {
+                self.text("No ").words(property).text(" of most ").plural(kind).text(" so far")
+            }
             Measure::GapVariation => self.text("No three days with purchases so far"),
             Measure::DiscountShare { .. } => self.text("No purchase so far that could be at a discount"),
             Measure::ExpectedPurchases { .. } => self.text("No purchase so far to expect others from"),
@@ -123,6 +151,8 @@ impl Sentence<'_> {
             | Measure::Trend
             | Measure::KindTrend { .. }
             | Measure::Month
+            | Measure::ChannelCount { .. }
+            | Measure::PropertyDistinct { .. }
             | Measure::TenureDays
             | Measure::Returned => self.text(&measure.to_string()).text(" is not known"),
         }
@@ -142,10 +172,22 @@ impl Sentence<'_> {
             | Measure::DiscountShare { .. }
             | Measure::NoPurchaseProbability { .. } => self.percent(typical),
             Measure::Attribute { .. } => self.attribute(measure, typical),
-            Measure::ArrivalWeekday | Measure::Month => self.text(measure.level(typical)),
+            Measure::ArrivalWeekday
+            | Measure::Month
+            | Measure::ChannelLast { .. }
+            | Measure::ChannelCommonest { .. }
+            | Measure::PropertyCommonest { .. } => self.text(measure.level(typical)),
             Measure::Returned if typical >= 0.5 => self.text("a return after a cancel"),
             Measure::Returned => self.text("no cancel so far"),
             _ => self.number(typical),
+        }
+    }
+
+    /// Writes a level of a category: `web`, or `another channel`.
+    fn level(&mut self, measure: &Measure, raw: f64, of_what: &str) -> &mut Self {
+        match measure.level_count() {
+            Some(levels) if raw as usize + 1 == levels => self.text("another ").words(of_what),
+            _ => self.text(measure.level(raw)),
         }
     }
 

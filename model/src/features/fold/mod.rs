@@ -8,13 +8,14 @@
 //! ([`Plan::valid_until`]) a row stays valid except for its time-dependent values, which its [`ElapsedTime`]s give
 //! at any moment. Scoring the same customers repeatedly needs no fold in between.
 
+mod categories;
 mod discounts;
 mod properties;
 mod tallies;
 
 use std::ptr;
 
-use self::{discounts::Discounts, properties::PropertyTallies, tallies::Tallies};
+use self::{categories::Categories, discounts::Discounts, properties::PropertyTallies, tallies::Tallies};
 use crate::{
     features::{Plan, bg_nbd::Purchases},
     history::{History, Version},
@@ -104,6 +105,7 @@ pub struct Fold<'a> {
     tallies: Tallies<'a>,
     properties: PropertyTallies<'a>,
     discounts: Option<Discounts<'a>>,
+    categories: Option<Categories<'a>>,
     /// The version of the customer record that was read last, and per attribute of the plan its value.
     version: Option<&'a Version>,
     attributes: Vec<f64>,
@@ -143,6 +145,7 @@ impl<'a> Fold<'a> {
             tallies: Tallies::new(plan, history),
             properties: PropertyTallies::new(plan, history),
             discounts: plan.habits.discount.as_ref().map(|property| Discounts::new(history, property)),
+            categories: Categories::new(&plan.habits, history),
             version: None,
             attributes: vec![f64::NAN; plan.attributes.len()],
             elapsed: Vec::new(),
@@ -172,26 +175,35 @@ impl<'a> Fold<'a> {
         if plan.has_returned() {
             self.tallies.write_returned(out);
         }
-        if plan.habits.trends {
-            self.tallies.write_kind_trends(out);
-        }
-        if plan.habits.gap_variation {
-            self.tallies.write_gap_variation(out);
-        }
-        if let Some(discounts) = &self.discounts {
-            out.push(discounts.share(as_of, known_at, self.tallies.purchase_count()));
-        }
-        if plan.habits.arrival_weekday {
-            let arrival = history.create_time(as_of, known_at);
-            out.push(arrival.map_or(f64::NAN, |arrival| arrival.weekday().into()));
-        }
-        if plan.habits.month {
-            out.push(as_of.month().into());
-        }
         self.read_attributes(history.version_at(as_of, known_at));
         row.extend_from_slice(&self.attributes);
+        self.write_habits(as_of, known_at, row);
         if let Some(forecast) = &plan.forecast {
             row.extend(forecast.values(self.purchases(as_of).as_ref()));
+        }
+    }
+
+    /// Appends the features of habits, after the tallies of the row were taken.
+    fn write_habits(&mut self, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
+        let habits = &self.plan.habits;
+        if habits.trends {
+            self.tallies.write_kind_trends(row);
+        }
+        if habits.gap_variation {
+            row.push(self.tallies.gap_variation());
+        }
+        if let Some(discounts) = &self.discounts {
+            row.push(discounts.share(as_of, known_at, self.tallies.purchase_count()));
+        }
+        if habits.arrival_weekday {
+            let arrival = self.history.create_time(as_of, known_at);
+            row.push(arrival.map_or(f64::NAN, |arrival| arrival.weekday().into()));
+        }
+        if habits.month {
+            row.push(as_of.month().into());
+        }
+        if let Some(categories) = &mut self.categories {
+            categories.write(as_of, known_at, row);
         }
     }
 

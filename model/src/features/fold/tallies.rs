@@ -229,20 +229,21 @@ impl<'a> Tallies<'a> {
         out.push(trend(self.totals.trend));
     }
 
-    pub(super) fn write_kind_trends(&self, out: &mut RowWriter<'_>) {
-        out.row.extend(self.trends.iter().map(|counts| trend(*counts)));
+    pub(super) fn write_kind_trends(&self, row: &mut Vec<f64>) {
+        row.extend(self.trends.iter().map(|counts| trend(*counts)));
     }
 
-    pub(super) fn write_gap_variation(&self, out: &mut RowWriter<'_>) {
+    /// The coefficient of variation of the gaps between the days with a purchase.
+    pub(super) fn gap_variation(&self) -> f64 {
         let Totals { purchase_span, purchase_days, squared_gaps, .. } = &self.totals;
-        out.push(match purchase_span {
+        match purchase_span {
             Some(span) if *purchase_days > 2 => {
                 let sum = u128::from(span.first.day_number().abs_diff(span.last.day_number()));
                 let gaps = u128::from(*purchase_days) - 1;
                 ((gaps * squared_gaps - sum * sum) as f64).sqrt() / sum as f64
             }
             _ => f64::NAN,
-        });
+        }
     }
 
     /// The number of purchases.

@@ -94,3 +94,10 @@ pub(super) fn merge_counts(counts: &mut HashMap<String, u64>, others: HashMap<St
     others.sort_unstable();
     others.iter().for_each(|(name, count)| count_up(counts, name, *count));
 }
+
+/// The names with the greatest counts, equal counts by name.
+pub(super) fn most_frequent(counts: &HashMap<String, u64>, most: usize) -> Vec<String> {
+    let mut ranked: Vec<_> = counts.iter().collect();
+    ranked.sort_by(|(a, m), (b, n)| n.cmp(m).then(a.cmp(b)));
+    ranked.into_iter().take(most).map(|(name, _)| name.clone()).collect()
+}

@@ -1,17 +1,19 @@
 //! The data profile: which kinds, properties and attributes the data have, so that `auto` in a spec becomes a
 //! [`Plan`](super::Plan).
 
+mod categories;
 mod counts;
 mod leads;
 mod resolve;
 
 use std::collections::{BTreeMap, HashMap};
 
+use self::categories::TextCounts;
 use self::counts::{AttributeCounts, PropertyCounts, count_up, merge_counts};
 pub use self::leads::LeadAges;
 use super::level_name;
 use crate::{
-    history::{AttributeValue, History, activity::DailyActivity},
+    history::{AttributeValue, CHANNEL, History, activity::DailyActivity},
     time::{DAY, Time},
 };
 
@@ -25,6 +27,7 @@ pub struct DataProfile {
     kinds: HashMap<String, u64>,
     /// By kind and name.
     properties: BTreeMap<(String, String), PropertyCounts>,
+    texts: TextCounts,
     attributes: BTreeMap<String, AttributeCounts>,
     recording: RecordingLag,
     lead_ages: LeadAges,
@@ -91,6 +94,7 @@ impl DataProfile {
         }
         self.lead_ages.add(history, as_of);
         self.add_properties(history, as_of);
+        self.texts.add(history, as_of);
         let Some(version) = history.version_at(as_of, as_of) else { return };
         for (name, value) in &version.attributes {
             self.add_attribute(name, value);
@@ -105,6 +109,7 @@ impl DataProfile {
         self.recording.late += others.recording.late;
         self.lead_ages.merge(others.lead_ages);
         self.activity.merge(&others.activity);
+        self.texts.merge(others.texts);
         for (key, counts) in others.properties {
             self.add_property(key, counts);
         }
@@ -135,7 +140,8 @@ impl DataProfile {
         history.texts().iter().for_each(|text| count(text.event, text.property, None));
         let of_kinds = history.kinds().iter().zip(own.chunks(names.len().max(1)));
         let all = of_kinds.flat_map(|(kind, counts)| names.iter().zip(counts).map(move |own| (kind, own)));
-        for (kind, (property, counts)) in all.filter(|(_, (_, counts))| counts.carried() > 0) {
+        let is_property = |name: &str, counts: &PropertyCounts| name != CHANNEL && counts.carried() > 0;
+        for (kind, (property, counts)) in all.filter(|(_, (name, counts))| is_property(name, counts)) {
             self.add_property((kind.clone(), property.clone()), *counts);
         }
     }

@@ -1,14 +1,14 @@
 //! From a spec and the counts to a plan: [`DataProfile::plan`].
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::cmp::Reverse;
 
 use super::{
     DataProfile,
-    counts::{AttributeCounts, PropertyCounts},
+    counts::{AttributeCounts, PropertyCounts, most_frequent},
 };
 use crate::{
-    features::{Habits, Plan, Scale},
-    history::kind,
+    features::{Category, Habits, Plan, Scale},
+    history::{is_identifier, kind},
     spec::{ChurnSpec, FeaturesSpec, Selector, split_property},
 };
 
@@ -46,13 +46,7 @@ impl DataProfile {
             Selector::List(names) => names.clone(),
             Selector::Auto => self.frequent_kinds(),
         };
-        let properties = match &spec.properties {
-            Selector::List(names) => {
-                let own = |(kind, name): (&str, &str)| (kind.to_owned(), name.to_owned());
-                names.iter().filter_map(|name| split_property(name).map(own)).collect()
-            }
-            Selector::Auto => self.informative_properties(&kinds),
-        };
+        let (properties, categories) = self.properties_and_categories(&spec.properties, &kinds);
         let names = match &spec.attributes {
             Selector::List(names) => names.clone(),
             Selector::Auto => self.frequent_attributes(),
@@ -63,10 +57,31 @@ impl DataProfile {
             trends: !kinds.is_empty(),
             gap_variation: kinds.iter().any(|kind| kind == kind::PURCHASE),
             discount: self.discount(&kinds),
+            channels: self.channels(),
+            categories,
             ..Habits::default()
         };
         let windows_days = spec.windows_days.clone();
         Plan { windows_days, kinds, properties, attributes, habits, ..Plan::default() }
+    }
+
+    /// The numeric properties, and the categorical ones. A listed property is categorical when it is mostly text.
+    fn properties_and_categories(
+        &self,
+        spec: &Selector,
+        kinds: &[String],
+    ) -> (Vec<(String, String)>, Vec<Category>) {
+        let Selector::List(names) = spec else {
+            return (self.informative_properties(kinds), self.informative_categories(kinds));
+        };
+        let own = |(kind, name): (&str, &str)| (kind.to_owned(), name.to_owned());
+        let mut listed: Vec<_> = names.iter().filter_map(|name| split_property(name).map(own)).collect();
+        let categories = self.listed_categories(&listed);
+        let is_number = |(kind, name): &(String, String)| {
+            !categories.iter().any(|category| category.kind == *kind && category.property == *name)
+        };
+        listed.retain(is_number);
+        (listed, categories)
     }
 
     /// The property of a purchase that says by how much it was discounted: of the numbers whose name has a word for
@@ -122,13 +137,22 @@ impl DataProfile {
     /// Whether a property is likely to be informative: a number in at least 95 % of the interactions that have
     /// it, present in at least half of the interactions of its kind, not constant, and not named like an id. The
     /// properties of a survey's answer have a feature of their own.
-    fn is_informative(&self, (kind, name): &(String, String), counts: &PropertyCounts) -> bool {
-        let of_survey = kind == kind::SURVEY && [kind::SCORE, kind::EXPECTED].contains(&name.as_str());
+    fn is_informative(&self, key: &(String, String), counts: &PropertyCounts) -> bool {
+        let (kind, name) = (key.0.as_str(), key.1.as_str());
+        let of_survey = kind == kind::SURVEY && [kind::SCORE, kind::EXPECTED].contains(&name);
+        !of_survey && counts.is_number() && self.is_carried_by_half(key, counts) && counts.low < counts.high
+    }
+
+    /// Whether at least half of the interactions of its kind carry a property, whose name can be that of a feature and
+    /// is not that of an id.
+    pub(super) fn is_carried_by_half(
+        &self,
+        (kind, name): &(String, String),
+        counts: &PropertyCounts,
+    ) -> bool {
         // The name of a feature has its property behind the last dot.
-        !(name.contains('.') || is_id(name) || of_survey)
-            && counts.is_number()
+        !(name.contains('.') || is_identifier(name))
             && 2 * counts.carried() >= self.kinds.get(kind).copied().unwrap_or(0)
-            && counts.low < counts.high
     }
 }
 
@@ -153,18 +177,5 @@ impl AttributeCounts {
 fn is_discount(name: &str) -> bool {
     let lower = name.to_lowercase();
     ["discount", "rebate", "coupon", "voucher", "markdown"].iter().any(|word| lower.contains(word))
-        && !is_id(name)
-}
-
-/// Whether a property of this name is an identifier, whose size means nothing: `id`, `order_id`, `orderId`.
-fn is_id(name: &str) -> bool {
-    let lower = name.to_lowercase();
-    lower == "id" || lower.ends_with("_id") || name.ends_with("Id")
-}
-
-/// The names with the greatest counts, equal counts by name.
-fn most_frequent(counts: &HashMap<String, u64>, most: usize) -> Vec<String> {
-    let mut ranked: Vec<_> = counts.iter().collect();
-    ranked.sort_by(|(a, m), (b, n)| n.cmp(m).then(a.cmp(b)));
-    ranked.into_iter().take(most).map(|(name, _)| name.clone()).collect()
+        && !is_identifier(name)
 }

@@ -71,7 +71,9 @@ fn merged_profiles_equal_the_whole() {
             _ => &["email", "visit"],
         };
         let mut history = customer(&attributes[n % 2..], kinds);
+        history.push_channel(["web", "shop"][n % 2]);
         history.push_property("minutes", &n.to_string());
+        history.push_property("product", &format!("product {}", n % 7));
         history
     };
     let profile = |numbers: Range<usize>| {
@@ -89,6 +91,7 @@ fn merged_profiles_equal_the_whole() {
     let (parts, whole) = (parts.plan(&spec), profile(0..all).plan(&spec));
     assert_eq!(parts, whole);
     assert_eq!((whole.kinds.len(), whole.properties.len(), whole.attributes.len()), (3, 1, 3));
+    assert_eq!((whole.habits.channels.len(), whole.habits.categories.len()), (2, 1));
 }
 
 /// The properties that `auto` chooses, for interactions of these kinds with the properties `of(kind, n)`.
@@ -257,4 +260,57 @@ fn a_plan_without_habits_is_written_as_before_there_were_any() {
     assert_eq!(serde_json::to_string(&plan).unwrap(), stored);
     // Six of the kind, two windows of active days, and ten of every plan.
     assert_eq!((plan.measures().len(), plan.width()), (18, 18));
+}
+
+/// The categories that `spec` gets of purchases with the properties `of(n)`.
+fn categories(spec: &FeaturesSpec, of: impl Fn(usize) -> Vec<(&'static str, String)>) -> Vec<String> {
+    let mut profile = DataProfile::default();
+    for n in 0..100 {
+        let mut history = customer(&[], &["purchase"]);
+        of(n).iter().for_each(|(name, text)| history.push_property(name, text));
+        profile.add(&history, Time(2));
+    }
+    let categories = profile.plan(spec).habits.categories;
+    categories.iter().map(|own| format!("{}.{} {}", own.kind, own.property, own.levels.join(" "))).collect()
+}
+
+#[test]
+fn frequent_texts_with_levels_are_categories() {
+    let of = |n: usize| {
+        let level = |n: usize| format!("level{n}");
+        let mut all = vec![
+            ("category", level(usize::from(n.is_multiple_of(3)))),
+            ("note", level(n)),
+            ("order_id", level(n % 2)),
+            ("a.b", level(n % 2)),
+            ("constant", level(0)),
+            ("mixed", if n < 6 { "5".to_owned() } else { level(n % 2) }),
+        ];
+        all.extend((n < 49).then(|| ("rare", level(n % 2))));
+        all
+    };
+    let auto = FeaturesSpec::default();
+    assert_eq!(categories(&auto, of), ["purchase.category level0 level1"]);
+    let listed = ["purchase.mixed", "purchase.note", "purchase.none"].map(str::to_owned).to_vec();
+    let listed = FeaturesSpec { properties: Selector::List(listed), ..auto.clone() };
+    assert_eq!(categories(&listed, of), ["purchase.mixed level0 level1", "purchase.note "]);
+    let none = FeaturesSpec { properties: Selector::List(Vec::new()), ..auto };
+    assert_eq!(categories(&none, of), Vec::<String>::new());
+}
+
+#[test]
+fn common_channels_are_levels_if_there_are_two() {
+    let channels = |of: &dyn Fn(usize) -> &'static str| {
+        let mut profile = DataProfile::default();
+        for n in 0..100 {
+            let mut history = customer(&[], &["purchase"]);
+            history.push_channel(of(n));
+            profile.add(&history, Time(2));
+        }
+        let plan = profile.plan(&FeaturesSpec::default());
+        assert!(plan.properties.is_empty() && plan.habits.categories.is_empty(), "a channel is no property");
+        plan.habits.channels
+    };
+    assert_eq!(channels(&|n| ["web", "shop", "shop", ""][n % 4]), ["shop", "web"]);
+    assert_eq!(channels(&|n| if n < 9 { "fair" } else { "web" }), Vec::<String>::new(), "one is rare");
 }
