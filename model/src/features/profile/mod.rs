@@ -5,12 +5,14 @@ mod categories;
 mod counts;
 mod leads;
 mod resolve;
+mod unknown;
 
 use std::collections::{BTreeMap, HashMap};
 
 use self::categories::TextCounts;
 use self::counts::{AttributeCounts, PropertyCounts, count_up, merge_counts};
 pub use self::leads::LeadAges;
+pub use self::unknown::UnknownName;
 use super::level_name;
 use crate::{
     history::{AttributeValue, CHANNEL, History, activity::DailyActivity},

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     features::{Plan, Scale},
     history::{Version, kind},
-    spec::{FeaturesSpec, Selector},
+    spec::{FeaturesSpec, Selector, Spec},
 };
 
 fn customer(attributes: &[(&str, AttributeValue)], kinds: &[&str]) -> History {
@@ -313,4 +313,32 @@ fn common_channels_are_levels_if_there_are_two() {
     };
     assert_eq!(channels(&|n| ["web", "shop", "shop", ""][n % 4]), ["shop", "web"]);
     assert_eq!(channels(&|n| if n < 9 { "fair" } else { "web" }), Vec::<String>::new(), "one is rare");
+}
+
+#[test]
+fn names_that_do_not_occur_are_found() {
+    let mut profile = DataProfile::default();
+    let mut history = customer(&[("region", AttributeValue::Boolean(true))], &["visit", "a.b"]);
+    history.push_property("units", "3");
+    profile.add(&history, Time(2));
+    let text = r#"
+        [churn]
+        start_kinds = ["visit", "join"]
+        [features]
+        kinds = ["Visit", "visit"]
+        properties = ["visit.units", "a.b.units"]
+        attributes = ["region", "regoin"]"#;
+    let spec = Spec::parse(text).unwrap();
+    let found: Vec<_> =
+        profile.unknown_names(&spec).iter().map(|unknown| (unknown.key, unknown.name)).collect();
+    assert_eq!(
+        found,
+        [
+            ("churn.start_kinds", "join"),
+            ("features.kinds", "Visit"),
+            ("features.properties", "visit.units"),
+            ("features.attributes", "regoin"),
+        ]
+    );
+    assert_eq!(profile.unknown_names(&Spec::default()), []);
 }

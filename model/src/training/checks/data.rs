@@ -2,6 +2,7 @@
 
 use super::{CheckInput, FailedCheck};
 use crate::{
+    features::profile::UnknownName,
     history::kind,
     spec::{ChurnEvent, Target},
     time::Time,
@@ -22,6 +23,19 @@ pub(super) fn silence(input: &CheckInput<'_>) -> Option<FailedCheck> {
     );
     let blocking = silent as f64 > SILENT_SHARE * rows as f64;
     Some(FailedCheck { blocking, ..FailedCheck::blocking("SILENCE", message, silence.remedy()) })
+}
+
+/// The spec lists names that do not occur, so that their features say nothing.
+pub(super) fn unknown_names(input: &CheckInput<'_>) -> Option<FailedCheck> {
+    let unknown = input.profile.unknown_names(&input.trained.artifact.spec);
+    if unknown.is_empty() {
+        return None;
+    }
+    let names: Vec<String> =
+        unknown.iter().map(|UnknownName { key, name }| format!("`{name}` ({key})")).collect();
+    let message = format!("the spec lists names that do not occur in the data: {}", names.join(", "));
+    let remedy = "correct them in the spec, or leave them out; spellings and cases differ";
+    Some(FailedCheck::remark("UNKNOWN_NAMES", message, remedy.to_owned()))
 }
 
 /// Customers cancel, but the model takes those for lost who do not buy.

@@ -20,6 +20,7 @@ on_both_stores!(
     a_model_of_noise_is_no_better_than_the_base_rate,
     a_shift_that_turns_the_slopes_round_leaves_no_champion,
     a_population_unlike_the_snapshots_is_remarked,
+    names_that_do_not_occur_are_remarked,
     no_snapshots_are_explained_by_what_is_stored,
     the_holdout_is_divided_by_an_attribute,
 );
@@ -188,6 +189,17 @@ async fn a_population_unlike_the_snapshots_is_remarked(tally: Tally) {
     assert!(found.message.contains("tenure_days is 0 to 7 in the snapshots"), "{found:?}");
     tally.train(&["churn", "--as-of", NOW]);
     assert_eq!(tally.card("churn/1").await.failed_checks, [], "a sound model has no remark");
+}
+
+async fn names_that_do_not_occur_are_remarked(tally: Tally) {
+    tally.simulate(&business(700, 11, time(NOW))).await;
+    let spec = "[features]\nkinds = [\"purchase\", \"visitt\"]\nattributes = [\"regoin\"]";
+    let shown = tally.train_with_spec("churn", spec, &["--as-of", NOW]);
+    let words = "the spec lists names that do not occur in the data: `visitt` (features.kinds), `regoin` \
+                 (features.attributes)";
+    assert!(shown.contains("note (UNKNOWN_NAMES)") && shown.contains(words), "{shown}");
+    let card = tally.card("churn/1").await;
+    assert!(check(&card, "UNKNOWN_NAMES").is_some_and(|found| !found.blocking) && card.champion, "a remark");
 }
 
 async fn no_snapshots_are_explained_by_what_is_stored(tally: Tally) {
