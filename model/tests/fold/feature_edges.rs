@@ -242,7 +242,7 @@ fn a_purchase_is_discounted_when_the_property_is_above_0() {
     let (none, no_discount) = (purchase(&[]), purchase(&[("percent", "0")]));
     let (discount, negative) = (purchase(&[("percent", "3")]), purchase(&[("percent", "-0.25")]));
     assert!(share(&[]).is_nan());
-    assert_eq!(share(&[none.clone()]), 0.0);
+    assert_eq!(share(std::slice::from_ref(&none)), 0.0);
     assert_eq!(share(&[none, no_discount, negative, discount]), 0.25);
 }
 

@@ -76,9 +76,9 @@ impl Customer {
                 .filter_map(|survey| Some((survey.occur, &survey.id, readable(survey.survey?)?)))
                 .max_by_key(|(occur, id, _)| (*occur, *id))
                 .map_or(f64::NAN, |(.., (score, expected))| score / expected),
-            Measure::Trend => Self::trend(at, seen().collect()),
-            Measure::KindTrend { kind } => Self::trend(at, of(kind).collect()),
-            Measure::GapVariation => gap_variation(purchases().collect()),
+            Measure::Trend => Self::trend(at, &self.seen(at)),
+            Measure::KindTrend { kind } => Self::trend(at, &of(kind).collect::<Vec<_>>()),
+            Measure::GapVariation => gap_variation(purchases()),
             Measure::DiscountShare { property } => match purchases().count() {
                 0 => f64::NAN,
                 bought => {
@@ -123,7 +123,7 @@ impl Customer {
     }
 
     /// The number of these interactions in the last 30 days, compared with that in the 90 days before.
-    fn trend(at: Moment, interactions: Vec<&Interaction>) -> f64 {
+    fn trend(at: Moment, interactions: &[&Interaction]) -> f64 {
         let younger = |days: u32| {
             let since = at.as_of - i64::from(days) * MICROSECONDS_A_DAY;
             interactions.iter().filter(|interaction| interaction.occur > since).count()
@@ -168,8 +168,8 @@ fn month(moment: i64) -> f64 {
     Time(moment).to_string()[5..7].parse::<f64>().unwrap() - 1.0
 }
 
-fn gap_variation(moments: Vec<i64>) -> f64 {
-    let days: BTreeSet<i64> = moments.iter().map(|moment| moment.div_euclid(MICROSECONDS_A_DAY)).collect();
+fn gap_variation(moments: impl Iterator<Item = i64>) -> f64 {
+    let days: BTreeSet<i64> = moments.map(|moment| moment.div_euclid(MICROSECONDS_A_DAY)).collect();
     let days: Vec<i64> = days.into_iter().collect();
     let gaps: Vec<i64> = days.windows(2).map(|pair| pair[1] - pair[0]).collect();
     if gaps.len() < 2 {
