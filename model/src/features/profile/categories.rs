@@ -98,8 +98,9 @@ impl DataProfile {
     }
 
     /// The most frequent categorical properties of these kinds: those that are texts in at least 95 % of the
-    /// interactions that have them, which are at least half of their kind.
-    pub(super) fn informative_categories(&self, kinds: &[String]) -> Vec<Category> {
+    /// interactions that have them, which are at least half of their kind. An attribute of that name, such as the
+    /// country, says the same already.
+    pub(super) fn informative_categories(&self, kinds: &[String], attributes: &[String]) -> Vec<Category> {
         let is_text = |counts: &super::PropertyCounts| 100 * counts.texts >= 95 * counts.carried();
         let mut found: Vec<_> = self
             .properties
@@ -112,7 +113,8 @@ impl DataProfile {
         let mut chosen: Vec<Category> = Vec::new();
         for (key, _) in found {
             let of_kind = chosen.iter().filter(|category| category.kind == key.0).count();
-            if kinds.contains(&key.0) && of_kind < OF_A_KIND && chosen.len() < CATEGORIES {
+            let is_wanted = kinds.contains(&key.0) && !attributes.contains(&key.1);
+            if is_wanted && of_kind < OF_A_KIND && chosen.len() < CATEGORIES {
                 chosen.push(self.category(key));
             }
         }

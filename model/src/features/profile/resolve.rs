@@ -46,11 +46,11 @@ impl DataProfile {
             Selector::List(names) => names.clone(),
             Selector::Auto => self.frequent_kinds(),
         };
-        let (properties, categories) = self.properties_and_categories(&spec.properties, &kinds);
         let names = match &spec.attributes {
             Selector::List(names) => names.clone(),
             Selector::Auto => self.frequent_attributes(),
         };
+        let (properties, categories) = self.properties_and_categories(&spec.properties, &kinds, &names);
         let scale = |name: &str| self.attributes.get(name).map_or(Scale::Number, AttributeCounts::scale);
         let attributes = names.into_iter().map(|name| (name.clone(), scale(&name))).collect();
         let habits = Habits {
@@ -65,14 +65,16 @@ impl DataProfile {
         Plan { windows_days, kinds, properties, attributes, habits, ..Plan::default() }
     }
 
-    /// The numeric properties, and the categorical ones. A listed property is categorical when it is mostly text.
+    /// The numeric properties, and the categorical ones, for these kinds and beside these attributes. A listed property
+    /// is categorical when it is mostly text.
     fn properties_and_categories(
         &self,
         spec: &Selector,
         kinds: &[String],
+        attributes: &[String],
     ) -> (Vec<(String, String)>, Vec<Category>) {
         let Selector::List(names) = spec else {
-            return (self.informative_properties(kinds), self.informative_categories(kinds));
+            return (self.informative_properties(kinds), self.informative_categories(kinds, attributes));
         };
         let own = |(kind, name): (&str, &str)| (kind.to_owned(), name.to_owned());
         let mut listed: Vec<_> = names.iter().filter_map(|name| split_property(name).map(own)).collect();

@@ -291,11 +291,14 @@ fn frequent_texts_with_levels_are_categories() {
     };
     let auto = FeaturesSpec::default();
     assert_eq!(categories(&auto, of), ["purchase.category level0 level1"]);
-    let listed = ["purchase.mixed", "purchase.note", "purchase.none"].map(str::to_owned).to_vec();
-    let listed = FeaturesSpec { properties: Selector::List(listed), ..auto.clone() };
-    assert_eq!(categories(&listed, of), ["purchase.mixed level0 level1", "purchase.note "]);
-    let none = FeaturesSpec { properties: Selector::List(Vec::new()), ..auto };
+    let none = FeaturesSpec { properties: Selector::List(Vec::new()), ..FeaturesSpec::default() };
     assert_eq!(categories(&none, of), Vec::<String>::new());
+    let attribute = |attributes| FeaturesSpec { attributes, ..FeaturesSpec::default() };
+    let named = attribute(Selector::List(vec!["category".to_owned()]));
+    assert_eq!(categories(&named, of), Vec::<String>::new(), "an attribute says the same");
+    let listed = ["purchase.mixed", "purchase.note", "purchase.none"].map(str::to_owned).to_vec();
+    let listed = FeaturesSpec { properties: Selector::List(listed), ..auto };
+    assert_eq!(categories(&listed, of), ["purchase.mixed level0 level1", "purchase.note "]);
 }
 
 #[test]
