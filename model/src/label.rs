@@ -129,14 +129,19 @@ impl LabelDefinition {
         }
     }
 
+    /// The kind of interaction that decides the outcome.
+    #[must_use]
+    pub const fn decided_by(&self) -> &'static str {
+        match (self.target, self.event) {
+            (Target::Churn, ChurnEvent::Cancel) => kind::CANCEL,
+            _ => kind::PURCHASE,
+        }
+    }
+
     /// Whether the outcome happened in (as_of, as_of + horizon], as known at `known_at`.
     #[must_use]
     pub fn label(&self, history: &History, as_of: Time, known_at: Time) -> bool {
-        let wanted = match (self.target, self.event) {
-            (Target::Churn, ChurnEvent::Cancel) => kind::CANCEL,
-            _ => kind::PURCHASE,
-        };
-        let happened = history.has(wanted, Some(as_of), self.horizon_end(as_of), known_at);
+        let happened = history.has(self.decided_by(), Some(as_of), self.horizon_end(as_of), known_at);
         match (self.target, self.event) {
             (Target::Churn, ChurnEvent::Inactivity) => !happened,
             _ => happened,

@@ -6,10 +6,14 @@ use std::fmt;
 /// Replaces a character that must not reach the terminal.
 const REPLACEMENT: char = '\u{fffd}';
 
-/// Whether a character is not for showing: control characters, those that change the direction of writing, and breaks
-/// of lines and paragraphs.
+/// Whether a character is not for showing: control characters, those that change the direction of writing, breaks of
+/// lines and paragraphs, and those without a width. The joiners U+200C and U+200D stay: Persian and emoji need them.
 fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+        )
 }
 
 /// Whether nothing of the text has to be replaced, for texts that are easy to judge.
@@ -37,7 +41,8 @@ pub fn lines_printable(text: &str) -> String {
     text.chars().map(|c| if c != '\n' && is_control(c) { REPLACEMENT } else { c }).collect()
 }
 
-/// JSON with the control characters of its strings as escapes, so that it stays exact.
+/// JSON with the control characters of its strings as escapes, so that it stays exact. Line breaks, which no string of
+/// JSON has, stay.
 ///
 /// ```
 /// assert_eq!(tally_terminal::json_escaped("{\"a\":\"\u{9b}31m\"}"), r#"{"a":"\u009b31m"}"#);
@@ -46,7 +51,7 @@ pub fn lines_printable(text: &str) -> String {
 pub fn json_escaped(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
-        if is_control(c) {
+        if c != '\n' && is_control(c) {
             escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             escaped.push(c);
@@ -73,9 +78,18 @@ mod tests {
 
     #[test]
     fn what_controls_a_terminal_is_replaced() {
-        for text in
-            ["\u{1b}]0;title\u{7}", "\u{9b}31m", "a\rb", "a\u{8}b", "\u{7f}", "\u{202e}txt", "\u{2028}", "\t"]
-        {
+        for text in [
+            "\u{1b}]0;title\u{7}",
+            "\u{9b}31m",
+            "a\rb",
+            "a\u{8}b",
+            "\u{7f}",
+            "\u{202e}txt",
+            "\u{61c}",
+            "\u{200b}",
+            "\u{2028}",
+            "\t",
+        ] {
             let shown = printable(text);
             assert!(!shown.chars().any(is_control) && shown.contains(REPLACEMENT), "{text:?}");
             assert_eq!(lines_printable(text), shown, "{text:?}");

@@ -1,7 +1,8 @@
 //! How much happens on each day, and whether that has stopped: the data of an old export end long before the
-//! moment that is asked about, so that everybody looks gone.
+//! moment that is asked about, so that everybody looks gone. The same is true of purchases alone when their feed ends
+//! and visits go on.
 
-use super::History;
+use super::{History, kind};
 use crate::time::{DAY, Time};
 
 /// Fewer active days than this say nothing about the usual pace.
@@ -15,9 +16,17 @@ const SHORTEST_WITH_STRAGGLERS: i64 = 60;
 /// One interaction in so many may come after the end of the data, such as a test of the connection.
 const STRAGGLERS: u64 = 1_000;
 
+/// The number of interactions on each UTC day: of all, and of the kinds that are outcomes.
+#[derive(Clone, Debug, Default)]
+pub struct Activity {
+    all: DailyActivity,
+    purchases: DailyActivity,
+    cancels: DailyActivity,
+}
+
 /// The number of interactions on each UTC day.
 #[derive(Clone, Debug, Default)]
-pub struct DailyActivity {
+struct DailyActivity {
     /// The number of the first day.
     first: usize,
     /// From that day on.
@@ -27,6 +36,8 @@ pub struct DailyActivity {
 /// A silence before a moment that is longer than the usual pace of interactions explains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Silence {
+    /// The kind of interaction that is missing; None when there is none of any kind.
+    pub kind: Option<&'static str>,
     /// The days without interactions.
     pub days: i64,
     /// The end of the last day before them.
@@ -37,14 +48,55 @@ pub struct Silence {
     pub stragglers: u64,
 }
 
-impl DailyActivity {
+impl Activity {
     /// Counts the interactions of a customer that happened by `as_of` and were known at `known_at`.
     pub fn add(&mut self, history: &History, as_of: Time, known_at: Time) {
-        history.visible(as_of, known_at).for_each(|event| self.count(event.occur_time));
+        let place = |kind: &str| history.kinds().iter().position(|known| **known == *kind);
+        let (purchase, cancel) = (place(kind::PURCHASE), place(kind::CANCEL));
+        for event in history.visible(as_of, known_at) {
+            let kind = Some(event.kind as usize);
+            self.all.count(event.occur_time);
+            if kind == purchase {
+                self.purchases.count(event.occur_time);
+            } else if kind == cancel {
+                self.cancels.count(event.occur_time);
+            }
+        }
     }
 
+    /// Adds the interactions of other customers.
+    pub fn merge(&mut self, others: &Self) {
+        self.all.merge(&others.all);
+        self.purchases.merge(&others.purchases);
+        self.cancels.merge(&others.cancels);
+    }
+
+    /// The first and the last day with interactions, as the moments at which they begin.
+    #[must_use]
+    pub fn range(&self) -> Option<(Time, Time)> {
+        self.all.range()
+    }
+
+    /// Whether there are interactions in every month of the calendar, over more than a year, when the last `days`
+    /// days do not count.
+    #[must_use]
+    pub fn covers_every_month_before_the_last(&self, days: u32) -> bool {
+        self.all.covers_every_month_before_the_last(days)
+    }
+
+    /// The silence before `as_of`, when it lasts more than twice as long as the longest usual gap between two days
+    /// with interactions: of any kind, or else of the one that decides the outcome.
+    #[must_use]
+    pub fn silence(&self, as_of: Time, deciding: &'static str) -> Option<Silence> {
+        let of_deciding = if deciding == kind::CANCEL { &self.cancels } else { &self.purchases };
+        let of_kind = |silence| Silence { kind: Some(deciding), ..silence };
+        self.all.silence(as_of).or_else(|| of_deciding.silence(as_of).map(of_kind))
+    }
+}
+
+impl DailyActivity {
     /// Counts an interaction.
-    pub fn count(&mut self, occur_time: Time) {
+    fn count(&mut self, occur_time: Time) {
         let day = usize::try_from(occur_time.day_number()).unwrap_or(0);
         self.add_to(day, 1);
     }
@@ -65,7 +117,7 @@ impl DailyActivity {
     }
 
     /// Adds the interactions of other customers.
-    pub fn merge(&mut self, others: &Self) {
+    fn merge(&mut self, others: &Self) {
         for (day, count) in others.days() {
             self.add_to(day, count);
         }
@@ -79,16 +131,14 @@ impl DailyActivity {
     }
 
     /// The first and the last day with interactions, as the moments at which they begin.
-    #[must_use]
-    pub fn range(&self) -> Option<(Time, Time)> {
+    fn range(&self) -> Option<(Time, Time)> {
         let moment = |(day, _): (usize, u32)| Time(day as i64 * DAY);
         Some((self.days().next().map(moment)?, self.days().next_back().map(moment)?))
     }
 
     /// Whether there are interactions in every month of the calendar, over more than a year, when the last `days`
     /// days do not count.
-    #[must_use]
-    pub fn covers_every_month_before_the_last(&self, days: u32) -> bool {
+    fn covers_every_month_before_the_last(&self, days: u32) -> bool {
         let Some((first, last)) = self.range() else { return false };
         let end = last.plus_days(-i64::from(days));
         let counted = self.days().map(|(day, _)| Time(day as i64 * DAY)).take_while(|day| *day <= end);
@@ -98,8 +148,7 @@ impl DailyActivity {
 
     /// The silence before `as_of`, when it lasts more than twice as long as the longest usual gap between two
     /// days with interactions.
-    #[must_use]
-    pub fn silence(&self, as_of: Time) -> Option<Silence> {
+    fn silence(&self, as_of: Time) -> Option<Silence> {
         let all: u64 = self.days().map(|(_, count)| u64::from(count)).sum();
         self.silence_but_for(0, as_of).or_else(|| self.silence_but_for(all / STRAGGLERS, as_of))
     }
@@ -117,7 +166,7 @@ impl DailyActivity {
         let since = Time((end as i64 + 1) * DAY - SECOND);
         let shortest = if stragglers == 0 { SHORTEST_SILENCE } else { SHORTEST_WITH_STRAGGLERS };
         let is_unusual = days > shortest.max(2 * longest);
-        is_unusual.then_some(Silence { days, since, usual_days: longest, stragglers })
+        is_unusual.then_some(Silence { kind: None, days, since, usual_days: longest, stragglers })
     }
 
     /// The last day before the final `most` interactions, and the number of those after it.
@@ -139,27 +188,45 @@ impl Silence {
     /// What was found, as a sentence without its full stop.
     #[must_use]
     pub fn message(&self, as_of: Time) -> String {
-        let Self { days, since, usual_days, stragglers } = self;
-        let date = date(*since);
+        let Self { days, since, usual_days, stragglers, .. } = self;
+        let interaction = self.interaction();
         let what = match stragglers {
-            0 => "no interaction".to_owned(),
-            1 => "only one interaction".to_owned(),
-            few => format!("only {few} interactions"),
+            0 => format!("no {interaction}"),
+            1 => format!("only one {interaction}"),
+            few => format!("only {few} {interaction}s"),
+        };
+        let (consequence, data) = match self.kind {
+            None => ("everybody looks inactive", "the data".to_owned()),
+            Some(kind::CANCEL) => ("nobody seems to leave", format!("the {interaction}s")),
+            Some(_) => ("nobody seems to buy", format!("the {interaction}s")),
         };
         let usual = if *usual_days == 1 { "a day".to_owned() } else { format!("{usual_days} days") };
         format!(
-            "{what} in the {days} days before {as_of}, so that everybody looks inactive: the data end on {date}, and \
-             before that interactions were at most {usual} apart"
+            "{what} in the {days} days before {as_of}, so that {consequence}: {data} end on {}, and before that \
+             {interaction}s were at most {usual} apart",
+            date(*since)
         )
     }
 
     /// What to do about it.
     #[must_use]
     pub fn remedy(&self) -> String {
-        format!(
-            "did you mean `--as-of {}`, the end of the data? Otherwise import what happened since",
-            self.since
-        )
+        let (since, interaction) = (self.since, self.interaction());
+        match self.kind {
+            None => {
+                format!(
+                    "did you mean `--as-of {since}`, the end of the data? Otherwise import what happened since"
+                )
+            }
+            Some(_) => format!(
+                "import the {interaction}s since then, or use `--as-of {since}`, where they end, as long as they are \
+                 missing"
+            ),
+        }
+    }
+
+    fn interaction(&self) -> String {
+        self.kind.map_or_else(|| "interaction".to_owned(), |kind| format!("`{kind}` interaction"))
     }
 }
 
@@ -191,6 +258,26 @@ mod tests {
         let rare = activity((18_000..18_500).step_by(20));
         assert_eq!(silent_days(&rare, 18_520), None);
         assert_eq!(silent_days(&rare, 18_521), Some(41));
+    }
+
+    #[test]
+    fn purchases_may_end_while_visits_go_on() {
+        let at = |day: i64| Time(day * DAY + DAY / 2);
+        let mut history = History::default();
+        for day in 18_000..18_500 {
+            history.push("visit", at(day), at(day), None, None);
+            if day < 18_400 {
+                history.push(kind::PURCHASE, at(day), at(day), Some(100), None);
+            }
+        }
+        let mut activity = Activity::default();
+        let as_of = Time(18_500 * DAY);
+        activity.add(&history, as_of, as_of);
+        let silence = activity.silence(as_of, kind::PURCHASE).unwrap();
+        assert_eq!((silence.days, silence.kind), (101, Some(kind::PURCHASE)));
+        assert_eq!(activity.silence(as_of, kind::CANCEL), None, "nobody has ever cancelled");
+        let later = Time(18_600 * DAY);
+        assert_eq!(activity.silence(later, kind::PURCHASE).unwrap().kind, None, "nothing happens at all");
     }
 
     #[test]

@@ -234,19 +234,27 @@ attributes = "auto"
             ("[churn]\nstart_kinds = [\"\"]", "churn.start_kinds"),
             ("[lead]\nages_days = []", "lead.ages_days"),
             ("[lead]\nages_days = [7, 0]", "lead.ages_days"),
-            ("[lead]\nages_days = \"all\"", "`all` is neither \"auto\" nor a list"),
+            ("[lead]\nages_days = \"all\"", "invalid value: string \"all\", expected \"auto\" or a list"),
             ("[features]\nwindows_days = [30, 30]", "features.windows_days"),
             ("[features]\nkinds = [\"a\", \"a\"]", "features.kinds"),
             ("[features]\nproperties = [\"units\"]", "\"kind.property\""),
             ("[features]\nproperties = [\"purchase.\"]", "features.properties"),
             ("[features]\nproperties = [\".units\"]", "features.properties"),
             ("[features]\nproperties = [\"a.b\", \"a.b\"]", "features.properties"),
-            ("[features]\nproperties = \"all\"", "`all` is neither \"auto\" nor a list"),
+            (
+                "[features]\nproperties = \"all\"",
+                "invalid value: string \"all\", expected \"auto\" or a list",
+            ),
             ("[features]\nproperties = {purchase = \"units\"}", "properties"),
+            ("[features]\nkinds = 5", "expected \"auto\" or a list"),
+            ("[features]\nkinds = [\"a\", 5]", "invalid type: integer `5`, expected a string"),
             ("[feature]\nkinds = \"auto\"", "feature"),
         ] {
             let message = Spec::parse(text).unwrap_err().to_string();
             assert!(message.contains(named), "{text} -> {message}");
         }
+        let long = format!("[features]\nkinds = [\"{}\"]", "k".repeat(100));
+        let shown = format!("features.kinds = [\"{}…: allowed are \"auto\"", "k".repeat(78));
+        assert!(Spec::parse(&long).unwrap_err().to_string().starts_with(&shown));
     }
 }

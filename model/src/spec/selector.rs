@@ -1,11 +1,16 @@
 //! A choice of values: `"auto"`, or a list.
 
-use serde::{Deserialize, Serialize};
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, SeqAccess, Unexpected, Visitor, value::SeqAccessDeserializer},
+};
+
+const AUTO: &str = "auto";
 
 /// Which values are taken, mostly names: those that the data suggests, or those that a person lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "WordOrList<T>", into = "WordOrList<T>")]
-#[serde(bound(serialize = "T: Clone + Serialize", deserialize = "T: Deserialize<'de>"))]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Selector<T = String> {
     /// `"auto"`.
     #[default]
@@ -14,32 +19,40 @@ pub enum Selector<T = String> {
     List(Vec<T>),
 }
 
-/// A [`Selector`] as TOML has it.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum WordOrList<T> {
-    Word(String),
-    List(Vec<T>),
-}
-
-impl<T> TryFrom<WordOrList<T>> for Selector<T> {
-    type Error = String;
-
-    fn try_from(raw: WordOrList<T>) -> Result<Self, String> {
-        match raw {
-            WordOrList::Word(word) if word == "auto" => Ok(Self::Auto),
-            WordOrList::Word(word) => Err(format!("`{word}` is neither \"auto\" nor a list")),
-            WordOrList::List(values) => Ok(Self::List(values)),
+impl<T: Serialize> Serialize for Selector<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str(AUTO),
+            Self::List(values) => serializer.collect_seq(values),
         }
     }
 }
 
-impl<T> From<Selector<T>> for WordOrList<T> {
-    fn from(selector: Selector<T>) -> Self {
-        match selector {
-            Selector::Auto => Self::Word("auto".into()),
-            Selector::List(values) => Self::List(values),
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Selector<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AutoOrList(PhantomData))
+    }
+}
+
+/// Reads a [`Selector`]. An untagged enum would hide which value of a list is wrong.
+struct AutoOrList<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for AutoOrList<T> {
+    type Value = Selector<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"auto\" or a list")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<Self::Value, E> {
+        match word {
+            AUTO => Ok(Selector::Auto),
+            _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
         }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Selector::List)
     }
 }
 

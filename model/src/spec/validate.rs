@@ -1,6 +1,6 @@
 //! The ranges of the spec's values.
 
-use std::fmt::Debug;
+use serde::Serialize;
 
 use super::{ChurnSpec, FeaturesSpec, LeadSpec, Selector, Spec};
 use crate::history::kind::CANCEL;
@@ -10,6 +10,9 @@ const MOST_DAYS: u32 = 3650;
 const DAYS: &str = "1 to 3650 days";
 /// The longest name of a kind, a property or an attribute, in bytes.
 const LONGEST_NAME: usize = 64;
+
+/// The most characters of a value that a message repeats.
+const LONGEST_SHOWN: usize = 80;
 
 /// Why a spec is refused.
 #[derive(Debug, thiserror::Error)]
@@ -120,8 +123,17 @@ fn check_days(key: &'static str, days: u32) -> Result<(), SpecError> {
 fn check(
     is_allowed: bool,
     key: &'static str,
-    value: &impl Debug,
+    value: &impl Serialize,
     allowed: &'static str,
 ) -> Result<(), SpecError> {
-    if is_allowed { Ok(()) } else { Err(SpecError::Value { key, value: format!("{value:?}"), allowed }) }
+    if is_allowed { Ok(()) } else { Err(SpecError::Value { key, value: shown(value), allowed }) }
+}
+
+/// The beginning of a value as the spec has it.
+fn shown(value: &impl Serialize) -> String {
+    let toml = toml::Value::try_from(value).map_or_else(|error| error.to_string(), |value| value.to_string());
+    match toml.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => format!("{}…", &toml[..end]),
+        None => toml,
+    }
 }

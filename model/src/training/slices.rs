@@ -17,7 +17,7 @@ use crate::{
 /// The groups by the calendar month (UTC) of the snapshots.
 pub const MONTH: &str = "month";
 /// The bounds of the ages of leads, in days.
-const AGES: [i64; 6] = [0, 7, 30, 60, 120, 240];
+const AGES: [i64; 8] = [0, 3, 7, 14, 30, 60, 120, 240];
 
 /// The holdout rows of one group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -191,8 +191,8 @@ mod tests {
         let found: Vec<(&str, usize, usize, Option<f64>)> =
             slices.iter().map(|s| (s.group.as_str(), s.rows, s.positives, s.auc)).collect();
         let expected = [
-            ("0 to 6 days", 2, 1, Some(1.0)),
-            ("7 to 29 days", 2, 1, Some(0.5)),
+            ("0 to 2 days", 2, 1, Some(1.0)),
+            ("7 to 13 days", 2, 1, Some(0.5)),
             ("30 to 59 days", 1, 1, None),
             ("240 days and more", 1, 1, None),
             ("2026-01", 2, 0, None),

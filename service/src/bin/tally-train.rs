@@ -142,15 +142,16 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn open(args: &TrainArgs) -> Result<Self, String> {
-        let open = |what: &str, path: &Option<PathBuf>| {
+    fn open(args: &TrainArgs) -> Result<Self, Error> {
+        let open = |flag: &str, path: &Option<PathBuf>| {
             let open = |path: &PathBuf| {
-                NewFile::create(path).map_err(|error| format!("the {what} {}: {error}", path.display()))
+                NewFile::create(path)
+                    .map_err(|error| Error::invalid(flag, format!("{}: {error}", path.display())))
             };
             path.as_ref().map(open).transpose()
         };
         let (report, matrix) = (&args.report_out, &args.matrix_out);
-        Ok(Self { report: open("report", report)?, matrix: open("training matrix", matrix)? })
+        Ok(Self { report: open("--report-out", report)?, matrix: open("--matrix-out", matrix)? })
     }
 }
 
@@ -166,7 +167,11 @@ async fn train(
     tally_terminal::print_wrapped(&report::text::render(&result, tally_terminal::columns()))?;
     if let Some(mut file) = report {
         let page = args.report_out.as_ref().is_some_and(|path| report::page::is_page(path));
-        let report = if page { report::page::render(result)? } else { report::json::render(&result)? };
+        // Names and values are the customers' data.
+        let report = match page {
+            true => tally_terminal::lines_printable(&report::page::render(result)?),
+            false => tally_terminal::json_escaped(&report::json::render(&result)?),
+        };
         file.write_all(report.as_bytes())?;
         file.finish()?;
     }

@@ -57,7 +57,8 @@ impl FromStr for ListenAddress {
         const ALLOWED: &str = "allowed are HOST:PORT, such as 127.0.0.1:50051, localhost:50051 or [::1]:50051, and \
                                :PORT for all addresses of the machine";
         let (host, port) = text.rsplit_once(':').ok_or(ALLOWED)?;
-        let port = port.parse().map_err(|_| ALLOWED)?;
+        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|_| is_number).ok_or(ALLOWED)?;
         let host = match host.strip_prefix('[') {
             Some(rest) => {
                 rest.strip_suffix(']').filter(|host| host.parse::<Ipv6Addr>().is_ok()).ok_or(ALLOWED)?
@@ -78,8 +79,17 @@ mod tests {
         for text in ["127.0.0.1:50051", "localhost:0", "[::1]:50051", ":50051", "0.0.0.0:80"] {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
         }
-        for text in ["", "localhost", "50051", "::1:50051", "[::1]", "[localhost]:1", "h:65536", "http://h:1"]
-        {
+        for text in [
+            "",
+            "localhost",
+            "50051",
+            "::1:50051",
+            "[::1]",
+            "[localhost]:1",
+            "h:65536",
+            "h:+80",
+            "http://h:1",
+        ] {
             assert!(text.parse::<ListenAddress>().unwrap_err().contains("allowed are"), "{text}");
         }
     }

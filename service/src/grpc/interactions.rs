@@ -20,7 +20,7 @@ use tracing::Instrument;
 use super::{
     convert::{page, response, validator::Validator},
     page_token::PageTokens,
-    status::{about, contract_status},
+    status::{about, broken_batch},
 };
 use crate::{
     deployment::Deployment,
@@ -111,7 +111,7 @@ async fn record_stream(
                 record(&ingest, &deployment, batch).await.map_err(about(&[("batch", &number)]))
             }
             Ok(None) => break,
-            Err(status) => Err(contract_status(&status).unwrap_or(status)),
+            Err(status) => Err(broken_batch(&status, number)),
         };
         let failed = response.is_err();
         if acknowledge.send(response).await.is_err() || failed {

@@ -80,7 +80,7 @@ impl PredictionService for PredictionRpc {
         let size = validator.page_size(request.page_size);
         let filter = filter(&mut validator, &request);
         let (size, filter) = validator.finish((size, filter))?;
-        self.check_names(&filter).await?;
+        self.predictions.check_names(&filter).await?;
         let scope = ("ListPredictions", &filter);
         let after: Option<PredictionCursor> = self.page_tokens.open(&scope, &request.page_token)?;
         let total_size = self.predictions.count(&filter).await? as i64;
@@ -97,7 +97,7 @@ impl PredictionService for PredictionRpc {
         let mut validator = Validator::new(self.clock.now());
         let filter = filter(&mut validator, &as_list(request.into_inner()));
         let filter = validator.finish(filter)?;
-        self.check_names(&filter).await?;
+        self.predictions.check_names(&filter).await?;
         let export = self.predictions.export(&filter);
         Ok(stream(move |messages| async move { send_export(export, &messages).await }))
     }
@@ -126,17 +126,6 @@ impl PredictionService for PredictionRpc {
         let change = self.predictions.compare(&from, &to).await;
         let change = change.map_err(about(&[("from_prediction_id", &from), ("to_prediction_id", &to)]))?;
         Ok(Response::new(response::comparison(change)))
-    }
-}
-
-impl PredictionRpc {
-    /// Checks that what the filter names is stored.
-    async fn check_names(&self, filter: &PredictionFilter) -> Result<(), Status> {
-        let checked = self.predictions.check_names(filter).await;
-        checked.map_err(|error| match &filter.as_of {
-            Some(as_of) => about(&[("target", &filter.target), ("as_of_time", as_of)])(error),
-            None => error.into(),
-        })
     }
 }
 

@@ -73,6 +73,7 @@ fn error_metadata(error: &Error) -> HashMap<String, String> {
             ("customer_id", item.customer_id.clone()),
             ("interaction_id", item.interaction_id.clone()),
         ],
+        Error::NotFound { about, .. } => about.clone(),
         Error::Invalid(violations) => violations.first().map(of_field).unwrap_or_default(),
         _ => Vec::new(),
     };
@@ -126,6 +127,13 @@ fn unknown_encoding(status: &Status) -> Status {
     Status::with_error_details_and_metadata(Code::Unimplemented, message, details, status.metadata().clone())
 }
 
+/// The refusal of an RPC that does not exist.
+fn unknown_method() -> Status {
+    let details = ErrorDetails::with_error_info("UNKNOWN_METHOD", DOMAIN, HashMap::new());
+    let message = "this server has no such RPC; its reflection lists those that it has";
+    Status::with_error_details(Code::Unimplemented, message, details)
+}
+
 /// The `google.rpc.Status` of one item of a batch.
 #[must_use]
 pub(super) fn item_status(status: &Status) -> tonic_types::Status {
@@ -154,8 +162,20 @@ pub(super) fn contract_status(status: &Status) -> Option<Status> {
         Code::Internal if status.message().starts_with("failed to decode") => {
             Some(Error::invalid("message", "is not a valid encoding of this RPC's request").into())
         }
+        Code::Unimplemented => Some(unknown_method()),
         _ => None,
     }
+}
+
+/// The status of a broken message of a stream, the batch of this number.
+pub(super) fn broken_batch(status: &Status, number: usize) -> Status {
+    let Some(status) = contract_status(status) else { return status.clone() };
+    let mut details = status.get_error_details();
+    if let Some(mut info) = details.error_info().cloned() {
+        info.metadata.insert("batch".to_owned(), number.to_string());
+        details.set_error_info(info.reason, info.domain, info.metadata);
+    }
+    Status::with_error_details(status.code(), status.message(), details)
 }
 
 /// The name of a code in the contract.

@@ -29,6 +29,8 @@ pub enum Error {
     NotFound {
         /// Machine-readable reason.
         reason: &'static str,
+        /// What was asked for, such as `("customer_id", …)`.
+        about: Vec<(&'static str, String)>,
         /// What does not exist.
         message: String,
     },
@@ -90,6 +92,7 @@ impl Error {
     pub fn unknown_customer(customer_id: &str) -> Self {
         Self::NotFound {
             reason: "CUSTOMER_NOT_FOUND",
+            about: vec![("customer_id", customer_id.to_owned())],
             message: format!("no customer `{customer_id}` is stored"),
         }
     }
@@ -97,7 +100,11 @@ impl Error {
     /// No such model.
     #[must_use]
     pub fn unknown_model(name: &str) -> Self {
-        Self::NotFound { reason: "MODEL_NOT_FOUND", message: format!("no model `{name}` is stored") }
+        Self::NotFound {
+            reason: "MODEL_NOT_FOUND",
+            about: vec![("model", name.to_owned())],
+            message: format!("no model `{name}` is stored"),
+        }
     }
 
     /// No such prediction.
@@ -105,6 +112,7 @@ impl Error {
     pub fn unknown_prediction(prediction_id: &str) -> Self {
         Self::NotFound {
             reason: "PREDICTION_NOT_FOUND",
+            about: vec![("prediction_id", prediction_id.to_owned())],
             message: format!("no prediction `{prediction_id}` is stored"),
         }
     }

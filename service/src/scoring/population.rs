@@ -11,7 +11,11 @@ use futures_util::{StreamExt, stream::FuturesOrdered};
 use tally_model::{
     evaluation::drift::Counts,
     features::fold::Row,
-    history::{History, Packed, activity::DailyActivity},
+    history::{
+        History, Packed,
+        activity::{Activity, Silence},
+    },
+    label::LabelDefinition,
     scoring::PreparedScore,
     time::Time,
 };
@@ -63,7 +67,7 @@ pub struct Population {
     progress: PopulationProgress,
     counts: Counts,
     /// When the interactions that were known happened.
-    activity: DailyActivity,
+    activity: Activity,
     scan: CustomerScan,
     /// Whether the scan has more pages.
     more: bool,
@@ -87,7 +91,7 @@ struct ScoredPage {
     /// Customers who are not eligible now.
     unlisted: HashSet<String>,
     counts: Vec<Counts>,
-    activity: Vec<DailyActivity>,
+    activity: Vec<Activity>,
 }
 
 /// The scores of some customers, and what was known of them.
@@ -96,7 +100,7 @@ struct ScoredChunk {
     ineligible: Vec<String>,
     unlisted: Vec<String>,
     counts: Counts,
-    activity: DailyActivity,
+    activity: Activity,
 }
 
 impl Population {
@@ -120,7 +124,7 @@ impl Population {
             scored: scored.clone(),
             progress: PopulationProgress { total, ..PopulationProgress::default() },
             counts: Counts::new(&request.model.scorer.artifact().reference),
-            activity: DailyActivity::default(),
+            activity: Activity::default(),
             request,
             scan: CustomerScan::new(Arc::clone(&scoring.store), partition),
             more: true,
@@ -143,18 +147,24 @@ impl Population {
     #[must_use]
     pub fn warning(&self) -> String {
         let as_of = self.request.as_of;
-        let Some(silence) = self.activity.silence(as_of).filter(|_| self.over) else { return String::new() };
+        let Some(silence) = self.silence().filter(|_| self.over) else { return String::new() };
         let listed = if self.is_listed() { "" } else { "; the predictions are stored, but not listed" };
         format!("{}{listed}; {}", silence.message(as_of), silence.remedy())
     }
 
-    /// Whether the scores can mean anything: not when nothing has happened for as long as they look ahead, so that
-    /// everybody looks gone.
+    /// Whether the scores can mean anything: not when what decides the outcome has not happened for as long as they
+    /// look ahead, so that everybody looks gone.
     fn is_listed(&self) -> bool {
-        let horizon_days = self.request.model.scorer.artifact().outcome.horizon_days;
-        self.activity
-            .silence(self.request.as_of)
-            .is_none_or(|silence| silence.days <= i64::from(horizon_days))
+        let horizon_days = self.outcome().horizon_days;
+        self.silence().is_none_or(|silence| silence.days <= i64::from(horizon_days))
+    }
+
+    fn silence(&self) -> Option<Silence> {
+        self.activity.silence(self.request.as_of, self.outcome().decided_by())
+    }
+
+    fn outcome(&self) -> &LabelDefinition {
+        &self.request.model.scorer.artifact().outcome
     }
 
     async fn store_next(&mut self) -> Result<Option<PopulationProgress>> {
@@ -250,7 +260,7 @@ impl ScoreRequest {
         let scorer = &self.model.scorer;
         let reference = &scorer.artifact().reference;
         let mut counts = Counts::new(reference);
-        let mut activity = DailyActivity::default();
+        let mut activity = Activity::default();
         let mut predictions = Vec::with_capacity(customers.len());
         let (mut ineligible, mut unlisted) = (Vec::new(), Vec::new());
         let (mut row, mut prepared) = (Row::default(), PreparedScore::default());

@@ -72,7 +72,8 @@ impl Predictions {
             }
         };
         let message = format!("no {target} prediction is about {as_of}; {known}");
-        Ok(Error::NotFound { reason: "RUN_NOT_FOUND", message })
+        let about = vec![("target", target.to_string()), ("as_of_time", as_of.to_string())];
+        Ok(Error::NotFound { reason: "RUN_NOT_FOUND", about, message })
     }
 
     /// At most `limit` predictions behind `after`, in the filter's order.

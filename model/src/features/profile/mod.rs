@@ -15,7 +15,7 @@ pub use self::leads::LeadAges;
 pub use self::unknown::UnknownName;
 use super::level_name;
 use crate::{
-    history::{AttributeValue, CHANNEL, History, activity::DailyActivity},
+    history::{AttributeValue, CHANNEL, History, activity::Activity},
     time::{DAY, Time},
 };
 
@@ -33,7 +33,7 @@ pub struct DataProfile {
     attributes: BTreeMap<String, AttributeCounts>,
     recording: RecordingLag,
     lead_ages: LeadAges,
-    activity: DailyActivity,
+    activity: Activity,
     customers: u64,
 }
 
@@ -75,7 +75,7 @@ impl DataProfile {
 
     /// The number of interactions of each day that were known.
     #[must_use]
-    pub const fn activity(&self) -> &DailyActivity {
+    pub const fn activity(&self) -> &Activity {
         &self.activity
     }
 
@@ -85,8 +85,8 @@ impl DataProfile {
         let mut counts = vec![0_u64; history.kinds().len()];
         for event in history.visible(as_of, as_of) {
             counts[event.kind as usize] += 1;
-            self.activity.count(event.occur_time);
         }
+        self.activity.add(history, as_of, as_of);
         for (kind, count) in history.kinds().iter().zip(counts).filter(|(_, count)| *count > 0) {
             count_up(&mut self.kinds, kind, count);
         }

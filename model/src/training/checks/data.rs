@@ -11,10 +11,10 @@ use crate::{
 /// More snapshots than this share have a wrong label when nothing happened until the end of their horizons.
 const SILENT_SHARE: f64 = 0.05;
 
-/// Nothing happened for long before the moment of the training.
+/// Nothing, or nothing that decides the outcome, happened for long before the moment of the training.
 pub(super) fn silence(input: &CheckInput<'_>) -> Option<FailedCheck> {
     let artifact = &input.trained.artifact;
-    let silence = input.profile.activity().silence(artifact.as_of)?;
+    let silence = input.profile.activity().silence(artifact.as_of, artifact.outcome.decided_by())?;
     let is_silent = |as_of: &&Time| artifact.outcome.horizon_end(**as_of) > silence.since;
     let (silent, rows) = (input.rows.as_of.iter().filter(is_silent).count(), input.rows.len());
     let message = format!(

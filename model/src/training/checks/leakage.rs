@@ -7,8 +7,13 @@ use crate::{
     spec::{ChurnEvent, Target},
 };
 
+/// A feature that alone predicts the outcome.
+pub(super) const PREDICTS_ALONE: &str = "FEATURE_PREDICTS_ALONE";
+
 /// No honest feature predicts as well as this by itself.
 const TOO_GOOD: f64 = 0.97;
+/// No honest model ranks as well as this.
+const TOO_ACCURATE: f64 = 0.98;
 /// An attribute changes with the outcome when it changes for at least this share of those who have it, …
 const CHANGED: f64 = 0.5;
 /// … and at least so many times as often as for the others.
@@ -36,9 +41,20 @@ pub(super) fn predicting_alone(input: &CheckInput<'_>, single: &SingleFeatures) 
                  to be true; its value is probably known only when the outcome is{}",
                 levels(measure)
             );
-            FailedCheck::blocking("FEATURE_PREDICTS_ALONE", message, without(artifact, &names))
+            FailedCheck::blocking(PREDICTS_ALONE, message, without(artifact, &names))
         })
         .collect()
+}
+
+/// The model as a whole is too good: two features together may tell the outcome, where none does alone.
+pub(super) fn too_accurate(input: &CheckInput<'_>) -> Option<FailedCheck> {
+    let auc = input.trained.artifact.card.holdout.auc;
+    (auc > TOO_ACCURATE).then(|| {
+        let message = format!("the AUC on the holdout is {auc:.3}, which is rarely honest (remarked above {TOO_ACCURATE})");
+        let remedy = "look at the reasons of some scores: do values among them become known only when the outcome is, \
+                      perhaps two together? Leave those out by the lists under [features] in the spec";
+        FailedCheck::remark("TOO_ACCURATE", message, remedy.to_owned())
+    })
 }
 
 /// The most frequent values of a category.

@@ -59,6 +59,10 @@ pub fn failed_checks(input: &CheckInput<'_>) -> Vec<FailedCheck> {
     let single = single_feature::SingleFeatures::new(input);
     failed.extend(leakage::predicting_alone(input, &single));
     failed.extend(base_rate::no_better(input));
+    // A feature that predicts alone explains it.
+    if failed.iter().all(|check| check.code != leakage::PREDICTS_ALONE) {
+        failed.extend(leakage::too_accurate(input));
+    }
     failed.extend(leakage::changing_with_the_outcome(input));
     failed.extend(single.too_few());
     failed.extend(data::cancel_is_not_the_event(input));

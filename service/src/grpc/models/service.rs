@@ -163,12 +163,15 @@ impl ModelRpc {
     }
 
     /// The model that is meant by `churn/7`, or by `churn` for its champion.
-    async fn named(&self, name: &str) -> Result<ModelName> {
+    async fn named(&self, name: &str) -> Result<ModelName, Status> {
         match Target::ALL.into_iter().find(|target| target.name() == name) {
-            Some(target) => Ok(self.catalog.champion(target).await?.name),
+            Some(target) => {
+                let champion = self.catalog.champion(target).await;
+                Ok(champion.map_err(about(&[("target", &target)]))?.name)
+            }
             None => ModelName::parse(name).ok_or_else(|| {
                 let allowed = "allowed are such as churn/7, or churn for its champion";
-                Error::invalid("model", format!("is not a model; {allowed}"))
+                Error::invalid("model", format!("is not a model; {allowed}")).into()
             }),
         }
     }

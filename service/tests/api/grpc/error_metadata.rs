@@ -6,10 +6,11 @@ use tally_proto::v1;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::{Tally, customer, interaction, on_both_stores};
+use crate::support::{Tally, customer, interaction, on_both_stores, time, timestamp};
 
 on_both_stores!(
     errors_about_stored_things_name_them,
+    errors_about_names_in_a_filter_name_them,
     invalid_items_are_named_by_index,
     errors_of_a_stream_name_its_batch,
 );
@@ -49,10 +50,30 @@ async fn errors_about_stored_things_name_them(tally: Tally) {
 
     let request = v1::GetModelRequest { model: "churn/7".to_owned() };
     assert_eq!(named(tally.models().get_model(request).await), pairs(&[("model", "churn/7")]));
+    let request = v1::GetModelRequest { model: "churn".to_owned() };
+    assert_eq!(named(tally.models().get_model(request).await), pairs(&[("target", "churn")]));
 
     let request = v1::ReplayPredictionRequest { prediction_id: "p".to_owned() };
     let refused = tally.predictions().replay_prediction(request).await;
     assert_eq!(named(refused), pairs(&[("prediction_id", "p")]));
+}
+
+async fn errors_about_names_in_a_filter_name_them(tally: Tally) {
+    tally.backfill(vec![interaction("c", "i", "visit", "2024-01-01")]).await.unwrap();
+    let list = async |customer_id: &str, model: &str, as_of: Option<&str>| {
+        let request = v1::ListPredictionsRequest {
+            target: v1::Target::Churn.into(),
+            customer_id: customer_id.to_owned(),
+            model: model.to_owned(),
+            as_of_time: as_of.map(|text| timestamp(time(text))),
+            ..Default::default()
+        };
+        named(tally.predictions().list_predictions(request).await)
+    };
+    assert_eq!(list("nobody", "", None).await, pairs(&[("customer_id", "nobody")]));
+    assert_eq!(list("c", "churn/7", None).await, pairs(&[("model", "churn/7")]));
+    let run = [("as_of_time", "2024-01-02T00:00:00Z"), ("target", "churn")];
+    assert_eq!(list("c", "", Some("2024-01-02")).await, pairs(&run));
 }
 
 async fn invalid_items_are_named_by_index(tally: Tally) {
@@ -74,4 +95,11 @@ async fn errors_of_a_stream_name_its_batch(tally: Tally) {
     let refused = answers.message().await;
     let item = [("batch", "1"), ("customer_id", "c"), ("index", "0"), ("interaction_id", "i")];
     assert_eq!(named(refused), pairs(&item));
+
+    let mut large = batch("visit");
+    large.interactions[0].properties = (0..5_000).map(|n| (n.to_string(), "x".repeat(1_000))).collect();
+    let sent = tokio_stream::iter([batch("visit"), large]);
+    let mut answers = tally.interactions().stream_interactions(sent).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap().duplicates, 1);
+    assert_eq!(named(answers.message().await), pairs(&[("batch", "1"), ("limit", "4194304")]));
 }

@@ -11,6 +11,7 @@ on_both_stores!(
     messages_above_the_limit_are_refused,
     messages_that_cannot_be_decoded_are_refused,
     a_unary_call_with_two_messages_is_refused_and_stores_nothing,
+    an_unknown_rpc_is_refused,
 );
 
 async fn messages_above_the_limit_are_refused(tally: Tally) {
@@ -50,4 +51,15 @@ async fn a_unary_call_with_two_messages_is_refused_and_stores_nothing(tally: Tal
     assert_empty(&tally).await;
     let stored: tonic::Response<v1::UpsertCustomersResponse> = send(vec![upsert("only")]).await.unwrap();
     assert_eq!(stored.into_inner().upserted, 1);
+}
+
+async fn an_unknown_rpc_is_refused(tally: Tally) {
+    for path in ["/tally.v1.CustomerService/DeleteCustomers", "/tally.v2.CustomerService/GetCustomer"] {
+        let mut raw = tonic::client::Grpc::new(tally.channel.clone());
+        let codec = tonic_prost::ProstCodec::<v1::GetCustomerRequest, v1::GetCustomerResponse>::default();
+        raw.ready().await.unwrap();
+        let request = tonic::Request::new(v1::GetCustomerRequest::default());
+        let refused = raw.unary(request, path.parse().unwrap(), codec).await;
+        assert_refused(refused, Code::Unimplemented, "UNKNOWN_METHOD", &[]);
+    }
 }

@@ -8,8 +8,9 @@ impl Tally {
     /// Runs `tally-train`, which promotes the model if it passes the gate. Returns what it prints.
     pub fn train(&self, arguments: &[&str]) -> String {
         let output = self.try_train(arguments);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{shown}{}", String::from_utf8_lossy(&output.stderr));
+        shown
     }
 
     /// Runs `tally-train` with a spec. Returns what it prints.
