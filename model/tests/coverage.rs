@@ -159,8 +159,7 @@ impl Business {
         let (_, plan, sampling, rows) = self.snapshots(&mut sampler);
         let (measures, outcome) = (plan.measures(), &sampling.outcome);
         let dataset = Dataset { measures: &measures, rows: &rows, outcome };
-        let recipe =
-            Recipe { form: Form::Plain, penalty, pairs: 0, feature_fraction: 1.0, lookback_days: None };
+        let recipe = Recipe::first(Form::Plain, penalty);
         let all: Vec<usize> = (0..rows.len()).collect();
         let EncodedFit { encoder, fit, design, .. } = dataset.fit(&recipe, &all).unwrap().unwrap();
         let factor = fit.uncertainty(&design, &rows.label, &rows.customer).unwrap();

@@ -41,6 +41,33 @@ pub struct Recipe {
     /// Only snapshots of this many days before the latest one are fitted to; None for all.
     #[serde(rename = "reach_days")]
     pub lookback_days: Option<i64>,
+    /// Whether the features of habits are used.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub habits: bool,
+    /// Whether the features of the calendar are used.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub calendar: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+impl Recipe {
+    /// One to start from: straight lines, all snapshots and features but those of habits and of the calendar.
+    #[must_use]
+    pub const fn first(form: Form, penalty: f64) -> Self {
+        Self {
+            form,
+            penalty,
+            pairs: 0,
+            feature_fraction: 1.0,
+            lookback_days: None,
+            habits: false,
+            calendar: false,
+        }
+    }
 }
 
 /// A recipe that was tried, at its best penalty.

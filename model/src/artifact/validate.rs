@@ -100,6 +100,7 @@ fn is_valid(feature: &Feature) -> bool {
         let all = [line.low, line.high, line.mean, line.sd].iter().all(|value| value.is_finite());
         let scaled =
             line.sd > 0.0 && ((line.high.abs() + line.low.abs() + line.mean.abs()) / line.sd).is_finite();
+        let scaled = scaled && line.scale.is_finite() && line.scale > 0.0;
         hinges && all && scaled && line.low <= line.high
     });
     let fitting = fits(&feature.measure, &feature.cells);

@@ -180,10 +180,11 @@ pub(super) fn levels(column: &[f64]) -> Cells {
     Cells::Levels { levels: if levels.len() > 1 { levels } else { Vec::new() } }
 }
 
-/// The inner edges of `bins` quantile bins of rising values, each with the share above it.
-pub(super) fn edges(present: &[f64], bins: usize) -> Vec<(f64, f64)> {
+/// The inner edges of `bins` quantile bins of `spread`, which is rising and not empty, each with the share of the rising
+/// values `present` above it.
+pub(super) fn edges(present: &[f64], spread: &[f64], bins: usize) -> Vec<(f64, f64)> {
     let n = present.len();
-    let mut edges: Vec<f64> = (1..bins).map(|bin| present[bin * n / bins]).collect();
+    let mut edges: Vec<f64> = (1..bins).map(|bin| spread[bin * spread.len() / bins]).collect();
     edges.dedup();
     edges
         .into_iter()
@@ -203,6 +204,6 @@ pub fn coarse(measure: &Measure, column: &[f64]) -> Cells {
     }
     let mut present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
     present.sort_by(f64::total_cmp);
-    let edges = if present.is_empty() { Vec::new() } else { edges(&present, COARSE) };
+    let edges = if present.is_empty() { Vec::new() } else { edges(&present, &present, COARSE) };
     Cells::Bins { edges, missing: None }
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Cells, Cross, Encoder, Feature, Form, Line,
     cells::{coarse, edges, levels},
-    line::line,
+    line::{line, quartiles},
 };
 use crate::features::Measure;
 
@@ -19,6 +19,11 @@ const BINS_OVER_ALL: usize = 1_000;
 /// The rows of the rarer label that a bin should have. They are few, since neighbours share strength
 /// through the penalty.
 const RARER_ROWS_PER_BIN: usize = 5;
+/// The most ages of leads at which there are snapshots.
+const MOST_AGES: usize = 22;
+/// The scale of the columns of the age. It is hardly penalised: how the outcome depends on the age is strong and known
+/// from many rows, and must not make the penalty of the other features weaker.
+const AGE_SCALE: f64 = 10.0;
 /// The most values at which the effect curve of a number is drawn.
 const GRID: usize = 21;
 
@@ -31,22 +36,30 @@ pub struct Sample<'a> {
     pub raw: &'a [f64],
     /// The rows to fit to.
     pub rows: &'a [usize],
+    /// One of these rows for each customer, by which knots and edges are placed.
+    pub customers: &'a [usize],
     /// How many of these rows have the rarer label.
     pub rarer: usize,
 }
 
 impl Sample<'_> {
     fn column(&self, place: usize) -> Vec<f64> {
-        self.rows.iter().map(|row| self.raw[row * self.measures.len() + place]).collect()
+        self.values(self.rows, place).collect()
+    }
+
+    fn values<'b>(&'b self, rows: &'b [usize], place: usize) -> impl Iterator<Item = f64> + 'b {
+        rows.iter().map(move |row| self.raw[row * self.measures.len() + place])
     }
 }
 
 impl Encoder {
-    /// Fits the encoder to `sample`, with the features at the indices in `keep` (None: all that vary).
+    /// Fits the encoder to `sample`, with those of the features at these indices that vary.
     #[must_use]
-    pub fn fit(sample: Sample<'_>, form: Form, keep: Option<&[usize]>) -> Self {
-        let wanted = |place: &usize| keep.is_none_or(|keep| keep.contains(place));
-        let places: Vec<usize> = (0..sample.measures.len()).filter(wanted).collect();
+    pub fn fit(sample: Sample<'_>, form: Form, keep: &[usize]) -> Self {
+        let mut places = keep.to_vec();
+        places.sort_unstable();
+        // Of equal columns the age of a lead is taken.
+        places.sort_by_key(|place| sample.measures[*place] != Measure::TenureDays);
         let numbers = places.iter().filter(|place| !sample.measures[**place].is_category()).count();
         let most = (BINS_OVER_ALL / numbers.max(1)).min(sample.rarer / RARER_ROWS_PER_BIN);
         let bins = most.clamp(BINS.0, BINS.1);
@@ -61,13 +74,15 @@ impl Encoder {
             let (line, cells, grid) = if measure.is_category() {
                 (None, levels(&column), Vec::new())
             } else {
-                number(&column, form, bins, &mut seen)
+                let of_customers = rising(sample.values(sample.customers, place));
+                number((measure, &column), &of_customers, (form, bins), &mut seen)
             };
             let feature = Feature { measure: measure.clone(), place, line, cells, grid };
             if feature.width() > 0 {
                 features.push(feature);
             }
         }
+        features.sort_by_key(|feature| feature.place);
         Self { form, features, crosses: Vec::new() }
     }
 
@@ -119,30 +134,55 @@ impl SeenColumns {
     }
 }
 
-/// The line, the cells and the grid of a number.
+/// The values that are not missing, rising.
+fn rising(column: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut present: Vec<f64> = column.filter(|value| !value.is_nan()).collect();
+    present.sort_by(f64::total_cmp);
+    present
+}
+
+/// The line, the cells and the grid of a number. Knots and edges are quantiles over the customers, or over all rows
+/// when it does not vary among the customers.
 fn number(
-    column: &[f64],
-    form: Form,
-    bins: usize,
+    (measure, column): (&Measure, &[f64]),
+    of_customers: &[f64],
+    (form, bins): (Form, usize),
     seen: &mut SeenColumns,
 ) -> (Option<Line>, Cells, Vec<f64>) {
-    let mut present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
-    present.sort_by(f64::total_cmp);
+    let present = rising(column.iter().copied());
     let absent = column.len() - present.len();
     let missing = (absent > 0
         && !present.is_empty()
         && !seen.contains(column.iter().map(|value| u64::from(value.is_nan()))))
     .then_some(absent as f64 / column.len() as f64);
-    let (Some(low), Some(high)) = (present.first().copied(), present.last().copied()) else {
-        return (None, Cells::Bins { edges: Vec::new(), missing }, Vec::new());
-    };
-    let line = line(&present, low, high, form);
-    let mut steps = if form == Form::Steps && line.is_some() { edges(&present, bins) } else { Vec::new() };
-    if steps.len() == 1 {
-        // A single step adds nothing to the line.
-        steps.clear();
+    let without_line = Cells::Bins { edges: Vec::new(), missing };
+    if present.is_empty() {
+        return (None, without_line, Vec::new());
     }
     let mut grid: Vec<f64> = (0..GRID).map(|n| present[n * (present.len() - 1) / (GRID - 1)]).collect();
     grid.dedup();
-    (line, Cells::Bins { edges: steps, missing }, grid)
+    let Some(line) = line(&present, form) else { return (None, without_line, grid) };
+    if let Some(ages) = ages(measure, &present) {
+        let line = Line { scale: AGE_SCALE, ..line.with_hinges(&ages, &present) };
+        return (Some(line), without_line, grid);
+    }
+    let varies = of_customers.first() < of_customers.last();
+    let spread = if varies { of_customers } else { present.as_slice() };
+    match form {
+        Form::Plain | Form::Log => (Some(line), without_line, grid),
+        Form::Spline => (Some(line.with_hinges(&quartiles(spread), &present)), without_line, grid),
+        Form::Steps => {
+            let edges = edges(&present, spread, bins);
+            // A single step adds nothing to the line.
+            let edges = if edges.len() == 1 { Vec::new() } else { edges };
+            (Some(line), Cells::Bins { edges, missing }, grid)
+        }
+    }
+}
+
+/// The ages of the snapshots of leads, rising, when this is the age of leads.
+fn ages(measure: &Measure, present: &[f64]) -> Option<Vec<f64>> {
+    let mut ages = present.to_vec();
+    ages.dedup();
+    (*measure == Measure::TenureDays && ages.len() <= MOST_AGES).then_some(ages)
 }

@@ -64,8 +64,20 @@ pub struct Line {
     pub mean: f64,
     /// Standard deviation on the transformed scale, above 0.
     pub sd: f64,
+    /// What the columns are multiplied by: a penalty λ on the weights is one of λ / scale² on the slopes.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub scale: f64,
     /// The knots on the standardised scale, rising, each with the mean of its hinge.
     pub hinges: Vec<(f64, f64)>,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(scale: &f64) -> bool {
+    *scale == 1.0
 }
 
 impl Line {
@@ -88,15 +100,30 @@ impl Line {
             return;
         }
         let z = self.standardised(raw);
-        out[0] = z;
+        out[0] = self.scale * z;
         for ((knot, mean), column) in self.hinges.iter().zip(&mut out[1..]) {
-            *column = (z - knot).max(0.0) - mean;
+            *column = self.scale * ((z - knot).max(0.0) - mean);
         }
+    }
+
+    /// Adds hinges at those of these rising raw values that are within the range; `present` are the values in training.
+    pub(super) fn with_hinges(mut self, knots: &[f64], present: &[f64]) -> Self {
+        let mut knots: Vec<f64> =
+            knots.iter().copied().filter(|knot| self.low < *knot && *knot < self.high).collect();
+        knots.dedup();
+        let hinge = |knot: f64| {
+            let knot = self.standardised(knot);
+            let above = present.iter().map(|value| (self.standardised(*value) - knot).max(0.0));
+            (knot, above.sum::<f64>() / present.len() as f64)
+        };
+        self.hinges = knots.into_iter().map(hinge).collect();
+        self
     }
 }
 
-/// The line for rising values; None when they are all the same.
-pub(super) fn line(present: &[f64], low: f64, high: f64, form: Form) -> Option<Line> {
+/// The line without hinges for rising values, of which there is at least one; None when they are all the same.
+pub(super) fn line(present: &[f64], form: Form) -> Option<Line> {
+    let (low, high) = (present[0], present[present.len() - 1]);
     let plain = Moments::of(present, Transform::Value);
     let log = Moments::of(present, Transform::Log);
     let skewed = plain.skewness > SKEWED && log.skewness.abs() < plain.skewness && log.sd > 0.0;
@@ -105,22 +132,21 @@ pub(super) fn line(present: &[f64], low: f64, high: f64, form: Form) -> Option<L
     } else {
         (Transform::Value, plain)
     };
-    if low >= high || moments.sd <= 0.0 {
-        return None;
-    }
-    let mut line = Line { transform, low, high, mean: moments.mean, sd: moments.sd, hinges: Vec::new() };
-    if form == Form::Spline {
-        let at = |share: f64| present[(share * (present.len() - 1) as f64) as usize];
-        let mut knots: Vec<f64> = KNOTS.into_iter().map(at).filter(|x| low < *x && *x < high).collect();
-        knots.dedup();
-        let hinge = |knot: f64| {
-            let knot = line.standardised(knot);
-            let above = present.iter().map(|value| (line.standardised(*value) - knot).max(0.0));
-            (knot, above.sum::<f64>() / present.len() as f64)
-        };
-        line.hinges = knots.into_iter().map(hinge).collect();
-    }
-    Some(line)
+    let Moments { mean, sd, .. } = moments;
+    (low < high && sd > 0.0).then_some(Line {
+        transform,
+        low,
+        high,
+        mean,
+        sd,
+        scale: 1.0,
+        hinges: Vec::new(),
+    })
+}
+
+/// The knots of [`Form::Spline`] for rising values, of which there is at least one.
+pub(super) fn quartiles(present: &[f64]) -> Vec<f64> {
+    KNOTS.into_iter().map(|share| present[(share * (present.len() - 1) as f64) as usize]).collect()
 }
 
 /// Mean, standard deviation and skewness of a sample.

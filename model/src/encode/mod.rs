@@ -13,7 +13,10 @@
 //! mean 0 in training: the intercept is the log-odds of an average customer, and contributions are
 //! relative to it.
 //!
-//! Constant columns are left out, and so is a column that equals an earlier one.
+//! The age of a lead is known at the few ages of the snapshots alone. It has a knot at each of them, and a scale that
+//! makes its penalty small: it says how fast leads buy, which no other column should have to explain.
+//!
+//! Constant columns are left out, and so is a column that equals an earlier one, except that the age comes first.
 
 mod cells;
 mod encoder;
@@ -75,7 +78,11 @@ mod tests {
 
     fn fit(measures: &[Measure], raw: &[f64], form: Form) -> Encoder {
         let rows: Vec<usize> = (0..raw.len() / measures.len()).collect();
-        Encoder::fit(Sample { measures, raw, rows: &rows, rarer: rows.len() / 2 }, form, None)
+        Encoder::fit(
+            Sample { measures, raw, rows: &rows, customers: &rows, rarer: rows.len() / 2 },
+            form,
+            &(0..measures.len()).collect::<Vec<_>>(),
+        )
     }
 
     #[test]
@@ -110,6 +117,42 @@ mod tests {
         };
         assert_eq!(encode(1e300), encode(3.0));
         assert_eq!(encode(-1e300), encode(0.0));
+    }
+
+    #[test]
+    fn the_age_of_leads_has_a_knot_at_each_age_and_is_hardly_penalised() {
+        let measures = [Measure::DaysSinceFirst { kind: "visit".into() }, Measure::TenureDays];
+        let raw: Vec<f64> = [0.0, 3.0, 7.0, 14.0].iter().flat_map(|age| [*age; 2]).cycle().take(80).collect();
+        for form in [Form::Log, Form::Steps] {
+            let encoder = fit(&measures, &raw, form);
+            assert_eq!(encoder.features.len(), 1, "of equal columns the age is taken");
+            let feature = &encoder.features[0];
+            let line = feature.line.as_ref().unwrap();
+            assert_eq!((&feature.measure, feature.width(), line.scale), (&measures[1], 3, 10.0));
+            let encode = |age: f64| {
+                let mut out = vec![0.0; encoder.width()];
+                encoder.encode(&[f64::NAN, age], &mut out);
+                out
+            };
+            // Between two knots, all columns are straight: half-way from 7 to 14 on the scale of the value.
+            let half_way = [encode(7.0), encode(14.0)].map(|columns| columns[1]);
+            assert!((encode(10.5)[1] - f64::midpoint(half_way[0], half_way[1])).abs() < 1e-9, "{form}");
+            assert_eq!(encode(3.0)[1], encode(0.0)[1], "a hinge begins at its knot");
+            assert!(encode(3.1)[1] > encode(3.0)[1] && encode(7.0)[2] == encode(0.0)[2], "{form}");
+        }
+    }
+
+    #[test]
+    fn edges_are_quantiles_of_one_row_a_customer() {
+        // Of each customer a first row with the values 1 to 40, and three later ones with a 0.
+        let raw: Vec<f64> = (1..=40).flat_map(|n| [f64::from(n), 0.0, 0.0, 0.0]).collect();
+        let (rows, first): (Vec<usize>, Vec<usize>) = ((0..160).collect(), (0..160).step_by(4).collect());
+        let encoder = |customers: &[usize]| {
+            let measures = &measures(1);
+            Encoder::fit(Sample { measures, raw: &raw, rows: &rows, customers, rarer: 80 }, Form::Steps, &[0])
+        };
+        assert_eq!(encoder(&rows).features[0].cells.edges().filter(|edge| *edge > 0.0).count(), 4);
+        assert_eq!(encoder(&first).features[0].cells.edges().filter(|edge| *edge > 0.0).count(), 15);
     }
 
     #[test]

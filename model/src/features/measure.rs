@@ -271,6 +271,28 @@ impl Measure {
         self.level_count().is_some()
     }
 
+    /// Whether it tells a habit: how something is done, rather than how much of it and when.
+    #[must_use]
+    pub const fn is_habit(&self) -> bool {
+        matches!(
+            self,
+            Self::KindTrend { .. }
+                | Self::GapVariation
+                | Self::DiscountShare { .. }
+                | Self::ChannelLast { .. }
+                | Self::ChannelCommonest { .. }
+                | Self::ChannelCount { .. }
+                | Self::PropertyDistinct { .. }
+                | Self::PropertyCommonest { .. }
+        )
+    }
+
+    /// Whether it tells a date, whatever the customer does.
+    #[must_use]
+    pub const fn is_calendar(&self) -> bool {
+        matches!(self, Self::ArrivalWeekday | Self::Month)
+    }
+
     /// Whether the value grows with time alone, without anything happening.
     #[must_use]
     pub const fn is_time_dependent(&self) -> bool {

@@ -54,8 +54,7 @@ fn single_feature(
     let rows = Snapshots { features, ..dataset.rows.clone() };
     let measures = slice::from_ref(&dataset.measures[place]);
     let single = Dataset { measures, rows: &rows, ..dataset };
-    let recipe =
-        Recipe { form: Form::Log, penalty: 1.0, pairs: 0, feature_fraction: 1.0, lookback_days: None };
+    let recipe = Recipe::first(Form::Log, 1.0);
     let Some(EncodedFit { encoder, fit, .. }) = single.fit(&recipe, training)? else { return Ok(None) };
     let log_odds = fit.log_odds(&single.design(&encoder, holdout));
     Ok(Some(log_odds.iter().map(|z| probability(*z)).collect()))

@@ -5,6 +5,7 @@ use crate::{
     encode::{Encoder, Sample},
     features::Measure,
     label::LabelDefinition,
+    spec::Target,
     time::Time,
     training::{
         design::Design,
@@ -74,25 +75,42 @@ impl Dataset<'_> {
         chosen.iter().copied().filter(is_near).collect()
     }
 
-    fn sample<'b>(&'b self, chosen: &'b [usize]) -> Sample<'b> {
+    /// The first of each customer's rows: for leads the one of the youngest age. Rows of later ages are those that have
+    /// not bought, and mostly never will.
+    fn first_rows(&self, chosen: &[usize]) -> Vec<usize> {
+        let customers = chosen.chunk_by(|a, b| self.rows.customer[*a] == self.rows.customer[*b]);
+        customers.filter_map(|of_one| of_one.first().copied()).collect()
+    }
+
+    fn sample<'b>(&'b self, chosen: &'b [usize], customers: &'b [usize]) -> Sample<'b> {
         let positives = self.positives(chosen);
         Sample {
             measures: self.measures,
             raw: &self.rows.features,
             rows: chosen,
+            customers,
             rarer: positives.min(chosen.len() - positives),
         }
     }
 
     /// The encoder that `recipe` gives for some rows.
     pub(super) fn encoder(&self, recipe: &Recipe, chosen: &[usize]) -> Result<Encoder, FitError> {
-        let (sample, labels) = (self.sample(chosen), self.labels(chosen));
-        let mut encoder = Encoder::fit(sample, recipe.form, None);
+        let customers = match self.outcome.target {
+            Target::Lead => self.first_rows(chosen),
+            Target::Churn => chosen.to_vec(),
+        };
+        let (sample, labels) = (self.sample(chosen, &customers), self.labels(chosen));
+        let is_used = |place: &usize| {
+            let measure = &self.measures[*place];
+            (recipe.habits || !measure.is_habit()) && (recipe.calendar || !measure.is_calendar())
+        };
+        let used: Vec<usize> = (0..self.measures.len()).filter(is_used).collect();
+        let mut encoder = Encoder::fit(sample, recipe.form, &used);
         if recipe.feature_fraction < 1.0 {
             let fit = Fit::rough(&self.design(&encoder, chosen), &labels, recipe.penalty, None)?;
             let mut keep = by_importance(&encoder, &fit, sample);
             keep.truncate((keep.len() as f64 * recipe.feature_fraction).ceil() as usize);
-            encoder = Encoder::fit(sample, recipe.form, Some(&keep));
+            encoder = Encoder::fit(sample, recipe.form, &keep);
         }
         if recipe.pairs > 0 {
             let design = self.design(&encoder, chosen);

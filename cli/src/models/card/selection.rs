@@ -9,6 +9,7 @@ pub(super) fn recipe(study: Option<&Study>) -> String {
     let study = study.cloned().unwrap_or_default();
     let recipe = study.recipe.unwrap_or_default();
     let mut words = vec![printable(&recipe.form)];
+    words.extend(extras(&recipe).map(|name| format!("with {name}")));
     if recipe.pairs > 0 {
         words.push(format!("{} pairs crossed", recipe.pairs));
     }
@@ -24,6 +25,11 @@ pub(super) fn recipe(study: Option<&Study>) -> String {
     words.join(", ")
 }
 
+/// The groups of features that it uses beside the usual ones.
+fn extras(recipe: &Recipe) -> impl Iterator<Item = &'static str> {
+    recipe.habits.then_some("habits").into_iter().chain(recipe.calendar.then_some("calendar"))
+}
+
 fn kept(recipe: &Recipe) -> String {
     format!("{:.0} %", 100.0 * recipe.feature_fraction)
 }
@@ -37,14 +43,14 @@ pub(super) fn selection(study: &Study, which: &str) -> Option<String> {
         return None;
     }
     let header =
-        ["", "form", "pairs", "features", "lookback", "penalty", "log loss", "excess", "± standard error"];
+        ["", "form", "with", "pairs", "kept", "lookback", "penalty", "log loss", "excess", "± std. error"];
     let validation = match study.validation.as_str() {
         "temporal" => "later than those fitted to",
         _ => "of other customers than those fitted to",
     };
     Some(format!(
         "Candidates for the model {which} (* is chosen), compared on snapshots {validation}\n{}",
-        table(&header, &[2, 3, 4, 5, 6, 7, 8], rows)
+        table(&header, &[3, 4, 5, 6, 7, 8, 9], rows)
     ))
 }
 
@@ -53,6 +59,7 @@ fn row(candidate: &Candidate, is_chosen: bool) -> Vec<String> {
     vec![
         if is_chosen { "*" } else { "" }.to_owned(),
         printable(&recipe.form),
+        extras(&recipe).collect::<Vec<_>>().join(", "),
         recipe.pairs.to_string(),
         kept(&recipe),
         recipe.lookback_days.map_or_else(|| "all".to_owned(), |days| format!("{days} days")),

@@ -30,6 +30,8 @@ fn the_card_of_a_model() {
         penalty: 30.0,
         feature_fraction: 0.5,
         lookback_days: None,
+        habits: form == "steps",
+        calendar: false,
     };
     let tried = |form, pairs, log_loss| Candidate {
         recipe: Some(recipe(form, pairs)),

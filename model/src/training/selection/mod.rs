@@ -13,6 +13,7 @@ mod trial;
 use crate::{
     artifact::{Calibration, Candidate, Recipe, SplitKind, Study},
     encode::Form,
+    features::Measure,
     time::{DAY, Time},
     training::{dataset::Dataset, fit::FitError},
 };
@@ -78,12 +79,13 @@ impl Dataset<'_> {
         let Rounds { validation, rounds } = Rounds::new(self, chosen, split, seed);
         let mut selection = Selection { dataset: *self, validation, rounds, candidates: Vec::new() };
         step("choosing how far to look back");
-        let Some(mut best) = selection.run(first_recipe(Form::Log))? else {
+        let Some(mut best) = selection.run(Recipe::first(Form::Log, PENALTIES[0]))? else {
             // Nothing varies; the fit reports it.
-            let recipe = first_recipe(Form::Plain);
+            let recipe = Recipe::first(Form::Plain, PENALTIES[0]);
             return Ok(SelectionResult { recipe, candidates: Vec::new(), validation, calibration: None });
         };
         best = selection.select_lookback(best, chosen)?;
+        best = selection.select_extras(best)?;
         best = selection.select_form(best, step)?;
         step("searching pairs of features");
         for pairs in PAIRS {
@@ -121,6 +123,25 @@ impl Selection<'_> {
         Ok(best)
     }
 
+    /// Adds the features of habits and of the calendar if they help. In a validation in time, those of the calendar must
+    /// help at most times, since they follow trends.
+    fn select_extras(&mut self, mut best: Trial) -> Result<Trial, FitError> {
+        if self.dataset.measures.iter().any(Measure::is_habit)
+            && let Some(trial) = self.run(Recipe { habits: true, ..best.recipe })?
+        {
+            best = self.richer_if_better(best, trial);
+        }
+        if self.dataset.measures.iter().any(Measure::is_calendar)
+            && let Some(trial) = self.run(Recipe { calendar: true, ..best.recipe })?
+        {
+            best = match self.validation {
+                SplitKind::Temporal => self.significantly_better(best, trial),
+                SplitKind::Random => self.richer_if_better(best, trial),
+            };
+        }
+        Ok(best)
+    }
+
     fn select_form(&mut self, mut best: Trial, step: &dyn Fn(&str)) -> Result<Trial, FitError> {
         // Straight lines on either scale are equally simple.
         if let Some(plain) = self.run(Recipe { form: Form::Plain, ..best.recipe })? {
@@ -134,9 +155,4 @@ impl Selection<'_> {
         }
         Ok(best)
     }
-}
-
-/// The recipe to start from.
-const fn first_recipe(form: Form) -> Recipe {
-    Recipe { form, penalty: PENALTIES[0], pairs: 0, feature_fraction: 1.0, lookback_days: None }
 }

@@ -145,6 +145,8 @@ fn study(study: &artifact::Study) -> Study {
         pairs: recipe.pairs as i32,
         feature_fraction: recipe.feature_fraction,
         lookback_days: recipe.lookback_days,
+        habits: recipe.habits,
+        calendar: recipe.calendar,
     };
     let candidate = |candidate: &artifact::Candidate| Candidate {
         recipe: Some(recipe(candidate.recipe)),
