@@ -51,9 +51,10 @@ fn push_filter(statement: &mut Statement, filter: &PredictionFilter) {
     if let Some(as_of) = filter.as_of {
         statement.push(" AND k.as_of_time = ").push_bind(as_of);
         if filter.latest_only {
+            // As above: SQLite would read all later predictions of the target for each row.
             statement.push(
                 " AND NOT EXISTS (SELECT 1 FROM predictions AS later WHERE later.customer_id = k.customer_id \
-                 AND later.target = k.target AND later.as_of_time = k.as_of_time \
+                 AND later.target || '' = k.target AND later.as_of_time = k.as_of_time \
                  AND (later.score_time, later.prediction_id) > (k.score_time, k.prediction_id))",
             );
         }
