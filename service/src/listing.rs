@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tally_model::{history::kind, time::Time};
+use tally_proto::limits::FUTURE_MICROS;
 use tally_store::{ListedPrediction, Store};
 
 use crate::{
@@ -13,6 +14,13 @@ use crate::{
 
 /// The kinds of interaction after which a customer may not be eligible any more.
 pub const ENDING_KINDS: [&str; 2] = [kind::PURCHASE, kind::CANCEL];
+
+/// The latest moment that an interaction which is stored `now` can be about. A purchase that is announced ends a lead
+/// on the list at once: nothing is written any more when it happens.
+#[must_use]
+pub const fn latest_moment(now: Time) -> Time {
+    Time(now.0.saturating_add(FUTURE_MICROS))
+}
 
 /// Reviews the list after writes. Clones share the store and the models.
 #[derive(Clone)]
@@ -49,14 +57,14 @@ impl Listing {
         }
         let ids: Vec<String> = listed.iter().map(|one| one.customer_id.clone()).collect();
         let histories = self.store.histories(&ids).await?;
-        let now = self.clock.now();
+        let (now, until) = (self.clock.now(), latest_moment(self.clock.now()));
         let mut gone: HashMap<_, Vec<String>> = HashMap::new();
         for (ListedPrediction { customer_id, target, model_version }, history) in
             listed.into_iter().zip(histories)
         {
             let model = self.catalog.version(ModelName { target, version: model_version }).await?;
             let outcome = &model.scorer.artifact().outcome;
-            let ineligible = |history: &_| outcome.eligible(history, now, now).is_err();
+            let ineligible = |history: &_| outcome.eligible(history, until, now).is_err();
             if history.map(|history| history.with(ineligible)).transpose()?.unwrap_or(true) {
                 gone.entry(target).or_default().push(customer_id);
             }

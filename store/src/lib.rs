@@ -164,7 +164,10 @@
 //!   are checked before.
 //! - Text that a caller sends never becomes part of the SQL, which `Statement` takes from literals only.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -259,6 +262,22 @@ pub async fn open_with(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>
             Ok(Arc::new(postgres::Postgres::open(server, options.connections, name).await?))
         }
     }
+}
+
+/// The files of the database of `url`: that of SQLite and those that SQLite keeps beside it; none for PostgreSQL.
+///
+/// # Errors
+/// When the URL is not valid.
+pub fn files(url: &str) -> Result<Vec<PathBuf>> {
+    let DatabaseUrl::Sqlite(database) = url.parse()? else { return Ok(Vec::new()) };
+    let beside = ["", "-wal", "-shm", "-journal"].into_iter();
+    Ok(beside
+        .map(|end| {
+            let mut name = database.get_filename().as_os_str().to_owned();
+            name.push(end);
+            name.into()
+        })
+        .collect())
 }
 
 /// Copies the SQLite database of `url` into `file`, which must not exist yet. The copy holds everything that was

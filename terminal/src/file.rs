@@ -28,6 +28,9 @@ impl NewFile {
     /// # Errors
     /// When its folder cannot be written to, or the name is that of a folder.
     pub fn create(path: &Path) -> io::Result<Self> {
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         // What a link names is replaced, not the link.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let permissions = match fs::metadata(&path) {
@@ -45,7 +48,7 @@ impl NewFile {
         let builder = builder.prefix(&prefix).suffix(".tmp").permissions(permissions);
         let file = builder.tempfile_in(folder.unwrap_or(Path::new(".")));
         // Without the name of the temporary file, which says nothing to the reader.
-        let file = file.map_err(|error| error.raw_os_error().map_or(error, io::Error::from_raw_os_error))?;
+        let file = file.map_err(|error| io::Error::from(error.kind()))?;
         Ok(Self(Place::Beside(file, path)))
     }
 

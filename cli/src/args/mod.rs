@@ -69,7 +69,11 @@ pub enum Command {
 
 /// Reads the server's URL. Without this check, a missing scheme results in a misleading connection error.
 fn server(url: &str) -> Result<Endpoint, String> {
-    let uri = url.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+    let is_server = |uri: &Uri| {
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        uri.scheme_str() == Some("http") && uri.host().is_some() && !authority.contains('@')
+    };
+    let uri = url.parse::<Uri>().ok().filter(is_server);
     uri.map(Endpoint::from)
         .ok_or_else(|| "give it as http://HOST:PORT, such as http://127.0.0.1:50051".to_owned())
 }
@@ -114,6 +118,7 @@ mod tests {
             "tally predictions lead --limit 0",
             "tally predictions lead --grade E",
             "tally predictions both",
+            "tally --server http://user:secret@127.0.0.1:1 models list",
             "tally predictions compare ID",
             "tally customers merge A",
             "tally interactions retract C1",

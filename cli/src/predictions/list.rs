@@ -78,7 +78,10 @@ const fn why_none(filter: &PredictionFilterArgs) -> &'static str {
         (Some(_), false) => {
             "the customer is not eligible any more, or was not scored yet; --all lists its earlier predictions"
         }
-        _ => "if none are stored yet, `tally score-all` stores them",
+        _ => {
+            "if none are stored yet, `tally score-all` stores them; a run that warned of a silence is listed by --as-of \
+             alone"
+        }
     }
 }
 

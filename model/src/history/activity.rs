@@ -157,11 +157,11 @@ impl DailyActivity {
     fn silence_but_for(&self, most: u64, as_of: Time) -> Option<Silence> {
         let (end, stragglers) = self.end_of_data(most)?;
         let pace = (end + 1).saturating_sub(PACE_DAYS)..=end;
-        let active: Vec<usize> = self.days().map(|(day, _)| day).filter(|day| pace.contains(day)).collect();
+        let active: Vec<(usize, u32)> = self.days().filter(|(day, _)| pace.contains(day)).collect();
         if active.len() < FEWEST_ACTIVE_DAYS {
             return None;
         }
-        let longest = active.windows(2).map(|two| two[1] - two[0]).max().unwrap_or(1) as i64;
+        let longest = longest_span(&active, most) as i64;
         let days = as_of.day_number() - end as i64;
         let since = Time((end as i64 + 1) * DAY - SECOND);
         let shortest = if stragglers == 0 { SHORTEST_SILENCE } else { SHORTEST_WITH_STRAGGLERS };
@@ -180,6 +180,22 @@ impl DailyActivity {
         }
         None
     }
+}
+
+/// The longest time between two of these days with at most `most` interactions in between, in days: the winters of a
+/// business that lives in summer are usual, also if a few come in winter.
+fn longest_span(active: &[(usize, u32)], most: u64) -> usize {
+    let (mut longest, mut first, mut between) = (1, 0, 0_u64);
+    for last in 1..active.len() {
+        // The days after the first and before the last one.
+        while between > most {
+            first += 1;
+            between -= u64::from(active[first].1);
+        }
+        longest = longest.max(active[last].0 - active[first].0);
+        between += u64::from(active[last].1);
+    }
+    longest
 }
 
 const SECOND: i64 = 1_000_000;
@@ -287,6 +303,20 @@ mod tests {
         let silence = tested.silence(Time(18_700 * DAY)).unwrap();
         assert_eq!((silence.days, silence.stragglers), (201, 1));
         assert_eq!(silence.since, "2020-08-25T23:59:59Z".parse().unwrap());
+    }
+
+    #[test]
+    fn winters_with_few_interactions_are_usual() {
+        // Summers of 200 days with 20 interactions a day, and one in every 20 days of the winters.
+        let mut seasonal = DailyActivity::default();
+        for day in 18_000..18_730 {
+            let count = if (day - 18_000) % 365 < 200 { 20 } else { i64::from(day % 20 == 0) };
+            (0..count).for_each(|_| seasonal.count(Time(day * DAY)));
+        }
+        assert_eq!(silent_days(&seasonal, 18_720), None, "the second winter is like the first");
+        let days: Vec<(usize, u32)> = vec![(0, 5), (10, 1), (30, 1), (35, 5), (50, 5)];
+        assert_eq!([0, 1, 2, 4].map(|most| longest_span(&days, most)), [20, 25, 35, 35]);
+        assert_eq!(longest_span(&days, 100), 50);
     }
 
     #[test]

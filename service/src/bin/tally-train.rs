@@ -5,9 +5,10 @@
 //! both targets are trained, and 1 outweighs 2. A signal ends the training before its model is stored, or after.
 
 use std::{
-    io::Write,
+    fs,
+    io::{self, Write},
     mem,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::pin,
     process,
     sync::{
@@ -143,6 +144,7 @@ struct Outputs {
 
 impl Outputs {
     fn open(args: &TrainArgs) -> Result<Self, Error> {
+        check_outputs(args)?;
         let open = |flag: &str, path: &Option<PathBuf>| {
             let open = |path: &PathBuf| {
                 NewFile::create(path)
@@ -155,6 +157,23 @@ impl Outputs {
     }
 }
 
+/// Checks that an output replaces neither the database, nor the spec, nor the other output.
+fn check_outputs(args: &TrainArgs) -> Result<(), Error> {
+    // The same file by another name or a link is the same.
+    let own = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut taken: Vec<(PathBuf, &str)> =
+        tally_store::files(&args.database)?.iter().map(|file| (own(file), "the database")).collect();
+    taken.extend(args.spec.iter().map(|spec| (own(spec), "--spec")));
+    for (flag, path) in [("--report-out", &args.report_out), ("--matrix-out", &args.matrix_out)] {
+        let Some(path) = path else { continue };
+        if let Some((_, what)) = taken.iter().find(|(file, _)| *file == own(path)) {
+            return Err(Error::invalid(flag, format!("{} is the file of {what}", path.display())));
+        }
+        taken.push((own(path), flag));
+    }
+    Ok(())
+}
+
 /// Trains a model and reports on it. Fails, too, when it was not promoted because it fails a check.
 async fn train(
     args: &TrainArgs,
@@ -164,7 +183,11 @@ async fn train(
 ) -> Result<(), Failure> {
     let result = trainer.train(job, matrix).await?;
     let (name, stopped_by_checks) = (result.name, result.verdict.stopped_by_checks);
-    tally_terminal::print_wrapped(&report::text::render(&result, tally_terminal::columns()))?;
+    match tally_terminal::print_wrapped(&report::text::render(&result, tally_terminal::columns())) {
+        // Who reads no further has read enough; the model is stored.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        printed => printed?,
+    }
     if let Some(mut file) = report {
         let page = args.report_out.as_ref().is_some_and(|path| report::page::is_page(path));
         // Names and values are the customers' data.

@@ -56,7 +56,8 @@ pub(super) fn about<'a>(things: &'a [(&'a str, &'a dyn Display)]) -> impl Fn(Err
             _ => {}
         }
         let mut metadata = error_metadata(&error);
-        metadata.extend(things.iter().map(|(name, thing)| ((*name).to_owned(), thing.to_string())));
+        let things = things.iter().map(|(name, thing)| ((*name).to_owned(), thing.to_string()));
+        metadata.extend(things.filter(|(_, thing)| !thing.is_empty()));
         let mut details = ErrorDetails::with_error_info(error.reason(), DOMAIN, metadata);
         if let Error::Invalid(violations) = &error {
             details.set_bad_request(field_violations(violations));

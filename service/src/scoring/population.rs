@@ -267,7 +267,7 @@ impl ScoreRequest {
         for (id, history) in customers {
             history.with(|history| {
                 activity.add(history, self.as_of, self.known_at);
-                if !self.is_eligible(history, now) {
+                if !self.may_be_listed(history, now) {
                     unlisted.push(id.clone());
                 }
                 if was_known(history, self)

@@ -13,6 +13,7 @@ use tally_store::Prediction;
 use crate::{
     catalog::Model,
     histories::{Histories, WarmHistory},
+    listing::latest_moment,
     platform::error::Result,
 };
 
@@ -45,9 +46,9 @@ impl ScoreRequest {
         self.score_with(customer_id, history, into_prediction)
     }
 
-    /// Whether the customer is eligible at this moment, by all that is known then.
-    pub(super) fn is_eligible(&self, history: &History, now: Time) -> bool {
-        self.model.scorer.artifact().outcome.eligible(history, now, now).is_ok()
+    /// Whether the customer may be listed `now`: is eligible, also by interactions that are about the next day.
+    pub(super) fn may_be_listed(&self, history: &History, now: Time) -> bool {
+        self.model.scorer.artifact().outcome.eligible(history, latest_moment(now), now).is_ok()
     }
 
     /// Scores one history and passes the score to `f`.

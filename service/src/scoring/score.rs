@@ -93,7 +93,7 @@ impl Scoring {
             let now = self.clock.now();
             for (id, history) in chunk.iter().zip(histories) {
                 let score = |history: &_| {
-                    if !request.is_eligible(history, now) {
+                    if !request.may_be_listed(history, now) {
                         unlisted.insert(id.clone());
                     }
                     request.score_with(id.clone(), history, into_prediction)

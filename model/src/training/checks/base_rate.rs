@@ -12,6 +12,22 @@ pub const BARELY_BETTER: &str = "BARELY_BETTER_THAN_BASE_RATE";
 /// Holdout rows that are compared; a larger holdout is sampled.
 const ROWS: usize = 20_000;
 
+/// One feature alone predicts better than the model.
+pub(super) fn worse_than_one_feature(input: &CheckInput<'_>) -> Option<FailedCheck> {
+    let card = &input.trained.artifact.card;
+    let own = card.holdout;
+    let (name, metrics) = card.baselines.iter().find(|(_, baseline)| {
+        baseline.log_loss < own.log_loss && baseline.auc > own.auc && baseline.auc > 0.5
+    })?;
+    let message = format!(
+        "on the holdout, {name} alone predicts better than the model: AUC {:.3} against {:.3}, log loss {:.4} against \
+         {:.4}",
+        metrics.auc, own.auc, metrics.log_loss, own.log_loss
+    );
+    let remedy = "more customers or a longer history help; or fewer features, by the lists under [features] in the spec";
+    Some(FailedCheck::remark("WORSE_THAN_ONE_FEATURE", message, remedy.to_owned()))
+}
+
 /// The paired bootstrap over customers of the model against the base rate of the rows that it was evaluated with.
 pub(super) fn no_better(input: &CheckInput<'_>) -> Option<FailedCheck> {
     let (rows, trained) = (input.rows, input.trained);

@@ -59,6 +59,7 @@ pub fn failed_checks(input: &CheckInput<'_>) -> Vec<FailedCheck> {
     let single = single_feature::SingleFeatures::new(input);
     failed.extend(leakage::predicting_alone(input, &single));
     failed.extend(base_rate::no_better(input));
+    failed.extend(base_rate::worse_than_one_feature(input));
     // A feature that predicts alone explains it.
     if failed.iter().all(|check| check.code != leakage::PREDICTS_ALONE) {
         failed.extend(leakage::too_accurate(input));

@@ -68,9 +68,9 @@ pub enum JobError {
         /// How many interactions are concerned.
         lag: RecordingLag,
     },
-    /// No snapshot could be taken.
+    /// The data do not suffice, for a reason that is known.
     #[error("{error}; {why}")]
-    NoSnapshots {
+    Explained {
         /// What is missing.
         error: TrainError,
         /// What is stored, what was known when, and what would be needed.
@@ -97,7 +97,7 @@ impl JobError {
         matches!(
             self,
             Self::RecordedLate { .. }
-                | Self::NoSnapshots { .. }
+                | Self::Explained { .. }
                 | Self::Train(
                     TrainError::TooLittle { .. } | TrainError::OneSided { .. } | TrainError::NothingVaries(_)
                 )
@@ -113,13 +113,13 @@ impl JobError {
         }
     }
 
-    /// The same error, with the cause when the data do not suffice because most of them were recorded late, or
-    /// when there is no snapshot at all, for the reason `why`.
+    /// The same error, with the cause when the data do not suffice: most of them were recorded late, or `why`.
     pub(super) fn explained_by(self, lag: RecordingLag, why: Option<String>) -> Self {
-        let is_late = self.is_lack_of_data() && lag.is_mostly_late();
+        let is_lack = self.is_lack_of_data();
+        let is_late = is_lack && lag.is_mostly_late();
         match (self, why) {
             (Self::Train(error), _) if is_late => Self::RecordedLate { error, lag },
-            (Self::Train(error), Some(why)) => Self::NoSnapshots { error, why },
+            (Self::Train(error), Some(why)) if is_lack => Self::Explained { error, why },
             (other, _) => other,
         }
     }

@@ -4,8 +4,8 @@
 mod assess;
 mod incumbent;
 mod job;
+mod lack_of_data;
 mod matrix;
-mod no_snapshots;
 mod snapshots;
 mod trainer;
 

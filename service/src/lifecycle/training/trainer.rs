@@ -20,7 +20,7 @@ use super::{
     JobError, Promote, PromotionDecision, TrainingJob, TrainingResult,
     assess::assess,
     incumbent::Incumbent,
-    matrix, no_snapshots,
+    lack_of_data, matrix,
     snapshots::{self, SnapshotBatch, SnapshotTaker},
 };
 use crate::{
@@ -72,7 +72,7 @@ impl Trainer {
         let data = self.take_snapshots(&job).await?;
         let drift = data.incumbent.as_ref().zip(data.batch.counts.as_ref());
         let drift = drift.map(|(incumbent, counts)| incumbent.drift(job.target, counts));
-        let (lag, why) = (data.profile.recording_lag(), data.why_there_are_no_snapshots());
+        let (lag, why) = (data.profile.recording_lag(), data.why_they_do_not_suffice(&job));
 
         self.begin("training", 0);
         let fitted = self.fit(job.clone(), data).await;
@@ -201,10 +201,21 @@ impl Trainer {
 }
 
 impl TrainingData {
-    fn why_there_are_no_snapshots(&self) -> Option<String> {
+    /// What is missing when there are no snapshots, or hardly any with one of the outcomes.
+    fn why_they_do_not_suffice(&self, job: &TrainingJob) -> Option<String> {
         let Sampling { outcome, now, .. } = &self.sampling;
-        let explain = || no_snapshots::explain(&self.profile, outcome, *now, self.customers);
-        self.batch.rows.is_empty().then(explain)
+        let rows = &self.batch.rows;
+        let why = match rows.is_empty() {
+            true => Some(lack_of_data::without_snapshots(&self.profile, outcome, *now, self.customers)),
+            false => lack_of_data::one_sided(&self.profile, outcome, rows.len(), rows.positives()),
+        };
+        match job.partition.of {
+            1 => why,
+            of => {
+                let sampled = format!("--one-in {of} leaves most customers out");
+                Some(why.map_or_else(|| sampled.clone(), |why| format!("{why}; {sampled}")))
+            }
+        }
     }
 }
 

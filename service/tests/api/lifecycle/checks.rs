@@ -24,6 +24,7 @@ on_both_stores!(
     a_population_unlike_the_snapshots_is_remarked,
     names_that_do_not_occur_are_remarked,
     no_snapshots_are_explained_by_what_is_stored,
+    a_one_sided_outcome_is_explained,
     the_holdout_is_divided_by_an_attribute,
 );
 
@@ -261,6 +262,28 @@ async fn no_snapshots_are_explained_by_what_is_stored(tally: Tally) {
     }
     let shown = train(&tally, &["churn", "--as-of", "2024-01-01"], 2);
     assert!(shown.contains("no interaction of the 30 customers had happened and was known"), "{shown}");
+}
+
+async fn a_one_sided_outcome_is_explained(tally: Tally) {
+    // Subscribers buy once, and cancel.
+    let item = |n: i64, kind: &str, day: i64| {
+        let at = time("2023-01-01").plus_days(n % 300 + day).to_string();
+        interaction(&format!("c{n:03}"), kind, kind, &at)
+    };
+    let items = (0..300).flat_map(|n| {
+        let cancel = (n % 3 == 0).then(|| item(n, "cancel", 60));
+        [Some(item(n, "visit", 0)), Some(item(n, "purchase", 1)), cancel].into_iter().flatten()
+    });
+    tally.backfill(items.collect()).await.unwrap();
+    let shown = train(&tally, &["churn", "--as-of", NOW], 2);
+    assert!(
+        shown.contains("100 `cancel` interactions are stored: did you mean `event = \"cancel\"`"),
+        "{shown}"
+    );
+    let shown = train(&tally, &["lead", "--as-of", NOW], 2);
+    assert!(shown.contains("nearly every lead has bought: those who never did are missing"), "{shown}");
+    let shown = train(&tally, &["lead", "--as-of", NOW, "--one-in", "1000000"], 2);
+    assert!(shown.contains("--one-in 1000000 leaves most customers out"), "{shown}");
 }
 
 async fn the_holdout_is_divided_by_an_attribute(tally: Tally) {

@@ -101,6 +101,34 @@ async fn a_backup_that_cannot_be_made_leaves_nothing() {
     assert_eq!(files(folder.path()), [""; 0]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_training_does_not_write_over_the_database_or_into_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, spec, other] = ["tally.db", "spec.toml", "link.db"].map(|name| folder.path().join(name));
+    let mut process = ServeProcess::start(&url(&file), &[]);
+    record(&process, 40).await;
+    assert!(process.terminate().success());
+    fs::write(&spec, "").unwrap();
+    std::os::unix::fs::symlink(&file, &other).unwrap();
+    let new = folder.path().join("new/");
+    let run = |arguments: &[&str]| {
+        let refused = program("tally-train", &url(&file)).arg("churn").args(arguments).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+        stderr(&refused)
+    };
+    assert!(run(&["--report-out", text(&file)]).contains("tally.db is the file of the database"));
+    assert!(run(&["--matrix-out", text(&other)]).contains("link.db is the file of the database"));
+    let log = format!("{}-wal", text(&file));
+    assert!(run(&["--matrix-out", &log]).contains("--matrix-out: ") && !Path::new(&log).exists());
+    assert!(run(&["--spec", text(&spec), "--report-out", text(&spec)]).contains("is the file of --spec"));
+    let both = ["--report-out", "same.json", "--matrix-out", "same.json"];
+    assert!(run(&both).contains("--matrix-out: same.json is the file of --report-out"));
+    for folder in [text(folder.path()), text(&new)] {
+        assert!(run(&["--report-out", folder]).contains("--report-out: "), "{folder}");
+    }
+    assert_eq!(customers(&file).await, 40);
+}
+
 #[test]
 fn a_training_does_not_create_a_database() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 
 use tally_model::time::{DAY, Time};
 use tally_proto::v1;
+use tally_service::platform::clock::system_clock;
 use tonic::Code;
 
 use super::{NOW, small_business};
@@ -13,6 +14,7 @@ on_both_stores!(
     a_lead_that_buys_leaves_the_list_and_stays_in_its_run,
     who_cancels_leaves_the_list_and_returns_after_a_start,
     only_who_is_not_eligible_any_more_leaves_the_list,
+    a_purchase_that_is_announced_ends_a_lead_at_once,
 );
 
 /// The ids that are listed, and the number of all that match.
@@ -161,4 +163,20 @@ async fn only_who_is_not_eligible_any_more_leaves_the_list(tally: Tally) {
     let request = v1::MergeCustomersRequest { from_customer_id: buyer, into_customer_id: united.clone() };
     tally.customers().merge_customers(request).await.unwrap();
     assert!(!listed(&tally, v1::Target::Lead, None).await.contains(united));
+}
+
+/// The clocks of callers go ahead, and orders may be due the next day.
+async fn a_purchase_that_is_announced_ends_a_lead_at_once(tally: Tally) {
+    tally.simulate(&small_business()).await;
+    tally.train(&["lead", "--as-of", NOW]);
+    tally.score_population(v1::Target::Lead, time(NOW)).await.unwrap();
+    let before = listed(&tally, v1::Target::Lead, None).await;
+    let tomorrow = Time(system_clock().0 + DAY - 60_000_000).to_string();
+    tally.record(vec![interaction(&before[0], "due", "purchase", &tomorrow)]).await;
+    assert_eq!(listed(&tally, v1::Target::Lead, None).await, before[1..]);
+    // The lead is eligible still, and has a score, but is not listed again.
+    let later = Time(time(NOW).0 + DAY);
+    tally.score_population(v1::Target::Lead, later).await.unwrap();
+    assert!(listed(&tally, v1::Target::Lead, Some(later)).await.contains(&before[0]));
+    assert!(!listed(&tally, v1::Target::Lead, None).await.contains(&before[0]));
 }

@@ -1,4 +1,4 @@
-//! Why the data have no snapshot: what is stored, and what was known when.
+//! Why the data do not suffice: what is stored, what was known when, and what is missing.
 
 use std::cmp::Reverse;
 
@@ -10,12 +10,42 @@ use tally_model::{
     time::Time,
 };
 
+/// An outcome is rare when it is that of less than one in so many snapshots.
+const RARE: usize = 20;
 /// Kinds that are listed.
 const KINDS: usize = 10;
 
 /// Explains why no snapshot of `outcome` could be taken as of `now`.
-pub(super) fn explain(profile: &DataProfile, outcome: &LabelDefinition, now: Time, customers: u64) -> String {
+pub(super) fn without_snapshots(
+    profile: &DataProfile,
+    outcome: &LabelDefinition,
+    now: Time,
+    customers: u64,
+) -> String {
     format!("{}; {}", what_was_known(profile, now, customers), what_is_needed(profile, outcome, now))
+}
+
+/// Explains why hardly any of these snapshots are with the outcome, or without it; None when that is no matter of what
+/// is stored.
+pub(super) fn one_sided(
+    profile: &DataProfile,
+    outcome: &LabelDefinition,
+    rows: usize,
+    positives: usize,
+) -> Option<String> {
+    let is_rare = |count: usize| count * RARE < rows;
+    let cancels = profile.kinds().get(kind::CANCEL).copied().unwrap_or(0);
+    match (outcome.target, outcome.event) {
+        (Target::Churn, ChurnEvent::Inactivity) if is_rare(rows - positives) && cancels > 0 => Some(format!(
+            "nearly nobody buys again, but {cancels} `cancel` interactions are stored: did you mean \
+             `event = \"cancel\"` under [churn] in the spec?"
+        )),
+        (Target::Lead, _) if is_rare(rows - positives) => Some(
+            "nearly every lead has bought: those who never did are missing; import them as customers, too"
+                .to_owned(),
+        ),
+        _ => None,
+    }
 }
 
 fn what_was_known(profile: &DataProfile, now: Time, customers: u64) -> String {
