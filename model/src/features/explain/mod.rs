@@ -48,15 +48,17 @@ pub struct Wording<'a> {
 }
 
 impl Wording<'_> {
-    /// Appends the sentence for a raw value, compared with the typical one; `comparison` is that of
-    /// [`comparison`](Self::comparison).
+    /// Appends the sentence for a raw value, compared with the typical one unless it is the same; `comparison` is that
+    /// of [`comparison`](Self::comparison).
     pub fn write_sentence(&self, raw: f64, comparison: &str, text: &mut String) {
         let mut sentence = Sentence { text, amount_decimals: self.amount_decimals };
-        match raw.is_nan() {
+        let fact = match raw.is_nan() {
             true => sentence.absence(self.measure),
             false => sentence.fact(self.measure, raw, self.typical),
+        };
+        if raw != self.typical {
+            fact.text(comparison);
         }
-        .text(comparison);
     }
 
     /// The end of a sentence, which compares with the typical value and is the same for all customers.
@@ -155,6 +157,7 @@ mod tests {
             (Measure::ArrivalWeekday, 0.0, 4.0, "Came in on a Monday; typical is Friday"),
             (Measure::ArrivalWeekday, f64::NAN, 4.0, "The day of arrival is not known; typical is Friday"),
             (Measure::Month, 11.0, 4.0, "The month is December; typical is May"),
+            (Measure::Month, 4.0, 4.0, "The month is May"),
             (last_channel.clone(), 0.0, 1.0, "Last interaction by web; typical is shop"),
             (last_channel.clone(), 2.0, 1.0, "Last interaction by another channel; typical is shop"),
             (last_channel, f64::NAN, 1.0, "No last interaction with a channel so far; typical is shop"),
