@@ -67,13 +67,15 @@ impl Habits {
 
     /// The number of these measures, for a plan with as many kinds.
     pub(super) fn width(&self, kinds: usize) -> usize {
-        let Self { trends, gap_variation, discount, arrival_weekday, month, channels, categories } = self;
+        let Self { trends, gap_variation, discount, arrival_weekday, month, .. } = self;
         let single = [*gap_variation, discount.is_some(), *arrival_weekday, *month];
-        let of_channels = if channels.is_empty() { 0 } else { 2 + channels.len() };
-        usize::from(*trends) * kinds
-            + single.into_iter().filter(|has| *has).count()
-            + of_channels
-            + 2 * categories.len()
+        usize::from(*trends) * kinds + single.into_iter().filter(|has| *has).count() + self.category_width()
+    }
+
+    /// The number of those of channels and categorical properties.
+    pub(super) fn category_width(&self) -> usize {
+        let of_channels = if self.channels.is_empty() { 0 } else { 2 + self.channels.len() };
+        of_channels + 2 * self.categories.len()
     }
 
     /// Whether there are none.

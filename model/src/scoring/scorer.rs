@@ -19,7 +19,7 @@ use crate::{
     features::{
         Measure,
         explain::Wording,
-        fold::{Fold, Row},
+        fold::{Fold, Row, Wanted},
     },
     history::History,
     label::{Basis, Ineligible},
@@ -73,6 +73,8 @@ pub struct Scorer {
     tables: Tables,
     /// One for each feature of the encoder.
     pub(super) infos: Vec<FeatureInfo>,
+    /// What the encoder reads.
+    wanted: Wanted,
 }
 
 /// What explanations say about a feature for every customer.
@@ -121,8 +123,10 @@ impl Scorer {
     pub(crate) fn unchecked(artifact: Artifact) -> Self {
         let tables = Tables::new(&artifact);
         let info = |feature| FeatureInfo::new(feature, artifact.amount_decimals);
-        let infos = artifact.encoder.features.iter().map(info).collect();
-        Self { artifact, tables, infos }
+        let features = &artifact.encoder.features;
+        let infos = features.iter().map(info).collect();
+        let wanted = Wanted::by(features.iter().map(|feature| &feature.measure));
+        Self { artifact, tables, infos, wanted }
     }
 
     /// The model's data.
@@ -205,7 +209,7 @@ impl Scorer {
         row.raw.clear();
         row.elapsed.clear();
         if basis == Basis::Model {
-            let mut fold = Fold::new(plan, history);
+            let mut fold = Fold::of_wanted(plan, self.wanted, history);
             fold.row(as_of, known_at, &mut row.raw);
             row.elapsed.extend_from_slice(fold.elapsed());
         }

@@ -2,7 +2,12 @@
 
 use proptest::{prelude::*, sample::select};
 use tally_model::{
-    features::{Measure, Plan, bg_nbd::Purchases, fold::Fold, profile::DataProfile},
+    features::{
+        Measure, Plan,
+        bg_nbd::Purchases,
+        fold::{Fold, Wanted},
+        profile::DataProfile,
+    },
     label::{Basis, Ineligible, LabelDefinition},
     spec::{Spec, Target},
     time::Time,
@@ -47,6 +52,25 @@ proptest! {
         plan.fold(&customer.history(), Time(at.as_of), Time(at.known_at), &mut rows);
         prop_assert_eq!(&rows[..2], &[1.0, -2.5]);
         prop_assert_eq!(differences(&plan, &rows[2..], &customer.row(&plan, at)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_row_of_wanted_features_has_them_as_the_whole_row_does((plan, at, customer) in case(), nth in 1_usize..40) {
+        let (measures, whole) = (plan.measures(), customer.row(&plan, at));
+        let places = || (0..measures.len()).step_by(nth);
+        let history = customer.history();
+        let mut row = Vec::new();
+        let wanted = Wanted::by(places().map(|place| &measures[place]));
+        Fold::of_wanted(&plan, wanted, &history).row(Time(at.as_of), Time(at.known_at), &mut row);
+        prop_assert_eq!(row.len(), plan.width());
+        for place in places() {
+            prop_assert_eq!(bits(row[place]), bits(whole[place]), "{}", measures[place]);
+        }
+        let none = Wanted::by(std::iter::empty());
+        row.clear();
+        Fold::of_wanted(&plan, none, &history).row(Time(at.as_of), Time(at.known_at), &mut row);
+        let same = |place: &usize| bits(row[*place]) == bits(whole[*place]) || row[*place].is_nan();
+        prop_assert!(row.len() == plan.width() && (0..row.len()).all(|place| same(&place)));
     }
 
     #[test]

@@ -13,11 +13,11 @@ mod discounts;
 mod properties;
 mod tallies;
 
-use std::ptr;
+use std::{iter, ptr};
 
 use self::{categories::Categories, discounts::Discounts, properties::PropertyTallies, tallies::Tallies};
 use crate::{
-    features::{Plan, bg_nbd::Purchases},
+    features::{Measure, Plan, bg_nbd::Purchases},
     history::{History, Version},
     time::{DAY, Time},
 };
@@ -98,9 +98,43 @@ impl Plan {
     }
 }
 
+/// Which of the features of habits that take time to compute are wanted; the others are missing in the row. A model
+/// reads those of its encoder alone, and is scored from many histories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    trends: bool,
+    discounts: bool,
+    categories: bool,
+}
+
+impl Wanted {
+    /// All features.
+    pub const ALL: Self = Self { trends: true, discounts: true, categories: true };
+
+    /// These features.
+    #[must_use]
+    pub fn by<'m>(measures: impl Iterator<Item = &'m Measure>) -> Self {
+        let mut wanted = Self { trends: false, discounts: false, categories: false };
+        for measure in measures {
+            match measure {
+                Measure::KindTrend { .. } => wanted.trends = true,
+                Measure::DiscountShare { .. } => wanted.discounts = true,
+                Measure::ChannelLast { .. }
+                | Measure::ChannelCommonest { .. }
+                | Measure::ChannelCount { .. }
+                | Measure::PropertyDistinct { .. }
+                | Measure::PropertyCommonest { .. } => wanted.categories = true,
+                _ => {}
+            }
+        }
+        wanted
+    }
+}
+
 /// The fold of one history by one plan, for rows at any number of moments: names are looked up once.
 pub struct Fold<'a> {
     plan: &'a Plan,
+    wanted: Wanted,
     history: &'a History,
     tallies: Tallies<'a>,
     properties: PropertyTallies<'a>,
@@ -139,13 +173,21 @@ impl<'a> Fold<'a> {
     /// Prepares the fold of a history.
     #[must_use]
     pub fn new(plan: &'a Plan, history: &'a History) -> Self {
+        Self::of_wanted(plan, Wanted::ALL, history)
+    }
+
+    /// Prepares the fold of a history for rows in which features that are not wanted may be missing.
+    #[must_use]
+    pub fn of_wanted(plan: &'a Plan, wanted: Wanted, history: &'a History) -> Self {
+        let discount = plan.habits.discount.as_ref().filter(|_| wanted.discounts);
         Self {
             plan,
+            wanted,
             history,
-            tallies: Tallies::new(plan, history),
+            tallies: Tallies::new(plan, wanted.trends && plan.habits.trends, history),
             properties: PropertyTallies::new(plan, history),
-            discounts: plan.habits.discount.as_ref().map(|property| Discounts::new(history, property)),
-            categories: Categories::new(&plan.habits, history),
+            discounts: discount.map(|property| Discounts::new(history, property)),
+            categories: if wanted.categories { Categories::new(&plan.habits, history) } else { None },
             version: None,
             attributes: vec![f64::NAN; plan.attributes.len()],
             elapsed: Vec::new(),
@@ -185,15 +227,19 @@ impl<'a> Fold<'a> {
 
     /// Appends the features of habits, after the tallies of the row were taken.
     fn write_habits(&mut self, as_of: Time, known_at: Time, row: &mut Vec<f64>) {
-        let habits = &self.plan.habits;
-        if habits.trends {
-            self.tallies.write_kind_trends(row);
+        let (habits, wanted) = (&self.plan.habits, self.wanted);
+        let leave_out = |row: &mut Vec<f64>, width| row.extend(iter::repeat_n(f64::NAN, width));
+        match (habits.trends, wanted.trends) {
+            (true, true) => self.tallies.write_kind_trends(row),
+            (true, false) => leave_out(row, self.plan.kinds.len()),
+            (false, _) => {}
         }
         if habits.gap_variation {
             row.push(self.tallies.gap_variation());
         }
-        if let Some(discounts) = &self.discounts {
-            row.push(discounts.share(as_of, known_at, self.tallies.purchase_count()));
+        match &self.discounts {
+            Some(discounts) => row.push(discounts.share(as_of, known_at, self.tallies.purchase_count())),
+            None => leave_out(row, usize::from(habits.discount.is_some())),
         }
         if habits.arrival_weekday {
             let arrival = self.history.create_time(as_of, known_at);
@@ -202,8 +248,9 @@ impl<'a> Fold<'a> {
         if habits.month {
             row.push(as_of.month().into());
         }
-        if let Some(categories) = &mut self.categories {
-            categories.write(as_of, known_at, row);
+        match &mut self.categories {
+            Some(categories) => categories.write(as_of, known_at, row),
+            None => leave_out(row, habits.category_width()),
         }
     }
 

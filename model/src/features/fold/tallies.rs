@@ -111,7 +111,8 @@ impl Totals {
 }
 
 impl<'a> Tallies<'a> {
-    pub(super) fn new(plan: &'a Plan, history: &History) -> Self {
+    /// Tallies of a history, with the trends of its kinds if these are wanted.
+    pub(super) fn new(plan: &'a Plan, trends_of_kinds: bool, history: &History) -> Self {
         let intervals = plan.windows_days.len() + 1;
         let slot = |kind: &str| {
             let role = match kind {
@@ -130,7 +131,7 @@ impl<'a> Tallies<'a> {
             slots: history.kinds().iter().map(|kind| slot(kind)).collect(),
             buckets: vec![Bucket::default(); plan.kinds.len() * intervals],
             spans: vec![None; plan.kinds.len()],
-            trends: vec![[0; 2]; plan.kinds.len()],
+            trends: vec![[0; 2]; if trends_of_kinds { plan.kinds.len() } else { 0 }],
             active_days: vec![0; intervals],
             totals: Totals::default(),
         }
@@ -166,8 +167,8 @@ impl<'a> Tallies<'a> {
             bucket.count += 1;
             bucket.amount += event.amount_minor.map_or(0, i128::from);
             extend(&mut self.spans[place], event.occur_time);
-            if let Some(period) = period {
-                self.trends[place][period] += 1;
+            if let Some((period, counts)) = period.zip(self.trends.get_mut(place)) {
+                counts[period] += 1;
             }
         }
         if is_start {
