@@ -157,7 +157,7 @@ impl FittedModel {
         let (measures, features) = (artifact.plan.measures(), &artifact.encoder.features);
         let probabilities: Vec<f64> =
             customers.chunks(measures.len()).map(|raw| scorer.probability_of(raw)).collect();
-        // Whoever is scored at a moment has its month; that says nothing about a change since the training.
+        // All customers of a run have the same month. Its drift would only say that time has passed.
         let monitored = features.iter().filter(|feature| feature.measure != Measure::Month);
         let monitored = monitored.map(|feature| feature.place);
         artifact.reference = Reference::new(&measures, monitored, &customers, &probabilities);
