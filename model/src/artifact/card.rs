@@ -41,6 +41,10 @@ pub struct Card {
     pub evaluated: Study,
     /// How this model was chosen in the same way from all rows.
     pub chosen: Study,
+    /// The root of the mean square of the difference in log-odds between the model that was evaluated and this one,
+    /// over the holdout. None in the card of the former, and in models that were stored before this was computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_odds_difference: Option<f64>,
     /// The number of snapshots that this model was fitted to: those within the lookback.
     pub rows_within_reach: usize,
     /// The BG/NBD model of the purchases up to the training's `as_of`; churn by inactivity has one.
@@ -79,6 +83,8 @@ impl Card {
         let figures = all.flat_map(|m| [m.auc, m.pr_auc, m.log_loss, m.brier, m.ece, m.lift_at_10_percent]);
         let bins = self.reliability.iter().chain(&self.uncalibrated_reliability);
         let bins = bins.flat_map(|bin| [bin.predicted, bin.observed]);
-        figures.chain(bins).all(f64::is_finite) && self.evaluated.is_finite() && self.chosen.is_finite()
+        figures.chain(bins).chain(self.log_odds_difference).all(f64::is_finite)
+            && self.evaluated.is_finite()
+            && self.chosen.is_finite()
     }
 }

@@ -70,7 +70,7 @@ impl Recipe {
     }
 }
 
-/// A recipe that was tried, at its best penalty.
+/// A recipe that was tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Candidate {
@@ -78,7 +78,12 @@ pub struct Candidate {
     pub recipe: Recipe,
     /// Mean log loss on the validation rows.
     pub log_loss: f64,
-    /// That loss minus the loss of the best recipe so far.
+    /// The same with an offset for each month, fitted to the labels of the month: how well the recipe ranks, whatever
+    /// the level. None when the validation rows are of the same times as those fitted to, and in models that were
+    /// stored before this was computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profiled_log_loss: Option<f64>,
+    /// That loss, the profiled one if there is one, minus the loss of the best recipe so far.
     pub excess: f64,
     /// The standard error of `excess`, customers being independent.
     pub standard_error: f64,
@@ -101,6 +106,7 @@ pub struct Study {
 impl Study {
     pub(super) fn is_finite(&self) -> bool {
         let candidates = self.candidates.iter();
-        candidates.flat_map(|c| [c.log_loss, c.excess, c.standard_error]).all(f64::is_finite)
+        let losses = candidates.clone().filter_map(|c| c.profiled_log_loss);
+        candidates.flat_map(|c| [c.log_loss, c.excess, c.standard_error]).chain(losses).all(f64::is_finite)
     }
 }

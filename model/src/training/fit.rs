@@ -10,12 +10,14 @@ use linfa::{dataset::DatasetBase, traits::Fit as _};
 use linfa_logistic::LogisticRegression;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 
-use crate::{linear::Cholesky, training::design::Design};
+use crate::{linear::Cholesky, parallel::par_map, training::design::Design};
 
 /// The greatest length of the gradient of the summed loss, per row.
 const TOLERANCE: f64 = 1e-8;
 /// The same when fits are only compared with each other.
 const ROUGH: f64 = 1e-6;
+/// The same for the fits of a cross-validation, of which only the losses are compared.
+const COARSE: f64 = 1e-5;
 /// The same for the fit to a sample, from which that to all rows starts: the optimum of a sample is farther
 /// away by chance.
 const SKETCH: f64 = 1e-4;
@@ -27,6 +29,8 @@ const MANY: usize = 50_000;
 const NEWTON_STEPS: usize = 50;
 /// Second derivatives are reused as long as a step with them leaves at most this share of the gradient.
 const REUSABLE: f64 = 0.2;
+/// The most steps of a fit in a cross-validation, all with the same second derivatives.
+const FOLD_STEPS: usize = 12;
 /// linfa needs the whole matrix: above this many numbers (512 MiB) the result is that of the Newton steps, with the
 /// same bound on the gradient.
 const MATRIX: usize = 1 << 26;
@@ -66,7 +70,7 @@ impl Fit {
     /// # Errors
     /// [`FitError`] when the optimum is not reached.
     pub fn new(x: &Design, y: &[bool], penalty: f64, start: Option<&Self>) -> Result<Self, FitError> {
-        let problem = Problem { x, y, penalty };
+        let problem = Problem { x, y, penalty, held_out: None };
         let mut parameters = problem.newton(start, 0.1 * TOLERANCE);
         if x.rows() * x.width() <= MATRIX {
             parameters = linfa(x.to_matrix().view(), y, penalty, parameters)?;
@@ -80,8 +84,38 @@ impl Fit {
     /// # Errors
     /// [`FitError`] when the neighbourhood of the optimum is not reached.
     pub fn rough(x: &Design, y: &[bool], penalty: f64, start: Option<&Self>) -> Result<Self, FitError> {
-        let problem = Problem { x, y, penalty };
+        let problem = Problem { x, y, penalty, held_out: None };
         problem.checked(problem.newton(start, ROUGH), 100.0 * ROUGH)
+    }
+
+    /// Fits well enough to compare penalties: to the rows outside of each fold, from the fits `starts` with a stronger
+    /// penalty, if there are any. Returns the fits, and the log-odds of each row by the fit that has not seen it.
+    ///
+    /// All fits use the same second derivatives, those at the mean of `starts`, and take at most [`FOLD_STEPS`] steps
+    /// with them, each a pass over the rows. A fit that is not at its optimum by then is one with a somewhat stronger
+    /// penalty, since it comes from there.
+    #[must_use]
+    pub fn cross_validated(
+        (x, y): (&Design, &[bool]),
+        folds: &Folds,
+        penalty: f64,
+        starts: &[Self],
+    ) -> (Vec<Self>, Array1<f64>) {
+        let start = |fold: usize| starts.get(fold).map_or_else(|| base_rate(x, y), Self::parameters);
+        let sum = (1..folds.count).fold(start(0), |sum, fold| sum + start(fold));
+        let mean = sum / folds.count as f64;
+        let variances = (x.dot(weights(&mean)) + mean[0]).mapv_into(variance);
+        // A part has fewer rows and the same penalty, which is as if all rows had a greater one.
+        let share = folds.count as f64 / (folds.count - 1) as f64;
+        let cholesky = Cholesky::new(&plus_ridge(x.gram(&variances), penalty * share));
+        let fits = par_map(0..folds.count, |fold| {
+            let problem = Problem { x, y, penalty, held_out: Some(HeldOut { folds, fold }) };
+            let curvature = cholesky.as_ref().map(|cholesky| (cholesky, share));
+            let point = problem.step_with(start(fold), curvature);
+            (problem.fit(&point.parameters), point.log_odds)
+        });
+        let out_of_fold = folds.of_row.iter().enumerate().map(|(row, fold)| fits[*fold].1[row]).collect();
+        (fits.into_iter().map(|(fit, _)| fit).collect(), out_of_fold)
     }
 
     /// The log-odds of each row.
@@ -103,7 +137,7 @@ impl Fit {
     /// estimated from the fit itself, and is at least 1/λ. None when H is singular.
     #[must_use]
     pub fn uncertainty(&self, x: &Design, y: &[bool], cluster: &[u32]) -> Option<Array2<f64>> {
-        let problem = Problem { x, y, penalty: self.penalty };
+        let problem = Problem { x, y, penalty: self.penalty, held_out: None };
         let probabilities = problem.probabilities(&self.parameters());
         let information = x.gram(&probabilities.mapv(|p| p * (1.0 - p)));
         let hessian = Cholesky::new(&plus_ridge(information.clone(), self.penalty))?;
@@ -174,11 +208,29 @@ fn linfa_sign(y: &[bool]) -> f64 {
     }
 }
 
+/// The folds of a cross-validation.
+#[derive(Debug)]
+pub struct Folds {
+    /// The fold of each row, below `count`.
+    pub of_row: Vec<usize>,
+    /// The number of folds.
+    pub count: usize,
+}
+
+/// A fold whose rows are not fitted to.
+#[derive(Clone, Copy)]
+struct HeldOut<'a> {
+    folds: &'a Folds,
+    fold: usize,
+}
+
 /// The penalised loss; parameters are the intercept, then the weights.
+#[derive(Clone, Copy)]
 struct Problem<'a> {
     x: &'a Design,
     y: &'a [bool],
     penalty: f64,
+    held_out: Option<HeldOut<'a>>,
 }
 
 /// The penalised loss at some parameters.
@@ -211,10 +263,17 @@ impl Point {
 }
 
 impl Problem<'_> {
+    fn is_held_out(&self, row: usize) -> bool {
+        self.held_out.is_some_and(|held_out| held_out.folds.of_row[row] == held_out.fold)
+    }
+
     /// One pass over the rows.
     fn at(&self, parameters: Array1<f64>) -> Point {
         let weights = weights(&parameters);
         let (log_odds, mut loss, mut gradient) = self.x.slopes(parameters[0], weights, |row, log_odds| {
+            if self.is_held_out(row) {
+                return (0.0, 0.0);
+            }
             let small = (-log_odds.abs()).exp();
             let outcome = f64::from(u8::from(self.y[row]));
             let loss = small.ln_1p() + log_odds.max(0.0) - outcome * log_odds;
@@ -238,10 +297,7 @@ impl Problem<'_> {
 
     /// The second derivatives of the loss for these log-odds of the rows. None when they are singular.
     fn curvature(&self, log_odds: &Array1<f64>) -> Option<Cholesky> {
-        let of_rows = log_odds.mapv(|z| {
-            let small = (-z.abs()).exp();
-            small / (1.0 + small).powi(2)
-        });
+        let of_rows = log_odds.mapv(variance);
         Cholesky::new(&plus_ridge(self.x.gram(&of_rows), self.penalty))
     }
 
@@ -250,14 +306,34 @@ impl Problem<'_> {
         let point = self.at(parameters);
         let gradient = point.slope() / self.y.len() as f64;
         if gradient <= tolerance {
-            Ok(Fit {
-                intercept: point.parameters[0],
-                weights: weights(&point.parameters).to_owned(),
-                penalty: self.penalty,
-            })
+            Ok(self.fit(&point.parameters))
         } else {
             Err(FitError::NotConverged { gradient })
         }
+    }
+
+    fn fit(&self, parameters: &Array1<f64>) -> Fit {
+        Fit { intercept: parameters[0], weights: weights(parameters).to_owned(), penalty: self.penalty }
+    }
+
+    /// Takes at most [`FOLD_STEPS`] damped steps from `start` with the same second derivatives and their share (see
+    /// [`Curvature`]).
+    fn step_with(&self, start: Array1<f64>, curvature: Option<(&Cholesky, f64)>) -> Point {
+        let mut point = self.at(start);
+        let Some((cholesky, share)) = curvature else { return point };
+        let mut length = share;
+        for _ in 0..FOLD_STEPS {
+            if point.slope() <= COARSE * self.y.len() as f64 {
+                break;
+            }
+            let next = self.at(&point.parameters - &(cholesky.solve(&point.gradient) * length));
+            if next.is_better_than(&point) {
+                point = next;
+            } else {
+                length /= 2.0;
+            }
+        }
+        point
     }
 
     /// Takes damped Newton steps from `start`, or from 0, until the gradient per row is within `tolerance` or no
@@ -299,7 +375,7 @@ impl Problem<'_> {
         let sample = (rows >= MANY).then(|| self.sample());
         let sample = sample.as_ref().map(|(x, y)| {
             let penalty = self.penalty * y.len() as f64 / rows as f64;
-            Problem { x, y, penalty }
+            Problem { x, y, penalty, held_out: None }
         });
         let parameters = match (start, &sample) {
             (Some(fit), _) => fit.parameters(),
@@ -347,6 +423,20 @@ impl Problem<'_> {
         }
         sum
     }
+}
+
+/// The parameters that predict the base rate for every row.
+fn base_rate(x: &Design, y: &[bool]) -> Array1<f64> {
+    let positives = y.iter().filter(|outcome| **outcome).count() as f64;
+    let mut parameters = Array1::zeros(x.width() + 1);
+    parameters[0] = (positives / (y.len() as f64 - positives)).ln();
+    parameters
+}
+
+/// p·(1 − p) at the log-odds.
+fn variance(log_odds: f64) -> f64 {
+    let small = (-log_odds.abs()).exp();
+    small / (1.0 + small).powi(2)
 }
 
 /// Adds to the diagonal, except for the intercept.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    artifact::{Artifact, CENTS, Card, LeadCoverage, SplitKind, Study},
+    artifact::{Artifact, CENTS, Card, LeadCoverage, Recipe, SplitKind, Study},
     evaluation::{
         drift::Reference,
         metrics::{Metrics, ReliabilityBin},
@@ -16,7 +16,7 @@ use crate::{
     training::{
         dataset::{Dataset, EncodedFit},
         fit::FitError,
-        selection::SelectionResult,
+        selection::{SelectionInput, SelectionResult},
         snapshot::Snapshots,
         train::{TrainError, TrainingInput},
     },
@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Task<'a> {
     pub(super) input: &'a TrainingInput<'a>,
     pub(super) split: SplitKind,
+    /// The recipe of the evaluated model, when that is fitted.
+    pub(super) evaluated: Option<Recipe>,
     pub(super) step: &'a dyn Fn(&str),
 }
 
@@ -37,6 +39,8 @@ pub(super) struct HoldoutEvaluation {
     pub(super) reliability: Vec<ReliabilityBin>,
     pub(super) uncalibrated_reliability: Vec<ReliabilityBin>,
     pub(super) study: Study,
+    /// See [`Card::log_odds_difference`]; None until the final model is fitted.
+    pub(super) log_odds_difference: Option<f64>,
 }
 
 /// A selected recipe, fitted.
@@ -59,7 +63,13 @@ impl FittedModel {
         let measures = plan.measures();
         let bg_nbd = fit_forecast(rows, &mut plan, &measures, seen);
         let dataset = Dataset { measures: &measures, rows, outcome: task.input.outcome };
-        let selection = dataset.select(chosen, task.split, task.input.options.seed, task.step)?;
+        let input = SelectionInput {
+            chosen,
+            split: task.split,
+            seed: task.input.options.seed,
+            evaluated: task.evaluated,
+        };
+        let selection = dataset.select(&input, task.step)?;
         (task.step)("fitting");
         let encoded =
             dataset.fit(&selection.recipe, chosen)?.ok_or(TrainError::NothingVaries(chosen.len()))?;
@@ -112,6 +122,7 @@ impl FittedModel {
             uncalibrated_reliability: evaluation.uncalibrated_reliability.clone(),
             evaluated: evaluation.study.clone(),
             chosen: self.selection.study(),
+            log_odds_difference: evaluation.log_odds_difference,
             rows_within_reach: self.encoded.rows.len(),
             bg_nbd: self.bg_nbd.clone(),
             leads: rows.oldest_lead_days.map(|oldest_days| LeadCoverage {

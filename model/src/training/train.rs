@@ -108,19 +108,23 @@ pub fn train(
         return Err(TrainError::TooLittle { rows: rows.len(), positives });
     }
     let Split { kind, parts, everything, training, holdout } = Split::new(rows, input)?;
-    let task = Task { input, split: kind, step };
+    let mut task = Task { input, split: kind, evaluated: None, step };
 
     step("choosing how to fit, on what was before the holdout");
     let seen = latest_purchases(rows, &training);
     let evaluated = FittedModel::fit(rows, plan.clone(), &training, &seen, &task)?;
     let measures = plan.measures();
     let dataset = Dataset { measures: &measures, rows, outcome: input.outcome };
-    let (evaluation, probabilities) = evaluate(&evaluated, dataset, &training, &holdout)?;
+    let (mut evaluation, probabilities) = evaluate(&evaluated, dataset, &training, &holdout)?;
     let evaluated = evaluated.into_artifact(rows, &training, &evaluation, &task)?;
 
     step("choosing how to fit, on everything");
     let buyers = std::mem::take(&mut rows.buyers);
+    task.evaluated = Some(evaluation.study.recipe);
     let model = FittedModel::fit(rows, plan, &everything, &buyers, &task)?;
+    let dataset = Dataset { measures: &measures, rows, outcome: input.outcome };
+    let (_, of_model) = model.probabilities(dataset, &holdout);
+    evaluation.log_odds_difference = Some(root_mean_square_difference(&probabilities, &of_model));
     let artifact = model.into_artifact(rows, &everything, &evaluation, &task)?;
     Ok(Trained { artifact, evaluated, parts, holdout: holdout.into_iter().zip(probabilities).collect() })
 }
@@ -181,8 +185,16 @@ fn evaluate(
         reliability: reliability(&probabilities, &labels),
         uncalibrated_reliability: reliability(&uncalibrated, &labels),
         study: model.selection.study(),
+        log_odds_difference: None,
     };
     Ok((evaluation, probabilities))
+}
+
+/// The root of the mean square of the differences of the log-odds.
+fn root_mean_square_difference(a: &[f64], b: &[f64]) -> f64 {
+    let log_odds = |p: f64| (p / (1.0 - p)).ln();
+    let squares = a.iter().zip(b).map(|(a, b)| (log_odds(*a) - log_odds(*b)).powi(2));
+    (squares.sum::<f64>() / a.len() as f64).sqrt()
 }
 
 /// The purchases of each customer among `chosen` for the BG/NBD model, at the latest row.

@@ -41,6 +41,8 @@ struct JsonReport<'a> {
     chosen: &'a Study,
     /// How the fit that was judged on the holdout was chosen.
     evaluated: &'a Study,
+    /// The RMS difference in log-odds between the two, over the holdout.
+    log_odds_difference: Option<f64>,
     rows_within_reach: usize,
     leads: Option<LeadCoverage>,
     bg_nbd: Option<&'a bg_nbd::BgNbdFit>,
@@ -78,6 +80,7 @@ impl<'a> JsonReport<'a> {
             uncalibrated_reliability: &card.uncalibrated_reliability,
             chosen: &card.chosen,
             evaluated: &card.evaluated,
+            log_odds_difference: card.log_odds_difference,
             rows_within_reach: card.rows_within_reach,
             leads: card.leads,
             bg_nbd: card.bg_nbd.as_ref(),

@@ -43,14 +43,18 @@ pub(super) fn selection(study: &Study, which: &str) -> Option<String> {
         return None;
     }
     let header =
-        ["", "form", "with", "pairs", "kept", "lookback", "penalty", "log loss", "excess", "± std. error"];
+        ["", "form", "with", "pairs", "kept", "lookback", "penalty", "log loss", "with offsets", "excess", "± std. error"];
     let validation = match study.validation.as_str() {
         "temporal" => "later than those fitted to",
         _ => "of other customers than those fitted to",
     };
+    let offsets = match study.candidates.iter().any(|candidate| candidate.profiled_log_loss.is_some()) {
+        true => ",\nby the log loss with an offset for each month",
+        false => "",
+    };
     Some(format!(
-        "Candidates for the model {which} (* is chosen), compared on snapshots {validation}\n{}",
-        table(&header, &[3, 4, 5, 6, 7, 8, 9], rows)
+        "Candidates for the model {which} (* is chosen), compared on snapshots {validation}{offsets}\n{}",
+        table(&header, &[3, 4, 5, 6, 7, 8, 9, 10], rows)
     ))
 }
 
@@ -65,6 +69,7 @@ fn row(candidate: &Candidate, is_chosen: bool) -> Vec<String> {
         recipe.lookback_days.map_or_else(|| "all".to_owned(), |days| format!("{days} days")),
         recipe.penalty.to_string(),
         number(candidate.log_loss),
+        candidate.profiled_log_loss.map(number).unwrap_or_default(),
         format!("{:+.4}", candidate.excess),
         number(candidate.standard_error),
     ]

@@ -8,7 +8,7 @@ use super::{
     evaluation::{holdout, reliability},
     selection::{recipe, selection},
 };
-use crate::output::{count, datetime, printable, share, target_name};
+use crate::output::{count, datetime, number, printable, share, target_name};
 
 /// The card, as a text of several paragraphs; of a damaged model, what is wrong with it.
 pub(in crate::models) fn card(model: &Model) -> String {
@@ -59,9 +59,13 @@ fn facts(model: &Model) -> String {
             format!("{} (SHA-256), {} bytes", printable(&model.artifact_hash), count(model.artifact_bytes)),
         ),
     ];
+    let difference = model.log_odds_difference.map(|rms| {
+        let fact = format!("by {} in log-odds (RMS) from the one that was evaluated", number(rms));
+        ("differs", fact)
+    });
     let leads = model.lead_coverage.map(|leads| ("leads", lead_coverage(&leads)));
     let lines: Vec<String> =
-        facts.into_iter().chain(leads).map(|(name, fact)| format!("  {name:<13} {fact}")).collect();
+        facts.into_iter().chain(difference).chain(leads).map(|(name, fact)| format!("  {name:<13} {fact}")).collect();
     format!("{}{champion}\n{}", printable(&model.name), lines.join("\n"))
 }
 

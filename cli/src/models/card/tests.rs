@@ -36,6 +36,7 @@ fn the_card_of_a_model() {
     let tried = |form, pairs, log_loss| Candidate {
         recipe: Some(recipe(form, pairs)),
         log_loss,
+        profiled_log_loss: Some(log_loss - 0.01),
         excess: -0.03,
         standard_error: 0.004,
     };
@@ -89,6 +90,7 @@ fn the_card_of_a_model() {
             problem: "no end".to_owned(),
             ..Default::default()
         }),
+        log_odds_difference: Some(0.1234),
         spec: "[churn]\nhorizon_days = 90\n".to_owned(),
         ..Model::default()
     });

@@ -1,11 +1,15 @@
-//! The selection of a recipe: encoding, penalty, pairs, features and lookback, by the log loss on rows that are
-//! later than those fitted to.
+//! The selection of a recipe: encoding, penalty, pairs, features and lookback.
+//!
+//! The penalty of a form is chosen on other customers of the same times, all else on rows that are later than those
+//! fitted to, by their log loss without what a moving level adds to it.
 //!
 //! A more flexible model is also misled more when times change. So the simpler recipe is kept unless a
 //! richer one is better by more than the standard error of the difference ("one standard error
 //! rule": Breiman and others 1984). The holdout is never used.
 
 mod calibration;
+mod choose;
+mod offsets;
 mod rounds;
 mod significance;
 mod trial;
@@ -19,8 +23,10 @@ use crate::{
 };
 
 use self::{
+    choose::USUAL,
+    offsets::Groups,
     rounds::{Round, Rounds},
-    trial::{PENALTIES, Trial},
+    trial::Trial,
 };
 
 /// The numbers of crossed pairs that are tried.
@@ -55,62 +61,83 @@ impl SelectionResult {
     }
 }
 
+/// What to select from.
+pub struct SelectionInput<'a> {
+    /// The rows to fit to.
+    pub chosen: &'a [usize],
+    /// The wanted validation: on later rows, or on other customers.
+    pub split: SplitKind,
+    /// The seed of the folds.
+    pub seed: u64,
+    /// The recipe of the model that was evaluated, which is kept unless another one is significantly better.
+    pub evaluated: Option<Recipe>,
+}
+
 /// Recipes that are compared on the same rounds.
 struct Selection<'a> {
     dataset: Dataset<'a>,
+    input: &'a SelectionInput<'a>,
     validation: SplitKind,
     rounds: Vec<Round>,
+    /// The labels of the validation rows of all rounds.
+    labels: Vec<bool>,
+    groups: Groups,
     candidates: Vec<Candidate>,
 }
 
 impl Dataset<'_> {
-    /// Selects the recipe for fitting to `chosen`, with a validation in time if `split` is temporal. `step` is called
-    /// with the name of each step.
+    /// Selects the recipe for fitting to some rows. `step` is called with the name of each step.
     ///
     /// # Errors
     /// [`FitError`] when an optimum is not reached.
     pub fn select(
         &self,
-        chosen: &[usize],
-        split: SplitKind,
-        seed: u64,
+        input: &SelectionInput<'_>,
         step: &dyn Fn(&str),
     ) -> Result<SelectionResult, FitError> {
-        let Rounds { validation, rounds } = Rounds::new(self, chosen, split, seed);
-        let mut selection = Selection { dataset: *self, validation, rounds, candidates: Vec::new() };
+        let mut selection = Selection::new(*self, input);
         step("choosing how far to look back");
-        let Some(mut best) = selection.run(Recipe::first(Form::Log, PENALTIES[0]))? else {
+        let Some(best) = selection.run_form(Recipe::first(Form::Log, USUAL))? else {
             // Nothing varies; the fit reports it.
-            let recipe = Recipe::first(Form::Plain, PENALTIES[0]);
+            let (recipe, validation) = (Recipe::first(Form::Plain, USUAL), selection.validation);
             return Ok(SelectionResult { recipe, candidates: Vec::new(), validation, calibration: None });
         };
-        best = selection.select_lookback(best, chosen)?;
-        best = selection.select_extras(best)?;
-        best = selection.select_form(best, step)?;
+        let best = selection.select_lookback(best)?;
+        let best = selection.select_extras(best)?;
+        step("choosing the encoding");
+        let best = selection.select_form(best)?;
         step("searching pairs of features");
-        for pairs in PAIRS {
-            if let Some(trial) = selection.run(Recipe { pairs, ..best.recipe })? {
-                best = selection.richer_if_better(best, trial);
-            }
-        }
-        // The penalty suppresses features that do not help. Leaving features out takes a significant gain, since
-        // one of several fractions may be better by chance.
+        let best = selection.select_pairs(best)?;
         step("screening the features");
-        for feature_fraction in FEATURE_FRACTIONS {
-            if let Some(trial) = selection.run(Recipe { feature_fraction, ..best.recipe })? {
-                best = selection.significantly_better(best, trial);
-            }
-        }
+        let best = selection.screen(best)?;
+        let best = selection.keep_evaluated(best)?;
         let calibration = selection.calibration(&best);
-        let candidates = selection.candidates;
+        let Selection { validation, candidates, .. } = selection;
         Ok(SelectionResult { recipe: best.recipe, candidates, validation, calibration })
     }
 }
 
-impl Selection<'_> {
+impl<'a> Selection<'a> {
+    fn new(dataset: Dataset<'a>, input: &'a SelectionInput<'a>) -> Self {
+        let Rounds { validation, rounds } = Rounds::new(&dataset, input.chosen, input.split, input.seed);
+        let labels = rounds.iter().flat_map(|round| dataset.labels(&round.validate)).collect();
+        let groups = match validation {
+            SplitKind::Temporal => Groups::new(&dataset, &rounds),
+            SplitKind::Random => Groups::none(),
+        };
+        Self { dataset, input, validation, rounds, labels, groups, candidates: Vec::new() }
+    }
+
+    /// Tries a recipe with the penalty that suits its form.
+    fn run_form(&mut self, recipe: Recipe) -> Result<Option<Trial>, FitError> {
+        let penalty = self.dataset.choose_penalty(&recipe, self.input.chosen, self.input.seed)?;
+        self.run(Recipe { penalty, ..recipe })
+    }
+
     /// Selects how far back to look: all the way, unless less is significantly better.
-    fn select_lookback(&mut self, mut best: Trial, chosen: &[usize]) -> Result<Trial, FitError> {
+    fn select_lookback(&mut self, mut best: Trial) -> Result<Trial, FitError> {
         if self.validation == SplitKind::Temporal {
+            let chosen = self.input.chosen;
             let oldest = chosen.iter().map(|row| self.dataset.rows.as_of[*row]).min().unwrap_or(Time(0));
             let span = (self.dataset.newest(chosen).0 - oldest.0) / DAY;
             for divisor in LOOKBACK_DIVISORS {
@@ -142,17 +169,47 @@ impl Selection<'_> {
         Ok(best)
     }
 
-    fn select_form(&mut self, mut best: Trial, step: &dyn Fn(&str)) -> Result<Trial, FitError> {
+    fn select_form(&mut self, mut best: Trial) -> Result<Trial, FitError> {
         // Straight lines on either scale are equally simple.
-        if let Some(plain) = self.run(Recipe { form: Form::Plain, ..best.recipe })? {
+        if let Some(plain) = self.run_form(Recipe { form: Form::Plain, ..best.recipe })? {
             best = self.lesser_loss(best, plain);
         }
-        step("choosing the encoding");
         for form in [Form::Spline, Form::Steps] {
-            if let Some(trial) = self.run(Recipe { form, ..best.recipe })? {
+            if let Some(trial) = self.run_form(Recipe { form, ..best.recipe })? {
                 best = self.richer_if_better(best, trial);
             }
         }
         Ok(best)
+    }
+
+    fn select_pairs(&mut self, mut best: Trial) -> Result<Trial, FitError> {
+        for pairs in PAIRS {
+            if let Some(trial) = self.run(Recipe { pairs, ..best.recipe })? {
+                best = self.richer_if_better(best, trial);
+            }
+        }
+        Ok(best)
+    }
+
+    /// The penalty suppresses features that do not help. Leaving features out takes a significant gain, since one of
+    /// several fractions may be better by chance.
+    fn screen(&mut self, mut best: Trial) -> Result<Trial, FitError> {
+        for feature_fraction in FEATURE_FRACTIONS {
+            if let Some(trial) = self.run(Recipe { feature_fraction, ..best.recipe })? {
+                best = self.significantly_better(best, trial);
+            }
+        }
+        Ok(best)
+    }
+
+    /// The evaluated recipe, unless the best one is significantly better: what is served should be what was judged.
+    fn keep_evaluated(&mut self, best: Trial) -> Result<Trial, FitError> {
+        let Some(recipe) = self.input.evaluated.filter(|recipe| *recipe != best.recipe) else {
+            return Ok(best);
+        };
+        let Some(evaluated) = self.run(recipe)? else { return Ok(best) };
+        self.compare(&best, &evaluated);
+        let is_better = self.is_significantly_better(&best.profiled, &evaluated.profiled);
+        Ok(if is_better { best } else { evaluated })
     }
 }

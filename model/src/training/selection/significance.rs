@@ -18,8 +18,7 @@ impl Selection<'_> {
 
     /// The loss of each validation row.
     pub(super) fn losses(&self, log_odds: &[f64]) -> Vec<f64> {
-        let label = |row: usize| self.dataset.rows.label[row];
-        self.validation_rows().zip(log_odds).map(|(row, z)| log_loss_of_log_odds(*z, label(row))).collect()
+        self.labels.iter().zip(log_odds).map(|(label, z)| log_loss_of_log_odds(*z, *label)).collect()
     }
 
     /// The richer trial when it is better by more than a standard error, else the simpler one.
@@ -31,7 +30,7 @@ impl Selection<'_> {
     /// The second trial when it is significantly better, else the first.
     pub(super) fn significantly_better(&mut self, one: Trial, other: Trial) -> Trial {
         self.compare(&one, &other);
-        if self.is_significantly_better(&other.log_odds, &one.log_odds) { other } else { one }
+        if self.is_significantly_better(&other.profiled, &one.profiled) { other } else { one }
     }
 
     /// The trial with the lesser loss.
@@ -40,8 +39,8 @@ impl Selection<'_> {
     }
 
     /// Compares the latest trial with the best so far and records the result with the candidate.
-    fn compare(&mut self, best: &Trial, latest: &Trial) -> (f64, f64) {
-        let compared = self.excess(&latest.log_odds, &best.log_odds);
+    pub(super) fn compare(&mut self, best: &Trial, latest: &Trial) -> (f64, f64) {
+        let compared = self.excess(&latest.profiled, &best.profiled);
         if let Some(candidate) = self.candidates.last_mut() {
             (candidate.excess, candidate.standard_error) = compared;
         }

@@ -69,6 +69,7 @@ pub(super) fn card(stored: &StoredModel, detail: Detail) -> Model {
         uncalibrated_reliability: reliability(&card.uncalibrated_reliability),
         chosen: Some(study(&card.chosen)),
         evaluated: Some(study(&card.evaluated)),
+        log_odds_difference: card.log_odds_difference,
         rows_within_reach: card.rows_within_reach as i64,
         effects: match detail {
             Detail::Brief => Vec::new(),
@@ -151,6 +152,7 @@ fn study(study: &artifact::Study) -> Study {
     let candidate = |candidate: &artifact::Candidate| Candidate {
         recipe: Some(recipe(candidate.recipe)),
         log_loss: candidate.log_loss,
+        profiled_log_loss: candidate.profiled_log_loss,
         excess: candidate.excess,
         standard_error: candidate.standard_error,
     };

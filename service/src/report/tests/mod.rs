@@ -10,7 +10,7 @@ use super::{json, page};
 
 /// Scripts read the JSON: keys may be added, but neither renamed nor removed. Sorted.
 const KEYS: &str = "as_of_time baselines bg_nbd chosen coefficients customers eligible evaluated failed_checks \
-    from_time holdout horizon_days intercept leads model penalty positives reliability rows rows_within_reach \
+    from_time holdout horizon_days intercept leads log_odds_difference model penalty positives reliability rows rows_within_reach \
     schema_hash seed slices spec split target to_time uncalibrated_holdout uncalibrated_reliability \
     verdict";
 
