@@ -42,8 +42,19 @@ pub(super) fn selection(study: &Study, which: &str) -> Option<String> {
     if rows.is_empty() {
         return None;
     }
-    let header =
-        ["", "form", "with", "pairs", "kept", "lookback", "penalty", "log loss", "with offsets", "excess", "± std. error"];
+    let header = [
+        "",
+        "form",
+        "with",
+        "pairs",
+        "kept",
+        "lookback",
+        "penalty",
+        "log loss",
+        "with offsets",
+        "excess",
+        "± std. error",
+    ];
     let validation = match study.validation.as_str() {
         "temporal" => "later than those fitted to",
         _ => "of other customers than those fitted to",

@@ -64,8 +64,12 @@ fn facts(model: &Model) -> String {
         ("differs", fact)
     });
     let leads = model.lead_coverage.map(|leads| ("leads", lead_coverage(&leads)));
-    let lines: Vec<String> =
-        facts.into_iter().chain(difference).chain(leads).map(|(name, fact)| format!("  {name:<13} {fact}")).collect();
+    let lines: Vec<String> = facts
+        .into_iter()
+        .chain(difference)
+        .chain(leads)
+        .map(|(name, fact)| format!("  {name:<13} {fact}"))
+        .collect();
     format!("{}{champion}\n{}", printable(&model.name), lines.join("\n"))
 }
 

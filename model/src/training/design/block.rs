@@ -21,12 +21,20 @@ impl Block {
     }
 
     /// Per cell the sum of the values of its rows.
-    pub(super) fn sums(&self, values: impl Iterator<Item = f64>) -> Array1<f64> {
+    pub(super) fn sums(&self, values: &Array1<f64>) -> Array1<f64> {
         let mut sums = vec![0.0; self.table.nrows()];
         for (cell, value) in self.cells.iter().zip(values) {
             sums[usize::from(*cell)] += value;
         }
         Array1::from_vec(sums)
+    }
+
+    /// Adds `values`, of which each row from `start` on has `width`, to the sums of the cells.
+    pub(super) fn add_rows(&self, start: usize, values: &[f64], width: usize, sums: &mut [f64]) {
+        for (cell, values) in self.cells[start..].iter().zip(values.chunks_exact(width)) {
+            let sums = &mut sums[usize::from(*cell) * width..][..width];
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        }
     }
 
     /// Per pair of cells the sum of the values of their rows.
