@@ -25,7 +25,7 @@ use crate::{
 pub use bytes::{ArtifactError, LARGEST, digest};
 pub use calibration::Calibration;
 pub use card::{Card, LeadCoverage};
-pub use study::{Candidate, Recipe, SplitKind, Study};
+pub use study::{Candidate, Recipe, SplitKind, Stack, StackMember, Study};
 
 /// A complete model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -35,6 +35,9 @@ pub struct Recipe {
     pub penalty: f64,
     /// The number of crossed pairs of features.
     pub pairs: usize,
+    /// The penalty of the columns of crossed pairs, in multiples of the penalty of the others.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub pair_ratio: f64,
     /// The share of the features that are kept, the most important ones.
     #[serde(rename = "share")]
     pub feature_fraction: f64,
@@ -54,6 +57,15 @@ const fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
+const fn one() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(ratio: &f64) -> bool {
+    *ratio == 1.0
+}
+
 impl Recipe {
     /// One to start from: straight lines, all snapshots and features but those of habits and of the calendar.
     #[must_use]
@@ -62,11 +74,18 @@ impl Recipe {
             form,
             penalty,
             pairs: 0,
+            pair_ratio: 1.0,
             feature_fraction: 1.0,
             lookback_days: None,
             habits: false,
             calendar: false,
         }
+    }
+
+    /// The same without crosses.
+    #[must_use]
+    pub const fn uncrossed(&self) -> Self {
+        Self { pairs: 0, pair_ratio: 1.0, ..*self }
     }
 }
 
@@ -89,12 +108,44 @@ pub struct Candidate {
     pub standard_error: f64,
 }
 
+/// A recipe in a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StackMember {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// What its log-odds are multiplied by, above 0.
+    pub weight: f64,
+}
+
+/// A stack of recipes: its log-odds are a weighted sum of theirs. The losses are those of customers that neither the
+/// fits nor the weights had seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stack {
+    /// The recipes, which have the lookback and the features of the best single one.
+    pub members: Vec<StackMember>,
+    /// What is added to the weighted sum.
+    pub intercept: f64,
+    /// Mean log loss.
+    pub log_loss: f64,
+    /// That loss minus the loss of the best single recipe.
+    pub excess: f64,
+    /// The standard error of `excess`, customers being independent.
+    pub standard_error: f64,
+    /// Whether the model is this stack rather than the best single recipe.
+    pub kept: bool,
+}
+
 /// How a recipe was chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Study {
-    /// The chosen recipe.
+    /// The best single recipe.
     pub recipe: Recipe,
+    /// The stack that was tried; None when there was none to try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<Stack>,
     /// `platt`, `isotonic`, or None when the scores needed no calibration.
     pub calibration: Option<String>,
     /// How the validation rows were chosen: later than those fitted to, or at random.
@@ -104,9 +155,27 @@ pub struct Study {
 }
 
 impl Study {
+    /// What the model is fitted as: the members of the stack if it is kept, else the best single recipe; and what is
+    /// added to their weighted sum.
+    #[must_use]
+    pub fn members(&self) -> (Vec<StackMember>, f64) {
+        match &self.stack {
+            Some(stack) if stack.kept => (stack.members.clone(), stack.intercept),
+            _ => (vec![StackMember { recipe: self.recipe, weight: 1.0 }], 0.0),
+        }
+    }
+
     pub(super) fn is_finite(&self) -> bool {
         let candidates = self.candidates.iter();
         let losses = candidates.clone().filter_map(|c| c.profiled_log_loss);
-        candidates.flat_map(|c| [c.log_loss, c.excess, c.standard_error]).chain(losses).all(f64::is_finite)
+        let of_stack = self.stack.iter().flat_map(|stack| {
+            let weights = stack.members.iter().map(|member| member.weight);
+            weights.chain([stack.intercept, stack.log_loss, stack.excess, stack.standard_error])
+        });
+        candidates
+            .flat_map(|c| [c.log_loss, c.excess, c.standard_error])
+            .chain(losses)
+            .chain(of_stack)
+            .all(f64::is_finite)
     }
 }

@@ -89,6 +89,8 @@ impl Artifact {
             && pairs().all(|(n, cells)| fits(&self.encoder.features[*n].measure, cells))
             && cross.means.len() == cross.width()
             && cross.means.iter().all(|mean| mean.is_finite())
+            && cross.scale.is_finite()
+            && cross.scale > 0.0
     }
 }
 

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::feature::short;
+use super::{
+    feature::short,
+    line::{is_one, one},
+};
 use crate::features::Measure;
 
 /// The most coarse cells of a feature in a cross: bins of a number, or levels of a category.
-const COARSE: usize = 4;
+const COARSE: usize = 8;
 
 /// The columns of a feature that depend only on which cell its value falls into.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,7 +127,7 @@ impl Cells {
     }
 }
 
-/// The product of the coarse cells of two features, minus its mean.
+/// The product of the coarse cells of two features, minus its mean, times a scale.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cross {
@@ -132,8 +135,11 @@ pub struct Cross {
     pub features: [usize; 2],
     /// The coarse cells of each.
     pub cells: [Cells; 2],
-    /// The mean of each column: first feature's columns by second feature's columns.
+    /// The mean of each product: first feature's columns by second feature's columns.
     pub means: Vec<f64>,
+    /// What the columns are multiplied by, as in [`Line::scale`](super::Line::scale).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub scale: f64,
 }
 
 impl Cross {
@@ -164,7 +170,7 @@ impl Cross {
         self.cells[1].write(cell % self.cells[1].count(), second);
         let products = first.iter().flat_map(|a| second.iter().map(move |b| a * b));
         for ((product, mean), out) in products.zip(&self.means).zip(out) {
-            *out = product - mean;
+            *out = self.scale * (product - mean);
         }
     }
 }
@@ -193,7 +199,7 @@ pub(super) fn edges(present: &[f64], spread: &[f64], bins: usize) -> Vec<(f64, f
         .collect()
 }
 
-/// The coarse cells of a feature in a cross: quarters of a number, the most frequent levels of a category.
+/// The coarse cells of a feature in a cross: eighths of a number, the most frequent levels of a category.
 #[must_use]
 pub fn coarse(measure: &Measure, column: &[f64]) -> Cells {
     if measure.is_category() {

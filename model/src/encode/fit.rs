@@ -86,21 +86,24 @@ impl Encoder {
         Self { form, features, crosses: Vec::new() }
     }
 
-    /// Adds crosses of these pairs of features, given by their indices in the raw row.
+    /// Adds crosses of these pairs of features, given by their indices in the raw row. Their penalty is `ratio` times
+    /// that of the other columns, since their columns are divided by √ratio.
     #[must_use]
-    pub fn with_crosses(mut self, sample: Sample<'_>, pairs: &[[usize; 2]]) -> Self {
-        let crosses: Vec<Cross> = pairs.iter().filter_map(|places| self.cross(sample, *places)).collect();
+    pub fn with_crosses(mut self, sample: Sample<'_>, pairs: &[[usize; 2]], ratio: f64) -> Self {
+        let scale = 1.0 / ratio.sqrt();
+        let crosses: Vec<Cross> =
+            pairs.iter().filter_map(|places| Some(Cross { scale, ..self.cross(sample, *places)? })).collect();
         self.crosses.extend(crosses);
         self
     }
 
-    /// The cross of two features; None when the encoder lacks one of them or the cross has no columns.
+    /// The cross of two features, not scaled; None when the encoder lacks one of them or the cross has no columns.
     fn cross(&self, sample: Sample<'_>, places: [usize; 2]) -> Option<Cross> {
         let index = |place: usize| self.features.iter().position(|feature| feature.place == place);
         let features = [index(places[0])?, index(places[1])?];
         let columns = places.map(|place| sample.column(place));
         let cells = [0, 1].map(|n| coarse(&self.features[features[n]].measure, &columns[n]));
-        let mut cross = Cross { features, cells, means: Vec::new() };
+        let mut cross = Cross { features, cells, means: Vec::new(), scale: 1.0 };
         let width = cross.width();
         if width == 0 {
             return None;

@@ -23,6 +23,7 @@ mod encoder;
 mod feature;
 mod fit;
 mod line;
+mod merge;
 
 use std::fmt;
 
@@ -33,6 +34,7 @@ pub use encoder::Encoder;
 pub use feature::Feature;
 pub use fit::Sample;
 pub use line::{Line, Transform};
+pub use merge::Merged;
 
 /// How rich the effect curve of a number may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -38,6 +38,16 @@ pub struct EncodedFit {
     pub design: Design,
 }
 
+/// A fit without crosses.
+#[derive(Clone, Copy)]
+pub(super) struct Uncrossed<'a> {
+    pub(super) encoder: &'a Encoder,
+    pub(super) fit: &'a Fit,
+}
+
+/// [`Fit::new`] or [`Fit::rough`].
+pub(super) type Fitting = fn(&Design, &[bool], f64, Option<&Fit>) -> Result<Fit, FitError>;
+
 impl Dataset<'_> {
     /// The labels of some rows.
     #[must_use]
@@ -82,7 +92,7 @@ impl Dataset<'_> {
         customers.filter_map(|of_one| of_one.first().copied()).collect()
     }
 
-    fn sample<'b>(&'b self, chosen: &'b [usize], customers: &'b [usize]) -> Sample<'b> {
+    pub(super) fn sample<'b>(&'b self, chosen: &'b [usize], customers: &'b [usize]) -> Sample<'b> {
         let positives = self.positives(chosen);
         Sample {
             measures: self.measures,
@@ -93,35 +103,72 @@ impl Dataset<'_> {
         }
     }
 
-    /// The encoder that `recipe` gives for some rows.
-    pub(super) fn encoder(&self, recipe: &Recipe, chosen: &[usize]) -> Result<Encoder, FitError> {
+    /// The encoder that `recipe` gives for some rows, without its crosses.
+    pub(super) fn uncrossed_encoder(&self, recipe: &Recipe, chosen: &[usize]) -> Result<Encoder, FitError> {
         let customers = match self.outcome.target {
             Target::Lead => self.first_rows(chosen),
             Target::Churn => chosen.to_vec(),
         };
-        let (sample, labels) = (self.sample(chosen, &customers), self.labels(chosen));
+        let sample = self.sample(chosen, &customers);
         let is_used = |place: &usize| {
             let measure = &self.measures[*place];
             (recipe.habits || !measure.is_habit()) && (recipe.calendar || !measure.is_calendar())
         };
         let used: Vec<usize> = (0..self.measures.len()).filter(is_used).collect();
-        let mut encoder = Encoder::fit(sample, recipe.form, &used);
-        if recipe.feature_fraction < 1.0 {
-            let fit = Fit::rough(&self.design(&encoder, chosen), &labels, recipe.penalty, None)?;
-            let mut keep = by_importance(&encoder, &fit, sample);
-            keep.truncate((keep.len() as f64 * recipe.feature_fraction).ceil() as usize);
-            encoder = Encoder::fit(sample, recipe.form, &keep);
+        let encoder = Encoder::fit(sample, recipe.form, &used);
+        if recipe.feature_fraction >= 1.0 {
+            return Ok(encoder);
         }
-        if recipe.pairs > 0 {
-            let design = self.design(&encoder, chosen);
-            let fit = Fit::rough(&design, &labels, recipe.penalty, None)?;
-            let log_odds = fit.log_odds(&design);
-            let search =
-                PairSearch { encoder: &encoder, fit: &fit, sample, log_odds: &log_odds, labels: &labels };
-            let pairs = search.strongest(recipe.pairs);
-            encoder = encoder.with_crosses(sample, &pairs);
+        let fit = Fit::rough(&self.design(&encoder, chosen), &self.labels(chosen), recipe.penalty, None)?;
+        let mut keep = by_importance(&encoder, &fit, sample);
+        keep.truncate((keep.len() as f64 * recipe.feature_fraction).ceil() as usize);
+        Ok(Encoder::fit(sample, recipe.form, &keep))
+    }
+
+    /// The encoder of a fit to some rows, with crosses of the pairs that the fit misses most.
+    pub(super) fn crossed_encoder(
+        &self,
+        recipe: &Recipe,
+        chosen: &[usize],
+        uncrossed: Uncrossed<'_>,
+    ) -> Encoder {
+        let Uncrossed { encoder, fit } = uncrossed;
+        let (sample, labels) = (self.sample(chosen, chosen), self.labels(chosen));
+        let log_odds = fit.log_odds(&self.design(encoder, chosen));
+        let search = PairSearch { encoder, fit, sample, log_odds: &log_odds, labels: &labels };
+        encoder.clone().with_crosses(sample, &search.strongest(recipe.pairs), recipe.pair_ratio)
+    }
+
+    /// Fits to rows by `fit`. Crosses are added to `uncrossed`, which is the fit of the same recipe without crosses to
+    /// the same rows, if it is known. None when no feature varies.
+    pub(super) fn fit_by(
+        &self,
+        fit: Fitting,
+        recipe: &Recipe,
+        rows: Vec<usize>,
+        uncrossed: Option<Uncrossed<'_>>,
+    ) -> Result<Option<EncodedFit>, FitError> {
+        let labels = self.labels(&rows);
+        if recipe.pairs == 0 {
+            let encoder = self.uncrossed_encoder(recipe, &rows)?;
+            if encoder.width() == 0 {
+                return Ok(None);
+            }
+            let design = self.design(&encoder, &rows);
+            let fit = fit(&design, &labels, recipe.penalty, None)?;
+            return Ok(Some(EncodedFit { encoder, fit, rows, design }));
         }
-        Ok(encoder)
+        let Some(uncrossed) = uncrossed else {
+            let Some(known) = self.fit_by(Fit::rough, &recipe.uncrossed(), rows.clone(), None)? else {
+                return Ok(None);
+            };
+            return self.fit_by(fit, recipe, rows, Some(known.as_uncrossed()));
+        };
+        let encoder = self.crossed_encoder(recipe, &rows, uncrossed);
+        let design = self.design(&encoder, &rows);
+        let start = uncrossed.fit.widened(encoder.width());
+        let fit = fit(&design, &labels, recipe.penalty, Some(&start))?;
+        Ok(Some(EncodedFit { encoder, fit, rows, design }))
     }
 
     /// Fits to those of some rows that are within the lookback. None when no feature varies.
@@ -129,13 +176,12 @@ impl Dataset<'_> {
     /// # Errors
     /// [`FitError`] when the optimum is not reached.
     pub fn fit(&self, recipe: &Recipe, chosen: &[usize]) -> Result<Option<EncodedFit>, FitError> {
-        let rows = self.within(chosen, recipe.lookback_days);
-        let encoder = self.encoder(recipe, &rows)?;
-        if encoder.width() == 0 {
-            return Ok(None);
-        }
-        let design = self.design(&encoder, &rows);
-        let fit = Fit::new(&design, &self.labels(&rows), recipe.penalty, None)?;
-        Ok(Some(EncodedFit { encoder, fit, rows, design }))
+        self.fit_by(Fit::new, recipe, self.within(chosen, recipe.lookback_days), None)
+    }
+}
+
+impl EncodedFit {
+    pub(super) const fn as_uncrossed(&self) -> Uncrossed<'_> {
+        Uncrossed { encoder: &self.encoder, fit: &self.fit }
     }
 }

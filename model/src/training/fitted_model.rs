@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    artifact::{Artifact, CENTS, Card, LeadCoverage, Recipe, SplitKind, Study},
+    artifact::{Artifact, CENTS, Card, LeadCoverage, SplitKind, Study},
     evaluation::{
         drift::Reference,
         metrics::{Metrics, ReliabilityBin},
@@ -14,10 +14,11 @@ use crate::{
     },
     scoring::{Scorer, golden_rows, probability},
     training::{
-        dataset::{Dataset, EncodedFit},
+        dataset::Dataset,
         fit::FitError,
         selection::{SelectionInput, SelectionResult},
         snapshot::Snapshots,
+        stacked::StackedFit,
         train::{TrainError, TrainingInput},
     },
 };
@@ -26,8 +27,8 @@ use crate::{
 pub(super) struct Task<'a> {
     pub(super) input: &'a TrainingInput<'a>,
     pub(super) split: SplitKind,
-    /// The recipe of the evaluated model, when that is fitted.
-    pub(super) evaluated: Option<Recipe>,
+    /// How the evaluated model was chosen, when that is fitted.
+    pub(super) evaluated: Option<Study>,
     pub(super) step: &'a dyn Fn(&str),
 }
 
@@ -43,12 +44,12 @@ pub(super) struct HoldoutEvaluation {
     pub(super) log_odds_difference: Option<f64>,
 }
 
-/// A selected recipe, fitted.
+/// A selected recipe or stack, fitted.
 pub(super) struct FittedModel {
     plan: Plan,
     bg_nbd: Option<BgNbdFit>,
     pub(super) selection: SelectionResult,
-    encoded: EncodedFit,
+    fitted: StackedFit,
 }
 
 impl FittedModel {
@@ -67,18 +68,18 @@ impl FittedModel {
             chosen,
             split: task.split,
             seed: task.input.options.seed,
-            evaluated: task.evaluated,
+            evaluated: task.evaluated.as_ref(),
         };
         let selection = dataset.select(&input, task.step)?;
         (task.step)("fitting");
-        let encoded =
-            dataset.fit(&selection.recipe, chosen)?.ok_or(TrainError::NothingVaries(chosen.len()))?;
-        Ok(Self { plan, bg_nbd, selection, encoded })
+        let fitted = dataset.fit_study(&selection.study, chosen)?;
+        let fitted = fitted.ok_or(TrainError::NothingVaries(chosen.len()))?;
+        Ok(Self { plan, bg_nbd, selection, fitted })
     }
 
     /// The probabilities of some rows, before and after calibration.
     pub(super) fn probabilities(&self, dataset: Dataset<'_>, rows: &[usize]) -> (Vec<f64>, Vec<f64>) {
-        let log_odds = self.encoded.fit.log_odds(&dataset.design(&self.encoded.encoder, rows));
+        let log_odds = self.fitted.fit.log_odds(&dataset.design(&self.fitted.encoder, rows));
         let calibrated = log_odds.iter().map(|z| probability(self.calibrate(*z))).collect();
         (log_odds.iter().map(|z| probability(*z)).collect(), calibrated)
     }
@@ -89,10 +90,10 @@ impl FittedModel {
 
     /// See [`Artifact::covariance_factor`].
     fn covariance_factor(&self, rows: &Snapshots) -> Result<Vec<f32>, FitError> {
-        let EncodedFit { fit, rows: within, design, .. } = &self.encoded;
+        let within = &self.fitted.rows;
         let customer: Vec<u32> = within.iter().map(|row| rows.customer[*row]).collect();
         let labels: Vec<bool> = within.iter().map(|row| rows.label[*row]).collect();
-        let factor = fit.uncertainty(design, &labels, &customer);
+        let factor = self.fitted.uncertainty(&labels, &customer);
         let factor = factor.ok_or(FitError::NotConverged { gradient: f64::INFINITY })?;
         let lines = factor.rows().into_iter().enumerate();
         Ok(lines.flat_map(|(n, row)| row.iter().take(n + 1).map(|x| *x as f32).collect::<Vec<_>>()).collect())
@@ -121,9 +122,9 @@ impl FittedModel {
             reliability: evaluation.reliability.clone(),
             uncalibrated_reliability: evaluation.uncalibrated_reliability.clone(),
             evaluated: evaluation.study.clone(),
-            chosen: self.selection.study(),
+            chosen: self.selection.study.clone(),
             log_odds_difference: evaluation.log_odds_difference,
-            rows_within_reach: self.encoded.rows.len(),
+            rows_within_reach: self.fitted.rows.len(),
             bg_nbd: self.bg_nbd.clone(),
             leads: rows.oldest_lead_days.map(|oldest_days| LeadCoverage {
                 oldest_days,
@@ -143,7 +144,7 @@ impl FittedModel {
     ) -> Result<Artifact, TrainError> {
         let card = self.card(rows, chosen, evaluation, task);
         let covariance_factor = self.covariance_factor(rows)?;
-        let Self { plan, selection, encoded: EncodedFit { encoder, fit, rows: within, .. }, .. } = self;
+        let Self { plan, selection, fitted: StackedFit { encoder, fit, rows: within, .. }, .. } = self;
         let customers =
             rows.population.rows(&plan).unwrap_or_else(|| latest_snapshots(rows, &within, plan.width()));
         let mut artifact = Artifact {

@@ -15,6 +15,7 @@ mod selection;
 pub mod slices;
 pub mod snapshot;
 pub mod split;
+pub mod stacked;
 pub mod train;
 
 pub use selection::SelectionResult;

@@ -120,7 +120,7 @@ pub fn train(
 
     step("choosing how to fit, on everything");
     let buyers = std::mem::take(&mut rows.buyers);
-    task.evaluated = Some(evaluation.study.recipe);
+    task.evaluated = Some(evaluation.study.clone());
     let model = FittedModel::fit(rows, plan, &everything, &buyers, &task)?;
     let dataset = Dataset { measures: &measures, rows, outcome: input.outcome };
     let (_, of_model) = model.probabilities(dataset, &holdout);
@@ -184,7 +184,7 @@ fn evaluate(
         baselines: baselines(dataset, training, holdout)?,
         reliability: reliability(&probabilities, &labels),
         uncalibrated_reliability: reliability(&uncalibrated, &labels),
-        study: model.selection.study(),
+        study: model.selection.study.clone(),
         log_odds_difference: None,
     };
     Ok((evaluation, probabilities))

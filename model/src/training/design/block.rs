@@ -4,6 +4,10 @@ use std::ops::Range;
 
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 
+/// How many sums of a cell take turns. Most rows are in a few cells, and an addition to a sum has to wait for the one
+/// before.
+const TURNS: usize = 4;
+
 /// Columns that depend only on a cell.
 pub(super) struct Block {
     /// The first column.
@@ -22,11 +26,20 @@ impl Block {
 
     /// Per cell the sum of the values of its rows.
     pub(super) fn sums(&self, values: &Array1<f64>) -> Array1<f64> {
-        let mut sums = vec![0.0; self.table.nrows()];
-        for (cell, value) in self.cells.iter().zip(values) {
-            sums[usize::from(*cell)] += value;
+        self.sums_of_rows(0, values.iter())
+    }
+
+    /// Per cell the sum of the values of its rows, which are those from `start` on.
+    pub(super) fn sums_of_rows<'a>(
+        &self,
+        start: usize,
+        values: impl Iterator<Item = &'a f64>,
+    ) -> Array1<f64> {
+        let mut sums = vec![[0.0; TURNS]; self.table.nrows()];
+        for (n, (cell, value)) in self.cells[start..].iter().zip(values).enumerate() {
+            sums[usize::from(*cell)][n % TURNS] += value;
         }
-        Array1::from_vec(sums)
+        sums.into_iter().map(|turns| turns.iter().sum::<f64>()).collect()
     }
 
     /// Adds `values`, of which each row from `start` on has `width`, to the sums of the cells.

@@ -68,6 +68,28 @@ impl Design {
         }
     }
 
+    /// The columns from `first` on, which are those of cells alone.
+    #[must_use]
+    pub fn from_column(&self, first: usize) -> Self {
+        let block = |block: &Block| Block {
+            at: block.at - first,
+            cells: block.cells.clone(),
+            table: block.table.clone(),
+        };
+        Self {
+            rows: self.rows,
+            width: self.width - first,
+            dense: Array2::zeros((self.rows, 0).f()),
+            dense_at: Vec::new(),
+            blocks: self.blocks.iter().filter(|block| block.at >= first).map(block).collect(),
+        }
+    }
+
+    /// Multiplies the columns from `first` on, which are those of cells alone.
+    pub fn scale_from_column(&mut self, first: usize, factor: f64) {
+        self.blocks.iter_mut().filter(|block| block.at >= first).for_each(|block| block.table *= factor);
+    }
+
     /// Adds `scale` times the row to `sum`, which has an element for each column.
     pub fn add_row(&self, row: usize, scale: f64, mut sum: ArrayViewMut1<'_, f64>) {
         for (at, value) in self.dense_at.iter().zip(self.dense.row(row)) {

@@ -112,9 +112,7 @@ impl Design {
             *sum += column.dot(&v);
         }
         for (block, sums) in self.blocks.iter().zip(&mut sum.of_cells) {
-            for (cell, v) in block.cells[rows.clone()].iter().zip(v) {
-                sums[usize::from(*cell)] += v;
-            }
+            *sums += &block.sums_of_rows(rows.start, v.iter());
         }
     }
 

@@ -27,7 +27,7 @@ fn encoder(raw: &[f64], rows: &[usize], form: Form) -> Encoder {
     let count = |n| Measure::Count { kind: format!("k{n}"), days: None };
     let measures = [count(0), count(1), count(2), region];
     let sample = Sample { measures: &measures, raw, rows, customers: rows, rarer: ROWS / 2 };
-    Encoder::fit(sample, form, &[0, 1, 2, 3]).with_crosses(sample, &[[0, 3], [1, 2]])
+    Encoder::fit(sample, form, &[0, 1, 2, 3]).with_crosses(sample, &[[0, 3], [1, 2]], 3.0)
 }
 
 fn near(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> bool {

@@ -1,4 +1,4 @@
-//! The selection of a recipe: encoding, penalty, pairs, features and lookback.
+//! The selection of a recipe: encoding, penalty, pairs, features and lookback; and of a stack of recipes.
 //!
 //! The penalty of a form is chosen on other customers of the same times, all else on rows that are later than those
 //! fitted to, by their log loss without what a moving level adds to it.
@@ -9,13 +9,15 @@
 
 mod calibration;
 mod choose;
+mod forms;
 mod offsets;
 mod rounds;
 mod significance;
+mod stack;
 mod trial;
 
 use crate::{
-    artifact::{Calibration, Candidate, Recipe, SplitKind, Study},
+    artifact::{Calibration, Candidate, Recipe, SplitKind, Stack, Study},
     encode::Form,
     features::Measure,
     time::{DAY, Time},
@@ -24,41 +26,23 @@ use crate::{
 
 use self::{
     choose::USUAL,
+    forms::Forms,
     offsets::Groups,
     rounds::{Round, Rounds},
     trial::Trial,
 };
 
-/// The numbers of crossed pairs that are tried.
-const PAIRS: [usize; 1] = [10];
 /// The shares of the features that are tried, beside all.
 const FEATURE_FRACTIONS: [f64; 2] = [0.5, 0.25];
 /// The divisors of the time span that give the lookbacks that are tried, beside all of it.
 const LOOKBACK_DIVISORS: [i64; 2] = [2, 4];
 
-/// The selected recipe, and how it was found.
+/// What was selected, and how it was found.
 pub struct SelectionResult {
-    /// The recipe.
-    pub recipe: Recipe,
-    /// All recipes that were tried, in order.
-    pub candidates: Vec<Candidate>,
-    /// Whether validation rows were later than those fitted to.
-    pub validation: SplitKind,
+    /// The recipe, or the stack, and all that was tried.
+    pub study: Study,
     /// The calibration curve, when the scores need one.
     pub calibration: Option<Calibration>,
-}
-
-impl SelectionResult {
-    /// The record of the selection in the artifact.
-    #[must_use]
-    pub fn study(&self) -> Study {
-        Study {
-            recipe: self.recipe,
-            calibration: self.calibration.as_ref().map(|curve| curve.name().to_owned()),
-            validation: self.validation,
-            candidates: self.candidates.clone(),
-        }
-    }
 }
 
 /// What to select from.
@@ -69,8 +53,8 @@ pub struct SelectionInput<'a> {
     pub split: SplitKind,
     /// The seed of the folds.
     pub seed: u64,
-    /// The recipe of the model that was evaluated, which is kept unless another one is significantly better.
-    pub evaluated: Option<Recipe>,
+    /// The selection of the model that was evaluated, which is kept unless another one is significantly better.
+    pub evaluated: Option<&'a Study>,
 }
 
 /// Recipes that are compared on the same rounds.
@@ -82,7 +66,20 @@ struct Selection<'a> {
     /// The labels of the validation rows of all rounds.
     labels: Vec<bool>,
     groups: Groups,
+    forms: Forms,
     candidates: Vec<Candidate>,
+    /// The trials of the candidates.
+    trials: Vec<Trial>,
+}
+
+/// What the model is fitted as.
+struct Choice {
+    /// The best single recipe.
+    recipe: Recipe,
+    /// The stack that was tried.
+    stack: Option<Stack>,
+    /// The trial of the stack if it is kept, else of the recipe.
+    trial: Trial,
 }
 
 impl Dataset<'_> {
@@ -99,8 +96,7 @@ impl Dataset<'_> {
         step("choosing how far to look back");
         let Some(best) = selection.run_form(Recipe::first(Form::Log, USUAL))? else {
             // Nothing varies; the fit reports it.
-            let (recipe, validation) = (Recipe::first(Form::Plain, USUAL), selection.validation);
-            return Ok(SelectionResult { recipe, candidates: Vec::new(), validation, calibration: None });
+            return Ok(selection.result(Recipe::first(Form::Plain, USUAL), None, None));
         };
         let best = selection.select_lookback(best)?;
         let best = selection.select_extras(best)?;
@@ -110,10 +106,11 @@ impl Dataset<'_> {
         let best = selection.select_pairs(best)?;
         step("screening the features");
         let best = selection.screen(best)?;
-        let best = selection.keep_evaluated(best)?;
-        let calibration = selection.calibration(&best);
-        let Selection { validation, candidates, .. } = selection;
-        Ok(SelectionResult { recipe: best.recipe, candidates, validation, calibration })
+        step("weighing recipes");
+        let choice = selection.stack(best)?;
+        let Choice { recipe, stack, trial } = selection.keep_evaluated(choice)?;
+        let calibration = selection.calibration(&trial);
+        Ok(selection.result(recipe, stack, calibration))
     }
 }
 
@@ -125,12 +122,38 @@ impl<'a> Selection<'a> {
             SplitKind::Temporal => Groups::new(&dataset, &rounds),
             SplitKind::Random => Groups::none(),
         };
-        Self { dataset, input, validation, rounds, labels, groups, candidates: Vec::new() }
+        Self {
+            dataset,
+            input,
+            validation,
+            rounds,
+            labels,
+            groups,
+            forms: Forms::default(),
+            candidates: Vec::new(),
+            trials: Vec::new(),
+        }
+    }
+
+    fn result(
+        self,
+        recipe: Recipe,
+        stack: Option<Stack>,
+        calibration: Option<Calibration>,
+    ) -> SelectionResult {
+        let study = Study {
+            recipe,
+            stack,
+            calibration: calibration.as_ref().map(|curve| curve.name().to_owned()),
+            validation: self.validation,
+            candidates: self.candidates,
+        };
+        SelectionResult { study, calibration }
     }
 
     /// Tries a recipe with the penalty that suits its form.
     fn run_form(&mut self, recipe: Recipe) -> Result<Option<Trial>, FitError> {
-        let penalty = self.dataset.choose_penalty(&recipe, self.input.chosen, self.input.seed)?;
+        let penalty = self.forms.penalty(&self.dataset, self.input, recipe)?.unwrap_or(recipe.penalty);
         self.run(Recipe { penalty, ..recipe })
     }
 
@@ -169,7 +192,9 @@ impl<'a> Selection<'a> {
         Ok(best)
     }
 
-    fn select_form(&mut self, mut best: Trial) -> Result<Trial, FitError> {
+    fn select_form(&mut self, best: Trial) -> Result<Trial, FitError> {
+        // The lookback and the features may have changed since the penalty was chosen.
+        let mut best = self.run_form(best.recipe)?.unwrap_or(best);
         // Straight lines on either scale are equally simple.
         if let Some(plain) = self.run_form(Recipe { form: Form::Plain, ..best.recipe })? {
             best = self.lesser_loss(best, plain);
@@ -183,10 +208,10 @@ impl<'a> Selection<'a> {
     }
 
     fn select_pairs(&mut self, mut best: Trial) -> Result<Trial, FitError> {
-        for pairs in PAIRS {
-            if let Some(trial) = self.run(Recipe { pairs, ..best.recipe })? {
-                best = self.richer_if_better(best, trial);
-            }
+        if let Some(recipe) = self.forms.with_pairs(&self.dataset, &best.recipe)
+            && let Some(trial) = self.run(recipe)?
+        {
+            best = self.richer_if_better(best, trial);
         }
         Ok(best)
     }
@@ -202,14 +227,37 @@ impl<'a> Selection<'a> {
         Ok(best)
     }
 
-    /// The evaluated recipe, unless the best one is significantly better: what is served should be what was judged.
-    fn keep_evaluated(&mut self, best: Trial) -> Result<Trial, FitError> {
-        let Some(recipe) = self.input.evaluated.filter(|recipe| *recipe != best.recipe) else {
-            return Ok(best);
+    /// Weighs the finalists. The stack is kept if it is better than the best single recipe by more than a standard error
+    /// for customers that it has not seen, and not worse by more than that on later rows.
+    fn stack(&mut self, best: Trial) -> Result<Choice, FitError> {
+        let Trial { recipe, .. } = best;
+        let Some(mut stack) = self.forms.stack(&self.dataset, &recipe) else {
+            return Ok(Choice { recipe, stack: None, trial: best });
         };
-        let Some(evaluated) = self.run(recipe)? else { return Ok(best) };
-        self.compare(&best, &evaluated);
-        let is_better = self.is_significantly_better(&best.profiled, &evaluated.profiled);
-        Ok(if is_better { best } else { evaluated })
+        let mut trial = best;
+        if -stack.excess > stack.standard_error
+            && let Some(stacked) = self.run_members(recipe, (&stack.members, stack.intercept))?
+        {
+            let (excess, standard_error) = self.excess(&stacked.profiled, &trial.profiled);
+            stack.kept = excess <= standard_error;
+            trial = if stack.kept { stacked } else { trial };
+        }
+        Ok(Choice { recipe, stack: Some(stack), trial })
+    }
+
+    /// What was evaluated, unless the new choice is significantly better: what serves should be what was judged.
+    fn keep_evaluated(&mut self, choice: Choice) -> Result<Choice, FitError> {
+        let Some(evaluated) = self.input.evaluated.filter(|_| std::env::var("NOKEEP").is_err()) else {
+            return Ok(choice);
+        };
+        let (members, intercept) = evaluated.members();
+        let Some(trial) = self.run_members(evaluated.recipe, (&members, intercept))? else {
+            return Ok(choice);
+        };
+        let is_better = self.is_significantly_better(&choice.trial.profiled, &trial.profiled);
+        Ok(match is_better {
+            true => choice,
+            false => Choice { recipe: evaluated.recipe, stack: evaluated.stack.clone(), trial },
+        })
     }
 }

@@ -7,7 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::rounds::Round;
-use crate::{time::Time, training::dataset::Dataset};
+use crate::{
+    time::Time,
+    training::{dataset::Dataset, fit::Folds},
+};
 
 /// The fewest rows of a group; a month with fewer joins the next ones.
 const FEWEST_ROWS: usize = 200;
@@ -23,6 +26,13 @@ impl Groups {
     /// No groups: the rows are of the same times as those fitted to.
     pub(super) const fn none() -> Self {
         Self(Vec::new())
+    }
+
+    /// The folds of a cross-validation. The fits outside of a fold know its base rate only from the others', and where it
+    /// is high, theirs is low.
+    pub(super) fn of_folds(folds: &Folds) -> Self {
+        let rows_of = |fold| (0..folds.of_row.len()).filter(|row| folds.of_row[*row] == fold).collect();
+        Self((0..folds.count).map(rows_of).collect())
     }
 
     /// The months of each round, small ones joined.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{Selection, Trial};
-use crate::{artifact::SplitKind, evaluation::metrics::log_loss_of_log_odds, time::Time};
+use crate::{
+    artifact::SplitKind, evaluation::metrics::log_loss_of_log_odds, time::Time, training::dataset::Dataset,
+};
 
 /// The intervals of time that a validation in time is divided into.
 const INTERVALS: usize = 8;
@@ -38,26 +40,19 @@ impl Selection<'_> {
         if self.compare(&one, &other).0 <= 0.0 { other } else { one }
     }
 
-    /// Compares the latest trial with the best so far and records the result with the candidate.
-    pub(super) fn compare(&mut self, best: &Trial, latest: &Trial) -> (f64, f64) {
+    /// Compares a trial with the best one so far and records the result with the candidate.
+    fn compare(&mut self, best: &Trial, latest: &Trial) -> (f64, f64) {
         let compared = self.excess(&latest.profiled, &best.profiled);
-        if let Some(candidate) = self.candidates.last_mut() {
+        if let Some(candidate) = self.candidates.iter_mut().find(|known| known.recipe == latest.recipe) {
             (candidate.excess, candidate.standard_error) = compared;
         }
         compared
     }
 
     /// The mean loss of `a` minus that of `b`, and the standard error of this difference.
-    fn excess(&self, a: &[f64], b: &[f64]) -> (f64, f64) {
+    pub(super) fn excess(&self, a: &[f64], b: &[f64]) -> (f64, f64) {
         let differences: Vec<f64> = self.losses(a).iter().zip(self.losses(b)).map(|(a, b)| a - b).collect();
-        let n = differences.len() as f64;
-        let mean = differences.iter().sum::<f64>() / n;
-        // By id, so that the sum does not depend on the order of the customers.
-        let mut customers = BTreeMap::<&str, f64>::new();
-        for (row, difference) in self.validation_rows().zip(differences) {
-            *customers.entry(self.dataset.rows.customer_id(row)).or_default() += difference - mean;
-        }
-        (mean, customers.values().map(|sum| sum * sum).sum::<f64>().sqrt() / n)
+        mean_by_customer(&self.dataset, self.validation_rows(), &differences)
     }
 
     /// Whether `a` has a significantly lesser loss (95 %).
@@ -93,4 +88,20 @@ impl Selection<'_> {
         }
         gains.iter().filter(|(_, n)| *n > 0.0).map(|(sum, n)| sum / n).collect()
     }
+}
+
+/// The mean of a number of each row, and its standard error, customers being independent.
+pub(super) fn mean_by_customer(
+    dataset: &Dataset<'_>,
+    rows: impl Iterator<Item = usize>,
+    numbers: &[f64],
+) -> (f64, f64) {
+    let n = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / n;
+    // By id, so that the sum does not depend on the order of the customers.
+    let mut customers = BTreeMap::<&str, f64>::new();
+    for (row, number) in rows.zip(numbers) {
+        *customers.entry(dataset.rows.customer_id(row)).or_default() += number - mean;
+    }
+    (mean, customers.values().map(|sum| sum * sum).sum::<f64>().sqrt() / n)
 }

@@ -9,7 +9,7 @@ use tally_model::{
 };
 use tally_proto::v1::{
     AttributeType, Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, FailedCheck,
-    HoldoutSlice, LeadCoverage, Model, ModelAttribute, Recipe, ReliabilityBin, Study,
+    HoldoutSlice, LeadCoverage, Model, ModelAttribute, Recipe, ReliabilityBin, Stack, StackMember, Study,
 };
 
 use crate::{
@@ -144,6 +144,7 @@ fn study(study: &artifact::Study) -> Study {
         form: recipe.form.name().to_owned(),
         penalty: recipe.penalty,
         pairs: recipe.pairs as i32,
+        pair_ratio: recipe.pair_ratio,
         feature_fraction: recipe.feature_fraction,
         lookback_days: recipe.lookback_days,
         habits: recipe.habits,
@@ -156,8 +157,21 @@ fn study(study: &artifact::Study) -> Study {
         excess: candidate.excess,
         standard_error: candidate.standard_error,
     };
+    let member = |member: &artifact::StackMember| StackMember {
+        recipe: Some(recipe(member.recipe)),
+        weight: member.weight,
+    };
+    let stack = |stack: &artifact::Stack| Stack {
+        members: stack.members.iter().map(member).collect(),
+        intercept: stack.intercept,
+        log_loss: stack.log_loss,
+        excess: stack.excess,
+        standard_error: stack.standard_error,
+        kept: stack.kept,
+    };
     Study {
         recipe: Some(recipe(study.recipe)),
+        stack: study.stack.as_ref().map(stack),
         calibration: study.calibration.clone().unwrap_or_default(),
         validation: study.validation.name().to_owned(),
         candidates: study.candidates.iter().map(candidate).collect(),
