@@ -13,8 +13,8 @@ use super::{
 use crate::features::Measure;
 
 /// The bins of a number in [`Form::Steps`], fewest and most, and about how many there are over all
-/// features.
-const BINS: (usize, usize) = (8, 64);
+/// features that vary and differ.
+const BINS: (usize, usize) = (8, 128);
 const BINS_OVER_ALL: usize = 1_000;
 /// The rows of the rarer label that a bin should have. They are few, since neighbours share strength
 /// through the penalty.
@@ -50,6 +50,20 @@ impl Sample<'_> {
     fn values<'b>(&'b self, rows: &'b [usize], place: usize) -> impl Iterator<Item = f64> + 'b {
         rows.iter().map(move |row| self.raw[row * self.measures.len() + place])
     }
+
+    /// Those of the features that equal no earlier one, and how many of them are numbers that vary.
+    fn distinct(&self, places: &[usize]) -> (Vec<usize>, usize) {
+        let mut seen = SeenColumns::default();
+        let is_new = |place: &&usize| !seen.contains(self.values(self.rows, **place).map(f64::to_bits));
+        let distinct: Vec<usize> = places.iter().filter(is_new).copied().collect();
+        let varies = |place: &&usize| {
+            let mut present = self.values(self.rows, **place).filter(|value| !value.is_nan());
+            let first = present.next();
+            !self.measures[**place].is_category() && present.any(|value| Some(value) != first)
+        };
+        let numbers = distinct.iter().filter(varies).count();
+        (distinct, numbers)
+    }
 }
 
 impl Encoder {
@@ -60,22 +74,22 @@ impl Encoder {
         places.sort_unstable();
         // Of equal columns the age of a lead is taken.
         places.sort_by_key(|place| sample.measures[*place] != Measure::TenureDays);
-        let numbers = places.iter().filter(|place| !sample.measures[**place].is_category()).count();
+        let (places, numbers) = sample.distinct(&places);
         let most = (BINS_OVER_ALL / numbers.max(1)).min(sample.rarer / RARER_ROWS_PER_BIN);
         let bins = most.clamp(BINS.0, BINS.1);
-        let mut seen = SeenColumns::default();
+        let mut seen_gaps = SeenColumns::default();
         let mut features = Vec::new();
         for place in places {
             let measure = &sample.measures[place];
             let column = sample.column(place);
-            if seen.contains(column.iter().map(|value| value.to_bits())) {
-                continue;
-            }
             let (line, cells, grid) = if measure.is_category() {
                 (None, levels(&column), Vec::new())
             } else {
                 let of_customers = rising(sample.values(sample.customers, place));
-                number((measure, &column), &of_customers, (form, bins), &mut seen)
+                let (line, cells, grid) =
+                    number((measure, &column), &of_customers, (form, bins), &mut seen_gaps);
+                let follows = matches!(measure, Measure::Attribute { .. });
+                (if follows { line.map(Line::extended) } else { line }, cells, grid)
             };
             let feature = Feature { measure: measure.clone(), place, line, cells, grid };
             if feature.width() > 0 {
@@ -123,7 +137,7 @@ impl Encoder {
     }
 }
 
-/// The digests of the columns so far. A digest has 64 bits: that two different columns have the same, which
+/// The digests of some columns so far. A digest has 64 bits: that two different columns have the same, which
 /// would cost a feature, happens once in 10^19 pairs.
 #[derive(Default)]
 struct SeenColumns(HashSet<u64>);

@@ -8,6 +8,9 @@ use super::Form;
 
 /// A number with a skewness above this goes through the log, if that makes it less skewed.
 const SKEWED: f64 = 1.0;
+/// How far an attribute is followed beyond its range in training, as a share of the range. Prices and rates trend, so
+/// that the next month is a little beyond; a wrong unit is far beyond.
+const BEYOND: f64 = 0.25;
 /// The quantiles of the hinges of [`Form::Spline`].
 const KNOTS: [f64; 3] = [0.25, 0.5, 0.75];
 
@@ -56,9 +59,9 @@ fn ln_1_plus(value: f64) -> f64 {
 pub struct Line {
     /// The scale on which it is standardised.
     pub transform: Transform,
-    /// The least value in training; lower values are clamped to it.
+    /// Lower values are clamped to this: the least value in training, or somewhat below it for an attribute.
     pub low: f64,
-    /// The greatest value in training; higher values are clamped to it.
+    /// Higher values are clamped to this: the greatest value in training, or somewhat above it for an attribute.
     pub high: f64,
     /// Mean on the transformed scale.
     pub mean: f64,
@@ -85,6 +88,21 @@ impl Line {
     #[must_use]
     pub const fn width(&self) -> usize {
         1 + self.hinges.len()
+    }
+
+    /// Follows values by [`BEYOND`] beyond the range in training, and no further than that on the scale on which they
+    /// are standardised, as far as the bounds are finite. The logarithm of a value that is a little below the range may
+    /// be far below it.
+    pub(super) fn extended(self) -> Self {
+        let extended = |low: f64, high: f64| {
+            let beyond = BEYOND * high - BEYOND * low;
+            [low - beyond, high + beyond]
+        };
+        let ends = extended(self.low, self.high);
+        let on_scale = extended(self.transform.apply(self.low), self.transform.apply(self.high));
+        let on_scale = on_scale.map(|end| self.transform.invert(end));
+        let (low, high) = (ends[0].max(on_scale[0]), ends[1].min(on_scale[1]));
+        if low.is_finite() && high.is_finite() { Self { low, high, ..self } } else { self }
     }
 
     #[inline]

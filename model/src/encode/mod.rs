@@ -7,9 +7,9 @@
 //! is the product of the coarse cells of two features (the pairs of a GA²M: Lou, Caruana, Gehrke and
 //! Hooker 2013, "Accurate Intelligible Models with Pairwise Interactions").
 //!
-//! Numbers are clamped to their range in training; skewed ones go through a signed log(1 + x). A
-//! missing number contributes nothing, and has an indicator column. Indicators are centred but
-//! not scaled, so that the penalty shrinks rare levels rather than favouring them. Every column has
+//! Numbers are clamped to their range in training; those that are attributes to a quarter more of it, because prices and
+//! rates trend. Skewed ones go through a signed log(1 + x). A missing number contributes nothing, and has an indicator
+//! column. Indicators are centred but not scaled, so that the penalty shrinks rare levels rather than favouring them. Every column has
 //! mean 0 in training: the intercept is the log-odds of an average customer, and contributions are
 //! relative to it.
 //!
@@ -155,6 +155,46 @@ mod tests {
         };
         assert_eq!(encoder(&rows).features[0].cells.edges().filter(|edge| *edge > 0.0).count(), 4);
         assert_eq!(encoder(&first).features[0].cells.edges().filter(|edge| *edge > 0.0).count(), 15);
+    }
+
+    #[test]
+    fn an_attribute_is_followed_a_quarter_beyond_its_range_and_no_further() {
+        let rate = Measure::Attribute { name: "rate".into(), scale: Scale::Number };
+        let raw: Vec<f64> = (0..40).map(|n| 1.0 + f64::from(n) / 13.0).collect();
+        for form in [Form::Plain, Form::Log, Form::Spline, Form::Steps] {
+            let encoder = fit(std::slice::from_ref(&rate), &raw, form);
+            let encode = |value: f64| {
+                let mut out = vec![0.0; encoder.width()];
+                encoder.encode(&[value], &mut out);
+                out
+            };
+            // The range is 1 to 4.
+            assert_eq!(encode(1e6), encode(4.75), "{form}");
+            assert_eq!(encode(-1e6), encode(0.25), "{form}");
+            assert!(encode(4.75)[0] > encode(4.7)[0] && encode(4.7)[0] > encode(4.0)[0], "{form}");
+            // In a unit of the value, the column goes on as it did within the range.
+            let slope = |from: f64, to: f64| (encode(to)[0] - encode(from)[0]) / (to - from);
+            assert!((slope(4.0, 4.75) - slope(2.0, 3.0)).abs() < 1e-12, "{form}");
+        }
+        // Of 0 to 1,000 on a logarithmic scale, a quarter below is -4.6, not -250.
+        let skewed: Vec<f64> = (0..40).map(|n| (f64::from(n) / 39.0 * 1_001_f64.ln()).exp_m1()).collect();
+        let skewed = fit(std::slice::from_ref(&rate), &skewed, Form::Log).features.remove(0).line.unwrap();
+        assert_eq!(skewed.transform, Transform::Log);
+        assert!((skewed.low - (1.0 - 1_001_f64.powf(0.25))).abs() < 1e-9, "{skewed:?}");
+        assert!((skewed.high - 1_250.0).abs() < 1e-9, "{skewed:?}");
+        let extreme = fit(&[rate], &[-1.7e308, 0.0, 1.0, 1.7e308], Form::Log);
+        let line = extreme.features[0].line.as_ref();
+        assert!(line.is_none_or(|line| line.low.is_finite() && line.high.is_finite()));
+    }
+
+    #[test]
+    fn constants_and_twins_take_no_bins_from_others() {
+        let own: Vec<f64> = (0..4_000).map(f64::from).collect();
+        let alone = fit(&measures(1), &own, Form::Steps).width();
+        let crowd: Vec<f64> =
+            own.iter().flat_map(|x| [[*x].as_slice(), &[7.0; 20], &[*x; 20]].concat()).collect();
+        assert_eq!(fit(&measures(41), &crowd, Form::Steps).width(), alone);
+        assert_eq!(alone, 128, "a line and the edges of 128 bins");
     }
 
     #[test]
