@@ -56,6 +56,16 @@ impl Feature {
         }
     }
 
+    /// The least and the greatest value in training; None for categories and booleans, which have no values beyond.
+    #[must_use]
+    pub fn range(&self) -> Option<[f64; 2]> {
+        match self.grid.as_slice() {
+            [low, .., high] if !self.measure.is_boolean() => Some([*low, *high]),
+            [only] if !self.measure.is_boolean() => Some([*only; 2]),
+            _ => None,
+        }
+    }
+
     /// The raw values at which the effect curve is drawn: the grid or the levels, and `NaN` when
     /// missing values have an effect of their own.
     #[must_use]

@@ -271,6 +271,12 @@ impl Measure {
         self.level_count().is_some()
     }
 
+    /// Whether the raw values are 0 for no and 1 for yes.
+    #[must_use]
+    pub const fn is_boolean(&self) -> bool {
+        matches!(self, Self::Returned | Self::Attribute { scale: Scale::Boolean, .. })
+    }
+
     /// Whether it tells a habit: how something is done, rather than how much of it and when.
     #[must_use]
     pub const fn is_habit(&self) -> bool {

@@ -84,6 +84,8 @@ pub(super) struct FeatureInfo {
     pub(super) measure: Measure,
     /// The value of an average customer.
     pub(super) typical: f64,
+    /// The least and the greatest value that was learned from, for numbers.
+    learned: Option<[f64; 2]>,
     amount_decimals: u8,
     /// The end of every sentence about it.
     pub(super) comparison: String,
@@ -92,14 +94,15 @@ pub(super) struct FeatureInfo {
 impl FeatureInfo {
     fn new(feature: &Feature, amount_decimals: u8) -> Self {
         let measure = feature.measure.clone();
-        let (name, typical) = (measure.to_string(), feature.typical());
-        let info = Self { name, measure, typical, amount_decimals, comparison: String::new() };
+        let (name, typical, learned) = (measure.to_string(), feature.typical(), feature.range());
+        let info = Self { name, measure, typical, learned, amount_decimals, comparison: String::new() };
         Self { comparison: info.wording().comparison(), ..info }
     }
 
     /// What sentences about it are written from.
     pub(super) const fn wording(&self) -> Wording<'_> {
-        Wording { measure: &self.measure, typical: self.typical, amount_decimals: self.amount_decimals }
+        let Self { measure, typical, learned, amount_decimals, .. } = self;
+        Wording { measure, typical: *typical, learned: *learned, amount_decimals: *amount_decimals }
     }
 }
 

@@ -7,7 +7,7 @@ mod phrases;
 mod templates;
 
 use self::phrases::Sentence;
-use super::{Measure, Scale};
+use super::Measure;
 
 /// The value of a feature in its own unit or type.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +28,7 @@ impl FeatureValue {
     pub fn of(measure: &Measure, raw: f64) -> Self {
         match measure {
             _ if raw.is_nan() => Self::Missing,
-            Measure::Returned | Measure::Attribute { scale: Scale::Boolean, .. } => Self::Boolean(raw >= 0.5),
+            _ if measure.is_boolean() => Self::Boolean(raw >= 0.5),
             _ if measure.is_category() => Self::Text(measure.level(raw).to_owned()),
             // Adding 0 removes the sign of a zero, which not every store keeps.
             _ => Self::Number(raw + 0.0),
@@ -43,22 +43,43 @@ pub struct Wording<'a> {
     pub measure: &'a Measure,
     /// The raw value of an average customer.
     pub typical: f64,
+    /// The least and the greatest value that the model has learned from, for numbers.
+    pub learned: Option<[f64; 2]>,
     /// How many decimals money has.
     pub amount_decimals: u8,
 }
 
 impl Wording<'_> {
-    /// Appends the sentence for a raw value, compared with the typical one unless it is the same; `comparison` is that
-    /// of [`comparison`](Self::comparison).
+    /// Appends the sentence for a raw value. It says when the value lies beyond what was learned from, and compares it
+    /// with the typical one unless it is the same; `comparison` is that of [`comparison`](Self::comparison).
     pub fn write_sentence(&self, raw: f64, comparison: &str, text: &mut String) {
         let mut sentence = Sentence { text, amount_decimals: self.amount_decimals };
         let fact = match raw.is_nan() {
             true => sentence.absence(self.measure),
             false => sentence.fact(self.measure, raw, self.typical),
         };
+        if let Some([low, high]) = self.beyond(raw) {
+            fact.text(", beyond what was learned from (").text(&low);
+            if low != high {
+                fact.text(" to ").text(&high);
+            }
+            fact.text(")");
+        }
         if raw != self.typical {
             fact.text(comparison);
         }
+    }
+
+    /// The ends of the range that was learned from when the value lies beyond it, and when that shows: not for a value
+    /// that rounds to one of the ends.
+    fn beyond(&self, raw: f64) -> Option<[String; 2]> {
+        let [low, high] = self.learned.filter(|[low, high]| raw < *low || raw > *high)?;
+        let [low, high, own] = [low, high, raw].map(|value| {
+            let mut text = String::new();
+            Sentence { text: &mut text, amount_decimals: self.amount_decimals }.typical(self.measure, value);
+            text
+        });
+        (own != low && own != high).then_some([low, high])
     }
 
     /// The end of a sentence, which compares with the typical value and is the same for all customers.
@@ -76,6 +97,7 @@ impl Wording<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::Scale;
 
     #[test]
     fn sentences_read_well() {
@@ -184,10 +206,58 @@ mod tests {
     }
 
     fn written(measure: &Measure, raw: f64, typical: f64, amount_decimals: u8) -> String {
-        let wording = Wording { measure, typical, amount_decimals };
+        let wording = Wording { measure, typical, learned: None, amount_decimals };
         let mut sentence = String::new();
         wording.write_sentence(raw, &wording.comparison(), &mut sentence);
         sentence
+    }
+
+    #[test]
+    fn a_value_beyond_what_was_learned_from_is_said_to_be_so() {
+        let days = Measure::DaysSinceLast { kind: "purchase".into() };
+        let rate = Measure::Attribute { name: "rate".into(), scale: Scale::Number };
+        let sum = Measure::PropertySum { kind: "call".into(), property: "cost_minor".into(), days: None };
+        let habit = Measure::DiscountShare { property: "discount_percent".into() };
+        for (measure, raw, [low, high], wanted) in [
+            (&rate, 4.8, [1.0, 4.0], "rate is 4.8, beyond what was learned from (1 to 4); typical is 2"),
+            (&rate, 0.9, [1.0, 4.0], "rate is 0.9, beyond what was learned from (1 to 4); typical is 2"),
+            (&rate, 4.8, [4.0, 4.0], "rate is 4.8, beyond what was learned from (4); typical is 2"),
+            (&rate, 2.0, [3.0, 4.0], "rate is 2, beyond what was learned from (3 to 4)"),
+            (&rate, 1.0, [1.0, 4.0], "rate is 1; typical is 2"),
+            (&rate, 4.0, [1.0, 4.0], "rate is 4; typical is 2"),
+            // It would not show.
+            (&rate, 4.01, [1.0, 4.0], "rate is 4; typical is 2"),
+            (&rate, f64::NAN, [1.0, 4.0], "rate is not known; typical is 2"),
+            (
+                &days,
+                143.2,
+                [0.3, 90.2],
+                "No purchase for 143 days, beyond what was learned from (0.3 to 90); typical is 2",
+            ),
+            (
+                &Measure::AverageAmount,
+                9_950.0,
+                [-100.0, 2_050.0],
+                "Average purchase of 99.50, beyond what was learned from (-1.00 to 20.50); typical is 0.02",
+            ),
+            (
+                &sum,
+                0.0,
+                [100.0, 2_050.0],
+                "No cost in calls so far, beyond what was learned from (1.00 to 20.50); typical is 0.02",
+            ),
+            (
+                &habit,
+                0.8,
+                [0.0, 0.5],
+                "80 % of purchases at a discount, beyond what was learned from (0 % to 50 %); typical is 200 %",
+            ),
+        ] {
+            let wording = Wording { measure, typical: 2.0, learned: Some([low, high]), amount_decimals: 2 };
+            let mut sentence = String::new();
+            wording.write_sentence(raw, &wording.comparison(), &mut sentence);
+            assert_eq!(sentence, wanted);
+        }
     }
 
     #[test]
