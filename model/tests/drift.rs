@@ -25,7 +25,12 @@ fn flat(rows: &[[f64; 3]]) -> Vec<f64> {
 }
 
 fn reference(rows: &[[f64; 3]], probabilities: &[f64]) -> Reference {
-    Reference::new(&measures(), 0..3, &flat(rows), probabilities)
+    learned(rows, probabilities, None)
+}
+
+/// The reference of a model that has learned from numbers in this range.
+fn learned(rows: &[[f64; 3]], probabilities: &[f64], range: Option<[f64; 2]>) -> Reference {
+    Reference::new(&measures(), [(0, range), (1, None), (2, None)], &flat(rows), probabilities)
 }
 
 fn report(training: &[[f64; 3]], population: &[[f64; 3]]) -> DriftReport {
@@ -148,6 +153,48 @@ fn unknown_customers_are_counted_and_not_compared() {
 }
 
 #[test]
+fn values_beyond_what_was_learned_from_are_counted() {
+    let reference = learned(&numbers((1..=100).map(f64::from)), &[0.5; 100], Some([5.0, 90.0]));
+    assert!(reference.fits(&measures()));
+    let count = |values: &[f64]| {
+        let mut counts = Counts::new(&reference);
+        numbers(values.iter().copied()).iter().for_each(|row| counts.add(&reference, row, 0.5));
+        counts
+    };
+    let report = |counts: &Counts| DriftReport::new(&measures(), &reference, counts, 100);
+    // Both ends are within; a missing value is a customer, but not beyond.
+    let mut counts = count(&[5.0, 90.0, 4.9, 90.1, 1e9, f64::NAN]);
+    assert_eq!(shift(&report(&counts), "tenure_days").beyond, Some(3.0 / 6.0));
+    counts.merge(&count(&[50.0, 4.0]));
+    assert!(counts.fit(&reference));
+    let merged = report(&counts);
+    assert_eq!(shift(&merged, "tenure_days").beyond, Some(4.0 / 8.0));
+    assert_eq!((shift(&merged, "attribute.region").beyond, merged.score.beyond), (None, None));
+    assert_eq!(shift(&report(&Counts::new(&reference)), "tenure_days").beyond, Some(0.0));
+}
+
+/// Populations and models that older versions have stored say nothing about values beyond.
+#[test]
+fn counts_of_older_versions_are_read() {
+    let rows = numbers((1..=100).map(f64::from));
+    let (new, old) = (learned(&rows, &[0.5; 100], Some([1.0, 100.0])), reference(&rows, &[0.5; 100]));
+    let mut counts = Counts::new(&old);
+    counts.add(&old, &[101.0, 0.0, 1.0], 0.5);
+    let stored = serde_json::to_string(&counts).unwrap();
+    assert!(!stored.contains("beyond") && !serde_json::to_string(&old).unwrap().contains("learned"));
+    let read: Counts = serde_json::from_str(&stored).unwrap();
+    assert!(read.fit(&new));
+    let shift_of = |counts: &Counts| {
+        let report = DriftReport::new(&measures(), &new, counts, 100);
+        shift(&report, "tenure_days").clone()
+    };
+    let mut counted = Counts::new(&new);
+    counted.add(&new, &[101.0, 0.0, 1.0], 0.5);
+    assert_eq!(shift_of(&counted), Shift { beyond: Some(1.0), ..shift_of(&read) });
+    assert_eq!(shift_of(&read).beyond, None);
+}
+
+#[test]
 fn a_reference_of_another_model_is_recognised() {
     let own = reference(&numbers((0..100).map(f64::from)), &[0.5; 100]);
     assert!(own.fits(&measures()));
@@ -213,7 +260,7 @@ proptest! {
 
     #[test]
     fn reference_and_counts_survive_storage(rows in rows()) {
-        let reference = reference(&rows, &vec![0.25; rows.len()]);
+        let reference = learned(&rows, &vec![0.25; rows.len()], Some([-1.5, 2.0]));
         let text = serde_json::to_string(&reference).unwrap();
         prop_assert_eq!(&serde_json::from_str::<Reference>(&text).unwrap(), &reference);
         let mut counts = Counts::new(&reference);

@@ -13,9 +13,11 @@ pub(super) fn drift(drift: &GetDriftResponse, left_out: usize) -> String {
             verdict(drift.verdict()).to_owned(),
             drift.mean_difference.map(|difference| format!("{difference:+.2}")).unwrap_or_default(),
             format!("{:+.1} %", drift.missing_difference * 100.0),
+            // Most have none.
+            drift.beyond_share.filter(|share| *share > 0.0).map(percent).unwrap_or_default(),
         ]
     };
-    let header = ["", "PSI", "", "mean, in standard deviations", "missing"];
+    let header = ["", "PSI", "", "mean, in standard deviations", "missing", "beyond what was learned from"];
     let more = match left_out {
         0 => String::new(),
         features => format!("\n\nand {features} features that drifted less; without --top all are listed"),
@@ -27,7 +29,7 @@ pub(super) fn drift(drift: &GetDriftResponse, left_out: usize) -> String {
         datetime(drift.as_of_time.as_ref()),
         count(drift.cold_customers),
         count(drift.training_rows),
-        table(&header, &[1, 3, 4], drift.score.iter().chain(&drift.features).map(row))
+        table(&header, &[1, 3, 4, 5], drift.score.iter().chain(&drift.features).map(row))
     )
 }
 
@@ -113,26 +115,27 @@ mod tests {
 
     #[test]
     fn drift_is_a_table_with_a_verdict_in_words() {
+        let moved = |feature: &str, psi, verdict: Drift| FeatureDrift {
+            feature: feature.to_owned(),
+            psi,
+            verdict: verdict.into(),
+            ..FeatureDrift::default()
+        };
+        let score = moved("score", 0.04, Drift::Stable);
+        let region = moved("attribute.region", 0.31, Drift::Large);
+        let rate = moved("attribute.rate", 0.12, Drift::Moderate);
         let response = GetDriftResponse {
             model: "churn/7".to_owned(),
             as_of_time: Some(Timestamp { seconds: 1_315_526_400, nanos: 0 }),
             customers: 1_234,
             cold_customers: 12,
             training_rows: 5_000,
-            score: Some(FeatureDrift {
-                feature: "score".to_owned(),
-                psi: 0.04,
-                verdict: Drift::Stable.into(),
-                mean_difference: Some(-0.125),
-                ..FeatureDrift::default()
-            }),
-            features: vec![FeatureDrift {
-                feature: "attribute.region".to_owned(),
-                psi: 0.31,
-                verdict: Drift::Large.into(),
-                missing_difference: 0.25,
-                ..FeatureDrift::default()
-            }],
+            score: Some(FeatureDrift { mean_difference: Some(-0.125), ..score }),
+            features: vec![
+                FeatureDrift { missing_difference: 0.25, ..region },
+                FeatureDrift { mean_difference: Some(0.4), beyond_share: Some(0.0432), ..rate },
+                FeatureDrift { beyond_share: Some(0.0), ..moved("trend", 0.0, Drift::Stable) },
+            ],
             ..GetDriftResponse::default()
         };
         let shown = drift(&response, 0);
@@ -143,10 +146,12 @@ mod tests {
         insta::assert_snapshot!(shown, @r"
         churn/7: 1,234 customers as of 2011-09-09T00:00:00Z, 12 of them unknown at that time, against 5,000 at its training
 
-                            PSI          mean, in standard deviations  missing
-        ───────────────────────────────────────────────────────────────────────
-        score             0.040  stable                         -0.12   +0.0 %
-        attribute.region  0.310  large                                 +25.0 %
+                            PSI            mean, in standard deviations  missing  beyond what was learned from
+        ───────────────────────────────────────────────────────────────────────────────────────────────────────
+        score             0.040  stable                           -0.12   +0.0 %
+        attribute.region  0.310  large                                   +25.0 %
+        attribute.rate    0.120  moderate                         +0.40   +0.0 %                         4.3 %
+        trend             0.000  stable                                   +0.0 %
         ");
     }
 

@@ -7,11 +7,11 @@
 //! is the product of the coarse cells of two features (the pairs of a GA²M: Lou, Caruana, Gehrke and
 //! Hooker 2013, "Accurate Intelligible Models with Pairwise Interactions").
 //!
-//! Numbers are clamped to their range in training; those that are attributes to a quarter more of it, because prices and
-//! rates trend. Skewed ones go through a signed log(1 + x). A missing number contributes nothing, and has an indicator
-//! column. Indicators are centred but not scaled, so that the penalty shrinks rare levels rather than favouring them. Every column has
-//! mean 0 in training: the intercept is the log-odds of an average customer, and contributions are
-//! relative to it.
+//! Numbers are clamped to their range in training; those that are attributes to a quarter more of it, because prices
+//! and rates trend. Skewed ones go through a signed log(1 + x). A missing number contributes nothing, and has an
+//! indicator column. Indicators are centred but not scaled, so that the penalty shrinks rare levels rather than favouring
+//! them. Every column has mean 0 in training: the intercept is the log-odds of an average customer, and contributions
+//! are relative to it.
 //!
 //! The age of a lead is known at the few ages of the snapshots alone. It has a knot at each of them, and a scale that
 //! makes its penalty small: it says how fast leads buy, which no other column should have to explain.

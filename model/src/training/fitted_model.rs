@@ -171,7 +171,7 @@ impl FittedModel {
             customers.chunks(measures.len()).map(|raw| scorer.probability_of(raw)).collect();
         // All customers of a run have the same month. Its drift would only say that time has passed.
         let monitored = features.iter().filter(|feature| feature.measure != Measure::Month);
-        let monitored = monitored.map(|feature| feature.place);
+        let monitored = monitored.map(|feature| (feature.place, feature.range()));
         artifact.reference = Reference::new(&measures, monitored, &customers, &probabilities);
         artifact.quartiles = quartiles(probabilities);
         Ok(artifact)

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod beyond;
 mod future;
 mod limits;
 mod quality;

@@ -42,7 +42,7 @@ fn what_is_not_set_is_null_or_zero_or_empty() {
     );
     assert_eq!(
         message(&FeatureDrift::default()).unwrap().to_string(),
-        r#"{"bins":[],"feature":"","mean_difference":null,"missing_difference":0.0,"psi":0.0,"psi_by_chance":0.0,"verdict":"UNSPECIFIED"}"#
+        r#"{"beyond_share":null,"bins":[],"feature":"","mean_difference":null,"missing_difference":0.0,"psi":0.0,"psi_by_chance":0.0,"verdict":"UNSPECIFIED"}"#
     );
 }
 

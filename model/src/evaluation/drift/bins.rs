@@ -102,13 +102,17 @@ pub(super) struct Distribution {
     #[serde(flatten)]
     pub(super) bins: Bins,
     pub(super) rows: Vec<u64>,
+    /// The least and the greatest value that the model has learned from, for features that are numbers; None in models
+    /// that were stored before there was this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) learned: Option<[f64; 2]>,
 }
 
 impl Distribution {
     pub(super) fn new(bins: Bins, values: impl Iterator<Item = f64>) -> Self {
         let mut rows = vec![0; bins.count() + 1];
         values.for_each(|value| rows[bins.place(value)] += 1);
-        Self { bins, rows }
+        Self { bins, rows, learned: None }
     }
 
     pub(super) fn of_numbers(values: &[f64]) -> Self {
@@ -117,8 +121,17 @@ impl Distribution {
         Self::new(Bins::of_numbers(&sorted), values.iter().copied())
     }
 
+    /// Whether the value lies beyond what the model has learned from.
+    pub(super) fn is_beyond(&self, value: f64) -> bool {
+        self.learned.is_some_and(|[low, high]| value < low || value > high)
+    }
+
     pub(super) fn is_valid(&self) -> bool {
-        self.bins.is_valid() && self.rows.len() == self.bins.count() + 1 && total(&self.rows).is_some()
+        let is_range = |[low, high]: &[f64; 2]| low.is_finite() && high.is_finite() && low <= high;
+        self.bins.is_valid()
+            && self.rows.len() == self.bins.count() + 1
+            && total(&self.rows).is_some()
+            && self.learned.iter().all(is_range)
     }
 }
 

@@ -27,13 +27,21 @@ pub(super) struct Tally {
     pub(super) rows: Vec<u64>,
     /// The sum of [`Bins::deviation`](super::bins::Bins::deviation).
     pub(super) deviation: i64,
+    /// How many values lie beyond what the model has learned from; None if that is not known, and in populations that
+    /// were stored before there was this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) beyond: Option<u64>,
 }
 
 impl Counts {
     /// No customers.
     #[must_use]
     pub fn new(reference: &Reference) -> Self {
-        let empty = |values: &Distribution| Tally { rows: vec![0; values.rows.len()], deviation: 0 };
+        let empty = |values: &Distribution| Tally {
+            rows: vec![0; values.rows.len()],
+            deviation: 0,
+            beyond: values.learned.map(|_| 0),
+        };
         Self { customers: 0, cold: 0, tallies: reference.distributions().map(empty).collect() }
     }
 
@@ -49,6 +57,7 @@ impl Counts {
         {
             tally.rows[values_of.bins.place(value)] += 1;
             tally.deviation = tally.deviation.saturating_add(values_of.bins.deviation(value));
+            tally.beyond = tally.beyond.map(|beyond| beyond + u64::from(values_of.is_beyond(value)));
         }
     }
 
@@ -59,17 +68,18 @@ impl Counts {
         for (tally, other) in self.tallies.iter_mut().zip(&others.tallies) {
             tally.rows.iter_mut().zip(&other.rows).for_each(|(rows, more)| *rows += more);
             tally.deviation = tally.deviation.saturating_add(other.deviation);
+            tally.beyond = tally.beyond.zip(other.beyond).map(|(beyond, more)| beyond + more);
         }
     }
 
     /// Whether these are counts in the bins of this reference.
     #[must_use]
     pub fn fit(&self, reference: &Reference) -> bool {
+        let fits = |(tally, values): (&Tally, &Distribution)| {
+            tally.rows.len() == values.rows.len()
+                && total(&tally.rows).is_some_and(|rows| tally.beyond.unwrap_or(0) <= rows)
+        };
         self.tallies.len() == reference.features.len() + 1
-            && self
-                .tallies
-                .iter()
-                .zip(reference.distributions())
-                .all(|(tally, values)| tally.rows.len() == values.rows.len() && total(&tally.rows).is_some())
+            && self.tallies.iter().zip(reference.distributions()).all(fits)
     }
 }

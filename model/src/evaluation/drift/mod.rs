@@ -1,7 +1,8 @@
 //! Drift: how far the scored customers have moved from those at the training.
 //!
 //! In training a [`Reference`] keeps, for each feature and for the score, at most ten bins with their numbers of
-//! rows, and one more bin for missing values. Its rows are the customers that would have been scored then. [`Counts`] sorts a scored population into the same bins. A
+//! rows, and one more bin for missing values. Its rows are the customers that would have been scored then. [`Counts`]
+//! sorts a scored population into the same bins, and counts the values beyond what the model has learned from. A
 //! [`DriftReport`] compares the two by effect sizes, not p-values: with many customers any difference is
 //! significant, and few matter.
 //!

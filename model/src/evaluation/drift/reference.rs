@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bins::{Bins, Distribution, total};
-use crate::features::{Measure, Scale};
+use crate::features::Measure;
 
 /// The distribution of each feature and of the score at the training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,22 +23,23 @@ impl Reference {
     /// The distributions over the rows of a flat matrix of raw features, one row a customer, and of their
     /// probabilities.
     ///
-    /// `measures` are those of a raw row, `places` the indices of the monitored ones; `raw` has
-    /// `measures.len()` values a row. The order of the rows does not matter.
+    /// `measures` are those of a raw row; `raw` has `measures.len()` values a row. `monitored` are the indices of the
+    /// monitored ones, each with the least and the greatest value that the model has learned from, if it is a number.
+    /// The order of the rows does not matter.
     #[must_use]
     pub fn new(
         measures: &[Measure],
-        places: impl IntoIterator<Item = usize>,
+        monitored: impl IntoIterator<Item = (usize, Option<[f64; 2]>)>,
         raw: &[f64],
         probabilities: &[f64],
     ) -> Self {
-        let features = places.into_iter().map(|place| {
+        let features = monitored.into_iter().map(|(place, learned)| {
             let column: Vec<f64> = raw.iter().skip(place).step_by(measures.len()).copied().collect();
             let distribution = match levels(&measures[place]) {
                 Some(levels) => Distribution::new(Bins::Level { levels }, column.into_iter()),
                 None => Distribution::of_numbers(&column),
             };
-            (place, distribution)
+            (place, Distribution { learned, ..distribution })
         });
         let score = Distribution::of_numbers(probabilities);
         Self { features: features.collect(), score, per_customer: true }
@@ -77,7 +78,7 @@ impl Reference {
 /// The number of values of a category or a boolean; None for numbers.
 const fn levels(measure: &Measure) -> Option<usize> {
     match measure {
-        Measure::Returned | Measure::Attribute { scale: Scale::Boolean, .. } => Some(2),
+        measure if measure.is_boolean() => Some(2),
         measure => measure.level_count(),
     }
 }

@@ -63,6 +63,10 @@ pub struct Shift {
     pub mean_difference: Option<f64>,
     /// The share of missing values in the population minus that in training.
     pub missing_difference: f64,
+    /// For features that are numbers: the share of the population whose value lies below the least or above the
+    /// greatest that the model has learned from. None when that was not counted: the model or the population is of an
+    /// older version.
+    pub beyond: Option<f64>,
     /// The bins; that for missing values only when there are any.
     pub bins: Vec<Share>,
 }
@@ -126,6 +130,7 @@ impl Shift {
             level: DriftLevel::of(psi, chance, m),
             mean_difference: comparable.then(|| tally.deviation as f64 / MILLION / now),
             missing_difference,
+            beyond: tally.beyond.map(|beyond| share(beyond, m)),
             bins,
         }
     }

@@ -46,6 +46,7 @@ fn shift(feature: String, shift: Shift) -> FeatureDrift {
         mean_difference: shift.mean_difference,
         missing_difference: shift.missing_difference,
         bins: shift.bins.into_iter().map(bin).collect(),
+        beyond_share: shift.beyond,
     }
 }
 

@@ -82,6 +82,8 @@ async fn drift_before(tally: &Tally) -> v1::GetDriftResponse {
     assert_eq!(drift.training_rows, drift.customers - drift.cold_customers);
     for own in drift.features.iter().chain(&drift.score) {
         assert_eq!((own.psi, own.verdict()), (0.0, v1::Drift::Stable), "{own:?}");
+        let is_number = own.feature != "score" && matches!(own.bins[0].bin, Some(Bin::Range(_)));
+        assert_eq!(own.beyond_share.is_some(), is_number, "{own:?}");
         let used = own.bins.iter().filter(|bin| bin.training_share > 0.0).count() as f64;
         let chance = (used - 1.0) * 2.0 / drift.training_rows as f64;
         assert!((own.psi_by_chance - chance).abs() < 1e-12, "{own:?}");
