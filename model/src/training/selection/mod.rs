@@ -199,10 +199,13 @@ impl<'a> Selection<'a> {
         if let Some(plain) = self.run_form(Recipe { form: Form::Plain, ..best.recipe })? {
             best = self.lesser_loss(best, plain);
         }
-        for form in [Form::Spline, Form::Steps] {
-            if let Some(trial) = self.run_form(Recipe { form, ..best.recipe })? {
-                best = self.richer_if_better(best, trial);
-            }
+        // Splines and steps are equally rich: the better one must be better than lines.
+        let spline = self.run_form(Recipe { form: Form::Spline, ..best.recipe })?;
+        let steps = self.run_form(Recipe { form: Form::Steps, ..best.recipe })?;
+        if let (Some(spline), Some(steps)) = (spline, steps) {
+            self.compare(&best, &spline);
+            let rich = self.lesser_loss(spline, steps);
+            best = self.richer_if_better(best, rich);
         }
         Ok(best)
     }
@@ -247,7 +250,7 @@ impl<'a> Selection<'a> {
 
     /// What was evaluated, unless the new choice is significantly better: what serves should be what was judged.
     fn keep_evaluated(&mut self, choice: Choice) -> Result<Choice, FitError> {
-        let Some(evaluated) = self.input.evaluated.filter(|_| std::env::var("NOKEEP").is_err()) else {
+        let Some(evaluated) = self.input.evaluated else {
             return Ok(choice);
         };
         let (members, intercept) = evaluated.members();

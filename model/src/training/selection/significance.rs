@@ -41,7 +41,7 @@ impl Selection<'_> {
     }
 
     /// Compares a trial with the best one so far and records the result with the candidate.
-    fn compare(&mut self, best: &Trial, latest: &Trial) -> (f64, f64) {
+    pub(super) fn compare(&mut self, best: &Trial, latest: &Trial) -> (f64, f64) {
         let compared = self.excess(&latest.profiled, &best.profiled);
         if let Some(candidate) = self.candidates.iter_mut().find(|known| known.recipe == latest.recipe) {
             (candidate.excess, candidate.standard_error) = compared;
