@@ -122,3 +122,71 @@ struct Point {
     /// The lower triangle.
     curvature: Array2<f64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngCore, SeedableRng};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    /// Uniform in (−1, 1).
+    fn uniform(sampler: &mut Xoshiro256PlusPlus) -> f64 {
+        (sampler.next_u64() >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    }
+
+    /// Labels drawn by their true log-odds, of which each member knows a share.
+    fn drawn(seed: u64, knows: &[f64]) -> (Vec<Array1<f64>>, Vec<bool>) {
+        let mut sampler = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let mut members = vec![Vec::new(); knows.len()];
+        let labels = (0..4_000).map(|_| {
+            let truth = 3.0 * uniform(&mut sampler);
+            for (member, knows) in members.iter_mut().zip(knows) {
+                member.push(knows * truth + (1.0 - knows) * 3.0 * uniform(&mut sampler));
+            }
+            uniform(&mut sampler) < 2.0 / (1.0 + (-truth).exp()) - 1.0
+        });
+        let labels = labels.collect();
+        (members.into_iter().map(Array1::from_vec).collect(), labels)
+    }
+
+    fn loss(rows: &StackRows<'_>, weights: &[f64], intercept: f64) -> f64 {
+        let free: Vec<usize> = (0..weights.len()).collect();
+        let parameters = std::iter::once(intercept).chain(weights.iter().copied()).collect();
+        rows.at(&free, &parameters).loss
+    }
+
+    #[test]
+    fn weights_are_the_best_of_all_that_are_not_negative() {
+        let rows: Vec<usize> = (0..4_000).collect();
+        for (seed, knows) in [(1, vec![1.0, 0.5, 0.0, 0.2]), (2, vec![0.9, 0.8]), (3, vec![0.0, 1.0, -0.5])] {
+            let (members, labels) = drawn(seed, &knows);
+            let members: Vec<&Array1<f64>> = members.iter().collect();
+            let rows = StackRows { members: &members, labels: &labels, rows_per_customer: 1.0, rows: &rows };
+            let found = rows.fit().unwrap();
+            assert!(found.weights.iter().all(|weight| *weight >= 0.0));
+            let least = loss(&rows, &found.weights, found.intercept);
+            let mut sampler = Xoshiro256PlusPlus::seed_from_u64(seed);
+            for size in [1e-3, 1e-2, 0.1, 0.5].into_iter().cycle().take(400) {
+                let other: Vec<f64> =
+                    found.weights.iter().map(|w| (w + size * uniform(&mut sampler)).max(0.0)).collect();
+                assert!(loss(&rows, &other, found.intercept + size * uniform(&mut sampler)) >= least);
+            }
+        }
+    }
+
+    #[test]
+    fn who_knows_the_truth_gets_the_weight_and_equals_share_it() {
+        let rows: Vec<usize> = (0..4_000).collect();
+        let (members, labels) = drawn(4, &[1.0, 0.0]);
+        let stack = |members: &[&Array1<f64>], rows_per_customer| {
+            StackRows { members, labels: &labels, rows_per_customer, rows: &rows }.fit().unwrap()
+        };
+        let StackWeights { weights, intercept } = stack(&[&members[0], &members[1]], 1.0);
+        assert!((weights[0] - 1.0).abs() < 0.1 && weights[1] < 0.1 && intercept.abs() < 0.1, "{weights:?}");
+        let weights = stack(&[&members[0], &members[0]], 1.0).weights;
+        assert!((weights[0] - weights[1]).abs() < 1e-6 && (weights[0] - 0.5).abs() < 0.05, "{weights:?}");
+        // A million rows of each customer say nothing, and the weights stay equal.
+        let weights = stack(&[&members[0], &members[1]], 1e6).weights;
+        assert!(weights.iter().all(|weight| (weight - 0.5).abs() < 1e-3), "{weights:?}");
+    }
+}
