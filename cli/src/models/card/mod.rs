@@ -3,7 +3,9 @@
 mod assessment;
 mod effects;
 mod evaluation;
+mod recipe;
 mod selection;
+mod stack;
 mod summary;
 #[cfg(test)]
 mod tests;

@@ -1,40 +1,26 @@
-//! How the model is fitted, and the candidates that it was chosen from.
+//! The candidates that a model was chosen from.
 
-use tally_proto::v1::{Candidate, Recipe, Study};
+use tally_proto::v1::{Candidate, Study};
 
+use super::recipe::{extras, kept, pair_penalty};
 use crate::output::{number, printable, table};
 
-/// How the model is fitted, in one line.
-pub(super) fn recipe(study: Option<&Study>) -> String {
-    let study = study.cloned().unwrap_or_default();
-    let recipe = study.recipe.unwrap_or_default();
-    let mut words = vec![printable(&recipe.form)];
-    words.extend(extras(&recipe).map(|name| format!("with {name}")));
-    if recipe.pairs > 0 {
-        words.push(format!("{} pairs crossed", recipe.pairs));
-    }
-    if recipe.feature_fraction < 1.0 {
-        words.push(format!("the most important {} of the features", kept(&recipe)));
-    }
-    words.extend(recipe.lookback_days.map(|days| format!("the last {days} days")));
-    words.push(format!("penalty {}", recipe.penalty));
-    words.push(match study.calibration.as_str() {
-        "" => "not recalibrated".to_owned(),
-        name => format!("recalibrated ({})", printable(name)),
-    });
-    words.join(", ")
-}
+const HEADER: [&str; 12] = [
+    "",
+    "form",
+    "with",
+    "pairs",
+    "kept",
+    "lookback",
+    "penalty",
+    "pair penalty",
+    "log loss",
+    "with offsets",
+    "excess",
+    "± std. error",
+];
 
-/// The groups of features that it uses beside the usual ones.
-fn extras(recipe: &Recipe) -> impl Iterator<Item = &'static str> {
-    recipe.habits.then_some("habits").into_iter().chain(recipe.calendar.then_some("calendar"))
-}
-
-fn kept(recipe: &Recipe) -> String {
-    format!("{:.0} %", 100.0 * recipe.feature_fraction)
-}
-
-/// The candidates, the chosen one marked. None when there was no choice.
+/// The candidates, the best single recipe marked. None when there was no choice.
 pub(super) fn selection(study: &Study, which: &str) -> Option<String> {
     let chosen = study.candidates.iter().rposition(|candidate| candidate.recipe == study.recipe);
     let rows: Vec<_> =
@@ -42,19 +28,13 @@ pub(super) fn selection(study: &Study, which: &str) -> Option<String> {
     if rows.is_empty() {
         return None;
     }
-    let header = [
-        "",
-        "form",
-        "with",
-        "pairs",
-        "kept",
-        "lookback",
-        "penalty",
-        "log loss",
-        "with offsets",
-        "excess",
-        "± std. error",
-    ];
+    let mark = match (chosen, study.stack.as_ref().is_some_and(|stack| stack.kept)) {
+        (Some(_), false) => " (* is chosen)",
+        (Some(_), true) => " (* is the best single one; the model is a stack)",
+        // The best single recipe of a stack that was kept from before need not be among those tried.
+        (None, true) => " (the model is a stack)",
+        (None, false) => "",
+    };
     let validation = match study.validation.as_str() {
         "temporal" => "later than those fitted to",
         _ => "of other customers than those fitted to",
@@ -64,13 +44,14 @@ pub(super) fn selection(study: &Study, which: &str) -> Option<String> {
         false => "",
     };
     Some(format!(
-        "Candidates for the model {which} (* is chosen), compared on snapshots {validation}{offsets}\n{}",
-        table(&header, &[3, 4, 5, 6, 7, 8, 9, 10], rows)
+        "Candidates for the model {which}{mark}, compared on snapshots {validation}{offsets}\n{}",
+        table(&HEADER, &[3, 4, 5, 6, 7, 8, 9, 10, 11], rows)
     ))
 }
 
 fn row(candidate: &Candidate, is_chosen: bool) -> Vec<String> {
     let recipe = candidate.recipe.clone().unwrap_or_default();
+    let [excess, standard_error] = compared(candidate);
     vec![
         if is_chosen { "*" } else { "" }.to_owned(),
         printable(&recipe.form),
@@ -79,9 +60,19 @@ fn row(candidate: &Candidate, is_chosen: bool) -> Vec<String> {
         kept(&recipe),
         recipe.lookback_days.map_or_else(|| "all".to_owned(), |days| format!("{days} days")),
         recipe.penalty.to_string(),
+        pair_penalty(&recipe),
         number(candidate.log_loss),
         candidate.profiled_log_loss.map(number).unwrap_or_default(),
-        format!("{:+.4}", candidate.excess),
-        number(candidate.standard_error),
+        excess,
+        standard_error,
     ]
+}
+
+/// The excess and its standard error. Both are empty if the candidate was compared with nothing: it is what others are
+/// compared with, or a member of a stack.
+fn compared(candidate: &Candidate) -> [String; 2] {
+    if candidate.standard_error == 0.0 {
+        return [String::new(), String::new()];
+    }
+    [format!("{:+.4}", candidate.excess), number(candidate.standard_error)]
 }

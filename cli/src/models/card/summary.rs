@@ -1,14 +1,19 @@
 //! The card as a whole, and its facts.
 
-use tally_proto::v1::{BgNbd, LeadCoverage, Model};
+use tally_proto::v1::{BgNbd, LeadCoverage, Model, Study};
 
 use super::{
     assessment::{failed_checks, slices},
     effects::{coefficients, effects},
     evaluation::{holdout, reliability},
-    selection::{recipe, selection},
+    recipe::fitted_as,
+    selection::selection,
+    stack::stack,
 };
 use crate::output::{count, datetime, number, printable, share, target_name};
+
+/// The lines of a fact stand below each other.
+const BELOW: &str = "\n                ";
 
 /// The card, as a text of several paragraphs; of a damaged model, what is wrong with it.
 pub(in crate::models) fn card(model: &Model) -> String {
@@ -32,8 +37,8 @@ pub(in crate::models) fn card(model: &Model) -> String {
     if !model.reliability.is_empty() {
         parts.push(reliability(model));
     }
-    parts.extend(model.chosen.as_ref().and_then(|study| selection(study, "that serves")));
-    parts.extend(model.evaluated.as_ref().and_then(|study| selection(study, "that was evaluated")));
+    parts.extend(model.chosen.iter().flat_map(|study| choice(study, "that serves")));
+    parts.extend(model.evaluated.iter().flat_map(|study| choice(study, "that was evaluated")));
     parts.extend(model.bg_nbd.as_ref().map(purchases));
     if !model.effects.is_empty() {
         parts.push(effects(&model.effects));
@@ -41,6 +46,11 @@ pub(in crate::models) fn card(model: &Model) -> String {
     parts.push(coefficients(model));
     parts.push(spec(model));
     parts.join("\n\n")
+}
+
+/// What the model was chosen from.
+fn choice(study: &Study, which: &str) -> impl Iterator<Item = String> {
+    selection(study, which).into_iter().chain(stack(study, which))
 }
 
 fn facts(model: &Model) -> String {
@@ -51,8 +61,8 @@ fn facts(model: &Model) -> String {
         ("data up to", datetime(model.as_of_time.as_ref())),
         ("trained on", trained_on(model)),
         ("stored", format!("{} by {}", datetime(model.create_time.as_ref()), printable(&model.created_by))),
-        ("fitted as", recipe(model.chosen.as_ref())),
-        ("evaluated as", recipe(model.evaluated.as_ref())),
+        ("fitted as", fitted_as(model.chosen.as_ref())),
+        ("evaluated as", fitted_as(model.evaluated.as_ref())),
         ("features", format!("{} (SHA-256)", printable(&model.schema_hash))),
         (
             "artifact",
@@ -68,7 +78,7 @@ fn facts(model: &Model) -> String {
         .into_iter()
         .chain(difference)
         .chain(leads)
-        .map(|(name, fact)| format!("  {name:<13} {fact}"))
+        .map(|(name, fact)| format!("  {name:<13} {}", fact.replace('\n', BELOW)))
         .collect();
     format!("{}{champion}\n{}", printable(&model.name), lines.join("\n"))
 }

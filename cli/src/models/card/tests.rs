@@ -1,10 +1,35 @@
 use prost_types::{Timestamp, Value, value::Kind};
 use tally_proto::v1::{
     Baseline, BgNbd, Candidate, Coefficient, EffectCurve, EffectPoint, Metrics, Model, Recipe,
-    ReliabilityBin, Study, Target,
+    ReliabilityBin, Stack, StackMember, Study, Target,
 };
 
-use super::card;
+use super::{card, recipe::fitted_as, selection::selection};
+
+fn recipe(form: &str, pairs: i32) -> Recipe {
+    Recipe {
+        form: form.to_owned(),
+        pairs,
+        pair_ratio: if pairs > 0 { 3.0 } else { 1.0 },
+        penalty: 30.0,
+        feature_fraction: 1.0,
+        lookback_days: Some(730),
+        habits: true,
+        calendar: false,
+    }
+}
+
+fn stack(kept: bool, excess: f64) -> Stack {
+    let member = |form, pairs, weight| StackMember { recipe: Some(recipe(form, pairs)), weight };
+    Stack {
+        members: vec![member("spline", 0, 0.3125), member("steps", 10, 0.625)],
+        intercept: -0.0125,
+        log_loss: 0.5712,
+        excess,
+        standard_error: 0.0015,
+        kept,
+    }
+}
 
 #[test]
 fn the_card_of_a_model() {
@@ -24,21 +49,12 @@ fn the_card_of_a_model() {
         ece: 0.0123,
         lift_at_10_percent: 2.1,
     };
-    let recipe = |form: &str, pairs| Recipe {
-        form: form.to_owned(),
-        pairs,
-        penalty: 30.0,
-        feature_fraction: 0.5,
-        lookback_days: None,
-        habits: form == "steps",
-        calendar: false,
-    };
-    let tried = |form, pairs, log_loss| Candidate {
+    let tried = |form, pairs, log_loss, (excess, standard_error)| Candidate {
         recipe: Some(recipe(form, pairs)),
         log_loss,
         profiled_log_loss: Some(log_loss - 0.01),
-        excess: -0.03,
-        standard_error: 0.004,
+        excess,
+        standard_error,
     };
     let curve = |feature: &str, points: &[(Option<f64>, f64)]| EffectCurve {
         feature: feature.to_owned(),
@@ -77,10 +93,22 @@ fn the_card_of_a_model() {
             recipe: Some(recipe("steps", 10)),
             calibration: "platt".to_owned(),
             validation: "temporal".to_owned(),
-            candidates: vec![tried("log", 0, 0.61), tried("steps", 10, 0.58)],
+            candidates: vec![
+                tried("log", 0, 0.61, (0.0, 0.0)),
+                tried("steps", 10, 0.58, (-0.03, 0.004)),
+                tried("spline", 0, 0.59, (0.0, 0.0)),
+            ],
+            stack: Some(stack(true, -0.0042)),
         }),
         evaluated: Some(Study {
-            recipe: Some(Recipe { lookback_days: Some(730), ..recipe("log", 0) }),
+            recipe: Some(Recipe { lookback_days: None, habits: false, ..recipe("log", 0) }),
+            validation: "random".to_owned(),
+            candidates: vec![Candidate {
+                recipe: Some(Recipe { lookback_days: None, habits: false, ..recipe("log", 0) }),
+                profiled_log_loss: None,
+                ..tried("log", 0, 0.62, (0.0, 0.0))
+            }],
+            stack: Some(stack(false, -0.0012)),
             ..Study::default()
         }),
         effects: vec![flat, steep],
@@ -95,6 +123,32 @@ fn the_card_of_a_model() {
         ..Model::default()
     });
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_single_recipe_tells_of_its_pairs_and_features() {
+    let few = Recipe { feature_fraction: 0.5, lookback_days: None, ..recipe("steps", 10) };
+    let study =
+        |recipe, kept| Study { recipe: Some(recipe), stack: Some(stack(kept, 0.1)), ..Study::default() };
+    assert_eq!(
+        fitted_as(Some(&study(few.clone(), false))),
+        "steps, penalty 30, 10 pairs crossed at 3 times the penalty, with habits, \
+         the most important 50 % of the features, not recalibrated"
+    );
+    // Of a server that has no ratio.
+    let fitted = fitted_as(Some(&study(Recipe { pair_ratio: 0.0, ..few }, false)));
+    assert!(fitted.contains(" 10 pairs crossed, with habits"), "{fitted}");
+}
+
+#[test]
+fn no_candidate_is_marked_if_the_best_single_recipe_was_not_tried() {
+    let tried = Candidate { recipe: Some(recipe("log", 0)), ..Candidate::default() };
+    let study = Study { recipe: Some(recipe("steps", 0)), candidates: vec![tried], ..Study::default() };
+    let shown = |study: &Study| selection(study, "that serves").unwrap();
+    assert!(shown(&study).starts_with("Candidates for the model that serves, compared"));
+    let stacked = shown(&Study { stack: Some(stack(true, -0.1)), ..study });
+    assert!(stacked.starts_with("Candidates for the model that serves (the model is a stack), compared"));
+    assert!(!stacked.contains('*'));
 }
 
 #[test]

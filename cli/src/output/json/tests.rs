@@ -4,7 +4,7 @@ use prost_reflect::MessageDescriptor;
 use tally_proto::v1::{
     ComparePredictionsResponse, Drift, DriftBin, DriftRange, FeatureDrift, GetDriftResponse, Grade, Model,
     PreviewPromotionResponse, PromoteModelResponse, Promotion, RealisedMonth, ReplayPredictionResponse,
-    Score, ScorePopulationResponse, Target, drift_bin::Bin,
+    Score, ScorePopulationResponse, Study, Target, drift_bin::Bin,
 };
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -43,6 +43,11 @@ fn what_is_not_set_is_null_or_zero_or_empty() {
     assert_eq!(
         message(&FeatureDrift::default()).unwrap().to_string(),
         r#"{"beyond_share":null,"bins":[],"feature":"","mean_difference":null,"missing_difference":0.0,"psi":0.0,"psi_by_chance":0.0,"verdict":"UNSPECIFIED"}"#
+    );
+    // Of a study without a stack.
+    assert_eq!(
+        message(&Study::default()).unwrap().to_string(),
+        r#"{"calibration":"","candidates":[],"recipe":null,"stack":null,"validation":""}"#
     );
 }
 
