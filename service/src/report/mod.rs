@@ -8,6 +8,7 @@ mod coefficients;
 pub mod json;
 pub mod page;
 mod plots;
+mod recipe;
 pub mod text;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tally_terminal::printable;
 use super::{
     assessment::{failed_checks, slices},
     coefficients::Coefficient,
+    recipe::fitted_as,
 };
 use crate::lifecycle::{eligible, training::TrainingResult};
 
@@ -41,7 +42,8 @@ fn summary(result: &TrainingResult) -> String {
     format!(
         "{}: {} within {} days, trained on {} snapshots of {} customers, {:.1} % with the outcome\n\
          about {}\n\
-         snapshots from {} to {}, {} columns of {} features, penalty {}",
+         snapshots from {} to {}, {} columns of {} features\n\
+         fitted as {}",
         result.name,
         result.name.target,
         artifact.outcome.horizon_days,
@@ -53,7 +55,7 @@ fn summary(result: &TrainingResult) -> String {
         card.to,
         artifact.weights.len(),
         artifact.encoder.features.len(),
-        artifact.penalty,
+        fitted_as(&card.chosen),
     )
 }
 

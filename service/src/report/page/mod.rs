@@ -34,7 +34,7 @@ use tally_model::{
 use self::{
     drift::DriftView, effects::EffectsView, holdout::HoldoutView, pairs::PairView, selection::SelectionView,
 };
-use super::plots::PlotError;
+use super::{plots::PlotError, recipe::fitted_as};
 use crate::{
     catalog::ModelName,
     lifecycle::training::{ChampionDrift, PromotionDecision, TrainingResult},
@@ -87,6 +87,8 @@ struct ReportPage<'a> {
     name: String,
     predicts: String,
     eligible: String,
+    /// The recipe of this model, or its stack.
+    fitted_as: String,
     artifact: &'a Artifact,
     assessment: &'a Assessment,
     verdict: &'a PromotionDecision,
@@ -117,6 +119,7 @@ impl<'a> ReportPage<'a> {
         Ok(Self {
             predicts: predicts(&artifact.outcome),
             eligible: eligible(&artifact.outcome),
+            fitted_as: fitted_as(&artifact.card.chosen),
             artifact,
             assessment,
             verdict,

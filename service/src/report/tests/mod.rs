@@ -1,12 +1,14 @@
-//! The page of a small training as a snapshot, and the keys of its JSON. The text report has its snapshot among
-//! those of the programs.
+//! The page of a small training as a snapshot, the keys of its JSON, and what its texts say of stacks. The text report
+//! has its snapshot among those of the programs.
 //!
 //! Digits of decimal numbers are masked: the last ones may differ between machines, and the snapshot is about the
 //! words, the order and the form of the numbers.
 
 mod training;
 
-use super::{json, page};
+use tally_model::artifact::Study;
+
+use super::{json, page, recipe::fitted_as, text};
 
 /// Scripts read the JSON: keys may be added, but neither renamed nor removed. Sorted.
 const KEYS: &str = "as_of_time baselines bg_nbd chosen coefficients customers eligible evaluated failed_checks \
@@ -28,6 +30,38 @@ fn keys_of_the_json() {
         serde_json::from_str(&json::render(&training::result()).unwrap()).unwrap();
     let keys: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys.join(" "), KEYS);
+}
+
+#[test]
+fn json_has_a_stack_if_one_was_tried() {
+    let mut result = training::result();
+    let chosen = |result: &_| {
+        let report: serde_json::Value = serde_json::from_str(&json::render(result).unwrap()).unwrap();
+        report["chosen"].clone()
+    };
+    let stack = &chosen(&result)["stack"];
+    assert_eq!(stack["kept"], true);
+    // A ratio of 1 is left out.
+    assert_eq!(stack["members"][0]["recipe"].get("pair_ratio"), None);
+    assert_eq!(stack["members"][1]["recipe"]["pair_ratio"], 3.0);
+    result.artifact.card.chosen.stack = None;
+    assert_eq!(chosen(&result).get("stack"), None);
+}
+
+#[test]
+fn a_model_is_a_kept_stack_or_the_best_single_recipe() {
+    let mut result = training::result();
+    let kept = "a stack of 2: 0.31 × spline (penalty 10) + 0.62 × steps with 10 pairs crossed (penalty 30, pairs × 3)";
+    assert_eq!(fitted_as(&result.artifact.card.chosen), kept);
+    assert!(text::render(&result, None).contains(&format!("features\nfitted as {kept}\n")));
+
+    let Study { stack: Some(stack), recipe, .. } = &mut result.artifact.card.chosen else { panic!() };
+    *recipe = stack.members[1].recipe;
+    stack.kept = false;
+    assert_eq!(
+        fitted_as(&result.artifact.card.chosen),
+        "steps with 10 pairs crossed (penalty 30, pairs × 3)"
+    );
 }
 
 /// The text of a page as a reader sees it: a line for each block or row, cells apart, plots by their titles.

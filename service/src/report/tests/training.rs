@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use tally_model::{
-    artifact::SplitKind,
+    artifact::{Artifact, Recipe, SplitKind, Stack, StackMember},
+    encode::Form,
     evaluation::drift::Counts,
     features::profile::DataProfile,
     history::History,
@@ -33,11 +34,33 @@ pub fn result() -> TrainingResult {
         TRAININGS.get_or_init(|| ["2024-04-01", "2024-06-01"].map(trained));
     TrainingResult {
         name: name(2),
-        artifact: trained.artifact.clone(),
+        artifact: stacked(trained.artifact.clone()),
         assessment: assessment(trained, rows),
         verdict: verdict(),
         holdout: trained.holdout.iter().map(|(row, probability)| (*probability, rows.label[*row])).collect(),
         drift: Some(drift(&Scorer::new(champion.artifact.clone()).unwrap(), rows)),
+    }
+}
+
+/// The same model with a card that tells of two stacks, one kept and one not.
+fn stacked(mut artifact: Artifact) -> Artifact {
+    artifact.card.chosen.stack = Some(stack(true, -0.0042));
+    artifact.card.evaluated.stack = Some(stack(false, -0.0012));
+    artifact
+}
+
+fn stack(kept: bool, excess: f64) -> Stack {
+    let spline = Recipe::first(Form::Spline, 10.0);
+    let steps = Recipe { pairs: 10, pair_ratio: 3.0, ..Recipe::first(Form::Steps, 30.0) };
+    Stack {
+        members: [(spline, 0.3125), (steps, 0.625)]
+            .map(|(recipe, weight)| StackMember { recipe, weight })
+            .to_vec(),
+        intercept: -0.0125,
+        log_loss: 0.5712,
+        excess,
+        standard_error: 0.0015,
+        kept,
     }
 }
 
