@@ -68,8 +68,8 @@ fn row(candidate: &Candidate, is_chosen: bool) -> Vec<String> {
     ]
 }
 
-/// The excess and its standard error. Both are empty if the candidate was compared with nothing: it is what others are
-/// compared with, or a member of a stack.
+/// The excess and its standard error. Both are empty if the candidate was not compared with the best one so far: it is
+/// the first one, or was only tried as a member of a stack or because the evaluated model had its recipe.
 fn compared(candidate: &Candidate) -> [String; 2] {
     if candidate.standard_error == 0.0 {
         return [String::new(), String::new()];
