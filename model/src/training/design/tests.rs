@@ -84,3 +84,16 @@ fn products_are_those_of_the_matrix() {
         }
     }
 }
+
+#[test]
+fn the_second_derivatives_of_many_rows_are_summed_up_in_parts() {
+    let (raw, rows) = (raw(), (0..ROWS).collect::<Vec<_>>());
+    let encoder = encoder(&raw, &rows, Form::Steps);
+    let v: Array1<f64> = rows.iter().map(|n| (n % 5) as f64 * 0.1).collect();
+    let once = Design::new(&encoder, &raw, 4, &rows).gram(&v);
+    // More rows than are weighted at a time.
+    let times = 50;
+    let many = Design::new(&encoder, &raw, 4, &rows.repeat(times))
+        .gram(&v.iter().copied().cycle().take(ROWS * times).collect());
+    assert!((&many / times as f64 - once).iter().all(|difference| difference.abs() < 1e-9));
+}

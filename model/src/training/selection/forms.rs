@@ -74,23 +74,16 @@ impl Forms {
         stack(dataset, self.customers.as_ref()?, &finalists, &best)
     }
 
+    /// The fits of the form of a recipe.
     fn fits_of(&self, recipe: &Recipe) -> Option<&FormFits> {
-        let is_same = |fits: &&FormFits| {
-            Recipe {
-                penalty: recipe.penalty,
-                pairs: recipe.pairs,
-                pair_ratio: recipe.pair_ratio,
-                ..fits.recipe
-            } == Recipe { feature_fraction: 1.0, ..*recipe }
-        };
-        self.fits.iter().find(is_same)
+        let wanted = Recipe { feature_fraction: 1.0, ..recipe.uncrossed() };
+        self.fits.iter().find(|fits| fits.recipe == Recipe { penalty: fits.recipe.penalty, ..wanted })
     }
 
+    /// The same with crosses, which are fitted at the first call.
     fn pairs_of(&mut self, dataset: &Dataset<'_>, recipe: &Recipe) -> Option<&OutOfFold> {
         let fits = self.fits_of(recipe)?;
-        let is_same =
-            |crossed: &OutOfFold| Recipe { pairs: 0, pair_ratio: 1.0, ..crossed.recipe } == fits.recipe;
-        if let Some(known) = self.pairs.iter().position(is_same) {
+        if let Some(known) = self.pairs.iter().position(|crossed| crossed.recipe.uncrossed() == fits.recipe) {
             return self.pairs.get(known);
         }
         let crossed = self.customers.as_ref()?.fit_pairs(dataset, fits)?;
