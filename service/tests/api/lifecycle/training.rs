@@ -21,7 +21,7 @@ on_both_stores!(
 );
 
 async fn a_training_promotes_a_better_model_and_not_a_worse_one(tally: Tally) {
-    tally.simulate(&business(700, 11, time(NOW))).await;
+    tally.simulate(&business(1_000, 11, time(NOW))).await;
     let shown = tally.train_with_spec("churn", POOR, &["--as-of", "2024-03-01"]);
     assert!(shown.contains("churn/1 now serves: there was no champion"), "{shown}");
     // On later data, models are compared on what the champion has not seen; on the same data, on the common
