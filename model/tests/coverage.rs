@@ -5,9 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod sampler;
+
 use ndarray::{Array1, s};
-use rand::{RngCore, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
 use tally_model::{
     artifact::{Recipe, SplitKind, StackMember},
     encode::Form,
@@ -27,6 +27,8 @@ use tally_model::{
     },
 };
 
+use sampler::Sampler;
+
 /// The effects in log-odds: of each numeric attribute per standard deviation, and of each level of the category.
 const SLOPES: [f64; 10] = [0.7, -0.6, 0.5, -0.4, 0.4, -0.3, 0.3, -0.2, 0.2, -0.1];
 const REGIONS: [(&str, f64); 4] = [("north", 0.0), ("east", 0.3), ("south", -0.3), ("west", 0.5)];
@@ -34,22 +36,9 @@ const BASE: f64 = -1.0;
 /// New customers that are scored after each training.
 const FRESH: usize = 1_000;
 
-struct Sampler(Xoshiro256PlusPlus);
-
-impl Sampler {
-    /// Uniform in (0, 1).
-    fn uniform(&mut self) -> f64 {
-        ((self.0.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
-    /// Mean 0, variance 1 (Box and Muller 1958).
-    fn normal(&mut self) -> f64 {
-        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-
-    fn days(&mut self, most: f64) -> i64 {
-        (self.uniform() * most * DAY as f64) as i64
-    }
+/// Up to `most` days, in the unit of times.
+fn days(sampler: &mut Sampler, most: f64) -> i64 {
+    (sampler.uniform() * most * DAY as f64) as i64
 }
 
 fn now() -> Time {
@@ -87,10 +76,10 @@ struct Subject {
 /// A lead of the last two years that buys within 30 days with its true probability, scored when it is created.
 fn lead(sampler: &mut Sampler) -> Subject {
     let (attributes, truth) = traits(sampler);
-    let as_of = Time(now().0 - sampler.days(700.0));
+    let as_of = Time(now().0 - days(sampler, 700.0));
     let mut history = history(as_of, attributes);
     if sampler.uniform() < truth {
-        let bought = Time(as_of.0 + 1 + sampler.days(30.0));
+        let bought = Time(as_of.0 + 1 + days(sampler, 30.0));
         history.push(kind::PURCHASE, bought, bought, None, None);
     }
     Subject { history, truth, as_of }
@@ -100,7 +89,7 @@ fn lead(sampler: &mut Sampler) -> Subject {
 /// now. Snapshots are 30 days apart, so that a cancellation is the outcome of up to three of them.
 fn subscriber(sampler: &mut Sampler) -> Subject {
     let (attributes, truth) = traits(sampler);
-    let create_time = Time(now().0 - sampler.days(700.0));
+    let create_time = Time(now().0 - days(sampler, 700.0));
     let mut history = history(create_time, attributes);
     let days = sampler.uniform().ln() / (1.0 - truth).ln() * 90.0;
     let cancelled = Time(create_time.0 + (days * DAY as f64) as i64);
@@ -136,7 +125,7 @@ impl Business {
     /// The share of new customers whose true probability is in the interval of a model that is trained and used as in
     /// the service.
     fn coverage_of_a_trained_model(&self, seed: u64) -> f64 {
-        let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
+        let mut sampler = Sampler::new(seed);
         let (spec, plan, sampling, mut rows) = self.snapshots(&mut sampler);
         let options = TrainingOptions { split: SplitKind::Temporal, seed };
         let input = TrainingInput {
@@ -156,7 +145,7 @@ impl Business {
 
     /// The same for recipes with given penalties and weights.
     fn coverage_of_a_fit(&self, members: &[StackMember], seed: u64) -> f64 {
-        let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
+        let mut sampler = Sampler::new(seed);
         let (_, plan, sampling, rows) = self.snapshots(&mut sampler);
         let (measures, outcome) = (plan.measures(), &sampling.outcome);
         let dataset = Dataset { measures: &measures, rows: &rows, outcome };
@@ -239,7 +228,7 @@ fn intervals_of_a_stack_cover_the_truth() {
 
 #[test]
 fn a_stack_is_the_weighted_sum_of_its_members() {
-    let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(1));
+    let mut sampler = Sampler::new(1);
     let (_, plan, sampling, rows) = SUBSCRIBERS.snapshots(&mut sampler);
     let measures = plan.measures();
     let dataset = Dataset { measures: &measures, rows: &rows, outcome: &sampling.outcome };

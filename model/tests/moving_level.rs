@@ -3,8 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use rand::{RngCore, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
+mod sampler;
+
 use tally_model::{
     artifact::SplitKind,
     evaluation::metrics::auc,
@@ -19,6 +19,8 @@ use tally_model::{
     },
 };
 
+use sampler::Sampler;
+
 /// The effects in log-odds of each attribute per standard deviation.
 const SLOPES: [f64; 10] = [0.7, -0.6, 0.5, -0.4, 0.4, -0.3, 0.3, -0.2, 0.2, -0.1];
 /// The log-odds of an average lead: 6 % of all leads buy.
@@ -29,20 +31,6 @@ const LEADS: usize = 5_000;
 const DAYS: f64 = 1_000.0;
 /// The penalties of the path.
 const PATH: [f64; 7] = [300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3];
-
-struct Sampler(Xoshiro256PlusPlus);
-
-impl Sampler {
-    /// Uniform in (0, 1).
-    fn uniform(&mut self) -> f64 {
-        ((self.0.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
-    /// Mean 0, variance 1 (Box and Muller 1958).
-    fn normal(&mut self) -> f64 {
-        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-}
 
 fn now() -> Time {
     "2026-01-01".parse().unwrap()
@@ -120,7 +108,7 @@ fn quality(trained: &Trained, sampler: &mut Sampler) -> [f64; 2] {
 fn a_risen_base_rate_changes_neither_the_penalty_nor_the_ranking() {
     for seed in 0..3 {
         let [steady, risen] = [0.0, RISE].map(|rise| {
-            let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
+            let mut sampler = Sampler::new(seed);
             (trained(&mut sampler, rise), sampler)
         });
         let step = |trained: &Trained| {

@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    feature::short,
-    line::{is_one, one},
-};
+use super::{feature::short, is_one, one};
 use crate::features::Measure;
 
 /// The most coarse cells of a feature in a cross: bins of a number, or levels of a category.

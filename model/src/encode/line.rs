@@ -74,12 +74,12 @@ pub struct Line {
     pub hinges: Vec<(f64, f64)>,
 }
 
-pub(super) const fn one() -> f64 {
+pub const fn one() -> f64 {
     1.0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-pub(super) fn is_one(scale: &f64) -> bool {
+pub fn is_one(scale: &f64) -> bool {
     *scale == 1.0
 }
 

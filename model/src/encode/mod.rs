@@ -36,6 +36,8 @@ pub use fit::Sample;
 pub use line::{Line, Transform};
 pub use merge::Merged;
 
+pub(crate) use line::{is_one, one};
+
 /// How rich the effect curve of a number may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
