@@ -5,6 +5,6 @@ mod model;
 mod model_catalog;
 mod model_name;
 
-pub use model::Model;
+pub use model::{Model, read_artifact};
 pub use model_catalog::ModelCatalog;
 pub use model_name::ModelName;

@@ -27,13 +27,8 @@ impl Model {
     /// INTERNAL when the artifact is damaged or belongs to another target.
     pub fn new(stored: &StoredModel) -> Result<Self> {
         let name = ModelName { target: stored.target, version: stored.version };
-        let artifact = Artifact::from_bytes(&stored.artifact)?;
-        let predicted = artifact.outcome.target;
-        if predicted != name.target {
-            return Err(Error::Internal(format!("{name} is about {predicted}")));
-        }
         let failed_checks = stored.assessment.failed_checks.clone();
-        Ok(Self { name, scorer: Scorer::new(artifact)?, failed_checks })
+        Ok(Self { name, scorer: Scorer::new(read_artifact(stored)?)?, failed_checks })
     }
 
     /// [`Model::new`] off the async workers, since an artifact may be large.
@@ -52,4 +47,18 @@ impl Model {
         let stored = store.model(name.target, name.version).await?;
         Self::prepare(stored.ok_or_else(|| Error::unknown_model(&name.to_string()))?).await
     }
+}
+
+/// The validated artifact of a stored model, for those who need no scorer.
+///
+/// # Errors
+/// INTERNAL when it is damaged or belongs to another target.
+pub fn read_artifact(stored: &StoredModel) -> Result<Artifact> {
+    let artifact = Artifact::from_bytes(&stored.artifact)?;
+    let predicted = artifact.outcome.target;
+    if predicted != stored.target {
+        let name = ModelName { target: stored.target, version: stored.version };
+        return Err(Error::Internal(format!("{name} is about {predicted}")));
+    }
+    Ok(artifact)
 }

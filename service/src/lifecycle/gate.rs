@@ -17,7 +17,7 @@ use tally_model::{
 use tally_store::Store;
 
 use crate::{
-    catalog::{Model, ModelName},
+    catalog::{Model, ModelName, read_artifact},
     platform::{
         blocking::run_blocking,
         error::{Error, Result},
@@ -183,16 +183,15 @@ impl ChampionComparison {
         let not_comparable = |why: String| Ok(Self::NotComparable(name, why));
         let stored = store.model(target, version).await?;
         let stored = stored.ok_or_else(|| Error::Internal(format!("the champion {name} is not stored")))?;
-        let champion = match Model::prepare(stored).await {
+        let champion = match run_blocking(move || read_artifact(&stored)).await? {
             Ok(champion) => champion,
             Err(error) => return not_comparable(error.to_string()),
         };
-        let champion = champion.scorer.artifact();
         let (of_champion, of_candidate) = (predicts(&champion.outcome), predicts(&artifact.outcome));
         if of_champion != of_candidate {
             return not_comparable(format!("that predicts {of_champion}, this {of_candidate}"));
         }
-        if artifact.is_same_model(champion) {
+        if artifact.is_same_model(&champion) {
             return Ok(Self::SameModel(name));
         }
         let pairs = store.pairs(target, own, version).await?;

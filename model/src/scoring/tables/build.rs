@@ -10,6 +10,7 @@ use super::{
 use crate::{
     artifact::Artifact,
     encode::{Cells, Encoder, Feature, Line},
+    parallel::par_map,
 };
 
 impl Tables {
@@ -133,18 +134,21 @@ struct Sums {
 impl Sums {
     /// 2·m and t, for each cell.
     fn cells(&self) -> (Vec<Vector>, Vec<f32>) {
-        let mut mixed = Vec::with_capacity(self.cells.len());
-        let mut pairs = Vec::with_capacity(self.cells.len() * self.cells.len());
-        for CellRow { columns, row } in &self.cells {
-            let projection = self.covariance.times(columns.clone(), row);
-            let with = |column: &usize| 2.0 * projection[*column];
-            let with_reference = 2.0 * product(row, &self.of_reference[columns.clone()]);
-            let fixed = iter::once(with_reference).chain(self.lines.fixed.iter().map(with));
-            mixed.push(vector(self.lines.dynamic.iter().map(with), fixed));
-            let of_other = |other: &CellRow| product(&projection[other.columns.clone()], &other.row) as f32;
-            pairs.extend(self.cells.iter().map(of_other));
-        }
-        (mixed, pairs)
+        let (mixed, pairs): (Vec<_>, Vec<_>) =
+            par_map(0..self.cells.len(), |n| self.cell(n)).into_iter().unzip();
+        (mixed, pairs.concat())
+    }
+
+    /// 2·m of a cell, and its t with itself and each later cell.
+    fn cell(&self, n: usize) -> (Vector, Vec<f32>) {
+        let CellRow { columns, row } = &self.cells[n];
+        let projection = self.covariance.times(columns.clone(), row);
+        let with = |column: &usize| 2.0 * projection[*column];
+        let with_reference = 2.0 * product(row, &self.of_reference[columns.clone()]);
+        let fixed = iter::once(with_reference).chain(self.lines.fixed.iter().map(with));
+        let mixed = vector(self.lines.dynamic.iter().map(with), fixed);
+        let of_other = |other: &CellRow| product(&projection[other.columns.clone()], &other.row) as f32;
+        (mixed, self.cells[n..].iter().map(of_other).collect())
     }
 
     fn fixed_rows(&self, reference_row: &[f64]) -> Vec<Vector> {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::vector::product;
+use crate::parallel::par_map;
 
 /// A symmetric matrix, intercept first.
 pub(super) struct Covariance {
@@ -20,12 +21,15 @@ impl Covariance {
             rest = below;
             row.iter_mut().zip(own).for_each(|(x, c)| *x = f64::from(*c));
         }
+        let row = |n: usize| &rows[n * width..(n + 1) * width];
+        let triangle = par_map(0..width, |i| -> Vec<f64> {
+            (0..=i).map(|j| product(&row(i)[..=j], &row(j)[..=j])).collect()
+        });
         let mut numbers = vec![0.0; width * width];
-        for i in 0..width {
-            for j in 0..=i {
-                let sum = product(&rows[i * width..i * width + j + 1], &rows[j * width..j * width + j + 1]);
-                numbers[i * width + j] = sum;
-                numbers[j * width + i] = sum;
+        for (i, products) in triangle.into_iter().enumerate() {
+            for (j, product) in products.into_iter().enumerate() {
+                numbers[i * width + j] = product;
+                numbers[j * width + i] = product;
             }
         }
         Self { width, numbers }

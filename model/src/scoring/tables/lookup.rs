@@ -85,11 +85,10 @@ impl Tables {
         let begin = self.dynamic_strips.len();
         projection.clear();
         projection.resize(begin + self.fixed_rows.len().div_ceil(LANES), [0.0; LANES]);
-        let count = self.mixed.len();
         let mut sum = 0.0;
         for (n, cell) in cells.iter().enumerate() {
             add(projection, 1.0, &self.mixed[*cell]);
-            let pairs = &self.pairs[cell * count..(cell + 1) * count];
+            let pairs = self.pairs_of(*cell);
             sum += f64::from(pairs[*cell]) + 2.0 * sum_at(pairs, &cells[n + 1..]);
         }
         let lines =
@@ -102,6 +101,14 @@ impl Tables {
         }
         let projection = projection[begin..].as_flattened();
         sum + z.zip(projection).map(|(z, projection)| f64::from(z) * f64::from(*projection)).sum::<f64>()
+    }
+
+    /// t of a cell; only its numbers with itself and later cells are its own, and the cells of a row rise.
+    fn pairs_of(&self, cell: usize) -> &[f32] {
+        let count = self.mixed.len();
+        // The rows of the cells before are shorter than a full one by 0, 1, 2, …, and so is its own.
+        let begin = cell * count - cell * (cell + 1) / 2;
+        &self.pairs[begin..begin + count]
     }
 
     /// b of the row whose variance was computed last, for [`Tables::dynamic_variance`].

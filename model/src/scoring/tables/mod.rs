@@ -53,7 +53,7 @@ pub(crate) struct Tables {
     fixed_rows: Vec<Vector>,
     /// 2·m, for each cell of all units, with the same columns.
     mixed: Vec<Vector>,
-    /// t: cells by cells.
+    /// t: the upper triangle, row by row; see [`Tables::pairs_of`].
     pairs: Vec<f32>,
     /// The variance of the log-odds of an average customer.
     average_variance: f64,
