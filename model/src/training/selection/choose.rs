@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The penalties that are tried, strongest first: each fit starts from the one before.
-const PENALTIES: [f64; 7] = [300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3];
+const PENALTIES: [f64; 8] = [1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3];
 /// The penalty when no cross-validation is possible.
 pub(super) const USUAL: f64 = 10.0;
 /// The ratios of the penalty of crosses to that of the other columns, strongest first.
