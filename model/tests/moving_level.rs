@@ -30,7 +30,7 @@ const RISE: f64 = 2.65;
 const LEADS: usize = 5_000;
 const DAYS: f64 = 1_000.0;
 /// The penalties of the path.
-const PATH: [f64; 7] = [300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3];
+const PATH: [f64; 8] = [1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3];
 
 fn now() -> Time {
     "2026-01-01".parse().unwrap()

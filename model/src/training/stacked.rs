@@ -5,6 +5,7 @@ use ndarray::{Array1, Array2};
 use crate::{
     artifact::{StackMember, Study},
     encode::{Encoder, Merged},
+    parallel::par_map,
     training::{
         dataset::{Dataset, EncodedFit},
         fit::{self, Fit, FitError, stack_uncertainty},
@@ -42,17 +43,34 @@ impl Dataset<'_> {
     /// # Errors
     /// [`FitError`] when an optimum is not reached.
     pub fn fit_study(&self, study: &Study, chosen: &[usize]) -> Result<Option<StackedFit>, FitError> {
-        let (recipes, intercept) = study.members();
+        let (members, intercept) = study.members();
         let rows = self.within(chosen, study.recipe.lookback_days);
-        let mut fits: Vec<(EncodedFit, f64)> = Vec::new();
-        for (n, StackMember { recipe, weight }) in recipes.iter().enumerate() {
-            // A recipe follows that without its crosses.
-            let simple = n.checked_sub(1).filter(|before| recipes[*before].recipe == recipe.uncrossed());
-            let simple = simple.map(|before| fits[before].0.as_uncrossed());
-            let Some(encoded) = self.fit_by(Fit::new, recipe, rows.clone(), simple)? else { return Ok(None) };
-            fits.push((encoded, *weight));
+        // A recipe follows that without its crosses, and its fit starts at the fit of that.
+        let of_forms = members.chunk_by(|a, b| a.recipe == b.recipe.uncrossed());
+        let fitted = par_map(of_forms, |members| self.fit_members(members, &rows));
+        let mut fits = Vec::new();
+        for of_form in fitted {
+            let Some(of_form) = of_form? else { return Ok(None) };
+            fits.extend(of_form);
         }
         Ok(Some(StackedFit::new(fits, intercept, study.recipe.penalty)))
+    }
+
+    /// Fits members to the same rows, each after that without its crosses. None when no feature varies.
+    fn fit_members(
+        &self,
+        members: &[StackMember],
+        rows: &[usize],
+    ) -> Result<Option<Vec<(EncodedFit, f64)>>, FitError> {
+        let mut fits: Vec<(EncodedFit, f64)> = Vec::new();
+        for StackMember { recipe, weight } in members {
+            let simple = fits.last().map(|(encoded, _)| encoded.as_uncrossed());
+            let Some(encoded) = self.fit_by(Fit::new, recipe, rows.to_vec(), simple)? else {
+                return Ok(None);
+            };
+            fits.push((encoded, *weight));
+        }
+        Ok(Some(fits))
     }
 }
 
