@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::{Cells, Line, Transform};
 use crate::features::Measure;
 
+/// An effect of less than this is rounding.
+const NOTHING: f64 = 1e-9;
+/// Each halves the interval in which an effect changes its sign; half of the bits of a value are more than are shown.
+const BISECTIONS: u32 = 32;
+
 /// One feature of the design.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +59,41 @@ impl Feature {
                 .and_then(|(level, _)| *level)
                 .map_or(f64::NAN, f64::from),
         }
+    }
+
+    /// What a raw value adds to the log-odds, without crosses; `weights` are those of the columns.
+    #[must_use]
+    pub fn effect(&self, raw: f64, weights: &[f64]) -> f64 {
+        let mut row = vec![0.0; self.width()];
+        self.write(raw, &mut row);
+        row.iter().zip(weights).map(|(x, w)| x * w).sum()
+    }
+
+    /// The raw value of a number at which its effect changes its sign, the one nearest to the
+    /// [typical value](Self::typical) if there are several. The typical value itself if the effect never does, and for
+    /// a category.
+    ///
+    /// The effects of all rows in training add up to 0. Only that of a straight line is 0 at the typical value.
+    #[must_use]
+    pub fn neutral(&self, weights: &[f64]) -> f64 {
+        let typical = self.typical();
+        if self.grid.is_empty() || self.effect(typical, weights).abs() < NOTHING {
+            return typical;
+        }
+        let is_positive = |raw: f64| self.effect(raw, weights) > 0.0;
+        let changes =
+            self.grid.iter().zip(&self.grid[1..]).filter(|(a, b)| is_positive(**a) != is_positive(**b));
+        let distance = |[low, high]: &[f64; 2]| (low - typical).max(typical - high).max(0.0);
+        let nearest =
+            changes.map(|(low, high)| [*low, *high]).min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        nearest.map_or(typical, |[mut low, mut high]| {
+            let of_low = is_positive(low);
+            for _ in 0..BISECTIONS {
+                let middle = low + 0.5 * (high - low);
+                *(if is_positive(middle) == of_low { &mut low } else { &mut high }) = middle;
+            }
+            high
+        })
     }
 
     /// The least and the greatest value in training; None for categories and booleans, which have no values beyond.

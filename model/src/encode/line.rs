@@ -101,7 +101,8 @@ impl Line {
         let ends = extended(self.low, self.high);
         let on_scale = extended(self.transform.apply(self.low), self.transform.apply(self.high));
         let on_scale = on_scale.map(|end| self.transform.invert(end));
-        let (low, high) = (ends[0].max(on_scale[0]), ends[1].min(on_scale[1]));
+        // Through the logarithm and back, values with many digits are rounded.
+        let (low, high) = (ends[0].max(on_scale[0]).min(self.low), ends[1].min(on_scale[1]).max(self.high));
         if low.is_finite() && high.is_finite() { Self { low, high, ..self } } else { self }
     }
 

@@ -184,6 +184,11 @@ mod tests {
         assert_eq!(skewed.transform, Transform::Log);
         assert!((skewed.low - (1.0 - 1_001_f64.powf(0.25))).abs() < 1e-9, "{skewed:?}");
         assert!((skewed.high - 1_250.0).abs() < 1e-9, "{skewed:?}");
+        // The logarithm cannot tell such numbers apart.
+        let mut accounts = [9e15; 40];
+        accounts[36..].fill(9e15 + 1.0);
+        let accounts = fit(std::slice::from_ref(&rate), &accounts, Form::Log).features.remove(0).line;
+        assert!(accounts.is_none_or(|line| line.low <= 9e15 && line.high > 9e15), "holds the range");
         let extreme = fit(&[rate], &[-1.7e308, 0.0, 1.0, 1.7e308], Form::Log);
         let line = extreme.features[0].line.as_ref();
         assert!(line.is_none_or(|line| line.low.is_finite() && line.high.is_finite()));
@@ -208,6 +213,25 @@ mod tests {
         let mut out = [1.0];
         encoder.encode(&[encoder.features[0].typical()], &mut out);
         assert!(out[0].abs() < 1e-12, "the typical value contributes nothing");
+    }
+
+    #[test]
+    fn a_curved_effect_is_nothing_at_the_neutral_value_and_nowhere_nearer_to_the_typical_one() {
+        let raw: Vec<f64> = (0..400).map(|n| f64::from(n * n) / 400.0).collect();
+        for form in [Form::Log, Form::Spline, Form::Steps] {
+            let encoder = fit(&measures(1), &raw, form);
+            let feature = &encoder.features[0];
+            // A rise that is steep for small values: the typical one is above the mean of the effect.
+            let weights: Vec<f64> = (0..feature.width()).map(|n| 1.0 / (1.0 + n as f64)).collect();
+            let neutral = feature.neutral(&weights);
+            let (below, above) = (neutral * (1.0 - 1e-6), neutral * (1.0 + 1e-6));
+            assert!(feature.effect(below, &weights) <= 0.0 && feature.effect(above, &weights) >= 0.0);
+            if form == Form::Log {
+                assert_eq!(neutral, feature.typical());
+            } else {
+                assert!(feature.effect(feature.typical(), &weights).abs() > 0.01, "else it would not matter");
+            }
+        }
     }
 
     #[test]

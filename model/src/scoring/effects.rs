@@ -22,12 +22,9 @@ impl Scorer {
         let artifact = self.artifact();
         let slope = self.slope(artifact.intercept);
         let effect = |(feature, columns): (&Feature, Range<usize>)| {
-            let mut row = vec![0.0; columns.len()];
             let weights = &artifact.weights[columns];
             let curve = feature.curve_values().into_iter().map(|value| {
-                feature.write(value, &mut row);
-                let log_odds: f64 = row.iter().zip(weights).map(|(x, w)| x * w).sum();
-                (FeatureValue::of(&feature.measure, value), slope * log_odds)
+                (FeatureValue::of(&feature.measure, value), slope * feature.effect(value, weights))
             });
             Effect { feature: feature.measure.to_string(), curve: curve.collect() }
         };

@@ -82,7 +82,7 @@ pub struct Scorer {
 pub(super) struct FeatureInfo {
     pub(super) name: String,
     pub(super) measure: Measure,
-    /// The value of an average customer.
+    /// The value that adds nothing, or the most frequent level of a category.
     pub(super) typical: f64,
     /// The least and the greatest value that was learned from, for numbers.
     learned: Option<[f64; 2]>,
@@ -92,9 +92,9 @@ pub(super) struct FeatureInfo {
 }
 
 impl FeatureInfo {
-    fn new(feature: &Feature, amount_decimals: u8) -> Self {
+    fn new(feature: &Feature, weights: &[f64], amount_decimals: u8) -> Self {
         let measure = feature.measure.clone();
-        let (name, typical, learned) = (measure.to_string(), feature.typical(), feature.range());
+        let (name, typical, learned) = (measure.to_string(), feature.neutral(weights), feature.range());
         let info = Self { name, measure, typical, learned, amount_decimals, comparison: String::new() };
         Self { comparison: info.wording().comparison(), ..info }
     }
@@ -125,9 +125,11 @@ impl Scorer {
     /// Prepares an artifact that has no golden rows yet.
     pub(crate) fn unchecked(artifact: Artifact) -> Self {
         let tables = Tables::new(&artifact);
-        let info = |feature| FeatureInfo::new(feature, artifact.amount_decimals);
         let features = &artifact.encoder.features;
-        let infos = features.iter().map(info).collect();
+        let infos = artifact.encoder.columns().map(|(feature, columns)| {
+            FeatureInfo::new(feature, &artifact.weights[columns], artifact.amount_decimals)
+        });
+        let infos = infos.collect();
         let wanted = Wanted::by(features.iter().map(|feature| &feature.measure));
         Self { artifact, tables, infos, wanted }
     }
