@@ -110,15 +110,15 @@ impl Artifact {
         self.outcome.horizon_end(self.card.to) <= as_of
     }
 
-    /// Whether the other model is the same but for when it was trained: it predicts the same outcome from the same
-    /// columns, and no coefficient differs visibly.
+    /// Whether the other model is the same but for when it was trained: it predicts the same outcome, encodes and
+    /// calibrates alike, and no coefficient differs visibly. The same coefficients mean something else when the columns
+    /// are scaled in another way, as after a change of a unit.
     #[must_use]
     pub fn is_same_model(&self, other: &Self) -> bool {
         let is_near = |a: f64, b: f64| (a - b).abs() < INVISIBLE;
         self.outcome == other.outcome
-            && self.encoder.column_names() == other.encoder.column_names()
-            && self.calibration.as_ref().map(Calibration::name)
-                == other.calibration.as_ref().map(Calibration::name)
+            && self.encoder == other.encoder
+            && self.calibration == other.calibration
             && is_near(self.intercept, other.intercept)
             && self.weights.iter().zip(&other.weights).all(|(a, b)| is_near(*a, *b))
     }

@@ -88,6 +88,7 @@ impl Gate {
             ChampionComparison::Compared(_, comparison) if !comparison.is_better() => {
                 ("NO_BETTER_THAN_CHAMPION", needed(comparison))
             }
+            ChampionComparison::SameModel(_) => ("NO_BETTER_THAN_CHAMPION", String::new()),
             ChampionComparison::NotComparable(..) => ("NOT_COMPARABLE", String::new()),
             _ => return self.failed_checks.first().map(|check| refused_by(candidate, check)),
         };
