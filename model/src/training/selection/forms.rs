@@ -49,11 +49,8 @@ impl Forms {
         Ok(self.fits_of(&recipe).map(|fits| fits.recipe.penalty))
     }
 
-    /// The recipe with crosses; None when its form is a straight line, or was not fitted.
+    /// The recipe with crosses; None when its form was not fitted.
     pub(super) fn with_pairs(&mut self, dataset: &Dataset<'_>, recipe: &Recipe) -> Option<Recipe> {
-        if !FINALISTS.contains(&recipe.form) {
-            return None;
-        }
         self.pairs_of(dataset, recipe).map(|crossed| crossed.recipe)
     }
 

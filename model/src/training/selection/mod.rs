@@ -101,9 +101,9 @@ impl Dataset<'_> {
         let best = selection.select_lookback(best)?;
         let best = selection.select_extras(best)?;
         step("choosing the encoding");
-        let best = selection.select_form(best)?;
+        let (best, rich) = selection.select_form(best)?;
         step("searching pairs of features");
-        let best = selection.select_pairs(best)?;
+        let best = selection.select_pairs(best, rich)?;
         step("screening the features");
         let best = selection.screen(best)?;
         step("weighing recipes");
@@ -192,7 +192,8 @@ impl<'a> Selection<'a> {
         Ok(best)
     }
 
-    fn select_form(&mut self, best: Trial) -> Result<Trial, FitError> {
+    /// The form, and the better one of the rich forms.
+    fn select_form(&mut self, best: Trial) -> Result<(Trial, Option<Trial>), FitError> {
         // The lookback and the features may have changed since the penalty was chosen.
         let mut best = self.run_form(best.recipe)?.unwrap_or(best);
         // Straight lines on either scale are equally simple.
@@ -202,16 +203,17 @@ impl<'a> Selection<'a> {
         // Splines and steps are equally rich: the better one must be better than lines.
         let spline = self.run_form(Recipe { form: Form::Spline, ..best.recipe })?;
         let steps = self.run_form(Recipe { form: Form::Steps, ..best.recipe })?;
-        if let (Some(spline), Some(steps)) = (spline, steps) {
-            self.compare(&best, &spline);
-            let rich = self.lesser_loss(spline, steps);
-            best = self.richer_if_better(best, rich);
-        }
-        Ok(best)
+        let (Some(spline), Some(steps)) = (spline, steps) else { return Ok((best, None)) };
+        self.compare(&best, &spline);
+        let rich = self.lesser_loss(spline, steps);
+        Ok((self.richer_if_better(best, rich.clone()), Some(rich)))
     }
 
-    fn select_pairs(&mut self, mut best: Trial) -> Result<Trial, FitError> {
-        if let Some(recipe) = self.forms.with_pairs(&self.dataset, &best.recipe)
+    /// Crosses features of the better rich form. That form need not be better by itself: features may matter only
+    /// together.
+    fn select_pairs(&mut self, mut best: Trial, rich: Option<Trial>) -> Result<Trial, FitError> {
+        if let Some(rich) = rich
+            && let Some(recipe) = self.forms.with_pairs(&self.dataset, &rich.recipe)
             && let Some(trial) = self.run(recipe)?
         {
             best = self.richer_if_better(best, trial);
