@@ -5,9 +5,14 @@ use tally_proto::v1::{StackMember, Study};
 use super::recipe::pair_penalty;
 use crate::output::{number, printable, table};
 
-/// The stack with its members, and whether it is kept. None when there was none to try.
+/// The stack with its members, and whether it is kept; or why there is none. None when there was none to try.
 pub(super) fn stack(study: &Study, which: &str) -> Option<String> {
-    let stack = study.stack.as_ref()?;
+    let Some(stack) = &study.stack else {
+        let leaves_out = study.recipe.as_ref().is_some_and(|recipe| recipe.feature_fraction < 1.0);
+        return leaves_out.then(|| {
+            format!("No stack was tried for the model {which}: its best recipe leaves features out, and a stack has all")
+        });
+    };
     let verdict = match stack.kept {
         true => "kept: the model is this stack",
         false => {

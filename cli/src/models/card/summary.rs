@@ -12,6 +12,11 @@ use super::{
 };
 use crate::output::{count, datetime, number, printable, share, target_name};
 
+const SERVES: &str = "that serves";
+const EVALUATED: &str = "that was evaluated";
+/// Follows the candidates of the model that serves when the evaluated choice is kept.
+const KEPT: &str =
+    "The model that serves is fitted as the one that was evaluated: nothing above is significantly better";
 /// The lines of a fact stand below each other.
 const BELOW: &str = "\n                ";
 
@@ -37,8 +42,7 @@ pub(in crate::models) fn card(model: &Model) -> String {
     if !model.reliability.is_empty() {
         parts.push(reliability(model));
     }
-    parts.extend(model.chosen.iter().flat_map(|study| choice(study, "that serves")));
-    parts.extend(model.evaluated.iter().flat_map(|study| choice(study, "that was evaluated")));
+    parts.extend(choices(model));
     parts.extend(model.bg_nbd.as_ref().map(purchases));
     if !model.effects.is_empty() {
         parts.push(effects(&model.effects));
@@ -48,9 +52,22 @@ pub(in crate::models) fn card(model: &Model) -> String {
     parts.join("\n\n")
 }
 
-/// What the model was chosen from.
-fn choice(study: &Study, which: &str) -> impl Iterator<Item = String> {
-    selection(study, which).into_iter().chain(stack(study, which))
+/// What the model that serves and the one that was evaluated were chosen from.
+fn choices(model: &Model) -> impl Iterator<Item = String> {
+    let own = model.chosen.iter().flat_map(|study| {
+        let outcome = match model.evaluated.as_ref().is_some_and(|evaluated| is_same(study, evaluated)) {
+            true => Some(KEPT.to_owned()),
+            false => stack(study, SERVES),
+        };
+        selection(study, SERVES).into_iter().chain(outcome)
+    });
+    let of_evaluated = |study| selection(study, EVALUATED).into_iter().chain(stack(study, EVALUATED));
+    own.chain(model.evaluated.iter().flat_map(of_evaluated))
+}
+
+/// Whether two selections ended with the same recipe, or with the same stack.
+fn is_same(study: &Study, other: &Study) -> bool {
+    (&study.recipe, &study.stack) == (&other.recipe, &other.stack)
 }
 
 fn facts(model: &Model) -> String {

@@ -127,8 +127,8 @@ impl<'a> ReportPage<'a> {
             slices: grouped(&assessment.slices).collect(),
             effects: EffectsView::new(scorer)?,
             pairs: PairView::all(artifact),
-            chosen: SelectionView::new(&artifact.card.chosen),
-            evaluated: SelectionView::new(&artifact.card.evaluated),
+            chosen: SelectionView::new(&artifact.card.chosen, Some(&artifact.card.evaluated)),
+            evaluated: SelectionView::new(&artifact.card.evaluated, None),
             drift: drift.map(DriftView::new).transpose()?,
             name,
         })

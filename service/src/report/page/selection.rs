@@ -14,10 +14,15 @@ pub(super) struct SelectionView<'a> {
     pub has_best: bool,
     /// Whether the model is that stack rather than the best single recipe.
     pub is_stack: bool,
+    /// Whether the choice is that of the evaluated fit.
+    pub is_kept: bool,
+    /// Whether the best recipe leaves features out, so that no stack was tried.
+    pub leaves_out: bool,
 }
 
 impl<'a> SelectionView<'a> {
-    pub fn new(study: &'a Study) -> Self {
+    /// The candidates of a study; `evaluated` is that of the fit that was judged before, if any.
+    pub fn new(study: &'a Study, evaluated: Option<&Study>) -> Self {
         let candidates = study.candidates.iter();
         let chosen = study.candidates.iter().rposition(|candidate| candidate.recipe == study.recipe);
         Self {
@@ -26,6 +31,9 @@ impl<'a> SelectionView<'a> {
             stack: study.stack.as_ref(),
             has_best: chosen.is_some(),
             is_stack: study.stack.as_ref().is_some_and(|stack| stack.kept),
+            is_kept: evaluated
+                .is_some_and(|other| (&study.recipe, &study.stack) == (&other.recipe, &other.stack)),
+            leaves_out: study.recipe.feature_fraction < 1.0,
         }
     }
 }
