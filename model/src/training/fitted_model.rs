@@ -94,7 +94,7 @@ impl FittedModel {
         let customer: Vec<u32> = within.iter().map(|row| rows.customer[*row]).collect();
         let labels: Vec<bool> = within.iter().map(|row| rows.label[*row]).collect();
         let factor = self.fitted.uncertainty(&labels, &customer);
-        let factor = factor.ok_or(FitError::NotConverged { gradient: f64::INFINITY })?;
+        let factor = factor.ok_or(FitError::NoUncertainty)?;
         let lines = factor.rows().into_iter().enumerate();
         Ok(lines.flat_map(|(n, row)| row.iter().take(n + 1).map(|x| *x as f32).collect::<Vec<_>>()).collect())
     }

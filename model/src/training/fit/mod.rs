@@ -52,6 +52,12 @@ pub enum FitError {
         /// The length of the gradient, divided by the number of rows.
         gradient: f64,
     },
+    /// The covariance of the weights has no inverse.
+    #[error(
+        "the intervals cannot be estimated: the outcomes of each customer cancel out, as when all customers do the \
+         same at the same times"
+    )]
+    NoUncertainty,
 }
 
 impl Fit {

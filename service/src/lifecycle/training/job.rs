@@ -10,6 +10,7 @@ use tally_model::{
     training::{
         assessment::Assessment,
         compare::Comparison,
+        fit::FitError,
         train::{TrainError, TrainingOptions},
     },
 };
@@ -99,7 +100,10 @@ impl JobError {
             Self::RecordedLate { .. }
                 | Self::Explained { .. }
                 | Self::Train(
-                    TrainError::TooLittle { .. } | TrainError::OneSided { .. } | TrainError::NothingVaries(_)
+                    TrainError::TooLittle { .. }
+                        | TrainError::OneSided { .. }
+                        | TrainError::NothingVaries(_)
+                        | TrainError::Fit(FitError::NoUncertainty)
                 )
         )
     }

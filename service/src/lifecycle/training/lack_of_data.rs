@@ -40,6 +40,11 @@ pub(super) fn one_sided(
             "nearly nobody buys again, but {cancels} `cancel` interactions are stored: did you mean \
              `event = \"cancel\"` under [churn] in the spec?"
         )),
+        (Target::Churn, ChurnEvent::Cancel) if cancels == 0 => Some(format!(
+            "churn is to be learned from `cancel` interactions, but none is known, only {}; without them, churn is \
+             `event = \"inactivity\"` under [churn] in the spec",
+            kinds(profile)
+        )),
         (Target::Lead, _) if is_rare(rows - positives) => Some(
             "nearly every lead has bought: those who never did are missing; import them as customers, too"
                 .to_owned(),
@@ -48,11 +53,16 @@ pub(super) fn one_sided(
     }
 }
 
-fn what_was_known(profile: &DataProfile, now: Time, customers: u64) -> String {
+/// The most frequent kinds of interaction, with their numbers.
+fn kinds(profile: &DataProfile) -> String {
     let mut kinds: Vec<(&String, &u64)> = profile.kinds().iter().collect();
     kinds.sort_by_key(|(kind, count)| (Reverse(**count), *kind));
     let shown: Vec<String> =
         kinds.iter().take(KINDS).map(|(kind, count)| format!("{count} {kind}")).collect();
+    shown.join(", ")
+}
+
+fn what_was_known(profile: &DataProfile, now: Time, customers: u64) -> String {
     let late = match profile.recording_lag() {
         lag if lag.late > 0 => format!(
             " ({} of {} interactions were recorded more than a day after they happened)",
@@ -63,7 +73,7 @@ fn what_was_known(profile: &DataProfile, now: Time, customers: u64) -> String {
     match profile.activity().range() {
         Some((first, last)) => format!(
             "known at {now} of {customers} customers are {}, the first of {}, the last of {}{late}",
-            shown.join(", "),
+            kinds(profile),
             date(first),
             date(last)
         ),

@@ -101,6 +101,20 @@ async fn too_little_data_for_one_target_does_not_fail_the_other(tally: Tally) {
     assert_eq!(output.status.code(), Some(2));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn churn_by_cancel_without_a_cancel_says_which_kinds_there_are() {
+    let tally = Tally::start(Database::sqlite()).await;
+    tally.backfill(purchases_without_leads()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("spec.toml");
+    std::fs::write(&spec, "[churn]\nevent = \"cancel\"\n").unwrap();
+    let output = tally.try_train(&["churn", "--as-of", "2024-01-01", "--spec", text(&spec)]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    let cause = format!("none is known, only {} purchase", purchases_without_leads().len());
+    assert!(error.contains(&cause) && error.contains("event = \"inactivity\""), "{error}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
 async fn a_training_on_history_that_was_recorded_late_says_so_and_a_second_import_mends_it(tally: Tally) {
     tally.record(purchases_without_leads()).await;
     let count = purchases_without_leads().len();
