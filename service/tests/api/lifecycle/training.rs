@@ -6,10 +6,11 @@ use csv::StringRecord;
 use tally_model::time::Time;
 use tally_proto::v1;
 use tally_service::histories::scan::Partition;
+use tonic::Code;
 
 use super::{NOW, POOR, promote};
 use crate::support::{
-    Database, Tally, business, interaction, on_both_stores, program, text, time, timestamp,
+    Database, Tally, assert_refused, business, interaction, on_both_stores, program, text, time, timestamp,
 };
 
 on_both_stores!(
@@ -56,7 +57,9 @@ async fn trainings_at_the_same_time_store_two_complete_versions(tally: Tally) {
         assert_eq!(pair[0].artifact_hash, pair[1].artifact_hash, "the same data, the same model");
         assert_eq!(pair.iter().filter(|model| model.champion).count(), 1);
         let candidate = pair.iter().find(|model| !model.champion).unwrap();
-        let promoted = promote(&tally, &candidate.name, false).await.unwrap();
+        let refused = promote(&tally, &candidate.name, false).await;
+        assert_refused(refused, Code::FailedPrecondition, "NO_BETTER_THAN_CHAMPION", &[]);
+        let promoted = promote(&tally, &candidate.name, true).await.unwrap();
         let gate_result = promoted.promotion.unwrap().gate_result;
         assert!(gate_result.starts_with("the same model as "), "{gate_result}");
         assert_eq!(promoted.comparison, None, "there is nothing to compare");
