@@ -24,8 +24,8 @@ pub use uncertainty::{StackMember, stack_uncertainty};
 const TOLERANCE: f64 = 1e-8;
 /// The same when fits are only compared with each other.
 const ROUGH: f64 = 1e-6;
-/// linfa needs the whole matrix: above this many numbers (256 MiB, for each of two fits at a time) the result is that of the Newton steps, with the
-/// same bound on the gradient.
+/// linfa needs the whole matrix: above this many numbers (256 MiB, for each of two fits at a time) the result is that of
+/// the Newton steps, with the same bound on the gradient.
 const MATRIX: usize = 1 << 25;
 /// A fitted regression: log-odds = intercept + weights · row.
 #[derive(Clone, Debug)]
