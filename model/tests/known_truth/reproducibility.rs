@@ -62,3 +62,16 @@ fn any_number_of_threads_gives_the_same_bytes() {
     };
     assert!(trained_on(1) == trained_on(3));
 }
+
+#[test]
+fn the_same_weights_on_another_scale_are_another_model() {
+    for study in studies() {
+        let artifact = study.scorer.artifact();
+        assert!(artifact.is_same_model(&artifact.clone()));
+        let mut in_another_unit = artifact.clone();
+        let line =
+            in_another_unit.encoder.features.iter_mut().find_map(|feature| feature.line.as_mut()).unwrap();
+        line.sd *= 100.0;
+        assert!(!artifact.is_same_model(&in_another_unit));
+    }
+}
