@@ -2,7 +2,7 @@
 //!
 //! Everything is a pure function of its arguments; nothing here knows a database, a network or async. Each module
 //! uses only those before it: [`time`], [`spec`], [`history`], [`features`], [`label`], [`encode`], [`evaluation`],
-//! [`artifact`], [`scoring`], [`training`]. [`simulate`] knows histories alone. [`Scorer`](scoring::Scorer) has an
+//! [`artifact`], [`scoring`], [`training`]. [`insight`] and [`simulate`] know histories alone. [`Scorer`](scoring::Scorer) has an
 //! example of the whole way.
 
 pub mod artifact;
@@ -10,6 +10,7 @@ pub mod encode;
 pub mod evaluation;
 pub mod features;
 pub mod history;
+pub mod insight;
 pub mod label;
 mod linear;
 pub mod parallel;

@@ -1,0 +1,10 @@
+//! Insight: what the histories say about customers beyond the two probabilities, one definition for each number.
+//!
+//! What belongs to one customer is a function of its history ([`Facts`]); what is relative to all customers is taken
+//! from the facts of all of them ([`Population`]). `docs/metrics.md` defines every number.
+
+mod period;
+mod spec;
+
+pub use period::{Period, ReportPeriod, Span, TooManyPeriods, UnknownTimeZone, report_periods, time_zone};
+pub use spec::{AbcBy, AbcSpec, InsightSpec, LifeCycleSpec, RfmSegment, RfmSpec, TypicalInterval};

@@ -1,0 +1,377 @@
+//! The settings of insight, as a person writes them in TOML. Every key is optional; an unknown key or a value out of its
+//! range is an error that says what is allowed.
+
+use std::{collections::HashSet, fmt};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::spec::SpecError;
+
+/// The whole file.
+///
+/// ```
+/// use tally_model::insight::InsightSpec;
+///
+/// let spec = InsightSpec::parse("window_days = 180\n[life_cycle]\ntypical_interval_days = 30")?;
+/// assert_eq!((spec.window_days, spec.sla_hours), (180, 24));
+///
+/// let error = InsightSpec::parse("window_days = 0").unwrap_err();
+/// assert_eq!(error.to_string(), "window_days = 0: allowed are 1 to 3650 days");
+/// # Ok::<(), tally_model::spec::SpecError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InsightSpec {
+    /// The length in days of the window of money, orders, ABC and RFM, 1 to 3,650.
+    pub window_days: u32,
+    /// The kinds of interaction that are contacts with a customer, up to 50.
+    pub contact_kinds: Vec<String>,
+    /// The hours within which a complaint is to be answered, 1 to 8,760.
+    pub sla_hours: u32,
+    /// The ABC classes.
+    pub abc: AbcSpec,
+    /// The life cycle.
+    pub life_cycle: LifeCycleSpec,
+    /// The RFM segments.
+    pub rfm: RfmSpec,
+}
+
+/// The `[abc]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AbcSpec {
+    /// What the classes go by.
+    pub by: AbcBy,
+    /// The share of the total that class A brings, above 0 and below `b_share`.
+    pub a_share: f64,
+    /// The share of the total that the classes A and B bring, at most 1.
+    pub b_share: f64,
+}
+
+/// What the ABC classes go by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AbcBy {
+    /// Net revenue of the window.
+    #[default]
+    Net,
+    /// Net revenue less cost of the window.
+    Profit,
+}
+
+/// The `[life_cycle]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LifeCycleSpec {
+    /// The days between two purchase days of a typical customer.
+    pub typical_interval_days: TypicalInterval,
+    /// The expected intervals after which a customer is declining, 1 to 100.
+    pub declining_after: f64,
+    /// The expected intervals after which a customer is lost, `declining_after` to 100.
+    pub lost_after: f64,
+    /// The purchase days from which on a customer is mature, 2 to 1,000.
+    pub mature_from: u32,
+}
+
+/// The days between two purchase days of a typical customer: taken from the customers, or given, 1 to 3,650.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum TypicalInterval {
+    /// The median of the customers.
+    #[default]
+    Auto,
+    /// This many days.
+    Days(f64),
+}
+
+/// The `[rfm]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RfmSpec {
+    /// The segments; a customer is in the first whose ranges hold its scores, up to 50.
+    pub segment: Vec<RfmSegment>,
+}
+
+/// An RFM segment: a name, and for each score the least and the greatest value, both from 1 to 5.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RfmSegment {
+    /// Its name.
+    pub name: String,
+    /// Recency.
+    #[serde(default = "any")]
+    pub r: [u8; 2],
+    /// Frequency.
+    #[serde(default = "any")]
+    pub f: [u8; 2],
+    /// Money.
+    #[serde(default = "any")]
+    pub m: [u8; 2],
+}
+
+const fn any() -> [u8; 2] {
+    [1, 5]
+}
+
+impl RfmSegment {
+    fn new(name: &str, r: [u8; 2], f: [u8; 2], m: [u8; 2]) -> Self {
+        Self { name: name.to_owned(), r, f, m }
+    }
+
+    /// Whether a customer with these scores is in it, unless one before it holds them.
+    #[must_use]
+    pub fn holds(&self, [r, f, m]: [u8; 3]) -> bool {
+        let within = |[least, most]: [u8; 2], score: u8| (least..=most).contains(&score);
+        within(self.r, r) && within(self.f, f) && within(self.m, m)
+    }
+}
+
+impl Default for InsightSpec {
+    fn default() -> Self {
+        let contact_kinds = ["call", "email", "meeting", "message", "letter"];
+        Self {
+            window_days: 365,
+            contact_kinds: contact_kinds.map(str::to_owned).to_vec(),
+            sla_hours: 24,
+            abc: AbcSpec::default(),
+            life_cycle: LifeCycleSpec::default(),
+            rfm: RfmSpec::default(),
+        }
+    }
+}
+
+impl Default for AbcSpec {
+    fn default() -> Self {
+        Self { by: AbcBy::Net, a_share: 0.80, b_share: 0.95 }
+    }
+}
+
+impl Default for LifeCycleSpec {
+    fn default() -> Self {
+        Self {
+            typical_interval_days: TypicalInterval::Auto,
+            declining_after: 1.5,
+            lost_after: 3.0,
+            mature_from: 5,
+        }
+    }
+}
+
+impl Default for RfmSpec {
+    fn default() -> Self {
+        let segment = vec![
+            RfmSegment::new("champions", [4, 5], [4, 5], [4, 5]),
+            RfmSegment::new("loyal", [3, 5], [4, 5], any()),
+            RfmSegment::new("new", [4, 5], [1, 1], any()),
+            RfmSegment::new("promising", [3, 5], [1, 3], any()),
+            RfmSegment::new("cannot_lose", [1, 2], [4, 5], [4, 5]),
+            RfmSegment::new("at_risk", [1, 2], [3, 5], any()),
+            RfmSegment::new("lost", [1, 1], any(), any()),
+        ];
+        Self { segment }
+    }
+}
+
+impl InsightSpec {
+    /// Parses and validates a file.
+    ///
+    /// # Errors
+    /// [`SpecError`] names the key and what is allowed.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        let spec: Self = toml::from_str(text)?;
+        spec.validate()?;
+        Ok(spec)
+    }
+
+    fn validate(&self) -> Result<(), SpecError> {
+        let days = "1 to 3650 days";
+        check((1..=3_650).contains(&self.window_days), "window_days", self.window_days, days)?;
+        let kinds = &self.contact_kinds;
+        let distinct: HashSet<&String> = kinds.iter().collect();
+        let is_name = |name: &String| !name.is_empty() && name.chars().count() <= 64;
+        let fine = kinds.len() <= 50 && distinct.len() == kinds.len() && kinds.iter().all(is_name);
+        let allowed = "up to 50 different kinds of 1 to 64 characters";
+        check(fine, "contact_kinds", format!("{kinds:?}"), allowed)?;
+        check((1..=8_760).contains(&self.sla_hours), "sla_hours", self.sla_hours, "1 to 8760 hours")?;
+        self.abc.validate()?;
+        self.life_cycle.validate()?;
+        self.rfm.validate()
+    }
+}
+
+impl AbcSpec {
+    fn validate(&self) -> Result<(), SpecError> {
+        let fine = self.a_share > 0.0 && self.a_share < self.b_share;
+        check(fine, "abc.a_share", self.a_share, "shares above 0 and below b_share")?;
+        check(self.b_share <= 1.0, "abc.b_share", self.b_share, "shares above a_share up to 1")
+    }
+}
+
+impl LifeCycleSpec {
+    fn validate(&self) -> Result<(), SpecError> {
+        if let TypicalInterval::Days(days) = self.typical_interval_days {
+            let allowed = "\"auto\" and 1 to 3650 days";
+            check((1.0..=3_650.0).contains(&days), "life_cycle.typical_interval_days", days, allowed)?;
+        }
+        let declining = self.declining_after;
+        check((1.0..=100.0).contains(&declining), "life_cycle.declining_after", declining, "1 to 100")?;
+        let lost = self.lost_after;
+        check((declining..=100.0).contains(&lost), "life_cycle.lost_after", lost, "declining_after to 100")?;
+        let mature = self.mature_from;
+        check((2..=1_000).contains(&mature), "life_cycle.mature_from", mature, "2 to 1000 purchase days")
+    }
+}
+
+impl RfmSpec {
+    fn validate(&self) -> Result<(), SpecError> {
+        let names: HashSet<&str> = self.segment.iter().map(|segment| segment.name.as_str()).collect();
+        let is_range = |[least, most]: [u8; 2]| 1 <= least && least <= most && most <= 5;
+        let fine = |segment: &RfmSegment| {
+            (1..=64).contains(&segment.name.chars().count())
+                && ![NONE, OTHER].contains(&segment.name.as_str())
+                && [segment.r, segment.f, segment.m].into_iter().all(is_range)
+        };
+        for segment in &self.segment {
+            let shown = format!("{} {:?} {:?} {:?}", segment.name, segment.r, segment.f, segment.m);
+            let allowed = "names other than none and other, and ranges [least, greatest] within 1 to 5";
+            check(fine(segment), "rfm.segment", shown, allowed)?;
+        }
+        let fine = names.len() == self.segment.len() && names.len() <= 50;
+        check(fine, "rfm.segment", names.len(), "up to 50 segments with different names")
+    }
+}
+
+/// The segment of those who are in no other one.
+pub(super) const OTHER: &str = "other";
+/// The segment of those without a purchase in the window.
+pub(super) const NONE: &str = "none";
+
+fn check(
+    fine: bool,
+    key: &'static str,
+    value: impl fmt::Display,
+    allowed: &'static str,
+) -> Result<(), SpecError> {
+    if fine { Ok(()) } else { Err(SpecError::Value { key, value: value.to_string(), allowed }) }
+}
+
+impl Serialize for TypicalInterval {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Days(days) => serializer.serialize_f64(*days),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TypicalInterval {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = TypicalInterval;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"auto\" or a number of days")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<TypicalInterval, E> {
+                let unexpected = serde::de::Unexpected::Str(text);
+                if text == "auto" {
+                    Ok(TypicalInterval::Auto)
+                } else {
+                    Err(E::invalid_value(unexpected, &self))
+                }
+            }
+
+            fn visit_f64<E>(self, days: f64) -> Result<TypicalInterval, E> {
+                Ok(TypicalInterval::Days(days))
+            }
+
+            fn visit_i64<E>(self, days: i64) -> Result<TypicalInterval, E> {
+                Ok(TypicalInterval::Days(days as f64))
+            }
+
+            fn visit_u64<E>(self, days: u64) -> Result<TypicalInterval, E> {
+                Ok(TypicalInterval::Days(days as f64))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The file that docs/metrics.md prints.
+    const DOCUMENTED: &str = r#"
+window_days = 365
+contact_kinds = ["call", "email", "meeting", "message", "letter"]
+sla_hours = 24
+[abc]
+by = "net"
+a_share = 0.80
+b_share = 0.95
+[life_cycle]
+typical_interval_days = "auto"
+declining_after = 1.5
+lost_after = 3.0
+mature_from = 5
+"#;
+
+    #[test]
+    fn defaults_are_as_documented_and_survive_a_round_trip() {
+        assert_eq!(InsightSpec::parse(DOCUMENTED).unwrap(), InsightSpec::default());
+        assert_eq!(InsightSpec::parse("").unwrap(), InsightSpec::default());
+        let text = serde_json::to_string(&InsightSpec::default()).unwrap();
+        assert_eq!(serde_json::from_str::<InsightSpec>(&text).unwrap(), InsightSpec::default());
+    }
+
+    #[test]
+    fn the_first_segment_that_holds_the_scores_counts() {
+        let spec = InsightSpec::default();
+        let segment = |scores: [u8; 3]| {
+            spec.rfm.segment.iter().find(|segment| segment.holds(scores)).map_or(OTHER, |found| &found.name)
+        };
+        let cases = [
+            ([5, 5, 5], "champions"),
+            ([3, 4, 4], "loyal"),
+            ([4, 1, 5], "new"),
+            ([3, 1, 1], "promising"),
+            ([2, 4, 4], "cannot_lose"),
+            ([2, 3, 5], "at_risk"),
+            ([1, 2, 1], "lost"),
+            ([2, 2, 5], "other"),
+        ];
+        for (scores, name) in cases {
+            assert_eq!(segment(scores), name, "{scores:?}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_mistake() {
+        for (text, named) in [
+            ("window = 3", "window"),
+            ("window_days = 3651", "window_days = 3651: allowed are 1 to 3650 days"),
+            ("contact_kinds = [\"a\", \"a\"]", "contact_kinds"),
+            ("sla_hours = 0", "sla_hours = 0"),
+            ("[abc]\nby = \"revenue\"", "revenue"),
+            ("[abc]\na_share = 0.95", "abc.a_share = 0.95"),
+            ("[abc]\na_share = nan", "abc.a_share = NaN"),
+            ("[abc]\nb_share = 1.1", "abc.b_share = 1.1"),
+            ("[life_cycle]\ntypical_interval_days = 0.5", "life_cycle.typical_interval_days = 0.5"),
+            ("[life_cycle]\ntypical_interval_days = \"often\"", "expected \"auto\" or a number of days"),
+            ("[life_cycle]\ndeclining_after = 0.9", "life_cycle.declining_after = 0.9"),
+            ("[life_cycle]\nlost_after = 1.4", "life_cycle.lost_after = 1.4"),
+            ("[life_cycle]\nmature_from = 1", "life_cycle.mature_from = 1"),
+            ("[[rfm.segment]]\nname = \"none\"", "rfm.segment"),
+            ("[[rfm.segment]]\nname = \"a\"\nr = [0, 5]", "rfm.segment = a [0, 5]"),
+            ("[[rfm.segment]]\nname = \"a\"\n[[rfm.segment]]\nname = \"a\"", "different names"),
+            ("[worklist]\n", "worklist"),
+        ] {
+            let message = InsightSpec::parse(text).unwrap_err().to_string();
+            assert!(message.contains(named), "{text} -> {message}");
+        }
+    }
+}

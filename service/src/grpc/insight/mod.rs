@@ -1,0 +1,6 @@
+//! InsightService.
+
+mod facts;
+mod kpis;
+mod reports;
+mod segments;
