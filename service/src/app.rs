@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use tally_model::insight::InsightSpec;
 use tally_store::Store;
 use tokio::net::TcpListener;
 
@@ -11,6 +12,7 @@ use crate::{
     grpc::{
         customers::CustomerRpc,
         deployment::DeploymentRpc,
+        insight::InsightRpc,
         interactions::InteractionRpc,
         models::ModelRpc,
         page_token::PageTokens,
@@ -21,6 +23,7 @@ use crate::{
     histories::{Histories, packing},
     http,
     ingest::{Ingest, write_barrier::WriteBarrier},
+    insight::Insights,
     lifecycle::{Promotions, retention},
     listing::Listing,
     monitoring::{Monitoring, MonitoringGauges},
@@ -49,6 +52,8 @@ pub struct App {
     pub scored: PopulationScored,
     /// Page tokens of lists.
     pub page_tokens: PageTokens,
+    /// Facts, segments, key figures and reports.
+    pub insights: Insights,
     /// The settings of the deployment.
     pub deployment: Deployment,
     /// Customers and interactions.
@@ -85,12 +90,17 @@ pub struct Jobs {
 }
 
 impl App {
-    /// Wires the use cases on an open store, with a cache of at most `cache_bytes` bytes, and loads the
-    /// champions.
+    /// Wires the use cases on an open store, with a cache of at most `cache_bytes` bytes and the definitions of
+    /// `insight`, and loads the champions.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn new(store: Arc<dyn Store>, cache_bytes: u64, time: TimeSource) -> Result<Self> {
+    pub async fn new(
+        store: Arc<dyn Store>,
+        cache_bytes: u64,
+        insight: InsightSpec,
+        time: TimeSource,
+    ) -> Result<Self> {
         let metrics = Arc::new(MetricsRegistry::default());
         let clock = Arc::new(Clock::new(time));
         let barrier = WriteBarrier::default();
@@ -100,16 +110,24 @@ impl App {
         let histories = Histories::new(Arc::clone(&store), cache_bytes, &metrics);
         histories.load_merges().await?;
         let (of_store, of_clock) = (|| Arc::clone(&store), || Arc::clone(&clock));
+        let scoring = Scoring::new(of_store(), histories.clone(), barrier.clone(), of_clock());
         Ok(Self {
+            insights: Insights::new(
+                of_store(),
+                (catalog.clone(), histories.clone()),
+                scoring.clone(),
+                of_clock(),
+                insight,
+            ),
             deployment: Deployment::new(of_store()),
             ingest: Ingest::new(
                 of_store(),
                 (histories.clone(), Listing::new(of_store(), catalog.clone(), of_clock())),
-                barrier.clone(),
+                barrier,
                 of_clock(),
                 &metrics,
             ),
-            scoring: Scoring::new(of_store(), histories.clone(), barrier, of_clock()),
+            scoring,
             predictions: Predictions::new(of_store(), catalog.clone(), histories.clone()),
             promotions: Promotions::new(of_store(), catalog.clone(), of_clock()),
             monitoring: Monitoring::new(of_store(), catalog.clone(), of_clock()),
@@ -204,6 +222,11 @@ impl App {
                 catalog: self.catalog.clone(),
                 promotions: self.promotions.clone(),
                 monitoring: self.monitoring.clone(),
+                page_tokens: page_tokens(),
+                clock: clock(),
+            },
+            insight: InsightRpc {
+                insights: self.insights.clone(),
                 page_tokens: page_tokens(),
                 clock: clock(),
             },

@@ -10,6 +10,7 @@ pub mod grpc;
 pub mod histories;
 pub mod http;
 pub mod ingest;
+pub mod insight;
 pub mod lifecycle;
 pub mod listing;
 pub mod monitoring;

@@ -184,6 +184,7 @@ mod options;
 mod populations;
 mod postgres;
 mod predictions;
+mod reports;
 mod settings;
 mod shared;
 mod sqlite;
@@ -206,6 +207,7 @@ pub use predictions::{
     ListedPrediction, NewPredictions, PastPrediction, PastPredictionFilter, Prediction, PredictionCursor,
     PredictionFilter, PredictionOrder, PredictionStore,
 };
+pub use reports::ReportStore;
 pub use settings::SettingStore;
 use url::DatabaseUrl;
 pub use url::without_password;
@@ -220,6 +222,7 @@ pub trait Store:
     + ModelStore
     + PredictionStore
     + PopulationStore
+    + ReportStore
     + ChangeStore
     + SettingStore
 {

@@ -73,7 +73,7 @@ async fn serve_store(
     (database, interrupts): (&str, &Interrupts),
 ) -> Result<(), Failure> {
     let address = transport.grpc.local_addr()?;
-    let app = App::new(store, args.cache_bytes(), system_clock).await?;
+    let app = App::new(store, args.cache_bytes(), args.insight_spec()?, system_clock).await?;
     if let Some(currency) = &args.currency {
         app.deployment.set_currency(currency).await?;
     }

@@ -4,8 +4,13 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
+use tally_model::insight::InsightSpec;
+
 use super::{DATABASE, EXIT_CODES, ListenAddress, LogArgs, PoolArgs};
-use crate::deployment::Currency;
+use crate::{
+    deployment::Currency,
+    platform::error::{Error, Result},
+};
 
 /// Serves customer scores over gRPC.
 #[derive(Parser, Debug)]
@@ -41,6 +46,13 @@ pub struct ServeArgs {
     #[arg(long, env = "TALLY_KEEP_PREDICTIONS_DAYS", value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub keep_predictions_days: Option<u32>,
+    /// The definitions of segments and key figures, a TOML file with the keys of docs/metrics.md [default: those printed there]
+    #[arg(long, env = "TALLY_INSIGHT", value_name = "FILE")]
+    pub insight: Option<PathBuf>,
+    /// Remove the facts of all customers about a moment after this many days, except those of the last one of each month
+    #[arg(long, env = "TALLY_KEEP_INSIGHTS_DAYS", value_name = "DAYS", default_value_t = 35,
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub keep_insights_days: u32,
     /// Fill the database with a simulated business, train both models, score all customers, and serve
     #[arg(long, env = "TALLY_DEMO")]
     pub demo: bool,
@@ -76,7 +88,7 @@ pub enum HttpAddress {
 }
 
 /// Reads `--http`.
-fn http(text: &str) -> Result<HttpAddress, &'static str> {
+fn http(text: &str) -> std::result::Result<HttpAddress, &'static str> {
     if text.is_empty() { Ok(HttpAddress::Off) } else { text.parse().map(HttpAddress::At) }
 }
 
@@ -95,6 +107,18 @@ impl ServeArgs {
     #[must_use]
     pub fn connection_age(&self) -> Option<Duration> {
         self.max_connection_age.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// The definitions of segments and key figures.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not such a file.
+    pub fn insight_spec(&self) -> Result<InsightSpec> {
+        let Some(path) = &self.insight else { return Ok(InsightSpec::default()) };
+        std::fs::read_to_string(path)
+            .map_err(|error| error.to_string())
+            .and_then(|text| InsightSpec::parse(&text).map_err(|error| error.to_string()))
+            .map_err(|error| Error::invalid(format!("the definitions {}", path.display()), error))
     }
 
     /// The memory for warm histories, in bytes.

@@ -8,6 +8,7 @@ mod connection;
 mod convert;
 pub(crate) mod customers;
 pub(crate) mod deployment;
+pub(crate) mod insight;
 pub(crate) mod interactions;
 mod middleware;
 pub(crate) mod models;

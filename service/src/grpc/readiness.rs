@@ -5,16 +5,17 @@ use std::{sync::Mutex, time::Duration};
 
 use tally_proto::v1::{
     customer_service_server::CustomerServiceServer, deployment_service_server::DeploymentServiceServer,
-    interaction_service_server::InteractionServiceServer, model_service_server::ModelServiceServer,
-    prediction_service_server::PredictionServiceServer, scoring_service_server::ScoringServiceServer,
+    insight_service_server::InsightServiceServer, interaction_service_server::InteractionServiceServer,
+    model_service_server::ModelServiceServer, prediction_service_server::PredictionServiceServer,
+    scoring_service_server::ScoringServiceServer,
 };
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tonic::server::NamedService;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{
-    customers::CustomerRpc, deployment::DeploymentRpc, interactions::InteractionRpc, models::ModelRpc,
-    predictions::PredictionRpc, scoring::ScoringRpc,
+    customers::CustomerRpc, deployment::DeploymentRpc, insight::InsightRpc, interactions::InteractionRpc,
+    models::ModelRpc, predictions::PredictionRpc, scoring::ScoringRpc,
 };
 use crate::{catalog::ModelCatalog, platform::readiness::STORE_ANSWERS_WITHIN};
 
@@ -23,12 +24,13 @@ const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
 const SCORING: &str = ScoringServiceServer::<ScoringRpc>::NAME;
 /// The names that health knows: one a service, and "" for the server.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "",
     CustomerServiceServer::<CustomerRpc>::NAME,
     InteractionServiceServer::<InteractionRpc>::NAME,
     PredictionServiceServer::<PredictionRpc>::NAME,
     ModelServiceServer::<ModelRpc>::NAME,
+    InsightServiceServer::<InsightRpc>::NAME,
     DeploymentServiceServer::<DeploymentRpc>::NAME,
     SCORING,
 ];

@@ -7,8 +7,9 @@ use tally_proto::{
     limits,
     v1::{
         customer_service_server::CustomerServiceServer, deployment_service_server::DeploymentServiceServer,
-        interaction_service_server::InteractionServiceServer, model_service_server::ModelServiceServer,
-        prediction_service_server::PredictionServiceServer, scoring_service_server::ScoringServiceServer,
+        insight_service_server::InsightServiceServer, interaction_service_server::InteractionServiceServer,
+        model_service_server::ModelServiceServer, prediction_service_server::PredictionServiceServer,
+        scoring_service_server::ScoringServiceServer,
     },
 };
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
@@ -25,6 +26,7 @@ use super::{
     connection::CoalescingConnection,
     customers::CustomerRpc,
     deployment::DeploymentRpc,
+    insight::InsightRpc,
     interactions::InteractionRpc,
     middleware::{CallMetrics, MiddlewareLayer},
     models::ModelRpc,
@@ -84,6 +86,7 @@ pub(crate) struct GrpcServices {
     pub(crate) scoring: ScoringRpc,
     pub(crate) predictions: PredictionRpc,
     pub(crate) models: ModelRpc,
+    pub(crate) insight: InsightRpc,
     pub(crate) deployment: DeploymentRpc,
     /// Decides whether scoring is ready.
     pub(crate) catalog: ModelCatalog,
@@ -184,6 +187,7 @@ fn router(
         .add_service(service!(ScoringServiceServer, services.scoring))
         .add_service(service!(PredictionServiceServer, services.predictions))
         .add_service(service!(ModelServiceServer, services.models))
+        .add_service(service!(InsightServiceServer, services.insight))
         .add_service(service!(DeploymentServiceServer, services.deployment))
         .add_service(compressible!(reflection().build_v1()?))
         .add_service(compressible!(reflection().build_v1alpha()?)))

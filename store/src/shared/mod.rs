@@ -20,6 +20,7 @@ mod prediction_filter;
 pub(crate) mod prediction_rows;
 pub(crate) mod predictions;
 mod recording;
+mod reports;
 mod retractions;
 mod settings;
 mod statement;

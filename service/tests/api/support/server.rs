@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tally_model::time::Time;
+use tally_model::{insight::InsightSpec, time::Time};
 use tally_proto::v1::{
     customer_service_client::CustomerServiceClient, deployment_service_client::DeploymentServiceClient,
     interaction_service_client::InteractionServiceClient, model_service_client::ModelServiceClient,
@@ -34,7 +34,7 @@ pub struct Tally {
 /// The service on a database, with a clock, and nothing that calls it.
 pub async fn open_app(database: &Database, clock: fn() -> Time) -> App {
     let store = tally_store::open(&database.url).await.unwrap();
-    App::new(store, 16 << 20, clock).await.unwrap()
+    App::new(store, 16 << 20, InsightSpec::default(), clock).await.unwrap()
 }
 
 impl Tally {

@@ -1,0 +1,88 @@
+//! The RPCs of InsightService.
+
+use std::sync::Arc;
+
+use tally_proto::v1::{
+    CustomerInsight, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse,
+    GetCustomerInsightRequest, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
+    GetSalesReportResponse, InsightServiceListAttributesRequest, InsightServiceListAttributesResponse,
+    ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
+    RefreshInsightsRequest, RefreshInsightsResponse, insight_service_server::InsightService,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{facts, kpis, reports, segments};
+use crate::{grpc::page_token::PageTokens, insight::Insights, platform::clock::Clock};
+
+/// The service.
+pub(crate) struct InsightRpc {
+    pub(crate) insights: Insights,
+    pub(crate) page_tokens: PageTokens,
+    pub(crate) clock: Arc<Clock>,
+}
+
+#[async_trait]
+impl InsightService for InsightRpc {
+    type RefreshInsightsStream = ReceiverStream<Result<RefreshInsightsResponse, Status>>;
+
+    async fn refresh_insights(
+        &self,
+        request: Request<RefreshInsightsRequest>,
+    ) -> Result<Response<Self::RefreshInsightsStream>, Status> {
+        facts::refresh(self, &request.into_inner()).map(Response::new)
+    }
+
+    async fn get_customer_insight(
+        &self,
+        request: Request<GetCustomerInsightRequest>,
+    ) -> Result<Response<CustomerInsight>, Status> {
+        facts::customer(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_attributes(
+        &self,
+        request: Request<InsightServiceListAttributesRequest>,
+    ) -> Result<Response<InsightServiceListAttributesResponse>, Status> {
+        segments::attributes(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_segments(
+        &self,
+        request: Request<ListSegmentsRequest>,
+    ) -> Result<Response<ListSegmentsResponse>, Status> {
+        segments::list(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_segment_members(
+        &self,
+        request: Request<ListSegmentMembersRequest>,
+    ) -> Result<Response<ListSegmentMembersResponse>, Status> {
+        segments::members(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_kpis(&self, request: Request<GetKpisRequest>) -> Result<Response<GetKpisResponse>, Status> {
+        kpis::kpis(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_sales_report(
+        &self,
+        request: Request<GetSalesReportRequest>,
+    ) -> Result<Response<GetSalesReportResponse>, Status> {
+        reports::sales(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_cohorts(
+        &self,
+        request: Request<GetCohortsRequest>,
+    ) -> Result<Response<GetCohortsResponse>, Status> {
+        reports::cohorts(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_campaigns(
+        &self,
+        request: Request<GetCampaignsRequest>,
+    ) -> Result<Response<GetCampaignsResponse>, Status> {
+        reports::campaigns(self, request.into_inner()).await.map(Response::new)
+    }
+}
