@@ -3,8 +3,10 @@
 //! What belongs to one customer is a function of its history ([`Facts`]); what is relative to all customers is taken
 //! from the facts of all of them ([`Population`]). `docs/metrics.md` defines every number.
 
+mod interval;
 mod period;
 mod spec;
 
+pub use interval::{ExpectedInterval, Interval, NoInterval, own_interval};
 pub use period::{Period, ReportPeriod, Span, TooManyPeriods, UnknownTimeZone, report_periods, time_zone};
 pub use spec::{AbcBy, AbcSpec, InsightSpec, LifeCycleSpec, RfmSegment, RfmSpec, TypicalInterval};
