@@ -4,9 +4,11 @@
 //! from the facts of all of them ([`Population`]). `docs/metrics.md` defines every number.
 
 mod interval;
+mod life_cycle;
 mod period;
 mod spec;
 
 pub use interval::{ExpectedInterval, Interval, NoInterval, own_interval};
+pub use life_cycle::{Relation, RelationChange};
 pub use period::{Period, ReportPeriod, Span, TooManyPeriods, UnknownTimeZone, report_periods, time_zone};
 pub use spec::{AbcBy, AbcSpec, InsightSpec, LifeCycleSpec, RfmSegment, RfmSpec, TypicalInterval};
