@@ -69,6 +69,7 @@ fn first_page(target: TargetArg, filter: &PredictionFilterArgs, limit: usize) ->
         order_by: filter.order.order_by().to_owned(),
         page_size: limit.min(limits::LONGEST_PAGE) as i32,
         page_token: String::new(),
+        ..ListPredictionsRequest::default()
     }
 }
 

@@ -214,6 +214,9 @@ fn as_list(request: ExportPredictionsRequest) -> ListPredictionsRequest {
         latest_only: request.latest_only,
         as_of_time: request.as_of_time,
         order_by: request.order_by,
+        life_cycles: request.life_cycles,
+        abc_classes: request.abc_classes,
+        rfm_segments: request.rfm_segments,
         page_size: 0,
         page_token: String::new(),
     }
