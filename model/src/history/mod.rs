@@ -40,6 +40,10 @@ pub mod kind {
     pub const COMPLAINT: &str = "complaint";
     /// … and was put right.
     pub const RESOLUTION: &str = "resolution";
+    /// The customer brought another one, whom the property `referred_customer_id` names.
+    pub const REFERRAL: &str = "referral";
+    /// What was spent on the customer; the amount is positive.
+    pub const COST: &str = "cost";
     /// An answer to a survey, with the properties [`SCORE`] and [`EXPECTED`].
     pub const SURVEY: &str = "survey";
     /// The property of a survey with the score that the customer gave, a number.

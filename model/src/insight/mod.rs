@@ -3,12 +3,20 @@
 //! What belongs to one customer is a function of its history ([`Facts`]); what is relative to all customers is taken
 //! from the facts of all of them ([`Population`]). `docs/metrics.md` defines every number.
 
+mod facts;
 mod interval;
 mod life_cycle;
 mod period;
+mod placement;
+mod population;
+mod segmentation;
 mod spec;
 
+pub use facts::{Facts, Money, PurchaseDays, growth};
 pub use interval::{ExpectedInterval, Interval, NoInterval, own_interval};
 pub use life_cycle::{Relation, RelationChange};
 pub use period::{Period, ReportPeriod, Span, TooManyPeriods, UnknownTimeZone, report_periods, time_zone};
+pub use placement::{AbcClass, LifeCycle, Placement, ValueLoyalty, abc_class};
+pub use population::{AttributeTypes, Population, PopulationSample};
+pub use segmentation::{Segmentation, UnknownSegmentation};
 pub use spec::{AbcBy, AbcSpec, InsightSpec, LifeCycleSpec, RfmSegment, RfmSpec, TypicalInterval};
