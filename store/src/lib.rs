@@ -1,7 +1,7 @@
 //! Everything that Tally stores, on SQLite or PostgreSQL.
 //!
 //! What is stored is grouped into aggregates: customers, interactions, histories, models, predictions, populations,
-//! changes and settings. Each has a module with its types and one small trait; [`Store`] unites the traits, and
+//! insights, reports, changes and settings. Each has a module with its types and one small trait; [`Store`] unites the traits, and
 //! [`open`] returns one for the database of a URL. Both databases give the same results to the bit. No other crate
 //! names sqlx, and this one knows nothing of requests or of how errors reach a caller.
 //!
@@ -177,6 +177,7 @@ mod changes;
 mod customers;
 mod error;
 mod histories;
+mod insights;
 mod interactions;
 mod merges;
 mod models;
@@ -195,6 +196,10 @@ pub use changes::{Change, ChangeStore};
 pub use customers::{BackfilledAttributes, Customer, CustomerStore, NewCustomer, StoredAttribute};
 pub use error::{RefusedItem, Result, StoreError};
 pub use histories::HistoryStore;
+pub use insights::{
+    AttributeValues, Contact, InsightStore, Member, MemberCursor, MemberFilter, NewPass, Pass, PassExpiry,
+    SegmentMove, SegmentSums, StoredFacts,
+};
 pub use interactions::{
     Interaction, InteractionCursor, InteractionKey, InteractionStore, ListedInteraction, OnConflict,
     RecordOptions, Recorded, Retracted,
@@ -223,6 +228,7 @@ pub trait Store:
     + PredictionStore
     + PopulationStore
     + ReportStore
+    + InsightStore
     + ChangeStore
     + SettingStore
 {

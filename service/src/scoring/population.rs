@@ -56,18 +56,13 @@ impl PopulationScored {
 }
 
 /// Pages that are stored at the same time: storing one takes the database longer than scoring it.
-const STORED_AT_ONCE: usize = 2;
+pub(crate) const STORED_AT_ONCE: usize = 2;
 
 /// A run through the customers of a partition.
 pub struct Population {
-    scoring: Scoring,
-    backfills: Arc<BackfillWatch>,
+    run: ModelRun,
     scored: PopulationScored,
-    request: ScoreRequest,
     progress: PopulationProgress,
-    counts: Counts,
-    /// When the interactions that were known happened.
-    activity: Activity,
     scan: CustomerScan,
     /// Whether the scan has more pages.
     more: bool,
@@ -82,27 +77,6 @@ struct StoredPage {
     predictions: u64,
 }
 
-#[derive(Default)]
-struct ScoredPage {
-    customers: u64,
-    results: Vec<Result<Prediction>>,
-    /// Customers without a score.
-    ineligible: Vec<String>,
-    /// Customers who are not eligible now.
-    unlisted: HashSet<String>,
-    counts: Vec<Counts>,
-    activity: Vec<Activity>,
-}
-
-/// The scores of some customers, and what was known of them.
-struct ScoredChunk {
-    predictions: Vec<Prediction>,
-    ineligible: Vec<String>,
-    unlisted: Vec<String>,
-    counts: Counts,
-    activity: Activity,
-}
-
 impl Population {
     /// Begins a run, after the writes that were in flight when the request was made.
     ///
@@ -114,18 +88,14 @@ impl Population {
         request: ScoreRequest,
         partition: Partition,
     ) -> Result<Self> {
-        let backfills = Arc::new(scoring.barrier.backfills().watch());
+        let span = tracing::info_span!("population", model = %request.model.name, as_of = %request.as_of);
+        let run = ModelRun::new(scoring, request);
         scoring.barrier.wait_for_in_flight().await;
         let total = scoring.store.count_customers().await?;
-        let span = tracing::info_span!("population", model = %request.model.name, as_of = %request.as_of);
         Ok(Self {
-            scoring: scoring.clone(),
-            backfills,
+            run,
             scored: scored.clone(),
             progress: PopulationProgress { total, ..PopulationProgress::default() },
-            counts: Counts::new(&request.model.scorer.artifact().reference),
-            activity: Activity::default(),
-            request,
             scan: CustomerScan::new(Arc::clone(&scoring.store), partition),
             more: true,
             storing: FuturesOrdered::new(),
@@ -146,25 +116,7 @@ impl Population {
     /// What makes the scores of a run that is over questionable, with its remedy; empty otherwise.
     #[must_use]
     pub fn warning(&self) -> String {
-        let as_of = self.request.as_of;
-        let Some(silence) = self.silence().filter(|_| self.over) else { return String::new() };
-        let listed = if self.is_listed() { "" } else { "; the predictions are stored, but not listed" };
-        format!("{}{listed}; {}", silence.message(as_of), silence.remedy())
-    }
-
-    /// Whether the scores can mean anything: not when what decides the outcome has not happened for as long as they
-    /// look ahead, so that everybody looks gone.
-    fn is_listed(&self) -> bool {
-        let horizon_days = self.outcome().horizon_days;
-        self.silence().is_none_or(|silence| silence.days <= i64::from(horizon_days))
-    }
-
-    fn silence(&self) -> Option<Silence> {
-        self.activity.silence(self.request.as_of, self.outcome().decided_by())
-    }
-
-    fn outcome(&self) -> &LabelDefinition {
-        &self.request.model.scorer.artifact().outcome
+        if self.over { self.run.warning() } else { String::new() }
     }
 
     async fn store_next(&mut self) -> Result<Option<PopulationProgress>> {
@@ -184,23 +136,74 @@ impl Population {
         }
         // Customers may have been erased since they were counted.
         self.progress.total = self.progress.done;
-        self.finish().await?;
+        self.run.finish(&self.scored).await?;
         self.over = true;
         Ok(Some(self.progress))
     }
 
     /// Scores a page and begins to store it.
     async fn begin_page(&mut self) -> Result<()> {
-        let Some(page) = self.score_page().await? else {
+        let Some(page) = self.scan.next().await? else {
             self.more = false;
             return Ok(());
         };
-        let ScoredPage { customers, results, ineligible, unlisted, counts, activity } = page;
-        counts.iter().for_each(|counts| self.counts.merge(counts));
-        activity.iter().for_each(|activity| self.activity.merge(activity));
+        let (request, now) = (self.run.request.clone(), self.run.scoring.clock.now());
+        let customers = page.customers;
+        let scored = run_blocking(move || {
+            let score = |customers: &[(String, Packed)]| {
+                let mut chunk = ScoredChunk::new(&request);
+                for (id, history) in customers {
+                    history.with(|history| chunk.add(&request, id, history, now))?;
+                }
+                Ok(chunk)
+            };
+            par_chunks(&page.histories, score).into_iter().collect::<Result<Vec<_>>>()
+        });
+        let store = self.run.store(scored.await??);
+        let store = async move { Ok(StoredPage { customers, predictions: store.await? }) };
+        self.storing.push_back(tokio::spawn(store.in_current_span()));
+        Ok(())
+    }
+}
+
+/// What one model makes of all customers, page by page.
+pub(crate) struct ModelRun {
+    scoring: Scoring,
+    backfills: Arc<BackfillWatch>,
+    pub(crate) request: ScoreRequest,
+    counts: Counts,
+    /// When the interactions that were known happened.
+    activity: Activity,
+}
+
+impl ModelRun {
+    /// A run to be made after the writes that are in flight now.
+    pub(crate) fn new(scoring: &Scoring, request: ScoreRequest) -> Self {
+        Self {
+            scoring: scoring.clone(),
+            backfills: Arc::new(scoring.barrier.backfills().watch()),
+            counts: Counts::new(&request.model.scorer.artifact().reference),
+            activity: Activity::default(),
+            request,
+        }
+    }
+
+    /// Counts the scores of a page, and stores them when the future runs, which returns their number.
+    pub(crate) fn store(
+        &mut self,
+        chunks: Vec<ScoredChunk>,
+    ) -> impl Future<Output = Result<u64>> + Send + use<> {
+        let (mut results, mut ineligible, mut unlisted) = (Vec::new(), Vec::new(), HashSet::new());
+        for chunk in chunks {
+            self.counts.merge(&chunk.counts);
+            self.activity.merge(&chunk.activity);
+            results.extend(chunk.predictions.into_iter().map(Ok));
+            ineligible.extend(chunk.ineligible);
+            unlisted.extend(chunk.unlisted);
+        }
         let (scoring, backfills) = (self.scoring.clone(), Arc::clone(&self.backfills));
         let request = self.request.clone();
-        let store = async move {
+        async move {
             let target = request.model.name.target;
             let gone: Vec<String> = unlisted.iter().cloned().collect();
             let stored = scoring.store_scores(results, (&request, unlisted), &backfills).await?;
@@ -210,33 +213,12 @@ impl Population {
                     scoring.store.forget_latest(target, until, ids).await?;
                 }
             }
-            Ok(StoredPage { customers, predictions: stored.iter().flatten().count() as u64 })
-        };
-        self.storing.push_back(tokio::spawn(store.in_current_span()));
-        Ok(())
+            Ok(stored.iter().flatten().count() as u64)
+        }
     }
 
-    /// Scores the next page, on all cores.
-    async fn score_page(&mut self) -> Result<Option<ScoredPage>> {
-        let Some(page) = self.scan.next().await? else { return Ok(None) };
-        let (request, now) = (self.request.clone(), self.scoring.clock.now());
-        let scored = run_blocking(move || {
-            let parts = par_chunks(&page.histories, |customers| request.score_all(customers, now));
-            let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
-            let mut scored = ScoredPage { customers: page.customers, ..ScoredPage::default() };
-            for ScoredChunk { predictions, ineligible, unlisted, counts, activity } in parts {
-                scored.results.extend(predictions.into_iter().map(Ok));
-                scored.ineligible.extend(ineligible);
-                scored.unlisted.extend(unlisted);
-                scored.counts.push(counts);
-                scored.activity.push(activity);
-            }
-            Ok(Some(scored))
-        });
-        scored.await?
-    }
-
-    async fn finish(&self) -> Result<()> {
+    /// Stores how the population is distributed, after the last page.
+    pub(crate) async fn finish(&self, scored: &PopulationScored) -> Result<()> {
         let name = self.request.model.name;
         let population = ScoredPopulation {
             target: name.target,
@@ -249,46 +231,87 @@ impl Population {
             self.scoring.store.forget_run(name.target, self.request.as_of).await?;
         }
         self.scoring.store.insert_population(population).await?;
-        self.scored.0.notify_one();
+        scored.0.notify_one();
         Ok(())
+    }
+
+    /// What makes the scores questionable, after the last page, with its remedy; empty otherwise.
+    pub(crate) fn warning(&self) -> String {
+        let as_of = self.request.as_of;
+        let Some(silence) = self.silence() else { return String::new() };
+        let listed = if self.is_listed() { "" } else { "; the predictions are stored, but not listed" };
+        format!("{}{listed}; {}", silence.message(as_of), silence.remedy())
+    }
+
+    /// Whether the scores can mean anything: not when what decides the outcome has not happened for as long as they
+    /// look ahead, so that everybody looks gone.
+    fn is_listed(&self) -> bool {
+        let horizon_days = self.outcome().horizon_days;
+        self.silence().is_none_or(|silence| silence.days <= i64::from(horizon_days))
+    }
+
+    fn silence(&self) -> Option<Silence> {
+        self.activity.silence(self.request.as_of, self.outcome().decided_by())
+    }
+
+    fn outcome(&self) -> &LabelDefinition {
+        &self.request.model.scorer.artifact().outcome
     }
 }
 
-impl ScoreRequest {
-    /// The scores of the customers that are eligible and were known at `as_of`, and who is eligible `now`.
-    fn score_all(&self, customers: &[(String, Packed)], now: Time) -> Result<ScoredChunk> {
-        let scorer = &self.model.scorer;
-        let reference = &scorer.artifact().reference;
-        let mut counts = Counts::new(reference);
-        let mut activity = Activity::default();
-        let mut predictions = Vec::with_capacity(customers.len());
-        let (mut ineligible, mut unlisted) = (Vec::new(), Vec::new());
-        let (mut row, mut prepared) = (Row::default(), PreparedScore::default());
-        for (id, history) in customers {
-            history.with(|history| {
-                activity.add(history, self.as_of, self.known_at);
-                if !self.may_be_listed(history, now) {
-                    unlisted.push(id.clone());
-                }
-                if was_known(history, self)
-                    && scorer.row(history, self.as_of, self.known_at, &mut row).is_ok()
-                {
-                    scorer.prepare(&row, self.max_reasons, &mut prepared);
-                    scorer.with_view(&prepared, self.as_of, self.max_reasons, |view| {
-                        counts.add(reference, &row.raw, view.probability);
-                        let customer_id = id.clone();
-                        predictions.push(into_prediction(ScoredCustomer {
-                            customer_id,
-                            request: self,
-                            view,
-                        }));
-                    });
-                } else {
-                    ineligible.push(id.clone());
-                }
-            })?;
+/// The scores of some customers by one model, and what was known of them.
+pub(crate) struct ScoredChunk {
+    predictions: Vec<Prediction>,
+    /// Customers without a score.
+    ineligible: Vec<String>,
+    /// Customers who are not eligible now.
+    unlisted: Vec<String>,
+    counts: Counts,
+    activity: Activity,
+    row: Row,
+    prepared: PreparedScore,
+}
+
+impl ScoredChunk {
+    pub(crate) fn new(request: &ScoreRequest) -> Self {
+        Self {
+            predictions: Vec::new(),
+            ineligible: Vec::new(),
+            unlisted: Vec::new(),
+            counts: Counts::new(&request.model.scorer.artifact().reference),
+            activity: Activity::default(),
+            row: Row::default(),
+            prepared: PreparedScore::default(),
         }
-        Ok(ScoredChunk { predictions, ineligible, unlisted, counts, activity })
+    }
+
+    /// Scores a customer if it is eligible and was known at the moment of the request, and notes whether it is
+    /// eligible `now`. Returns the probability.
+    pub(crate) fn add(
+        &mut self,
+        request: &ScoreRequest,
+        id: &str,
+        history: &History,
+        now: Time,
+    ) -> Option<f64> {
+        let scorer = &request.model.scorer;
+        self.activity.add(history, request.as_of, request.known_at);
+        if !request.may_be_listed(history, now) {
+            self.unlisted.push(id.to_owned());
+        }
+        let is_scored = was_known(history, request)
+            && scorer.row(history, request.as_of, request.known_at, &mut self.row).is_ok();
+        if !is_scored {
+            self.ineligible.push(id.to_owned());
+            return None;
+        }
+        scorer.prepare(&self.row, request.max_reasons, &mut self.prepared);
+        scorer.with_view(&self.prepared, request.as_of, request.max_reasons, |view| {
+            self.counts.add(&scorer.artifact().reference, &self.row.raw, view.probability);
+            let customer_id = id.to_owned();
+            self.predictions.push(into_prediction(ScoredCustomer { customer_id, request, view }));
+            Some(view.probability)
+        })
     }
 }
 

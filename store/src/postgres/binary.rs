@@ -48,6 +48,27 @@ impl EncodedRows {
         self.0.extend_from_slice(&NULL.to_be_bytes());
     }
 
+    pub(super) fn optional_time(&mut self, time: Option<Time>) {
+        match time {
+            Some(time) => self.time(time),
+            None => self.null(),
+        }
+    }
+
+    pub(super) fn optional_int(&mut self, number: Option<i64>) {
+        match number {
+            Some(number) => self.int(number),
+            None => self.null(),
+        }
+    }
+
+    pub(super) fn optional_float(&mut self, number: Option<f64>) {
+        match number {
+            Some(number) => self.float(number),
+            None => self.null(),
+        }
+    }
+
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<()> {
         self.text(&to_json(value)?);
         Ok(())

@@ -5,6 +5,7 @@ mod binary;
 mod connect;
 mod customers;
 mod histories;
+mod insights;
 mod interactions;
 mod merges;
 mod migrate;

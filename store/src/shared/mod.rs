@@ -10,6 +10,7 @@ mod create_times;
 pub(crate) mod customers;
 mod engine;
 pub(crate) mod histories;
+pub(crate) mod insights;
 pub(crate) mod interactions;
 pub(crate) mod json;
 pub(crate) mod merges;
@@ -31,6 +32,7 @@ use async_trait::async_trait;
 use crate::{Store, error::Result};
 use customers::CustomerSql;
 use histories::HistorySql;
+use insights::InsightSql;
 use interactions::InteractionSql;
 use merges::MergeSql;
 use predictions::PredictionSql;
@@ -41,11 +43,14 @@ pub(crate) use transaction::detached;
 
 /// A database that can hold everything: it runs statements, and has SQL of its own where the two differ.
 pub(crate) trait Backend:
-    Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql
+    Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql + InsightSql
 {
 }
 
-impl<E: Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql> Backend for E {}
+impl<E: Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql + InsightSql> Backend
+    for E
+{
+}
 
 #[async_trait]
 impl<B: Backend> Store for B {

@@ -8,6 +8,7 @@
 mod backup;
 mod customers;
 mod histories;
+mod insights;
 mod interactions;
 mod log;
 mod merges;

@@ -1,0 +1,153 @@
+-- The facts of all customers about a moment are a pass. Only complete passes are read; one that is replaced or has
+-- expired is removed with its facts in small steps.
+CREATE TABLE insight_passes (
+    pass_id    BIGINT GENERATED ALWAYS AS IDENTITY,
+    as_of_time TIMESTAMPTZ NOT NULL,
+    known_time TIMESTAMPTZ NOT NULL,
+    -- Whether RefreshInsights made it, so that it is kept for longer than a day.
+    kept       BOOLEAN NOT NULL,
+    -- building, complete or removed.
+    state      TEXT NOT NULL,
+    -- What is relative to all customers; '{}' until the pass is complete.
+    population JSON NOT NULL,
+    PRIMARY KEY (pass_id)
+);
+CREATE INDEX insight_passes_by_time ON insight_passes (state, as_of_time);
+CREATE UNIQUE INDEX insight_passes_complete ON insight_passes (as_of_time) WHERE state = 'complete';
+
+-- One row a customer and pass.
+CREATE TABLE customer_insights (
+    customer_id            TEXT COLLATE "C" NOT NULL,
+    pass_id                BIGINT NOT NULL,
+    life_cycle             TEXT NOT NULL,
+    abc_class              TEXT NOT NULL,
+    rfm_cell               TEXT NOT NULL,
+    rfm_segment            TEXT NOT NULL,
+    value_loyalty          TEXT NOT NULL,
+    -- Of the window, like the next five.
+    revenue_minor          BIGINT NOT NULL,
+    returns_minor          BIGINT NOT NULL,
+    net_minor              BIGINT NOT NULL,
+    cost_minor             BIGINT NOT NULL,
+    orders                 BIGINT NOT NULL,
+    -- Of the window before.
+    previous_net_minor     BIGINT NOT NULL,
+    -- Of the whole relation, like the next three.
+    total_revenue_minor    BIGINT NOT NULL,
+    total_returns_minor    BIGINT NOT NULL,
+    total_cost_minor       BIGINT NOT NULL,
+    total_orders           BIGINT NOT NULL,
+    purchase_days          BIGINT NOT NULL,
+    first_purchase_time    TIMESTAMPTZ,
+    last_purchase_time     TIMESTAMPTZ,
+    recency_days           BIGINT,
+    expected_interval_days DOUBLE PRECISION,
+    overdue_ratio          DOUBLE PRECISION,
+    surveys                BIGINT NOT NULL,
+    satisfaction_sum       DOUBLE PRECISION NOT NULL,
+    loyalty_points         BIGINT NOT NULL,
+    discounted_orders      BIGINT NOT NULL,
+    referrals              BIGINT NOT NULL,
+    complaints             BIGINT NOT NULL,
+    complaints_open        BIGINT NOT NULL,
+    last_contact_time      TIMESTAMPTZ,
+    lead_probability       DOUBLE PRECISION,
+    churn_probability      DOUBLE PRECISION,
+    -- As they stood, every value as a text.
+    attributes             JSON NOT NULL,
+    PRIMARY KEY (customer_id, pass_id)
+);
+-- The members of a segment are listed by falling net revenue.
+CREATE INDEX customer_insights_by_net ON customer_insights (pass_id, net_minor DESC, customer_id);
+CREATE INDEX customer_insights_by_life_cycle ON customer_insights (pass_id, life_cycle, net_minor DESC, customer_id);
+CREATE INDEX customer_insights_by_abc_class ON customer_insights (pass_id, abc_class, net_minor DESC, customer_id);
+CREATE INDEX customer_insights_by_rfm_cell ON customer_insights (pass_id, rfm_cell, net_minor DESC, customer_id);
+CREATE INDEX customer_insights_by_rfm_segment ON customer_insights (pass_id, rfm_segment, net_minor DESC, customer_id);
+CREATE INDEX customer_insights_by_value_loyalty ON customer_insights (pass_id, value_loyalty, net_minor DESC, customer_id);
+
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        PERFORM create_distributed_table('customer_insights', 'customer_id', colocate_with => 'customers');
+    END IF;
+    EXECUTE 'ALTER TABLE customer_insights ADD CONSTRAINT customer_insights_customer_id_fkey '
+        'FOREIGN KEY (customer_id) REFERENCES customers ON DELETE CASCADE';
+END
+$$;
+
+-- For dashboards: one row a customer, of the latest pass. Money and orders without `total_` are of the window.
+CREATE VIEW v_customer_insights AS
+    SELECT f.customer_id, c.name,
+           p.as_of_time AS as_of_time,
+           p.known_time AS known_time,
+           f.life_cycle, f.abc_class, f.rfm_cell, f.rfm_segment, f.value_loyalty,
+           f.revenue_minor, f.returns_minor, f.net_minor, f.cost_minor, f.orders, f.previous_net_minor,
+           f.total_revenue_minor, f.total_returns_minor, f.total_cost_minor,
+           f.total_revenue_minor - f.total_returns_minor - f.total_cost_minor AS total_profit_minor,
+           f.total_orders, f.purchase_days,
+           f.first_purchase_time AS first_purchase_time,
+           f.last_purchase_time AS last_purchase_time,
+           f.recency_days, f.expected_interval_days, f.overdue_ratio,
+           CASE WHEN f.surveys > 0 THEN f.satisfaction_sum / f.surveys END AS satisfaction,
+           f.loyalty_points,
+           CASE WHEN f.total_orders > 0 THEN f.discounted_orders::float8 / f.total_orders END AS discount_share,
+           f.referrals, f.complaints, f.complaints_open,
+           f.last_contact_time AS last_contact_time,
+           f.lead_probability, f.churn_probability, f.attributes::jsonb AS attributes
+    FROM customer_insights AS f
+    JOIN insight_passes AS p ON p.pass_id = f.pass_id
+    JOIN customers AS c ON c.customer_id = f.customer_id
+    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1);
+
+-- For dashboards: the segments of the latest pass. Money and orders are of the window.
+CREATE VIEW v_segments AS
+    SELECT 'abc' AS segmentation, f.abc_class AS segment, count(*) AS customers,
+           sum(f.revenue_minor)::bigint AS revenue_minor, sum(f.returns_minor)::bigint AS returns_minor,
+           sum(f.net_minor)::bigint AS net_minor, sum(f.orders)::bigint AS orders,
+           sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
+    FROM customer_insights AS f
+    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    GROUP BY f.abc_class
+    UNION ALL
+    SELECT 'rfm' AS segmentation, f.rfm_segment AS segment, count(*) AS customers,
+           sum(f.revenue_minor)::bigint AS revenue_minor, sum(f.returns_minor)::bigint AS returns_minor,
+           sum(f.net_minor)::bigint AS net_minor, sum(f.orders)::bigint AS orders,
+           sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
+    FROM customer_insights AS f
+    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    GROUP BY f.rfm_segment
+    UNION ALL
+    SELECT 'rfm_cell' AS segmentation, f.rfm_cell AS segment, count(*) AS customers,
+           sum(f.revenue_minor)::bigint AS revenue_minor, sum(f.returns_minor)::bigint AS returns_minor,
+           sum(f.net_minor)::bigint AS net_minor, sum(f.orders)::bigint AS orders,
+           sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
+    FROM customer_insights AS f
+    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    GROUP BY f.rfm_cell
+    UNION ALL
+    SELECT 'life_cycle' AS segmentation, f.life_cycle AS segment, count(*) AS customers,
+           sum(f.revenue_minor)::bigint AS revenue_minor, sum(f.returns_minor)::bigint AS returns_minor,
+           sum(f.net_minor)::bigint AS net_minor, sum(f.orders)::bigint AS orders,
+           sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
+    FROM customer_insights AS f
+    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    GROUP BY f.life_cycle
+    UNION ALL
+    SELECT 'value_loyalty' AS segmentation, f.value_loyalty AS segment, count(*) AS customers,
+           sum(f.revenue_minor)::bigint AS revenue_minor, sum(f.returns_minor)::bigint AS returns_minor,
+           sum(f.net_minor)::bigint AS net_minor, sum(f.orders)::bigint AS orders,
+           sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
+    FROM customer_insights AS f
+    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    GROUP BY f.value_loyalty;
+
+-- For dashboards: what was sold, by UTC month.
+CREATE VIEW v_sales_by_month AS
+    SELECT date_trunc('month', i.occur_time AT TIME ZONE 'UTC')::date AS month,
+           coalesce(sum(i.amount_minor) FILTER (WHERE i.kind = 'purchase'), 0)::bigint AS revenue_minor,
+           coalesce(sum(i.amount_minor) FILTER (WHERE i.kind = 'return'), 0)::bigint AS returns_minor,
+           count(*) FILTER (WHERE i.kind = 'purchase') AS orders,
+           count(DISTINCT coalesce(c.survivor_id, i.customer_id)) FILTER (WHERE i.kind = 'purchase') AS customers
+    FROM interactions AS i JOIN customers AS c ON c.customer_id = i.customer_id
+    WHERE i.kind IN ('purchase', 'return')
+    GROUP BY 1;

@@ -1,0 +1,229 @@
+//! Insights: the facts of all customers about a moment, which together are a pass, and the segments that follow from
+//! them.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tally_model::{
+    insight::{Facts, Placement, Population, Segmentation},
+    time::Time,
+};
+
+use crate::error::Result;
+
+/// A complete pass.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// Our number of it.
+    pub pass_id: i64,
+    /// The moment that the facts are about.
+    pub as_of: Time,
+    /// Everything known at this time counts.
+    pub known_at: Time,
+    /// What is relative to all customers.
+    pub population: Population,
+}
+
+/// A pass to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPass {
+    /// The moment that the facts are about.
+    pub as_of: Time,
+    /// Everything known at this time counts.
+    pub known_at: Time,
+    /// Whether it is kept for longer than a day.
+    pub kept: bool,
+}
+
+/// The facts of one customer in a pass.
+#[derive(Clone, Debug)]
+pub struct StoredFacts {
+    /// The customer.
+    pub customer_id: String,
+    /// Its facts.
+    pub facts: Facts,
+    /// Where it stands among all.
+    pub placement: Placement,
+    /// The name of its RFM segment.
+    pub rfm_segment: String,
+    /// Whole days since the last purchase.
+    pub recency_days: Option<i64>,
+    /// Its attributes as they stood, as texts: a JSON object.
+    pub attributes: String,
+    /// The probability that it buys, of a lead, when there was a champion.
+    pub lead_probability: Option<f64>,
+    /// The probability that it leaves, when there was a champion.
+    pub churn_probability: Option<f64>,
+}
+
+/// The customers of a segment together. Money and orders are of the window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SegmentSums {
+    /// The segment.
+    pub segment: String,
+    /// How many they are.
+    pub customers: i64,
+    /// Their revenue.
+    pub revenue: i64,
+    /// Their returns.
+    pub returns: i64,
+    /// Their purchases.
+    pub orders: i64,
+    /// Their net revenue in the window before.
+    pub previous_net: i64,
+    /// Their surveys.
+    pub surveys: i64,
+    /// The sum of score / expected score over these.
+    pub satisfaction_sum: f64,
+}
+
+/// Customers who were in one segment and are in another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentMove {
+    /// The segment before; None for customers who did not exist.
+    pub from: Option<String>,
+    /// The segment after.
+    pub to: String,
+    /// How many they are.
+    pub customers: i64,
+}
+
+/// A customer of a segment. Money and orders are of the window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// The customer.
+    pub customer_id: String,
+    /// The segment.
+    pub segment: String,
+    /// Revenue.
+    pub revenue: i64,
+    /// Returns.
+    pub returns: i64,
+    /// Purchases.
+    pub orders: i64,
+    /// Net revenue, which the members are ordered by.
+    pub net: i64,
+    /// Net revenue in the window before.
+    pub previous_net: i64,
+    /// Whole days since the last purchase.
+    pub recency_days: Option<i64>,
+    /// The RFM scores, or `none`.
+    pub rfm_cell: String,
+    /// The ABC class.
+    pub abc_class: String,
+    /// The stage of the relation.
+    pub life_cycle: String,
+    /// 0 to 100.
+    pub loyalty_points: i64,
+    /// The days after which it can be expected to buy again.
+    pub expected_interval_days: Option<f64>,
+    /// The days since the last purchase day by that.
+    pub overdue_ratio: Option<f64>,
+    /// The probability that it leaves.
+    pub churn_probability: Option<f64>,
+}
+
+/// Selects customers of a pass.
+#[derive(Clone, Debug)]
+pub struct MemberFilter {
+    /// The pass.
+    pub pass_id: i64,
+    /// What divides the customers.
+    pub segmentation: Segmentation,
+    /// Only this segment; None for all.
+    pub segment: Option<String>,
+}
+
+/// The place of a customer in the list of a segment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MemberCursor {
+    /// Its net revenue.
+    pub net: i64,
+    /// Its id.
+    pub customer_id: String,
+}
+
+/// A value of an attribute and how many customers have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributeValues {
+    /// The attribute.
+    pub name: String,
+    /// The customers that have a value.
+    pub customers: i64,
+    /// The number of different values.
+    pub distinct: i64,
+    /// The commonest values with their customers, the commonest first, then by value.
+    pub top: Vec<(String, i64)>,
+}
+
+/// An interaction with a customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// The caller's id of it.
+    pub interaction_id: String,
+    /// What it was.
+    pub kind: String,
+    /// When it happened.
+    pub occur_time: Time,
+    /// By which way.
+    pub channel: String,
+}
+
+/// Which passes are removed: those that were made before these times.
+#[derive(Clone, Copy, Debug)]
+pub struct PassExpiry {
+    /// Passes to be kept, but for the last of each UTC month.
+    pub kept: Time,
+    /// Passes made on demand, and those that were never completed.
+    pub on_demand: Time,
+}
+
+/// Stores and reads insights.
+///
+/// Every method fails with a [`StoreError`](crate::StoreError) when the database does.
+#[async_trait]
+pub trait InsightStore: Send + Sync {
+    /// Begins a pass; until it is complete nobody finds it. Returns its number.
+    async fn begin_pass(&self, pass: NewPass) -> Result<i64>;
+    /// Adds facts of customers to a pass; those of customers who do not exist any more, or were merged, are left out.
+    async fn insert_facts(&self, pass_id: i64, facts: Vec<StoredFacts>) -> Result<()>;
+    /// Completes a pass: it takes the place of the one about the same moment.
+    async fn complete_pass(&self, pass_id: i64, population: &Population) -> Result<()>;
+    /// Returns the pass about a moment.
+    async fn pass_about(&self, as_of: Time) -> Result<Option<Pass>>;
+    /// Returns the pass about the latest moment up to `until`.
+    async fn latest_pass(&self, until: Time) -> Result<Option<Pass>>;
+    /// Removes passes that have expired or been replaced, with their facts, in many small transactions; returns the
+    /// number removed.
+    async fn remove_passes(&self, expiry: PassExpiry) -> Result<u64>;
+    /// Returns the segments of a pass that have customers.
+    async fn segments(&self, pass_id: i64, segmentation: &Segmentation) -> Result<Vec<SegmentSums>>;
+    /// Returns who moved from which segment in one pass to which in another, for those in the latter.
+    async fn segment_moves(
+        &self,
+        from: i64,
+        to: i64,
+        segmentation: &Segmentation,
+    ) -> Result<Vec<SegmentMove>>;
+    /// Returns at most `limit` customers that follow `after`, by falling net revenue, then by id.
+    async fn members(
+        &self,
+        filter: &MemberFilter,
+        after: Option<MemberCursor>,
+        limit: usize,
+    ) -> Result<Vec<Member>>;
+    /// Returns the number of customers that pass the filter.
+    async fn count_members(&self, filter: &MemberFilter) -> Result<u64>;
+    /// Returns the attributes that customers have, with at most `top` values of each.
+    async fn attribute_values(&self, filter: &MemberFilter, top: usize) -> Result<Vec<AttributeValues>>;
+    /// Returns the last interactions of these kinds with a customer and with the ids merged into it, those after
+    /// `after` and up to `until`, at most `limit`, the last one first.
+    async fn contacts(
+        &self,
+        customer_id: &str,
+        kinds: &[String],
+        (after, until): (Option<Time>, Time),
+        limit: usize,
+    ) -> Result<Vec<Contact>>;
+    /// Returns the customers that the referrals of a customer up to `until` name, each once.
+    async fn referred_customers(&self, customer_id: &str, until: Time) -> Result<Vec<String>>;
+}

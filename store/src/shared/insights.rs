@@ -1,0 +1,459 @@
+//! Insights.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use sqlx::{FromRow, types::Json};
+use tally_model::{
+    insight::{Population, Segmentation},
+    time::Time,
+};
+
+use super::{
+    Backend, Engine, SqlValue, Stamp, Statement, Transaction,
+    transaction::{detached, repeatable},
+};
+use crate::{
+    error::Result,
+    insights::{
+        AttributeValues, Contact, InsightStore, Member, MemberCursor, MemberFilter, NewPass, Pass,
+        PassExpiry, SegmentMove, SegmentSums, StoredFacts,
+    },
+};
+
+/// Facts that are removed at a time.
+const REMOVED_ROWS: usize = 2_000;
+
+/// The columns of the facts, in the order in which both databases write them.
+pub(crate) const FACT_COLUMNS: &str = "customer_id, pass_id, life_cycle, abc_class, rfm_cell, rfm_segment, value_loyalty, revenue_minor, \
+     returns_minor, net_minor, cost_minor, orders, previous_net_minor, total_revenue_minor, \
+     total_returns_minor, total_cost_minor, total_orders, purchase_days, first_purchase_time, \
+     last_purchase_time, recency_days, expected_interval_days, overdue_ratio, surveys, satisfaction_sum, \
+     loyalty_points, discounted_orders, referrals, complaints, complaints_open, last_contact_time, \
+     lead_probability, churn_probability, attributes";
+
+/// What differs between the databases.
+pub(crate) trait InsightSql: Engine {
+    /// Joins the attributes of the facts `f` as rows `a` with `key` and `value`.
+    const EACH_ATTRIBUTE: &'static str;
+    /// What stands before and after the name of an attribute in an expression for its value in the facts `f`.
+    const ATTRIBUTE: [&'static str; 2];
+
+    /// Stores facts of existing customers.
+    fn write_facts(
+        tx: &mut Transaction<Self>,
+        pass_id: i64,
+        facts: &[&StoredFacts],
+    ) -> impl Future<Output = Result<()>> + Send;
+}
+
+#[derive(FromRow)]
+struct PassRow {
+    pass_id: i64,
+    as_of_time: Stamp,
+    known_time: Stamp,
+    population: Json<Population>,
+}
+
+impl From<PassRow> for Pass {
+    fn from(row: PassRow) -> Self {
+        let PassRow { pass_id, as_of_time, known_time, population } = row;
+        Self { pass_id, as_of: as_of_time.0, known_at: known_time.0, population: population.0 }
+    }
+}
+
+#[derive(FromRow)]
+struct SegmentRow {
+    segment: String,
+    customers: i64,
+    revenue: i64,
+    returns: i64,
+    orders: i64,
+    previous_net: i64,
+    surveys: i64,
+    satisfaction_sum: f64,
+}
+
+impl From<SegmentRow> for SegmentSums {
+    fn from(row: SegmentRow) -> Self {
+        let SegmentRow {
+            segment,
+            customers,
+            revenue,
+            returns,
+            orders,
+            previous_net,
+            surveys,
+            satisfaction_sum,
+        } = row;
+        Self { segment, customers, revenue, returns, orders, previous_net, surveys, satisfaction_sum }
+    }
+}
+
+#[derive(FromRow)]
+struct MoveRow {
+    from_segment: Option<String>,
+    to_segment: String,
+    customers: i64,
+}
+
+#[derive(FromRow)]
+struct MemberRow {
+    customer_id: String,
+    segment: String,
+    revenue_minor: i64,
+    returns_minor: i64,
+    orders: i64,
+    net_minor: i64,
+    previous_net_minor: i64,
+    recency_days: Option<i64>,
+    rfm_cell: String,
+    abc_class: String,
+    life_cycle: String,
+    loyalty_points: i64,
+    expected_interval_days: Option<f64>,
+    overdue_ratio: Option<f64>,
+    churn_probability: Option<f64>,
+}
+
+impl From<MemberRow> for Member {
+    fn from(row: MemberRow) -> Self {
+        Self {
+            customer_id: row.customer_id,
+            segment: row.segment,
+            revenue: row.revenue_minor,
+            returns: row.returns_minor,
+            orders: row.orders,
+            net: row.net_minor,
+            previous_net: row.previous_net_minor,
+            recency_days: row.recency_days,
+            rfm_cell: row.rfm_cell,
+            abc_class: row.abc_class,
+            life_cycle: row.life_cycle,
+            loyalty_points: row.loyalty_points,
+            expected_interval_days: row.expected_interval_days,
+            overdue_ratio: row.overdue_ratio,
+            churn_probability: row.churn_probability,
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct ContactRow {
+    interaction_id: String,
+    kind: String,
+    occur_time: Stamp,
+    channel: String,
+}
+
+impl From<ContactRow> for Contact {
+    fn from(row: ContactRow) -> Self {
+        let ContactRow { interaction_id, kind, occur_time, channel } = row;
+        Self { interaction_id, kind, occur_time: occur_time.0, channel }
+    }
+}
+
+/// Appends the segment of the facts `f`.
+fn push_segment<B: InsightSql>(statement: &mut Statement, segmentation: &Segmentation) {
+    match segmentation {
+        Segmentation::Abc => statement.push("f.abc_class"),
+        Segmentation::Rfm => statement.push("f.rfm_segment"),
+        Segmentation::RfmCell => statement.push("f.rfm_cell"),
+        Segmentation::LifeCycle => statement.push("f.life_cycle"),
+        Segmentation::ValueLoyalty => statement.push("f.value_loyalty"),
+        Segmentation::Attribute(name) => {
+            let [before, after] = B::ATTRIBUTE;
+            statement.push("coalesce(").push(before).push_bind(name.as_str()).push(after).push(", '')")
+        }
+    };
+}
+
+/// Appends `FROM … WHERE …` of the customers that pass the filter, as `f`.
+fn push_members<B: InsightSql>(statement: &mut Statement, filter: &MemberFilter) {
+    statement.push(" FROM customer_insights AS f WHERE f.pass_id = ").push_bind(filter.pass_id);
+    if let Some(segment) = &filter.segment {
+        statement.push(" AND ");
+        push_segment::<B>(statement, &filter.segmentation);
+        statement.push(" = ").push_bind(segment.as_str());
+    }
+}
+
+const SELECT_PASS: &str = "SELECT pass_id, as_of_time, known_time, population FROM insight_passes \
+     WHERE state = 'complete' AND as_of_time";
+
+/// Removes the facts of a pass, then the pass.
+async fn remove_pass<B: Backend>(store: &B, pass_id: i64) -> Result<()> {
+    loop {
+        let mut delete = Statement::new(
+            "DELETE FROM customer_insights WHERE (customer_id, pass_id) IN \
+             (SELECT customer_id, pass_id FROM customer_insights WHERE pass_id = ",
+        );
+        delete.push_bind(pass_id).push(" LIMIT ").push_bind(REMOVED_ROWS as i64).push(") RETURNING 1");
+        let owned = store.clone();
+        let removed = detached(async move {
+            let mut tx = owned.begin().await?;
+            let removed = B::run::<()>(&mut tx, delete).await?.len();
+            tx.commit().await?;
+            Ok(removed)
+        });
+        if removed.await? < REMOVED_ROWS {
+            break;
+        }
+    }
+    let delete = Statement::new("DELETE FROM insight_passes WHERE pass_id = $1").bind(pass_id);
+    let store = store.clone();
+    detached(async move {
+        let mut tx = store.begin().await?;
+        B::run::<()>(&mut tx, delete).await?;
+        Ok(tx.commit().await?)
+    })
+    .await
+}
+
+/// Of the complete passes that are to be kept, those that are neither the last of their month nor new enough.
+fn expired(kept: &[(i64, Stamp, Stamp)], before: Time) -> Vec<i64> {
+    let last_of_month = |pass_id: i64, as_of: Time| {
+        let month = as_of.month_start();
+        let later = |(_, other, _): &(i64, Stamp, Stamp)| other.0 > as_of && other.0.month_start() == month;
+        let twin = |(id, other, _): &(i64, Stamp, Stamp)| other.0 == as_of && *id > pass_id;
+        !kept.iter().any(|other| later(other) || twin(other))
+    };
+    let is_expired = |(pass_id, as_of, known): &&(i64, Stamp, Stamp)| {
+        known.0 < before && !last_of_month(*pass_id, as_of.0)
+    };
+    kept.iter().filter(is_expired).map(|(pass_id, ..)| *pass_id).collect()
+}
+
+#[async_trait]
+impl<B: Backend> InsightStore for B {
+    async fn begin_pass(&self, pass: NewPass) -> Result<i64> {
+        let insert = Statement::new(
+            "INSERT INTO insight_passes (as_of_time, known_time, kept, state, population) \
+             VALUES ($1, $2, $3, 'building', '{}') RETURNING pass_id",
+        )
+        .bind(pass.as_of)
+        .bind(pass.known_at)
+        .bind(pass.kept);
+        let store = self.clone();
+        detached(async move {
+            let mut tx = store.begin().await?;
+            let ids: Vec<(i64,)> = B::run(&mut tx, insert).await?;
+            tx.commit().await?;
+            Ok(ids.first().map_or(0, |(pass_id,)| *pass_id))
+        })
+        .await
+    }
+
+    async fn insert_facts(&self, pass_id: i64, facts: Vec<StoredFacts>) -> Result<()> {
+        repeatable((self.clone(), facts), move |shared| async move {
+            let (store, facts) = &*shared;
+            let mut tx = store.begin().await?;
+            let ids: Vec<&str> = facts.iter().map(|facts| facts.customer_id.as_str()).collect();
+            let existing = B::existing(&mut tx, &ids).await?;
+            let existing: HashSet<&str> = existing.iter().map(String::as_str).collect();
+            let kept: Vec<&StoredFacts> =
+                facts.iter().filter(|facts| existing.contains(facts.customer_id.as_str())).collect();
+            if !kept.is_empty() {
+                B::write_facts(&mut tx, pass_id, &kept).await?;
+            }
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn complete_pass(&self, pass_id: i64, population: &Population) -> Result<()> {
+        // Of two passes about one moment that end together, one is refused by the index and tries again.
+        repeatable((self.clone(), population.clone()), move |shared| async move {
+            let (store, population) = &*shared;
+            let replace = Statement::new(
+                "UPDATE insight_passes SET state = 'removed' WHERE state = 'complete' AND as_of_time = $1",
+            )
+            .bind(population.as_of);
+            let complete = Statement::new(
+                "UPDATE insight_passes SET state = 'complete', population = $1 WHERE pass_id = $2",
+            )
+            .bind(SqlValue::json(population)?)
+            .bind(pass_id);
+            let mut tx = store.begin().await?;
+            B::run::<()>(&mut tx, replace).await?;
+            B::run::<()>(&mut tx, complete).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn pass_about(&self, as_of: Time) -> Result<Option<Pass>> {
+        let mut select = Statement::new(SELECT_PASS);
+        select.push(" = ").push_bind(as_of).push(" ORDER BY pass_id DESC LIMIT 1");
+        Ok(self.read_one::<PassRow>(select).await?.map(Pass::from))
+    }
+
+    async fn latest_pass(&self, until: Time) -> Result<Option<Pass>> {
+        let mut select = Statement::new(SELECT_PASS);
+        select.push(" <= ").push_bind(until).push(" ORDER BY as_of_time DESC, pass_id DESC LIMIT 1");
+        Ok(self.read_one::<PassRow>(select).await?.map(Pass::from))
+    }
+
+    async fn remove_passes(&self, expiry: PassExpiry) -> Result<u64> {
+        let select = Statement::new(
+            "SELECT pass_id FROM insight_passes WHERE state = 'removed' \
+             OR (known_time < $1 AND (state = 'building' OR NOT kept))",
+        )
+        .bind(expiry.on_demand);
+        let mut passes: Vec<i64> = self.read(select).await?.into_iter().map(|(pass_id,)| pass_id).collect();
+        let select = Statement::new(
+            "SELECT pass_id, as_of_time, known_time FROM insight_passes WHERE state = 'complete' AND kept",
+        );
+        passes.extend(expired(&self.read(select).await?, expiry.kept));
+        for pass_id in &passes {
+            // From now on nobody finds it.
+            let hide = Statement::new("UPDATE insight_passes SET state = 'removed' WHERE pass_id = $1")
+                .bind(*pass_id);
+            let store = self.clone();
+            detached(async move {
+                let mut tx = store.begin().await?;
+                B::run::<()>(&mut tx, hide).await?;
+                Ok(tx.commit().await?)
+            })
+            .await?;
+            remove_pass(self, *pass_id).await?;
+        }
+        Ok(passes.len() as u64)
+    }
+
+    async fn segments(&self, pass_id: i64, segmentation: &Segmentation) -> Result<Vec<SegmentSums>> {
+        let mut select = Statement::new("SELECT ");
+        push_segment::<B>(&mut select, segmentation);
+        select
+            .push(
+                " AS segment, count(*) AS customers, CAST(sum(f.revenue_minor) AS BIGINT) AS revenue, \
+                 CAST(sum(f.returns_minor) AS BIGINT) AS returns, CAST(sum(f.orders) AS BIGINT) AS orders, \
+                 CAST(sum(f.previous_net_minor) AS BIGINT) AS previous_net, \
+                 CAST(sum(f.surveys) AS BIGINT) AS surveys, sum(f.satisfaction_sum) AS satisfaction_sum \
+                 FROM customer_insights AS f WHERE f.pass_id = ",
+            )
+            .push_bind(pass_id)
+            .push(" GROUP BY 1");
+        Ok(self.read::<SegmentRow>(select).await?.into_iter().map(SegmentSums::from).collect())
+    }
+
+    async fn segment_moves(
+        &self,
+        from: i64,
+        to: i64,
+        segmentation: &Segmentation,
+    ) -> Result<Vec<SegmentMove>> {
+        let mut select =
+            Statement::new("SELECT before.segment AS from_segment, after.segment AS to_segment, ");
+        select.push("count(*) AS customers FROM (SELECT f.customer_id, ");
+        push_segment::<B>(&mut select, segmentation);
+        select.push(" AS segment FROM customer_insights AS f WHERE f.pass_id = ").push_bind(to);
+        select.push(") AS after LEFT JOIN (SELECT f.customer_id, ");
+        push_segment::<B>(&mut select, segmentation);
+        select.push(" AS segment FROM customer_insights AS f WHERE f.pass_id = ").push_bind(from);
+        select.push(") AS before ON before.customer_id = after.customer_id GROUP BY 1, 2");
+        let rows: Vec<MoveRow> = self.read(select).await?;
+        let as_move = |row: MoveRow| SegmentMove {
+            from: row.from_segment,
+            to: row.to_segment,
+            customers: row.customers,
+        };
+        Ok(rows.into_iter().map(as_move).collect())
+    }
+
+    async fn members(
+        &self,
+        filter: &MemberFilter,
+        after: Option<MemberCursor>,
+        limit: usize,
+    ) -> Result<Vec<Member>> {
+        let mut select = Statement::new("SELECT f.customer_id, ");
+        push_segment::<B>(&mut select, &filter.segmentation);
+        select.push(
+            " AS segment, f.revenue_minor, f.returns_minor, f.orders, f.net_minor, f.previous_net_minor, \
+             f.recency_days, f.rfm_cell, f.abc_class, f.life_cycle, f.loyalty_points, \
+             f.expected_interval_days, f.overdue_ratio, f.churn_probability",
+        );
+        push_members::<B>(&mut select, filter);
+        if let Some(after) = after {
+            select.push(" AND f.net_minor <= ").push_bind(after.net).push(" AND (f.net_minor < ");
+            select.push_bind(after.net).push(" OR f.customer_id > ");
+            select.push_bind(after.customer_id.as_str()).push(")");
+        }
+        select.push(" ORDER BY f.net_minor DESC, f.customer_id LIMIT ").push_bind(limit as i64);
+        Ok(self.read::<MemberRow>(select).await?.into_iter().map(Member::from).collect())
+    }
+
+    async fn count_members(&self, filter: &MemberFilter) -> Result<u64> {
+        let mut select = Statement::new("SELECT count(*)");
+        push_members::<B>(&mut select, filter);
+        self.count(select).await
+    }
+
+    async fn attribute_values(&self, filter: &MemberFilter, top: usize) -> Result<Vec<AttributeValues>> {
+        // Ties are ordered by the value in Rust: the databases compare texts in different ways.
+        let mut select =
+            Statement::new("WITH counted AS (SELECT a.key AS name, a.value AS value, count(*) AS customers");
+        select.push(" FROM customer_insights AS f ").push(B::EACH_ATTRIBUTE).push(" WHERE f.pass_id = ");
+        select.push_bind(filter.pass_id);
+        if let Some(segment) = &filter.segment {
+            select.push(" AND ");
+            push_segment::<B>(&mut select, &filter.segmentation);
+            select.push(" = ").push_bind(segment.as_str());
+        }
+        select.push(
+            " GROUP BY 1, 2), ranked AS (SELECT name, value, customers, \
+             CAST(sum(customers) OVER (PARTITION BY name) AS BIGINT) AS total, count(*) OVER (PARTITION BY name) AS distinct_values, \
+             rank() OVER (PARTITION BY name ORDER BY customers DESC) AS place FROM counted) \
+             SELECT name, total, distinct_values, value, customers FROM ranked WHERE place <= ",
+        );
+        select.push_bind(top as i64);
+        let mut rows: Vec<(String, i64, i64, String, i64)> = self.read(select).await?;
+        rows.sort_by(|a, b| (&a.0, -a.4, &a.3).cmp(&(&b.0, -b.4, &b.3)));
+        let mut attributes: Vec<AttributeValues> = Vec::new();
+        for (name, customers, distinct, value, count) in rows {
+            if attributes.last().is_none_or(|last| last.name != name) {
+                attributes.push(AttributeValues { name, customers, distinct, top: Vec::new() });
+            }
+            if let Some(last) = attributes.last_mut().filter(|last| last.top.len() < top) {
+                last.top.push((value, count));
+            }
+        }
+        Ok(attributes)
+    }
+
+    async fn contacts(
+        &self,
+        customer_id: &str,
+        kinds: &[String],
+        (after, until): (Option<Time>, Time),
+        limit: usize,
+    ) -> Result<Vec<Contact>> {
+        let mut select =
+            Statement::new("SELECT interaction_id, kind, occur_time, channel FROM interactions WHERE ");
+        push_family(&mut select, customer_id);
+        select.push(" AND kind IN (").push_list(kinds.iter().map(|kind| kind.as_str().into())).push(")");
+        select.push(" AND occur_time <= ").push_bind(until);
+        if let Some(after) = after {
+            select.push(" AND occur_time > ").push_bind(after);
+        }
+        select.push(" ORDER BY occur_time DESC, interaction_id DESC LIMIT ").push_bind(limit as i64);
+        Ok(self.read::<ContactRow>(select).await?.into_iter().map(Contact::from).collect())
+    }
+
+    async fn referred_customers(&self, customer_id: &str, until: Time) -> Result<Vec<String>> {
+        let mut select = Statement::new(
+            "SELECT DISTINCT properties ->> 'referred_customer_id' FROM interactions \
+             WHERE kind = 'referral' AND properties ->> 'referred_customer_id' IS NOT NULL AND ",
+        );
+        push_family(&mut select, customer_id);
+        select.push(" AND occur_time <= ").push_bind(until);
+        Ok(self.read::<(String,)>(select).await?.into_iter().map(|(id,)| id).collect())
+    }
+}
+
+/// Appends that an interaction is of this customer, or of an id that is merged into it.
+fn push_family(statement: &mut Statement, customer_id: &str) {
+    statement.push("customer_id IN (SELECT customer_id FROM customers WHERE customer_id = ");
+    statement.push_bind(customer_id).push(" OR survivor_id = ").push_bind(customer_id).push(")");
+}
