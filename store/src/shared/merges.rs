@@ -1,6 +1,6 @@
 //! Merges. An id points to the one that it was merged into, which may have been merged itself later; following these
 //! pointers to their end gives the survivor. No id is merged twice, and only into another survivor, so that there are
-//! no cycles.
+//! no cycles. Each merged id also has its survivor in `survivor_id`, for statements that cannot follow pointers.
 
 use std::collections::HashMap;
 
@@ -258,8 +258,13 @@ async fn write_merge<B: Backend>(tx: &mut Transaction<B>, from: &str, into: &str
             .bind(into)
             .bind(now)
             .bind(from);
+    let survive =
+        Statement::new("UPDATE customers SET survivor_id = $1 WHERE customer_id = $2 OR survivor_id = $3")
+            .bind(into)
+            .bind(from)
+            .bind(from);
     let forget = Statement::new("DELETE FROM latest_predictions WHERE customer_id = $1").bind(from);
-    for statement in [keep, point, forget] {
+    for statement in [keep, point, survive, forget] {
         B::run::<()>(tx, statement).await?;
     }
     if let Some((number, attributes)) = united_version(&kept, old, create_time) {
