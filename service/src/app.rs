@@ -23,7 +23,7 @@ use crate::{
     histories::{Histories, packing},
     http,
     ingest::{Ingest, write_barrier::WriteBarrier},
-    insight::Insights,
+    insight::{self, Insights},
     lifecycle::{Promotions, retention},
     listing::Listing,
     monitoring::{Monitoring, MonitoringGauges},
@@ -87,6 +87,8 @@ pub struct Jobs {
     pub pack_every: Option<Duration>,
     /// How many days predictions are kept.
     pub keep_predictions_days: Option<u32>,
+    /// How many days the facts of all customers about a moment are kept, without which they are kept for ever.
+    pub keep_insights_days: Option<u32>,
 }
 
 impl App {
@@ -110,12 +112,13 @@ impl App {
         let histories = Histories::new(Arc::clone(&store), cache_bytes, &metrics);
         histories.load_merges().await?;
         let (of_store, of_clock) = (|| Arc::clone(&store), || Arc::clone(&clock));
+        let scored = PopulationScored::default();
         let scoring = Scoring::new(of_store(), histories.clone(), barrier.clone(), of_clock());
         Ok(Self {
             insights: Insights::new(
                 of_store(),
                 (catalog.clone(), histories.clone()),
-                scoring.clone(),
+                (scoring.clone(), scored.clone()),
                 of_clock(),
                 insight,
             ),
@@ -132,7 +135,7 @@ impl App {
             promotions: Promotions::new(of_store(), catalog.clone(), of_clock()),
             monitoring: Monitoring::new(of_store(), catalog.clone(), of_clock()),
             monitoring_gauges: MonitoringGauges::new(&metrics),
-            scored: PopulationScored::default(),
+            scored,
             page_tokens,
             histories,
             catalog,
@@ -182,6 +185,12 @@ impl App {
         if let Some(every) = jobs.pack_every {
             let store = Arc::clone(&self.store);
             supervisor.start("packing", move || packing::run(Arc::clone(&store), every));
+        }
+        if let Some(days) = jobs.keep_insights_days {
+            let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+            supervisor.start("insight retention", move || {
+                insight::remove_expired(Arc::clone(&store), Arc::clone(&clock), days)
+            });
         }
         if let Some(days) = jobs.keep_predictions_days {
             let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));

@@ -12,7 +12,7 @@ mod names;
 mod packed;
 mod unite;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,18 @@ pub enum AttributeValue {
     Number(f64),
     /// Anything else.
     Text(String),
+}
+
+/// The value as text, the same wherever it is shown or compared: numbers without needless zeros or exponents.
+impl fmt::Display for AttributeValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean(truth) => truth.fmt(f),
+            // Adding 0 makes −0 a 0.
+            Self::Number(number) => (number + 0.0).fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
 }
 
 /// A customer's attributes by name.

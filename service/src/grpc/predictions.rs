@@ -42,7 +42,7 @@ pub(crate) struct PredictionRpc {
 /// Reasons that are stored with a prediction of the population.
 const STORED_REASONS: usize = 3;
 
-type Messages<T> = mpsc::Sender<Result<T, Status>>;
+pub(super) type Messages<T> = mpsc::Sender<Result<T, Status>>;
 
 #[async_trait]
 impl PredictionService for PredictionRpc {
@@ -65,10 +65,10 @@ impl PredictionService for PredictionRpc {
         let model = model.map_err(about(&[("target", &target), ("model", &request.model)]))?;
         let request = ScoreRequest::new(model, as_of, now, STORED_REASONS);
         let (scoring, scored) = (self.scoring.clone(), self.scored.clone());
-        Ok(stream(move |messages| async move {
+        Ok(Response::new(stream(move |messages| async move {
             let population = Population::start(&scoring, &scored, request.clone(), partition).await?;
             report_progress(population, &request, &messages).await
-        }))
+        })))
     }
 
     async fn list_predictions(
@@ -99,7 +99,7 @@ impl PredictionService for PredictionRpc {
         let filter = validator.finish(filter)?;
         self.predictions.check_names(&filter).await?;
         let export = self.predictions.export(&filter);
-        Ok(stream(move |messages| async move { send_export(export, &messages).await }))
+        Ok(Response::new(stream(move |messages| async move { send_export(export, &messages).await })))
     }
 
     async fn replay_prediction(
@@ -131,7 +131,7 @@ impl PredictionService for PredictionRpc {
 
 /// Answers with a stream of what `work` sends, and of its error. The work waits for a slow client, which
 /// has one message in flight.
-fn stream<T, F>(work: impl FnOnce(Messages<T>) -> F) -> Response<ReceiverStream<Result<T, Status>>>
+pub(super) fn stream<T, F>(work: impl FnOnce(Messages<T>) -> F) -> ReceiverStream<Result<T, Status>>
 where
     T: Send + 'static,
     F: Future<Output = Result<()>> + Send + 'static,
@@ -145,7 +145,7 @@ where
         }
     };
     tokio::spawn(task.in_current_span());
-    Response::new(ReceiverStream::new(receiver))
+    ReceiverStream::new(receiver)
 }
 
 /// Runs a population run to its end and reports each page. A client that has gone ends the run.

@@ -1,16 +1,27 @@
 //! Insight: the facts of customers, their segments, key figures and reports, computed from stored interactions.
 
+mod customer;
+mod pass;
+mod passes;
+mod segments;
+
 use std::sync::Arc;
 
 use tally_model::{insight::InsightSpec, time::Time};
 use tally_store::Store;
+use tokio::sync::Mutex;
 
 use crate::{
     catalog::ModelCatalog,
     histories::Histories,
     platform::{clock::Clock, error::Result},
-    scoring::Scoring,
+    scoring::{PopulationScored, Scoring},
 };
+
+pub use customer::CustomerInsight;
+pub use pass::{InsightPass, PassProgress, PassPurpose};
+pub use passes::remove_expired;
+pub use segments::{AttributeCoverage, Segments, segment_growth};
 
 /// Answers what is asked about customers. Clones share everything.
 #[derive(Clone)]
@@ -21,19 +32,24 @@ pub struct Insights {
     pub(super) scoring: Scoring,
     pub(super) clock: Arc<Clock>,
     pub(super) spec: Arc<InsightSpec>,
+    scored: PopulationScored,
+    /// Held while a pass is made: one at a time.
+    making: Arc<Mutex<()>>,
 }
 
 impl Insights {
-    /// Answers from `store` and the histories, with the champions of `catalog`, by the definitions of `spec`.
+    /// Answers from `store` and the histories, with the champions of `catalog`, by the definitions of `spec`; `scored`
+    /// wakes up when a pass has scored all customers.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
         (catalog, histories): (ModelCatalog, Histories),
-        scoring: Scoring,
+        (scoring, scored): (Scoring, PopulationScored),
         clock: Arc<Clock>,
         spec: InsightSpec,
     ) -> Self {
-        Self { store, catalog, histories, scoring, clock, spec: Arc::new(spec) }
+        let making = Arc::default();
+        Self { store, catalog, histories, scoring, clock, spec: Arc::new(spec), scored, making }
     }
 
     /// When the first purchase happened; None before there is one.

@@ -39,6 +39,11 @@ impl Scoring {
         Self { store, histories, barrier, clock }
     }
 
+    /// Waits for the writes that are in flight.
+    pub(crate) async fn wait_for_writes(&self) {
+        self.barrier.wait_for_in_flight().await;
+    }
+
     /// Scores customers, from memory where their histories are warm: what other servers have written may
     /// be missing for a second. A merged id is scored as the customer that it is merged into. Returns what `f` makes of each result, in the order asked; an id without
     /// a score is an error of its own.

@@ -1,25 +1,135 @@
 //! The pass, and the facts of one customer.
 
+use tally_model::{spec::Target, time::Time};
 use tally_proto::v1::{
-    CustomerInsight, GetCustomerInsightRequest, RefreshInsightsRequest, RefreshInsightsResponse,
+    self, CustomerInsight, GetCustomerInsightRequest, RefreshInsightsRequest, RefreshInsightsResponse,
 };
+use tally_store::{Contact, Prediction};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::InsightRpc;
+use crate::{
+    grpc::{
+        convert::{
+            response::{self, timestamp},
+            validator::Validator,
+        },
+        predictions::{Messages, stream},
+        status::about,
+    },
+    insight::{self, InsightPass, Insights, PassPurpose},
+    platform::error::Result,
+};
 
 /// RefreshInsights.
 pub(super) fn refresh(
-    _rpc: &InsightRpc,
-    _request: &RefreshInsightsRequest,
+    rpc: &InsightRpc,
+    request: &RefreshInsightsRequest,
 ) -> Result<ReceiverStream<Result<RefreshInsightsResponse, Status>>, Status> {
-    Err(Status::unimplemented(""))
+    let mut validator = Validator::new(rpc.clock.now());
+    let as_of = validator.as_of(request.as_of_time.as_ref());
+    let as_of = validator.finish(as_of)?;
+    let insights = rpc.insights.clone();
+    Ok(stream(move |messages| async move { report_progress(&insights, as_of, &messages).await }))
+}
+
+/// Makes a pass and reports each page. A client that has gone ends it.
+async fn report_progress(
+    insights: &Insights,
+    as_of: Time,
+    messages: &Messages<RefreshInsightsResponse>,
+) -> Result<()> {
+    let mut pass = InsightPass::start(insights, as_of, PassPurpose::Refresh).await?;
+    while let Some(progress) = pass.next().await? {
+        let message = RefreshInsightsResponse {
+            done: progress.done as i64,
+            total: progress.total as i64,
+            as_of_time: Some(timestamp(as_of)),
+            known_time: Some(timestamp(pass.known_at())),
+            warning: pass.warning(),
+        };
+        if messages.send(Ok(message)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// GetCustomerInsight.
 pub(super) async fn customer(
-    _rpc: &InsightRpc,
-    _request: GetCustomerInsightRequest,
+    rpc: &InsightRpc,
+    request: GetCustomerInsightRequest,
 ) -> Result<CustomerInsight, Status> {
-    Err(Status::unimplemented(""))
+    let mut validator = Validator::new(rpc.clock.now());
+    let id = validator.id("customer_id", request.customer_id);
+    let as_of = validator.as_of(request.as_of_time.as_ref());
+    let (id, as_of) = validator.finish((id, as_of))?;
+    let found = rpc.insights.customer(&id, as_of).await;
+    let found = found.map_err(about(&[("customer_id", &id), ("as_of_time", &as_of)]))?;
+    Ok(customer_insight(found, as_of))
+}
+
+fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerInsight {
+    let insight::CustomerInsight { customer, facts, placement, pass, .. } = found;
+    let ever = facts.ever;
+    let purchases = facts.purchases;
+    let relative = |text: &str| if pass.is_some() { text.to_owned() } else { String::new() };
+    let mut scores = found.scores;
+    let mut score = |target: Target| {
+        let place = scores.iter().position(|score| score.target == target)?;
+        Some(response::score(scores.swap_remove(place)))
+    };
+    CustomerInsight {
+        customer_id: customer.customer_id,
+        name: customer.name,
+        as_of_time: Some(timestamp(as_of)),
+        population_as_of_time: pass.as_ref().map(|pass| timestamp(pass.as_of)),
+        life_cycle: placement.life_cycle.name().to_owned(),
+        abc_class: relative(placement.abc.name()),
+        rfm_cell: relative(&placement.rfm_cell()),
+        rfm_segment: relative(&found.rfm_segment),
+        value_loyalty: relative(placement.value_loyalty.name()),
+        revenue_minor: ever.revenue,
+        returns_minor: ever.returns,
+        cost_minor: ever.cost,
+        profit_minor: ever.profit(),
+        orders: ever.orders,
+        purchase_days: purchases.map_or(0, |purchases| purchases.count),
+        first_purchase_time: purchases.map(|purchases| timestamp(purchases.first_purchase)),
+        last_purchase_time: purchases.map(|purchases| timestamp(purchases.last_purchase)),
+        recency_days: purchases.map(|purchases| purchases.recency_days(as_of)),
+        expected_interval_days: placement.expected_interval_days,
+        overdue_ratio: placement.overdue_ratio,
+        satisfaction: facts.satisfaction(),
+        loyalty_points: placement.loyalty_points,
+        discount_share: facts.discount_share(),
+        referrals: facts.referrals,
+        referrals_bought: found.referrals_bought as i64,
+        share_of_wallet: found.share_of_wallet,
+        complaints: facts.complaints,
+        complaints_open: facts.complaints_open,
+        last_contact_time: facts.last_contact.map(timestamp),
+        completeness: found.completeness,
+        missing_attributes: found.missing_attributes,
+        lead_score: score(Target::Lead),
+        churn_score: score(Target::Churn),
+        score_history: found.score_history.iter().map(score_point).collect(),
+        contacts: found.contacts.into_iter().map(contact).collect(),
+        open_complaints: found.open_complaints.into_iter().map(contact).collect(),
+    }
+}
+
+fn score_point(prediction: &Prediction) -> v1::ScorePoint {
+    v1::ScorePoint {
+        target: response::target(prediction.target).into(),
+        as_of_time: Some(timestamp(prediction.as_of)),
+        probability: prediction.probability,
+        model: format!("{}/{}", prediction.target, prediction.model_version),
+    }
+}
+
+fn contact(contact: Contact) -> v1::Contact {
+    let Contact { interaction_id, kind, occur_time, channel } = contact;
+    v1::Contact { interaction_id, kind, occur_time: Some(timestamp(occur_time)), channel }
 }

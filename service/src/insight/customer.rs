@@ -1,0 +1,191 @@
+//! All that is known of one customer at a moment.
+
+use std::sync::Arc;
+
+use tally_model::{
+    history::{AttributeValue, Attributes, kind},
+    insight::{Facts, Placement, Population},
+    spec::Target,
+    time::Time,
+};
+use tally_store::{Contact, Customer, Pass, Prediction, PredictionFilter, PredictionOrder};
+
+use super::Insights;
+use crate::{
+    platform::error::{Error, Result},
+    scoring::ScoreRequest,
+};
+
+/// Reasons of a score.
+const REASONS: usize = 3;
+/// Stored predictions that are shown.
+const SCORE_HISTORY: usize = 24;
+/// Predictions of a target that are read for it: those about later moments are left out.
+const READ_PREDICTIONS: usize = 100;
+/// Contacts that are shown, and open complaints.
+const CONTACTS: usize = 10;
+/// The attribute with what a customer spends in a year, with others as well, in minor units.
+const WALLET_MINOR: &str = "wallet_minor";
+
+/// All that is known of one customer at a moment.
+pub struct CustomerInsight {
+    /// The customer.
+    pub customer: Customer,
+    /// Its facts.
+    pub facts: Facts,
+    /// Where it stands; without a pass, its ABC class, RFM scores and value mean nothing.
+    pub placement: Placement,
+    /// The pass with which it is compared, the latest one up to the moment.
+    pub pass: Option<Pass>,
+    /// The name of its RFM segment.
+    pub rfm_segment: String,
+    /// How many of the customers that it referred have bought.
+    pub referrals_bought: u64,
+    /// Its net revenue of a year by what it spends in one.
+    pub share_of_wallet: Option<f64>,
+    /// The share of the common attributes that it has.
+    pub completeness: Option<f64>,
+    /// Those that it does not have.
+    pub missing_attributes: Vec<String>,
+    /// Its scores by the champions.
+    pub scores: Vec<Prediction>,
+    /// Its stored predictions about moments up to this one, the latest first.
+    pub score_history: Vec<Prediction>,
+    /// The last contacts, the latest first.
+    pub contacts: Vec<Contact>,
+    /// The complaints that no resolution has followed, the latest first.
+    pub open_complaints: Vec<Contact>,
+}
+
+impl Insights {
+    /// All that is known of a customer at `as_of`.
+    ///
+    /// # Errors
+    /// NOT_FOUND (CUSTOMER_NOT_FOUND) when it is not stored; FAILED_PRECONDITION (NOT_YET_A_CUSTOMER) when it did not
+    /// exist then; when the store fails.
+    pub async fn customer(&self, customer_id: &str, as_of: Time) -> Result<CustomerInsight> {
+        let known_at = self.clock.now();
+        let unknown = || Error::unknown_customer(customer_id);
+        let customer = self.store.customer(customer_id).await?.ok_or_else(unknown)?;
+        let id = customer.customer_id.clone();
+        let pass = self.store.latest_pass(as_of).await?;
+        let nobody = || Population::nobody(as_of, &self.spec);
+        let population = pass.as_ref().map_or_else(nobody, |pass| pass.population.clone());
+        let history =
+            self.store.histories(std::slice::from_ref(&id)).await?.pop().flatten().ok_or_else(unknown)?;
+        let requests = self.score_requests(as_of, known_at).await?;
+        let (facts, placement, attributes, scores) = history.with(|history| {
+            let facts = Facts::of(history, as_of, known_at, &population.spec);
+            let facts = facts.ok_or_else(|| not_yet(customer_id, as_of))?;
+            let placement = Placement::of(history, &facts, (as_of, known_at), &population);
+            let version = history.version_at(as_of, known_at);
+            let attributes = version.map(|version| version.attributes.clone()).unwrap_or_default();
+            let mut scores = Vec::new();
+            for request in &requests {
+                match request.score(id.clone(), history) {
+                    Ok(score) => scores.push(score),
+                    // It is not of those whom the model is about.
+                    Err(Error::Precondition { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok((facts, placement, attributes, scores))
+        })??;
+        let common: Vec<&str> =
+            if pass.is_some() { population.common_attributes().collect() } else { Vec::new() };
+        let missing: Vec<String> = common
+            .iter()
+            .filter(|name| !attributes.contains_key(**name))
+            .map(|name| (*name).to_owned())
+            .collect();
+        let carried = (common.len() - missing.len()) as f64;
+        let open_complaints = match facts.complaints_open {
+            0 => Vec::new(),
+            _ => {
+                let kinds = [kind::COMPLAINT.to_owned()];
+                self.store.contacts(&id, &kinds, (facts.last_resolution, as_of), CONTACTS).await?
+            }
+        };
+        Ok(CustomerInsight {
+            referrals_bought: self.referrals_bought(&id, as_of, known_at).await?,
+            share_of_wallet: share_of_wallet(&facts, &attributes, &population),
+            completeness: (!common.is_empty()).then(|| carried / common.len() as f64),
+            missing_attributes: missing,
+            score_history: self.score_history(&id, as_of).await?,
+            contacts: self.last_contacts(&id, &population.spec.contact_kinds, as_of).await?,
+            open_complaints,
+            rfm_segment: placement.rfm_segment(&population).to_owned(),
+            customer,
+            facts,
+            placement,
+            pass,
+            scores,
+        })
+    }
+
+    async fn score_requests(&self, as_of: Time, now: Time) -> Result<Vec<ScoreRequest>> {
+        self.catalog.refresh().await?;
+        let champions = self.catalog.champions().into_iter();
+        Ok(champions.map(|model| ScoreRequest::new(Arc::clone(&model), as_of, now, REASONS)).collect())
+    }
+
+    async fn last_contacts(&self, id: &str, kinds: &[String], as_of: Time) -> Result<Vec<Contact>> {
+        if kinds.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.store.contacts(id, kinds, (None, as_of), CONTACTS).await?)
+    }
+
+    /// How many of those whom the customer has referred bought up to `as_of`.
+    async fn referrals_bought(&self, id: &str, as_of: Time, known_at: Time) -> Result<u64> {
+        let referred = self.store.referred_customers(id, as_of).await?;
+        let mut referred = self.histories.survivors(referred);
+        referred.sort_unstable();
+        referred.dedup();
+        let mut bought = 0;
+        for history in self.store.histories(&referred).await?.into_iter().flatten() {
+            bought += u64::from(history.with(|history| history.has(kind::PURCHASE, None, as_of, known_at))?);
+        }
+        Ok(bought)
+    }
+
+    async fn score_history(&self, id: &str, as_of: Time) -> Result<Vec<Prediction>> {
+        let mut history = Vec::new();
+        for target in Target::ALL {
+            let filter = PredictionFilter {
+                target,
+                min_probability: None,
+                max_probability: None,
+                grades: Vec::new(),
+                customer_id: Some(id.to_owned()),
+                model_version: None,
+                as_of: None,
+                latest_only: false,
+                order: PredictionOrder::ScoreTime,
+            };
+            history.extend(self.store.predictions(&filter, None, READ_PREDICTIONS).await?);
+        }
+        history.retain(|prediction| prediction.as_of <= as_of);
+        history.sort_by(|a, b| (b.as_of, b.score_time, b.target).cmp(&(a.as_of, a.score_time, a.target)));
+        history.truncate(SCORE_HISTORY);
+        Ok(history)
+    }
+}
+
+fn not_yet(customer_id: &str, as_of: Time) -> Error {
+    Error::Precondition {
+        reason: "NOT_YET_A_CUSTOMER",
+        message: format!("nothing of customer `{customer_id}` had happened by {as_of}; ask for a later time"),
+    }
+}
+
+/// The net revenue of a year, from that of the window, by the attribute with what the customer spends in one.
+fn share_of_wallet(facts: &Facts, attributes: &Attributes, population: &Population) -> Option<f64> {
+    match attributes.get(WALLET_MINOR) {
+        Some(AttributeValue::Number(wallet)) if *wallet > 0.0 => {
+            let years = f64::from(population.spec.window_days) / 365.0;
+            Some(facts.window.net() as f64 / years / wallet)
+        }
+        _ => None,
+    }
+}

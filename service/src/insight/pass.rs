@@ -1,0 +1,286 @@
+//! A pass: the facts of all customers about one moment, and with them the scores by both champions.
+//!
+//! All histories are read twice, in constant memory but for a few numbers a buyer. The first time finds what is relative to
+//! all customers, such as the limits of the ABC classes; the second time scores each customer, places it by these
+//! limits, and stores page by page. A pass is found once it is complete.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures_util::{StreamExt, stream::FuturesOrdered};
+use tally_model::{
+    history::{Attributes, History, Packed},
+    insight::{Facts, InsightSpec, Placement, Population, PopulationSample},
+    spec::Target,
+    time::Time,
+};
+use tally_store::{NewPass, StoredFacts};
+use tokio::{sync::OwnedMutexGuard, task::JoinHandle};
+use tracing::Instrument;
+
+use super::Insights;
+use crate::{
+    histories::scan::{CustomerScan, Partition, par_chunks},
+    platform::{
+        blocking::run_blocking,
+        error::{Error, Result},
+    },
+    scoring::{ModelRun, STORED_AT_ONCE, ScoreRequest, ScoredChunk},
+};
+
+/// Reasons that are stored with a prediction.
+const STORED_REASONS: usize = 3;
+
+/// Whom a pass is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassPurpose {
+    /// For RefreshInsights: predictions are stored as those of a scored population, and the pass is kept.
+    Refresh,
+    /// For a list about a moment without a pass: its probabilities stay in its own rows, and it is kept for a day.
+    OnDemand,
+}
+
+/// How far a pass is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassProgress {
+    /// Customers whose facts are stored.
+    pub done: u64,
+    /// Customers in all; the same as `done` at the end.
+    pub total: u64,
+}
+
+/// A pass that is being made.
+pub struct InsightPass {
+    insights: Insights,
+    purpose: PassPurpose,
+    pass_id: i64,
+    known_at: Time,
+    population: Arc<Population>,
+    models: Vec<ModelRun>,
+    scan: CustomerScan,
+    /// Whether the scan has more pages.
+    more: bool,
+    /// The pages that are being stored.
+    storing: FuturesOrdered<JoinHandle<Result<u64>>>,
+    progress: PassProgress,
+    over: bool,
+    /// No other pass is made by this server meanwhile.
+    _making: OwnedMutexGuard<()>,
+}
+
+/// What a part of a page becomes.
+struct PassChunk {
+    /// One a model.
+    scored: Vec<ScoredChunk>,
+    facts: Vec<StoredFacts>,
+}
+
+impl InsightPass {
+    /// Finds what is relative to all customers at `as_of`, after the writes that were in flight when the request was
+    /// made.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn start(insights: &Insights, as_of: Time, purpose: PassPurpose) -> Result<Self> {
+        let making = Arc::clone(&insights.making).lock_owned().await;
+        Self::start_with(insights, as_of, purpose, making).await
+    }
+
+    /// The same for a caller who already keeps others from making a pass.
+    pub(super) async fn start_with(
+        insights: &Insights,
+        as_of: Time,
+        purpose: PassPurpose,
+        making: OwnedMutexGuard<()>,
+    ) -> Result<Self> {
+        insights.catalog.refresh().await?;
+        let now = insights.clock.now();
+        let max_reasons = if purpose == PassPurpose::Refresh { STORED_REASONS } else { 0 };
+        let models = insights.catalog.champions().into_iter();
+        let models = models.map(|model| ScoreRequest::new(model, as_of, now, max_reasons));
+        let models = models.map(|request| ModelRun::new(&insights.scoring, request)).collect();
+        insights.scoring.wait_for_writes().await;
+        let total = insights.store.count_customers().await?;
+        let population = Arc::new(sample(insights, as_of, now).await?);
+        let kept = purpose == PassPurpose::Refresh;
+        let pass_id = insights.store.begin_pass(NewPass { as_of, known_at: now, kept }).await?;
+        Ok(Self {
+            insights: insights.clone(),
+            purpose,
+            pass_id,
+            known_at: now,
+            population,
+            models,
+            scan: CustomerScan::new(Arc::clone(&insights.store), Partition::WHOLE),
+            more: true,
+            storing: FuturesOrdered::new(),
+            progress: PassProgress { done: 0, total },
+            over: false,
+            _making: making,
+        })
+    }
+
+    /// Everything known at this time counts.
+    #[must_use]
+    pub const fn known_at(&self) -> Time {
+        self.known_at
+    }
+
+    /// The moment that the pass is about.
+    #[must_use]
+    pub fn as_of(&self) -> Time {
+        self.population.as_of
+    }
+
+    /// Goes on until another page is stored. The last progress has `done = total`; then the pass is complete, and None
+    /// follows.
+    ///
+    /// # Errors
+    /// When the store fails; the pass stays incomplete, and nobody finds it.
+    pub async fn next(&mut self) -> Result<Option<PassProgress>> {
+        if self.over {
+            return Ok(None);
+        }
+        while self.more && self.storing.len() < STORED_AT_ONCE {
+            self.begin_page().await?;
+        }
+        if let Some(stored) = self.storing.next().await {
+            self.progress.done +=
+                stored.map_err(|error| Error::Internal(format!("storing a page panicked: {error}")))??;
+            self.progress.total = self.progress.total.max(self.progress.done);
+            return Ok(Some(self.progress));
+        }
+        // Customers may have been erased since they were counted.
+        self.progress.total = self.progress.done;
+        if self.purpose == PassPurpose::Refresh {
+            for model in &self.models {
+                model.finish(&self.insights.scored).await?;
+            }
+        }
+        self.insights.store.complete_pass(self.pass_id, &self.population).await?;
+        self.over = true;
+        Ok(Some(self.progress))
+    }
+
+    /// What makes the scores of a pass that is over questionable, with its remedy; empty otherwise.
+    #[must_use]
+    pub fn warning(&self) -> String {
+        let warnings = self.models.iter().filter(|_| self.over).map(ModelRun::warning);
+        warnings.filter(|warning| !warning.is_empty()).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Scores and places the customers of a page, and begins to store them.
+    async fn begin_page(&mut self) -> Result<()> {
+        let Some(page) = self.scan.next().await? else {
+            self.more = false;
+            return Ok(());
+        };
+        let requests: Vec<ScoreRequest> = self.models.iter().map(|model| model.request.clone()).collect();
+        let (now, known_at) = (self.insights.clock.now(), self.known_at);
+        let (population, customers) = (Arc::clone(&self.population), page.customers);
+        let chunks = run_blocking(move || {
+            let place = |customers: &[(String, Packed)]| {
+                let mut chunk =
+                    PassChunk { scored: requests.iter().map(ScoredChunk::new).collect(), facts: Vec::new() };
+                for (id, history) in customers {
+                    history
+                        .with(|history| chunk.add(id, history, (&requests, now), (&population, known_at)))?;
+                }
+                Ok(chunk)
+            };
+            par_chunks(&page.histories, place).into_iter().collect::<Result<Vec<_>>>()
+        });
+        let (mut scored, mut facts) = (Vec::<Vec<ScoredChunk>>::new(), Vec::new());
+        scored.resize_with(self.models.len(), Vec::new);
+        for chunk in chunks.await?? {
+            facts.extend(chunk.facts);
+            for (of_model, chunk) in scored.iter_mut().zip(chunk.scored) {
+                of_model.push(chunk);
+            }
+        }
+        let mut stored = Vec::new();
+        if self.purpose == PassPurpose::Refresh {
+            stored.extend(self.models.iter_mut().zip(scored).map(|(model, scored)| model.store(scored)));
+        }
+        let (store, pass_id) = (Arc::clone(&self.insights.store), self.pass_id);
+        let store = async move {
+            for stored in stored {
+                stored.await?;
+            }
+            store.insert_facts(pass_id, facts).await?;
+            Ok(customers)
+        };
+        self.storing.push_back(tokio::spawn(store.in_current_span()));
+        Ok(())
+    }
+}
+
+impl PassChunk {
+    /// Adds a customer: its scores, and its facts if it existed.
+    fn add(
+        &mut self,
+        id: &str,
+        history: &History,
+        (requests, now): (&[ScoreRequest], Time),
+        (population, known_at): (&Population, Time),
+    ) {
+        let mut probabilities = BTreeMap::new();
+        for (request, scored) in requests.iter().zip(&mut self.scored) {
+            if let Some(probability) = scored.add(request, id, history, now) {
+                probabilities.insert(request.model.name.target, probability);
+            }
+        }
+        let as_of = population.as_of;
+        let Some(facts) = Facts::of(history, as_of, known_at, &population.spec) else { return };
+        let placement = Placement::of(history, &facts, (as_of, known_at), population);
+        let attributes = history.version_at(as_of, known_at).map(|version| &version.attributes);
+        self.facts.push(StoredFacts {
+            customer_id: id.to_owned(),
+            rfm_segment: placement.rfm_segment(population).to_owned(),
+            recency_days: facts.purchases.map(|purchases| purchases.recency_days(as_of)),
+            attributes: attributes.map_or_else(|| "{}".to_owned(), texts),
+            lead_probability: probabilities.get(&Target::Lead).copied(),
+            churn_probability: probabilities.get(&Target::Churn).copied(),
+            facts,
+            placement,
+        });
+    }
+}
+
+/// Attributes as a JSON object of texts.
+fn texts(attributes: &Attributes) -> String {
+    let texts: serde_json::Map<_, _> =
+        attributes.iter().map(|(name, value)| (name.clone(), value.to_string().into())).collect();
+    serde_json::Value::from(texts).to_string()
+}
+
+/// Reads all histories for what is relative to all customers.
+async fn sample(insights: &Insights, as_of: Time, known_at: Time) -> Result<Population> {
+    let mut scan = CustomerScan::new(Arc::clone(&insights.store), Partition::WHOLE);
+    let mut sample = PopulationSample::default();
+    while let Some(page) = scan.next().await? {
+        let spec = Arc::clone(&insights.spec);
+        let parts = run_blocking(move || {
+            let part = |customers: &[(String, Packed)]| sample_part(customers, (as_of, known_at), &spec);
+            par_chunks(&page.histories, part).into_iter().collect::<Result<Vec<_>>>()
+        });
+        parts.await??.into_iter().for_each(|part| sample.merge(part));
+    }
+    Ok(sample.population(as_of, &insights.spec))
+}
+
+fn sample_part(
+    customers: &[(String, Packed)],
+    (as_of, known_at): (Time, Time),
+    spec: &InsightSpec,
+) -> Result<PopulationSample> {
+    let mut sample = PopulationSample::default();
+    for (_, history) in customers {
+        history.with(|history| {
+            if let Some(facts) = Facts::of(history, as_of, known_at, spec) {
+                let version = history.version_at(as_of, known_at);
+                sample.add(&facts, version.map(|version| &version.attributes), as_of, spec);
+            }
+        })?;
+    }
+    Ok(sample)
+}

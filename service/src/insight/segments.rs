@@ -1,0 +1,128 @@
+//! Segments of all customers, their members, and the attributes that customers have.
+
+use tally_model::insight::{AttributeTypes, Segmentation, growth};
+use tally_store::{AttributeValues, Member, MemberCursor, MemberFilter, Pass, SegmentMove, SegmentSums};
+
+use super::Insights;
+use crate::platform::error::Result;
+use tally_model::time::Time;
+
+/// Values of an attribute that are listed.
+const TOP_VALUES: usize = 10;
+
+/// The segments of a segmentation.
+pub struct Segments {
+    /// The pass that they are of.
+    pub pass: Pass,
+    /// The segments with what they mean together.
+    pub segments: Vec<SegmentSums>,
+    /// The other pass, and who moved since.
+    pub moves: Option<(Pass, Vec<SegmentMove>)>,
+}
+
+/// An attribute, who has it, and which values.
+pub struct AttributeCoverage {
+    /// The values.
+    pub values: AttributeValues,
+    /// The types over all customers.
+    pub types: AttributeTypes,
+}
+
+impl Insights {
+    /// The segments at a moment, and who moved since another.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn segments(
+        &self,
+        segmentation: &Segmentation,
+        as_of: Option<Time>,
+        compare_to: Option<Time>,
+    ) -> Result<Segments> {
+        let pass = self.pass(as_of).await?;
+        let mut segments = self.store.segments(pass.pass_id, segmentation).await?;
+        match segmentation.segments(&pass.population) {
+            // Also those without customers.
+            Some(names) => segments = in_order(segments, names),
+            None if *segmentation == Segmentation::RfmCell => {
+                // 555 first; `none` is greater than any digit.
+                segments.sort_by(|a, b| {
+                    let key = |sums: &SegmentSums| sums.segment.parse::<u32>().unwrap_or(0);
+                    key(b).cmp(&key(a))
+                });
+            }
+            None => segments.sort_by(|a, b| {
+                let key = |sums: &SegmentSums| (-i128::from(sums.revenue), sums.segment.clone());
+                key(a).cmp(&key(b))
+            }),
+        }
+        let moves = match compare_to {
+            None => None,
+            Some(time) => {
+                let before = self.pass(Some(time)).await?;
+                let mut moves = self.store.segment_moves(before.pass_id, pass.pass_id, segmentation).await?;
+                moves.sort_by(|a, b| (-a.customers, &a.from, &a.to).cmp(&(-b.customers, &b.from, &b.to)));
+                Some((before, moves))
+            }
+        };
+        Ok(Segments { pass, segments, moves })
+    }
+
+    /// At most `limit` members of a segment that follow `after`, and how many there are.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn members(
+        &self,
+        filter: &MemberFilter,
+        after: Option<MemberCursor>,
+        limit: usize,
+    ) -> Result<(Vec<Member>, u64)> {
+        let total = self.store.count_members(filter).await?;
+        Ok((self.store.members(filter, after, limit).await?, total))
+    }
+
+    /// The attributes of the customers that pass the filter, the best covered first, and how many customers these are.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn attributes(
+        &self,
+        pass: &Pass,
+        filter: &MemberFilter,
+    ) -> Result<(Vec<AttributeCoverage>, u64)> {
+        let customers = self.store.count_members(filter).await?;
+        let found = self.store.attribute_values(filter, TOP_VALUES).await?;
+        let types = |name: &str| pass.population.attributes.get(name).copied().unwrap_or_default();
+        let mut covered: Vec<AttributeCoverage> = found
+            .into_iter()
+            .map(|values| AttributeCoverage { types: types(&values.name), values })
+            .collect();
+        covered.sort_by(|a, b| {
+            let key = |of: &AttributeCoverage| (-of.values.customers, of.values.name.clone());
+            key(a).cmp(&key(b))
+        });
+        Ok((covered, customers))
+    }
+}
+
+/// The segments in the order of `names`, also those without customers. Names that the settings do not have any more
+/// come last.
+fn in_order(mut found: Vec<SegmentSums>, names: Vec<String>) -> Vec<SegmentSums> {
+    let mut ordered = Vec::with_capacity(names.len());
+    for segment in names {
+        let place = found.iter().position(|sums| sums.segment == segment);
+        ordered.push(match place {
+            Some(place) => found.swap_remove(place),
+            None => SegmentSums { segment, ..SegmentSums::default() },
+        });
+    }
+    ordered.extend(found);
+    ordered
+}
+
+/// The change of the net revenue of a segment since the window before.
+#[must_use]
+pub fn segment_growth(sums: &SegmentSums) -> Option<f64> {
+    growth(sums.revenue.saturating_sub(sums.returns), sums.previous_net)
+}
