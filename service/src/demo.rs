@@ -11,7 +11,7 @@ use tally_model::{
     time::{DAY, Time},
     training::train::TrainingOptions,
 };
-use tally_store::{Interaction, NewCustomer, OnConflict, PredictionFilter, PredictionOrder};
+use tally_store::{Interaction, NewCustomer, OnConflict, PredictionFilter};
 
 use crate::{
     app::App,
@@ -169,18 +169,8 @@ async fn store_batch(ingest: &Ingest, batch: Vec<SimulatedCustomer>) -> Result<(
 
 /// The customer with the greatest probability.
 async fn example(predictions: &Predictions, target: Target) -> Result<Option<String>> {
-    let filter = PredictionFilter {
-        target,
-        min_probability: None,
-        max_probability: None,
-        grades: Vec::new(),
-        customer_id: None,
-        model_version: None,
-        as_of: None,
-        latest_only: true,
-        order: PredictionOrder::Probability,
-    };
-    Ok(predictions.list(&filter, None, 1).await?.pop().map(|prediction| prediction.customer_id))
+    let filter = PredictionFilter::latest(target);
+    Ok(predictions.list(&filter, None, 1).await?.pop().map(|(prediction, _)| prediction.customer_id))
 }
 
 /// The banner: what the demo is, and what to try next.

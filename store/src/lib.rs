@@ -209,8 +209,8 @@ pub use models::{HoldoutScore, ModelStore, Promotion, PromotionKind, StoredEvalu
 pub use options::OpenOptions;
 pub use populations::{PopulationStore, ScoredPopulation};
 pub use predictions::{
-    ListedPrediction, NewPredictions, PastPrediction, PastPredictionFilter, Prediction, PredictionCursor,
-    PredictionFilter, PredictionOrder, PredictionStore,
+    InsightFilter, ListedPrediction, NewPredictions, PastPrediction, PastPredictionFilter, Prediction,
+    PredictionCursor, PredictionFilter, PredictionOrder, PredictionStore,
 };
 pub use reports::ReportStore;
 pub use settings::SettingStore;

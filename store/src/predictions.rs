@@ -84,6 +84,27 @@ pub enum PredictionOrder {
     Probability,
     /// Last stored first.
     ScoreTime,
+    /// Greatest net revenue first, in the latest pass of insights.
+    NetRevenue,
+}
+
+/// Selects customers by the latest pass of insights; an empty list selects all.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct InsightFilter {
+    /// Only these stages of the life cycle.
+    pub life_cycles: Vec<String>,
+    /// Only these ABC classes.
+    pub abc_classes: Vec<String>,
+    /// Only these RFM segments.
+    pub rfm_segments: Vec<String>,
+}
+
+impl InsightFilter {
+    /// The columns of the facts with what they may be.
+    pub(crate) fn columns(&self) -> [(&'static str, &Vec<String>); 3] {
+        let Self { life_cycles, abc_classes, rfm_segments } = self;
+        [("f.life_cycle", life_cycles), ("f.abc_class", abc_classes), ("f.rfm_segment", rfm_segments)]
+    }
 }
 
 /// Selects predictions.
@@ -106,8 +127,36 @@ pub struct PredictionFilter {
     /// Only the latest prediction of each customer that is still eligible; of those about a moment, only the last stored
     /// of each customer.
     pub latest_only: bool,
+    /// Only of these customers, by the latest pass.
+    pub insights: InsightFilter,
     /// The order of the result.
     pub order: PredictionOrder,
+}
+
+impl PredictionFilter {
+    /// The latest predictions of a target, by falling probability.
+    #[must_use]
+    pub fn latest(target: Target) -> Self {
+        Self {
+            target,
+            min_probability: None,
+            max_probability: None,
+            grades: Vec::new(),
+            customer_id: None,
+            model_version: None,
+            as_of: None,
+            latest_only: true,
+            insights: InsightFilter::default(),
+            order: PredictionOrder::default(),
+        }
+    }
+
+    /// Whether the result depends on the latest pass of insights.
+    #[must_use]
+    pub fn needs_insights(&self) -> bool {
+        self.order == PredictionOrder::NetRevenue
+            || self.insights.columns().iter().any(|(_, allowed)| !allowed.is_empty())
+    }
 }
 
 /// The last row of a page of predictions; the next page begins after it.
@@ -117,6 +166,8 @@ pub struct PredictionCursor {
     pub probability: f64,
     /// Its `score_time`.
     pub score_time: Time,
+    /// The net revenue of its customer, where that decides the order; otherwise 0.
+    pub net: i64,
     /// Its id.
     pub prediction_id: String,
 }
@@ -171,13 +222,13 @@ pub trait PredictionStore: Send + Sync {
     async fn mark_backfilled(&self, predictions: Vec<((String, String), Time)>) -> Result<()>;
     /// Returns one prediction, None when it is not stored.
     async fn prediction(&self, prediction_id: &str) -> Result<Option<Prediction>>;
-    /// Returns at most `limit` predictions that follow `after`.
+    /// Returns at most `limit` predictions that follow `after`, each with its place in the list.
     async fn predictions(
         &self,
         filter: &PredictionFilter,
         after: Option<PredictionCursor>,
         limit: usize,
-    ) -> Result<Vec<Prediction>>;
+    ) -> Result<Vec<(Prediction, PredictionCursor)>>;
     /// Returns the latest moments that predictions of a target are about, at most `limit`, the last one first.
     async fn prediction_times(&self, target: Target, limit: usize) -> Result<Vec<Time>>;
     /// Whether there is a prediction of this target about this moment.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use tally_model::insight::{AbcClass, LifeCycle};
 use tally_proto::{
     limits,
     v1::{
@@ -11,7 +12,7 @@ use tally_proto::{
         prediction_service_server::PredictionService,
     },
 };
-use tally_store::{PredictionCursor, PredictionFilter, PredictionOrder};
+use tally_store::{InsightFilter, PredictionCursor, PredictionFilter, PredictionOrder};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
@@ -26,7 +27,7 @@ use crate::{
     catalog::ModelCatalog,
     histories::scan::Partition,
     platform::{clock::Clock, error::Result},
-    scoring::{self, Population, PopulationScored, PredictionExport, Predictions, ScoreRequest, Scoring},
+    scoring::{Population, PopulationScored, PredictionExport, Predictions, ScoreRequest, Scoring},
 };
 
 /// The service.
@@ -85,7 +86,8 @@ impl PredictionService for PredictionRpc {
         let after: Option<PredictionCursor> = self.page_tokens.open(&scope, &request.page_token)?;
         let total_size = self.predictions.count(&filter).await? as i64;
         let found = self.predictions.list(&filter, after, size + 1).await?;
-        let (predictions, last) = page::cut(found, size, scoring::cursor, response::score);
+        let (predictions, last) =
+            page::cut(found, size, |(_, place)| place.clone(), |(prediction, _)| response::score(prediction));
         let next_page_token = self.page_tokens.next(&scope, last)?;
         Ok(Response::new(ListPredictionsResponse { predictions, next_page_token, total_size }))
     }
@@ -236,6 +238,7 @@ fn filter(validator: &mut Validator, request: &ListPredictionsRequest) -> Predic
         model_version: validator.model(target, &request.model).map(|name| name.version),
         as_of: request.as_of_time.as_ref().map(|time| validator.time("as_of_time", time)),
         latest_only: request.latest_only.unwrap_or(true),
+        insights: insights(validator, request),
         order: order(validator, &request.order_by),
     }
 }
@@ -271,12 +274,38 @@ fn grades(validator: &mut Validator, grades: &[i32]) -> Vec<String> {
     names.into_iter().collect()
 }
 
+/// What customers are to be in the latest pass. Whether it has the RFM segments is checked where it is known.
+fn insights(validator: &mut Validator, request: &ListPredictionsRequest) -> InsightFilter {
+    let stages = LifeCycle::ALL.map(LifeCycle::name);
+    let classes = AbcClass::ALL.map(AbcClass::name);
+    InsightFilter {
+        life_cycles: names(validator, "life_cycles", &request.life_cycles, &stages),
+        abc_classes: names(validator, "abc_classes", &request.abc_classes, &classes),
+        rfm_segments: request.rfm_segments.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+    }
+}
+
+/// Names that must be among those allowed, each once.
+fn names(validator: &mut Validator, field: &str, names: &[String], allowed: &[&str]) -> Vec<String> {
+    for (n, name) in names.iter().enumerate() {
+        if !allowed.contains(&name.as_str()) {
+            let description = format!("is `{name}`; allowed are {}", allowed.join(", "));
+            validator.refuse(format_args!("{field}[{n}]"), description);
+        }
+    }
+    names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 fn order(validator: &mut Validator, order_by: &str) -> PredictionOrder {
     match order_by {
         "" | "probability desc" => PredictionOrder::Probability,
         "score_time desc" => PredictionOrder::ScoreTime,
+        "net_revenue desc" => PredictionOrder::NetRevenue,
         _ => {
-            validator.refuse("order_by", "allowed are \"probability desc\" and \"score_time desc\"");
+            validator.refuse(
+                "order_by",
+                "allowed are \"probability desc\", \"score_time desc\" and \"net_revenue desc\"",
+            );
             PredictionOrder::Probability
         }
     }

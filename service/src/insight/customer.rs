@@ -153,17 +153,13 @@ impl Insights {
         let mut history = Vec::new();
         for target in Target::ALL {
             let filter = PredictionFilter {
-                target,
-                min_probability: None,
-                max_probability: None,
-                grades: Vec::new(),
                 customer_id: Some(id.to_owned()),
-                model_version: None,
-                as_of: None,
                 latest_only: false,
                 order: PredictionOrder::ScoreTime,
+                ..PredictionFilter::latest(target)
             };
-            history.extend(self.store.predictions(&filter, None, READ_PREDICTIONS).await?);
+            let stored = self.store.predictions(&filter, None, READ_PREDICTIONS).await?;
+            history.extend(stored.into_iter().map(|(prediction, _)| prediction));
         }
         history.retain(|prediction| prediction.as_of <= as_of);
         history.sort_by(|a, b| (b.as_of, b.score_time, b.target).cmp(&(a.as_of, a.score_time, a.target)));

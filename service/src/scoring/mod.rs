@@ -11,7 +11,7 @@ mod yield_budget;
 
 pub use explained_change::{ExplainedChange, FeatureChange, LogOddsChange};
 pub use population::{Population, PopulationProgress, PopulationScored};
-pub use predictions::{PredictionExport, Predictions, cursor};
+pub use predictions::{PredictionExport, Predictions};
 pub use replay::Replay;
 pub use request::{ScoreRequest, ScoredCustomer, into_prediction};
 pub use score::Scoring;

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use tally_model::{spec::Target, time::Time};
+use tally_model::{insight::Segmentation, spec::Target, time::Time};
 use tally_store::{Prediction, PredictionCursor, PredictionFilter, Store};
 
 use crate::{
@@ -44,7 +44,8 @@ impl Predictions {
     ///
     /// # Errors
     /// NOT_FOUND when the customer (CUSTOMER_NOT_FOUND) or the model (MODEL_NOT_FOUND) is not stored, or no prediction is
-    /// about the moment (RUN_NOT_FOUND); when the store fails.
+    /// about the moment (RUN_NOT_FOUND); FAILED_PRECONDITION (NO_INSIGHTS) when there is no pass to filter by;
+    /// INVALID_ARGUMENT when that has no such RFM segment; when the store fails.
     pub async fn check_names(&self, filter: &PredictionFilter) -> Result<()> {
         if let Some(customer_id) = &filter.customer_id
             && self.store.customer(customer_id).await?.is_none()
@@ -54,11 +55,33 @@ impl Predictions {
         if let Some(version) = filter.model_version {
             self.catalog.stored(ModelName { target: filter.target, version }).await?;
         }
+        if filter.needs_insights() {
+            self.check_insights(filter).await?;
+        }
         match filter.as_of {
             Some(as_of) if !self.store.has_predictions_about(filter.target, as_of).await? => {
                 Err(self.unknown_run(filter.target, as_of).await?)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Checks that there is a pass that the filter can go by, and that it has the RFM segments.
+    async fn check_insights(&self, filter: &PredictionFilter) -> Result<()> {
+        let Some(pass) = self.store.latest_pass(Time::MAX).await? else {
+            return Err(Error::Precondition {
+                reason: "NO_INSIGHTS",
+                message:
+                    "there are no insights to filter or order by yet; make them with `tally insights refresh`"
+                        .to_owned(),
+            });
+        };
+        let known = Segmentation::Rfm.segments(&pass.population).unwrap_or_default();
+        match filter.insights.rfm_segments.iter().find(|name| !known.contains(name)) {
+            Some(name) => {
+                Err(Error::invalid("rfm_segments", format!("has `{name}`; allowed are {}", known.join(", "))))
+            }
+            None => Ok(()),
         }
     }
 
@@ -76,7 +99,7 @@ impl Predictions {
         Ok(Error::NotFound { reason: "RUN_NOT_FOUND", about, message })
     }
 
-    /// At most `limit` predictions behind `after`, in the filter's order.
+    /// At most `limit` predictions behind `after`, in the filter's order, each with its place in the list.
     ///
     /// # Errors
     /// When the store fails.
@@ -85,7 +108,7 @@ impl Predictions {
         filter: &PredictionFilter,
         after: Option<PredictionCursor>,
         limit: usize,
-    ) -> Result<Vec<Prediction>> {
+    ) -> Result<Vec<(Prediction, PredictionCursor)>> {
         Ok(self.store.predictions(&self.resolved(filter), after, limit).await?)
     }
 
@@ -124,18 +147,8 @@ impl PredictionExport {
             return Ok(Vec::new());
         }
         let found = self.store.predictions(&self.filter, self.after.take(), EXPORT_ROWS).await?;
-        self.after = found.last().map(cursor);
+        self.after = found.last().map(|(_, place)| place.clone());
         self.over = found.len() < EXPORT_ROWS;
-        Ok(found)
-    }
-}
-
-/// The place of a prediction in a list.
-#[must_use]
-pub fn cursor(prediction: &Prediction) -> PredictionCursor {
-    PredictionCursor {
-        probability: prediction.probability,
-        score_time: prediction.score_time,
-        prediction_id: prediction.prediction_id.clone(),
+        Ok(found.into_iter().map(|(prediction, _)| prediction).collect())
     }
 }

@@ -9,17 +9,21 @@ pub(super) fn select_page(
     after: Option<&PredictionCursor>,
     limit: i64,
 ) -> Statement {
-    let mut statement = Statement::new("SELECT p.*");
+    let by_net = filter.order == PredictionOrder::NetRevenue;
+    let mut statement = Statement::new("SELECT p.*, ");
+    statement.push(if by_net { "f.net_minor AS net" } else { "CAST(0 AS BIGINT) AS net" });
     push_filter(&mut statement, filter);
     let column = match filter.order {
         PredictionOrder::Probability => "k.probability",
         PredictionOrder::ScoreTime => "k.score_time",
+        PredictionOrder::NetRevenue => "f.net_minor",
     };
     if let Some(after) = after {
         statement.push(" AND (").push(column).push(", k.prediction_id) < (");
         match filter.order {
             PredictionOrder::Probability => statement.push_bind(after.probability),
             PredictionOrder::ScoreTime => statement.push_bind(after.score_time),
+            PredictionOrder::NetRevenue => statement.push_bind(after.net),
         };
         statement.push(", ").push_bind(after.prediction_id.as_str()).push(")");
     }
@@ -34,12 +38,20 @@ pub(super) fn count(filter: &PredictionFilter) -> Statement {
     statement
 }
 
-/// Appends `FROM … WHERE …`; `p` is the prediction, `k` the table that is ordered by.
+/// Appends `FROM … WHERE …`; `p` is the prediction, `k` the table that is ordered by, `f` the
+/// facts of its customer where they matter.
 fn push_filter(statement: &mut Statement, filter: &PredictionFilter) {
     let is_latest = filter.latest_only && filter.as_of.is_none();
     statement.push(if is_latest { " FROM latest_predictions" } else { " FROM predictions" }).push(
         " AS k JOIN predictions AS p ON p.customer_id = k.customer_id AND p.prediction_id = k.prediction_id",
     );
+    if filter.needs_insights() {
+        statement.push(
+            " JOIN customer_insights AS f ON f.customer_id = k.customer_id AND f.pass_id = \
+             (SELECT pass_id FROM insight_passes WHERE state = 'complete' \
+             ORDER BY as_of_time DESC, pass_id DESC LIMIT 1)",
+        );
+    }
     // A customer has few predictions; SQLite would otherwise read all of the target, since that index has them in
     // order.
     statement.push(if filter.customer_id.is_some() {
@@ -74,5 +86,11 @@ fn push_filter(statement: &mut Statement, filter: &PredictionFilter) {
     if !filter.grades.is_empty() {
         let grades = filter.grades.iter().map(|grade| grade.as_str().into());
         statement.push(" AND p.grade IN (").push_list(grades).push(")");
+    }
+    for (column, allowed) in filter.insights.columns() {
+        if !allowed.is_empty() {
+            let allowed = allowed.iter().map(|name| name.as_str().into());
+            statement.push(" AND ").push(column).push(" IN (").push_list(allowed).push(")");
+        }
     }
 }

@@ -8,7 +8,7 @@ use tally_model::{features::explain::FeatureValue, scoring::Reason};
 use super::{Stamp, names};
 use crate::{
     error::{Result, StoreError},
-    predictions::{PastPrediction, Prediction},
+    predictions::{PastPrediction, Prediction, PredictionCursor},
 };
 
 /// A reason as it is stored in the `reasons` column, for dashboards to read.
@@ -88,6 +88,28 @@ pub(super) struct PredictionRow {
     missing_features: Json<Vec<String>>,
     notes: Json<Vec<String>>,
     backfill_time: Option<Stamp>,
+}
+
+/// A prediction of a list.
+#[derive(FromRow)]
+pub(super) struct PlacedRow {
+    #[sqlx(flatten)]
+    prediction: PredictionRow,
+    net: i64,
+}
+
+impl PlacedRow {
+    /// The prediction and its place in the list.
+    pub(super) fn placed(self) -> Result<(Prediction, PredictionCursor)> {
+        let prediction = Prediction::try_from(self.prediction)?;
+        let cursor = PredictionCursor {
+            probability: prediction.probability,
+            score_time: prediction.score_time,
+            net: self.net,
+            prediction_id: prediction.prediction_id.clone(),
+        };
+        Ok((prediction, cursor))
+    }
 }
 
 impl TryFrom<PredictionRow> for Prediction {

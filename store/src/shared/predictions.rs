@@ -8,7 +8,7 @@ use tally_model::{label::Basis, spec::Target, time::Time};
 
 use super::{
     Backend, Engine, SqlValue, Stamp, Statement, Transaction, names, prediction_filter,
-    prediction_rows::{PastPredictionRow, PredictionRow},
+    prediction_rows::{PastPredictionRow, PlacedRow, PredictionRow},
     transaction::{detached, repeatable},
 };
 use crate::{
@@ -231,9 +231,9 @@ impl<B: Backend> PredictionStore for B {
         filter: &PredictionFilter,
         after: Option<PredictionCursor>,
         limit: usize,
-    ) -> Result<Vec<Prediction>> {
+    ) -> Result<Vec<(Prediction, PredictionCursor)>> {
         let select = prediction_filter::select_page(filter, after.as_ref(), limit as i64);
-        self.read::<PredictionRow>(select).await?.into_iter().map(Prediction::try_from).collect()
+        self.read::<PlacedRow>(select).await?.into_iter().map(PlacedRow::placed).collect()
     }
 
     async fn prediction_times(&self, target: Target, limit: usize) -> Result<Vec<Time>> {
