@@ -17,13 +17,14 @@ use crate::{
     app::App,
     histories::scan::Partition,
     ingest::{Ingest, InteractionBatch},
+    insight::{InsightPass, PassPurpose},
     lifecycle::training::{JobError, Promote, Trainer, TrainingJob},
     platform::{
         actor::Actor,
         error::{Error, Result},
         progress::{ProgressListener, ProgressStep},
     },
-    scoring::{Population, Predictions, ScoreRequest},
+    scoring::Predictions,
 };
 
 /// The setting that marks a database as simulated.
@@ -32,8 +33,6 @@ const MARK: &str = "demo";
 const SEED: u64 = 7;
 /// Customers that are stored at a time.
 const BATCH: usize = 500;
-/// Reasons that are stored with a prediction.
-const REASONS: usize = 3;
 
 /// What the demo made, for its banner.
 pub struct DemoSummary {
@@ -58,8 +57,8 @@ pub async fn prepare(
         if app.store.champion(target).await?.is_none() {
             train(app, target, progress).await?;
         }
-        score_all(app, target, progress).await?;
     }
+    refresh_insights(app, progress).await?;
     progress(ProgressStep::End);
     let lead = example(&app.predictions, Target::Lead).await?;
     let customer = example(&app.predictions, Target::Churn).await?;
@@ -86,14 +85,12 @@ async fn train(app: &App, target: Target, progress: &ProgressListener) -> Result
     Ok(())
 }
 
-async fn score_all(app: &App, target: Target, progress: &ProgressListener) -> Result<()> {
-    let model = app.catalog.champion(target).await?;
-    let now = app.clock.now();
-    let request = ScoreRequest::new(model, now, now, REASONS);
-    let mut population = Population::start(&app.scoring, &app.scored, request, Partition::WHOLE).await?;
+/// Scores all customers with both champions, and stores their facts.
+async fn refresh_insights(app: &App, progress: &ProgressListener) -> Result<()> {
     let total = app.ingest.count_customers().await?;
-    progress(ProgressStep::Begin(format!("scoring all customers ({target})"), total));
-    while let Some(step) = population.next().await? {
+    progress(ProgressStep::Begin("scoring all customers".to_owned(), total));
+    let mut pass = InsightPass::start(&app.insights, app.clock.now(), PassPurpose::Refresh).await?;
+    while let Some(step) = pass.next().await? {
         progress(ProgressStep::Done(step.done));
     }
     Ok(())
@@ -196,6 +193,11 @@ pub fn banner(demo: &DemoSummary, address: SocketAddr, database: &str) -> String
         line(&format!("{tally} score lead {id}"), "one lead, as of now");
     }
     line(&format!("{tally} models show churn"), "what the model learned, and how well it holds");
+    line(&format!("{tally} insights segments abc"), "who brings what");
+    line(&format!("{tally} insights kpis"), "how the business does, month by month");
+    if let Some(id) = customer {
+        line(&format!("{tally} insights customer {id}"), "all that is known of one customer");
+    }
     let train = format!("cargo run -q --release --bin tally-train -- churn --database {database}");
     line(&train, "train again");
     let _ = write!(text, "\nAny gRPC client works, too: reflection is on. Ctrl-C ends the demo.");

@@ -42,6 +42,8 @@ pub mod kind {
     pub const RESOLUTION: &str = "resolution";
     /// The customer brought another one, whom the property `referred_customer_id` names.
     pub const REFERRAL: &str = "referral";
+    /// The property of a referral with the id of the other customer.
+    pub const REFERRED_CUSTOMER_ID: &str = "referred_customer_id";
     /// What was spent on the customer; the amount is positive.
     pub const COST: &str = "cost";
     /// An answer to a survey, with the properties [`SCORE`] and [`EXPECTED`].

@@ -70,7 +70,7 @@ pub struct SimulatedInteraction {
     pub channel: &'static str,
     /// A purchase has `category`, `cost_minor` (the cost of the goods) and `discount_percent` (if any); a
     /// return `category`; a mail and its opening `campaign`; a call or meeting `cost_minor`; a
-    /// survey `score` (0 to 10) and `expected`.
+    /// referral `referred_customer_id`; a survey `score` (0 to 10) and `expected`.
     pub properties: BTreeMap<String, String>,
 }
 

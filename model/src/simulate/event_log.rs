@@ -19,11 +19,21 @@ pub(super) struct EventLog {
     bought: (i64, &'static str),
     /// The campaign of the last mail.
     campaign: String,
+    /// The customer that this one refers to the business.
+    referred: String,
 }
 
 impl EventLog {
-    pub(super) const fn new(customer_id: String, sampler: Sampler) -> Self {
-        Self { customer_id, sampler, interactions: Vec::new(), bought: (0, ""), campaign: String::new() }
+    /// The log of customer `n`, who refers the next one.
+    pub(super) fn new(n: usize, sampler: Sampler) -> Self {
+        Self {
+            customer_id: customer_id(n),
+            sampler,
+            interactions: Vec::new(),
+            bought: (0, ""),
+            campaign: String::new(),
+            referred: customer_id(n + 1),
+        }
     }
 
     /// Records `act`, which has just happened in `life`. Leaving silently is not recorded.
@@ -71,6 +81,7 @@ impl EventLog {
                 let (score, expected) = life.past.survey.unwrap_or((0.0, 1.0));
                 (None, vec![(kind::SCORE, score.to_string()), (kind::EXPECTED, expected.to_string())])
             }
+            Act::Referral => (None, vec![(kind::REFERRED_CUSTOMER_ID, self.referred.clone())]),
             _ => (None, Vec::new()),
         }
     }
@@ -87,6 +98,10 @@ impl EventLog {
         self.bought = (paid, category);
         (Some(paid), properties)
     }
+}
+
+fn customer_id(n: usize) -> String {
+    format!("C{n:05}")
 }
 
 /// The campaign of a mail that is sent now.

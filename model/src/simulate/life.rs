@@ -47,7 +47,7 @@ impl Act {
             Self::Complaint => kind::COMPLAINT,
             Self::Resolution => kind::RESOLUTION,
             Self::Survey => kind::SURVEY,
-            Self::Referral => "referral",
+            Self::Referral => kind::REFERRAL,
             Self::Leave => kind::CANCEL,
         }
     }

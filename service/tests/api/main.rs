@@ -7,6 +7,7 @@ mod catalog;
 mod grpc;
 mod histories;
 mod ingest;
+mod insight;
 mod lifecycle;
 mod monitoring;
 mod programs;

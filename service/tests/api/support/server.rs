@@ -5,8 +5,9 @@ use std::{net::SocketAddr, sync::Arc};
 use tally_model::{insight::InsightSpec, time::Time};
 use tally_proto::v1::{
     customer_service_client::CustomerServiceClient, deployment_service_client::DeploymentServiceClient,
-    interaction_service_client::InteractionServiceClient, model_service_client::ModelServiceClient,
-    prediction_service_client::PredictionServiceClient, scoring_service_client::ScoringServiceClient,
+    insight_service_client::InsightServiceClient, interaction_service_client::InteractionServiceClient,
+    model_service_client::ModelServiceClient, prediction_service_client::PredictionServiceClient,
+    scoring_service_client::ScoringServiceClient,
 };
 use tally_service::{
     app::{App, Jobs, Transport},
@@ -75,6 +76,10 @@ impl Tally {
 
     pub fn predictions(&self) -> PredictionServiceClient<Channel> {
         PredictionServiceClient::new(self.channel.clone()).max_decoding_message_size(SCORE_BYTES)
+    }
+
+    pub fn insights(&self) -> InsightServiceClient<Channel> {
+        InsightServiceClient::new(self.channel.clone())
     }
 
     pub fn deployment(&self) -> DeploymentServiceClient<Channel> {
