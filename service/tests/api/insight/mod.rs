@@ -3,6 +3,7 @@
 mod facts;
 mod passes;
 mod segments;
+mod views;
 
 use tally_proto::v1;
 use tonic::Status;
