@@ -1,0 +1,578 @@
+"""Every number of the insight service, computed a second time and in the most obvious way.
+
+Reads the files that `tally import` reads and knows nothing of the server: only the definitions of the metrics. All
+times are integer microseconds since 1970 in UTC, all money is integer minor units. What decides on which side of a
+limit somebody falls is computed with integers and fractions; only results become floating-point numbers.
+
+    business = read(customers_file, interactions_file)
+    population = Population(business, as_of)          # facts, segments, members, attributes at a moment
+    Kpis(business, from_time, to_time, ...).rows()    # and sales, cohorts, campaigns, by period
+
+A result is a dict, or a list of dicts, with the field names of the contract. None is what is absent.
+"""
+
+import bisect
+import collections
+import csv
+import dataclasses
+import datetime
+import decimal
+import fractions
+import functools
+import gzip
+import math
+import re
+import zoneinfo
+
+Fraction = fractions.Fraction
+
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+
+# The defaults of the service.
+WINDOW = 365 * DAY
+CONTACT_KINDS = {"call", "email", "meeting", "message", "letter"}
+SLA = 24 * HOUR
+A_SHARE, B_SHARE = Fraction(80, 100), Fraction(95, 100)
+DECLINING_AFTER, LOST_AFTER = Fraction(3, 2), 3
+MATURE_FROM = 5
+# Of the typical interval when nobody has bought on two days.
+FALLBACK_INTERVAL = Fraction(90)
+LOYAL_AFTER = 365 * DAY
+LEAD_HORIZON = 30 * DAY
+
+# The segment of those whom a segmentation does not class, and of those without the attribute. It cannot be mistaken
+# for a value of an attribute: `none` is one of the placeholders that mean "no value".
+NONE = "none"
+
+ABC_CLASSES = ["A", "B", "C", NONE]
+RFM_SEGMENTS = ["champions", "loyal", "new", "promising", "cannot_lose", "at_risk", "lost", "other", NONE]
+LIFE_CYCLE = ["lead", "lost", "declining", "won_back", "new", "growing", "mature"]
+VALUE_LOYALTY = ["high", "potential", "low", NONE]
+SEGMENTS = {"abc": ABC_CLASSES, "rfm": RFM_SEGMENTS, "life_cycle": LIFE_CYCLE, "value_loyalty": VALUE_LOYALTY}
+
+
+def ratio(numerator, denominator):
+    """A quotient as a floating-point number; absent when the divisor is 0 or absent, or the dividend absent."""
+    if numerator is None or not denominator:
+        return None
+    if isinstance(numerator, float) or isinstance(denominator, float):
+        return numerator / denominator
+    return float(Fraction(numerator) / Fraction(denominator))
+
+
+def growth(now, then):
+    """Absent when there was nothing to grow from."""
+    return ratio(now - then, then) if then > 0 else None
+
+
+# -- the files -------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(slots=True)
+class Interaction:
+    interaction_id: str
+    customer_id: str
+    kind: str
+    time: int
+    amount: int | None
+    channel: str
+    properties: dict
+
+    @property
+    def money(self):
+        """A purchase without an amount counts as an order of 0."""
+        return self.amount or 0
+
+    def number(self, name):
+        return number_of(self.properties.get(name))
+
+    @property
+    def discounted(self):
+        return any((self.number(name) or 0) > 0 for name in ("discount_percent", "discount_minor"))
+
+    @property
+    def satisfaction(self):
+        """Of a survey that has both numbers."""
+        score, expected = self.number("score"), self.number("expected")
+        return score / expected if score is not None and expected is not None and expected > 0 else None
+
+
+@dataclasses.dataclass(slots=True)
+class Customer:
+    customer_id: str
+    create_time: int | None = None
+    attributes: dict = dataclasses.field(default_factory=dict)
+    # In the order of time.
+    interactions: list = dataclasses.field(default_factory=list)
+
+    @property
+    def begin(self):
+        """From when on the customer exists: its `create_time` or first interaction, whichever is earlier."""
+        times = [interaction.time for interaction in self.interactions[:1]]
+        return min(times if self.create_time is None else [*times, self.create_time])
+
+    def of_kind(self, kind, until):
+        return [each for each in self.interactions if each.kind == kind and each.time <= until]
+
+
+@dataclasses.dataclass
+class Business:
+    # By id.
+    customers: dict
+    # The names of all attributes and "number", "boolean" or "text".
+    attribute_types: dict
+
+    def interactions(self, *kinds):
+        """Those of all customers, in the order of time."""
+        found = [each for customer in self.customers.values() for each in customer.interactions if each.kind in kinds]
+        return sorted(found, key=lambda each: each.time)
+
+
+def read(customers_file, interactions_file):
+    customers, columns = {}, {}
+    for row in csv_rows(customers_file):
+        customer_id = row.pop("customer_id")
+        create_time = row.pop("create_time", None) or row.pop("created_at", None)
+        row.pop("created_at", None)
+        # The latest row of a customer counts.
+        customers[customer_id] = Customer(customer_id, microseconds(create_time) if create_time else None, row)
+        columns.update(dict.fromkeys(row))
+    types = {name: attribute_type(customers.values(), name) for name in columns}
+    for customer in customers.values():
+        typed = {name: typed_value(text, types[name]) for name, text in customer.attributes.items()}
+        customer.attributes = {name: value for name, value in typed.items() if value is not None}
+    seen = set()
+    for interaction in map(interaction_of, csv_rows(interactions_file)):
+        key = interaction.customer_id, interaction.interaction_id
+        if key not in seen:
+            seen.add(key)
+            customers.setdefault(interaction.customer_id, Customer(interaction.customer_id))
+            customers[interaction.customer_id].interactions.append(interaction)
+    for customer in customers.values():
+        customer.interactions.sort(key=lambda each: (each.time, each.interaction_id))
+    return Business(customers, {name: kind for name, kind in types.items() if kind})
+
+
+def csv_rows(path):
+    opener = gzip.open if str(path).endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            yield {name.strip(): (text or "").strip() for name, text in row.items()}
+
+
+def interaction_of(row):
+    interaction_id, customer_id, kind = row.pop("interaction_id"), row.pop("customer_id"), row.pop("kind")
+    time = row.pop("occurred_at", "") or row.pop("occur_time", "")
+    row.pop("occur_time", None)
+    amount, channel = row.pop("amount", ""), row.pop("channel", "")
+    properties = {name: text for name, text in row.items() if text}
+    return Interaction(
+        interaction_id, customer_id, kind, microseconds(time), minor_units(amount) if amount else None,
+        "" if is_placeholder(channel) else channel, properties)
+
+
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def microseconds(text):
+    """Of a time in RFC 3339, or of a date, which begins at midnight UTC."""
+    moment = datetime.datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
+    return (moment - EPOCH) // datetime.timedelta(microseconds=1)
+
+
+def rfc3339(time):
+    moment = EPOCH + datetime.timedelta(microseconds=time)
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def minor_units(text):
+    minor = decimal.Decimal(text) * 100
+    if minor != minor.to_integral_value():
+        raise ValueError(f"{text} is finer than the minor unit")
+    return int(minor)
+
+
+def number_of(text):
+    """The number that a property is, if it is one."""
+    if text is None or not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
+        return None
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+PLACEHOLDERS = {
+    "nan", "na", "<na>", "nat", "n/a", "#n/a", "null", "(null)", "nil", "none", "undefined", "\\n", "?", "-", "--",
+    "–", "—", "#ref!", "#value!", "#name?", "#div/0!", "#null!", "#num!"}
+
+
+def is_placeholder(text):
+    return text == "" or text.lower() in PLACEHOLDERS
+
+
+def is_number(text):
+    """Whether a cell is no more than a number: 007 and +49 are codes, and large integers are ids."""
+    if not re.fullmatch(r"-?((0|[1-9]\d*)(\.\d+)?|\.\d+)(e-?\d+)?", text) or not math.isfinite(float(text)):
+        return False
+    return not re.fullmatch(r"-?\d+", text) or abs(int(text)) <= 2**53
+
+
+def attribute_type(customers, name):
+    """The type that nearly all values of a column have; absent when there is no value."""
+    texts = [customer.attributes.get(name, "") for customer in customers]
+    texts = [text for text in texts if not is_placeholder(text)]
+    if not texts:
+        return None
+    if 100 * sum(map(is_number, texts)) >= 95 * len(texts):
+        return "number"
+    if 100 * sum(text in ("true", "false") for text in texts) >= 95 * len(texts):
+        return "boolean"
+    return "text"
+
+
+def typed_value(text, kind):
+    """Absent when a cell is empty or not of the type of its column."""
+    if is_placeholder(text):
+        return None
+    if kind == "number":
+        return float(text) if is_number(text) else None
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(text)
+    return text
+
+
+def attribute_text(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        # The shortest digits that give the number back, without an exponent: 5, not 5.0.
+        digits = format(decimal.Decimal(repr(value)), "f")
+        return digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return value
+
+
+# -- one customer at a moment ----------------------------------------------------------------------------
+
+
+def expected_interval(purchase_days, typical):
+    """In days: their own intervals and one typical interval."""
+    return (purchase_days[-1] - purchase_days[0] + typical) / len(purchase_days)
+
+
+def overdue_time(purchase_days, typical):
+    """The instant at which somebody without a purchase after these days is lost, in microseconds: a fraction."""
+    return purchase_days[-1] * DAY + LOST_AFTER * expected_interval(purchase_days, typical) * DAY
+
+
+class Facts:
+    """What is known of one customer at a moment. `Population` adds what depends on the others."""
+
+    def __init__(self, customer, as_of):
+        self.customer, self.customer_id, self.as_of = customer, customer.customer_id, as_of
+        self.history = [each for each in customer.interactions if each.time <= as_of]
+        self.purchases = self.of_kind("purchase")
+        self.returns = self.of_kind("return")
+        self.days = sorted({each.time // DAY for each in self.purchases})
+        self.first_purchase = self.purchases[0].time if self.purchases else None
+        self.last_purchase = self.purchases[-1].time if self.purchases else None
+        self.recency_days = (as_of - self.last_purchase) // DAY if self.purchases else None
+        self.window_orders, self.window_revenue, self.window_returns = self.window(as_of)
+        _, revenue_before, returns_before = self.window(as_of - WINDOW)
+        self.window_net = self.window_revenue - self.window_returns
+        self.previous_net = revenue_before - returns_before
+        self.surveys = [each.satisfaction for each in self.of_kind("survey") if each.satisfaction is not None]
+
+    def of_kind(self, *kinds):
+        return [each for each in self.history if each.kind in kinds]
+
+    def window(self, until):
+        """Orders, revenue and returns of the window that ends then."""
+        inside = lambda each: until - WINDOW < each.time <= until
+        purchases = [each.money for each in self.purchases if inside(each)]
+        return len(purchases), sum(purchases), sum(each.money for each in self.returns if inside(each))
+
+    def set_typical_interval(self, typical):
+        self.expected_interval, self.overdue_ratio = None, None
+        if self.purchases:
+            self.expected_interval = expected_interval(self.days, typical)
+            self.overdue_ratio = Fraction(self.as_of - self.days[-1] * DAY, DAY) / self.expected_interval
+        self.life_cycle = self.life_cycle_by(typical)
+        self.loyalty_points = 20 * sum(self.signs_of_loyalty())
+
+    def life_cycle_by(self, typical):
+        if not self.purchases:
+            return "lead"
+        if self.overdue_ratio >= LOST_AFTER or any(each.time > self.last_purchase for each in self.of_kind("cancel")):
+            return "lost"
+        if self.overdue_ratio > DECLINING_AFTER:
+            return "declining"
+        if self.is_won_back(typical):
+            return "won_back"
+        if len(self.days) == 1:
+            return "new"
+        return "growing" if len(self.days) < MATURE_FROM else "mature"
+
+    def is_won_back(self, typical):
+        """Whether the last purchase day ended a loss."""
+        if len(self.days) < 2:
+            return False
+        # No loss when the next purchase day begins up to the instant at which it would happen, also at that instant.
+        if self.days[-1] * DAY > overdue_time(self.days[:-1], typical):
+            return True
+        previous = max(each.time for each in self.purchases if each.time // DAY < self.days[-1])
+        first_of_last_day = min(each.time for each in self.purchases if each.time // DAY == self.days[-1])
+        return any(previous < each.time < first_of_last_day for each in self.of_kind("cancel"))
+
+    def signs_of_loyalty(self):
+        # Whoever has never bought can only refer others.
+        bought = bool(self.purchases)
+        return [
+            len(self.days) >= 2,
+            bought and self.overdue_ratio <= DECLINING_AFTER,
+            bought and self.as_of - self.first_purchase >= LOYAL_AFTER,
+            bought and 2 * self.discounted <= len(self.purchases),
+            bool(self.of_kind("referral")),
+        ]
+
+    @property
+    def discounted(self):
+        return sum(each.discounted for each in self.purchases)
+
+    @property
+    def cost(self):
+        """Money in minor units that is no whole number is not counted."""
+        told = [each.number("cost_minor") for each in self.history]
+        return (
+            sum(int(cost) for cost in told if cost is not None and cost.is_integer())
+            + sum(each.money for each in self.of_kind("cost")))
+
+    @property
+    def complaints_open(self):
+        last_resolution = max((each.time for each in self.of_kind("resolution")), default=-math.inf)
+        return sum(each.time >= last_resolution for each in self.of_kind("complaint"))
+
+    @property
+    def last_contact(self):
+        return max((each.time for each in self.of_kind(*CONTACT_KINDS)), default=None)
+
+    @property
+    def referred(self):
+        return {each.properties.get("referred_customer_id") for each in self.of_kind("referral")} - {None}
+
+    @property
+    def share_of_wallet(self):
+        wallet = self.customer.attributes.get("wallet_minor")
+        return ratio(self.window_net, wallet) if isinstance(wallet, float) and wallet > 0 else None
+
+    @property
+    def value_loyalty(self):
+        if self.abc_class == NONE:
+            return NONE
+        return ["low", "potential", "high"][(self.abc_class == "A") + (self.loyalty_points >= 60)]
+
+    def segment(self, segmentation):
+        if segmentation.startswith("attribute:"):
+            value = self.customer.attributes.get(segmentation.removeprefix("attribute:"))
+            return NONE if value is None else attribute_text(value)
+        return {
+            "abc": self.abc_class, "rfm": self.rfm_segment, "rfm_cell": self.rfm_cell,
+            "life_cycle": self.life_cycle, "value_loyalty": self.value_loyalty}[segmentation]
+
+    def member(self, segmentation):
+        return {
+            "customer_id": self.customer_id,
+            "segment": self.segment(segmentation),
+            "revenue_minor": self.window_revenue,
+            "returns_minor": self.window_returns,
+            "orders": self.window_orders,
+            "previous_net_minor": self.previous_net,
+            "growth": growth(self.window_net, self.previous_net),
+            "recency_days": self.recency_days,
+            "rfm_cell": self.rfm_cell,
+            "abc_class": self.abc_class,
+            "life_cycle": self.life_cycle,
+            "loyalty_points": self.loyalty_points,
+            "expected_interval_days": ratio(self.expected_interval, 1),
+            "overdue_ratio": ratio(self.overdue_ratio, 1),
+        }
+
+
+# -- all customers at a moment ---------------------------------------------------------------------------
+
+
+class Population:
+    def __init__(self, business, as_of):
+        self.business, self.as_of = business, as_of
+        self.facts = {
+            customer.customer_id: Facts(customer, as_of)
+            for customer in business.customers.values() if customer.begin <= as_of}
+        self.typical_interval = typical_interval(facts.days for facts in self.facts.values())
+        for facts in self.facts.values():
+            facts.set_typical_interval(self.typical_interval)
+            facts.abc_class = facts.rfm_cell = facts.rfm_segment = NONE
+        active = [facts for facts in self.facts.values() if facts.window_orders]
+        set_abc_classes(active)
+        set_rfm(active)
+        self.attribute_names = sorted({name for facts in self.facts.values() for name in facts.customer.attributes})
+
+    def customer(self, customer_id):
+        facts = self.facts[customer_id]
+        revenue = sum(each.money for each in facts.purchases)
+        returns = sum(each.money for each in facts.returns)
+        bought = [
+            other for other in facts.referred if other in self.facts and self.facts[other].purchases]
+        missing = [name for name in self.attribute_names if name not in facts.customer.attributes]
+        return {
+            "customer_id": customer_id,
+            "as_of_time": self.as_of,
+            "life_cycle": facts.life_cycle,
+            "abc_class": facts.abc_class,
+            "rfm_cell": facts.rfm_cell,
+            "rfm_segment": facts.rfm_segment,
+            "value_loyalty": facts.value_loyalty,
+            "revenue_minor": revenue,
+            "returns_minor": returns,
+            "cost_minor": facts.cost,
+            "profit_minor": revenue - returns - facts.cost,
+            "orders": len(facts.purchases),
+            "purchase_days": len(facts.days),
+            "first_purchase_time": facts.first_purchase,
+            "last_purchase_time": facts.last_purchase,
+            "recency_days": facts.recency_days,
+            "expected_interval_days": ratio(facts.expected_interval, 1),
+            "overdue_ratio": ratio(facts.overdue_ratio, 1),
+            "satisfaction": mean(facts.surveys),
+            "loyalty_points": facts.loyalty_points,
+            "discount_share": ratio(facts.discounted, len(facts.purchases)),
+            "referrals": len(facts.of_kind("referral")),
+            "referrals_bought": len(bought),
+            "share_of_wallet": facts.share_of_wallet,
+            "complaints": len(facts.of_kind("complaint")),
+            "complaints_open": facts.complaints_open,
+            "last_contact_time": facts.last_contact,
+            "completeness": ratio(len(self.attribute_names) - len(missing), len(self.attribute_names)),
+            "missing_attributes": missing,
+        }
+
+    def segments(self, segmentation):
+        """Those of a fixed list are all there, also without customers; the others when they have one."""
+        groups = {segment: [] for segment in SEGMENTS.get(segmentation, [])}
+        for facts in self.facts.values():
+            groups.setdefault(facts.segment(segmentation), []).append(facts)
+        revenue = sum(facts.window_revenue for facts in self.facts.values())
+        return [self.segment_row(segment, members, revenue) for segment, members in groups.items()]
+
+    def segment_row(self, segment, members, total_revenue):
+        total = lambda field: sum(getattr(facts, field) for facts in members)
+        return {
+            "segment": segment,
+            "customers": len(members),
+            "revenue_minor": total("window_revenue"),
+            "returns_minor": total("window_returns"),
+            "orders": total("window_orders"),
+            "share_of_customers": ratio(len(members), len(self.facts)),
+            "share_of_revenue": ratio(total("window_revenue"), total_revenue),
+            "growth": growth(total("window_net"), total("previous_net")),
+            "satisfaction": mean([survey for facts in members for survey in facts.surveys]),
+        }
+
+    def transitions_from(self, earlier, segmentation):
+        """How many customers were in which segment at an earlier moment, and are in which now."""
+        counts = collections.Counter()
+        for customer_id, facts in self.facts.items():
+            before = earlier.facts.get(customer_id)
+            counts[before.segment(segmentation) if before else "", facts.segment(segmentation)] += 1
+        return [
+            {"from_segment": before, "to_segment": now, "customers": customers}
+            for (before, now), customers in sorted(counts.items())]
+
+    def members(self, segmentation, segment=""):
+        members = [
+            facts for facts in self.facts.values() if segment in ("", facts.segment(segmentation))]
+        members.sort(key=lambda facts: (-facts.window_net, facts.customer_id))
+        return [facts.member(segmentation) for facts in members]
+
+    def attributes(self, segmentation="", segment=""):
+        """All attributes of the population; the numbers are those of the segment."""
+        members = [
+            facts.customer.attributes for facts in self.facts.values()
+            if not segment or facts.segment(segmentation) == segment]
+        rows = []
+        for name in self.attribute_names:
+            values = collections.Counter(
+                attribute_text(attributes[name]) for attributes in members if name in attributes)
+            rows.append({
+                "name": name,
+                "type": self.business.attribute_types[name],
+                "customers": values.total(),
+                "coverage": ratio(values.total(), len(members)),
+                "distinct_values": len(values),
+                "top_values": [
+                    {"value": value, "customers": customers}
+                    for value, customers in sorted(values.items(), key=lambda item: (-item[1], item[0]))],
+            })
+        return rows
+
+
+def mean(numbers):
+    return math.fsum(numbers) / len(numbers) if numbers else None
+
+
+def typical_interval(all_purchase_days):
+    """In days: the median over buyers with two purchase days or more of their own mean interval."""
+    intervals = sorted(
+        Fraction(days[-1] - days[0], len(days) - 1) for days in all_purchase_days if len(days) >= 2)
+    if not intervals:
+        return FALLBACK_INTERVAL
+    middle = len(intervals) // 2
+    return intervals[middle] if len(intervals) % 2 else (intervals[middle - 1] + intervals[middle]) / 2
+
+
+def set_abc_classes(active):
+    total = sum(facts.window_net for facts in active if facts.window_net > 0)
+    by_net = collections.Counter()
+    for facts in active:
+        by_net[facts.window_net] += facts.window_net
+    # The sum of all who bring strictly more, by net.
+    more, above = {}, 0
+    for net in sorted(by_net, reverse=True):
+        more[net] = above
+        above += by_net[net]
+    for facts in active:
+        above = more[facts.window_net]
+        if facts.window_net <= 0:
+            facts.abc_class = "C"
+        else:
+            facts.abc_class = "A" if above < A_SHARE * total else "B" if above < B_SHARE * total else "C"
+
+
+def set_rfm(active):
+    # Of a short recency and of a lot of everything else one has more.
+    goods = [
+        lambda facts: -facts.recency_days,
+        lambda facts: facts.window_orders,
+        lambda facts: facts.window_net]
+    ordered = [sorted(map(good, active)) for good in goods]
+    for facts in active:
+        r, f, m = (
+            1 + 5 * bisect.bisect_left(values, good(facts)) // len(active) for good, values in zip(goods, ordered))
+        facts.rfm_cell = f"{r}{f}{m}"
+        facts.rfm_segment = rfm_segment(r, f, m)
+
+
+def rfm_segment(r, f, m):
+    if r >= 4 and f >= 4 and m >= 4:
+        return "champions"
+    if r >= 3 and f >= 4:
+        return "loyal"
+    if r >= 4 and f == 1:
+        return "new"
+    if r >= 3 and f <= 3:
+        return "promising"
+    if r <= 2 and f >= 4 and m >= 4:
+        return "cannot_lose"
+    if r <= 2 and f >= 3:
+        return "at_risk"
+    return "lost" if r == 1 else "other"
