@@ -576,3 +576,480 @@ def rfm_segment(r, f, m):
     if r <= 2 and f >= 3:
         return "at_risk"
     return "lost" if r == 1 else "other"
+
+
+# -- calendar periods ------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Period:
+    """From `start` to before `end`. What compares with the past is absent without a `previous` or `year_before`."""
+    start: int
+    end: int
+    partial: bool
+    # The whole calendar periods to compare with, as (start, end): the one before and the same of the year before.
+    previous: tuple | None = None
+    year_before: tuple | None = None
+
+    def __contains__(self, time):
+        return self.start <= time < self.end
+
+    @property
+    def fields(self):
+        return {"period_start": self.start, "period_end": self.end, "partial": self.partial}
+
+
+class Calendar:
+    """Periods of one length: `day`, `week`, `month`, `quarter` or `year`, in a time zone. Dates are local."""
+
+    def __init__(self, period, time_zone):
+        self.period, self.zone = period, zoneinfo.ZoneInfo(time_zone or "UTC")
+
+    def begin(self, date):
+        """The first date of the period that contains this one."""
+        match self.period:
+            case "day":
+                return date
+            case "week":
+                return date - datetime.timedelta(days=date.weekday())
+            case "month":
+                return date.replace(day=1)
+            case "quarter":
+                return date.replace(month=1 + (date.month - 1) // 3 * 3, day=1)
+            case "year":
+                return date.replace(month=1, day=1)
+
+    def before(self, first):
+        return self.begin(first - datetime.timedelta(days=1))
+
+    def after(self, first):
+        longest = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}[self.period]
+        return self.begin(first + datetime.timedelta(days=longest))
+
+    def year_before(self, first):
+        if self.period == "week":
+            return first - datetime.timedelta(weeks=52)
+        try:
+            return first.replace(year=first.year - 1)
+        except ValueError:
+            # The day before a year of 29 February.
+            return None
+
+    def midnight(self, date):
+        """When the day begins. Of a midnight that a clock skips or shows twice, that is the first instant."""
+        return (datetime.datetime.combine(date, datetime.time(), self.zone) - EPOCH) // datetime.timedelta(
+            microseconds=1)
+
+    def limits(self, first):
+        return (self.midnight(first), self.midnight(self.after(first))) if first else None
+
+    def first_at(self, time):
+        moment = (EPOCH + datetime.timedelta(microseconds=time)).astimezone(self.zone)
+        return self.begin(moment.date())
+
+
+def periods(from_time, to_time, period, time_zone, now):
+    """The calendar periods that overlap [from_time, to_time), cut to it."""
+    if period == "all":
+        return [Period(from_time, to_time, False)]
+    calendar, found = Calendar(period, time_zone), []
+    first = calendar.first_at(from_time)
+    while (limits := calendar.limits(first))[0] < to_time:
+        start, end = max(limits[0], from_time), min(limits[1], to_time)
+        # A day that a time zone has left out is empty.
+        if start < end:
+            partial = (start, end) != limits or end > now
+            found.append(
+                Period(start, end, True) if partial else
+                Period(start, end, False, previous_of(calendar, first), calendar.limits(calendar.year_before(first))))
+        first = calendar.after(first)
+    return found
+
+
+def previous_of(calendar, first):
+    return calendar.limits(calendar.before(first))
+
+
+# -- measures of a period --------------------------------------------------------------------------------
+
+
+METRICS = [
+    "customers_total", "buyers", "buyers_once", "buyers_repeat", "never_bought", "never_contacted", "customers_active",
+    "customers_new", "customers_lost", "customers_won_back", "customers_retained", "customers_current", "growth_rate",
+    "retention_rate", "churn_rate", "repurchase_rate", "revenue", "returns", "net_revenue", "orders",
+    "average_order_value", "revenue_per_customer", "revenue_share_top_20", "return_rate", "satisfaction_index",
+    "complaint_rate", "complaints_open", "hours_to_first_answer", "hours_to_resolution", "answered_within_sla",
+    "lead_conversion_rate", "days_to_conversion", "market_share"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stretch:
+    """A time in which somebody was a current customer. `end` is the loss, rounded down to a microsecond."""
+    customer_id: str
+    start: int
+    end: int | None
+
+    def is_current_at(self, time):
+        """What happens at the limit of two periods belongs to the later one."""
+        return self.start < time and (self.end is None or self.end >= time)
+
+
+def stretches(customer, until, typical):
+    """What is known of a customer until then, as the times in which it was current."""
+    purchases = [each.time for each in customer.of_kind("purchase", until)]
+    cancels = [each.time for each in customer.of_kind("cancel", until)]
+    found, start, days = [], None, []
+    for purchase, following in zip(purchases, [*purchases[1:], None]):
+        start = purchase if start is None else start
+        if purchase // DAY not in days[-1:]:
+            days.append(purchase // DAY)
+        # Between two purchases there is at most one loss: at the first cancel, or when the customer is overdue.
+        losses = [each for each in cancels if each > purchase and (following is None or each < following)]
+        # Limits of periods are whole microseconds, so the fraction of one decides nothing.
+        overdue = math.floor(overdue_time(days, typical))
+        if overdue <= until if following is None else overdue < following // DAY * DAY:
+            losses.append(overdue)
+        if losses:
+            found.append(Stretch(customer.customer_id, start, min(losses)))
+            start = None
+    if start is not None:
+        found.append(Stretch(customer.customer_id, start, None))
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Complaint:
+    time: int
+    first_answer: int | None
+    resolution: int | None
+
+
+def complaints_of(customer, until):
+    history = [each for each in customer.interactions if each.time <= until]
+    first_after = lambda time, kinds: min(
+        (each.time for each in history if each.time > time and each.kind in kinds), default=None)
+    return [
+        Complaint(
+            each.time, first_after(each.time, CONTACT_KINDS | {"resolution"}), first_after(each.time, {"resolution"}))
+        for each in history if each.kind == "complaint"]
+
+
+class Slices:
+    """Interactions in the order of time, to take those of a period from."""
+
+    def __init__(self, interactions):
+        self.interactions = interactions
+        self.times = [each.time for each in interactions]
+
+    def between(self, start, end):
+        return self.interactions[bisect.bisect_left(self.times, start):bisect.bisect_left(self.times, end)]
+
+
+class Kpis:
+    """`now` is the moment until which outcomes are known; losses rest on the typical interval at `to_time`."""
+
+    def __init__(self, business, from_time, to_time, period, time_zone="", now=None, market_size=None):
+        self.now = math.inf if now is None else now
+        self.period, self.market_size = period, market_size
+        self.calendar = None if period == "all" else Calendar(period, time_zone)
+        self.periods = periods(from_time, to_time, period, time_zone, self.now)
+        self.measures = functools.cache(self.measures)
+        customers = business.customers.values()
+        self.begins = sorted(customer.begin for customer in customers)
+        self.purchases, self.returns, self.surveys = (
+            Slices(business.interactions(kind)) for kind in ("purchase", "return", "survey"))
+        purchase_times = {
+            customer.customer_id: [each.time for each in customer.of_kind("purchase", self.now)]
+            for customer in customers}
+        self.first_purchase = {name: times[0] for name, times in purchase_times.items() if times}
+        self.second_purchase = {name: times[1] for name, times in purchase_times.items() if len(times) > 1}
+        self.first_contact = {}
+        for contact in business.interactions(*CONTACT_KINDS):
+            self.first_contact.setdefault(contact.customer_id, contact.time)
+        # Of all who were leads: when they came, and when they bought if they did.
+        self.leads = [
+            (customer.begin, first) for customer in customers
+            if (first := self.first_purchase.get(customer.customer_id)) is None or customer.begin < first]
+        self.complaints = [each for customer in customers for each in complaints_of(customer, self.now)]
+        self.typical_interval = Population(business, to_time).typical_interval
+        self.stretches = [
+            each for customer in customers for each in stretches(customer, to_time, self.typical_interval)]
+
+    def rows(self, metrics=()):
+        return [
+            self.row(metric, period) for metric in metrics or METRICS for period in self.periods]
+
+    def row(self, metric, period):
+        value, numerator, denominator = self.measure(metric, (period.start, period.end))
+        return {
+            "metric": metric, **period.fields, "value": value, "numerator": numerator, "denominator": denominator,
+            "previous_value": self.measure(metric, period.previous)[0] if period.previous else None,
+            "year_before_value": self.measure(metric, period.year_before)[0] if period.year_before else None,
+        }
+
+    def measure(self, metric, limits):
+        """Value, numerator and denominator; the last two are absent unless the metric is a quotient or a mean."""
+        found = self.measures(*limits)[metric]
+        return (ratio(*found), *found) if isinstance(found, tuple) else (found, None, None)
+
+    def measures(self, start, end):
+        return {
+            **self.of_customers(start, end), **self.of_money(start, end), **self.of_service(start, end),
+            **self.of_leads(start, end)}
+
+    def of_customers(self, start, end):
+        before_end = lambda times: sum(time < end for time in times.values())
+        total = bisect.bisect_left(self.begins, end)
+        buyers, repeat = before_end(self.first_purchase), before_end(self.second_purchase)
+        active = self.active(start, end)
+        retained, active_before = None, None
+        if self.calendar:
+            before = self.active(*previous_of(self.calendar, self.calendar.first_at(start)))
+            retained, active_before = len(active & before), len(before)
+        current_at_start = [each for each in self.stretches if each.is_current_at(start)]
+        at_start, at_end = len(current_at_start), sum(each.is_current_at(end) for each in self.stretches)
+        inside = lambda time: time is not None and start <= time < end
+        begun = [each for each in self.stretches if inside(each.start)]
+        new = sum(each.start == self.first_purchase[each.customer_id] for each in begun)
+        return {
+            "customers_total": total,
+            "buyers": buyers,
+            "buyers_once": buyers - repeat,
+            "buyers_repeat": repeat,
+            "never_bought": total - buyers,
+            "never_contacted": total - before_end(self.first_contact),
+            "customers_active": len(active),
+            "customers_new": new,
+            "customers_lost": sum(inside(each.end) for each in self.stretches),
+            "customers_won_back": len(begun) - new,
+            "customers_retained": retained,
+            "customers_current": at_end,
+            "growth_rate": (at_end - at_start, at_start),
+            "retention_rate": (retained, active_before),
+            "churn_rate": (sum(inside(each.end) for each in current_at_start), at_start),
+            "repurchase_rate": (sum(self.second_purchase.get(each, math.inf) < end for each in active), len(active)),
+            "market_share": (at_end, self.market_size),
+        }
+
+    def active(self, start, end):
+        return {each.customer_id for each in self.purchases.between(start, end)}
+
+    def of_money(self, start, end):
+        purchases = self.purchases.between(start, end)
+        by_customer = collections.Counter()
+        for each in purchases:
+            by_customer[each.customer_id] += each.money
+        revenue, orders = by_customer.total(), len(purchases)
+        returns = sum(each.money for each in self.returns.between(start, end))
+        best_fifth = sorted(by_customer.values(), reverse=True)[:math.ceil(Fraction(len(by_customer), 5))]
+        return {
+            "revenue": revenue,
+            "returns": returns,
+            "net_revenue": revenue - returns,
+            "orders": orders,
+            "average_order_value": (revenue, orders),
+            "revenue_per_customer": (revenue, len(by_customer)),
+            "revenue_share_top_20": (sum(best_fifth), revenue),
+            "return_rate": (returns, revenue),
+        }
+
+    def of_service(self, start, end):
+        surveys = [
+            each.satisfaction for each in self.surveys.between(start, end) if each.satisfaction is not None]
+        inside = lambda time: time is not None and start <= time < end
+        made = [each for each in self.complaints if inside(each.time)]
+        judged = [each for each in made if each.time + SLA <= self.now]
+        in_time = [
+            each for each in judged if each.first_answer is not None and each.first_answer <= each.time + SLA]
+        answered = [each.first_answer - each.time for each in self.complaints if inside(each.first_answer)]
+        resolved = [each.resolution - each.time for each in self.complaints if inside(each.resolution)]
+        still_open = [
+            each for each in self.complaints
+            if each.time < end and (each.resolution is None or each.resolution >= end)]
+        return {
+            "satisfaction_index": (math.fsum(surveys), len(surveys)),
+            "complaint_rate": (len(made), len(self.purchases.between(start, end))),
+            "complaints_open": len(still_open),
+            "hours_to_first_answer": (sum(answered) / HOUR, len(answered)),
+            "hours_to_resolution": (sum(resolved) / HOUR, len(resolved)),
+            "answered_within_sla": (len(in_time), len(judged)),
+        }
+
+    def of_leads(self, start, end):
+        judged = [
+            (begin, first) for begin, first in self.leads if start <= begin < end and begin + LEAD_HORIZON <= self.now]
+        converted = [begin for begin, first in judged if first is not None and first <= begin + LEAD_HORIZON]
+        times = [first - begin for begin, first in self.leads if first is not None and start <= first < end]
+        return {
+            "lead_conversion_rate": (len(converted), len(judged)),
+            "days_to_conversion": (sum(times) / DAY, len(times)),
+        }
+
+
+# -- sales by period and dimension -----------------------------------------------------------------------
+
+
+class Sales:
+    """The value "" is that of interactions without the channel or property and of customers without the attribute."""
+
+    def __init__(
+            self, business, from_time, to_time, period, time_zone="", dimension="", max_values=0, now=math.inf):
+        self.business, self.dimension = business, dimension
+        self.periods = periods(from_time, to_time, period, time_zone, now)
+        self.whole = Period(from_time, to_time, False)
+        self.moves = Slices(business.interactions("purchase", "return"))
+        self.cells = functools.cache(self.cells)
+        by_revenue = sorted(
+            self.cells(from_time, to_time).items(), key=lambda item: (-item[1].revenue, item[0]))
+        self.named = {value for value, _ in by_revenue[:max_values or 100]}
+
+    def value_of(self, interaction):
+        if self.dimension == "":
+            return ""
+        if self.dimension == "channel":
+            return interaction.channel
+        kind, _, name = self.dimension.partition(":")
+        if kind == "property":
+            return interaction.properties.get(name, "")
+        value = self.business.customers[interaction.customer_id].attributes.get(name)
+        return "" if value is None else attribute_text(value)
+
+    def cells(self, start, end):
+        """The money of each value that has some."""
+        cells = collections.defaultdict(Cell)
+        for interaction in self.moves.between(start, end):
+            cells[self.value_of(interaction)].add(interaction)
+        return cells
+
+    def named_and_others(self, limits):
+        """By (is_other, value)."""
+        merged = collections.defaultdict(Cell)
+        for value, cell in self.cells(*limits).items() if limits else ():
+            merged[(False, value) if value in self.named else (True, "")].join(cell)
+        return merged
+
+    def rows(self):
+        return [row for period in self.periods for row in self.rows_of(period)]
+
+    def rows_of(self, period):
+        now = self.named_and_others((period.start, period.end))
+        if self.dimension == "":
+            # Without a dimension there is a row for every period.
+            now = {(False, ""): now[False, ""]}
+        previous, year_before = self.named_and_others(period.previous), self.named_and_others(period.year_before)
+        return [
+            {**period.fields, "value": value, "is_other": is_other,
+             **cell.fields(previous.get((is_other, value)), year_before.get((is_other, value)))}
+            for (is_other, value), cell in now.items()]
+
+    def all_together(self, limits):
+        cell = Cell()
+        for each in self.cells(*limits).values() if limits else ():
+            cell.join(each)
+        return cell
+
+    def period_totals(self):
+        return [self.total_of(period) for period in self.periods]
+
+    def total(self):
+        return self.total_of(self.whole)
+
+    def total_of(self, period):
+        fields = self.all_together((period.start, period.end)).fields(
+            self.all_together(period.previous), self.all_together(period.year_before))
+        return {**period.fields, "value": "", "is_other": False, **fields}
+
+
+class Cell:
+    def __init__(self):
+        self.revenue, self.returns, self.orders, self.customers = 0, 0, 0, set()
+
+    def add(self, interaction):
+        if interaction.kind == "return":
+            self.returns += interaction.money
+        else:
+            self.revenue += interaction.money
+            self.orders += 1
+            self.customers.add(interaction.customer_id)
+
+    def join(self, other):
+        self.revenue += other.revenue
+        self.returns += other.returns
+        self.orders += other.orders
+        self.customers |= other.customers
+
+    def fields(self, previous, year_before):
+        return {
+            "revenue_minor": self.revenue,
+            "returns_minor": self.returns,
+            "orders": self.orders,
+            "customers": len(self.customers),
+            "growth_previous": growth(self.revenue, previous.revenue) if previous else None,
+            "growth_year_before": growth(self.revenue, year_before.revenue) if year_before else None,
+        }
+
+
+# -- cohorts and campaigns -------------------------------------------------------------------------------
+
+
+def cohorts(business, from_time, to_time, period, time_zone="", now=math.inf):
+    """Who bought for the first time in a period, and what they did in it and in those after."""
+    # A period that has not begun by now has nothing to tell.
+    all_periods = [each for each in periods(from_time, to_time, period, time_zone, now) if each.start < now]
+    moves = Slices(business.interactions("purchase", "return"))
+    first_purchase = {}
+    for each in business.interactions("purchase"):
+        first_purchase.setdefault(each.customer_id, each.time)
+    rows = []
+    for number, cohort in enumerate(all_periods):
+        members = {customer_id for customer_id, first in first_purchase.items() if first in cohort}
+        for index, later in enumerate(all_periods[number:]):
+            inside = [each for each in moves.between(later.start, later.end) if each.customer_id in members]
+            purchases = [each for each in inside if each.kind == "purchase"]
+            active = {each.customer_id for each in purchases}
+            rows.append({
+                "cohort_start": cohort.start,
+                "period_index": index,
+                "period_start": later.start,
+                "partial": later.partial,
+                "customers": len(members),
+                "active": len(active),
+                "retention": ratio(len(active), len(members)),
+                "revenue_minor": sum(each.money for each in purchases),
+                "returns_minor": sum(each.money for each in inside if each.kind == "return"),
+            })
+    return rows
+
+
+def campaigns(business, from_time, to_time, window_days=0, now=math.inf):
+    """Whom a campaign (the property `campaign` of what is neither a purchase nor a return) has reached, and who then
+    bought within the window after it first did so."""
+    window = (window_days or 30) * DAY
+    reached = collections.defaultdict(dict)
+    for customer in business.customers.values():
+        for each in customer.interactions:
+            campaign = each.properties.get("campaign")
+            if campaign and each.kind not in ("purchase", "return") and from_time <= each.time < to_time:
+                reached[campaign].setdefault(customer.customer_id, each.time)
+    return [campaign_row(business, campaign, reached[campaign], window, now) for campaign in sorted(reached)]
+
+
+def campaign_row(business, campaign, reached, window, now):
+    judged = converted = revenue = 0
+    for customer_id, time in reached.items():
+        purchases = [
+            each.money for each in business.customers[customer_id].of_kind("purchase", min(time + window, now))
+            if each.time > time]
+        revenue += sum(purchases)
+        if time + window <= now:
+            judged += 1
+            converted += bool(purchases)
+    return {
+        "campaign": campaign,
+        "reached": len(reached),
+        "judged": judged,
+        "converted": converted,
+        "conversion_rate": ratio(converted, judged),
+        "revenue_minor": revenue,
+        "revenue_per_reached_minor": ratio(revenue, len(reached)),
+    }
