@@ -1,9 +1,11 @@
 """Checks the reference by an example of five customers that was computed by hand: `python3 test_reference.py`."""
 
 import pathlib
+import sys
 import tempfile
 import unittest
 
+sys.dont_write_bytecode = True
 import reference
 from reference import microseconds
 
