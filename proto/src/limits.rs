@@ -29,6 +29,12 @@ pub const PAGE: usize = 100;
 pub const LONGEST_PAGE: usize = 1_000;
 /// Maximum number of partitions of the customers.
 pub const PARTITIONS: i32 = 10_000;
+/// Maximum number of rows of a report.
+pub const REPORT_ROWS: usize = 20_000;
+/// Maximum number of values that have rows of their own in a sales report.
+pub const REPORT_VALUES: i32 = 1_000;
+/// Longest time for which a purchase counts for a campaign, in days.
+pub const CAMPAIGN_DAYS: i32 = 3_650;
 /// Largest request or response message, in bytes.
 pub const MESSAGE_BYTES: usize = 4 << 20;
 /// Largest metadata of a call, in bytes: the names and values of its headers, and 32 for each.

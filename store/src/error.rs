@@ -40,6 +40,9 @@ pub enum StoreError {
     /// A concurrent write of the same data; the same call may succeed now.
     #[error("a concurrent write of the same data interfered; try again")]
     Aborted,
+    /// A sum of a report does not fit into 64 bits.
+    #[error("the amounts of a report add up to more than 64 bits hold")]
+    SumTooLarge,
     /// The disk of the database is full.
     #[error("storage full: nothing was stored")]
     StorageFull,
@@ -52,6 +55,7 @@ pub enum StoreError {
 }
 
 // Result codes of SQLite (https://www.sqlite.org/rescode.html).
+const SQLITE_ERROR: u32 = 1;
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_LOCKED: u32 = 6;
 const SQLITE_READONLY: u32 = 8;
@@ -84,12 +88,18 @@ impl From<sqlx::Error> for StoreError {
 
 fn of_sqlite(code: &str, error: &sqlx::Error) -> StoreError {
     match primary_code(code) {
+        SQLITE_ERROR if is_overflow(error) => StoreError::SumTooLarge,
         SQLITE_FULL => StoreError::StorageFull,
         SQLITE_BUSY | SQLITE_LOCKED | SQLITE_READONLY | SQLITE_IOERR | SQLITE_CANTOPEN => {
             StoreError::Unavailable(error.to_string())
         }
         _ => StoreError::Internal(error.to_string()),
     }
+}
+
+/// Whether a sum of SQLite was too large, which has no code of its own.
+fn is_overflow(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message() == "integer overflow")
 }
 
 /// The primary code of SQLite in an extended one, its lowest byte.
@@ -107,6 +117,8 @@ fn of_postgres(code: &str, error: &sqlx::Error) -> StoreError {
     match code {
         // Serialisation failure, deadlock.
         "40001" | "40P01" => StoreError::Aborted,
+        // Numeric value out of range.
+        "22003" => StoreError::SumTooLarge,
         // Disk full.
         "53100" => StoreError::StorageFull,
         // Connection failure, resources, operator intervention, read-only, and what Citus reports of a lost worker.

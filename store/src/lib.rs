@@ -212,7 +212,10 @@ pub use predictions::{
     InsightFilter, ListedPrediction, NewPredictions, PastPrediction, PastPredictionFilter, Prediction,
     PredictionCursor, PredictionFilter, PredictionOrder, PredictionStore,
 };
-pub use reports::ReportStore;
+pub use reports::{
+    CampaignQuery, CampaignSums, Cohort, CohortSums, Dimension, ReportStore, Sales, SalesQuery, SalesSums,
+    ValueSums,
+};
 pub use settings::SettingStore;
 use url::DatabaseUrl;
 pub use url::without_password;

@@ -1,13 +1,17 @@
 //! Insight: the facts of customers, their segments, key figures and reports, computed from stored interactions.
 
+mod campaigns;
+mod cohorts;
 mod customer;
 mod pass;
 mod passes;
+mod sales;
 mod segments;
 
 use std::sync::Arc;
 
 use tally_model::{insight::InsightSpec, time::Time};
+use tally_proto::limits::REPORT_ROWS as ROWS;
 use tally_store::Store;
 use tokio::sync::Mutex;
 
@@ -18,9 +22,12 @@ use crate::{
     scoring::{PopulationScored, Scoring},
 };
 
+pub use campaigns::CampaignLine;
+pub use cohorts::CohortLine;
 pub use customer::CustomerInsight;
 pub use pass::{InsightPass, PassProgress, PassPurpose};
 pub use passes::remove_expired;
+pub use sales::{SalesLine, SalesReport, SalesRequest};
 pub use segments::{AttributeCoverage, Segments, segment_growth};
 
 /// Answers what is asked about customers. Clones share everything.
@@ -59,4 +66,9 @@ impl Insights {
     pub async fn first_purchase(&self) -> Result<Option<Time>> {
         Ok(self.store.first_purchase_time().await?)
     }
+}
+
+/// A ratio; None when it is not defined.
+fn ratio(numerator: i64, denominator: i64) -> Option<f64> {
+    (denominator != 0).then(|| numerator as f64 / denominator as f64)
 }

@@ -151,6 +151,10 @@ impl From<StoreError> for Error {
             StoreError::AlreadyExists(item) => Self::AlreadyExists(item),
             StoreError::NotFound(item) => Self::UnknownInteraction(item),
             StoreError::Aborted => Self::Aborted,
+            StoreError::SumTooLarge => Self::Precondition {
+                reason: "SUM_TOO_LARGE",
+                message: "the amounts add up to more than 64 bits hold; choose a shorter range".to_owned(),
+            },
             StoreError::StorageFull => Self::StorageFull,
             StoreError::Unavailable(detail) => Self::Unavailable(detail),
             StoreError::Internal(detail) => Self::Internal(detail),

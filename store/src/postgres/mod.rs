@@ -10,6 +10,7 @@ mod interactions;
 mod merges;
 mod migrate;
 mod predictions;
+mod reports;
 mod stamp;
 
 use std::sync::Arc;
@@ -69,9 +70,10 @@ impl Engine for Postgres {
     }
 
     async fn run<R: StoredRow>(connection: &mut PgConnection, statement: Statement) -> Result<Vec<R>> {
+        let keeps = keeps_statements(connection) && !statement.is_planned_anew();
         let (sql, values) = statement.into_parts();
         let query = sqlx::query_as_with(sql, arguments::<Database>(values)?);
-        Ok(query.persistent(keeps_statements(connection)).fetch_all(connection).await?)
+        Ok(query.persistent(keeps).fetch_all(connection).await?)
     }
 }
 

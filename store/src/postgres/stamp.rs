@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 use super::binary;
-use crate::shared::Stamp;
+use crate::shared::{Stamp, Stamps};
 
 /// The type number of TIMESTAMPTZ.
 const TIMESTAMPTZ: Oid = Oid(1184);
@@ -31,6 +31,19 @@ impl Encode<'_, Database> for Stamp {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         buffer.extend_from_slice(&binary::micros(self.0));
         Ok(IsNull::No)
+    }
+}
+
+impl Type<Database> for Stamps {
+    fn type_info() -> PgTypeInfo {
+        Stamp::array_type_info()
+    }
+}
+
+impl Encode<'_, Database> for Stamps {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let stamps: Vec<Stamp> = self.0.iter().copied().map(Stamp).collect();
+        <Vec<Stamp> as Encode<'_, Database>>::encode_by_ref(&stamps, buffer)
     }
 }
 

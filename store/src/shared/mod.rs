@@ -21,7 +21,7 @@ mod prediction_filter;
 pub(crate) mod prediction_rows;
 pub(crate) mod predictions;
 mod recording;
-mod reports;
+pub(crate) mod reports;
 mod retractions;
 mod settings;
 mod statement;
@@ -36,19 +36,21 @@ use insights::InsightSql;
 use interactions::InteractionSql;
 use merges::MergeSql;
 use predictions::PredictionSql;
+use reports::ReportSql;
 
 pub(crate) use engine::{Engine, StoredRow, Transaction};
-pub(crate) use statement::{SqlValue, Stamp, Statement, arguments};
+pub(crate) use statement::{SqlValue, Stamp, Stamps, Statement, arguments};
 pub(crate) use transaction::detached;
 
 /// A database that can hold everything: it runs statements, and has SQL of its own where the two differ.
 pub(crate) trait Backend:
-    Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql + InsightSql
+    Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql + InsightSql + ReportSql
 {
 }
 
-impl<E: Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql + InsightSql> Backend
-    for E
+impl<
+    E: Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql + InsightSql + ReportSql,
+> Backend for E
 {
 }
 

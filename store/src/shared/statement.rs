@@ -14,6 +14,10 @@ use crate::error::{Result, StoreError};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp(pub(crate) Time);
 
+/// Moments as one value: an array of TIMESTAMPTZ in PostgreSQL, of microseconds since 1970 in JSON in SQLite.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamps(pub(crate) Vec<Time>);
+
 /// A value of a placeholder.
 #[derive(Debug)]
 pub(crate) enum SqlValue {
@@ -22,6 +26,7 @@ pub(crate) enum SqlValue {
     Float(f64),
     Bool(bool),
     Time(Time),
+    Times(Vec<Time>),
     Bytes(Vec<u8>),
     Json(Box<RawValue>),
 }
@@ -81,11 +86,24 @@ impl From<&[u8]> for SqlValue {
 pub(crate) struct Statement {
     sql: Cow<'static, str>,
     values: Vec<SqlValue>,
+    planned_anew: bool,
 }
 
 impl Statement {
     pub(crate) const fn new(sql: &'static str) -> Self {
-        Self { sql: Cow::Borrowed(sql), values: Vec::new() }
+        Self { sql: Cow::Borrowed(sql), values: Vec::new(), planned_anew: false }
+    }
+
+    /// Has the statement planned for its values each time. Otherwise PostgreSQL keeps it prepared and may soon use one
+    /// plan for all values, which is much slower where the best plan depends on how many rows they select.
+    pub(crate) const fn planned_anew(mut self) -> Self {
+        self.planned_anew = true;
+        self
+    }
+
+    /// Whether the statement is planned for its values each time.
+    pub(crate) const fn is_planned_anew(&self) -> bool {
+        self.planned_anew
     }
 
     /// Gives the next placeholder of the SQL its value.
@@ -173,6 +191,7 @@ where
     for<'q> f64: Encode<'q, D> + Type<D>,
     for<'q> bool: Encode<'q, D> + Type<D>,
     for<'q> Stamp: Encode<'q, D> + Type<D>,
+    for<'q> Stamps: Encode<'q, D> + Type<D>,
     for<'q> Vec<u8>: Encode<'q, D> + Type<D>,
     for<'q> Json<Box<RawValue>>: Encode<'q, D> + Type<D>,
 {
@@ -184,6 +203,7 @@ where
             SqlValue::Float(number) => arguments.add(number),
             SqlValue::Bool(truth) => arguments.add(truth),
             SqlValue::Time(time) => arguments.add(Stamp(time)),
+            SqlValue::Times(times) => arguments.add(Stamps(times)),
             SqlValue::Bytes(bytes) => arguments.add(bytes),
             SqlValue::Json(document) => arguments.add(Json(document)),
         }

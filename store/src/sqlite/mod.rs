@@ -13,6 +13,7 @@ mod interactions;
 mod log;
 mod merges;
 mod predictions;
+mod reports;
 mod stamp;
 
 use std::{sync::Arc, time::Duration};

@@ -8,7 +8,7 @@ use sqlx::{
 };
 use tally_model::time::Time;
 
-use crate::shared::Stamp;
+use crate::shared::{Stamp, Stamps, json::to_json};
 
 impl Type<Database> for Stamp {
     fn type_info() -> SqliteTypeInfo {
@@ -23,6 +23,18 @@ impl Type<Database> for Stamp {
 impl Encode<'_, Database> for Stamp {
     fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
         <i64 as Encode<'_, Database>>::encode_by_ref(&self.0.0, buffer)
+    }
+}
+
+impl Type<Database> for Stamps {
+    fn type_info() -> SqliteTypeInfo {
+        <String as Type<Database>>::type_info()
+    }
+}
+
+impl Encode<'_, Database> for Stamps {
+    fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
+        <String as Encode<'_, Database>>::encode(to_json(&self.0)?, buffer)
     }
 }
 

@@ -78,6 +78,12 @@ impl Validator {
         id
     }
 
+    /// The name of an attribute or property that is asked for. Returns it without blanks at its ends, as it is stored.
+    #[must_use]
+    pub fn word(&mut self, field: impl Display + Copy, name: String) -> String {
+        self.name(field, name, 1, limits::WORD_CHARS)
+    }
+
     /// A short text without control characters; returns it without blanks at its ends.
     fn name(&mut self, field: impl Display + Copy, name: String, least: usize, most: usize) -> String {
         let name = without_blanks(name);

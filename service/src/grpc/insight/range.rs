@@ -42,14 +42,7 @@ impl RequestedRange {
         zone: &str,
         now: Time,
     ) -> Self {
-        let from = from.map(|time| validator.time("from_time", time));
-        let to = to.map_or(now, |time| validator.time("to_time", time));
-        if let Some(from) = from.filter(|from| *from >= to) {
-            validator.refuse(
-                "from_time",
-                format!("is {from}, not before to_time {to}; allowed is before to_time"),
-            );
-        }
+        let (from, to) = read_limits(validator, (from, to), now);
         let zone = time_zone(zone).unwrap_or_else(|error| {
             validator.refuse("time_zone", format!("`{zone}` {error}"));
             TimeZone::UTC
@@ -73,6 +66,21 @@ impl RequestedRange {
         })?;
         Ok(ReportRange { range, period, zone, periods })
     }
+}
+
+/// Reads the fields `from_time` and `to_time` of a request.
+pub(super) fn read_limits(
+    validator: &mut Validator,
+    (from, to): (Option<&Timestamp>, Option<&Timestamp>),
+    now: Time,
+) -> (Option<Time>, Time) {
+    let from = from.map(|time| validator.time("from_time", time));
+    let to = to.map_or(now, |time| validator.time("to_time", time));
+    if let Some(from) = from.filter(|from| *from >= to) {
+        validator
+            .refuse("from_time", format!("is {from}, not before to_time {to}; allowed is before to_time"));
+    }
+    (from, to)
 }
 
 fn period(validator: &mut Validator, period: i32) -> Period {

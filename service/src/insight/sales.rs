@@ -1,0 +1,134 @@
+//! Sales by period, and by channel, property or attribute.
+
+use tally_model::insight::{ReportPeriod, Span};
+use tally_store::{Dimension, SalesQuery, SalesSums};
+
+use super::{Insights, ROWS, ratio};
+use crate::platform::error::{Error, Result};
+
+/// Which sales are reported, and how they are divided.
+pub struct SalesRequest<'a> {
+    /// From when to when.
+    pub range: Span,
+    /// The periods of the range.
+    pub periods: &'a [ReportPeriod],
+    /// None for sales by period alone.
+    pub dimension: Option<Dimension>,
+    /// How many values have rows of their own.
+    pub values: usize,
+}
+
+/// Sales by period and value.
+pub struct SalesReport {
+    /// By period, then greatest revenue first; the row of all values without rows of their own is the last of its
+    /// period.
+    pub rows: Vec<SalesLine>,
+    /// One a period.
+    pub period_totals: Vec<SalesLine>,
+    /// Over all periods.
+    pub total: SalesLine,
+}
+
+/// A row of a sales report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SalesLine {
+    /// The period of the calendar, or the range of the report.
+    pub span: Span,
+    /// Whether not all of the period counts.
+    pub partial: bool,
+    /// The value of the dimension; empty where it is missing.
+    pub value: String,
+    /// Whether the row is of all values without rows of their own.
+    pub is_other: bool,
+    /// The sums.
+    pub sums: SalesSums,
+    /// Growth of the revenue since the previous period.
+    pub growth_previous: Option<f64>,
+    /// Growth of the revenue since the period of the year before.
+    pub growth_year_before: Option<f64>,
+}
+
+impl SalesLine {
+    fn of_period(period: &ReportPeriod, value: Option<String>, sums: SalesSums) -> Self {
+        let growth = |compared: Option<Span>, then| compared.and_then(|_| growth(sums.revenue_minor, then));
+        Self {
+            span: period.calendar,
+            partial: period.partial,
+            is_other: value.is_none(),
+            value: value.unwrap_or_default(),
+            sums,
+            growth_previous: growth(period.previous, sums.previous_minor),
+            growth_year_before: growth(period.year_before, sums.year_before_minor),
+        }
+    }
+}
+
+/// Growth from `then` to `now`; None when there was nothing to grow from.
+fn growth(now: i64, then: i64) -> Option<f64> {
+    if then > 0 { ratio(now - then, then) } else { None }
+}
+
+impl Insights {
+    /// Purchases and returns by period, and by the values of a dimension.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT when there are too many rows; FAILED_PRECONDITION (SUM_TOO_LARGE) when 64 bits do not hold a
+    /// sum; when the store fails.
+    pub async fn sales(&self, request: SalesRequest<'_>) -> Result<SalesReport> {
+        let SalesRequest { range, periods, dimension, values } = request;
+        let query = SalesQuery { periods, dimension: dimension.as_ref(), values, limit: ROWS + 1 };
+        let sales = self.store.sales(query).await?;
+        if sales.values.len() > ROWS {
+            return Err(Error::invalid(
+                "max_values",
+                format!(
+                    "the report has more than {ROWS} rows; allowed are {ROWS}, so choose fewer values, longer \
+                     periods or a shorter range"
+                ),
+            ));
+        }
+        let period_totals: Vec<SalesLine> = periods
+            .iter()
+            .zip(sales.periods)
+            .map(|(period, sums)| SalesLine::of_period(period, Some(String::new()), sums))
+            .collect();
+        let rows = match dimension {
+            None => period_totals.clone(),
+            Some(_) => {
+                let mut sums = sales.values;
+                sums.sort_by(|a, b| {
+                    let order = |of: &tally_store::ValueSums| {
+                        (of.period, of.value.is_none(), std::cmp::Reverse(of.sums.revenue_minor))
+                    };
+                    order(a).cmp(&order(b)).then_with(|| a.value.cmp(&b.value))
+                });
+                let row = |of: tally_store::ValueSums| {
+                    periods.get(of.period).map(|period| SalesLine::of_period(period, of.value, of.sums))
+                };
+                sums.into_iter().filter_map(row).collect()
+            }
+        };
+        let total = SalesLine {
+            span: range,
+            partial: false,
+            value: String::new(),
+            is_other: false,
+            sums: sales.total,
+            growth_previous: None,
+            growth_year_before: None,
+        };
+        Ok(SalesReport { rows, period_totals, total })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_grows_from_nothing() {
+        assert_eq!(growth(150, 100), Some(0.5));
+        assert_eq!(growth(0, 100), Some(-1.0));
+        assert_eq!(growth(100, 0), None);
+    }
+}

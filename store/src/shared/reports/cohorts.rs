@@ -1,0 +1,119 @@
+//! Cohorts: the customers who first bought in the same period, and what they do in the periods after it.
+
+use sqlx::FromRow;
+use tally_model::{
+    insight::{ReportPeriod, Span},
+    time::Time,
+};
+
+use super::{MERGED, ReportSql, customer, sum};
+use crate::{
+    error::{Result, StoreError},
+    reports::{Cohort, CohortSums},
+    shared::{Engine, Statement},
+};
+
+/// The customers who first bought in one span, in another.
+#[derive(FromRow)]
+struct CohortRow {
+    cohort: i64,
+    span: i64,
+    active: i64,
+    revenue: i64,
+    returns: i64,
+}
+
+/// The spans of a table of cohorts: all time up to the end of the last period.
+struct CohortSpans {
+    spans: Vec<Span>,
+    /// The number of the first span of the first period.
+    first: i64,
+    /// The number of the first span that counts, of the same period. Who first bought in the span before, because the
+    /// range of the report cuts the period, belongs to its cohort as well.
+    first_counted: i64,
+}
+
+impl CohortSpans {
+    fn new(periods: &[ReportPeriod]) -> Self {
+        let (mut spans, mut first, mut first_counted) = (Vec::new(), 0, 0);
+        if let Some(period) = periods.first() {
+            let start = period.calendar.start.max(Time::MIN);
+            let before = Span { start: Time::MIN, end: start };
+            spans.extend(Some(before).filter(|span| span.start < span.end));
+            first = spans.len() as i64;
+            let cut = Span { start, end: period.counted.start };
+            spans.extend(Some(cut).filter(|span| span.start < span.end));
+            first_counted = spans.len() as i64;
+            spans.extend(periods.iter().map(|period| period.counted));
+        }
+        Self { spans, first, first_counted }
+    }
+
+    /// The place of the period of a span.
+    fn period(&self, span: i64) -> usize {
+        usize::try_from(span - self.first_counted).unwrap_or(0)
+    }
+}
+
+pub(super) async fn cohorts<E: ReportSql + Engine>(
+    store: &E,
+    periods: &[ReportPeriod],
+) -> Result<Vec<Cohort>> {
+    let empty = |n| Cohort { customers: 0, periods: vec![CohortSums::default(); periods.len() - n] };
+    let mut cohorts: Vec<Cohort> = (0..periods.len()).map(empty).collect();
+    let spans = CohortSpans::new(periods);
+    if periods.is_empty() {
+        return Ok(cohorts);
+    }
+    for row in store.read::<CohortRow>(select::<E>(&spans)).await? {
+        let (first, period) = (spans.period(row.cohort), spans.period(row.span));
+        let Some(cohort) = cohorts.get_mut(first) else { continue };
+        if row.span == row.cohort {
+            // All of them bought there.
+            cohort.customers += row.active;
+        }
+        if row.span >= spans.first_counted
+            && let Some(sums) = cohort.periods.get_mut(period - first)
+        {
+            // Two rows when the range cuts the first period.
+            sums.active += row.active;
+            sums.revenue_minor =
+                sums.revenue_minor.checked_add(row.revenue).ok_or(StoreError::SumTooLarge)?;
+            sums.returns_minor =
+                sums.returns_minor.checked_add(row.returns).ok_or(StoreError::SumTooLarge)?;
+        }
+    }
+    Ok(cohorts)
+}
+
+/// Spans have numbers in the order of time, so that the least one with a purchase has the first purchase.
+fn select<E: ReportSql>(CohortSpans { spans, first, .. }: &CohortSpans) -> Statement {
+    let mut statement = Statement::new("WITH cells AS MATERIALIZED (SELECT customer, span, ").planned_anew();
+    statement.push(concat!(
+        sum!("amount_minor", "kind = 'purchase'"),
+        " AS revenue, ",
+        sum!("amount_minor", "kind = 'return'"),
+        " AS returns, count(*) FILTER (WHERE kind = 'purchase') AS orders FROM (SELECT ",
+        customer!(),
+        " AS customer, i.kind, i.amount_minor, "
+    ));
+    E::push_span_number(&mut statement, spans);
+    statement.push(" AS span FROM ");
+    E::push_sales(&mut statement, spans);
+    statement.push(MERGED).push(" WHERE i.kind IN ('purchase', 'return') AND ");
+    E::push_in_spans(&mut statement, spans);
+    statement
+        .push(concat!(
+            ") AS sales GROUP BY customer, span), \
+             firsts AS (SELECT customer, min(span) AS cohort FROM cells WHERE orders > 0 GROUP BY customer) \
+             SELECT cohort, span, count(*) FILTER (WHERE orders > 0) AS active, ",
+            sum!("revenue"),
+            " AS revenue, ",
+            sum!("returns"),
+            " AS returns FROM firsts JOIN cells ON cells.customer = firsts.customer \
+             WHERE span >= cohort AND cohort >= "
+        ))
+        .push_bind(*first)
+        .push(" GROUP BY cohort, span");
+    statement
+}
