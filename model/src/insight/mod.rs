@@ -5,6 +5,7 @@
 
 mod facts;
 mod interval;
+mod kpis;
 mod life_cycle;
 mod period;
 mod placement;
@@ -14,8 +15,14 @@ mod spec;
 
 pub use facts::{Facts, Money, PurchaseDays, growth};
 pub use interval::{ExpectedInterval, Interval, NoInterval, own_interval};
+pub use kpis::{
+    Figure, KPI_METRICS, KpiCounter, KpiCounts, KpiFigures, KpiMetric, KpiQuestion, KpiSpans, KpiUnit,
+    kpi_interval,
+};
 pub use life_cycle::{Relation, RelationChange};
-pub use period::{Period, ReportPeriod, Span, TooManyPeriods, UnknownTimeZone, report_periods, time_zone};
+pub use period::{
+    Period, ReportPeriod, Span, TooManyPeriods, UnknownTimeZone, period_before, report_periods, time_zone,
+};
 pub use placement::{AbcClass, LifeCycle, Placement, ValueLoyalty, abc_class};
 pub use population::{AttributeTypes, Population, PopulationSample};
 pub use segmentation::{Segmentation, UnknownSegmentation};

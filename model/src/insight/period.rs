@@ -125,6 +125,15 @@ pub fn report_periods(
     }
 }
 
+/// The period of the calendar before the one that holds `moment`; None for [`Period::All`], and beyond the years that
+/// dates can have.
+#[must_use]
+pub fn period_before(period: Period, zone: &TimeZone, moment: Time) -> Option<Span> {
+    let calendar = Calendar { period, zone };
+    let before = calendar.shifted(calendar.first_day(moment), -1);
+    before.filter(|_| period != Period::All).map(|first| calendar.span(first))
+}
+
 /// The calendar of a time zone, divided into periods, each of which is known by its first day.
 struct Calendar<'a> {
     period: Period,
@@ -250,6 +259,20 @@ mod tests {
         assert_eq!(spans(&found)[0], "2024-01-01T00:00:00Z 2024-04-01T00:00:00Z partial");
         assert_eq!(found[1].previous.unwrap().start, at("2024-01-01"));
         assert_eq!(periods(Period::Year, "", "2020-01-01", "2024-01-01").len(), 4);
+    }
+
+    #[test]
+    fn every_period_has_one_before() {
+        let zone = time_zone("America/New_York").unwrap();
+        let before = |period: Period, moment: &str| {
+            period_before(period, &zone, at(moment)).map(|span| format!("{} {}", span.start, span.end))
+        };
+        let march = Some("2011-03-01T05:00:00Z 2011-04-01T04:00:00Z".to_owned());
+        assert_eq!(before(Period::Month, "2011-04-01T04:00:00Z"), march);
+        assert_eq!(before(Period::Month, "2011-04-20"), march);
+        let week = Some("2011-03-07T05:00:00Z 2011-03-14T04:00:00Z".to_owned());
+        assert_eq!(before(Period::Week, "2011-03-14T04:00:00Z"), week);
+        assert_eq!(before(Period::All, "2011-04-20"), None);
     }
 
     #[test]
