@@ -3,6 +3,7 @@
 mod campaigns;
 mod cohorts;
 mod customer;
+mod kpis;
 mod pass;
 mod passes;
 mod sales;
@@ -25,6 +26,7 @@ use crate::{
 pub use campaigns::CampaignLine;
 pub use cohorts::CohortLine;
 pub use customer::CustomerInsight;
+pub use kpis::{KpiReport, KpiRequest, KpiRow};
 pub use pass::{InsightPass, PassProgress, PassPurpose};
 pub use passes::remove_expired;
 pub use sales::{SalesLine, SalesReport, SalesRequest};

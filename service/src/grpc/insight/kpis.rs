@@ -1,11 +1,104 @@
 //! Key figures.
 
-use tally_proto::v1::{GetKpisRequest, GetKpisResponse};
+use tally_model::insight::{KPI_METRICS, KpiMetric};
+use tally_proto::{
+    limits,
+    v1::{self, GetKpisRequest, GetKpisResponse, KpiDefinition},
+};
 use tonic::Status;
 
-use super::InsightRpc;
+use super::{InsightRpc, range::RequestedRange};
+use crate::{
+    grpc::convert::{response::timestamp, validator::Validator},
+    insight::{KpiRequest, KpiRow},
+    platform::error::{Error, Result},
+};
 
 /// GetKpis.
-pub(super) async fn kpis(_rpc: &InsightRpc, _request: GetKpisRequest) -> Result<GetKpisResponse, Status> {
-    Err(Status::unimplemented(""))
+pub(super) async fn kpis(rpc: &InsightRpc, request: GetKpisRequest) -> Result<GetKpisResponse, Status> {
+    let now = rpc.clock.now();
+    let mut validator = Validator::new(now);
+    let metrics = metrics(&mut validator, &request.metrics);
+    let times = (request.from_time.as_ref(), request.to_time.as_ref());
+    let range = RequestedRange::read(&mut validator, times, request.period, &request.time_zone, now);
+    let market_size = request.market_size;
+    if market_size < 0 {
+        validator.refuse("market_size", format!("is {market_size}; allowed are 0 (unknown) and more"));
+    }
+    let (metrics, range) = validator.finish((metrics, range))?;
+    let range = range.resolve(&rpc.insights, now).await?;
+    check_rows(metrics.len(), range.periods.len())?;
+    let definitions = metrics.iter().map(|metric| definition(metric)).collect();
+    let request = KpiRequest {
+        metrics,
+        periods: range.periods,
+        period: range.period,
+        zone: range.zone,
+        before: range.range.end,
+        known_at: now,
+        market_size,
+    };
+    let report = rpc.insights.kpis(request).await?;
+    Ok(GetKpisResponse {
+        rows: report.rows.into_iter().map(row).collect(),
+        definitions,
+        typical_interval_days: report.typical_interval.as_days(),
+        known_time: Some(timestamp(now)),
+    })
+}
+
+/// The metrics of these names, in the order of the definitions; all when there are no names.
+fn metrics(validator: &mut Validator, names: &[String]) -> Vec<&'static KpiMetric> {
+    let (mut asked, mut unknown) = ([names.is_empty(); KPI_METRICS.len()], Vec::new());
+    for (n, name) in names.iter().enumerate() {
+        match KPI_METRICS.iter().position(|metric| metric.name == name) {
+            Some(metric) => asked[metric] = true,
+            None if unknown.len() < limits::VIOLATIONS => unknown.push(n),
+            None => {}
+        }
+    }
+    for n in unknown {
+        let allowed: Vec<&str> = KPI_METRICS.iter().map(|metric| metric.name).collect();
+        let description = format!("is no metric; allowed are {}", allowed.join(", "));
+        validator.refuse(format_args!("metrics[{n}]"), description);
+    }
+    KPI_METRICS.iter().zip(asked).filter_map(|(metric, asked)| asked.then_some(metric)).collect()
+}
+
+/// Refuses more rows than a reply may have.
+fn check_rows(metrics: usize, periods: usize) -> Result<()> {
+    let (rows, most) = (metrics * periods, limits::REPORT_ROWS);
+    if rows > most {
+        return Err(Error::invalid(
+            "metrics",
+            format!(
+                "are {metrics} in {periods} periods, which makes {rows} rows; allowed are {most}, so ask for fewer \
+                 metrics, longer periods or a shorter range"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn definition(metric: &KpiMetric) -> KpiDefinition {
+    KpiDefinition {
+        metric: metric.name.to_owned(),
+        definition: metric.definition.to_owned(),
+        unit: metric.unit.to_string(),
+    }
+}
+
+fn row(row: KpiRow) -> v1::KpiRow {
+    let KpiRow { metric, period, figure, previous, year_before } = row;
+    v1::KpiRow {
+        metric: metric.name.to_owned(),
+        period_start: Some(timestamp(period.calendar.start)),
+        period_end: Some(timestamp(period.calendar.end)),
+        partial: period.partial,
+        value: figure.value,
+        numerator: figure.quotient.map(|(numerator, _)| numerator),
+        denominator: figure.quotient.map(|(_, denominator)| denominator),
+        previous_value: previous,
+        year_before_value: year_before,
+    }
 }

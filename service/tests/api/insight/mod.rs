@@ -1,6 +1,7 @@
 //! Insight: facts, segments, key figures and reports.
 
 mod facts;
+mod kpis;
 mod passes;
 mod segments;
 mod views;

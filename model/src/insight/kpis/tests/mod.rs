@@ -70,8 +70,13 @@ impl Report {
             counts.merge(counter.finish());
         }
         let figures = KpiFigures::new(&question.spans, counts, self.market_size);
-        f(&|name, span| figures.of(&[KpiMetric::named(name).unwrap()], span)[0])
+        f(&|name, span| figures.of(&[metric(name)], span)[0])
     }
+}
+
+/// The metric of this name.
+fn metric(name: &str) -> &'static KpiMetric {
+    KPI_METRICS.iter().find(|metric| metric.name == name).unwrap()
 }
 
 /// A history of interactions `(kind, time, amount)` that are known at once.
