@@ -4,7 +4,7 @@ use tally_proto::v1::{
     GetDeploymentResponse, GradeChange, ModelComparison, PreviewPromotionResponse, Promotion,
 };
 
-use crate::output::{count, datetime, enum_name, printable, share, table};
+use crate::output::{Currency, count, datetime, enum_name, printable, share, table};
 
 /// The result of a promotion or rollback.
 pub(super) fn promoted(promotion: &Promotion) -> String {
@@ -44,7 +44,8 @@ pub(super) fn history(promotions: &[Promotion]) -> String {
 
 /// What a promotion would change.
 pub(super) fn preview(preview: &PreviewPromotionResponse, deployment: &GetDeploymentResponse) -> String {
-    let money = |minor| money(minor, deployment);
+    let currency = Currency::of(deployment);
+    let money = |minor| currency.money(minor);
     let (model, champion) = (printable(&preview.model), printable(&preview.champion));
     let mut parts = vec![
         format!(
@@ -98,21 +99,6 @@ fn compared(model: &str, c: &ModelComparison) -> String {
     )
 }
 
-/// An amount of minor units in the deployment's currency; with two decimals where nothing is known of it.
-fn money(minor: i64, deployment: &GetDeploymentResponse) -> String {
-    let decimals = deployment.amount_decimals.and_then(|decimals| u32::try_from(decimals).ok()).unwrap_or(2);
-    let of_one = 10_u64.saturating_pow(decimals);
-    let (whole, part) = (minor.unsigned_abs() / of_one, minor.unsigned_abs() % of_one);
-    let sign = if minor < 0 { "-" } else { "" };
-    let part =
-        if decimals > 0 { format!(".{part:0width$}", width = decimals as usize) } else { String::new() };
-    let currency = match printable(&deployment.currency) {
-        none if none.is_empty() => String::new(),
-        code => format!(" {code}"),
-    };
-    format!("{sign}{}{part}{currency}", count(whole as i64))
-}
-
 #[cfg(test)]
 mod tests {
     use prost_types::Timestamp;
@@ -148,18 +134,6 @@ mod tests {
         2        churn/1  churn/2  promote  forced  ann@work  a try  worse than churn/1
         ");
         assert_eq!(history(&[]), "no champion yet");
-    }
-
-    #[test]
-    fn money_has_the_decimals_of_the_currency() {
-        let shown = |minor, currency: &str, amount_decimals| {
-            let currency = currency.to_owned();
-            money(minor, &GetDeploymentResponse { currency, amount_decimals, ..Default::default() })
-        };
-        assert_eq!(shown(-123_456, "", None), "-1,234.56");
-        assert_eq!(shown(123_456, "EUR", Some(2)), "1,234.56 EUR");
-        assert_eq!(shown(123_456, "JPY", Some(0)), "123,456 JPY");
-        assert_eq!(shown(-56, "KWD", Some(3)), "-0.056 KWD");
     }
 
     #[test]

@@ -6,10 +6,12 @@ use prost::{Message, Name};
 
 mod format;
 mod json;
+mod money;
 mod table;
 
 pub(crate) use format::{count, datetime, enum_name, moment, number, percent, share, target_name};
 pub(crate) use json::unscored;
+pub(crate) use money::Currency;
 pub(crate) use table::table;
 pub(crate) use tally_terminal::{print_json as print_json_line, print_wrapped as print, printable, remark};
 
