@@ -15,7 +15,7 @@ pub use customers::{CustomersCommand, DeleteCustomerArgs};
 pub use import::ImportArgs;
 pub use interactions::{InteractionsCommand, ListInteractionsArgs, RetractArgs};
 pub use models::{ModelsCommand, PromoteArgs, RealisedArgs};
-pub use names::{GradeArg, OnConflictArg, OrderArg, TargetArg};
+pub use names::{AbcArg, GradeArg, LifeCycleArg, OnConflictArg, OrderArg, TargetArg};
 pub use predictions::{PredictionFilterArgs, PredictionsCommand};
 pub use scoring::{ScoreAllArgs, ScoreArgs};
 
@@ -123,6 +123,9 @@ mod tests {
             "tally customers merge A",
             "tally interactions retract C1",
             "tally interactions list C1 --limit 0",
+            "tally predictions lead --stage asleep",
+            "tally predictions lead --abc D",
+            "tally predictions lead --order revenue",
             "tally --server localhost:50051 models list",
             "tally --server https://localhost models list",
         ] {

@@ -36,6 +36,44 @@ pub enum OrderArg {
     Probability,
     /// The latest score first
     ScoreTime,
+    /// The greatest net revenue of the window in the latest pass of `tally insights refresh` first
+    Net,
+}
+
+/// A stage of the life cycle on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum LifeCycleArg {
+    /// Never bought
+    Lead,
+    /// No purchase for several times as long as expected, or cancelled
+    Lost,
+    /// Overdue, but not lost
+    Declining,
+    /// Bought again after a loss
+    WonBack,
+    /// Bought on one day
+    New,
+    /// Bought on a few days
+    Growing,
+    /// Bought on many days
+    Mature,
+}
+
+/// An ABC class on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AbcArg {
+    /// Brings most of the revenue
+    #[value(name = "A")]
+    A,
+    /// Brings a smaller part
+    #[value(name = "B")]
+    B,
+    /// Brings the rest
+    #[value(name = "C")]
+    C,
+    /// Bought nothing in the window
+    None,
 }
 
 /// What to do with an interaction whose ids are stored with different content.
@@ -88,6 +126,34 @@ impl OrderArg {
         match self {
             Self::Probability => "probability desc",
             Self::ScoreTime => "score_time desc",
+            Self::Net => "net_revenue desc",
+        }
+    }
+}
+
+impl LifeCycleArg {
+    /// The name in the contract.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Lead => "lead",
+            Self::Lost => "lost",
+            Self::Declining => "declining",
+            Self::WonBack => "won_back",
+            Self::New => "new",
+            Self::Growing => "growing",
+            Self::Mature => "mature",
+        }
+    }
+}
+
+impl AbcArg {
+    /// The name in the contract.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::C => "C",
+            Self::None => "none",
         }
     }
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use super::{GradeArg, OrderArg};
+use super::{AbcArg, GradeArg, LifeCycleArg, OrderArg};
 use crate::time;
 
 /// What to do with stored predictions.
@@ -39,6 +39,15 @@ pub struct PredictionFilterArgs {
     /// Only this grade; may be repeated
     #[arg(long, value_enum, ignore_case = true)]
     pub grade: Vec<GradeArg>,
+    /// Only customers in these stages of the life cycle, separated by commas; may be repeated
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub stage: Vec<LifeCycleArg>,
+    /// Only customers of these ABC classes, separated by commas; may be repeated
+    #[arg(long, value_enum, ignore_case = true, value_delimiter = ',')]
+    pub abc: Vec<AbcArg>,
+    /// Only customers of these RFM segments, such as champions, separated by commas; may be repeated
+    #[arg(long, value_name = "SEGMENT", value_delimiter = ',')]
+    pub rfm: Vec<String>,
     /// Only this customer
     #[arg(long, value_name = "ID")]
     pub customer: Option<String>,

@@ -69,7 +69,9 @@ fn first_page(target: TargetArg, filter: &PredictionFilterArgs, limit: usize) ->
         order_by: filter.order.order_by().to_owned(),
         page_size: limit.min(limits::LONGEST_PAGE) as i32,
         page_token: String::new(),
-        ..ListPredictionsRequest::default()
+        life_cycles: filter.stage.iter().map(|stage| stage.name().to_owned()).collect(),
+        abc_classes: filter.abc.iter().map(|class| class.name().to_owned()).collect(),
+        rfm_segments: filter.rfm.clone(),
     }
 }
 

@@ -52,6 +52,7 @@ pub struct Received {
     pub deleted: Vec<String>,
     pub listed: Vec<ListInteractionsRequest>,
     pub retracted: Vec<RetractInteractionsRequest>,
+    pub predictions: Vec<ListPredictionsRequest>,
     /// How often the server was asked what it is.
     pub asked: usize,
     /// Holds the replies to streamed batches back until it is true.
@@ -110,8 +111,9 @@ impl PredictionService for FakeServer {
     }
     async fn list_predictions(
         &self,
-        _: Request<ListPredictionsRequest>,
+        request: Request<ListPredictionsRequest>,
     ) -> Result<Response<ListPredictionsResponse>, Status> {
+        self.0.lock().unwrap().predictions.push(request.into_inner());
         let predictions = self.knowledge()?.predictions;
         Ok(Response::new(ListPredictionsResponse { predictions, ..Default::default() }))
     }

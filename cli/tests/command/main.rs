@@ -11,4 +11,5 @@ mod import_conversions;
 mod import_program;
 mod interactions;
 mod interrupts;
+mod predictions;
 mod score;
