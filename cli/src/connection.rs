@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tally_proto::v1::{
     customer_service_client::CustomerServiceClient, deployment_service_client::DeploymentServiceClient,
-    interaction_service_client::InteractionServiceClient, model_service_client::ModelServiceClient,
-    prediction_service_client::PredictionServiceClient, scoring_service_client::ScoringServiceClient,
+    insight_service_client::InsightServiceClient, interaction_service_client::InteractionServiceClient,
+    model_service_client::ModelServiceClient, prediction_service_client::PredictionServiceClient,
+    scoring_service_client::ScoringServiceClient,
 };
 use tonic::{
     Status,
@@ -61,6 +62,10 @@ impl Connection {
 
     pub(crate) fn deployment(&self) -> DeploymentServiceClient<Channel> {
         DeploymentServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn insights(&self) -> InsightServiceClient<Channel> {
+        InsightServiceClient::new(self.channel.clone()).max_decoding_message_size(REPLY_BYTES)
     }
 
     pub(crate) fn models(&self) -> ModelServiceClient<Channel> {

@@ -1,8 +1,8 @@
 //! The `tally` command: a gRPC client that prints tables for people or JSON for programs.
 //!
 //! It knows the contract ([`tally_proto`]) and nothing else of Tally, like any other client. `args` holds
-//! the arguments; `import`, `customers`, `interactions`, `scoring`, `predictions` and `models` hold the
-//! commands; `output` holds what they print with.
+//! the arguments; `import`, `customers`, `interactions`, `scoring`, `predictions`, `models` and `insights`
+//! hold the commands; `output` holds what they print with.
 
 use std::io::ErrorKind;
 
@@ -12,6 +12,7 @@ mod customers;
 mod environment;
 mod error;
 mod import;
+mod insights;
 mod interactions;
 mod models;
 mod output;
@@ -41,6 +42,7 @@ pub async fn run(args: Args) -> Result<(), ClientError> {
         Command::ScoreAll(score_all) => scoring::score_all(&server, score_all, args.json).await,
         Command::Predictions(predictions) => predictions::run(&server, predictions, args.json).await,
         Command::Models(models) => models::run(&server, models, args.json).await,
+        Command::Insights(insights) => insights::run(&server, insights, args.json).await,
     };
     match result {
         // As in `tally predictions churn | head`.

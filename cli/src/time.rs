@@ -101,6 +101,12 @@ pub(crate) fn time_zone(text: &str) -> Result<TimeZone, String> {
     }
 }
 
+/// Reads the name of a time zone, as the contract has it.
+pub(crate) fn named_zone(text: &str) -> Result<TimeZone, String> {
+    let zone = TimeZone::get(text).ok().filter(|zone| zone.iana_name().is_some());
+    zone.ok_or_else(|| "give a name such as Europe/Berlin".to_owned())
+}
+
 /// The time in the contract.
 pub(crate) fn timestamp(moment: jiff::Timestamp) -> Timestamp {
     Timestamp { seconds: moment.as_second(), nanos: moment.subsec_nanosecond() }
@@ -136,6 +142,16 @@ mod tests {
             "2011-09-09T12:00:00.000001Z"
         );
         assert_eq!(format(&Timestamp { seconds: i64::MAX, nanos: 0 }), format!("{} µs", i64::MAX));
+    }
+
+    #[test]
+    fn time_zones_of_the_contract_have_names() {
+        let name = |text| named_zone(text).map(|zone| zone.iana_name().map(str::to_owned));
+        assert_eq!(name("America/New_York"), Ok(Some("America/New_York".to_owned())));
+        assert_eq!(name("UTC"), Ok(Some("UTC".to_owned())));
+        for text in ["", "+02:00", "Mars"] {
+            assert!(name(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use tonic::transport::{Endpoint, Uri};
 
 mod customers;
 mod import;
+mod insights;
 mod interactions;
 mod models;
 mod names;
@@ -13,17 +14,21 @@ mod scoring;
 
 pub use customers::{CustomersCommand, DeleteCustomerArgs};
 pub use import::ImportArgs;
+pub use insights::{
+    AttributesArgs, CampaignsArgs, InsightsCommand, KpisArgs, MembersArgs, RangeArgs, SalesArgs, SegmentsArgs,
+};
 pub use interactions::{InteractionsCommand, ListInteractionsArgs, RetractArgs};
 pub use models::{ModelsCommand, PromoteArgs, RealisedArgs};
-pub use names::{AbcArg, GradeArg, LifeCycleArg, OnConflictArg, OrderArg, TargetArg};
+pub use names::{AbcArg, GradeArg, LifeCycleArg, OnConflictArg, OrderArg, PeriodArg, TargetArg};
 pub use predictions::{PredictionFilterArgs, PredictionsCommand};
 pub use scoring::{ScoreAllArgs, ScoreArgs};
 
 const AFTER_HELP: &str = "\
 With --json, standard output is nothing but JSON: one object per line for score, predictions lead|churn,
-interactions list and models list|realised|history, a single object for the other commands. Fields have the names of the contract
-(proto/tally/v1), times are RFC 3339, and enums are names without prefix (LEAD, COLD, A). A customer that
-cannot be scored has the line {\"customer_id\": …, \"status\": …} in place of its score.
+interactions list, models list|realised|history and insights members, a single object for the other commands.
+Fields have the names of the contract (proto/tally/v1), times are RFC 3339, and enums are names without prefix
+(LEAD, COLD, A). A customer that cannot be scored has the line {\"customer_id\": …, \"status\": …} in place of
+its score.
 
 Exit codes: 0 done; 1 failed, and may succeed later; 2 refused, for the arguments, the files or what is stored, or a
 decision is needed; 129, 130 or 143 interrupted by SIGHUP, Ctrl-C or SIGTERM. Standard error has the reason.";
@@ -65,6 +70,9 @@ pub enum Command {
     /// List models, show their cards and how they perform, choose which one serves
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Show what is known of customers: facts, segments, key figures and reports
+    #[command(subcommand)]
+    Insights(InsightsCommand),
 }
 
 /// Reads the server's URL. Without this check, a missing scheme results in a misleading connection error.
@@ -126,6 +134,24 @@ mod tests {
             "tally predictions lead --stage asleep",
             "tally predictions lead --abc D",
             "tally predictions lead --order revenue",
+            "tally insights",
+            "tally insights refresh --as-of yesterday",
+            "tally insights customer",
+            "tally insights attributes --segment A",
+            "tally insights attributes --segmentation abc",
+            "tally insights segments",
+            "tally insights segments abc --compare-to then",
+            "tally insights members abc A --missing-value",
+            "tally insights members abc --limit 0",
+            "tally insights kpis --period hour",
+            "tally insights kpis --time-zone Mars",
+            "tally insights kpis --time-zone +08:00",
+            "tally insights kpis --market-size 0",
+            "tally insights sales --max-values 1001",
+            "tally insights sales --max-values 0",
+            "tally insights cohorts --from 2011-13-01",
+            "tally insights campaigns --window-days 0",
+            "tally insights campaigns --window-days 3651",
             "tally --server localhost:50051 models list",
             "tally --server https://localhost models list",
         ] {

@@ -1,7 +1,7 @@
 //! Enums of the contract on the command line.
 
 use clap::ValueEnum;
-use tally_proto::v1::{Grade, OnConflict, Target};
+use tally_proto::v1::{Grade, OnConflict, Period, Target};
 
 /// A target on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -74,6 +74,23 @@ pub enum AbcArg {
     C,
     /// Bought nothing in the window
     None,
+}
+
+/// A period of the calendar on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PeriodArg {
+    /// Days
+    Day,
+    /// Weeks from Monday
+    Week,
+    /// Months
+    Month,
+    /// Quarters
+    Quarter,
+    /// Years
+    Year,
+    /// One period from beginning to end
+    All,
 }
 
 /// What to do with an interaction whose ids are stored with different content.
@@ -154,6 +171,20 @@ impl AbcArg {
             Self::B => "B",
             Self::C => "C",
             Self::None => "none",
+        }
+    }
+}
+
+impl PeriodArg {
+    /// The number of the period in the contract.
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Self::Day => Period::Day.into(),
+            Self::Week => Period::Week.into(),
+            Self::Month => Period::Month.into(),
+            Self::Quarter => Period::Quarter.into(),
+            Self::Year => Period::Year.into(),
+            Self::All => Period::All.into(),
         }
     }
 }

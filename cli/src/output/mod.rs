@@ -4,15 +4,20 @@ use std::io;
 
 use prost::{Message, Name};
 
+mod bar;
 mod format;
 mod json;
 mod money;
 mod table;
 
-pub(crate) use format::{count, datetime, enum_name, moment, number, percent, share, target_name};
+pub(crate) use bar::{bar, insert_bars};
+pub(crate) use format::{
+    DASH, count, cut, datetime, decimals, enum_name, growth, moment, number, percent, points, ratio, share,
+    target_name,
+};
 pub(crate) use json::unscored;
 pub(crate) use money::Currency;
-pub(crate) use table::table;
+pub(crate) use table::{fits, narrow_table, narrow_text, room, table};
 pub(crate) use tally_terminal::{print_json as print_json_line, print_wrapped as print, printable, remark};
 
 /// Prints a message: as JSON, or as `text` puts it.

@@ -2,7 +2,7 @@
 
 use tally_proto::v1::GetDeploymentResponse;
 
-use super::{count, printable};
+use super::{DASH, count, printable};
 
 /// How amounts of minor units are shown: with two decimals where nothing is known of the currency.
 pub(crate) struct Currency {
@@ -28,6 +28,16 @@ impl Currency {
         format!("{sign}{}{part}", count(whole as i64))
     }
 
+    /// A mean or another quotient of amounts, to the minor unit, or a dash.
+    pub(crate) fn mean(&self, minor: Option<f64>) -> String {
+        minor.map_or_else(|| DASH.to_owned(), |minor| self.amount(minor.round() as i64))
+    }
+
+    /// Says in which currency the amounts of a table are, if one is set.
+    pub(crate) fn note(&self) -> Option<String> {
+        (!self.code.is_empty()).then(|| format!("amounts in {}", self.code))
+    }
+
     /// An amount with the code of the currency: `1,234.56 EUR`.
     pub(crate) fn money(&self, minor: i64) -> String {
         let amount = self.amount(minor);
@@ -39,13 +49,24 @@ impl Currency {
 mod tests {
     use super::*;
 
+    fn currency(code: &str, amount_decimals: Option<i32>) -> Currency {
+        let currency = code.to_owned();
+        Currency::of(&GetDeploymentResponse { currency, amount_decimals, ..Default::default() })
+    }
+
+    #[test]
+    fn a_table_says_its_currency_once() {
+        let (euro, none) = (currency("EUR", Some(2)), currency("", None));
+        assert_eq!([euro.note(), none.note()], [Some("amounts in EUR".to_owned()), None]);
+        assert_eq!(
+            [euro.mean(Some(1_234.5)), euro.mean(Some(-0.2)), euro.mean(None)],
+            ["12.35", "0.00", "–"]
+        );
+    }
+
     #[test]
     fn money_has_the_decimals_of_the_currency() {
-        let shown = |minor, currency: &str, amount_decimals| {
-            let currency = currency.to_owned();
-            let deployment = GetDeploymentResponse { currency, amount_decimals, ..Default::default() };
-            Currency::of(&deployment).money(minor)
-        };
+        let shown = |minor, code: &str, amount_decimals| currency(code, amount_decimals).money(minor);
         assert_eq!(shown(-123_456, "", None), "-1,234.56");
         assert_eq!(shown(123_456, "EUR", Some(2)), "1,234.56 EUR");
         assert_eq!(shown(123_456, "JPY", Some(0)), "123,456 JPY");

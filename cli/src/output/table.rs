@@ -9,6 +9,8 @@ use tally_terminal::wrapped;
 const MARGIN: usize = 2;
 /// The fewest columns that a table is fitted into; on a narrower terminal lines wrap.
 const NARROWEST: usize = 40;
+/// The most columns of a narrow table; the line under its header takes one more.
+const NARROW: usize = 99;
 
 /// A table that reads well on a terminal and in a file: a line under the header and nothing else. The columns in
 /// `numbers` are aligned to the right. In a file a table is as wide as it needs to be; on a terminal the last columns
@@ -21,6 +23,45 @@ pub(crate) fn table(
     let rows: Vec<Vec<String>> = rows.into_iter().collect();
     let columns = tally_terminal::columns().map(|columns| columns.saturating_sub(MARGIN).max(NARROWEST));
     fitted(header, numbers, &rows, columns)
+}
+
+/// A table for texts of unknown length: in a file, too, the last columns become lines of their own if there is no room
+/// for them in 100 columns.
+pub(crate) fn narrow_table(
+    header: &[&str],
+    numbers: &[usize],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let rows: Vec<Vec<String>> = rows.into_iter().collect();
+    narrow(fitted(header, numbers, &rows, Some(narrow_columns())).lines())
+}
+
+/// Whether a narrow table has room for all columns beside each other.
+pub(crate) fn fits(header: &[&str], rows: &[Vec<String>]) -> bool {
+    columns_beside(header, rows, header.len(), narrow_columns()) == header.len()
+}
+
+/// How many columns a narrow table leaves free for one more column.
+pub(crate) fn room(header: &[&str], rows: &[Vec<String>]) -> usize {
+    let beside: usize = (0..header.len()).map(|n| column_width(header, rows, n) + 2).sum();
+    narrow_columns().saturating_sub(beside)
+}
+
+/// Lines as long as a narrow table at most, broken at spaces.
+pub(crate) fn narrow_text(text: &str) -> String {
+    let lines: Vec<String> = text.lines().flat_map(|line| wrapped(line, narrow_columns())).collect();
+    narrow(lines.iter().map(String::as_str))
+}
+
+/// Lines of which none is too long: an ellipsis stands for the rest of a word that is longer than a line.
+fn narrow<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let columns = narrow_columns() + 1;
+    lines.map(|line| tally_terminal::cut(line, columns)).collect::<Vec<_>>().join("\n")
+}
+
+fn narrow_columns() -> usize {
+    let terminal = tally_terminal::columns().map(|columns| columns.saturating_sub(MARGIN).max(NARROWEST));
+    terminal.map_or(NARROW, |columns| columns.min(NARROW))
 }
 
 fn fitted(header: &[&str], numbers: &[usize], rows: &[Vec<String>], columns: Option<usize>) -> String {
@@ -41,12 +82,9 @@ fn fitted(header: &[&str], numbers: &[usize], rows: &[Vec<String>], columns: Opt
 
 /// How many of `all` columns have room beside each other; at least one.
 fn columns_beside(header: &[&str], rows: &[Vec<String>], all: usize, columns: usize) -> usize {
-    let cell_width = |cell: &str| cell.split('\n').map(tally_terminal::width).max().unwrap_or_default();
     let mut end = 0;
     for n in 0..all {
-        let cells = rows.iter().filter_map(|row| row.get(n)).map(|cell| cell_width(cell));
-        let name = header.get(n).map(|name| cell_width(name));
-        end += cells.chain(name).max().unwrap_or_default();
+        end += column_width(header, rows, n);
         if end > columns && n > 0 {
             return n;
         }
@@ -54,6 +92,14 @@ fn columns_beside(header: &[&str], rows: &[Vec<String>], all: usize, columns: us
         end += 2;
     }
     all
+}
+
+/// The columns of the terminal that the widest cell of a column takes.
+fn column_width(header: &[&str], rows: &[Vec<String>], n: usize) -> usize {
+    let cell_width = |cell: &str| cell.split('\n').map(tally_terminal::width).max().unwrap_or_default();
+    let cells = rows.iter().filter_map(|row| row.get(n)).map(|cell| cell_width(cell));
+    let name = header.get(n).map(|name| cell_width(name));
+    cells.chain(name).max().unwrap_or_default()
 }
 
 /// The first `beside` columns.
@@ -161,6 +207,23 @@ mod tests {
                                                               -0.20 Bought on 83 days so far; typical is 1.7
         C3              3.0 %
         ");
+    }
+
+    #[test]
+    fn a_narrow_table_takes_100_columns() {
+        for (name, fitting) in [(86, true), (87, false)] {
+            let (header, rows) = (["name", "probability"], vec![vec!["x".repeat(name), "1.0 %".to_owned()]]);
+            assert_eq!(fits(&header, &rows), fitting);
+            let text = narrow_table(&header, &[], rows);
+            assert_eq!(text.contains("\n  probability"), !fitting, "{text}");
+            assert!(text.lines().all(|line| tally_terminal::width(line) <= 100), "{text}");
+        }
+        let rows = vec![vec!["x".repeat(90), "12".to_owned()]];
+        assert_eq!(room(&["", ""], &rows), 99 - 90 - 2 - 2 - 2);
+        assert_eq!(narrow_text(&"word ".repeat(30)).lines().count(), 2);
+        assert_eq!(narrow_text(&"w".repeat(101)), format!("{}…", "w".repeat(99)));
+        let long = narrow_table(&["a", "b"], &[], [vec!["x".repeat(200), "y".repeat(200)]]);
+        assert!(long.lines().all(|line| tally_terminal::width(line) <= 100), "{long}");
     }
 
     #[test]

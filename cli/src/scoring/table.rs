@@ -2,7 +2,7 @@
 
 use tally_proto::v1::{Reason, Score};
 
-use crate::output::{datetime, enum_name, percent, printable, table, target_name};
+use crate::output::{datetime, enum_name, narrow_table, percent, printable, table, target_name};
 
 /// What the scores of one call have in common.
 pub(crate) fn heading(score: &Score) -> String {
@@ -11,16 +11,25 @@ pub(crate) fn heading(score: &Score) -> String {
     format!("{target} within {} days, by {model} as of {as_of}", score.horizon_days)
 }
 
+const HEADER: [&str; 6] =
+    ["customer", "probability", "95 % interval", "grade", "basis", "reasons (log-odds)"];
+const NUMBERS: [usize; 2] = [1, 2];
+
 /// Scores with all their reasons and notes.
 pub(crate) fn scores_table(scores: &[Score]) -> String {
-    let rows = scores.iter().map(|score| {
-        let notes = score.notes.iter().map(|note| printable(note));
-        let reasons: Vec<String> = score.reasons.iter().map(reason).chain(notes).collect();
-        let [customer, probability, interval, grade, basis] = figures(score);
-        vec![customer, probability, interval, grade, basis, reasons.join("\n")]
-    });
-    let header = ["customer", "probability", "95 % interval", "grade", "basis", "reasons (log-odds)"];
-    table(&header, &[1, 2], rows)
+    table(&HEADER, &NUMBERS, scores.iter().map(row))
+}
+
+/// A score with all its reasons and notes, for a narrow page.
+pub(crate) fn narrow_scores_table(score: &Score) -> String {
+    narrow_table(&HEADER, &NUMBERS, [row(score)])
+}
+
+fn row(score: &Score) -> Vec<String> {
+    let notes = score.notes.iter().map(|note| printable(note));
+    let reasons: Vec<String> = score.reasons.iter().map(reason).chain(notes).collect();
+    let [customer, probability, interval, grade, basis] = figures(score);
+    vec![customer, probability, interval, grade, basis, reasons.join("\n")]
 }
 
 /// Customer, probability, interval, grade and basis.

@@ -23,6 +23,7 @@ use tally_proto::v1::{
     UpsertCustomersRequest, UpsertCustomersResponse, batch_result,
     customer_service_server::{CustomerService, CustomerServiceServer, SERVICE_NAME as CUSTOMERS},
     deployment_service_server::{DeploymentService, DeploymentServiceServer, SERVICE_NAME as DEPLOYMENT},
+    insight_service_server::{InsightServiceServer, SERVICE_NAME as INSIGHTS},
     interaction_service_server::{
         InteractionService, InteractionServiceServer, SERVICE_NAME as INTERACTIONS,
     },
@@ -36,6 +37,10 @@ use tonic_types::{ErrorDetails, StatusExt};
 use tower::Service;
 
 use tally_cli::{Args, ClientError, run};
+
+mod insights;
+
+pub use insights::{InsightReplies, InsightRequest};
 
 #[derive(Clone, Default)]
 pub struct FakeServer(pub Arc<Mutex<Received>>);
@@ -53,6 +58,7 @@ pub struct Received {
     pub listed: Vec<ListInteractionsRequest>,
     pub retracted: Vec<RetractInteractionsRequest>,
     pub predictions: Vec<ListPredictionsRequest>,
+    pub insights: Vec<InsightRequest>,
     /// How often the server was asked what it is.
     pub asked: usize,
     /// Holds the replies to streamed batches back until it is true.
@@ -67,6 +73,7 @@ pub struct Knowledge {
     pub amount_decimals: Option<i32>,
     pub attributes: Vec<StoredAttribute>,
     pub predictions: Vec<Score>,
+    pub insights: InsightReplies,
     /// The reply to each batch of interactions.
     pub recorded: RecordInteractionsResponse,
 }
@@ -315,6 +322,7 @@ pub async fn serve() -> (FakeServer, String) {
     let interactions = InteractionServiceServer::new(fake.clone());
     let deployment = DeploymentServiceServer::new(fake.clone());
     let predictions = PredictionServiceServer::new(fake.clone());
+    let insights = InsightServiceServer::new(fake.clone());
     let scoring = ScoringServiceServer::new(fake.clone());
     let service =
         tower::service_fn(move |request: http::Request<Body>| match request.uri().path().split('/').nth(1) {
@@ -322,6 +330,7 @@ pub async fn serve() -> (FakeServer, String) {
             Some(INTERACTIONS) => interactions.clone().call(request),
             Some(DEPLOYMENT) => deployment.clone().call(request),
             Some(PREDICTIONS) => predictions.clone().call(request),
+            Some(INSIGHTS) => insights.clone().call(request),
             _ => scoring.clone().call(request),
         });
     tokio::spawn(Server::builder().serve_with_incoming(service, TcpListenerStream::new(listener)));

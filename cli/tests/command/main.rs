@@ -9,6 +9,7 @@ mod import;
 mod import_checks;
 mod import_conversions;
 mod import_program;
+mod insights;
 mod interactions;
 mod interrupts;
 mod predictions;

@@ -2,9 +2,11 @@ use std::{cell::Cell, collections::HashMap};
 
 use prost_reflect::MessageDescriptor;
 use tally_proto::v1::{
-    ComparePredictionsResponse, Drift, DriftBin, DriftRange, FeatureDrift, GetDriftResponse, Grade, Model,
-    PreviewPromotionResponse, PromoteModelResponse, Promotion, RealisedMonth, ReplayPredictionResponse,
-    Score, ScorePopulationResponse, Study, Target, drift_bin::Bin,
+    ComparePredictionsResponse, CustomerInsight, Drift, DriftBin, DriftRange, FeatureDrift,
+    GetCampaignsResponse, GetCohortsResponse, GetDriftResponse, GetKpisResponse, GetSalesReportResponse,
+    Grade, InsightServiceListAttributesResponse, ListSegmentsResponse, Model, PreviewPromotionResponse,
+    PromoteModelResponse, Promotion, RealisedMonth, RefreshInsightsResponse, ReplayPredictionResponse, Score,
+    ScorePopulationResponse, SegmentMember, Study, Target, drift_bin::Bin,
 };
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -32,6 +34,15 @@ fn every_message_that_is_printed_shows_every_field_under_its_name() {
     snapshot::<PromoteModelResponse>();
     snapshot::<Promotion>();
     snapshot::<PreviewPromotionResponse>();
+    snapshot::<RefreshInsightsResponse>();
+    snapshot::<CustomerInsight>();
+    snapshot::<InsightServiceListAttributesResponse>();
+    snapshot::<ListSegmentsResponse>();
+    snapshot::<SegmentMember>();
+    snapshot::<GetKpisResponse>();
+    snapshot::<GetSalesReportResponse>();
+    snapshot::<GetCohortsResponse>();
+    snapshot::<GetCampaignsResponse>();
 }
 
 #[test]

@@ -1,0 +1,216 @@
+//! `tally insights members`: the customers of a segment, page by page.
+
+use indicatif::HumanCount;
+use prost_types::Timestamp;
+use tally_proto::{
+    limits,
+    v1::{ListSegmentMembersRequest, ListSegmentMembersResponse, SegmentMember},
+};
+
+use super::reply;
+use crate::{
+    args::MembersArgs,
+    connection::Connection,
+    error::ClientError,
+    output::{
+        self, Currency, DASH, count, cut, datetime, decimals, growth, narrow_table, narrow_text, percent,
+        printable,
+    },
+    time,
+};
+
+/// The most columns of an id, which a UUID has, and of the name of a segment.
+const ID: usize = 36;
+const SEGMENT: usize = 16;
+
+/// Prints the customers: JSON page by page, text in one table.
+pub(super) async fn members(server: &Connection, args: &MembersArgs, json: bool) -> Result<(), ClientError> {
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let mut request = first_page(args, limit);
+    let mut client = server.insights();
+    let (mut shown, mut first, mut rows) = (0, None, Vec::new());
+    loop {
+        let page = client.list_segment_members(request.clone()).await;
+        let page = page.map_err(|status| server.error(&status))?.into_inner();
+        let ListSegmentMembersResponse { mut members, next_page_token, total_size, as_of_time, .. } = page;
+        members.truncate(limit - shown);
+        shown += members.len();
+        first.get_or_insert((total_size, as_of_time));
+        if json {
+            members.iter().try_for_each(output::print_json)?;
+        } else {
+            rows.append(&mut members);
+        }
+        request.page_token = next_page_token;
+        if shown == limit || request.page_token.is_empty() {
+            break;
+        }
+    }
+    let (total, as_of) = first.unwrap_or_default();
+    let showing = showing(shown, total, as_of.as_ref());
+    if json {
+        output::remark(&showing);
+        return Ok(());
+    }
+    let currency = reply::currency(server).await?;
+    Ok(output::print(&page(&rows, args, &showing, &currency))?)
+}
+
+fn first_page(args: &MembersArgs, limit: usize) -> ListSegmentMembersRequest {
+    ListSegmentMembersRequest {
+        segmentation: args.segmentation.clone(),
+        segment: args.segment.clone().unwrap_or_default(),
+        as_of_time: args.as_of.map(time::timestamp),
+        page_size: limit.min(limits::LONGEST_PAGE) as i32,
+        page_token: String::new(),
+        missing_value: args.missing_value,
+    }
+}
+
+fn showing(shown: usize, total: i64, as_of: Option<&Timestamp>) -> String {
+    let (shown, total) = (HumanCount(shown as u64), HumanCount(total.unsigned_abs()));
+    format!("showing {shown} of {total} as of {}", datetime(as_of))
+}
+
+fn page(members: &[SegmentMember], args: &MembersArgs, showing: &str, currency: &Currency) -> String {
+    if members.is_empty() {
+        let of = args.segment.as_ref().map(|segment| format!(" {}", cut(segment, SEGMENT)));
+        return format!(
+            "no customers in {}{}; {showing}",
+            printable(&args.segmentation),
+            of.unwrap_or_default()
+        );
+    }
+    // The other segmentations have a column anyway.
+    let with_segment =
+        args.segment.is_none() && !["abc", "rfm_cell", "life_cycle"].contains(&args.segmentation.as_str());
+    let mut header = vec!["customer"];
+    header.extend(with_segment.then_some("segment"));
+    let money = header.len();
+    header.extend(["revenue", "returns", "orders", "growth", "ABC"]);
+    header.extend((!with_segment).then_some("RFM"));
+    header.extend(["stage", "overdue", "churn"]);
+    let numbers = [money, money + 1, money + 2, money + 3, header.len() - 2, header.len() - 1];
+    let rows = members.iter().map(|member| row(member, with_segment, currency));
+    let table = narrow_table(&header, &numbers, rows);
+    let mut notes =
+        vec![showing.to_owned(), "overdue: days since the last purchase by those expected".to_owned()];
+    notes.extend(currency.note());
+    format!("{table}\n\n{}", narrow_text(&notes.join("\n")))
+}
+
+/// The cells of a customer. A segment takes the place of the RFM cell, since there is no room for both.
+fn row(member: &SegmentMember, with_segment: bool, currency: &Currency) -> Vec<String> {
+    let mut cells = vec![cut(&member.customer_id, ID)];
+    cells.extend(with_segment.then(|| match member.segment.as_str() {
+        "" => "(missing)".to_owned(),
+        segment => cut(segment, SEGMENT),
+    }));
+    cells.extend([
+        currency.amount(member.revenue_minor),
+        currency.amount(member.returns_minor),
+        count(member.orders),
+        growth(member.growth),
+        printable(&member.abc_class),
+    ]);
+    cells.extend((!with_segment).then(|| printable(&member.rfm_cell)));
+    cells.extend([
+        printable(&member.life_cycle),
+        decimals(member.overdue_ratio, 1),
+        member.churn_probability.map_or_else(|| DASH.to_owned(), percent),
+    ]);
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::{
+        args::{Args, Command, InsightsCommand},
+        insights::samples::{assert_fits, euro, long_name, moment},
+    };
+
+    /// The page of `tally insights members` with these arguments.
+    fn page_of(arguments: &[&str], members: &[SegmentMember]) -> String {
+        let arguments = ["tally", "insights", "members"].iter().chain(arguments);
+        let args = Args::try_parse_from(arguments).unwrap();
+        let Command::Insights(InsightsCommand::Members(args)) = args.command else { panic!("{args:?}") };
+        page(members, &args, &showing(members.len(), 1_234, moment("2011-12-09").as_ref()), &euro())
+    }
+
+    fn member(id: &str, segment: &str) -> SegmentMember {
+        SegmentMember {
+            customer_id: id.to_owned(),
+            segment: segment.to_owned(),
+            revenue_minor: 123_456_789,
+            returns_minor: 12_345,
+            orders: 89,
+            growth: Some(0.25),
+            rfm_cell: "543".to_owned(),
+            abc_class: "A".to_owned(),
+            life_cycle: "won_back".to_owned(),
+            overdue_ratio: Some(1.62),
+            churn_probability: Some(0.125),
+            ..SegmentMember::default()
+        }
+    }
+
+    #[test]
+    fn members_are_a_table() {
+        let lead = SegmentMember {
+            customer_id: "C2".to_owned(),
+            abc_class: "none".to_owned(),
+            rfm_cell: "none".to_owned(),
+            life_cycle: "lead".to_owned(),
+            ..SegmentMember::default()
+        };
+        let members = [member("C1", "champions"), lead];
+        insta::assert_snapshot!(page_of(&["rfm"], &members), @r"
+        customer  segment         revenue  returns  orders   growth  ABC   stage     overdue   churn
+        ─────────────────────────────────────────────────────────────────────────────────────────────
+        C1        champions  1,234,567.89   123.45      89  +25.0 %  A     won_back      1.6  12.5 %
+        C2        (missing)          0.00     0.00       0        –  none  lead            –       –
+
+        showing 2 of 1,234 as of 2011-12-09T00:00:00Z
+        overdue: days since the last purchase by those expected
+        amounts in EUR
+        ");
+        insta::assert_snapshot!(page_of(&["rfm", "champions"], &members), @r"
+        customer       revenue  returns  orders   growth  ABC   RFM   stage     overdue   churn
+        ────────────────────────────────────────────────────────────────────────────────────────
+        C1        1,234,567.89   123.45      89  +25.0 %  A     543   won_back      1.6  12.5 %
+        C2                0.00     0.00       0        –  none  none  lead            –       –
+
+        showing 2 of 1,234 as of 2011-12-09T00:00:00Z
+        overdue: days since the last purchase by those expected
+        amounts in EUR
+        ");
+        assert_eq!(page_of(&["abc"], &members), page_of(&["rfm", "champions"], &members));
+    }
+
+    #[test]
+    fn long_ids_and_large_numbers_fit() {
+        let uuid = member("0190c0de-7a11-7000-8000-0123456789ab", "north");
+        let text = page_of(&["attribute:region"], std::slice::from_ref(&uuid));
+        assert_fits(&text);
+        assert!(text.contains(&uuid.customer_id) && text.contains("12.5 %"), "{text}");
+        let wide = SegmentMember {
+            revenue_minor: i64::MAX,
+            returns_minor: i64::MIN,
+            orders: i64::MAX,
+            growth: Some(1e12),
+            ..member(&long_name(), &long_name())
+        };
+        assert_fits(&page_of(&[&format!("attribute:{}", long_name())], &[wide]));
+    }
+
+    #[test]
+    fn no_member_is_a_sentence() {
+        assert_eq!(
+            page_of(&["abc", "A"], &[]),
+            "no customers in abc A; showing 0 of 1,234 as of 2011-12-09T00:00:00Z"
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! `tally insights refresh`: makes a pass over all customers, with a progress bar.
+
+use jiff::Timestamp;
+use tally_proto::v1::{RefreshInsightsRequest, RefreshInsightsResponse};
+use tally_terminal::progress;
+
+use crate::{
+    connection::Connection,
+    error::ClientError,
+    output::{self, count, moment, printable},
+    time,
+};
+
+/// Makes a pass and prints how many customers it has.
+pub(super) async fn refresh(
+    server: &Connection,
+    as_of: Option<Timestamp>,
+    json: bool,
+) -> Result<(), ClientError> {
+    let last = run(server, RefreshInsightsRequest { as_of_time: as_of.map(time::timestamp) }).await?;
+    if !last.warning.is_empty() {
+        output::remark(&format!("warning: {}", printable(&last.warning)));
+    }
+    Ok(output::show(&last, json, summary)?)
+}
+
+/// Follows the call to its end and returns the last message.
+async fn run(
+    server: &Connection,
+    request: RefreshInsightsRequest,
+) -> Result<RefreshInsightsResponse, ClientError> {
+    let failed = |status| server.error(&status);
+    let mut replies = server.insights().refresh_insights(request).await.map_err(failed)?.into_inner();
+    let mut last = RefreshInsightsResponse::default();
+    let mut complete = false;
+    let mut bar = None;
+    while let Some(reply) = replies.message().await.map_err(failed)? {
+        let total = reply.total.unsigned_abs();
+        bar.get_or_insert_with(|| progress::begin("insights", total)).set_position(reply.done.unsigned_abs());
+        complete = reply.done == reply.total;
+        last = reply;
+    }
+    if complete { Ok(last) } else { Err(ClientError::CutShort(unfinished(&last))) }
+}
+
+fn summary(last: &RefreshInsightsResponse) -> String {
+    // Each customer is visited twice.
+    let customers = count(last.total / 2);
+    format!("insights of {customers} customers as of {}", moment(last.as_of_time.as_ref()))
+}
+
+fn unfinished(last: &RefreshInsightsResponse) -> String {
+    format!("{} of {} visits are done, and nothing is stored", count(last.done), count(last.total))
+}

@@ -1,0 +1,30 @@
+//! Prints replies that contain money.
+
+use prost::{Message, Name};
+use tally_proto::v1::GetDeploymentRequest;
+
+use crate::{
+    connection::Connection,
+    error::ClientError,
+    output::{self, Currency},
+};
+
+/// Prints a reply: as JSON, or as `text` puts it in the currency of the deployment.
+pub(super) async fn show<M: Message + Name>(
+    server: &Connection,
+    reply: &M,
+    json: bool,
+    text: impl FnOnce(&M, &Currency) -> String,
+) -> Result<(), ClientError> {
+    if json {
+        return Ok(output::print_json(reply)?);
+    }
+    let currency = currency(server).await?;
+    Ok(output::print(&text(reply, &currency))?)
+}
+
+/// The currency of the deployment.
+pub(super) async fn currency(server: &Connection) -> Result<Currency, ClientError> {
+    let deployment = server.deployment().get_deployment(GetDeploymentRequest {}).await;
+    Ok(Currency::of(deployment.map_err(|status| server.error(&status))?.get_ref()))
+}

@@ -1,0 +1,137 @@
+//! What the small server replies about customers.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, stream};
+use tally_proto::v1::{
+    CustomerInsight, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse,
+    GetCustomerInsightRequest, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
+    GetSalesReportResponse, InsightServiceListAttributesRequest, InsightServiceListAttributesResponse,
+    ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
+    RefreshInsightsRequest, RefreshInsightsResponse, SegmentMember, insight_service_server::InsightService,
+};
+use tonic::{Request, Response, Status, async_trait};
+
+use super::FakeServer;
+
+/// A request about customers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InsightRequest {
+    Refresh(RefreshInsightsRequest),
+    Customer(GetCustomerInsightRequest),
+    Attributes(InsightServiceListAttributesRequest),
+    Segments(ListSegmentsRequest),
+    Members(ListSegmentMembersRequest),
+    Kpis(GetKpisRequest),
+    Sales(GetSalesReportRequest),
+    Cohorts(GetCohortsRequest),
+    Campaigns(GetCampaignsRequest),
+}
+
+/// The replies that are not empty.
+#[derive(Clone, Default)]
+pub struct InsightReplies {
+    /// The messages of a refresh.
+    pub refresh: Vec<RefreshInsightsResponse>,
+    /// How many customers a segment has.
+    pub members: i64,
+}
+
+impl FakeServer {
+    fn insights(&self, request: InsightRequest) -> Result<InsightReplies, Status> {
+        self.0.lock().unwrap().insights.push(request);
+        Ok(self.knowledge()?.insights)
+    }
+}
+
+#[async_trait]
+impl InsightService for FakeServer {
+    type RefreshInsightsStream = Pin<Box<dyn Stream<Item = Result<RefreshInsightsResponse, Status>> + Send>>;
+
+    async fn refresh_insights(
+        &self,
+        request: Request<RefreshInsightsRequest>,
+    ) -> Result<Response<Self::RefreshInsightsStream>, Status> {
+        let replies = self.insights(InsightRequest::Refresh(request.into_inner()))?.refresh;
+        Ok(Response::new(Box::pin(stream::iter(replies.into_iter().map(Ok)))))
+    }
+
+    async fn get_customer_insight(
+        &self,
+        request: Request<GetCustomerInsightRequest>,
+    ) -> Result<Response<CustomerInsight>, Status> {
+        let request = request.into_inner();
+        let customer_id = request.customer_id.clone();
+        self.insights(InsightRequest::Customer(request))?;
+        if customer_id == "nobody" {
+            return Err(Status::not_found("no customer `nobody` is stored"));
+        }
+        Ok(Response::new(CustomerInsight { customer_id, ..Default::default() }))
+    }
+
+    async fn list_attributes(
+        &self,
+        request: Request<InsightServiceListAttributesRequest>,
+    ) -> Result<Response<InsightServiceListAttributesResponse>, Status> {
+        self.insights(InsightRequest::Attributes(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn list_segments(
+        &self,
+        request: Request<ListSegmentsRequest>,
+    ) -> Result<Response<ListSegmentsResponse>, Status> {
+        self.insights(InsightRequest::Segments(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn list_segment_members(
+        &self,
+        request: Request<ListSegmentMembersRequest>,
+    ) -> Result<Response<ListSegmentMembersResponse>, Status> {
+        let request = request.into_inner();
+        let first: i64 = request.page_token.parse().unwrap_or_default();
+        let (page_size, as_of_time) = (i64::from(request.page_size), request.as_of_time);
+        let total_size = self.insights(InsightRequest::Members(request))?.members;
+        let end = (first + page_size).min(total_size);
+        let one = |n: i64| SegmentMember { customer_id: format!("C{n}"), ..Default::default() };
+        let next_page_token = if end < total_size { end.to_string() } else { String::new() };
+        let members = (first..end).map(one).collect();
+        Ok(Response::new(ListSegmentMembersResponse {
+            members,
+            next_page_token,
+            total_size,
+            as_of_time,
+            ..Default::default()
+        }))
+    }
+
+    async fn get_kpis(&self, request: Request<GetKpisRequest>) -> Result<Response<GetKpisResponse>, Status> {
+        self.insights(InsightRequest::Kpis(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_sales_report(
+        &self,
+        request: Request<GetSalesReportRequest>,
+    ) -> Result<Response<GetSalesReportResponse>, Status> {
+        self.insights(InsightRequest::Sales(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_cohorts(
+        &self,
+        request: Request<GetCohortsRequest>,
+    ) -> Result<Response<GetCohortsResponse>, Status> {
+        self.insights(InsightRequest::Cohorts(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_campaigns(
+        &self,
+        request: Request<GetCampaignsRequest>,
+    ) -> Result<Response<GetCampaignsResponse>, Status> {
+        self.insights(InsightRequest::Campaigns(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+}
