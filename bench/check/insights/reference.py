@@ -41,8 +41,8 @@ FALLBACK_INTERVAL = Fraction(90)
 LOYAL_AFTER = 365 * DAY
 LEAD_HORIZON = 30 * DAY
 
-# The segment of those whom a segmentation does not class, and of those without the attribute. It cannot be mistaken
-# for a value of an attribute: `none` is one of the placeholders that mean "no value".
+# The segment of those whom a segmentation does not class. It cannot be mistaken
+# for a segment of those without the attribute, whose name is empty.
 NONE = "none"
 
 ABC_CLASSES = ["A", "B", "C", NONE]
@@ -317,13 +317,12 @@ class Facts:
     def is_won_back(self, typical):
         """Whether the last purchase day ended a loss."""
         if len(self.days) < 2:
-            return False
+            return any(self.first_purchase < each.time <= self.last_purchase for each in self.of_kind("cancel"))
         # No loss when the next purchase day begins up to the instant at which it would happen, also at that instant.
         if self.days[-1] * DAY > overdue_time(self.days[:-1], typical):
             return True
         previous = max(each.time for each in self.purchases if each.time // DAY < self.days[-1])
-        first_of_last_day = min(each.time for each in self.purchases if each.time // DAY == self.days[-1])
-        return any(previous < each.time < first_of_last_day for each in self.of_kind("cancel"))
+        return any(previous < each.time <= self.last_purchase for each in self.of_kind("cancel"))
 
     def signs_of_loyalty(self):
         # Whoever has never bought can only refer others.
@@ -351,7 +350,7 @@ class Facts:
     @property
     def complaints_open(self):
         last_resolution = max((each.time for each in self.of_kind("resolution")), default=-math.inf)
-        return sum(each.time >= last_resolution for each in self.of_kind("complaint"))
+        return sum(each.time > last_resolution for each in self.of_kind("complaint"))
 
     @property
     def last_contact(self):
@@ -375,7 +374,7 @@ class Facts:
     def segment(self, segmentation):
         if segmentation.startswith("attribute:"):
             value = self.customer.attributes.get(segmentation.removeprefix("attribute:"))
-            return NONE if value is None else attribute_text(value)
+            return "" if value is None else attribute_text(value)
         return {
             "abc": self.abc_class, "rfm": self.rfm_segment, "rfm_cell": self.rfm_cell,
             "life_cycle": self.life_cycle, "value_loyalty": self.value_loyalty}[segmentation]
@@ -727,7 +726,7 @@ class Complaint:
 def complaints_of(customer, until):
     history = [each for each in customer.interactions if each.time <= until]
     first_after = lambda time, kinds: min(
-        (each.time for each in history if each.time > time and each.kind in kinds), default=None)
+        (each.time for each in history if each.time >= time and each.kind in kinds), default=None)
     return [
         Complaint(
             each.time, first_after(each.time, CONTACT_KINDS | {"resolution"}), first_after(each.time, {"resolution"}))
@@ -828,7 +827,7 @@ class Kpis:
             "retention_rate": (retained, active_before),
             "churn_rate": (sum(inside(each.end) for each in current_at_start), at_start),
             "repurchase_rate": (sum(self.second_purchase.get(each, math.inf) < end for each in active), len(active)),
-            "market_share": (at_end, self.market_size),
+            "market_share": (at_end if self.market_size else None, self.market_size),
         }
 
     def active(self, start, end):
@@ -1029,21 +1028,25 @@ def campaigns(business, from_time, to_time, window_days=0, now=math.inf):
     for customer in business.customers.values():
         for each in customer.interactions:
             campaign = each.properties.get("campaign")
-            if campaign and each.kind not in ("purchase", "return") and from_time <= each.time < to_time:
+            if campaign and each.kind not in ("purchase", "return"):
                 reached[campaign].setdefault(customer.customer_id, each.time)
-    return [campaign_row(business, campaign, reached[campaign], window, now) for campaign in sorted(reached)]
+    within = {
+        campaign: {customer: time for customer, time in first.items() if from_time <= time < to_time}
+        for campaign, first in reached.items()}
+    return [campaign_row(business, name, within[name], window, now) for name in sorted(within) if within[name]]
 
 
 def campaign_row(business, campaign, reached, window, now):
     judged = converted = revenue = 0
     for customer_id, time in reached.items():
+        if time + window > now:
+            continue
         purchases = [
-            each.money for each in business.customers[customer_id].of_kind("purchase", min(time + window, now))
+            each.money for each in business.customers[customer_id].of_kind("purchase", time + window)
             if each.time > time]
         revenue += sum(purchases)
-        if time + window <= now:
-            judged += 1
-            converted += bool(purchases)
+        judged += 1
+        converted += bool(purchases)
     return {
         "campaign": campaign,
         "reached": len(reached),
@@ -1051,5 +1054,5 @@ def campaign_row(business, campaign, reached, window, now):
         "converted": converted,
         "conversion_rate": ratio(converted, judged),
         "revenue_minor": revenue,
-        "revenue_per_reached_minor": ratio(revenue, len(reached)),
+        "revenue_per_reached_minor": ratio(revenue, judged),
     }

@@ -8,11 +8,11 @@ use crate::platform::error::{Error, Result};
 
 /// A cohort in a period.
 pub struct CohortLine {
-    /// The period of the calendar in which its customers first bought.
+    /// The period in which its customers first bought, as far as it is within the report.
     pub cohort: Span,
     /// How many periods after that.
     pub index: usize,
-    /// The period of the calendar.
+    /// The period, as far as it is within the report.
     pub period: Span,
     /// Whether not all of the period counts.
     pub partial: bool,
@@ -49,9 +49,9 @@ impl Insights {
             let of_cohort = &periods[first..];
             for (index, (period, sums)) in of_cohort.iter().zip(cohort.periods).enumerate() {
                 lines.push(CohortLine {
-                    cohort: periods[first].calendar,
+                    cohort: periods[first].counted,
                     index,
-                    period: period.calendar,
+                    period: period.counted,
                     partial: period.partial,
                     customers: cohort.customers,
                     sums,

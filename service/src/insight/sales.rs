@@ -32,7 +32,7 @@ pub struct SalesReport {
 /// A row of a sales report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SalesLine {
-    /// The period of the calendar, or the range of the report.
+    /// The part of the period within the report, or the range of the report.
     pub span: Span,
     /// Whether not all of the period counts.
     pub partial: bool,
@@ -52,7 +52,7 @@ impl SalesLine {
     fn of_period(period: &ReportPeriod, value: Option<String>, sums: SalesSums) -> Self {
         let growth = |compared: Option<Span>, then| compared.and_then(|_| growth(sums.revenue_minor, then));
         Self {
-            span: period.calendar,
+            span: period.counted,
             partial: period.partial,
             is_other: value.is_none(),
             value: value.unwrap_or_default(),

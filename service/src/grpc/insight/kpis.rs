@@ -92,8 +92,8 @@ fn row(row: KpiRow) -> v1::KpiRow {
     let KpiRow { metric, period, figure, previous, year_before } = row;
     v1::KpiRow {
         metric: metric.name.to_owned(),
-        period_start: Some(timestamp(period.calendar.start)),
-        period_end: Some(timestamp(period.calendar.end)),
+        period_start: Some(timestamp(period.counted.start)),
+        period_end: Some(timestamp(period.counted.end)),
         partial: period.partial,
         value: figure.value,
         numerator: figure.quotient.map(|(numerator, _)| numerator),
