@@ -18,7 +18,7 @@ pub enum RelationChange {
 /// A walk through the purchases and cancels of one customer, in order of time. It reports the changes of the relation in
 /// order; the loss that no purchase has followed yet is [`Relation::loss`].
 ///
-/// A cancel at the very time of a purchase counts as before it, whichever comes first in the history.
+/// A cancel at the very time of a purchase ends nothing, whichever comes first in the history.
 ///
 /// ```
 /// use tally_model::{
@@ -54,8 +54,6 @@ struct Stretch {
     last_day: i64,
     purchase_days: i64,
     last_purchase: Time,
-    /// Whether a relation that was not lost stood before the moment of the last purchase.
-    continued: bool,
     /// Whether a loss ended on the last day.
     won_back: bool,
     /// The first cancel later than the last purchase.
@@ -77,7 +75,7 @@ impl Relation {
             self.stretch = Some(Stretch::first(time));
             return;
         };
-        let loss = self.loss_before(&before, day);
+        let loss = self.loss_before(&before, time);
         if let Some(loss) = loss {
             changed(RelationChange::Lost, loss);
             changed(RelationChange::WonBack, time);
@@ -88,23 +86,15 @@ impl Relation {
             last_day: day,
             purchase_days: before.purchase_days + i64::from(!same_day),
             last_purchase: time,
-            continued: if time == before.last_purchase { before.continued } else { loss.is_none() },
             won_back: loss.is_some() || same_day && before.won_back,
             cancel: None,
         });
     }
 
-    /// The next cancel. Calls `changed` when it happened at the very time of the purchase before it.
-    pub fn cancel(&mut self, time: Time, mut changed: impl FnMut(RelationChange, Time)) {
-        let Some(stretch) = &mut self.stretch else { return };
-        if time > stretch.last_purchase {
+    /// The next cancel.
+    pub fn cancel(&mut self, time: Time) {
+        if let Some(stretch) = self.stretch.as_mut().filter(|stretch| time > stretch.last_purchase) {
             stretch.cancel.get_or_insert(time);
-        } else if stretch.continued {
-            // It came before that purchase, which therefore won the customer back.
-            changed(RelationChange::Lost, time);
-            changed(RelationChange::WonBack, time);
-            stretch.continued = false;
-            stretch.won_back = true;
         }
     }
 
@@ -150,12 +140,13 @@ impl Relation {
         self.expected_after(stretch).reached(stretch.last_day, self.lost_after)
     }
 
-    /// The loss between the purchases so far and one on `day`.
-    fn loss_before(&self, stretch: &Stretch, day: i64) -> Option<Time> {
+    /// The loss between the purchases so far and one at `time`.
+    fn loss_before(&self, stretch: &Stretch, time: Time) -> Option<Time> {
+        let day = time.day_number();
         // An expected interval is never shorter than a day.
         let silent = (day > stretch.last_day).then(|| self.silent_until(stretch));
         let silent = silent.filter(|silent| *silent < Time(day.saturating_mul(DAY)));
-        match (silent, stretch.cancel) {
+        match (silent, stretch.cancel.filter(|cancel| *cancel < time)) {
             (Some(silent), Some(cancel)) => Some(silent.min(cancel)),
             (silent, cancel) => silent.or(cancel),
         }
@@ -169,7 +160,6 @@ impl Stretch {
             last_day: time.day_number(),
             purchase_days: 1,
             last_purchase: time,
-            continued: false,
             won_back: false,
             cancel: None,
         }
@@ -199,7 +189,7 @@ mod tests {
             let changed = |change, time: Time| changes.push((change, time.0));
             match act {
                 Buy(time) => relation.purchase(*time, changed),
-                Cancel(time) => relation.cancel(*time, changed),
+                Cancel(time) => relation.cancel(*time),
             }
         }
         (changes, relation)
@@ -276,25 +266,20 @@ mod tests {
     }
 
     #[test]
-    fn a_cancel_at_the_time_of_a_purchase_comes_before_it() {
+    fn a_cancel_at_the_time_of_a_purchase_ends_nothing() {
         let (first, second) = (at(100, 10), at(105, 10));
-        let expected = [(New, first.0), (Lost, second.0), (WonBack, second.0)];
-        assert_eq!(changes(&[Buy(first), Cancel(second), Buy(second)]), expected);
+        let new = [(New, first.0)];
+        assert_eq!(changes(&[Buy(first), Cancel(second), Buy(second)]), new);
         let reversed = [Buy(first), Buy(second), Cancel(second)];
-        assert_eq!(changes(&reversed), expected);
-        assert!(walk(10.0, &reversed).1.is_won_back());
+        assert_eq!(changes(&reversed), new);
+        assert!(!walk(10.0, &reversed).1.is_won_back());
         assert_eq!(walk(10.0, &reversed).1.loss(), Some(Time(105 * DAY + DAY / 2 * 45)), "not lost by it");
-        let among = [Buy(first), Buy(second), Cancel(second), Buy(second), Cancel(second)];
-        assert_eq!(changes(&among), expected);
-        let after_two = [Buy(first), Buy(second), Buy(second), Cancel(second)];
-        assert_eq!(changes(&after_two), expected);
-        assert_eq!(changes(&[Buy(first), Cancel(first)]), [(New, first.0)], "the first purchase");
-        assert_eq!(changes(&[Cancel(first), Buy(first)]), [(New, first.0)]);
+        assert_eq!(changes(&[Buy(first), Cancel(first)]), new);
+        assert_eq!(changes(&[Cancel(first), Buy(first)]), new);
         let (by, after) = (Time(first.0 + 1), Time(first.0 + 2));
         assert_eq!(
             changes(&[Buy(first), Cancel(by), Buy(after), Cancel(after)]),
             [(New, first.0), (Lost, by.0), (WonBack, after.0)],
-            "at most one loss between two purchases"
         );
     }
 
@@ -340,7 +325,7 @@ mod tests {
             let expected = ((last - first) as f64 + typical_days) / days.len() as f64;
             let silent = last * DAY + (3.0 * expected * DAY as f64).ceil() as i64;
             let by_silence = (purchase / DAY * DAY > silent).then_some(silent);
-            let by_cancel = cancelled.iter().copied().find(|time| *time > before && time <= purchase);
+            let by_cancel = cancelled.iter().copied().find(|time| *time > before && time < purchase);
             if let Some(loss) = by_silence.into_iter().chain(by_cancel).min() {
                 changes.push((Lost, loss));
                 changes.push((WonBack, *purchase));

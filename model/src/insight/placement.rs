@@ -195,7 +195,7 @@ impl Rhythm {
         for event in history.visible(as_of, known_at) {
             match Some(event.kind) {
                 kind if kind == purchase => relation.purchase(event.occur_time, |_, _| {}),
-                kind if kind == cancel => relation.cancel(event.occur_time, |_, _| {}),
+                kind if kind == cancel => relation.cancel(event.occur_time),
                 _ => {}
             }
         }

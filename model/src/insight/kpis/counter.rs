@@ -158,7 +158,7 @@ impl<'a> KpiCounter<'a> {
             Act::Return => self.counts.add(cell, Count::Returns, i128::from(amount)),
             Act::Cancel => {
                 let mut changed = recorder(self.question, &mut self.counts, &mut customer.current_since);
-                customer.relation.cancel(time, &mut changed);
+                customer.relation.cancel(time);
             }
             Act::Complaint => self.complaints.complain(&mut self.counts, self.question, (time, cell)),
             Act::Resolution => {
