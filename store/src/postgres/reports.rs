@@ -39,7 +39,7 @@ impl ReportSql for Postgres {
         statement
             .push(
                 "SELECT CAST(value ->> 0 AS BIGINT), CAST(value ->> 1 AS BIGINT), CAST(value ->> 2 AS BIGINT) \
-                 FROM json_array_elements(",
+                 FROM jsonb_array_elements(",
             )
             .push_bind(rows)
             .push(") AS numbers (value)");

@@ -42,6 +42,11 @@ impl Validator {
         self.violations.push(Violation { field: field.to_string(), description: description.into() });
     }
 
+    /// Whether nothing was refused so far.
+    pub const fn is_fine(&self) -> bool {
+        self.violations.is_empty()
+    }
+
     fn require(&mut self, fine: bool, field: impl Display, description: impl FnOnce() -> String) {
         if !fine {
             self.refuse(field, description());

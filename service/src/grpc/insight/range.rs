@@ -76,7 +76,8 @@ pub(super) fn read_limits(
 ) -> (Option<Time>, Time) {
     let from = from.map(|time| validator.time("from_time", time));
     let to = to.map_or(now, |time| validator.time("to_time", time));
-    if let Some(from) = from.filter(|from| *from >= to) {
+    // A time that was refused is not compared.
+    if let Some(from) = from.filter(|from| validator.is_fine() && *from >= to) {
         validator
             .refuse("from_time", format!("is {from}, not before to_time {to}; allowed is before to_time"));
     }

@@ -1,8 +1,11 @@
 //! Insight: facts, segments, key figures and reports.
 
+mod campaigns;
+mod cohorts;
 mod facts;
 mod kpis;
 mod passes;
+mod sales;
 mod segments;
 mod views;
 

@@ -145,14 +145,16 @@ fn push_sales<E: ReportSql>(
 }
 
 /// Appends `stated`, the values of an attribute with the times at which they hold: from the time of their version on,
-/// until a later version takes effect. Numbers are as serde wrote them, so that no database formats them.
+/// until a later version takes effect. Numbers are as serde wrote them, so that no database formats them; not all versions
+/// of serde write a `+`.
 fn push_stated<E: ReportSql>(statement: &mut Statement, name: &str) {
     let key = E::json_key(name);
     statement
         .push(
             "stated AS MATERIALIZED (SELECT customer_id, start_time, end_time, \
              CASE WHEN document LIKE '\"%' THEN content \
-             WHEN document LIKE '%.0' THEN substr(document, 1, length(document) - 2) ELSE document END AS value \
+             WHEN document LIKE '%.0' THEN substr(document, 1, length(document) - 2) \
+             ELSE replace(document, 'e+', 'e') END AS value \
              FROM (SELECT customer_id, effective_time AS start_time, \
              min(effective_time) OVER (PARTITION BY customer_id ORDER BY version \
              ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS end_time, CAST(attributes -> ",
