@@ -21,7 +21,8 @@ pub use kpis::{
 };
 pub use life_cycle::{Relation, RelationChange};
 pub use period::{
-    Period, ReportPeriod, Span, TooManyPeriods, UnknownTimeZone, period_before, report_periods, time_zone,
+    Period, ReportPeriod, Span, TooManyPeriods, UnknownTimeZone, period_before, period_start, report_periods,
+    time_zone,
 };
 pub use placement::{AbcClass, LifeCycle, Placement, ValueLoyalty, abc_class};
 pub use population::{AttributeTypes, Population, PopulationSample};

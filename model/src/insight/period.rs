@@ -125,6 +125,13 @@ pub fn report_periods(
     }
 }
 
+/// When the period of the calendar begins that holds `moment`; the moment itself for [`Period::All`].
+#[must_use]
+pub fn period_start(period: Period, zone: &TimeZone, moment: Time) -> Time {
+    let calendar = Calendar { period, zone };
+    if period == Period::All { moment } else { calendar.span(calendar.first_day(moment)).start }
+}
+
 /// The period of the calendar before the one that holds `moment`; None for [`Period::All`], and beyond the years that
 /// dates can have.
 #[must_use]

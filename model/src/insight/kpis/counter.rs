@@ -156,10 +156,7 @@ impl<'a> KpiCounter<'a> {
         match role.act {
             Act::Purchase => self.add_purchase(customer, time, amount),
             Act::Return => self.counts.add(cell, Count::Returns, i128::from(amount)),
-            Act::Cancel => {
-                let mut changed = recorder(self.question, &mut self.counts, &mut customer.current_since);
-                customer.relation.cancel(time);
-            }
+            Act::Cancel => customer.relation.cancel(time),
             Act::Complaint => self.complaints.complain(&mut self.counts, self.question, (time, cell)),
             Act::Resolution => {
                 self.complaints.answer(&mut self.counts, self.question, (time, cell));

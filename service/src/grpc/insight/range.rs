@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use prost_types::Timestamp;
 use tally_model::{
-    insight::{Period, ReportPeriod, Span, report_periods, time_zone},
+    insight::{Period, ReportPeriod, Span, period_start, report_periods, time_zone},
     time::Time,
 };
 use tally_proto::v1;
@@ -50,7 +50,7 @@ impl RequestedRange {
         Self { from, to, period: self::period(validator, period), zone }
     }
 
-    /// The periods; a range without a beginning begins with the first purchase.
+    /// The periods; a range without a beginning begins with the period of the first purchase.
     ///
     /// # Errors
     /// INVALID_ARGUMENT when there are too many; when the store fails.
@@ -58,7 +58,7 @@ impl RequestedRange {
         let Self { from, to, period, zone } = self;
         let start = match from {
             Some(from) => from,
-            None => insights.first_purchase().await?.unwrap_or(to),
+            None => insights.first_purchase().await?.map_or(to, |first| period_start(period, &zone, first)),
         };
         let range = Span { start, end: to };
         let periods = report_periods(period, &zone, range, now).map_err(|error| {

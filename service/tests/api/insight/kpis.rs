@@ -225,7 +225,7 @@ async fn weeks_begin_on_monday_and_partial_ones_are_compared_with_nothing(tally:
         orders.iter().map(shown).collect::<Vec<_>>(),
         [(true, 1.0, None, None), (false, 1.0, Some(1.0), Some(0.0)), (true, 0.0, None, None)]
     );
-    assert_eq!(orders[0].period_start, Some(timestamp(time("2024-02-26"))), "of the whole week");
+    assert_eq!(orders[0].period_start, Some(timestamp(time("2024-03-01"))), "what is counted");
     assert_eq!(orders[0].period_end, Some(timestamp(time("2024-03-04"))));
     // Of the customers of the week before one was active, who was not again.
     let rates = response.rows.iter().filter(|row| row.metric == "retention_rate");

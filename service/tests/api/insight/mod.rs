@@ -2,9 +2,13 @@
 
 mod campaigns;
 mod cohorts;
+mod dimensions;
 mod facts;
 mod kpis;
 mod passes;
+mod report_limits;
+mod report_requests;
+mod reports_agree;
 mod sales;
 mod segments;
 mod views;

@@ -8,7 +8,7 @@ use tally_model::{
 
 use super::{MERGED, ReportSql, customer, sum};
 use crate::{
-    error::{Result, StoreError},
+    error::Result,
     reports::{Cohort, CohortSums},
     shared::{Engine, Statement},
 };
@@ -23,35 +23,25 @@ struct CohortRow {
     returns: i64,
 }
 
-/// The spans of a table of cohorts: all time up to the end of the last period.
+/// The spans of a table of cohorts: the time before its range, in which others bought first, and its periods.
 struct CohortSpans {
     spans: Vec<Span>,
-    /// The number of the first span of the first period.
+    /// The number of the first period.
     first: i64,
-    /// The number of the first span that counts, of the same period. Who first bought in the span before, because the
-    /// range of the report cuts the period, belongs to its cohort as well.
-    first_counted: i64,
 }
 
 impl CohortSpans {
     fn new(periods: &[ReportPeriod]) -> Self {
-        let (mut spans, mut first, mut first_counted) = (Vec::new(), 0, 0);
-        if let Some(period) = periods.first() {
-            let start = period.calendar.start.max(Time::MIN);
-            let before = Span { start: Time::MIN, end: start };
-            spans.extend(Some(before).filter(|span| span.start < span.end));
-            first = spans.len() as i64;
-            let cut = Span { start, end: period.counted.start };
-            spans.extend(Some(cut).filter(|span| span.start < span.end));
-            first_counted = spans.len() as i64;
-            spans.extend(periods.iter().map(|period| period.counted));
-        }
-        Self { spans, first, first_counted }
+        let start = periods.first().map_or(Time::MIN, |period| period.counted.start);
+        let before = Some(Span { start: Time::MIN, end: start }).filter(|span| span.start < span.end);
+        let first = i64::from(before.is_some());
+        let spans = before.into_iter().chain(periods.iter().map(|period| period.counted)).collect();
+        Self { spans, first }
     }
 
     /// The place of the period of a span.
     fn period(&self, span: i64) -> usize {
-        usize::try_from(span - self.first_counted).unwrap_or(0)
+        usize::try_from(span - self.first).unwrap_or(0)
     }
 }
 
@@ -70,24 +60,18 @@ pub(super) async fn cohorts<E: ReportSql + Engine>(
         let Some(cohort) = cohorts.get_mut(first) else { continue };
         if row.span == row.cohort {
             // All of them bought there.
-            cohort.customers += row.active;
+            cohort.customers = row.active;
         }
-        if row.span >= spans.first_counted
-            && let Some(sums) = cohort.periods.get_mut(period - first)
-        {
-            // Two rows when the range cuts the first period.
-            sums.active += row.active;
-            sums.revenue_minor =
-                sums.revenue_minor.checked_add(row.revenue).ok_or(StoreError::SumTooLarge)?;
-            sums.returns_minor =
-                sums.returns_minor.checked_add(row.returns).ok_or(StoreError::SumTooLarge)?;
+        if let Some(sums) = cohort.periods.get_mut(period - first) {
+            let CohortRow { active, revenue: revenue_minor, returns: returns_minor, .. } = row;
+            *sums = CohortSums { active, revenue_minor, returns_minor };
         }
     }
     Ok(cohorts)
 }
 
 /// Spans have numbers in the order of time, so that the least one with a purchase has the first purchase.
-fn select<E: ReportSql>(CohortSpans { spans, first, .. }: &CohortSpans) -> Statement {
+fn select<E: ReportSql>(CohortSpans { spans, first }: &CohortSpans) -> Statement {
     let mut statement = Statement::new("WITH cells AS MATERIALIZED (SELECT customer, span, ").planned_anew();
     statement.push(concat!(
         sum!("amount_minor", "kind = 'purchase'"),

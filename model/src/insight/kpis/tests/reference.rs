@@ -117,7 +117,7 @@ fn relations(events: &[(String, Time, i64)], before: Time) -> Vec<(Time, Option<
         let next = bought.get(n + 1).copied();
         let silent = Some(silent).filter(|silent| next.is_none_or(|next| next.day_number() * DAY > silent.0));
         let cancel =
-            cancelled.iter().copied().find(|time| time > purchase && next.is_none_or(|next| *time <= next));
+            cancelled.iter().copied().find(|time| time > purchase && next.is_none_or(|next| *time < next));
         let end = silent.into_iter().chain(cancel).min().filter(|end| *end < before);
         if let Some(relation) = relations.last_mut() {
             relation.1 = end;
