@@ -1,8 +1,8 @@
 //! Key figures of periods: what they mean, what a customer adds to them, and their values.
 //!
 //! A customer is read once, for all periods. Almost everything that it adds is a number at a moment: a figure of a period
-//! is the sum over the moments within it, a figure at its end the sum over all moments before it ([`Cell`](counts::Cell)).
-//! What has to be counted once per customer and period, such as who bought in it, is counted per period.
+//! is the sum over the moments within it, a figure at its end the sum over all moments before it. What has
+//! to be counted once per customer and period, such as who bought in it, is counted per period.
 
 mod counter;
 mod counts;

@@ -14,12 +14,15 @@ fn first() -> Time {
     at("2024-01-29")
 }
 
-/// A history of up to 20 interactions in 130 days. Times are whole hours, often midnights, so that many meet.
+/// Hour, kind, a small number that amounts and scores are made of, and a flag.
+type RandomEvent = (i64, usize, i64, bool);
+
+/// Histories of up to 20 interactions in 130 days. Times are whole hours, often midnights, so that many meet.
 fn histories() -> impl Strategy<Value = Vec<History>> {
     let event = (0..130 * 24_i64, 0..KINDS.len() + 1, 0..4_i64, any::<bool>());
     let created = prop::option::of(0..130 * 24_i64);
     let customer = (prop::collection::vec(event, 0..20), created);
-    let build = |(mut events, created): (Vec<(i64, usize, i64, bool)>, Option<i64>)| {
+    let build = |(mut events, created): (Vec<RandomEvent>, Option<i64>)| {
         events.iter_mut().filter(|(hour, ..)| hour % 4 > 0).for_each(|event| event.0 = event.0 / 24 * 24);
         events.sort_unstable();
         let mut history = History::default();
