@@ -1,7 +1,9 @@
 //! Sales by period, and by channel, property or attribute.
 
+use std::cmp::Reverse;
+
 use tally_model::insight::{ReportPeriod, Span};
-use tally_store::{Dimension, SalesQuery, SalesSums};
+use tally_store::{Dimension, SalesQuery, SalesSums, ValueSums};
 
 use super::{Insights, ROWS, ratio};
 use crate::platform::error::{Error, Result};
@@ -68,6 +70,16 @@ fn growth(now: i64, then: i64) -> Option<f64> {
     if then > 0 { ratio(now - then, then) } else { None }
 }
 
+/// Rows by period, then greatest revenue first, then by value.
+fn rows(periods: &[ReportPeriod], mut values: Vec<ValueSums>) -> Vec<SalesLine> {
+    values.sort_by(|a, b| {
+        let order = |of: &ValueSums| (of.period, of.value.is_none(), Reverse(of.sums.revenue_minor));
+        order(a).cmp(&order(b)).then_with(|| a.value.cmp(&b.value))
+    });
+    let line = |of: ValueSums| Some(SalesLine::of_period(periods.get(of.period)?, of.value, of.sums));
+    values.into_iter().filter_map(line).collect()
+}
+
 impl Insights {
     /// Purchases and returns by period, and by the values of a dimension.
     ///
@@ -94,19 +106,7 @@ impl Insights {
             .collect();
         let rows = match dimension {
             None => period_totals.clone(),
-            Some(_) => {
-                let mut sums = sales.values;
-                sums.sort_by(|a, b| {
-                    let order = |of: &tally_store::ValueSums| {
-                        (of.period, of.value.is_none(), std::cmp::Reverse(of.sums.revenue_minor))
-                    };
-                    order(a).cmp(&order(b)).then_with(|| a.value.cmp(&b.value))
-                });
-                let row = |of: tally_store::ValueSums| {
-                    periods.get(of.period).map(|period| SalesLine::of_period(period, of.value, of.sums))
-                };
-                sums.into_iter().filter_map(row).collect()
-            }
+            Some(_) => rows(periods, sales.values),
         };
         let total = SalesLine {
             span: range,

@@ -58,7 +58,12 @@ impl RequestedRange {
         let Self { from, to, period, zone } = self;
         let start = match from {
             Some(from) => from,
-            None => insights.first_purchase().await?.map_or(to, |first| period_start(period, &zone, first)),
+            // Nothing is reported of a time before the first purchase.
+            None => insights
+                .first_purchase()
+                .await?
+                .filter(|first| *first < to)
+                .map_or(to, |first| period_start(period, &zone, first)),
         };
         let range = Span { start, end: to };
         let periods = report_periods(period, &zone, range, now).map_err(|error| {

@@ -63,10 +63,7 @@ pub(super) async fn cohorts(
     let range = RequestedRange::read(&mut validator, limits, request.period, &request.time_zone, now);
     let range = validator.finish(range)?.resolve(&rpc.insights, now).await?;
     let lines = rpc.insights.cohorts(&range.periods).await?;
-    Ok(GetCohortsResponse {
-        rows: lines.into_iter().map(cohort_row).collect(),
-        known_time: Some(timestamp(now)),
-    })
+    Ok(GetCohortsResponse { rows: lines.iter().map(cohort_row).collect(), known_time: Some(timestamp(now)) })
 }
 
 /// GetCampaigns.
@@ -144,7 +141,7 @@ fn sales_row(line: SalesLine) -> SalesRow {
     }
 }
 
-fn cohort_row(line: CohortLine) -> CohortRow {
+fn cohort_row(line: &CohortLine) -> CohortRow {
     CohortRow {
         cohort_start: Some(timestamp(line.cohort.start)),
         period_index: line.index as i32,

@@ -104,6 +104,10 @@ async fn the_range_is_from_the_first_purchase_until_now_unless_said_otherwise(ta
     assert_eq!(first.period_start, Some(timestamp(time("2024-02-01"))));
     assert_eq!(sums(report.total.as_ref().unwrap()), (150, 0, 2, 1));
     assert!(report.rows.last().unwrap().partial, "the month of now is not over");
+    let to_time = Some(timestamp(time("2024-02-01")));
+    let before = tally.sales(v1::GetSalesReportRequest { to_time, ..Default::default() }).await.unwrap();
+    assert!(before.rows.is_empty(), "nothing was sold before the first purchase");
+    assert_eq!(before.total.unwrap().period_start, to_time);
 }
 
 async fn each_customer_counts_once_and_a_merged_one_as_its_survivor(tally: Tally) {
