@@ -17,6 +17,8 @@ use crate::{
 
 /// The most columns of the name of a segment.
 const NAME: usize = 24;
+/// The most moves that are listed.
+const MOVES: usize = 30;
 
 /// Prints the segments.
 pub(super) async fn segments(
@@ -95,17 +97,19 @@ fn name(segment: &str) -> String {
 /// Who moved, most customers first.
 fn moves(transitions: &[SegmentTransition]) -> String {
     let (stayed, mut moved): (Vec<_>, Vec<_>) =
-        transitions.iter().partition(|transition| transition.from_segment == transition.to_segment);
+        transitions.iter().partition(|one| one.from_segment == one.to_segment && !one.did_not_exist);
     moved.sort_by_key(|transition| Reverse(transition.customers));
     let line = |transition: &&SegmentTransition| {
-        let to = name(&transition.to_segment);
-        let customers = count(transition.customers);
-        match transition.from_segment.as_str() {
-            "" => format!("  (did not exist) became {to}: {customers}"),
-            from => format!("  {} became {to}: {customers}", cut(from, NAME)),
-        }
+        let from = match transition.did_not_exist {
+            true => "(did not exist)".to_owned(),
+            false => name(&transition.from_segment),
+        };
+        format!("  {from} became {}: {}", name(&transition.to_segment), count(transition.customers))
     };
-    let mut lines: Vec<String> = moved.iter().map(line).collect();
+    let mut lines: Vec<String> = moved.iter().take(MOVES).map(line).collect();
+    if moved.len() > MOVES {
+        lines.push(format!("  and {} smaller moves; --json has all", moved.len() - MOVES));
+    }
     if lines.is_empty() {
         lines.push("  nobody moved".to_owned());
     }
@@ -135,7 +139,12 @@ mod tests {
     }
 
     fn transition(from: &str, to: &str, customers: i64) -> SegmentTransition {
-        SegmentTransition { from_segment: from.to_owned(), to_segment: to.to_owned(), customers }
+        SegmentTransition {
+            from_segment: from.to_owned(),
+            to_segment: to.to_owned(),
+            customers,
+            did_not_exist: false,
+        }
     }
 
     fn reply(segments: Vec<Segment>) -> ListSegmentsResponse {
@@ -158,7 +167,7 @@ mod tests {
         let b = Segment { growth: Some(-0.05), ..segment("B", 921, 133_500_000) };
         let none = Segment { share_of_revenue: Some(0.0), ..segment("none", 1_267, 0) };
         let transitions = vec![
-            transition("", "none", 12),
+            SegmentTransition { did_not_exist: true, ..transition("", "none", 12) },
             transition("A", "A", 700),
             transition("B", "A", 31),
             transition("none", "B", 1_031),
@@ -221,6 +230,15 @@ mod tests {
         let text = page("attribute:region", &reply, &euro());
         assert!(text.contains("\n\nno customers\n\n") && text.contains("nobody moved"), "{text}");
         assert_eq!(name(""), "(missing)");
-        assert_eq!(moves(&[transition("north", "", 2)]), "  north became (missing): 2");
+        let many: Vec<_> = (0..35).map(|n| transition("north", &format!("town {n}"), n)).collect();
+        let text = moves(&many);
+        assert!(text.starts_with("  north became town 34: 34\n") && text.lines().count() == 31, "{text}");
+        assert!(text.ends_with("\n  and 5 smaller moves; --json has all"), "{text}");
+        let created = SegmentTransition { did_not_exist: true, ..transition("", "", 5) };
+        assert_eq!(
+            moves(&[transition("north", "", 2), transition("", "north", 3), transition("", "", 4), created]),
+            "  (did not exist) became (missing): 5\n  (missing) became north: 3\n  north became (missing): 2\n  \
+             stayed where they were: 4"
+        );
     }
 }

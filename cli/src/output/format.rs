@@ -43,7 +43,12 @@ pub(crate) fn ratio(ratio: Option<f64>) -> String {
 
 /// A growth in percent, with its sign, or a dash.
 pub(crate) fn growth(growth: Option<f64>) -> String {
-    growth.map_or_else(|| DASH.to_owned(), |growth| format!("{:+.1} %", tenths(growth * 100.0)))
+    match growth.map(|growth| growth * 100.0) {
+        None => DASH.to_owned(),
+        // From very little; tenths say nothing.
+        Some(percent) if percent >= 1_000.0 => format!("+{} %", count(percent.round() as i64)),
+        Some(percent) => format!("{:+.1} %", tenths(percent)),
+    }
 }
 
 /// A difference of ratios in percentage points, with its sign.
@@ -97,6 +102,7 @@ mod tests {
         assert_eq!(shown(-0.0001), ["0.0 %", "+0.0 %"]);
         assert_eq!(shown(0.1234), ["12.3 %", "+12.3 %"]);
         assert_eq!(shown(-1.5), ["-150.0 %", "-150.0 %"]);
+        assert_eq!(growth(Some(267.844)), "+26,784 %");
         assert_eq!([ratio(None), growth(None), decimals(None, 1)], [DASH, DASH, DASH]);
         assert_eq!([points(-0.012), points(-0.0001), decimals(Some(1.25), 1)], ["-1.2 pp", "+0.0 pp", "1.2"]);
     }
