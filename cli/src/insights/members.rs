@@ -93,8 +93,10 @@ fn page(members: &[SegmentMember], args: &MembersArgs, showing: &str, currency: 
     let numbers = [money, money + 1, money + 2, money + 3, header.len() - 2, header.len() - 1];
     let rows = members.iter().map(|member| row(member, with_segment, currency));
     let table = narrow_table(&header, &numbers, rows);
-    let mut notes =
-        vec![showing.to_owned(), "overdue: days since the last purchase by those expected".to_owned()];
+    let mut notes = vec![
+        showing.to_owned(),
+        "overdue: the time since the last purchase, in expected intervals".to_owned(),
+    ];
     notes.extend(currency.note());
     format!("{table}\n\n{}", narrow_text(&notes.join("\n")))
 }
@@ -174,7 +176,7 @@ mod tests {
         C2        (missing)          0.00     0.00       0        –  none  lead            –       –
 
         showing 2 of 1,234 as of 2011-12-09T00:00:00Z
-        overdue: days since the last purchase by those expected
+        overdue: the time since the last purchase, in expected intervals
         amounts in EUR
         ");
         insta::assert_snapshot!(page_of(&["rfm", "champions"], &members), @r"
@@ -184,7 +186,7 @@ mod tests {
         C2                0.00     0.00       0        –  none  none  lead            –       –
 
         showing 2 of 1,234 as of 2011-12-09T00:00:00Z
-        overdue: days since the last purchase by those expected
+        overdue: the time since the last purchase, in expected intervals
         amounts in EUR
         ");
         assert_eq!(page_of(&["abc"], &members), page_of(&["rfm", "champions"], &members));

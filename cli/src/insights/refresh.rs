@@ -44,11 +44,9 @@ async fn run(
 }
 
 fn summary(last: &RefreshInsightsResponse) -> String {
-    // Each customer is visited twice.
-    let customers = count(last.total / 2);
-    format!("insights of {customers} customers as of {}", moment(last.as_of_time.as_ref()))
+    format!("insights of {} customers as of {}", count(last.total), moment(last.as_of_time.as_ref()))
 }
 
 fn unfinished(last: &RefreshInsightsResponse) -> String {
-    format!("{} of {} visits are done, and nothing is stored", count(last.done), count(last.total))
+    format!("{} of {} customers are done, and there are no new insights", count(last.done), count(last.total))
 }

@@ -160,12 +160,12 @@ async fn empty_replies_are_sentences_or_one_object() {
 async fn a_refresh_ends_with_how_many_customers_it_has() {
     let message = |done, warning: &str| RefreshInsightsResponse {
         done,
-        total: 6_000,
+        total: 3_000,
         as_of_time: Some(DAY),
         known_time: Some(NEXT),
         warning: warning.to_owned(),
     };
-    let refresh = vec![message(0, ""), message(3_500, ""), message(6_000, "nothing happened for 9 days")];
+    let refresh = vec![message(0, ""), message(1_500, ""), message(3_000, "nothing happened for 9 days")];
     let (fake, url) = serve_insights(InsightReplies { refresh, ..Default::default() }).await;
     let (success, output, error) = program(&url, &["refresh", "--as-of", "2011-09-09"]).await;
     assert!(success);
@@ -175,7 +175,7 @@ async fn a_refresh_ends_with_how_many_customers_it_has() {
     assert_eq!(fake.0.lock().unwrap().insights, [request]);
     let (_, output, _) = program(&url, &["refresh", "--json"]).await;
     let last: serde_json::Value = serde_json::from_str(&output).unwrap();
-    assert_eq!((&last["done"], &last["warning"]), (&6_000.into(), &"nothing happened for 9 days".into()));
+    assert_eq!((&last["done"], &last["warning"]), (&3_000.into(), &"nothing happened for 9 days".into()));
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn a_refresh_that_ends_early_fails() {
     let (_fake, url) = serve_insights(InsightReplies { refresh: vec![half], ..Default::default() }).await;
     let (success, output, error) = program(&url, &["refresh"]).await;
     assert!(!success && output.is_empty(), "{output}");
-    assert!(error.contains("the server ended the call too early: 3 of 6 visits are done"), "{error}");
+    assert!(error.contains("the server ended the call too early: 3 of 6 customers are done"), "{error}");
 }
 
 #[tokio::test]
