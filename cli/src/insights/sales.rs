@@ -23,17 +23,28 @@ pub(super) async fn sales(server: &Connection, args: &SalesArgs, json: bool) -> 
     let max_values = args.max_values;
     let request = GetSalesReportRequest { from_time, to_time, period, time_zone, dimension, max_values };
     let reply = server.insights().get_sales_report(request).await.map_err(|status| server.error(&status))?;
-    let report = Report { names: Names::of(&args.range), dimension: args.by.as_deref() };
-    reply::show(server, reply.get_ref(), json, |reply, currency| report.page(reply, currency)).await
+    let text =
+        |reply: &GetSalesReportResponse, currency: &Currency| Report::of(args, reply).page(reply, currency);
+    reply::show(server, reply.get_ref(), json, text).await
 }
 
 /// How the sales are divided.
 struct Report<'a> {
     names: Names,
+    /// The name of what they are divided by, such as category.
     dimension: Option<&'a str>,
+    /// Whether anything is compared with what was before.
+    with_growth: bool,
 }
 
-impl Report<'_> {
+impl<'a> Report<'a> {
+    fn of(args: &'a SalesArgs, reply: &GetSalesReportResponse) -> Self {
+        let name = |by: &'a String| by.split_once(':').map_or(by.as_str(), |(_, name)| name);
+        let mut rows = reply.rows.iter().chain(&reply.period_totals);
+        let with_growth = rows.any(|row| row.growth_previous.is_some() || row.growth_year_before.is_some());
+        Self { names: Names::of(&args.range), dimension: args.by.as_ref().map(name), with_growth }
+    }
+
     fn page(&self, reply: &GetSalesReportResponse, currency: &Currency) -> String {
         if reply.period_totals.is_empty() && reply.rows.is_empty() {
             return "no purchases yet".to_owned();
@@ -42,12 +53,15 @@ impl Report<'_> {
         let mut header = vec!["period"];
         header.extend(dimension.as_deref());
         let revenue = header.len();
-        header.extend(["revenue", "returns", "orders", "customers", "growth", "year ago"]);
+        header.extend(["revenue", "returns", "orders", "customers"]);
+        header.extend(["growth", "year ago"].iter().filter(|_| self.with_growth));
         let (mut rows, shares) = self.rows(reply, currency);
         insert_bars(&mut header, &mut rows, revenue + 1, shares);
         let numbers: Vec<usize> = (revenue..header.len()).filter(|column| *column != revenue + 1).collect();
-        let mut notes =
-            vec!["growth of the revenue since the period before, and since the same one a year ago"];
+        let mut notes = Vec::new();
+        if self.with_growth {
+            notes.push("growth of the revenue since the period before, and since the same one a year ago");
+        }
         if reply.period_totals.iter().chain(&reply.rows).any(|row| row.partial) {
             notes.push(PARTIAL);
         }
@@ -94,9 +108,10 @@ impl Report<'_> {
             currency.amount(row.returns_minor),
             count(row.orders),
             count(row.customers),
-            growth(row.growth_previous),
-            growth(row.growth_year_before),
         ]);
+        if self.with_growth {
+            cells.extend([growth(row.growth_previous), growth(row.growth_year_before)]);
+        }
         cells
     }
 }
@@ -125,8 +140,7 @@ mod tests {
         let arguments = ["tally", "insights", "sales"].iter().chain(arguments);
         let args = Args::try_parse_from(arguments).unwrap();
         let Command::Insights(InsightsCommand::Sales(args)) = args.command else { panic!("{args:?}") };
-        let report = Report { names: Names::of(&args.range), dimension: args.by.as_deref() };
-        report.page(reply, &euro())
+        Report::of(&args, reply).page(reply, &euro())
     }
 
     fn row(month: u32, value: &str, revenue_minor: i64) -> SalesRow {
@@ -209,6 +223,26 @@ mod tests {
         };
         assert_fits(&page(&["--by", &format!("property:{}", long_name())], &reply));
         assert_fits(&page(&["--period", "all"], &reply));
+    }
+
+    #[test]
+    fn growth_that_no_period_has_takes_no_room() {
+        let row = SalesRow { growth_previous: None, growth_year_before: None, ..row(10, "tea", 100_000_000) };
+        let reply = GetSalesReportResponse {
+            rows: vec![row.clone()],
+            period_totals: vec![row.clone()],
+            total: Some(row),
+            ..Default::default()
+        };
+        insta::assert_snapshot!(page(&["--by", "property:category", "--period", "all"], &reply), @r"
+        period                    category       revenue                         returns  orders  customers
+        ────────────────────────────────────────────────────────────────────────────────────────────────────
+        2011-10-01 to 2011-10-31  tea       1,000,000.00  ███████████████████  25,000.00   5,000      2,000
+        2011-10-01 to 2011-10-31  (all)     1,000,000.00                       25,000.00   5,000      2,000
+        total                               1,000,000.00                       25,000.00   5,000      2,000
+
+        amounts in EUR
+        ");
     }
 
     #[test]
