@@ -112,6 +112,10 @@ class Customer:
         times = [interaction.time for interaction in self.interactions[:1]]
         return min(times if self.create_time is None else [*times, self.create_time])
 
+    def attributes_at(self, time):
+        """The record of a customer is known from its `create_time` on."""
+        return self.attributes if self.create_time is not None and self.create_time <= time else {}
+
     def of_kind(self, kind, until):
         return [each for each in self.interactions if each.kind == kind and each.time <= until]
 
@@ -284,6 +288,10 @@ class Facts:
         self.previous_net = revenue_before - returns_before
         self.surveys = [each.satisfaction for each in self.of_kind("survey") if each.satisfaction is not None]
 
+    @property
+    def attributes(self):
+        return self.customer.attributes_at(self.as_of)
+
     def of_kind(self, *kinds):
         return [each for each in self.history if each.kind in kinds]
 
@@ -362,7 +370,7 @@ class Facts:
 
     @property
     def share_of_wallet(self):
-        wallet = self.customer.attributes.get("wallet_minor")
+        wallet = self.attributes.get("wallet_minor")
         return ratio(self.window_net, wallet) if isinstance(wallet, float) and wallet > 0 else None
 
     @property
@@ -373,7 +381,7 @@ class Facts:
 
     def segment(self, segmentation):
         if segmentation.startswith("attribute:"):
-            value = self.customer.attributes.get(segmentation.removeprefix("attribute:"))
+            value = self.attributes.get(segmentation.removeprefix("attribute:"))
             return "" if value is None else attribute_text(value)
         return {
             "abc": self.abc_class, "rfm": self.rfm_segment, "rfm_cell": self.rfm_cell,
@@ -414,7 +422,9 @@ class Population:
         active = [facts for facts in self.facts.values() if facts.window_orders]
         set_abc_classes(active)
         set_rfm(active)
-        self.attribute_names = sorted({name for facts in self.facts.values() for name in facts.customer.attributes})
+        carriers = collections.Counter(name for facts in self.facts.values() for name in facts.attributes)
+        self.attribute_names = sorted(carriers)
+        self.common_names = sorted(name for name, count in carriers.items() if 2 * count >= len(self.facts))
 
     def customer(self, customer_id):
         facts = self.facts[customer_id]
@@ -422,7 +432,7 @@ class Population:
         returns = sum(each.money for each in facts.returns)
         bought = [
             other for other in facts.referred if other in self.facts and self.facts[other].purchases]
-        missing = [name for name in self.attribute_names if name not in facts.customer.attributes]
+        missing = [name for name in self.common_names if name not in facts.attributes]
         return {
             "customer_id": customer_id,
             "as_of_time": self.as_of,
@@ -451,7 +461,7 @@ class Population:
             "complaints": len(facts.of_kind("complaint")),
             "complaints_open": facts.complaints_open,
             "last_contact_time": facts.last_contact,
-            "completeness": ratio(len(self.attribute_names) - len(missing), len(self.attribute_names)),
+            "completeness": ratio(len(self.common_names) - len(missing), len(self.common_names)),
             "missing_attributes": missing,
         }
 
@@ -496,7 +506,7 @@ class Population:
     def attributes(self, segmentation="", segment=""):
         """All attributes of the population; the numbers are those of the segment."""
         members = [
-            facts.customer.attributes for facts in self.facts.values()
+            facts.attributes for facts in self.facts.values()
             if not segment or facts.segment(segmentation) == segment]
         rows = []
         for name in self.attribute_names:
@@ -910,7 +920,7 @@ class Sales:
         kind, _, name = self.dimension.partition(":")
         if kind == "property":
             return interaction.properties.get(name, "")
-        value = self.business.customers[interaction.customer_id].attributes.get(name)
+        value = self.business.customers[interaction.customer_id].attributes_at(interaction.time).get(name)
         return "" if value is None else attribute_text(value)
 
     def cells(self, start, end):

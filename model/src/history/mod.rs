@@ -66,13 +66,17 @@ pub enum AttributeValue {
     Text(String),
 }
 
-/// The value as text, the same wherever it is shown or compared: numbers without needless zeros or exponents.
+/// The value as text, the same wherever it is shown or compared: a number as in JSON, without needless zeros.
 impl fmt::Display for AttributeValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Boolean(truth) => truth.fmt(f),
-            // Adding 0 makes −0 a 0.
-            Self::Number(number) => (number + 0.0).fmt(f),
+            Self::Number(number) => {
+                // Adding 0 makes −0 a 0.
+                let text =
+                    serde_json::Number::from_f64(number + 0.0).map_or_else(String::new, |n| n.to_string());
+                f.write_str(&text.strip_suffix(".0").unwrap_or(&text).replace("e+", "e"))
+            }
             Self::Text(text) => text.fmt(f),
         }
     }

@@ -115,10 +115,17 @@ impl<'a> KpiCounter<'a> {
             let role = self.roles[event.kind as usize];
             if event.occur_time < question.before {
                 self.add_event(&mut customer, &event, role);
-            } else if customer.first_purchase.is_some() {
+                continue;
+            }
+            // What follows only judges what had begun: leads may convert, and complaints be answered in time.
+            if role.act == Act::Purchase {
+                customer.first_purchase.get_or_insert(event.occur_time);
+            }
+            if role.is_contact || role.act == Act::Resolution {
+                self.complaints.answer_later(&mut self.counts, question, event.occur_time);
+            }
+            if customer.first_purchase.is_some() && self.complaints.unanswered.is_empty() {
                 break;
-            } else if role.act == Act::Purchase {
-                customer.first_purchase = Some(event.occur_time);
             }
         }
         self.end_relation(&mut customer);
@@ -330,8 +337,17 @@ impl Complaints {
         for (complaint, complaint_cell) in self.unanswered.drain(..) {
             counts.add(cell, Count::Answered, 1);
             counts.add(cell, Count::AnswerTime, microseconds(complaint, time));
-            if is_due(question, complaint) && time <= due(question, complaint) {
+            if is_answered_in_time(question, complaint, time) {
                 counts.add(complaint_cell, Count::DueAnswered, 1);
+            }
+        }
+    }
+
+    /// An answer after all that counts: it does not count itself, but may have come in time.
+    fn answer_later(&mut self, counts: &mut KpiCounts, question: &KpiQuestion, time: Time) {
+        for (complaint, cell) in self.unanswered.drain(..) {
+            if is_answered_in_time(question, complaint, time) {
+                counts.add(cell, Count::DueAnswered, 1);
             }
         }
     }
@@ -350,9 +366,14 @@ const fn due(question: &KpiQuestion, complaint: Time) -> Time {
     Time(complaint.0.saturating_add(question.spec.sla_hours as i64 * HOUR))
 }
 
-/// Whether all that could answer a complaint in time has been seen.
+/// Whether the time for an answer to a complaint is over.
 fn is_due(question: &KpiQuestion, complaint: Time) -> bool {
-    due(question, complaint) <= question.last_moment().min(question.known_at)
+    due(question, complaint) <= question.known_at
+}
+
+/// Whether an answer to a complaint came in time, of one whose time is over.
+fn is_answered_in_time(question: &KpiQuestion, complaint: Time, answer: Time) -> bool {
+    is_due(question, complaint) && answer <= due(question, complaint)
 }
 
 fn microseconds(from: Time, to: Time) -> i128 {

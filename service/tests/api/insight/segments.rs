@@ -180,8 +180,7 @@ async fn attributes_divide_customers_as_they_stood(tally: Tally) {
     tally.upsert(vec![customer("ada", "2024-01-01", &[("size", number(99.0))])]).await.unwrap();
     let size = |name: &str| (name.to_owned(), 1);
     let sizes = tally.sizes("attribute:size", Some(AS_OF)).await;
-    let big = format!("1{}", "0".repeat(21));
-    assert_eq!(sizes, [size("12.5"), size(""), size(&big), size("3")], "by revenue, then by name");
+    assert_eq!(sizes, [size("12.5"), size(""), size("1e21"), size("3")], "by revenue, then by name");
     let vips = tally.sizes("attribute:vip", Some(AS_OF)).await;
     assert_eq!(vips, [(String::new(), 2), size("false"), size("true")]);
     let (found, total) = members(&tally, &of_segment("attribute:size", "12.5")).await;

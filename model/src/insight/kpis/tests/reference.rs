@@ -15,7 +15,9 @@ struct Known {
     created: Option<Time>,
     /// `(kind, time, amount)` of what happened before the end of the range.
     events: Vec<(String, Time, i64)>,
-    /// The same of what was known after it.
+    /// The times of contacts and resolutions, also after it.
+    answers: Vec<Time>,
+    /// Also after it.
     first_purchase: Option<Time>,
     surveys: Vec<(Time, f64)>,
     /// The times at which the relation begins and ends; None if it has not ended before the end of the range.
@@ -50,7 +52,9 @@ impl Known {
         });
         let events: Vec<_> = all.iter().filter(|(_, time, _)| *time < before).cloned().collect();
         let relations = relations(&events, before);
-        Self { created, first_purchase, surveys: surveys.collect(), events, relations }
+        let answers =
+            seen.filter(|(kind, ..)| ANSWERS.contains(&kind.as_str())).map(|(_, time, _)| *time).collect();
+        Self { answers, created, first_purchase, surveys: surveys.collect(), events, relations }
     }
 
     fn times(&self, kinds: &[&str]) -> Vec<Time> {
@@ -226,14 +230,16 @@ fn value(all: &[Known], name: &str, span: Span, before: Option<Span>, report: &R
         "hours_to_first_answer" => hours(&ANSWERS),
         "hours_to_resolution" => hours(&["resolution"]),
         "answered_within_sla" => {
-            let over = |(time, _): &(Time, Option<Time>)| {
-                let due = time.plus_days(1);
-                holds(span, *time) && due < report.range.end && due <= report.known_at
-            };
-            let complaints = all.iter().flat_map(|known| known.complaints(&ANSWERS)).filter(over);
-            let answered =
-                |(time, answer): &(Time, Option<Time>)| answer.is_some_and(|by| by <= time.plus_days(1));
-            ratio(complaints.clone().filter(answered).count(), complaints.count())
+            let over = |time: &Time| holds(span, *time) && time.plus_days(1) <= report.known_at;
+            let (mut due, mut answered) = (0, 0);
+            for known in all {
+                for complaint in known.times(&["complaint"]).into_iter().filter(over) {
+                    due += 1;
+                    let in_time = |by: &Time| complaint <= *by && *by <= complaint.plus_days(1);
+                    answered += usize::from(known.answers.iter().any(in_time));
+                }
+            }
+            ratio(answered, due)
         }
         "lead_conversion_rate" => {
             let is_lead = |known: &Known| {
