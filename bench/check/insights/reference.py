@@ -492,10 +492,11 @@ class Population:
         counts = collections.Counter()
         for customer_id, facts in self.facts.items():
             before = earlier.facts.get(customer_id)
-            counts[before.segment(segmentation) if before else "", facts.segment(segmentation)] += 1
+            from_segment = before.segment(segmentation) if before else ""
+            counts[before is None, from_segment, facts.segment(segmentation)] += 1
         return [
-            {"from_segment": before, "to_segment": now, "customers": customers}
-            for (before, now), customers in sorted(counts.items())]
+            {"did_not_exist": is_new, "from_segment": before, "to_segment": now, "customers": customers}
+            for (is_new, before, now), customers in sorted(counts.items())]
 
     def members(self, segmentation, segment=""):
         members = [
