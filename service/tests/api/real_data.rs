@@ -15,7 +15,7 @@ use tally_model::{evaluation::metrics::Metrics, time::Time};
 use crate::support::{Database, ServeProcess, program, text, time};
 
 /// The folder of a data set, if `TALLY_REAL_DATA` is set.
-fn data(set: &str) -> Option<PathBuf> {
+pub fn folder(set: &str) -> Option<PathBuf> {
     match std::env::var_os("TALLY_REAL_DATA") {
         Some(folder) => Some(Path::new(&folder).join(set)),
         None => {
@@ -73,7 +73,7 @@ fn predict_everybody(process: &ServeProcess, database: &Database, folder: &Path)
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn online_retail_reaches_its_figures_on_both_databases() {
-    let Some(folder) = data("online_retail_2011") else { return };
+    let Some(folder) = folder("online_retail_2011") else { return };
     let buyers = buyers_after(&folder, time(AS_OF));
     let mut of_both = Vec::new();
     for database in Database::both().await {
@@ -114,7 +114,7 @@ fn train_with_seed(database: &Database, spec: &str, seed: u32) -> serde_json::Va
 /// that later ages would flatter: what is compared are leads at their call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bank_marketing_reaches_its_figure_over_five_seeds() {
-    let Some(folder) = data("bank_marketing_small") else { return };
+    let Some(folder) = folder("bank_marketing_small") else { return };
     let database = Database::sqlite();
     let process = ServeProcess::start(&database.url, &[]);
     import(&process, &folder);

@@ -6,6 +6,7 @@ mod dimensions;
 mod facts;
 mod kpis;
 mod passes;
+mod reference;
 mod report_limits;
 mod report_requests;
 mod reports_agree;

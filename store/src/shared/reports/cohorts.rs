@@ -88,14 +88,15 @@ fn select<E: ReportSql>(CohortSpans { spans, first }: &CohortSpans) -> Statement
     E::push_in_spans(&mut statement, spans);
     statement
         .push(concat!(
+            // Without a join, which a database that has just been filled would plan badly.
             ") AS sales GROUP BY customer, span), \
-             firsts AS (SELECT customer, min(span) AS cohort FROM cells WHERE orders > 0 GROUP BY customer) \
+             placed AS (SELECT span, revenue, returns, orders, \
+             min(CASE WHEN orders > 0 THEN span END) OVER (PARTITION BY customer) AS cohort FROM cells) \
              SELECT cohort, span, count(*) FILTER (WHERE orders > 0) AS active, ",
             sum!("revenue"),
             " AS revenue, ",
             sum!("returns"),
-            " AS returns FROM firsts JOIN cells ON cells.customer = firsts.customer \
-             WHERE span >= cohort AND cohort >= "
+            " AS returns FROM placed WHERE span >= cohort AND cohort >= "
         ))
         .push_bind(*first)
         .push(" GROUP BY cohort, span");
