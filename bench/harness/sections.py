@@ -7,6 +7,7 @@ import time
 
 import sql
 import world
+from insight import insight
 from measure import against, alone, exponent, in_turn
 from world import BENCH, END, PEERS, PYTHON, TALLY, Postgres, Sqlite, load, run, say, tally_server
 
@@ -436,6 +437,7 @@ SECTIONS = {
     "cold-postgres": (cold_postgres, "cold scores on PostgreSQL against SQL in pgbench"),
     "cold-sqlite": (cold_sqlite, "cold scores on SQLite against SQL by sqlx"),
     "population": (population, "all customers against SQL in psql"),
+    "insight": (insight, "passes, lists and reports of insight against ScorePopulation and SQL"),
     "snapshots": (snapshots, "training snapshots against SQL in psql"),
     "fit": (fit, "the regression against scikit-learn"),
     "ingest-postgres": (ingest_postgres, "import against \\copy"),

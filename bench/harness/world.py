@@ -56,14 +56,14 @@ def digest(paths):
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()[:8]
 
 
-def data(customers):
+def data(customers, days=DAYS):
     """The folder with a simulated business of this many buyers, and its number of interactions."""
     generator = digest([*(ROOT / "model/src/simulate").glob("*.rs"), ROOT / "bench/src/bin/bench-simulate.rs"])
-    folder = WORK / f"data-{customers}-{DAYS}-{generator}"
+    folder = WORK / f"data-{customers}-{days}-{generator}"
     done = folder / "rows"
     if not done.exists():
         say(f"simulating {customers:,} customers")
-        arguments = ["--customers", customers, "--end", END, "--days", DAYS]
+        arguments = ["--customers", customers, "--end", END, "--days", days]
         done.write_text(run(BENCH / "bench-simulate", folder, *arguments))
     return folder, int(done.read_text())
 
@@ -309,9 +309,9 @@ class Sqlite:
         self.sql(database, "PRAGMA foreign_keys = ON; DELETE FROM customers; VACUUM")
 
 
-def import_data(url, customers, *files):
+def import_data(url, customers, *files, days=DAYS):
     """Imports into a database through a server; returns the seconds that `tally import` reports."""
-    folder, _ = data(customers)
+    folder, _ = data(customers, days)
     with tally_server(url) as tally:
         options = [part for name in files for part in (f"--{name}", folder / f"{name}.csv")]
         command = [TALLY / "tally", "--json", "--server", f"http://{tally.address}", "import", "--backfill", *options]
@@ -356,10 +356,36 @@ def full(store, customers):
     def make(name):
         store.copy(empty(store), name)
         import_data(store.url(name), customers, "customers", "interactions")
-        begin = time.perf_counter()
-        with tally_server(store.url(name), "--pack-every-seconds", "1"):
-            while int(store.sql(name, "SELECT count(*) FROM packed_histories")) < customers:
-                time.sleep(0.1)
-        say(f"{customers:,} histories packed {time.perf_counter() - begin:.1f} s after the start of the server")
+        pack(store, name, customers)
 
     return made(store, f"tally_{customers}", make)
+
+
+def both_models(store):
+    """A database without customers that serves a churn and a lead model."""
+    def make(name):
+        store.copy(empty(store), name)
+        import_data(store.url(name), LEARNED_FROM, "customers", "interactions")
+        run(TALLY / "tally-train", "lead", "--database", store.url(name), "--as-of", END, "--log", "warn")
+        store.erase_customers(name)
+
+    return made(store, "tally_both", make)
+
+
+def business(store, customers, days):
+    """The same with customers and the interactions of this many days, packed."""
+    def make(name):
+        store.copy(both_models(store), name)
+        import_data(store.url(name), customers, "customers", "interactions", days=days)
+        pack(store, name, customers)
+
+    return made(store, f"tally_{customers}_{days}", make)
+
+
+def pack(store, name, customers):
+    """Waits until a server has packed all histories."""
+    begin = time.perf_counter()
+    with tally_server(store.url(name), "--pack-every-seconds", "1"):
+        while int(store.sql(name, "SELECT count(*) FROM packed_histories")) < customers:
+            time.sleep(0.1)
+    say(f"{customers:,} histories packed {time.perf_counter() - begin:.1f} s after the start of the server")
