@@ -1,6 +1,6 @@
 //! All that is known of one customer at a moment.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use tally_model::{
     history::{AttributeValue, Attributes, kind},
@@ -162,7 +162,7 @@ impl Insights {
             history.extend(stored.into_iter().map(|(prediction, _)| prediction));
         }
         history.retain(|prediction| prediction.as_of <= as_of);
-        history.sort_by(|a, b| (b.as_of, b.score_time, b.target).cmp(&(a.as_of, a.score_time, a.target)));
+        history.sort_by_key(|of| Reverse((of.as_of, of.score_time, of.target)));
         history.truncate(SCORE_HISTORY);
         Ok(history)
     }

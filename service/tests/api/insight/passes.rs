@@ -79,14 +79,14 @@ async fn a_pass_on_demand_adds_no_predictions(tally: Tally) {
     let scored = members.iter().filter(|member| member.churn_probability.is_some()).count();
     let buyers = members.iter().filter(|member| member.life_cycle != "lead").count();
     assert!(scored > 100 && scored == buyers, "{scored} of {buyers}");
-    let ids = vec![members.iter().find(|member| member.churn_probability.is_some()).unwrap()];
+    let member = members.iter().find(|member| member.churn_probability.is_some()).unwrap();
     let score = v1::PredictChurnRequest {
-        customer_id: ids[0].customer_id.clone(),
+        customer_id: member.customer_id.clone(),
         as_of_time: Some(timestamp(time("2024-03-01"))),
         ..Default::default()
     };
     let score = tally.scoring().predict_churn(score).await.unwrap().into_inner();
-    assert_eq!(ids[0].churn_probability.map(f64::to_bits), Some(score.probability.to_bits()));
+    assert_eq!(member.churn_probability.map(f64::to_bits), Some(score.probability.to_bits()));
     assert_eq!(count().await, before);
 }
 
