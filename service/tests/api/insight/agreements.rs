@@ -52,7 +52,7 @@ async fn store(tally: &Tally, seed: u64) -> Vec<String> {
         let step = [1, 86_400, 10 * 86_400][draw(&mut state, 3) as usize];
         let seconds = draw(&mut state, 880 * 86_400) / step * step;
         let occurred = Time(start.0 + seconds as i64 * 1_000_000).to_string();
-        let amount = draw(&mut state, 5_000) as i64 - 50;
+        let amount = draw(&mut state, 5_000) as i64;
         all.push(sale(&customer, &format!("{seed}-{n}"), kind, &occurred, amount));
     }
     tally.backfill(all).await.unwrap();
