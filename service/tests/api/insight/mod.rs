@@ -14,6 +14,7 @@ mod reports_agree;
 mod sales;
 mod segments;
 mod views;
+mod worked_example;
 
 use tally_proto::v1;
 use tonic::Status;
