@@ -75,6 +75,11 @@ BEGIN
 END
 $$;
 
+-- The latest pass, unless it was about the future when it was made: such a one would hide all that follow.
+CREATE VIEW v_latest_pass AS
+    SELECT pass_id FROM insight_passes
+    WHERE state = 'complete' AND as_of_time <= known_time ORDER BY as_of_time DESC, pass_id DESC LIMIT 1;
+
 -- For dashboards: one row a customer, of the latest pass. Money and orders without `total_` are of the window.
 CREATE VIEW v_customer_insights AS
     SELECT f.customer_id, c.name,
@@ -97,7 +102,7 @@ CREATE VIEW v_customer_insights AS
     FROM customer_insights AS f
     JOIN insight_passes AS p ON p.pass_id = f.pass_id
     JOIN customers AS c ON c.customer_id = f.customer_id
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1);
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass);
 
 -- For dashboards: the segments of the latest pass. Money and orders are of the window.
 CREATE VIEW v_segments AS
@@ -106,7 +111,7 @@ CREATE VIEW v_segments AS
            sum(f.net_minor)::bigint AS net_minor, sum(f.orders)::bigint AS orders,
            sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
     FROM customer_insights AS f
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass)
     GROUP BY f.abc_class
     UNION ALL
     SELECT 'rfm' AS segmentation, f.rfm_segment AS segment, count(*) AS customers,
@@ -114,7 +119,7 @@ CREATE VIEW v_segments AS
            sum(f.net_minor)::bigint AS net_minor, sum(f.orders)::bigint AS orders,
            sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
     FROM customer_insights AS f
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass)
     GROUP BY f.rfm_segment
     UNION ALL
     SELECT 'rfm_cell' AS segmentation, f.rfm_cell AS segment, count(*) AS customers,
@@ -122,7 +127,7 @@ CREATE VIEW v_segments AS
            sum(f.net_minor)::bigint AS net_minor, sum(f.orders)::bigint AS orders,
            sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
     FROM customer_insights AS f
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass)
     GROUP BY f.rfm_cell
     UNION ALL
     SELECT 'life_cycle' AS segmentation, f.life_cycle AS segment, count(*) AS customers,
@@ -130,7 +135,7 @@ CREATE VIEW v_segments AS
            sum(f.net_minor)::bigint AS net_minor, sum(f.orders)::bigint AS orders,
            sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
     FROM customer_insights AS f
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass)
     GROUP BY f.life_cycle
     UNION ALL
     SELECT 'value_loyalty' AS segmentation, f.value_loyalty AS segment, count(*) AS customers,
@@ -138,7 +143,7 @@ CREATE VIEW v_segments AS
            sum(f.net_minor)::bigint AS net_minor, sum(f.orders)::bigint AS orders,
            sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
     FROM customer_insights AS f
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass)
     GROUP BY f.value_loyalty;
 
 -- For dashboards: what was sold, by UTC month.

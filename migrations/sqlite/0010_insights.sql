@@ -64,6 +64,11 @@ CREATE INDEX customer_insights_by_rfm_cell ON customer_insights (pass_id, rfm_ce
 CREATE INDEX customer_insights_by_rfm_segment ON customer_insights (pass_id, rfm_segment, net_minor DESC, customer_id);
 CREATE INDEX customer_insights_by_value_loyalty ON customer_insights (pass_id, value_loyalty, net_minor DESC, customer_id);
 
+-- The latest pass, unless it was about the future when it was made: such a one would hide all that follow.
+CREATE VIEW v_latest_pass AS
+    SELECT pass_id FROM insight_passes
+    WHERE state = 'complete' AND as_of_time <= known_time ORDER BY as_of_time DESC, pass_id DESC LIMIT 1;
+
 -- For dashboards: one row a customer, of the latest pass. Money and orders without `total_` are of the window.
 CREATE VIEW v_customer_insights AS
     SELECT f.customer_id, c.name,
@@ -91,7 +96,7 @@ CREATE VIEW v_customer_insights AS
     FROM customer_insights AS f
     JOIN insight_passes AS p ON p.pass_id = f.pass_id
     JOIN customers AS c ON c.customer_id = f.customer_id
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1);
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass);
 
 -- For dashboards: the segments of the latest pass. Money and orders are of the window.
 CREATE VIEW v_segments AS
@@ -100,7 +105,7 @@ CREATE VIEW v_segments AS
            sum(f.net_minor) AS net_minor, sum(f.orders) AS orders,
            sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
     FROM customer_insights AS f
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass)
     GROUP BY f.abc_class
     UNION ALL
     SELECT 'rfm' AS segmentation, f.rfm_segment AS segment, count(*) AS customers,
@@ -108,7 +113,7 @@ CREATE VIEW v_segments AS
            sum(f.net_minor) AS net_minor, sum(f.orders) AS orders,
            sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
     FROM customer_insights AS f
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass)
     GROUP BY f.rfm_segment
     UNION ALL
     SELECT 'rfm_cell' AS segmentation, f.rfm_cell AS segment, count(*) AS customers,
@@ -116,7 +121,7 @@ CREATE VIEW v_segments AS
            sum(f.net_minor) AS net_minor, sum(f.orders) AS orders,
            sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
     FROM customer_insights AS f
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass)
     GROUP BY f.rfm_cell
     UNION ALL
     SELECT 'life_cycle' AS segmentation, f.life_cycle AS segment, count(*) AS customers,
@@ -124,7 +129,7 @@ CREATE VIEW v_segments AS
            sum(f.net_minor) AS net_minor, sum(f.orders) AS orders,
            sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
     FROM customer_insights AS f
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass)
     GROUP BY f.life_cycle
     UNION ALL
     SELECT 'value_loyalty' AS segmentation, f.value_loyalty AS segment, count(*) AS customers,
@@ -132,7 +137,7 @@ CREATE VIEW v_segments AS
            sum(f.net_minor) AS net_minor, sum(f.orders) AS orders,
            sum(f.satisfaction_sum) / nullif(sum(f.surveys), 0) AS satisfaction
     FROM customer_insights AS f
-    WHERE f.pass_id = (SELECT pass_id FROM insight_passes WHERE state = 'complete' ORDER BY as_of_time DESC LIMIT 1)
+    WHERE f.pass_id = (SELECT pass_id FROM v_latest_pass)
     GROUP BY f.value_loyalty;
 
 -- For dashboards: what was sold, by UTC month.

@@ -19,6 +19,8 @@ pub struct Pass {
     pub as_of: Time,
     /// Everything known at this time counts.
     pub known_at: Time,
+    /// Whether it is kept for longer than a day.
+    pub kept: bool,
     /// What is relative to all customers.
     pub population: Population,
 }
@@ -190,7 +192,8 @@ pub trait InsightStore: Send + Sync {
     async fn complete_pass(&self, pass_id: i64, population: &Population) -> Result<()>;
     /// Returns the pass about a moment.
     async fn pass_about(&self, as_of: Time) -> Result<Option<Pass>>;
-    /// Returns the pass about the latest moment up to `until`.
+    /// Returns the pass about the latest moment up to `until`, of those that were not about the future when they were
+    /// made.
     async fn latest_pass(&self, until: Time) -> Result<Option<Pass>>;
     /// Removes passes that have expired or been replaced, with their facts, in many small transactions; returns the
     /// number removed.

@@ -101,7 +101,9 @@ impl InsightPass {
         insights.scoring.wait_for_writes().await;
         let total = insights.store.count_customers().await?;
         let population = Arc::new(sample(insights, as_of, now).await?);
-        let kept = purpose == PassPurpose::Refresh;
+        // One that takes the place of a kept one, with other definitions, is kept as well.
+        let replaced = insights.store.pass_about(as_of).await?;
+        let kept = purpose == PassPurpose::Refresh || replaced.is_some_and(|replaced| replaced.kept);
         let pass_id = insights.store.begin_pass(NewPass { as_of, known_at: now, kept }).await?;
         Ok(Self {
             insights: insights.clone(),

@@ -35,9 +35,14 @@ impl Insights {
         made.await.map_err(|error| Error::Internal(format!("a pass panicked: {error}")))?
     }
 
+    /// The pass that is stored. One about a moment that is asked for has the present definitions; the latest one keeps
+    /// its own until the next.
     async fn stored_pass(&self, as_of: Option<Time>) -> Result<Option<Pass>> {
         Ok(match as_of {
-            Some(as_of) => self.store.pass_about(as_of).await?,
+            Some(as_of) => {
+                let stored = self.store.pass_about(as_of).await?;
+                stored.filter(|pass| pass.population.spec == *self.spec)
+            }
             None => self.store.latest_pass(Time::MAX).await?,
         })
     }
@@ -52,7 +57,7 @@ impl Insights {
         // Without customers the answer is known, and stored it would outlive their arrival.
         if self.store.count_customers().await? == 0 {
             let population = Population::nobody(as_of, &self.spec);
-            return Ok(Pass { pass_id: NOBODY, as_of, known_at: now, population });
+            return Ok(Pass { pass_id: NOBODY, as_of, known_at: now, kept: false, population });
         }
         let mut pass = InsightPass::start_with(self, as_of, PassPurpose::OnDemand, making).await?;
         while pass.next().await?.is_some() {}

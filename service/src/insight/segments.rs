@@ -1,11 +1,13 @@
 //! Segments of all customers, their members, and the attributes that customers have.
 
-use tally_model::insight::{AttributeTypes, Segmentation, growth};
+use tally_model::{
+    insight::{AttributeTypes, Segmentation, growth},
+    time::Time,
+};
 use tally_store::{AttributeValues, Member, MemberCursor, MemberFilter, Pass, SegmentMove, SegmentSums};
 
 use super::Insights;
-use crate::platform::error::Result;
-use tally_model::time::Time;
+use crate::platform::error::{Error, Result};
 
 /// Values of an attribute that are listed.
 const TOP_VALUES: usize = 10;
@@ -39,7 +41,11 @@ impl Insights {
         as_of: Option<Time>,
         compare_to: Option<Time>,
     ) -> Result<Segments> {
-        let pass = self.pass(as_of).await?;
+        let mut pass = self.pass(as_of).await?;
+        if compare_to.is_some() {
+            // Two moments are compared by the same definitions, the present ones.
+            pass = self.pass(Some(pass.as_of)).await?;
+        }
         let mut segments = self.store.segments(pass.pass_id, segmentation).await?;
         match segmentation.segments(&pass.population) {
             // Also those without customers.
@@ -66,6 +72,23 @@ impl Insights {
             }
         };
         Ok(Segments { pass, segments, moves })
+    }
+
+    /// Checks that a segmentation with fixed segments has one of this name.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT when it has not.
+    pub fn check_segment(&self, pass: &Pass, segmentation: &Segmentation, segment: &str) -> Result<()> {
+        match segmentation.segments(&pass.population) {
+            Some(names) if !names.iter().any(|name| name == segment) => Err(Error::invalid(
+                "segment",
+                format!(
+                    "is `{segment}`, which {segmentation} does not have; allowed are {}",
+                    names.join(", ")
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// At most `limit` members of a segment that follow `after`, and how many there are.

@@ -52,13 +52,14 @@ struct PassRow {
     pass_id: i64,
     as_of_time: Stamp,
     known_time: Stamp,
+    kept: bool,
     population: Json<Population>,
 }
 
 impl From<PassRow> for Pass {
     fn from(row: PassRow) -> Self {
-        let PassRow { pass_id, as_of_time, known_time, population } = row;
-        Self { pass_id, as_of: as_of_time.0, known_at: known_time.0, population: population.0 }
+        let PassRow { pass_id, as_of_time, known_time, kept, population } = row;
+        Self { pass_id, as_of: as_of_time.0, known_at: known_time.0, kept, population: population.0 }
     }
 }
 
@@ -178,7 +179,7 @@ fn push_members<B: InsightSql>(statement: &mut Statement, filter: &MemberFilter)
     }
 }
 
-const SELECT_PASS: &str = "SELECT pass_id, as_of_time, known_time, population FROM insight_passes \
+const SELECT_PASS: &str = "SELECT pass_id, as_of_time, known_time, kept, population FROM insight_passes \
      WHERE state = 'complete' AND as_of_time";
 
 /// Removes the facts of a pass, then the pass.
@@ -290,7 +291,10 @@ impl<B: Backend> InsightStore for B {
 
     async fn latest_pass(&self, until: Time) -> Result<Option<Pass>> {
         let mut select = Statement::new(SELECT_PASS);
-        select.push(" <= ").push_bind(until).push(" ORDER BY as_of_time DESC, pass_id DESC LIMIT 1");
+        select
+            .push(" <= ")
+            .push_bind(until)
+            .push(" AND as_of_time <= known_time ORDER BY as_of_time DESC, pass_id DESC LIMIT 1");
         Ok(self.read_one::<PassRow>(select).await?.map(Pass::from))
     }
 

@@ -48,8 +48,7 @@ fn push_filter(statement: &mut Statement, filter: &PredictionFilter) {
     if filter.needs_insights() {
         statement.push(
             " JOIN customer_insights AS f ON f.customer_id = k.customer_id AND f.pass_id = \
-             (SELECT pass_id FROM insight_passes WHERE state = 'complete' \
-             ORDER BY as_of_time DESC, pass_id DESC LIMIT 1)",
+             (SELECT pass_id FROM v_latest_pass)",
         );
     }
     // A customer has few predictions; SQLite would otherwise read all of the target, since that index has them in

@@ -66,6 +66,9 @@ pub(super) async fn members(
     let pass = rpc.insights.pass(as_of).await?;
     let all = request.segment.is_empty() && !request.missing_value;
     let segment = (!all).then(|| request.segment.clone());
+    if let Some(segment) = &segment {
+        rpc.insights.check_segment(&pass, &segmentation, segment)?;
+    }
     let filter = MemberFilter { pass_id: pass.pass_id, segmentation, segment };
     let (found, total) = rpc.insights.members(&filter, after, size + 1).await?;
     let (members, last) = page::cut(found, size, cursor, member);
@@ -94,6 +97,9 @@ pub(super) async fn attributes(
     let (as_of, segmentation) = validator.finish((as_of, segmentation))?;
     let pass = rpc.insights.pass(as_of).await?;
     let segment = of_segment.then_some(request.segment);
+    if let Some(segment) = &segment {
+        rpc.insights.check_segment(&pass, &segmentation, segment)?;
+    }
     let filter = MemberFilter { pass_id: pass.pass_id, segmentation, segment };
     let (attributes, customers) = rpc.insights.attributes(&pass, &filter).await?;
     Ok(InsightServiceListAttributesResponse {

@@ -128,7 +128,9 @@ async fn members_are_listed_by_net_revenue_page_by_page(tally: Tally) {
     assert_eq!(big[0], v1::SegmentMember { rfm_cell: big[0].rfm_cell.clone(), ..expected });
     let (cell, _) = members(&tally, &of_segment("rfm_cell", &big[0].rfm_cell)).await;
     assert_eq!(ids(&cell), ["big"]);
-    assert_eq!(members(&tally, &of_segment("abc", "Z")).await.1, 0);
+    let unknown = tally.insights().list_segment_members(of_segment("abc", "a")).await;
+    assert_refused(unknown, Code::InvalidArgument, "INVALID_REQUEST", &["segment"]);
+    assert_eq!(members(&tally, &of_segment("rfm_cell", "999")).await.1, 0);
 }
 
 async fn who_moved_is_told_by_another_moment(tally: Tally) {
