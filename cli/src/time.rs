@@ -25,6 +25,33 @@ pub(crate) fn parse(text: &str) -> Result<jiff::Timestamp, InvalidTime> {
         .ok_or_else(|| InvalidTime(text.to_owned()))
 }
 
+/// A moment, or a day whose first moment depends on the time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// A time with an offset.
+    Time(jiff::Timestamp),
+    /// A date.
+    Day(Date),
+}
+
+impl Moment {
+    /// The moment; of a day the one with which it begins in this time zone.
+    pub(crate) fn begin(self, zone: &TimeZone) -> jiff::Timestamp {
+        match self {
+            Self::Time(time) => time,
+            // Only the last day of 9999 ends beyond what times can be.
+            Self::Day(day) => day.to_zoned(zone.clone()).map_or(jiff::Timestamp::MAX, |day| day.timestamp()),
+        }
+    }
+}
+
+/// Reads a time with an offset, or a date, for [`Moment::begin`].
+pub(crate) fn moment(text: &str) -> Result<Moment, InvalidTime> {
+    let time = parse(text)?;
+    let day = civil(text).filter(|(_, is_date)| *is_date && with_offset(text).is_none());
+    Ok(day.map_or(Moment::Time(time), |(moment, _)| Moment::Day(moment.date())))
+}
+
 /// Reads a time with an offset from UTC as programs write it: RFC 3339, also with a space in place of the T, before
 /// the offset, or with an offset such as +0400, +00 and UTC; and the dates of HTTP and e-mail.
 pub(crate) fn with_offset(text: &str) -> Option<jiff::Timestamp> {
@@ -142,6 +169,16 @@ mod tests {
             "2011-09-09T12:00:00.000001Z"
         );
         assert_eq!(format(&Timestamp { seconds: i64::MAX, nanos: 0 }), format!("{} µs", i64::MAX));
+    }
+
+    #[test]
+    fn days_begin_in_their_time_zone() {
+        let begin =
+            |text: &str, zone: &str| moment(text).unwrap().begin(&named_zone(zone).unwrap()).to_string();
+        assert_eq!(begin("2026-01-01", "America/New_York"), "2026-01-01T05:00:00Z");
+        assert_eq!(begin("2026-01-01", "UTC"), "2026-01-01T00:00:00Z");
+        assert_eq!(begin("2026-01-01T00:00:00Z", "America/New_York"), "2026-01-01T00:00:00Z");
+        assert!(moment("2026-01-32").is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::PeriodArg;
-use crate::time;
+use crate::time::{self, Moment};
 
 /// What to see of the customers together, or of one.
 #[derive(Subcommand, Debug)]
@@ -43,7 +43,7 @@ pub enum InsightsCommand {
 /// Of which customers to show the attributes.
 #[derive(Args, Debug)]
 pub struct AttributesArgs {
-    /// As of this time [default: the latest refresh]
+    /// As of this time [default: the latest pass]
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub as_of: Option<Timestamp>,
     /// Only the customers of a segment of this segmentation, such as abc
@@ -59,7 +59,7 @@ pub struct AttributesArgs {
 pub struct SegmentsArgs {
     /// abc, rfm, rfm_cell, life_cycle, value_loyalty or attribute:NAME
     pub segmentation: String,
-    /// As of this time [default: the latest refresh]
+    /// As of this time [default: the latest pass]
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub as_of: Option<Timestamp>,
     /// Also show who moved since this time
@@ -74,7 +74,7 @@ pub struct MembersArgs {
     pub segmentation: String,
     /// The segment, such as A [default: all]
     pub segment: Option<String>,
-    /// As of this time [default: the latest refresh]
+    /// As of this time [default: the latest pass]
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub as_of: Option<Timestamp>,
     /// How many to list
@@ -88,12 +88,12 @@ pub struct MembersArgs {
 /// The time that a report is about, and how it is divided.
 #[derive(Args, Debug)]
 pub struct RangeArgs {
-    /// From this time on [default: the first purchase]
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
-    pub from: Option<Timestamp>,
-    /// Before this time [default: now]
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
-    pub to: Option<Timestamp>,
+    /// From this time on; a date begins in the time zone [default: the period of the first purchase]
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    pub from: Option<Moment>,
+    /// Before this time; a date begins in the time zone [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    pub to: Option<Moment>,
     /// The length of a period
     #[arg(long, value_enum, default_value_t = PeriodArg::Month)]
     pub period: PeriodArg,

@@ -22,12 +22,13 @@ pub(super) struct Range {
 
 impl Range {
     pub(super) fn of(args: &RangeArgs) -> Self {
-        let zone = args.time_zone.as_ref().and_then(TimeZone::iana_name);
+        let zone = args.time_zone.clone().unwrap_or(TimeZone::UTC);
+        let begin = |moment: Option<time::Moment>| moment.map(|moment| time::timestamp(moment.begin(&zone)));
         Self {
-            from_time: args.from.map(time::timestamp),
-            to_time: args.to.map(time::timestamp),
+            from_time: begin(args.from),
+            to_time: begin(args.to),
             period: args.period.number(),
-            time_zone: zone.unwrap_or_default().to_owned(),
+            time_zone: args.time_zone.as_ref().and_then(TimeZone::iana_name).unwrap_or_default().to_owned(),
         }
     }
 }
