@@ -34,7 +34,8 @@ async fn program(url: &str, arguments: &[&str]) -> (bool, String, String) {
 #[tokio::test]
 async fn arguments_become_requests() {
     let (fake, url) = serve_insights(InsightReplies::default()).await;
-    let range = "--from 2011-09-09T02:00:00+02:00 --to 2011-09-10T00:00:00Z --period week --time-zone europe/berlin";
+    let range =
+        "--from 2011-09-09T02:00:00+02:00 --to 2011-09-10T00:00:00Z --period week --time-zone europe/berlin";
     let (from_time, to_time, period) = (Some(DAY), Some(NEXT), Period::Week.into());
     let time_zone = "Europe/Berlin".to_owned();
     let name = |text: &str| text.to_owned();
