@@ -6,7 +6,7 @@ CREATE TABLE insight_passes (
     known_time TIMESTAMPTZ NOT NULL,
     -- Whether RefreshInsights made it, so that it is kept for longer than a day.
     kept       BOOLEAN NOT NULL,
-    -- building, complete or removed.
+    -- building, complete, replaced (while pages of it are read) or removed.
     state      TEXT NOT NULL,
     -- What is relative to all customers; '{}' until the pass is complete.
     population JSON NOT NULL,

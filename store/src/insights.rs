@@ -138,6 +138,8 @@ pub struct MemberFilter {
 /// The place of a customer in the list of a segment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MemberCursor {
+    /// The pass that the list is of.
+    pub pass_id: i64,
     /// Its net revenue.
     pub net: i64,
     /// Its id.
@@ -190,6 +192,8 @@ pub trait InsightStore: Send + Sync {
     async fn insert_facts(&self, pass_id: i64, facts: Vec<StoredFacts>) -> Result<()>;
     /// Completes a pass: it takes the place of the one about the same moment.
     async fn complete_pass(&self, pass_id: i64, population: &Population) -> Result<()>;
+    /// Returns a pass by its number, as long as all of its facts are there, also when another took its place.
+    async fn pass(&self, pass_id: i64) -> Result<Option<Pass>>;
     /// Returns the pass about a moment.
     async fn pass_about(&self, as_of: Time) -> Result<Option<Pass>>;
     /// Returns the pass about the latest moment up to `until`, of those that were not about the future when they were
@@ -198,14 +202,20 @@ pub trait InsightStore: Send + Sync {
     /// Removes passes that have expired or been replaced, with their facts, in many small transactions; returns the
     /// number removed.
     async fn remove_passes(&self, expiry: PassExpiry) -> Result<u64>;
-    /// Returns the segments of a pass that have customers.
-    async fn segments(&self, pass_id: i64, segmentation: &Segmentation) -> Result<Vec<SegmentSums>>;
-    /// Returns who moved from which segment in one pass to which in another, for those in the latter.
+    /// Returns the segments of a pass that have customers, at most `limit`.
+    async fn segments(
+        &self,
+        pass_id: i64,
+        segmentation: &Segmentation,
+        limit: usize,
+    ) -> Result<Vec<SegmentSums>>;
+    /// Returns who moved from which segment in the first pass to which in the second, for those in the latter; at most
+    /// `limit` moves.
     async fn segment_moves(
         &self,
-        from: i64,
-        to: i64,
+        passes: [i64; 2],
         segmentation: &Segmentation,
+        limit: usize,
     ) -> Result<Vec<SegmentMove>>;
     /// Returns at most `limit` customers that follow `after`, by falling net revenue, then by id.
     async fn members(

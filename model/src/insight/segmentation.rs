@@ -26,10 +26,8 @@ pub enum Segmentation {
 
 /// A text names no segmentation.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "`{0}` is no segmentation; allowed are abc, rfm, rfm_cell, life_cycle, value_loyalty and attribute:NAME"
-)]
-pub struct UnknownSegmentation(String);
+#[error("is no segmentation; allowed are abc, rfm, rfm_cell, life_cycle, value_loyalty and attribute:NAME")]
+pub struct UnknownSegmentation;
 
 /// What the name of an attribute follows.
 const ATTRIBUTE: &str = "attribute:";
@@ -45,7 +43,7 @@ impl FromStr for Segmentation {
             None => fixed
                 .into_iter()
                 .find(|segmentation| segmentation.to_string() == text)
-                .ok_or_else(|| UnknownSegmentation(text.to_owned())),
+                .ok_or(UnknownSegmentation),
         }
     }
 }
@@ -136,7 +134,7 @@ mod tests {
             assert_eq!(text.parse::<Segmentation>().unwrap().to_string(), text);
         }
         for text in ["", "ABC", "attribute", "attribute:", "attribute: "] {
-            assert_eq!(text.parse::<Segmentation>(), Err(UnknownSegmentation(text.to_owned())));
+            assert_eq!(text.parse::<Segmentation>(), Err(UnknownSegmentation));
         }
     }
 

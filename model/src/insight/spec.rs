@@ -42,7 +42,7 @@ pub struct InsightSpec {
 pub struct AbcSpec {
     /// What the classes go by.
     pub by: AbcBy,
-    /// The share of the total that class A brings, above 0 and below `b_share`.
+    /// The share of the total that class A brings, 0.000001 or more and below `b_share`.
     pub a_share: f64,
     /// The share of the total that the classes A and B bring, at most 1.
     pub b_share: f64,
@@ -187,9 +187,9 @@ impl InsightSpec {
         check((1..=3_650).contains(&self.window_days), "window_days", self.window_days, days)?;
         let kinds = &self.contact_kinds;
         let distinct: HashSet<&String> = kinds.iter().collect();
-        let is_name = |name: &String| !name.is_empty() && name.chars().count() <= 64;
+        let is_name = |name: &String| is_name(name);
         let fine = kinds.len() <= 50 && distinct.len() == kinds.len() && kinds.iter().all(is_name);
-        let allowed = "up to 50 different kinds of 1 to 64 characters";
+        let allowed = "up to 50 different kinds of 1 to 64 characters, none of them a control character";
         check(fine, "contact_kinds", format!("{kinds:?}"), allowed)?;
         check((1..=8_760).contains(&self.sla_hours), "sla_hours", self.sla_hours, "1 to 8760 hours")?;
         self.abc.validate()?;
@@ -200,8 +200,9 @@ impl InsightSpec {
 
 impl AbcSpec {
     fn validate(&self) -> Result<(), SpecError> {
-        let fine = self.a_share > 0.0 && self.a_share < self.b_share;
-        check(fine, "abc.a_share", self.a_share, "shares above 0 and below b_share")?;
+        // Shares are exact to a millionth.
+        let fine = self.a_share >= 1e-6 && self.a_share < self.b_share;
+        check(fine, "abc.a_share", self.a_share, "shares from 0.000001 and below b_share")?;
         check(self.b_share <= 1.0, "abc.b_share", self.b_share, "shares above a_share up to 1")
     }
 }
@@ -226,18 +227,23 @@ impl RfmSpec {
         let names: HashSet<&str> = self.segment.iter().map(|segment| segment.name.as_str()).collect();
         let is_range = |[least, most]: [u8; 2]| 1 <= least && least <= most && most <= 5;
         let fine = |segment: &RfmSegment| {
-            (1..=64).contains(&segment.name.chars().count())
+            is_name(&segment.name)
                 && ![NONE, OTHER].contains(&segment.name.as_str())
                 && [segment.r, segment.f, segment.m].into_iter().all(is_range)
         };
         for segment in &self.segment {
             let shown = format!("{} {:?} {:?} {:?}", segment.name, segment.r, segment.f, segment.m);
-            let allowed = "names other than none and other, and ranges [least, greatest] within 1 to 5";
+            let allowed = "names of 1 to 64 characters other than none and other, and ranges [least, greatest] within 1 to 5";
             check(fine(segment), "rfm.segment", shown, allowed)?;
         }
         let fine = names.len() == self.segment.len() && names.len() <= 50;
         check(fine, "rfm.segment", names.len(), "up to 50 segments with different names")
     }
+}
+
+/// Whether a text can be the name of a kind or a segment.
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control)
 }
 
 /// The segment of those who are in no other one.
@@ -358,6 +364,9 @@ mature_from = 5
             ("sla_hours = 0", "sla_hours = 0"),
             ("[abc]\nby = \"revenue\"", "revenue"),
             ("[abc]\na_share = 0.95", "abc.a_share = 0.95"),
+            ("[abc]\na_share = 1e-7", "abc.a_share = 0.0000001"),
+            ("contact_kinds = [\"a\\u0000b\"]", "contact_kinds"),
+            ("[[rfm.segment]]\nname = \"a\\u0000b\"", "rfm.segment"),
             ("[abc]\na_share = nan", "abc.a_share = NaN"),
             ("[abc]\nb_share = 1.1", "abc.b_share = 1.1"),
             ("[life_cycle]\ntypical_interval_days = 0.5", "life_cycle.typical_interval_days = 0.5"),

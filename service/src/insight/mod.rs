@@ -9,17 +9,21 @@ mod passes;
 mod sales;
 mod segments;
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use tally_model::{insight::InsightSpec, time::Time};
 use tally_proto::limits::REPORT_ROWS as ROWS;
 use tally_store::Store;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
+use tracing::Instrument;
 
 use crate::{
     catalog::ModelCatalog,
     histories::Histories,
-    platform::{clock::Clock, error::Result},
+    platform::{
+        clock::Clock,
+        error::{Error, Result},
+    },
     scoring::{PopulationScored, Scoring},
 };
 
@@ -31,6 +35,10 @@ pub use pass::{InsightPass, PassProgress, PassPurpose};
 pub use passes::remove_expired;
 pub use sales::{SalesLine, SalesReport, SalesRequest};
 pub use segments::{AttributeCoverage, Segments, segment_growth};
+
+/// Reports that are computed at a time. A database goes on with a statement also when its caller has gone, so that more
+/// could take all connections from those who score and write.
+const REPORTS: usize = 2;
 
 /// Answers what is asked about customers. Clones share everything.
 #[derive(Clone)]
@@ -44,6 +52,8 @@ pub struct Insights {
     scored: PopulationScored,
     /// Held while a pass is made: one at a time.
     making: Arc<Mutex<()>>,
+    /// A permit for each report that is computed.
+    reports: Arc<Semaphore>,
 }
 
 impl Insights {
@@ -57,8 +67,25 @@ impl Insights {
         clock: Arc<Clock>,
         spec: InsightSpec,
     ) -> Self {
-        let making = Arc::default();
-        Self { store, catalog, histories, scoring, clock, spec: Arc::new(spec), scored, making }
+        let (making, reports) = (Arc::default(), Arc::new(Semaphore::new(REPORTS)));
+        Self { store, catalog, histories, scoring, clock, spec: Arc::new(spec), scored, making, reports }
+    }
+
+    /// Computes a report, when fewer than the most that may be are being computed. One that has begun runs to its end.
+    ///
+    /// # Errors
+    /// What the work returns.
+    pub async fn report<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let closed = |error: &dyn Display| Error::Internal(format!("a report: {error}"));
+        let permit = Arc::clone(&self.reports).acquire_owned().await.map_err(|error| closed(&error))?;
+        let work = async move {
+            let _permit = permit;
+            work.await
+        };
+        tokio::spawn(work.in_current_span()).await.map_err(|error| closed(&error))?
     }
 
     /// When the first purchase happened; None before there is one.

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tally_model::{insight::Population, time::Time};
 use tally_store::{Pass, PassExpiry, Store, StoreError};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::OwnedMutexGuard,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::Instrument;
 
 use super::{InsightPass, Insights, PassPurpose};
 use crate::platform::{
@@ -29,14 +33,26 @@ impl Insights {
         if let Some(pass) = self.stored_pass(as_of).await? {
             return Ok(pass);
         }
+        // Who goes away while it waits for other passes wants none any more.
+        let making = Arc::clone(&self.making).lock_owned().await;
         // In a task of its own, so that others who wait for the pass get it also when this caller goes away.
         let insights = self.clone();
-        let made = tokio::spawn(async move { insights.make(as_of).await });
+        let made = tokio::spawn(async move { insights.make(as_of, making).await }.in_current_span());
         made.await.map_err(|error| Error::Internal(format!("a pass panicked: {error}")))?
     }
 
     /// The pass that is stored. One about a moment that is asked for has the present definitions; the latest one keeps
     /// its own until the next.
+    /// The pass that a page of a list follows.
+    ///
+    /// # Errors
+    /// ABORTED when it is gone: another one has taken its place; when the store fails.
+    pub async fn pass_of_page(&self, pass_id: i64) -> Result<Pass> {
+        let gone =
+            || Error::Conflict("the pass of this list was replaced; list from the first page".to_owned());
+        self.store.pass(pass_id).await?.ok_or_else(gone)
+    }
+
     async fn stored_pass(&self, as_of: Option<Time>) -> Result<Option<Pass>> {
         Ok(match as_of {
             Some(as_of) => {
@@ -47,8 +63,7 @@ impl Insights {
         })
     }
 
-    async fn make(&self, as_of: Option<Time>) -> Result<Pass> {
-        let making = Arc::clone(&self.making).lock_owned().await;
+    async fn make(&self, as_of: Option<Time>, making: OwnedMutexGuard<()>) -> Result<Pass> {
         if let Some(made) = self.stored_pass(as_of).await? {
             return Ok(made);
         }

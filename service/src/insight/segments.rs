@@ -4,6 +4,7 @@ use tally_model::{
     insight::{AttributeTypes, Segmentation, growth},
     time::Time,
 };
+use tally_proto::limits::REPORT_ROWS as ROWS;
 use tally_store::{AttributeValues, Member, MemberCursor, MemberFilter, Pass, SegmentMove, SegmentSums};
 
 use super::Insights;
@@ -46,7 +47,8 @@ impl Insights {
             // Two moments are compared by the same definitions, the present ones.
             pass = self.pass(Some(pass.as_of)).await?;
         }
-        let mut segments = self.store.segments(pass.pass_id, segmentation).await?;
+        let mut segments = self.store.segments(pass.pass_id, segmentation, ROWS + 1).await?;
+        check_rows(segments.len())?;
         match segmentation.segments(&pass.population) {
             // Also those without customers.
             Some(names) => segments = in_order(segments, names),
@@ -66,7 +68,9 @@ impl Insights {
             None => None,
             Some(time) => {
                 let before = self.pass(Some(time)).await?;
-                let mut moves = self.store.segment_moves(before.pass_id, pass.pass_id, segmentation).await?;
+                let mut moves =
+                    self.store.segment_moves([before.pass_id, pass.pass_id], segmentation, ROWS + 1).await?;
+                check_rows(moves.len())?;
                 moves.sort_by(|a, b| (-a.customers, &a.from, &a.to).cmp(&(-b.customers, &b.from, &b.to)));
                 Some((before, moves))
             }
@@ -126,6 +130,19 @@ impl Insights {
             key(a).cmp(&key(b))
         });
         Ok((covered, customers))
+    }
+}
+
+/// Refuses more segments or moves than a reply may have.
+fn check_rows(rows: usize) -> Result<()> {
+    match rows <= ROWS {
+        true => Ok(()),
+        false => Err(Error::invalid(
+            "segmentation",
+            format!(
+                "has more than {ROWS} rows; allowed are {ROWS}, so choose an attribute with fewer values"
+            ),
+        )),
     }
 }
 

@@ -153,7 +153,8 @@ impl From<StoreError> for Error {
             StoreError::Aborted => Self::Aborted,
             StoreError::SumTooLarge => Self::Precondition {
                 reason: "SUM_TOO_LARGE",
-                message: "the amounts add up to more than 64 bits hold; choose a shorter range".to_owned(),
+                message: "the amounts add up to more than 64 bits hold; choose less, such as a shorter range"
+                    .to_owned(),
             },
             StoreError::StorageFull => Self::StorageFull,
             StoreError::Unavailable(detail) => Self::Unavailable(detail),

@@ -179,8 +179,8 @@ fn push_members<B: InsightSql>(statement: &mut Statement, filter: &MemberFilter)
     }
 }
 
-const SELECT_PASS: &str = "SELECT pass_id, as_of_time, known_time, kept, population FROM insight_passes \
-     WHERE state = 'complete' AND as_of_time";
+const SELECT_PASS: &str =
+    "SELECT pass_id, as_of_time, known_time, kept, population FROM insight_passes WHERE ";
 
 /// Removes the facts of a pass, then the pass.
 async fn remove_pass<B: Backend>(store: &B, pass_id: i64) -> Result<()> {
@@ -267,7 +267,7 @@ impl<B: Backend> InsightStore for B {
         repeatable((self.clone(), population.clone()), move |shared| async move {
             let (store, population) = &*shared;
             let replace = Statement::new(
-                "UPDATE insight_passes SET state = 'removed' WHERE state = 'complete' AND as_of_time = $1",
+                "UPDATE insight_passes SET state = 'replaced' WHERE state = 'complete' AND as_of_time = $1",
             )
             .bind(population.as_of);
             let complete = Statement::new(
@@ -283,16 +283,25 @@ impl<B: Backend> InsightStore for B {
         .await
     }
 
+    async fn pass(&self, pass_id: i64) -> Result<Option<Pass>> {
+        let mut select = Statement::new(SELECT_PASS);
+        select.push("state IN ('complete', 'replaced') AND pass_id = ").push_bind(pass_id);
+        Ok(self.read_one::<PassRow>(select).await?.map(Pass::from))
+    }
+
     async fn pass_about(&self, as_of: Time) -> Result<Option<Pass>> {
         let mut select = Statement::new(SELECT_PASS);
-        select.push(" = ").push_bind(as_of).push(" ORDER BY pass_id DESC LIMIT 1");
+        select
+            .push("state = 'complete' AND as_of_time = ")
+            .push_bind(as_of)
+            .push(" ORDER BY pass_id DESC LIMIT 1");
         Ok(self.read_one::<PassRow>(select).await?.map(Pass::from))
     }
 
     async fn latest_pass(&self, until: Time) -> Result<Option<Pass>> {
         let mut select = Statement::new(SELECT_PASS);
         select
-            .push(" <= ")
+            .push("state = 'complete' AND as_of_time <= ")
             .push_bind(until)
             .push(" AND as_of_time <= known_time ORDER BY as_of_time DESC, pass_id DESC LIMIT 1");
         Ok(self.read_one::<PassRow>(select).await?.map(Pass::from))
@@ -300,7 +309,7 @@ impl<B: Backend> InsightStore for B {
 
     async fn remove_passes(&self, expiry: PassExpiry) -> Result<u64> {
         let select = Statement::new(
-            "SELECT pass_id FROM insight_passes WHERE state = 'removed' \
+            "SELECT pass_id FROM insight_passes WHERE state IN ('replaced', 'removed') \
              OR (known_time < $1 AND (state = 'building' OR NOT kept))",
         )
         .bind(expiry.on_demand);
@@ -325,7 +334,12 @@ impl<B: Backend> InsightStore for B {
         Ok(passes.len() as u64)
     }
 
-    async fn segments(&self, pass_id: i64, segmentation: &Segmentation) -> Result<Vec<SegmentSums>> {
+    async fn segments(
+        &self,
+        pass_id: i64,
+        segmentation: &Segmentation,
+        limit: usize,
+    ) -> Result<Vec<SegmentSums>> {
         let mut select = Statement::new("SELECT ");
         push_segment::<B>(&mut select, segmentation);
         select
@@ -337,15 +351,16 @@ impl<B: Backend> InsightStore for B {
                  FROM customer_insights AS f WHERE f.pass_id = ",
             )
             .push_bind(pass_id)
-            .push(" GROUP BY 1");
+            .push(" GROUP BY 1 LIMIT ")
+            .push_bind(limit as i64);
         Ok(self.read::<SegmentRow>(select).await?.into_iter().map(SegmentSums::from).collect())
     }
 
     async fn segment_moves(
         &self,
-        from: i64,
-        to: i64,
+        [from, to]: [i64; 2],
         segmentation: &Segmentation,
+        limit: usize,
     ) -> Result<Vec<SegmentMove>> {
         let mut select =
             Statement::new("SELECT before.segment AS from_segment, after.segment AS to_segment, ");
@@ -355,7 +370,8 @@ impl<B: Backend> InsightStore for B {
         select.push(") AS after LEFT JOIN (SELECT f.customer_id, ");
         push_segment::<B>(&mut select, segmentation);
         select.push(" AS segment FROM customer_insights AS f WHERE f.pass_id = ").push_bind(from);
-        select.push(") AS before ON before.customer_id = after.customer_id GROUP BY 1, 2");
+        select.push(") AS before ON before.customer_id = after.customer_id GROUP BY 1, 2 LIMIT ");
+        select.push_bind(limit as i64);
         let rows: Vec<MoveRow> = self.read(select).await?;
         let as_move = |row: MoveRow| SegmentMove {
             from: row.from_segment,
@@ -408,7 +424,10 @@ impl<B: Backend> InsightStore for B {
         select.push(
             " GROUP BY 1, 2), ranked AS (SELECT name, value, customers, \
              CAST(sum(customers) OVER (PARTITION BY name) AS BIGINT) AS total, count(*) OVER (PARTITION BY name) AS distinct_values, \
-             rank() OVER (PARTITION BY name ORDER BY customers DESC) AS place FROM counted) \
+             row_number() OVER (PARTITION BY name ORDER BY customers DESC, value",
+        );
+        select.push(B::BYTEWISE).push(
+            ") AS place FROM counted) \
              SELECT name, total, distinct_values, value, customers FROM ranked WHERE place <= ",
         );
         select.push_bind(top as i64);

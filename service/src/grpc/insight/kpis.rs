@@ -59,7 +59,8 @@ fn metrics(validator: &mut Validator, names: &[String]) -> Vec<&'static KpiMetri
     }
     for n in unknown {
         let allowed: Vec<&str> = KPI_METRICS.iter().map(|metric| metric.name).collect();
-        let description = format!("is no metric; allowed are {}", allowed.join(", "));
+        let name: String = names[n].chars().filter(|c| !c.is_control()).take(64).collect();
+        let description = format!("is `{name}`, no metric; allowed are {}", allowed.join(", "));
         validator.refuse(format_args!("metrics[{n}]"), description);
     }
     KPI_METRICS.iter().zip(asked).filter_map(|(metric, asked)| asked.then_some(metric)).collect()

@@ -40,9 +40,12 @@ pub(super) async fn sales(
     let values = number(&mut validator, "max_values", request.max_values, (VALUES, limits::REPORT_VALUES));
     let (range, dimension) = validator.finish((range, dimension))?;
     let range = range.resolve(&rpc.insights, now).await?;
-    let request =
-        SalesRequest { range: range.range, periods: &range.periods, dimension, values: values as usize };
-    let report = rpc.insights.sales(request).await?;
+    let insights = rpc.insights.clone();
+    let report = async move {
+        let (whole, periods) = (range.range, &range.periods);
+        insights.sales(SalesRequest { range: whole, periods, dimension, values: values as usize }).await
+    };
+    let report = rpc.insights.report(report).await?;
     let response = GetSalesReportResponse {
         rows: report.rows.into_iter().map(sales_row).collect(),
         period_totals: report.period_totals.into_iter().map(sales_row).collect(),
@@ -62,7 +65,8 @@ pub(super) async fn cohorts(
     let limits = (request.from_time.as_ref(), request.to_time.as_ref());
     let range = RequestedRange::read(&mut validator, limits, request.period, &request.time_zone, now);
     let range = validator.finish(range)?.resolve(&rpc.insights, now).await?;
-    let lines = rpc.insights.cohorts(&range.periods).await?;
+    let insights = rpc.insights.clone();
+    let lines = rpc.insights.report(async move { insights.cohorts(&range.periods).await }).await?;
     Ok(GetCohortsResponse { rows: lines.iter().map(cohort_row).collect(), known_time: Some(timestamp(now)) })
 }
 
@@ -78,7 +82,9 @@ pub(super) async fn campaigns(
     let window_days =
         number(&mut validator, "window_days", request.window_days, (WINDOW_DAYS, limits::CAMPAIGN_DAYS));
     let (range, window_days) = validator.finish((range, window_days))?;
-    let lines = rpc.insights.campaigns(range, window_days.into(), now).await?;
+    let insights = rpc.insights.clone();
+    let lines = async move { insights.campaigns(range, window_days.into(), now).await };
+    let lines = rpc.insights.report(lines).await?;
     let response = GetCampaignsResponse {
         rows: lines.into_iter().map(campaign_row).collect(),
         known_time: Some(timestamp(now)),
@@ -97,7 +103,8 @@ fn dimension(validator: &mut Validator, dimension: &str) -> Option<Dimension> {
         _ => {
             validator.refuse(
                 "dimension",
-                "is none; allowed are `channel`, `property:NAME`, `attribute:NAME`, and nothing for periods alone",
+                "is no dimension; allowed are `channel`, `property:NAME`, `attribute:NAME`, and nothing for periods \
+                 alone",
             );
             None
         }
@@ -113,7 +120,7 @@ fn number(validator: &mut Validator, field: &str, number: i32, (usual, most): (i
 }
 
 /// A response that a message can hold; long values may make it too large with fewer rows than are allowed.
-fn fitting<M: Message>(response: M, field: &str, advice: &str) -> Result<M> {
+pub(super) fn fitting<M: Message>(response: M, field: &str, advice: &str) -> Result<M> {
     let (bytes, most) = (response.encoded_len(), limits::MESSAGE_BYTES);
     match bytes <= most {
         true => Ok(response),

@@ -1,17 +1,17 @@
 //! Segments, their members, and the attributes of customers.
 
 use tally_model::{
-    insight::{AttributeTypes, Segmentation, growth},
+    insight::{AttributeTypes, Segmentation, UnknownSegmentation, growth},
     time::Time,
 };
 use tally_proto::v1::{
     self, InsightServiceListAttributesRequest, InsightServiceListAttributesResponse,
     ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
 };
-use tally_store::{Member, MemberCursor, MemberFilter, SegmentMove, SegmentSums};
+use tally_store::{Member, MemberCursor, MemberFilter, Pass, SegmentMove, SegmentSums};
 use tonic::Status;
 
-use super::InsightRpc;
+use super::{InsightRpc, reports::fitting};
 use crate::{
     grpc::convert::{page, response::timestamp, validator::Validator},
     insight::{AttributeCoverage, segment_growth},
@@ -31,9 +31,9 @@ pub(super) async fn list(
     let found = rpc.insights.segments(&segmentation, as_of, compare_to).await?;
     let population = &found.pass.population;
     let customers: i64 = found.segments.iter().map(|sums| sums.customers).sum();
-    let revenue: i64 = found.segments.iter().map(|sums| sums.revenue).sum();
+    let revenue: i128 = found.segments.iter().map(|sums| i128::from(sums.revenue)).sum();
     let (before, moves) = found.moves.unzip();
-    Ok(ListSegmentsResponse {
+    let response = ListSegmentsResponse {
         segments: found.segments.into_iter().map(|sums| segment(sums, customers, revenue)).collect(),
         transitions: moves.into_iter().flatten().map(transition).collect(),
         as_of_time: Some(timestamp(found.pass.as_of)),
@@ -41,7 +41,8 @@ pub(super) async fn list(
         known_time: Some(timestamp(found.pass.known_at)),
         definition: segmentation.definition(population),
         typical_interval_days: population.typical_interval.as_days(),
-    })
+    };
+    Ok(fitting(response, "segmentation", "choose an attribute with fewer values")?)
 }
 
 /// ListSegmentMembers.
@@ -59,11 +60,16 @@ pub(super) async fn members(
     if request.missing_value && !request.segment.is_empty() {
         validator.refuse("segment", "is set beside missing_value; allowed is one of them");
     }
+    check_segment(&mut validator, &request.segment);
     let (size, segmentation, as_of) = validator.finish((size, segmentation, as_of))?;
     let scope =
         ("ListSegmentMembers", segmentation.to_string(), (&request.segment, request.missing_value, as_of));
     let after: Option<MemberCursor> = rpc.page_tokens.open(&scope, &request.page_token)?;
-    let pass = rpc.insights.pass(as_of).await?;
+    // All pages are of one pass.
+    let pass = match &after {
+        None => rpc.insights.pass(as_of).await?,
+        Some(after) => rpc.insights.pass_of_page(after.pass_id).await?,
+    };
     let all = request.segment.is_empty() && !request.missing_value;
     let segment = (!all).then(|| request.segment.clone());
     if let Some(segment) = &segment {
@@ -71,7 +77,7 @@ pub(super) async fn members(
     }
     let filter = MemberFilter { pass_id: pass.pass_id, segmentation, segment };
     let (found, total) = rpc.insights.members(&filter, after, size + 1).await?;
-    let (members, last) = page::cut(found, size, cursor, member);
+    let (members, last) = page::cut(found, size, |member| cursor(&pass, member), member);
     Ok(ListSegmentMembersResponse {
         members,
         next_page_token: rpc.page_tokens.next(&scope, last)?,
@@ -94,6 +100,7 @@ pub(super) async fn attributes(
     }
     let segmentation =
         if of_segment { segmentation(&mut validator, &request.segmentation) } else { Segmentation::Abc };
+    check_segment(&mut validator, &request.segment);
     let (as_of, segmentation) = validator.finish((as_of, segmentation))?;
     let pass = rpc.insights.pass(as_of).await?;
     let segment = of_segment.then_some(request.segment);
@@ -111,16 +118,27 @@ pub(super) async fn attributes(
 }
 
 fn segmentation(validator: &mut Validator, text: &str) -> Segmentation {
-    text.parse().unwrap_or_else(|error: tally_model::insight::UnknownSegmentation| {
-        validator.refuse("segmentation", error.to_string());
-        Segmentation::Abc
-    })
+    match text.parse() {
+        Ok(Segmentation::Attribute(name)) => Segmentation::Attribute(validator.word("segmentation", name)),
+        Ok(segmentation) => segmentation,
+        Err(UnknownSegmentation) => {
+            validator.refuse("segmentation", UnknownSegmentation.to_string());
+            Segmentation::Abc
+        }
+    }
 }
 
-fn segment(sums: SegmentSums, customers: i64, revenue: i64) -> v1::Segment {
-    let share = |part: i64, of: i64| (of > 0).then(|| part as f64 / of as f64);
+/// Checks the name of a segment, which is a value for an attribute. None such has the character U+0000.
+fn check_segment(validator: &mut Validator, name: &str) {
+    if name.contains('\0') {
+        validator.refuse("segment", "has the character U+0000, which is not allowed");
+    }
+}
+
+fn segment(sums: SegmentSums, customers: i64, revenue: i128) -> v1::Segment {
+    let share = |part: i64, of: i128| (of > 0).then(|| part as f64 / of as f64);
     v1::Segment {
-        share_of_customers: share(sums.customers, customers),
+        share_of_customers: share(sums.customers, customers.into()),
         share_of_revenue: share(sums.revenue, revenue),
         growth: segment_growth(&sums),
         satisfaction: (sums.surveys > 0).then(|| sums.satisfaction_sum / sums.surveys as f64),
@@ -142,8 +160,8 @@ fn transition(moved: SegmentMove) -> v1::SegmentTransition {
     }
 }
 
-fn cursor(member: &Member) -> MemberCursor {
-    MemberCursor { net: member.net, customer_id: member.customer_id.clone() }
+fn cursor(pass: &Pass, member: &Member) -> MemberCursor {
+    MemberCursor { pass_id: pass.pass_id, net: member.net, customer_id: member.customer_id.clone() }
 }
 
 fn member(member: Member) -> v1::SegmentMember {

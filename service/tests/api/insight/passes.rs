@@ -15,6 +15,7 @@ on_both_stores!(
     passes_expire_but_for_the_last_of_each_month,
     predictions_are_filtered_by_the_latest_pass,
     callers_share_a_pass,
+    a_look_ahead_is_not_the_latest_pass,
 );
 
 async fn trained(tally: &Tally) {
@@ -231,6 +232,18 @@ async fn predictions_are_filtered_by_the_latest_pass(tally: Tally) {
     ] {
         assert_refused(list(request).await, Code::InvalidArgument, "INVALID_REQUEST", &[field]);
     }
+}
+
+async fn a_look_ahead_is_not_the_latest_pass(tally: Tally) {
+    let now = tally_service::platform::clock::system_clock();
+    tally.backfill(vec![paid("ada", "1", "purchase", "2024-05-01", 100)]).await.unwrap();
+    let ahead = Time(now.0 + 3_600_000_000);
+    assert_eq!(tally.sizes("life_cycle", Some(&ahead.to_string())).await.len(), 1);
+    tally.refresh_insights(AS_OF).await.unwrap();
+    assert_eq!(tally.segments("abc", None).await.as_of_time, Some(timestamp(time(AS_OF))));
+    let listed =
+        tally.database.sql("SELECT count(*) FROM v_customer_insights WHERE life_cycle = 'new'").await;
+    assert_eq!(listed, Some(1), "not lost, as it is by now");
 }
 
 async fn callers_share_a_pass(tally: Tally) {

@@ -15,6 +15,9 @@ on_both_stores!(
     names_of_attributes_have_no_meaning_of_their_own,
     attributes_are_counted_in_all_and_in_a_segment,
     nothing_is_known_of_nobody,
+    pages_follow_one_pass,
+    names_are_checked_as_everywhere,
+    sums_of_segments_do_not_overflow,
     invalid_requests_are_refused,
 );
 
@@ -261,6 +264,71 @@ async fn nothing_is_known_of_nobody(tally: Tally) {
     five_customers(&tally).await;
     assert_eq!(tally.sizes("abc", None).await.len(), 0, "the latest pass is that of RefreshInsights");
     assert_eq!(tally.sizes("abc", Some("2024-06-02")).await.len(), 4);
+}
+
+async fn pages_follow_one_pass(tally: Tally) {
+    five_customers(&tally).await;
+    tally.refresh_insights(AS_OF).await.unwrap();
+    let mut request = v1::ListSegmentMembersRequest { page_size: 2, ..of_segment("abc", "") };
+    request.as_of_time = None;
+    let first = tally.insights().list_segment_members(request.clone()).await.unwrap().into_inner();
+    // The last one becomes the first.
+    tally.backfill(vec![paid("lead", "1", "purchase", "2024-05-01", 1_000_000)]).await.unwrap();
+    tally.refresh_insights(AS_OF).await.unwrap();
+    request.page_token = first.next_page_token;
+    let (rest, total) = members(&tally, &request).await;
+    let ids = |members: &[v1::SegmentMember]| -> Vec<String> {
+        members.iter().map(|member| member.customer_id.clone()).collect()
+    };
+    let all = [ids(&first.members), ids(&rest)].concat();
+    assert_eq!((all.join(" "), total), ("big mid small gone lead".to_owned(), 5));
+    // Once its facts are removed, the list has to begin anew.
+    let store = tally_store::open(&tally.database.url).await.unwrap();
+    let none = tally_store::PassExpiry {
+        kept: tally_model::time::Time::MIN,
+        on_demand: tally_model::time::Time::MIN,
+    };
+    assert_eq!(store.remove_passes(none).await.unwrap(), 1);
+    let gone = tally.insights().list_segment_members(request).await;
+    assert_refused(gone, Code::Aborted, "LOST_RACE", &[]);
+}
+
+async fn names_are_checked_as_everywhere(tally: Tally) {
+    five_customers(&tally).await;
+    tally.upsert(vec![customer("new", "2024-01-01", &[("plan", text("pro"))])]).await.unwrap();
+    let plans = [(String::new(), 5), ("pro".to_owned(), 1)];
+    assert_eq!(tally.sizes("attribute:plan ", Some("2025-01-01")).await, plans, "blanks do not count");
+    for name in ["a\0b", "a\nb", &"x".repeat(65)] {
+        let request =
+            v1::ListSegmentsRequest { segmentation: format!("attribute:{name}"), ..Default::default() };
+        let refused = tally.insights().list_segments(request).await;
+        assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &["segmentation"]);
+    }
+    for segmentation in ["abc", "rfm_cell", "attribute:plan"] {
+        let refused = tally.insights().list_segment_members(of_segment(segmentation, "a\0")).await;
+        assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &["segment"]);
+    }
+}
+
+async fn sums_of_segments_do_not_overflow(tally: Tally) {
+    let most = 1_000_000_000_000_000;
+    for id in ["ada", "bob", "eve"] {
+        let all = (0..4_000).map(|n| paid(id, &n.to_string(), "purchase", "2024-05-01", most));
+        tally.backfill(all.collect()).await.unwrap();
+        let id_text = text(id);
+        tally.upsert(vec![customer(id, "2024-01-01", &[("name", id_text)])]).await.unwrap();
+    }
+    // From the creation on, since the records came later.
+    let segments = tally.segments("attribute:name", Some(AS_OF)).await.segments;
+    assert_eq!(segments.iter().map(|row| row.customers).sum::<i64>(), 3);
+    assert!(segments.iter().all(|row| row.share_of_revenue.is_some_and(|share| share <= 1.0)));
+    let request = v1::ListSegmentsRequest {
+        segmentation: "abc".into(),
+        as_of_time: Some(timestamp(time(AS_OF))),
+        compare_to_time: None,
+    };
+    let refused = tally.insights().list_segments(request).await;
+    assert_refused(refused, Code::FailedPrecondition, "SUM_TOO_LARGE", &[]);
 }
 
 async fn invalid_requests_are_refused(tally: Tally) {
