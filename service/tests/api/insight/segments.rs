@@ -18,6 +18,7 @@ on_both_stores!(
     pages_follow_one_pass,
     names_are_checked_as_everywhere,
     sums_of_segments_do_not_overflow,
+    twenty_thousand_segments_are_the_most,
     invalid_requests_are_refused,
 );
 
@@ -329,6 +330,26 @@ async fn sums_of_segments_do_not_overflow(tally: Tally) {
     };
     let refused = tally.insights().list_segments(request).await;
     assert_refused(refused, Code::FailedPrecondition, "SUM_TOO_LARGE", &[]);
+}
+
+async fn twenty_thousand_segments_are_the_most(tally: Tally) {
+    let numbered = |n: i32| customer(&format!("c{n}"), "2024-01-01", &[("n", Kind::NumberValue(n.into()))]);
+    for first in (0..20_000).step_by(1_000) {
+        tally.upsert((first..first + 1_000).map(numbered).collect()).await.unwrap();
+    }
+    let list = async || {
+        let request = v1::ListSegmentsRequest {
+            segmentation: "attribute:n".into(),
+            as_of_time: Some(timestamp(time(AS_OF))),
+            compare_to_time: None,
+        };
+        tally.insights().list_segments(request).await.map(tonic::Response::into_inner)
+    };
+    assert_eq!(list().await.unwrap().segments.len(), 20_000);
+    tally.upsert(vec![numbered(20_000)]).await.unwrap();
+    tally.refresh_insights(AS_OF).await.unwrap();
+    assert_refused(list().await, Code::InvalidArgument, "INVALID_REQUEST", &["segmentation"]);
+    assert_eq!(members(&tally, &of_segment("attribute:n", "17")).await.1, 1);
 }
 
 async fn invalid_requests_are_refused(tally: Tally) {
