@@ -8,6 +8,8 @@ CREATE TABLE insight_passes (
     kept       BOOLEAN NOT NULL,
     -- building, complete, replaced (while pages of it are read) or removed.
     state      TEXT NOT NULL,
+    -- Grows when a customer is erased, so that sums that are kept in memory are known to be old.
+    revision   BIGINT NOT NULL DEFAULT 0,
     -- What is relative to all customers; '{}' until the pass is complete.
     population JSON NOT NULL,
     PRIMARY KEY (pass_id)

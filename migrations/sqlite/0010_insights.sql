@@ -8,6 +8,8 @@ CREATE TABLE insight_passes (
     kept       INTEGER NOT NULL,
     -- building, complete, replaced (while pages of it are read) or removed.
     state      TEXT NOT NULL,
+    -- Grows when a customer is erased, so that sums that are kept in memory are known to be old.
+    revision   INTEGER NOT NULL DEFAULT 0,
     -- What is relative to all customers, as JSON; '{}' until the pass is complete.
     population TEXT NOT NULL
 ) STRICT;

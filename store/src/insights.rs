@@ -21,6 +21,8 @@ pub struct Pass {
     pub known_at: Time,
     /// Whether it is kept for longer than a day.
     pub kept: bool,
+    /// Grows when a customer of it is erased.
+    pub revision: i64,
     /// What is relative to all customers.
     pub population: Population,
 }

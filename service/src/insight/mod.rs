@@ -7,6 +7,7 @@ mod kpis;
 mod pass;
 mod passes;
 mod sales;
+mod segment_cache;
 mod segments;
 
 use std::{fmt::Display, sync::Arc};
@@ -34,6 +35,7 @@ pub use kpis::{KpiReport, KpiRequest, KpiRow};
 pub use pass::{InsightPass, PassProgress, PassPurpose};
 pub use passes::remove_expired;
 pub use sales::{SalesLine, SalesReport, SalesRequest};
+use segment_cache::SegmentCache;
 pub use segments::{AttributeCoverage, Segments, segment_growth};
 
 /// Reports that are computed at a time. A database goes on with a statement also when its caller has gone, so that more
@@ -52,6 +54,8 @@ pub struct Insights {
     scored: PopulationScored,
     /// Held while a pass is made: one at a time.
     making: Arc<Mutex<()>>,
+    /// The sums of segments that were asked for.
+    sums: Arc<SegmentCache>,
     /// A permit for each report that is computed.
     reports: Arc<Semaphore>,
 }
@@ -67,8 +71,19 @@ impl Insights {
         clock: Arc<Clock>,
         spec: InsightSpec,
     ) -> Self {
-        let (making, reports) = (Arc::default(), Arc::new(Semaphore::new(REPORTS)));
-        Self { store, catalog, histories, scoring, clock, spec: Arc::new(spec), scored, making, reports }
+        let (making, sums, reports) = (Arc::default(), Arc::default(), Arc::new(Semaphore::new(REPORTS)));
+        Self {
+            store,
+            catalog,
+            histories,
+            scoring,
+            clock,
+            spec: Arc::new(spec),
+            scored,
+            making,
+            sums,
+            reports,
+        }
     }
 
     /// Computes a report, when fewer than the most that may be are being computed. One that has begun runs to its end.

@@ -72,7 +72,7 @@ impl Insights {
         // Without customers the answer is known, and stored it would outlive their arrival.
         if self.store.count_customers().await? == 0 {
             let population = Population::nobody(as_of, &self.spec);
-            return Ok(Pass { pass_id: NOBODY, as_of, known_at: now, kept: false, population });
+            return Ok(Pass { pass_id: NOBODY, as_of, known_at: now, kept: false, revision: 0, population });
         }
         let mut pass = InsightPass::start_with(self, as_of, PassPurpose::OnDemand, making).await?;
         while pass.next().await?.is_some() {}

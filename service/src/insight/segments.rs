@@ -1,5 +1,7 @@
 //! Segments of all customers, their members, and the attributes that customers have.
 
+use std::sync::Arc;
+
 use tally_model::{
     insight::{AttributeTypes, Segmentation, growth},
     time::Time,
@@ -47,8 +49,7 @@ impl Insights {
             // Two moments are compared by the same definitions, the present ones.
             pass = self.pass(Some(pass.as_of)).await?;
         }
-        let mut segments = self.store.segments(pass.pass_id, segmentation, ROWS + 1).await?;
-        check_rows(segments.len())?;
+        let mut segments = self.sums(&pass, segmentation).await?.to_vec();
         match segmentation.segments(&pass.population) {
             // Also those without customers.
             Some(names) => segments = in_order(segments, names),
@@ -78,6 +79,29 @@ impl Insights {
         Ok(Segments { pass, segments, moves })
     }
 
+    /// The sums of the segments that have customers, from memory when they were asked for before.
+    async fn sums(&self, pass: &Pass, segmentation: &Segmentation) -> Result<Arc<[SegmentSums]>> {
+        if let Some(kept) = self.sums.get(pass, segmentation) {
+            return Ok(kept);
+        }
+        let sums = self.store.segments(pass.pass_id, segmentation, ROWS + 1).await?;
+        check_rows(sums.len())?;
+        self.sums.keep(pass, segmentation, &sums);
+        Ok(sums.into())
+    }
+
+    /// How many customers pass the filter.
+    async fn count_of(&self, pass: &Pass, filter: &MemberFilter) -> Result<u64> {
+        if let Segmentation::Attribute(_) = filter.segmentation {
+            // It may have more values than a reply has segments.
+            return Ok(self.store.count_members(filter).await?);
+        }
+        let sums = self.sums(pass, &filter.segmentation).await?;
+        let is_counted =
+            |sums: &&SegmentSums| filter.segment.as_ref().is_none_or(|name| *name == sums.segment);
+        Ok(sums.iter().filter(is_counted).map(|sums| sums.customers as u64).sum())
+    }
+
     /// Checks that a segmentation with fixed segments has one of this name.
     ///
     /// # Errors
@@ -101,11 +125,12 @@ impl Insights {
     /// When the store fails.
     pub async fn members(
         &self,
+        pass: &Pass,
         filter: &MemberFilter,
         after: Option<MemberCursor>,
         limit: usize,
     ) -> Result<(Vec<Member>, u64)> {
-        let total = self.store.count_members(filter).await?;
+        let total = self.count_of(pass, filter).await?;
         Ok((self.store.members(filter, after, limit).await?, total))
     }
 
@@ -118,7 +143,7 @@ impl Insights {
         pass: &Pass,
         filter: &MemberFilter,
     ) -> Result<(Vec<AttributeCoverage>, u64)> {
-        let customers = self.store.count_members(filter).await?;
+        let customers = self.count_of(pass, filter).await?;
         let found = self.store.attribute_values(filter, TOP_VALUES).await?;
         let types = |name: &str| pass.population.attributes.get(name).copied().unwrap_or_default();
         let mut covered: Vec<AttributeCoverage> = found

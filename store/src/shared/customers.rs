@@ -258,6 +258,8 @@ async fn delete<B: Backend>(store: &B, customer_id: &str) -> Result<bool> {
         statement.push_list(ids.iter().map(|id| (*id).into())).push(")");
         B::run::<()>(&mut tx, statement).await?;
     }
+    let erased = Statement::new("UPDATE insight_passes SET revision = revision + 1");
+    B::run::<()>(&mut tx, erased).await?;
     match ids.as_slice() {
         [_] => note_change(store, &mut tx, ids).await?,
         several => note_merge(store, &mut tx, several).await?,

@@ -53,13 +53,21 @@ struct PassRow {
     as_of_time: Stamp,
     known_time: Stamp,
     kept: bool,
+    revision: i64,
     population: Json<Population>,
 }
 
 impl From<PassRow> for Pass {
     fn from(row: PassRow) -> Self {
-        let PassRow { pass_id, as_of_time, known_time, kept, population } = row;
-        Self { pass_id, as_of: as_of_time.0, known_at: known_time.0, kept, population: population.0 }
+        let PassRow { pass_id, as_of_time, known_time, kept, revision, population } = row;
+        Self {
+            pass_id,
+            as_of: as_of_time.0,
+            known_at: known_time.0,
+            kept,
+            revision,
+            population: population.0,
+        }
     }
 }
 
@@ -180,7 +188,7 @@ fn push_members<B: InsightSql>(statement: &mut Statement, filter: &MemberFilter)
 }
 
 const SELECT_PASS: &str =
-    "SELECT pass_id, as_of_time, known_time, kept, population FROM insight_passes WHERE ";
+    "SELECT pass_id, as_of_time, known_time, kept, revision, population FROM insight_passes WHERE ";
 
 /// Removes the facts of a pass, then the pass.
 async fn remove_pass<B: Backend>(store: &B, pass_id: i64) -> Result<()> {

@@ -76,7 +76,7 @@ pub(super) async fn members(
         rpc.insights.check_segment(&pass, &segmentation, segment)?;
     }
     let filter = MemberFilter { pass_id: pass.pass_id, segmentation, segment };
-    let (found, total) = rpc.insights.members(&filter, after, size + 1).await?;
+    let (found, total) = rpc.insights.members(&pass, &filter, after, size + 1).await?;
     let (members, last) = page::cut(found, size, |member| cursor(&pass, member), member);
     Ok(ListSegmentMembersResponse {
         members,
