@@ -116,7 +116,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The value of a row, or what stands for it.
+/// The value of a row, or what represents it.
 fn value(row: &SalesRow) -> String {
     match (row.is_other, row.value.as_str()) {
         (true, _) => "(others)".to_owned(),

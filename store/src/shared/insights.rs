@@ -36,7 +36,8 @@ pub(crate) const FACT_COLUMNS: &str = "customer_id, pass_id, life_cycle, abc_cla
 pub(crate) trait InsightSql: Engine {
     /// Joins the attributes of the facts `f` as rows `a` with `key` and `value`.
     const EACH_ATTRIBUTE: &'static str;
-    /// What stands before and after the name of an attribute in an expression for its value in the facts `f`.
+    /// The beginning and the end of an expression for the value of an attribute in the facts `f`; the name of the
+    /// attribute comes between them.
     const ATTRIBUTE: [&'static str; 2];
 
     /// Stores facts of existing customers.

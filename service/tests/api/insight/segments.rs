@@ -283,7 +283,7 @@ async fn pages_follow_one_pass(tally: Tally) {
     };
     let all = [ids(&first.members), ids(&rest)].concat();
     assert_eq!((all.join(" "), total), ("big mid small gone lead".to_owned(), 5));
-    // Once its facts are removed, the list has to begin anew.
+    // Once its facts are removed, the list has to begin again.
     let store = tally_store::open(&tally.database.url).await.unwrap();
     let none = tally_store::PassExpiry {
         kept: tally_model::time::Time::MIN,

@@ -17,7 +17,7 @@ fn page() -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// What stands in the blocks of a language.
+/// The contents of the code blocks of a language.
 fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("\n```{language}\n");
     page.split(fence.as_str()).skip(1).map(|rest| rest.split_once("```").unwrap().0).collect()
