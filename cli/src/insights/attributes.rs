@@ -71,12 +71,23 @@ fn row(attribute: &AttributeCoverage) -> Vec<String> {
     ]
 }
 
-/// As many of the commonest values as there is room for.
+/// As many of the commonest values as there is room for; the first one is cut when it has no room.
 fn commonest(attribute: &AttributeCoverage, columns: usize) -> String {
-    let values = attribute.top_values.iter();
-    let values: Vec<String> =
-        values.map(|value| format!("{} ({})", printable(&value.value), count(value.customers))).collect();
-    cut(&values.join(", "), columns)
+    let mut text = String::new();
+    for (n, value) in attribute.top_values.iter().enumerate() {
+        let customers = format!(" ({})", count(value.customers));
+        if n == 0 {
+            let room = columns.saturating_sub(customers.len()).max(1);
+            text = format!("{}{customers}", cut(&value.value, room));
+            continue;
+        }
+        let more = format!("{text}, {}{customers}", printable(&value.value));
+        if tally_terminal::width(&more) > columns {
+            break;
+        }
+        text = more;
+    }
+    text
 }
 
 #[cfg(test)]
@@ -119,9 +130,9 @@ mod tests {
         let rare = AttributeCoverage { distinct_values: 1, ..attribute("vip", "boolean", 1, 0.0003) };
         insta::assert_snapshot!(page(&reply(vec![region, size, rare], 3_000), ""), @r"
         attribute  type     customers  coverage              distinct  commonest values
-        ────────────────────────────────────────────────────────────────────────────────────────────────────
-        region     text         3,000   100.0 %  ██████████         3  north (1,500), south (1,000), no�rt…
-        employees  number       1,234    41.1 %  ████▏          1,234  12 (40), a value that is too long f…
+        ────────────────────────────────────────────────────────────────────────────────────────────
+        region     text         3,000   100.0 %  ██████████         3  north (1,500), south (1,000)
+        employees  number       1,234    41.1 %  ████▏          1,234  12 (40)
         vip        boolean          1     0.0 %  ▏                  1
 
         3,000 customers as of 2011-12-09T00:00:00Z

@@ -32,7 +32,7 @@ pub(super) async fn campaigns(
 
 fn page(reply: &GetCampaignsResponse, window_days: i32, currency: &Currency) -> String {
     if reply.rows.is_empty() {
-        return "no campaigns: no interaction has the property `campaign`".to_owned();
+        return "no campaigns: no interaction in this time has the property `campaign`".to_owned();
     }
     let mut header = vec!["campaign", "reached", "judged", "bought", "share", "revenue", "per customer"];
     let mut rows: Vec<Vec<String>> = reply.rows.iter().map(|campaign| row(campaign, currency)).collect();
@@ -107,6 +107,6 @@ mod tests {
     #[test]
     fn no_campaign_is_a_sentence() {
         let text = page(&GetCampaignsResponse::default(), 30, &euro());
-        assert_eq!(text, "no campaigns: no interaction has the property `campaign`");
+        assert_eq!(text, "no campaigns: no interaction in this time has the property `campaign`");
     }
 }

@@ -72,7 +72,7 @@ fn classes(insight: &CustomerInsight) -> Vec<Line> {
         (cell, segment) => format!("{} ({})", word(cell), word(segment)),
     };
     let limits = match insight.population_as_of_time.as_ref() {
-        None => "none yet; `tally insights refresh` makes them, and with them the classes".to_owned(),
+        None => "none yet: `tally insights refresh --as-of` a time up to this one makes them".to_owned(),
         time => format!("as of {}", datetime(time)),
     };
     vec![
@@ -96,7 +96,7 @@ fn purchases(insight: &CustomerInsight, currency: &Currency) -> Vec<Line> {
         ),
     };
     vec![
-        ("revenue", currency.money(insight.revenue_minor)),
+        ("revenue ever", currency.money(insight.revenue_minor)),
         ("returns", currency.money(insight.returns_minor)),
         ("cost", currency.money(insight.cost_minor)),
         ("profit", currency.money(insight.profit_minor)),
@@ -272,7 +272,7 @@ mod tests {
         value × loyalty  high
         limits           as of 2011-12-09T00:00:00Z
 
-        revenue          12,345.00 EUR
+        revenue ever     12,345.00 EUR
         returns          345.00 EUR
         cost             13,000.00 EUR
         profit           -1,000.00 EUR
@@ -327,9 +327,9 @@ mod tests {
         ABC class        –
         RFM              –
         value × loyalty  –
-        limits           none yet; `tally insights refresh` makes them, and with them the classes
+        limits           none yet: `tally insights refresh --as-of` a time up to this one makes them
 
-        revenue          0.00 EUR
+        revenue ever     0.00 EUR
         returns          0.00 EUR
         cost             0.00 EUR
         profit           0.00 EUR

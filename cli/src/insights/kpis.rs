@@ -23,6 +23,9 @@ const PERIODS: usize = 6;
 /// The most columns of the name of a metric.
 const NAME: usize = 28;
 
+/// The unit of amounts of money.
+const MONEY: &str = "money_minor";
+
 /// Prints the key figures.
 pub(super) async fn kpis(server: &Connection, args: &KpisArgs, json: bool) -> Result<(), ClientError> {
     let Range { from_time, to_time, period, time_zone } = Range::of(&args.range);
@@ -40,7 +43,7 @@ pub(super) async fn kpis(server: &Connection, args: &KpisArgs, json: bool) -> Re
 fn page(reply: &GetKpisResponse, names: &Names, with_definitions: bool, currency: &Currency) -> String {
     let periods: Vec<&[KpiRow]> =
         reply.rows.chunk_by(|one, next| one.period_start == next.period_start).collect();
-    let Some(last) = periods.last() else { return "no purchases yet".to_owned() };
+    let Some(last) = periods.last() else { return "no purchases in this time".to_owned() };
     let units = reply.definitions.iter().map(|one| (one.metric.as_str(), one.unit.as_str())).collect();
     let figures = Figures { names, units, currency };
     let mut notes = Vec::new();
@@ -60,7 +63,9 @@ fn page(reply: &GetKpisResponse, names: &Names, with_definitions: bool, currency
         notes.push(PARTIAL.to_owned());
     }
     notes.push(format!("typical interval between purchases: {:.1} days", reply.typical_interval_days));
-    notes.extend(currency.note());
+    if reply.definitions.iter().any(|one| one.unit == MONEY) {
+        notes.extend(currency.note());
+    }
     let mut parts = vec![table, narrow_text(&notes.join("\n"))];
     if with_definitions {
         let definitions = reply.definitions.iter();
@@ -86,8 +91,12 @@ impl Figures<'_> {
         self.names.name(first.period_start.as_ref(), first.period_end.as_ref(), first.partial)
     }
 
-    /// A period beside the one before and the one of the year before.
+    /// A period beside what it is compared with: the one before and the one of the year before, if any.
     fn one_period(&self, rows: &[KpiRow]) -> String {
+        if rows.iter().all(|row| row.previous_value.is_none() && row.year_before_value.is_none()) {
+            let row = |row: &KpiRow| vec![cut(&row.metric, NAME), self.figure(&row.metric, row.value)];
+            return narrow_table(&["", "value"], &[1], rows.iter().map(row));
+        }
         let row = |row: &KpiRow| {
             vec![
                 cut(&row.metric, NAME),
@@ -135,7 +144,7 @@ impl Figures<'_> {
             "customers" | "orders" | "complaints" => {
                 value.map_or_else(|| DASH.to_owned(), |value| count(value.round() as i64))
             }
-            "money_minor" => self.currency.mean(value),
+            MONEY => self.currency.mean(value),
             "ratio" => ratio(value),
             "hours" | "days" => decimals(value, 1),
             _ => decimals(value, 2),
@@ -302,7 +311,7 @@ mod tests {
         let text = page(&reply(rows), &names("month"), false, &euro());
         assert_fits(&text);
         assert!(
-            text.contains("the last 3 of 7 months") && text.contains("1,000,000,000,000,000.00"),
+            text.contains("the last 2 of 7 months") && text.contains("1,000,000,000,000,000.00"),
             "{text}"
         );
     }
@@ -319,6 +328,6 @@ mod tests {
 
     #[test]
     fn nothing_is_a_sentence() {
-        assert_eq!(page(&reply(vec![]), &names("month"), true, &euro()), "no purchases yet");
+        assert_eq!(page(&reply(vec![]), &names("month"), true, &euro()), "no purchases in this time");
     }
 }

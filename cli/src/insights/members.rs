@@ -95,6 +95,8 @@ fn page(members: &[SegmentMember], args: &MembersArgs, showing: &str, currency: 
     let table = narrow_table(&header, &numbers, rows);
     let mut notes = vec![
         showing.to_owned(),
+        "money and orders are of the window; the greatest net revenue (revenue less returns) comes first"
+            .to_owned(),
         "overdue: the time since the last purchase, in expected intervals".to_owned(),
     ];
     notes.extend(currency.note());
@@ -176,6 +178,7 @@ mod tests {
         C2        (missing)          0.00     0.00       0        –  none  lead            –       –
 
         showing 2 of 1,234 as of 2011-12-09T00:00:00Z
+        money and orders are of the window; the greatest net revenue (revenue less returns) comes first
         overdue: the time since the last purchase, in expected intervals
         amounts in EUR
         ");
@@ -186,6 +189,7 @@ mod tests {
         C2                0.00     0.00       0        –  none  none  lead            –       –
 
         showing 2 of 1,234 as of 2011-12-09T00:00:00Z
+        money and orders are of the window; the greatest net revenue (revenue less returns) comes first
         overdue: the time since the last purchase, in expected intervals
         amounts in EUR
         ");

@@ -13,8 +13,11 @@ pub(super) fn rhythm(insight: &CustomerInsight) -> String {
         return since;
     };
     let expected = format!("{since}; expected after {}", interval_text(interval));
-    // Days from now until the purchase that is expected.
-    let until = (interval * (1.0 - ratio)).round() as i64;
+    // Days from now until the purchase that is expected, of the numbers that are shown.
+    let until = match interval < 9.95 {
+        true => (interval - recency as f64).round() as i64,
+        false => interval.round() as i64 - recency,
+    };
     match until {
         0 => format!("{expected}: the next today"),
         1.. => format!("{expected}: the next in {}", days(until)),

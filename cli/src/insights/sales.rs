@@ -47,7 +47,7 @@ impl<'a> Report<'a> {
 
     fn page(&self, reply: &GetSalesReportResponse, currency: &Currency) -> String {
         if reply.period_totals.is_empty() && reply.rows.is_empty() {
-            return "no purchases yet".to_owned();
+            return "no purchases in this time".to_owned();
         }
         let dimension = self.dimension.map(|dimension| cut(dimension, VALUE));
         let mut header = vec!["period"];
@@ -247,6 +247,6 @@ mod tests {
 
     #[test]
     fn nothing_sold_is_a_sentence() {
-        assert_eq!(page(&[], &GetSalesReportResponse::default()), "no purchases yet");
+        assert_eq!(page(&[], &GetSalesReportResponse::default()), "no purchases in this time");
     }
 }

@@ -50,7 +50,14 @@ fn page(segmentation: &str, reply: &ListSegmentsResponse, currency: &Currency) -
         parts.push(format!("Since {since}\n{}", moves(&reply.transitions)));
     }
     let mut notes = vec![cut(&reply.definition, 2_000)];
-    notes.push(format!("typical interval between purchases: {:.1} days", reply.typical_interval_days));
+    notes.push(
+        "growth: of the net revenue, since the window before; satisfaction: of surveys, 1 is what was expected"
+            .to_owned(),
+    );
+    // The definition of the life cycle says it.
+    if segmentation != "life_cycle" {
+        notes.push(format!("typical interval between purchases: {:.1} days", reply.typical_interval_days));
+    }
     notes.extend(currency.note());
     parts.push(narrow_text(&notes.join("\n")));
     parts.join("\n\n")
@@ -202,6 +209,8 @@ mod tests {
 
         A: customers who together bring 80 % of the net revenue of 365 days; B: those up to 95 %; C: the
           others with a purchase; none: the rest
+        growth: of the net revenue, since the window before; satisfaction: of surveys, 1 is what was
+          expected
         typical interval between purchases: 34.2 days
         amounts in EUR
         ");

@@ -56,9 +56,13 @@ pub(crate) fn points(difference: f64) -> String {
     format!("{:+.1} pp", tenths(difference * 100.0))
 }
 
-/// A number with so many decimals, or a dash.
+/// A number with so many decimals and separators between thousands, or a dash.
 pub(crate) fn decimals(number: Option<f64>, decimals: usize) -> String {
-    number.map_or_else(|| DASH.to_owned(), |number| format!("{number:.decimals$}"))
+    let Some(number) = number else { return DASH.to_owned() };
+    let text = format!("{:.decimals$}", number.abs());
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let sign = if number < 0.0 { "-" } else { "" };
+    format!("{sign}{}{rest}", whole.parse().map_or_else(|_| whole.to_owned(), count))
 }
 
 /// Rounds to tenths; a negative zero becomes positive.
@@ -104,6 +108,10 @@ mod tests {
         assert_eq!(shown(-1.5), ["-150.0 %", "-150.0 %"]);
         assert_eq!(growth(Some(267.844)), "+26,784 %");
         assert_eq!([ratio(None), growth(None), decimals(None, 1)], [DASH, DASH, DASH]);
+        assert_eq!(
+            [decimals(Some(-1_234.56), 1), decimals(Some(1e20), 0)],
+            ["-1,234.6", "100000000000000000000"]
+        );
         assert_eq!([points(-0.012), points(-0.0001), decimals(Some(1.25), 1)], ["-1.2 pp", "+0.0 pp", "1.2"]);
     }
 

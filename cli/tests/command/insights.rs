@@ -139,8 +139,8 @@ async fn empty_replies_are_sentences_or_one_object() {
     for (command, sentence) in [
         (vec!["attributes"], "no customers"),
         (vec!["segments", "abc"], "no customers"),
-        (vec!["kpis"], "no purchases yet"),
-        (vec!["sales", "--by", "channel"], "no purchases yet"),
+        (vec!["kpis"], "no purchases in this time"),
+        (vec!["sales", "--by", "channel"], "no purchases in this time"),
         (vec!["cohorts"], "no customer first bought in this time"),
         (vec!["campaigns"], "no campaigns"),
         (vec!["customer", "C1"], "no purchase yet"),

@@ -47,14 +47,20 @@ pub(super) async fn kpis(rpc: &InsightRpc, request: GetKpisRequest) -> Result<Ge
     })
 }
 
-/// The metrics of these names, in the order of the definitions; all when there are no names.
+/// The metrics of these names in their order, each once; all when there are no names.
 fn metrics(validator: &mut Validator, names: &[String]) -> Vec<&'static KpiMetric> {
-    let (mut asked, mut unknown) = ([names.is_empty(); KPI_METRICS.len()], Vec::new());
+    if names.is_empty() {
+        return KPI_METRICS.iter().collect();
+    }
+    let (mut asked, mut unknown) = (Vec::new(), Vec::new());
     for (n, name) in names.iter().enumerate() {
-        match KPI_METRICS.iter().position(|metric| metric.name == name) {
-            Some(metric) => asked[metric] = true,
+        match KPI_METRICS.iter().find(|metric| metric.name == name) {
+            // A request may have a million names, and there are few metrics.
+            Some(metric) if asked.iter().all(|one: &&KpiMetric| one.name != metric.name) => {
+                asked.push(metric)
+            }
             None if unknown.len() < limits::VIOLATIONS => unknown.push(n),
-            None => {}
+            _ => {}
         }
     }
     for n in unknown {
@@ -63,7 +69,7 @@ fn metrics(validator: &mut Validator, names: &[String]) -> Vec<&'static KpiMetri
         let description = format!("is `{name}`, no metric; allowed are {}", allowed.join(", "));
         validator.refuse(format_args!("metrics[{n}]"), description);
     }
-    KPI_METRICS.iter().zip(asked).filter_map(|(metric, asked)| asked.then_some(metric)).collect()
+    asked
 }
 
 /// Refuses more rows than a reply may have.

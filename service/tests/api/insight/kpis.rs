@@ -203,9 +203,9 @@ async fn months_are_those_of_the_time_zone(tally: Tally) {
     let starts: Vec<_> = response.rows.iter().step_by(2).map(|row| row.period_start).collect();
     let expected = ["2024-02-01T05:00:00Z", "2024-03-01T05:00:00Z", "2024-04-01T04:00:00Z"];
     assert_eq!(starts, expected.map(|start| Some(timestamp(time(start)))));
-    // The order of the definitions, not that of the request.
+    // The order of the request.
     let names: Vec<&str> = response.rows.iter().take(2).map(|row| row.metric.as_str()).collect();
-    assert_eq!(names, ["revenue", "orders"]);
+    assert_eq!(names, ["orders", "revenue"]);
     let response = kpis(&tally, request("2024-02-01", "2024-05-01", "")).await.unwrap();
     assert_eq!(values(&response, "orders"), [0.0, 2.0, 2.0].map(Some));
 }
