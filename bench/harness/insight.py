@@ -29,9 +29,10 @@ class Client:
         sys.path.insert(0, str(folder))
         import grpc
         from google.protobuf.timestamp_pb2 import Timestamp
-        from tally.v1 import insight_pb2, insight_pb2_grpc
+        from tally.v1 import insight_pb2, insight_pb2_grpc, value_pb2
 
         self.messages = insight_pb2
+        self.value = value_pb2
         self.stub = insight_pb2_grpc.InsightServiceStub(grpc.insecure_channel(address))
         self._timestamp = Timestamp
 
@@ -53,6 +54,7 @@ def insight(scale):
             with tally_server(postgres.url("scratch")) as tally:
                 yield from passes(tally, customers)
                 client = Client(tally.address)
+                yield from value(client)
                 yield from lists(client, "after a pass")
                 # Two passes more, as after some days of a nightly refresh.
                 for day in ("2025-12-30", "2025-12-31"):
@@ -86,6 +88,15 @@ def passes(tally, customers):
     pairs = in_turn(lambda: refresh(tally, customers), both)
     what = f"a pass of {customers:,} customers vs ScorePopulation of both targets"
     yield against(what, "s", pairs, at_most=1.5)
+
+
+def value(client):
+    stub = client.stub
+    request = client.value.GetValueModelRequest()
+    model = stub.GetValueModel(request)
+    what = f"fit of the value model to {model.bg_nbd.customers:,} buyers"
+    yield alone(what, "s", [model.fit_seconds], at_most=5)
+    yield alone("GetValueModel, with its backtest", "s", [seconds(lambda: stub.GetValueModel(request)) for _ in range(3)])
 
 
 def lists(client, when):

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod buyers;
+
 use proptest::prelude::*;
-use rand::{RngCore, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
 use tally_model::{
     features::bg_nbd::{BgNbd, Purchases},
     features::profile::DataProfile,
@@ -15,6 +15,8 @@ use tally_model::{
     time::{DAY, Time},
     training::snapshot::{Sampling, Snapshots},
 };
+
+use buyers::Sampler;
 
 fn bg_nbd([r, alpha, a, b]: [f64; 4]) -> BgNbd {
     BgNbd { r, alpha, a, b }
@@ -201,66 +203,33 @@ fn the_maximum_is_that_of_lifetimes() {
 // The assumptions of the model
 // ---------------------------------------------------------------------------------------------------
 
-struct Sampler(Xoshiro256PlusPlus);
-
-impl Sampler {
-    /// Uniform in (0, 1).
-    fn uniform(&mut self) -> f64 {
-        ((self.0.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
-    fn exponential(&mut self) -> f64 {
-        -self.uniform().ln()
-    }
-
-    fn normal(&mut self) -> f64 {
-        (2.0 * self.exponential()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-
-    /// Marsaglia and Tsang (2000).
-    fn gamma(&mut self, shape: f64) -> f64 {
-        if shape < 1.0 {
-            return self.gamma(shape + 1.0) * self.uniform().powf(1.0 / shape);
+/// A customer of the last 39 weeks, and the number of purchases in the 13 weeks after.
+fn customer(sampler: &mut Sampler, truth: &BgNbd) -> (Purchases, u32) {
+    let age = 39.0 * sampler.uniform();
+    let rate = sampler.gamma(truth.r) / truth.alpha;
+    let dropout = sampler.beta(truth.a, truth.b);
+    let mut customer = Purchases { frequency: 0, recency_weeks: 0.0, age_weeks: age };
+    let (mut week, mut later) = (0.0, 0);
+    loop {
+        week += sampler.exponential() / rate;
+        if week > age + 13.0 {
+            return (customer, later);
         }
-        let d = shape - 1.0 / 3.0;
-        loop {
-            let x = self.normal();
-            let v = (1.0 + x / (9.0 * d).sqrt()).powi(3);
-            if v > 0.0 && self.uniform().ln() < 0.5 * x * x + d - d * v + d * v.ln() {
-                return d * v;
-            }
+        if week > age {
+            later += 1;
+        } else {
+            customer.frequency += 1;
+            customer.recency_weeks = week;
         }
-    }
-
-    /// A customer of the last 39 weeks, and the number of purchases in the 13 weeks after.
-    fn customer(&mut self, truth: &BgNbd) -> (Purchases, u32) {
-        let age = 39.0 * self.uniform();
-        let rate = self.gamma(truth.r) / truth.alpha;
-        let (leave, stay) = (self.gamma(truth.a), self.gamma(truth.b));
-        let dropout = leave / (leave + stay);
-        let mut customer = Purchases { frequency: 0, recency_weeks: 0.0, age_weeks: age };
-        let (mut week, mut later) = (0.0, 0);
-        loop {
-            week += self.exponential() / rate;
-            if week > age + 13.0 {
-                return (customer, later);
-            }
-            if week > age {
-                later += 1;
-            } else {
-                customer.frequency += 1;
-                customer.recency_weeks = week;
-            }
-            if self.uniform() < dropout {
-                return (customer, later);
-            }
+        if sampler.uniform() < dropout {
+            return (customer, later);
         }
     }
 }
 
 fn simulated(seed: u64, truth: &BgNbd, customers: usize) -> Vec<(Purchases, u32)> {
-    let mut sampler = Sampler(Xoshiro256PlusPlus::seed_from_u64(seed));
-    (0..customers).map(|_| sampler.customer(truth)).collect()
+    let mut sampler = Sampler::new(seed);
+    (0..customers).map(|_| customer(&mut sampler, truth)).collect()
 }
 
 #[test]

@@ -4,7 +4,8 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tally_model::{
-    insight::{Facts, Placement, Population, Segmentation},
+    insight::{Facts, Placement, Population, PurchaseDays, Segmentation},
+    scoring::Grade,
     time::Time,
 };
 
@@ -53,10 +54,25 @@ pub struct StoredFacts {
     pub recency_days: Option<i64>,
     /// Its attributes as they stood, as texts: a JSON object.
     pub attributes: String,
-    /// The probability that it buys, of a lead, when there was a champion.
-    pub lead_probability: Option<f64>,
-    /// The probability that it leaves, when there was a champion.
-    pub churn_probability: Option<f64>,
+    /// How likely it is to buy, of a lead, when there was a champion.
+    pub lead: Option<StoredScore>,
+    /// How likely it is to leave, when there was a champion.
+    pub churn: Option<StoredScore>,
+    /// The probability that it will ever buy again, of a buyer, by the value model.
+    pub p_alive: Option<f64>,
+    /// The purchase days to be expected within the horizon, of a buyer, by the value model.
+    pub expected_purchases: Option<f64>,
+    /// The lifetime value, in minor units.
+    pub clv: Option<i64>,
+}
+
+/// A score in a pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StoredScore {
+    /// Its probability.
+    pub probability: f64,
+    /// Its grade.
+    pub grade: Grade,
 }
 
 /// The customers of a segment together. Money and orders are of the window.
@@ -78,6 +94,8 @@ pub struct SegmentSums {
     pub surveys: i64,
     /// The sum of score / expected score over these.
     pub satisfaction_sum: f64,
+    /// The sum of their lifetime values; None when none has one.
+    pub clv: Option<i64>,
 }
 
 /// Customers who were in one segment and are in another.
@@ -124,6 +142,14 @@ pub struct Member {
     pub overdue_ratio: Option<f64>,
     /// The probability that it leaves.
     pub churn_probability: Option<f64>,
+    /// The purchase days of the whole relation; None for a lead.
+    pub purchases: Option<PurchaseDays>,
+    /// What it paid on purchase days after the first.
+    pub repeat_revenue: i64,
+    /// The purchase days to be expected within the horizon.
+    pub expected_purchases: Option<f64>,
+    /// The lifetime value.
+    pub clv: Option<i64>,
 }
 
 /// Selects customers of a pass.

@@ -198,7 +198,7 @@ pub use error::{RefusedItem, Result, StoreError};
 pub use histories::HistoryStore;
 pub use insights::{
     AttributeValues, Contact, InsightStore, Member, MemberCursor, MemberFilter, NewPass, Pass, PassExpiry,
-    SegmentMove, SegmentSums, StoredFacts,
+    SegmentMove, SegmentSums, StoredFacts, StoredScore,
 };
 pub use interactions::{
     Interaction, InteractionCursor, InteractionKey, InteractionStore, ListedInteraction, OnConflict,

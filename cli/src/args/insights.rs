@@ -36,6 +36,12 @@ pub enum InsightsCommand {
     Sales(SalesArgs),
     /// Show how many of those who first bought in a period bought again in later ones
     Cohorts(RangeArgs),
+    /// Show the model behind the lifetime values, and how the one of a horizon ago did
+    Value {
+        /// As of this time [default: the latest pass]
+        #[arg(long, value_name = "TIME", value_parser = time::parse)]
+        as_of: Option<Timestamp>,
+    },
     /// Show whom each campaign reached, and how many of them bought
     Campaigns(CampaignsArgs),
 }

@@ -2,7 +2,7 @@
 
 use super::{
     attributes::attributes, campaigns::campaigns, cohorts::cohorts, customer::customer, kpis::kpis,
-    members::members, refresh::refresh, sales::sales, segments::segments,
+    members::members, refresh::refresh, sales::sales, segments::segments, value::value,
 };
 use crate::{args::InsightsCommand, connection::Connection, error::ClientError};
 
@@ -21,6 +21,7 @@ pub(crate) async fn run(
         InsightsCommand::Kpis(args) => kpis(server, args, json).await,
         InsightsCommand::Sales(args) => sales(server, args, json).await,
         InsightsCommand::Cohorts(range) => cohorts(server, range, json).await,
+        InsightsCommand::Value { as_of } => value(server, *as_of, json).await,
         InsightsCommand::Campaigns(args) => campaigns(server, args, json).await,
     }
 }

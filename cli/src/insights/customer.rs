@@ -42,6 +42,7 @@ fn page(insight: &CustomerInsight, currency: &Currency) -> String {
         title(insight),
         lines(&classes(insight)),
         lines(&purchases(insight, currency)),
+        lines(&value(insight, currency)),
         lines(&relation(insight)),
     ];
     let scores = [&insight.lead_score, &insight.churn_score];
@@ -103,6 +104,26 @@ fn purchases(insight: &CustomerInsight, currency: &Currency) -> Vec<Line> {
         ("share of wallet", ratio(insight.share_of_wallet)),
         ("orders", orders),
         ("rhythm", rhythm(insight)),
+    ]
+}
+
+/// What the customer will bring within the horizon.
+fn value(insight: &CustomerInsight, currency: &Currency) -> Vec<Line> {
+    let amount = |minor: Option<i64>| minor.map(|minor| currency.money(minor));
+    let clv = amount(insight.clv_minor).unwrap_or_else(|| DASH.to_owned());
+    let interval = insight.clv_lower_minor.zip(insight.clv_upper_minor);
+    let interval = interval
+        .map(|(lower, upper)| format!("; 95 %: {} to {}", currency.amount(lower), currency.money(upper)));
+    let purchases = insight.expected_purchases.map(|_| {
+        format!(
+            "{} purchase days expected; {} that it ever buys again",
+            decimals(insight.expected_purchases, 1),
+            ratio(insight.p_alive)
+        )
+    });
+    vec![
+        ("lifetime value", format!("{clv}{}", interval.unwrap_or_default())),
+        ("to come", purchases.unwrap_or_else(|| DASH.to_owned())),
     ]
 }
 
@@ -231,6 +252,11 @@ mod tests {
             referrals: 2,
             referrals_bought: 1,
             share_of_wallet: Some(0.35),
+            p_alive: Some(0.876),
+            expected_purchases: Some(4.25),
+            clv_minor: Some(123_456),
+            clv_lower_minor: Some(0),
+            clv_upper_minor: Some(345_678),
             complaints: 3,
             complaints_open: 1,
             last_contact_time: moment("2011-11-02T10:00:00Z"),
@@ -279,6 +305,9 @@ mod tests {
         share of wallet  35.0 %
         orders           23 on 19 days, from 2010-12-01T09:30:00Z to 2011-09-18T10:00:00Z
         rhythm           no purchase for 82 days; expected after 34: 48 days overdue (2.4 times as long)
+
+        lifetime value  1,234.56 EUR; 95 %: 0.00 to 3,456.78 EUR
+        to come         4.2 purchase days expected; 87.6 % that it ever buys again
 
         satisfaction  0.93 of the score that was expected
         loyalty       80 of 100 points; 12.5 % of the purchases discounted
@@ -336,6 +365,9 @@ mod tests {
         share of wallet  –
         orders           0
         rhythm           no purchase yet
+
+        lifetime value  –
+        to come         –
 
         satisfaction  –
         loyalty       0 of 100 points

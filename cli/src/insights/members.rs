@@ -87,23 +87,25 @@ fn page(members: &[SegmentMember], args: &MembersArgs, showing: &str, currency: 
     let mut header = vec!["customer"];
     header.extend(with_segment.then_some("segment"));
     let money = header.len();
-    header.extend(["revenue", "returns", "orders", "growth", "ABC"]);
-    header.extend((!with_segment).then_some("RFM"));
-    header.extend(["stage", "overdue", "churn"]);
-    let numbers = [money, money + 1, money + 2, money + 3, header.len() - 2, header.len() - 1];
+    header.extend(["revenue", "returns", "orders", "growth"]);
+    header.extend(if with_segment { [].as_slice() } else { ["ABC", "RFM"].as_slice() });
+    header.extend(["stage", "overdue", "churn", "CLV"]);
+    let last = header.len();
+    let numbers = [money, money + 1, money + 2, money + 3, last - 3, last - 2, last - 1];
     let rows = members.iter().map(|member| row(member, with_segment, currency));
     let table = narrow_table(&header, &numbers, rows);
     let mut notes = vec![
         showing.to_owned(),
         "money and orders are of the window; the greatest net revenue (revenue less returns) comes first"
             .to_owned(),
-        "overdue: the time since the last purchase, in expected intervals".to_owned(),
+        "overdue: the time since the last purchase, in expected intervals; CLV: what it will bring"
+            .to_owned(),
     ];
     notes.extend(currency.note());
     format!("{table}\n\n{}", narrow_text(&notes.join("\n")))
 }
 
-/// The cells of a customer. A segment takes the place of the RFM cell, since there is no room for both.
+/// The cells of a customer. A segment takes the place of ABC class and RFM cell, since there is no room for all.
 fn row(member: &SegmentMember, with_segment: bool, currency: &Currency) -> Vec<String> {
     let mut cells = vec![cut(&member.customer_id, ID)];
     cells.extend(with_segment.then(|| match member.segment.as_str() {
@@ -115,13 +117,15 @@ fn row(member: &SegmentMember, with_segment: bool, currency: &Currency) -> Vec<S
         currency.amount(member.returns_minor),
         count(member.orders),
         growth(member.growth),
-        printable(&member.abc_class),
     ]);
-    cells.extend((!with_segment).then(|| printable(&member.rfm_cell)));
+    if !with_segment {
+        cells.extend([printable(&member.abc_class), printable(&member.rfm_cell)]);
+    }
     cells.extend([
         printable(&member.life_cycle),
         decimals(member.overdue_ratio, 1),
         member.churn_probability.map_or_else(|| DASH.to_owned(), percent),
+        currency.optional(member.clv_minor),
     ]);
     cells
 }
@@ -157,6 +161,7 @@ mod tests {
             life_cycle: "won_back".to_owned(),
             overdue_ratio: Some(1.62),
             churn_probability: Some(0.125),
+            clv_minor: Some(9_876_543),
             ..SegmentMember::default()
         }
     }
@@ -172,25 +177,25 @@ mod tests {
         };
         let members = [member("C1", "champions"), lead];
         insta::assert_snapshot!(page_of(&["rfm"], &members), @r"
-        customer  segment         revenue  returns  orders   growth  ABC   stage     overdue   churn
-        ─────────────────────────────────────────────────────────────────────────────────────────────
-        C1        champions  1,234,567.89   123.45      89  +25.0 %  A     won_back      1.6  12.5 %
-        C2        (missing)          0.00     0.00       0        –  none  lead            –       –
+        customer  segment         revenue  returns  orders   growth  stage     overdue   churn        CLV
+        ──────────────────────────────────────────────────────────────────────────────────────────────────
+        C1        champions  1,234,567.89   123.45      89  +25.0 %  won_back      1.6  12.5 %  98,765.43
+        C2        (missing)          0.00     0.00       0        –  lead            –       –          –
 
         showing 2 of 1,234 as of 2011-12-09T00:00:00Z
         money and orders are of the window; the greatest net revenue (revenue less returns) comes first
-        overdue: the time since the last purchase, in expected intervals
+        overdue: the time since the last purchase, in expected intervals; CLV: what it will bring
         amounts in EUR
         ");
         insta::assert_snapshot!(page_of(&["rfm", "champions"], &members), @r"
-        customer       revenue  returns  orders   growth  ABC   RFM   stage     overdue   churn
-        ────────────────────────────────────────────────────────────────────────────────────────
-        C1        1,234,567.89   123.45      89  +25.0 %  A     543   won_back      1.6  12.5 %
-        C2                0.00     0.00       0        –  none  none  lead            –       –
+        customer       revenue  returns  orders   growth  ABC   RFM   stage     overdue   churn        CLV
+        ───────────────────────────────────────────────────────────────────────────────────────────────────
+        C1        1,234,567.89   123.45      89  +25.0 %  A     543   won_back      1.6  12.5 %  98,765.43
+        C2                0.00     0.00       0        –  none  none  lead            –       –          –
 
         showing 2 of 1,234 as of 2011-12-09T00:00:00Z
         money and orders are of the window; the greatest net revenue (revenue less returns) comes first
-        overdue: the time since the last purchase, in expected intervals
+        overdue: the time since the last purchase, in expected intervals; CLV: what it will bring
         amounts in EUR
         ");
         assert_eq!(page_of(&["abc"], &members), page_of(&["rfm", "champions"], &members));

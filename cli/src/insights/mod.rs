@@ -18,5 +18,6 @@ mod sales;
 #[cfg(test)]
 mod samples;
 mod segments;
+mod value;
 
 pub(crate) use command::run;

@@ -51,7 +51,8 @@ fn page(segmentation: &str, reply: &ListSegmentsResponse, currency: &Currency) -
     }
     let mut notes = vec![cut(&reply.definition, 2_000)];
     notes.push(
-        "growth: of the net revenue, since the window before; satisfaction: of surveys, 1 is what was expected"
+        "growth: of the net revenue, since the window before; satisfaction: of surveys, 1 is what was expected; \
+         CLV: what the members will bring, by `tally insights value`"
             .to_owned(),
     );
     // The definition of the life cycle says it.
@@ -82,7 +83,7 @@ fn customers_table(segments: &[Segment]) -> String {
 
 /// What they bought in the window.
 fn money_table(segments: &[Segment], currency: &Currency) -> String {
-    let mut header = vec!["segment", "revenue", "share", "returns", "orders"];
+    let mut header = vec!["segment", "revenue", "share", "returns", "orders", "CLV"];
     let row = |segment: &Segment| {
         vec![
             name(&segment.segment),
@@ -90,11 +91,12 @@ fn money_table(segments: &[Segment], currency: &Currency) -> String {
             ratio(segment.share_of_revenue),
             currency.amount(segment.returns_minor),
             count(segment.orders),
+            currency.optional(segment.clv_minor),
         ]
     };
     let mut rows: Vec<Vec<String>> = segments.iter().map(row).collect();
     insert_bars(&mut header, &mut rows, 3, segments.iter().map(|segment| segment.share_of_revenue));
-    narrow_table(&header, &[1, 2, 4, 5], rows)
+    narrow_table(&header, &[1, 2, 4, 5, 6], rows)
 }
 
 fn name(segment: &str) -> String {
@@ -141,6 +143,7 @@ mod tests {
             orders: customers * 3,
             share_of_customers: Some(customers as f64 / 3_000.0),
             share_of_revenue: Some(revenue_minor as f64 / 890_000_000.0),
+            clv_minor: Some(revenue_minor / 3),
             ..Segment::default()
         }
     }
@@ -195,11 +198,11 @@ mod tests {
         B              921  30.7 %  ██████▏     -5.0 %             –
         none         1,267  42.2 %  ████████▌        –             –
 
-        segment       revenue   share                       returns  orders
-        ────────────────────────────────────────────────────────────────────
-        A        7,120,000.00  80.0 %  ████████████████  142,400.00   2,436
-        B        1,335,000.00  15.0 %  ███                26,700.00   2,763
-        none             0.00   0.0 %                          0.00   3,801
+        segment       revenue   share                       returns  orders           CLV
+        ──────────────────────────────────────────────────────────────────────────────────
+        A        7,120,000.00  80.0 %  ████████████████  142,400.00   2,436  2,373,333.33
+        B        1,335,000.00  15.0 %  ███                26,700.00   2,763    445,000.00
+        none             0.00   0.0 %                          0.00   3,801          0.00
 
         Since 2011-09-09T00:00:00Z
           none became B: 1,031
@@ -210,7 +213,7 @@ mod tests {
         A: customers who together bring 80 % of the net revenue of 365 days; B: those up to 95 %; C: the
           others with a purchase; none: the rest
         growth: of the net revenue, since the window before; satisfaction: of surveys, 1 is what was
-          expected
+          expected; CLV: what the members will bring, by `tally insights value`
         typical interval between purchases: 34.2 days
         amounts in EUR
         ");

@@ -33,6 +33,11 @@ impl Currency {
         minor.map_or_else(|| DASH.to_owned(), |minor| self.amount(minor.round() as i64))
     }
 
+    /// An amount, or a dash.
+    pub(crate) fn optional(&self, minor: Option<i64>) -> String {
+        minor.map_or_else(|| DASH.to_owned(), |minor| self.amount(minor))
+    }
+
     /// Says in which currency the amounts of a table are, if one is set.
     pub(crate) fn note(&self) -> Option<String> {
         (!self.code.is_empty()).then(|| format!("amounts in {}", self.code))

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use prost_types::Timestamp;
 use tally_proto::v1::{
     GetCampaignsRequest, GetCohortsRequest, GetCustomerInsightRequest, GetKpisRequest, GetSalesReportRequest,
-    InsightServiceListAttributesRequest, ListSegmentMembersRequest, ListSegmentsRequest, Period,
-    RefreshInsightsRequest, RefreshInsightsResponse,
+    GetValueModelRequest, InsightServiceListAttributesRequest, ListSegmentMembersRequest,
+    ListSegmentsRequest, Period, RefreshInsightsRequest, RefreshInsightsResponse,
 };
 
 use crate::fake::{FakeServer, InsightReplies, InsightRequest, Knowledge, serve, tally};
@@ -108,6 +108,10 @@ async fn arguments_become_requests() {
             "campaigns --from 2011-09-09 --to 2011-09-10 --window-days 7".to_owned(),
             InsightRequest::Campaigns(GetCampaignsRequest { from_time, to_time, window_days: 7 }),
         ),
+        (
+            "value --as-of 2011-09-09".to_owned(),
+            InsightRequest::Value(GetValueModelRequest { as_of_time: Some(DAY) }),
+        ),
     ] {
         let arguments: Vec<&str> = ["insights"].into_iter().chain(line.split(' ')).collect();
         tally(&url, &arguments).await.unwrap();
@@ -143,6 +147,7 @@ async fn empty_replies_are_sentences_or_one_object() {
         (vec!["sales", "--by", "channel"], "no purchases in this time"),
         (vec!["cohorts"], "no customer first bought in this time"),
         (vec!["campaigns"], "no campaigns"),
+        (vec!["value"], "there are no lifetime values"),
         (vec!["customer", "C1"], "no purchase yet"),
     ] {
         let (success, output, error) = program(&url, &command).await;

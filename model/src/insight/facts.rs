@@ -74,6 +74,8 @@ pub struct Facts {
     pub previous_net: i64,
     /// The purchase days; None for a lead.
     pub purchases: Option<PurchaseDays>,
+    /// The amounts of the purchases on purchase days after the first.
+    pub repeat_revenue: i64,
     /// The purchases that were discounted.
     pub discounted: i64,
     /// The surveys with a score and an expected score.
@@ -245,8 +247,13 @@ impl FactFold {
                 });
                 let before = facts.purchases;
                 let days = before.map_or(0, |before| before.count);
-                let same_day =
-                    before.is_some_and(|before| before.last_purchase.day_number() == time.day_number());
+                let is_on = |day: fn(PurchaseDays) -> Time| {
+                    before.is_some_and(|before| day(before).day_number() == time.day_number())
+                };
+                let same_day = is_on(|before| before.last_purchase);
+                if before.is_some() && !is_on(|before| before.first_purchase) {
+                    facts.repeat_revenue = facts.repeat_revenue.saturating_add(amount);
+                }
                 facts.purchases = Some(PurchaseDays {
                     first_purchase: before.map_or(time, |before| before.first_purchase),
                     last_purchase: time,

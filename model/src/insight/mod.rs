@@ -12,6 +12,7 @@ mod placement;
 mod population;
 mod segmentation;
 mod spec;
+mod value;
 
 pub use facts::{Facts, Money, PurchaseDays, growth};
 pub use interval::{ExpectedInterval, Interval, NoInterval, own_interval};
@@ -28,3 +29,7 @@ pub use placement::{AbcClass, LifeCycle, Placement, ValueLoyalty, abc_class};
 pub use population::{AttributeTypes, Population, PopulationSample};
 pub use segmentation::{Segmentation, UnknownSegmentation};
 pub use spec::{AbcBy, AbcSpec, InsightSpec, LifeCycleSpec, RfmSegment, RfmSpec, TypicalInterval};
+pub use value::{
+    BuyerPurchases, CustomerValue, GammaGamma, GammaGammaFit, MarginRate, PreparedValue, ValueModel,
+    ValueSample, ValueSpec,
+};

@@ -1,11 +1,11 @@
-//! What is relative to all customers: the limits of the ABC classes and RFM scores, the typical interval, and the
-//! attributes that most have. Taken from the facts of all customers, stored with the pass, applied to each of them.
+//! What is relative to all customers: the limits of the ABC classes and RFM scores, the typical interval, the
+//! attributes that most have, and what customers are worth. Taken from the facts of all customers, stored with the pass, applied to each of them.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AbcBy, Facts, InsightSpec, Interval, TypicalInterval};
+use super::{AbcBy, Facts, InsightSpec, Interval, TypicalInterval, ValueModel, ValueSample};
 use crate::{
     history::{AttributeValue, Attributes},
     time::Time,
@@ -21,6 +21,7 @@ pub struct PopulationSample {
     buyers: Vec<SampledBuyer>,
     intervals: Vec<Interval>,
     attributes: BTreeMap<String, AttributeTypes>,
+    value: ValueSample,
 }
 
 /// A customer with a purchase in the window.
@@ -81,6 +82,7 @@ impl PopulationSample {
             }
         }
         let Some(purchases) = facts.purchases else { return };
+        self.value.add(facts, as_of);
         self.intervals.extend(purchases.own_interval());
         if facts.window.orders > 0 {
             self.buyers.push(SampledBuyer {
@@ -97,6 +99,7 @@ impl PopulationSample {
         self.customers += other.customers;
         self.buyers.extend(other.buyers);
         self.intervals.extend(other.intervals);
+        self.value.merge(other.value);
         for (name, types) in other.attributes {
             self.attributes.entry(name).or_default().add(types);
         }
@@ -138,6 +141,8 @@ impl PopulationSample {
             frequency: cuts(|buyer| buyer.orders),
             money: cuts(|buyer| buyer.net),
             attributes: self.attributes,
+            value: ValueModel::fit(&self.value, &spec.value),
+            fit_seconds: 0.0,
         }
     }
 }
@@ -170,6 +175,10 @@ pub struct Population {
     pub(super) money: ScoreCuts,
     /// The attributes that customers have.
     pub attributes: BTreeMap<String, AttributeTypes>,
+    /// What customers are worth.
+    pub value: ValueModel,
+    /// How long the limits and the fit took; 0 where nobody has measured it.
+    pub fit_seconds: f64,
 }
 
 impl Population {

@@ -5,6 +5,7 @@ use std::{collections::HashSet, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::ValueSpec;
 use crate::spec::SpecError;
 
 /// The whole file.
@@ -34,6 +35,8 @@ pub struct InsightSpec {
     pub life_cycle: LifeCycleSpec,
     /// The RFM segments.
     pub rfm: RfmSpec,
+    /// The value model.
+    pub value: ValueSpec,
 }
 
 /// The `[abc]` table.
@@ -135,6 +138,7 @@ impl Default for InsightSpec {
             abc: AbcSpec::default(),
             life_cycle: LifeCycleSpec::default(),
             rfm: RfmSpec::default(),
+            value: ValueSpec::default(),
         }
     }
 }
@@ -194,7 +198,8 @@ impl InsightSpec {
         check((1..=8_760).contains(&self.sla_hours), "sla_hours", self.sla_hours, "1 to 8760 hours")?;
         self.abc.validate()?;
         self.life_cycle.validate()?;
-        self.rfm.validate()
+        self.rfm.validate()?;
+        self.value.validate()
     }
 }
 
@@ -251,7 +256,7 @@ pub(super) const OTHER: &str = "other";
 /// The segment of those without a purchase in the window.
 pub(super) const NONE: &str = "none";
 
-fn check(
+pub(super) fn check(
     fine: bool,
     key: &'static str,
     value: impl fmt::Display,
@@ -324,6 +329,10 @@ typical_interval_days = "auto"
 declining_after = 1.5
 lost_after = 3.0
 mature_from = 5
+[value]
+horizon_days = 365
+discount_rate = 0.10
+margin_rate = "auto"
 "#;
 
     #[test]
@@ -377,7 +386,11 @@ mature_from = 5
             ("[[rfm.segment]]\nname = \"none\"", "rfm.segment"),
             ("[[rfm.segment]]\nname = \"a\"\nr = [0, 5]", "rfm.segment = a [0, 5]"),
             ("[[rfm.segment]]\nname = \"a\"\n[[rfm.segment]]\nname = \"a\"", "different names"),
-            ("[worklist]\n", "worklist"),
+            ("[value]\nhorizon_days = 0", "value.horizon_days = 0: allowed are 1 to 3650 days"),
+            ("[value]\ndiscount_rate = -0.1", "value.discount_rate = -0.1"),
+            ("[value]\nmargin_rate = 1.1", "value.margin_rate = 1.1"),
+            ("[value]\nmargin_rate = \"high\"", "expected \"auto\" or a share"),
+            ("[worklists]\n", "worklists"),
         ] {
             let message = InsightSpec::parse(text).unwrap_err().to_string();
             assert!(message.contains(named), "{text} -> {message}");

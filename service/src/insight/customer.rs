@@ -4,7 +4,7 @@ use std::{cmp::Reverse, sync::Arc};
 
 use tally_model::{
     history::{AttributeValue, Attributes, kind},
-    insight::{Facts, Placement, Population},
+    insight::{BuyerPurchases, CustomerValue, Facts, Placement, Population, ValueModel},
     spec::Target,
     time::Time,
 };
@@ -39,6 +39,8 @@ pub struct CustomerInsight {
     pub pass: Option<Pass>,
     /// The name of its RFM segment.
     pub rfm_segment: String,
+    /// What it will bring, by the value model of the pass.
+    pub value: Value,
     /// How many of the customers that it referred have bought.
     pub referrals_bought: u64,
     /// Its net revenue of a year by what it spends in one.
@@ -55,6 +57,27 @@ pub struct CustomerInsight {
     pub contacts: Vec<Contact>,
     /// The complaints that no resolution has followed, the latest first.
     pub open_complaints: Vec<Contact>,
+}
+
+/// What a customer will bring within the horizon; absent without a pass or a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Value {
+    /// The probability that a buyer will ever buy again, and the purchase days to be expected of it.
+    pub of_buyer: Option<CustomerValue>,
+    /// The lifetime value.
+    pub clv: Option<f64>,
+    /// The 95 % interval of what a buyer will bring.
+    pub interval: Option<[f64; 2]>,
+}
+
+impl Value {
+    fn new(facts: &Facts, lead: Option<f64>, as_of: Time, model: &ValueModel) -> Self {
+        let Some(buyer) = BuyerPurchases::of(facts, as_of) else {
+            return Self { clv: model.lead_clv(lead), ..Self::default() };
+        };
+        let of_buyer = model.value(&buyer);
+        Self { of_buyer, clv: of_buyer.map(|of_buyer| of_buyer.clv), interval: model.interval(&buyer) }
+    }
 }
 
 impl Insights {
@@ -99,6 +122,8 @@ impl Insights {
             .map(|name| (*name).to_owned())
             .collect();
         let carried = (common.len() - missing.len()) as f64;
+        let lead = scores.iter().find(|score| score.target == Target::Lead).map(|score| score.probability);
+        let value = pass.as_ref().map(|pass| Value::new(&facts, lead, as_of, &pass.population.value));
         let open_complaints = match facts.complaints_open {
             0 => Vec::new(),
             _ => {
@@ -115,6 +140,7 @@ impl Insights {
             contacts: self.last_contacts(&id, &population.spec.contact_kinds, as_of).await?,
             open_complaints,
             rfm_segment: placement.rfm_segment(&population).to_owned(),
+            value: value.unwrap_or_default(),
             customer,
             facts,
             placement,

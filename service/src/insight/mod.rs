@@ -9,6 +9,7 @@ mod passes;
 mod sales;
 mod segment_cache;
 mod segments;
+mod value;
 
 use std::{fmt::Display, sync::Arc};
 
@@ -36,7 +37,8 @@ pub use pass::{InsightPass, PassProgress, PassPurpose};
 pub use passes::remove_expired;
 pub use sales::{SalesLine, SalesReport, SalesRequest};
 use segment_cache::SegmentCache;
-pub use segments::{AttributeCoverage, Segments, segment_growth};
+pub use segments::{AttributeCoverage, Segments, ValuedMember, segment_growth};
+pub use value::{Backtest, ValueReport};
 
 /// Reports that are computed at a time. A database goes on with a statement also when its caller has gone, so that more
 /// could take all connections from those who score and write.

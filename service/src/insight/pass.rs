@@ -4,12 +4,12 @@
 //! all customers, such as the limits of the ABC classes; the second time scores each customer, places it by these
 //! limits, and stores page by page. A pass is found once it is complete.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use tally_model::{
     history::{Attributes, History, Packed},
-    insight::{Facts, InsightSpec, Placement, Population, PopulationSample},
+    insight::{BuyerPurchases, Facts, InsightSpec, Placement, Population, PopulationSample, PreparedValue},
     spec::Target,
     time::Time,
 };
@@ -55,6 +55,7 @@ pub struct InsightPass {
     pass_id: i64,
     known_at: Time,
     population: Arc<Population>,
+    value: Arc<PreparedValue>,
     models: Vec<ModelRun>,
     scan: CustomerScan,
     /// Whether the scan has more pages.
@@ -110,6 +111,7 @@ impl InsightPass {
             purpose,
             pass_id,
             known_at: now,
+            value: Arc::new(population.value.prepared()),
             population,
             models,
             scan: CustomerScan::new(Arc::clone(&insights.store), Partition::WHOLE),
@@ -178,14 +180,15 @@ impl InsightPass {
         };
         let requests: Vec<ScoreRequest> = self.models.iter().map(|model| model.request.clone()).collect();
         let (now, known_at) = (self.insights.clock.now(), self.known_at);
-        let (population, customers) = (Arc::clone(&self.population), page.customers);
+        let (population, value, customers) =
+            (Arc::clone(&self.population), Arc::clone(&self.value), page.customers);
         let chunks = run_blocking(move || {
             let place = |customers: &[(String, Packed)]| {
                 let mut chunk =
                     PassChunk { scored: requests.iter().map(ScoredChunk::new).collect(), facts: Vec::new() };
                 for (id, history) in customers {
-                    history
-                        .with(|history| chunk.add(id, history, (&requests, now), (&population, known_at)))?;
+                    let relative = (&*population, &*value, known_at);
+                    history.with(|history| chunk.add(id, history, (&requests, now), relative))?;
                 }
                 Ok(chunk)
             };
@@ -223,25 +226,35 @@ impl PassChunk {
         id: &str,
         history: &History,
         (requests, now): (&[ScoreRequest], Time),
-        (population, known_at): (&Population, Time),
+        (population, value, known_at): (&Population, &PreparedValue, Time),
     ) {
-        let mut probabilities = BTreeMap::new();
+        let mut scores = BTreeMap::new();
         for (request, scored) in requests.iter().zip(&mut self.scored) {
-            if let Some(probability) = scored.add(request, id, history, now) {
-                probabilities.insert(request.model.name.target, probability);
+            if let Some(score) = scored.add(request, id, history, now) {
+                scores.insert(request.model.name.target, score);
             }
         }
         let as_of = population.as_of;
         let Some(facts) = Facts::of(history, as_of, known_at, &population.spec) else { return };
         let placement = Placement::of(history, &facts, (as_of, known_at), population);
         let attributes = history.version_at(as_of, known_at).map(|version| &version.attributes);
+        let [lead, churn] = [Target::Lead, Target::Churn].map(|target| scores.get(&target).copied());
+        let buyer = BuyerPurchases::of(&facts, as_of);
+        let of_buyer = buyer.and_then(|buyer| value.value(&buyer));
+        let clv = match buyer {
+            Some(_) => of_buyer.map(|of_buyer| of_buyer.clv),
+            None => population.value.lead_clv(lead.map(|lead| lead.probability)),
+        };
         self.facts.push(StoredFacts {
             customer_id: id.to_owned(),
             rfm_segment: placement.rfm_segment(population).to_owned(),
             recency_days: facts.purchases.map(|purchases| purchases.recency_days(as_of)),
             attributes: attributes.map_or_else(|| "{}".to_owned(), texts),
-            lead_probability: probabilities.get(&Target::Lead).copied(),
-            churn_probability: probabilities.get(&Target::Churn).copied(),
+            lead,
+            churn,
+            p_alive: of_buyer.map(|of_buyer| of_buyer.p_alive),
+            expected_purchases: of_buyer.map(|of_buyer| of_buyer.expected_purchases),
+            clv: clv.map(|clv| clv.round() as i64),
             facts,
             placement,
         });
@@ -267,7 +280,15 @@ async fn sample(insights: &Insights, as_of: Time, known_at: Time) -> Result<Popu
         });
         parts.await??.into_iter().for_each(|part| sample.merge(part));
     }
-    Ok(sample.population(as_of, &insights.spec))
+    let spec = Arc::clone(&insights.spec);
+    // Fitting the value model takes a while.
+    run_blocking(move || {
+        let begun = Instant::now();
+        let mut population = sample.population(as_of, &spec);
+        population.fit_seconds = begun.elapsed().as_secs_f64();
+        Ok(population)
+    })
+    .await?
 }
 
 fn sample_part(

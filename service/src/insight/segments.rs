@@ -3,14 +3,20 @@
 use std::sync::Arc;
 
 use tally_model::{
-    insight::{AttributeTypes, Segmentation, growth},
+    insight::{AttributeTypes, BuyerPurchases, Population, PurchaseDays, Segmentation, growth},
     time::Time,
 };
 use tally_proto::limits::REPORT_ROWS as ROWS;
 use tally_store::{AttributeValues, Member, MemberCursor, MemberFilter, Pass, SegmentMove, SegmentSums};
 
 use super::Insights;
-use crate::platform::error::{Error, Result};
+use crate::{
+    histories::scan::par_chunks,
+    platform::{
+        blocking::run_blocking,
+        error::{Error, Result},
+    },
+};
 
 /// Values of an attribute that are listed.
 const TOP_VALUES: usize = 10;
@@ -23,6 +29,14 @@ pub struct Segments {
     pub segments: Vec<SegmentSums>,
     /// The other pass, and who moved since.
     pub moves: Option<(Pass, Vec<SegmentMove>)>,
+}
+
+/// A member of a segment with the 95 % interval of what it will bring.
+pub struct ValuedMember {
+    /// The member.
+    pub member: Member,
+    /// In minor units; None for a lead, or without a value model.
+    pub interval: Option<[f64; 2]>,
 }
 
 /// An attribute, who has it, and which values.
@@ -129,9 +143,12 @@ impl Insights {
         filter: &MemberFilter,
         after: Option<MemberCursor>,
         limit: usize,
-    ) -> Result<(Vec<Member>, u64)> {
+    ) -> Result<(Vec<ValuedMember>, u64)> {
         let total = self.count_of(pass, filter).await?;
-        Ok((self.store.members(filter, after, limit).await?, total))
+        let members = self.store.members(filter, after, limit).await?;
+        let population = pass.population.clone();
+        let valued = run_blocking(move || valued(members, &population)).await?;
+        Ok((valued, total))
     }
 
     /// The attributes of the customers that pass the filter, the best covered first, and how many customers these are.
@@ -156,6 +173,18 @@ impl Insights {
         });
         Ok((covered, customers))
     }
+}
+
+/// The intervals are not stored: finding them takes longer than all the rest of a pass.
+fn valued(members: Vec<Member>, population: &Population) -> Vec<ValuedMember> {
+    let interval = |member: &Member| {
+        let PurchaseDays { first_purchase, last_purchase, count } = member.purchases?;
+        let as_of = population.as_of;
+        let buyer = BuyerPurchases::new(count, first_purchase, last_purchase, as_of, member.repeat_revenue);
+        population.value.interval(&buyer)
+    };
+    let intervals = par_chunks(&members, |some| some.iter().map(interval).collect::<Vec<_>>()).concat();
+    members.into_iter().zip(intervals).map(|(member, interval)| ValuedMember { member, interval }).collect()
 }
 
 /// Refuses more segments or moves than a reply may have.

@@ -19,7 +19,7 @@ use tally_model::{
     scoring::PreparedScore,
     time::Time,
 };
-use tally_store::{Prediction, ScoredPopulation};
+use tally_store::{Prediction, ScoredPopulation, StoredScore};
 use tokio::{sync::Notify, task::JoinHandle};
 use tracing::{Instrument, Span};
 
@@ -286,14 +286,14 @@ impl ScoredChunk {
     }
 
     /// Scores a customer if it is eligible and was known at the moment of the request, and notes whether it is
-    /// eligible `now`. Returns the probability.
+    /// eligible `now`. Returns its probability and grade.
     pub(crate) fn add(
         &mut self,
         request: &ScoreRequest,
         id: &str,
         history: &History,
         now: Time,
-    ) -> Option<f64> {
+    ) -> Option<StoredScore> {
         let scorer = &request.model.scorer;
         self.activity.add(history, request.as_of, request.known_at);
         if !request.may_be_listed(history, now) {
@@ -310,7 +310,7 @@ impl ScoredChunk {
             self.counts.add(&scorer.artifact().reference, &self.row.raw, view.probability);
             let customer_id = id.to_owned();
             self.predictions.push(into_prediction(ScoredCustomer { customer_id, request, view }));
-            Some(view.probability)
+            Some(StoredScore { probability: view.probability, grade: view.grade })
         })
     }
 }

@@ -48,6 +48,13 @@ impl EncodedRows {
         self.0.extend_from_slice(&NULL.to_be_bytes());
     }
 
+    pub(super) fn optional_text(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.text(text),
+            None => self.null(),
+        }
+    }
+
     pub(super) fn optional_time(&mut self, time: Option<Time>) {
         match time {
             Some(time) => self.time(time),

@@ -7,6 +7,7 @@ use crate::{
     shared::{
         Transaction,
         insights::{FACT_COLUMNS, InsightSql},
+        names::grade_name,
     },
 };
 
@@ -27,7 +28,7 @@ impl InsightSql for Postgres {
 
 /// Adds a row with the [`FACT_COLUMNS`].
 fn push(rows: &mut binary::EncodedRows, pass_id: i64, f: &StoredFacts) {
-    rows.row(34);
+    rows.row(40);
     rows.text(&f.customer_id);
     rows.int(pass_id);
     rows.text(f.placement.life_cycle.name());
@@ -59,7 +60,13 @@ fn push(rows: &mut binary::EncodedRows, pass_id: i64, f: &StoredFacts) {
     rows.int(f.facts.complaints);
     rows.int(f.facts.complaints_open);
     rows.optional_time(f.facts.last_contact);
-    rows.optional_float(f.lead_probability);
-    rows.optional_float(f.churn_probability);
+    rows.optional_float(f.lead.map(|lead| lead.probability));
+    rows.optional_text(f.lead.map(|lead| grade_name(lead.grade)));
+    rows.optional_float(f.churn.map(|churn| churn.probability));
+    rows.optional_text(f.churn.map(|churn| grade_name(churn.grade)));
+    rows.int(f.facts.repeat_revenue);
+    rows.optional_float(f.p_alive);
+    rows.optional_float(f.expected_purchases);
+    rows.optional_int(f.clv);
     rows.text(&f.attributes);
 }

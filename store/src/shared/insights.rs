@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use sqlx::{FromRow, types::Json};
 use tally_model::{
-    insight::{Population, Segmentation},
+    insight::{Population, PurchaseDays, Segmentation},
     time::Time,
 };
 
@@ -30,7 +30,8 @@ pub(crate) const FACT_COLUMNS: &str = "customer_id, pass_id, life_cycle, abc_cla
      total_returns_minor, total_cost_minor, total_orders, purchase_days, first_purchase_time, \
      last_purchase_time, recency_days, expected_interval_days, overdue_ratio, surveys, satisfaction_sum, \
      loyalty_points, discounted_orders, referrals, complaints, complaints_open, last_contact_time, \
-     lead_probability, churn_probability, attributes";
+     lead_probability, lead_grade, churn_probability, churn_grade, repeat_revenue_minor, p_alive, \
+     expected_purchases, clv_minor, attributes";
 
 /// What differs between the databases.
 pub(crate) trait InsightSql: Engine {
@@ -82,6 +83,7 @@ struct SegmentRow {
     previous_net: i64,
     surveys: i64,
     satisfaction_sum: f64,
+    clv: Option<i64>,
 }
 
 impl From<SegmentRow> for SegmentSums {
@@ -95,8 +97,9 @@ impl From<SegmentRow> for SegmentSums {
             previous_net,
             surveys,
             satisfaction_sum,
+            clv,
         } = row;
-        Self { segment, customers, revenue, returns, orders, previous_net, surveys, satisfaction_sum }
+        Self { segment, customers, revenue, returns, orders, previous_net, surveys, satisfaction_sum, clv }
     }
 }
 
@@ -124,6 +127,12 @@ struct MemberRow {
     expected_interval_days: Option<f64>,
     overdue_ratio: Option<f64>,
     churn_probability: Option<f64>,
+    first_purchase_time: Option<Stamp>,
+    last_purchase_time: Option<Stamp>,
+    purchase_days: i64,
+    repeat_revenue_minor: i64,
+    expected_purchases: Option<f64>,
+    clv_minor: Option<i64>,
 }
 
 impl From<MemberRow> for Member {
@@ -144,6 +153,12 @@ impl From<MemberRow> for Member {
             expected_interval_days: row.expected_interval_days,
             overdue_ratio: row.overdue_ratio,
             churn_probability: row.churn_probability,
+            purchases: row.first_purchase_time.zip(row.last_purchase_time).map(|(first, last)| {
+                PurchaseDays { first_purchase: first.0, last_purchase: last.0, count: row.purchase_days }
+            }),
+            repeat_revenue: row.repeat_revenue_minor,
+            expected_purchases: row.expected_purchases,
+            clv: row.clv_minor,
         }
     }
 }
@@ -356,8 +371,8 @@ impl<B: Backend> InsightStore for B {
                 " AS segment, count(*) AS customers, CAST(sum(f.revenue_minor) AS BIGINT) AS revenue, \
                  CAST(sum(f.returns_minor) AS BIGINT) AS returns, CAST(sum(f.orders) AS BIGINT) AS orders, \
                  CAST(sum(f.previous_net_minor) AS BIGINT) AS previous_net, \
-                 CAST(sum(f.surveys) AS BIGINT) AS surveys, sum(f.satisfaction_sum) AS satisfaction_sum \
-                 FROM customer_insights AS f WHERE f.pass_id = ",
+                 CAST(sum(f.surveys) AS BIGINT) AS surveys, sum(f.satisfaction_sum) AS satisfaction_sum, \
+                 CAST(sum(f.clv_minor) AS BIGINT) AS clv FROM customer_insights AS f WHERE f.pass_id = ",
             )
             .push_bind(pass_id)
             .push(" GROUP BY 1 LIMIT ")
@@ -401,7 +416,8 @@ impl<B: Backend> InsightStore for B {
         select.push(
             " AS segment, f.revenue_minor, f.returns_minor, f.orders, f.net_minor, f.previous_net_minor, \
              f.recency_days, f.rfm_cell, f.abc_class, f.life_cycle, f.loyalty_points, \
-             f.expected_interval_days, f.overdue_ratio, f.churn_probability",
+             f.expected_interval_days, f.overdue_ratio, f.churn_probability, f.first_purchase_time, \
+             f.last_purchase_time, f.purchase_days, f.repeat_revenue_minor, f.expected_purchases, f.clv_minor",
         );
         push_members::<B>(&mut select, filter);
         if let Some(after) = after {

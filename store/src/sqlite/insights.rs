@@ -9,6 +9,7 @@ use crate::{
     shared::{
         Stamp, Transaction,
         insights::{FACT_COLUMNS, InsightSql},
+        names::grade_name,
     },
 };
 
@@ -60,8 +61,14 @@ async fn insert(tx: &mut Transaction<Sqlite>, pass_id: i64, facts: &[&StoredFact
         row.push_bind(f.facts.complaints);
         row.push_bind(f.facts.complaints_open);
         row.push_bind(f.facts.last_contact.map(Stamp));
-        row.push_bind(f.lead_probability);
-        row.push_bind(f.churn_probability);
+        row.push_bind(f.lead.map(|lead| lead.probability));
+        row.push_bind(f.lead.map(|lead| grade_name(lead.grade)));
+        row.push_bind(f.churn.map(|churn| churn.probability));
+        row.push_bind(f.churn.map(|churn| grade_name(churn.grade)));
+        row.push_bind(f.facts.repeat_revenue);
+        row.push_bind(f.p_alive);
+        row.push_bind(f.expected_purchases);
+        row.push_bind(f.clv);
         row.push_bind(&f.attributes);
     });
     query.build().execute(&mut **tx).await?;

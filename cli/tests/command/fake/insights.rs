@@ -6,9 +6,10 @@ use futures_util::{Stream, stream};
 use tally_proto::v1::{
     CustomerInsight, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse,
     GetCustomerInsightRequest, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
-    GetSalesReportResponse, InsightServiceListAttributesRequest, InsightServiceListAttributesResponse,
-    ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
-    RefreshInsightsRequest, RefreshInsightsResponse, SegmentMember, insight_service_server::InsightService,
+    GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
+    InsightServiceListAttributesResponse, ListSegmentMembersRequest, ListSegmentMembersResponse,
+    ListSegmentsRequest, ListSegmentsResponse, RefreshInsightsRequest, RefreshInsightsResponse,
+    SegmentMember, ValueModel, insight_service_server::InsightService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -26,6 +27,7 @@ pub enum InsightRequest {
     Sales(GetSalesReportRequest),
     Cohorts(GetCohortsRequest),
     Campaigns(GetCampaignsRequest),
+    Value(GetValueModelRequest),
 }
 
 /// The replies that are not empty.
@@ -132,6 +134,14 @@ impl InsightService for FakeServer {
         request: Request<GetCampaignsRequest>,
     ) -> Result<Response<GetCampaignsResponse>, Status> {
         self.insights(InsightRequest::Campaigns(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_value_model(
+        &self,
+        request: Request<GetValueModelRequest>,
+    ) -> Result<Response<ValueModel>, Status> {
+        self.insights(InsightRequest::Value(request.into_inner()))?;
         Ok(Response::new(Default::default()))
     }
 }

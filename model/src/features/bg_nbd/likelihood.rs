@@ -1,6 +1,7 @@
 //! The likelihood of one customer's purchases, and its derivatives by the parameters.
 
 use super::{BgNbd, Purchases};
+use crate::newton::Derivatives;
 
 impl BgNbd {
     /// ln L(r, α, a, b | x, t_x, T) (equation 6). The time it takes is proportional to x.
@@ -61,15 +62,6 @@ impl Rising {
     }
 }
 
-/// The log-likelihood of one customer, and its first and second derivatives by r, α, a and b. Of the second
-/// derivatives only the lower triangle is filled.
-#[derive(Default)]
-pub(super) struct Derivatives {
-    pub(super) log_likelihood: f64,
-    pub(super) slope: [f64; 4],
-    pub(super) bend: [[f64; 4]; 4],
-}
-
 /// The likelihood of customers who come in rising order of frequency: what depends on the frequency alone
 /// is carried on from one to the next.
 pub(super) struct Likelihood {
@@ -85,8 +77,8 @@ impl Likelihood {
         Self { model, r: Rising::new(r), b: Rising::new(b), both: Rising::new(a + b) }
     }
 
-    /// The derivatives of the next customer.
-    pub(super) fn next(&mut self, purchases: &Purchases) -> Derivatives {
+    /// The derivatives of the next customer, by r, α, a and b.
+    pub(super) fn next(&mut self, purchases: &Purchases) -> Derivatives<4> {
         let BgNbd { r, alpha, .. } = self.model;
         let shape = r + purchases.x();
         for rising in [&mut self.r, &mut self.b, &mut self.both] {
@@ -118,7 +110,7 @@ impl Likelihood {
     }
 
     /// Adds the derivatives of ln(1 + exp(o)), o being the log-odds of having left.
-    fn add_having_left(&self, purchases: &Purchases, found: &mut Derivatives) {
+    fn add_having_left(&self, purchases: &Purchases, found: &mut Derivatives<4>) {
         let BgNbd { r, alpha, a, b } = self.model;
         let (x, age) = (purchases.x(), purchases.age_weeks);
         let (shape, rate) = (r + x, 1.0 / (alpha + age));

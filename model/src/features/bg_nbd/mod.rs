@@ -16,20 +16,18 @@
 mod expectation;
 mod fit;
 mod likelihood;
+mod predictive;
 
 use serde::{Deserialize, Serialize};
 
 use self::expectation::expected_purchases;
 use crate::{
     history::{History, kind},
+    newton::{GREATEST, LEAST},
     time::Time,
 };
 
 pub use fit::BgNbdFit;
-
-/// The least and the greatest value of a parameter. A parameter at either has no optimum of its own.
-const LEAST: f64 = 1e-5;
-const GREATEST: f64 = 1e5;
 
 /// The purchases of one customer as the model counts them. Purchases on one day count as one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -109,9 +107,15 @@ impl BgNbd {
     /// the expectation is the mean of (1 − exp(−λ·p·t))/p (equation 8) over both, a sum of positive terms.
     #[must_use]
     pub fn expected_purchases(&self, purchases: &Purchases, weeks: f64) -> f64 {
-        let (shape, b) = (self.r + purchases.x(), self.b + purchases.x());
         let ratio = weeks / (self.alpha + purchases.age_weeks);
-        self.probability_alive(purchases) * expected_purchases(self.a, b, shape, ratio)
+        self.probability_alive(purchases) * self.expected_if_active(purchases.frequency, ratio)
+    }
+
+    /// The expected number of purchases in t weeks of a customer who is active after `frequency` repeat purchases,
+    /// for `ratio` = t/(α+T): it depends on t and T by this alone.
+    pub(crate) fn expected_if_active(&self, frequency: u32, ratio: f64) -> f64 {
+        let x = f64::from(frequency);
+        expected_purchases(self.a, self.b + x, self.r + x, ratio)
     }
 
     /// The probability of no purchase in (T, T + `weeks`]; `weeks` ≥ 0.

@@ -71,7 +71,7 @@ pub(super) async fn customer(
 }
 
 fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerInsight {
-    let insight::CustomerInsight { customer, facts, placement, pass, .. } = found;
+    let insight::CustomerInsight { customer, facts, placement, pass, value, .. } = found;
     let ever = facts.ever;
     let purchases = facts.purchases;
     let relative = |text: &str| if pass.is_some() { text.to_owned() } else { String::new() };
@@ -117,6 +117,11 @@ fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerIns
         score_history: found.score_history.iter().map(score_point).collect(),
         contacts: found.contacts.into_iter().map(contact).collect(),
         open_complaints: found.open_complaints.into_iter().map(contact).collect(),
+        p_alive: value.of_buyer.map(|of_buyer| of_buyer.p_alive),
+        expected_purchases: value.of_buyer.map(|of_buyer| of_buyer.expected_purchases),
+        clv_minor: value.clv.map(|clv| clv.round() as i64),
+        clv_lower_minor: value.interval.map(|[lower, _]| lower.round() as i64),
+        clv_upper_minor: value.interval.map(|[_, upper]| upper.round() as i64),
     }
 }
 

@@ -57,7 +57,7 @@ fn metrics(validator: &mut Validator, names: &[String]) -> Vec<&'static KpiMetri
         match KPI_METRICS.iter().find(|metric| metric.name == name) {
             // A request may have a million names, and there are few metrics.
             Some(metric) if asked.iter().all(|one: &&KpiMetric| one.name != metric.name) => {
-                asked.push(metric)
+                asked.push(metric);
             }
             None if unknown.len() < limits::VIOLATIONS => unknown.push(n),
             _ => {}

@@ -1,4 +1,4 @@
-//! InsightService: the facts of customers, their segments, key figures and reports.
+//! InsightService: the facts of customers, their segments, what they are worth, key figures and reports.
 
 mod facts;
 mod kpis;
@@ -6,5 +6,6 @@ mod range;
 mod reports;
 mod segments;
 mod service;
+mod value;
 
 pub(crate) use service::InsightRpc;

@@ -14,7 +14,7 @@ use tonic::Status;
 use super::{InsightRpc, reports::fitting};
 use crate::{
     grpc::convert::{page, response::timestamp, validator::Validator},
-    insight::{AttributeCoverage, segment_growth},
+    insight::{AttributeCoverage, ValuedMember, segment_growth},
 };
 
 /// ListSegments.
@@ -77,7 +77,7 @@ pub(super) async fn members(
     }
     let filter = MemberFilter { pass_id: pass.pass_id, segmentation, segment };
     let (found, total) = rpc.insights.members(&pass, &filter, after, size + 1).await?;
-    let (members, last) = page::cut(found, size, |member| cursor(&pass, member), member);
+    let (members, last) = page::cut(found, size, |valued| cursor(&pass, &valued.member), member);
     Ok(ListSegmentMembersResponse {
         members,
         next_page_token: rpc.page_tokens.next(&scope, last)?,
@@ -142,6 +142,7 @@ fn segment(sums: SegmentSums, customers: i64, revenue: i128) -> v1::Segment {
         share_of_revenue: share(sums.revenue, revenue),
         growth: segment_growth(&sums),
         satisfaction: (sums.surveys > 0).then(|| sums.satisfaction_sum / sums.surveys as f64),
+        clv_minor: sums.clv,
         segment: sums.segment,
         customers: sums.customers,
         revenue_minor: sums.revenue,
@@ -164,7 +165,7 @@ fn cursor(pass: &Pass, member: &Member) -> MemberCursor {
     MemberCursor { pass_id: pass.pass_id, net: member.net, customer_id: member.customer_id.clone() }
 }
 
-fn member(member: Member) -> v1::SegmentMember {
+fn member(ValuedMember { member, interval }: ValuedMember) -> v1::SegmentMember {
     v1::SegmentMember {
         growth: growth(member.net, member.previous_net),
         customer_id: member.customer_id,
@@ -181,6 +182,10 @@ fn member(member: Member) -> v1::SegmentMember {
         expected_interval_days: member.expected_interval_days,
         overdue_ratio: member.overdue_ratio,
         churn_probability: member.churn_probability,
+        clv_minor: member.clv,
+        clv_lower_minor: interval.map(|[lower, _]| lower.round() as i64),
+        clv_upper_minor: interval.map(|[_, upper]| upper.round() as i64),
+        expected_purchases: member.expected_purchases,
     }
 }
 

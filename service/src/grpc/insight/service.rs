@@ -5,14 +5,15 @@ use std::sync::Arc;
 use tally_proto::v1::{
     CustomerInsight, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse,
     GetCustomerInsightRequest, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
-    GetSalesReportResponse, InsightServiceListAttributesRequest, InsightServiceListAttributesResponse,
-    ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
-    RefreshInsightsRequest, RefreshInsightsResponse, insight_service_server::InsightService,
+    GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
+    InsightServiceListAttributesResponse, ListSegmentMembersRequest, ListSegmentMembersResponse,
+    ListSegmentsRequest, ListSegmentsResponse, RefreshInsightsRequest, RefreshInsightsResponse, ValueModel,
+    insight_service_server::InsightService,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{facts, kpis, reports, segments};
+use super::{facts, kpis, reports, segments, value};
 use crate::{grpc::page_token::PageTokens, insight::Insights, platform::clock::Clock};
 
 /// The service.
@@ -84,5 +85,12 @@ impl InsightService for InsightRpc {
         request: Request<GetCampaignsRequest>,
     ) -> Result<Response<GetCampaignsResponse>, Status> {
         reports::campaigns(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_value_model(
+        &self,
+        request: Request<GetValueModelRequest>,
+    ) -> Result<Response<ValueModel>, Status> {
+        value::value_model(self, request.into_inner()).await.map(Response::new)
     }
 }

@@ -3,7 +3,7 @@
 use tally_model::{
     artifact::{self, Artifact, digest},
     evaluation::metrics,
-    features::{Scale, explain::FeatureValue},
+    features::{Scale, bg_nbd::BgNbdFit, explain::FeatureValue},
     scoring::{Effect, Scorer},
     training::{checks, slices},
 };
@@ -75,16 +75,7 @@ pub(super) fn card(stored: &StoredModel, detail: Detail) -> Model {
             Detail::Brief => Vec::new(),
             Detail::Full => effects(&model.scorer),
         },
-        bg_nbd: card.bg_nbd.as_ref().map(|fitted| BgNbd {
-            r: fitted.model.r,
-            alpha: fitted.model.alpha,
-            a: fitted.model.a,
-            b: fitted.model.b,
-            log_likelihood: fitted.log_likelihood,
-            customers: fitted.customers as i64,
-            converged: fitted.converged(),
-            problem: fitted.problem.clone().unwrap_or_default(),
-        }),
+        bg_nbd: card.bg_nbd.as_ref().map(bg_nbd),
         coefficients: coefficients(artifact),
         intercept: artifact.intercept,
         penalty: artifact.penalty,
@@ -97,6 +88,20 @@ pub(super) fn card(stored: &StoredModel, detail: Detail) -> Model {
         failed_checks: stored.assessment.failed_checks.iter().map(failed_check).collect(),
         slices: stored.assessment.slices.iter().map(slice).collect(),
         ..known
+    }
+}
+
+/// A fitted BG/NBD model.
+pub(crate) fn bg_nbd(fitted: &BgNbdFit) -> BgNbd {
+    BgNbd {
+        r: fitted.model.r,
+        alpha: fitted.model.alpha,
+        a: fitted.model.a,
+        b: fitted.model.b,
+        log_likelihood: fitted.log_likelihood,
+        customers: fitted.customers as i64,
+        converged: fitted.converged(),
+        problem: fitted.problem.clone().unwrap_or_default(),
     }
 }
 

@@ -5,4 +5,5 @@ mod monitoring;
 mod promotions;
 mod service;
 
+pub(crate) use card::bg_nbd;
 pub(crate) use service::ModelRpc;

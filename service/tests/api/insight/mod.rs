@@ -13,6 +13,7 @@ mod report_requests;
 mod reports_agree;
 mod sales;
 mod segments;
+mod value;
 mod views;
 mod worked_example;
 

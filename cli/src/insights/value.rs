@@ -1,0 +1,176 @@
+//! `tally insights value`: the model behind the lifetime values, and how the one of a horizon ago did.
+
+use jiff::Timestamp;
+use tally_proto::v1::{BgNbd, GammaGamma, GetValueModelRequest, ValueBacktest, ValueModel};
+
+use super::reply;
+use crate::{
+    connection::Connection,
+    error::ClientError,
+    output::{Currency, count, datetime, decimals, narrow_table, narrow_text, printable, ratio},
+    time,
+};
+
+/// Prints the model.
+pub(super) async fn value(
+    server: &Connection,
+    as_of: Option<Timestamp>,
+    json: bool,
+) -> Result<(), ClientError> {
+    let request = GetValueModelRequest { as_of_time: as_of.map(time::timestamp) };
+    let reply = server.insights().get_value_model(request).await.map_err(|status| server.error(&status))?;
+    reply::show(server, reply.get_ref(), json, page).await
+}
+
+fn page(model: &ValueModel, currency: &Currency) -> String {
+    let title = format!(
+        "lifetime values as of {}, of the {} days after it",
+        datetime(model.as_of_time.as_ref()),
+        model.horizon_days
+    );
+    let new = match model.new_customer_clv_minor {
+        Some(clv) => format!(
+            "a customer who buys for the first time now brings {}, this purchase included",
+            currency.money(clv)
+        ),
+        None => "there are no lifetime values".to_owned(),
+    };
+    let rates = format!(
+        "{} of the revenue counts as value, discounted by {} a year",
+        ratio(Some(model.margin_rate)),
+        ratio(Some(model.discount_rate))
+    );
+    let mut parts = vec![
+        narrow_text(&format!("{title}\n{new}\n{rates}")),
+        parameters(
+            &model.bg_nbd.clone().unwrap_or_default(),
+            &model.gamma_gamma.clone().unwrap_or_default(),
+            currency,
+        ),
+    ];
+    let of_fit = [
+        ("purchases", model.bg_nbd.as_ref().map(|fit| &fit.problem)),
+        ("money", model.gamma_gamma.as_ref().map(|fit| &fit.problem)),
+    ];
+    let problems: Vec<String> = of_fit
+        .into_iter()
+        .filter_map(|(name, problem)| problem.filter(|problem| !problem.is_empty()).map(|text| (name, text)))
+        .map(|(name, problem)| format!("{name}: {}", printable(problem)))
+        .collect();
+    parts.extend((!problems.is_empty()).then(|| narrow_text(&problems.join("\n"))));
+    parts.push(narrow_text(&match &model.backtest {
+        Some(backtest) => in_hindsight(backtest, currency),
+        None => format!("a model of {} days ago could not be fitted", model.horizon_days),
+    }));
+    parts.join("\n\n")
+}
+
+fn parameters(purchases: &BgNbd, money: &GammaGamma, currency: &Currency) -> String {
+    let rows = [
+        vec![
+            "purchases (BG/NBD)".to_owned(),
+            format!(
+                "r {:.3}, α {:.3} weeks, a {:.3}, b {:.3}",
+                purchases.r, purchases.alpha, purchases.a, purchases.b
+            ),
+            count(purchases.customers),
+            decimals(Some(purchases.log_likelihood), 1),
+        ],
+        vec![
+            "money (Gamma-Gamma)".to_owned(),
+            format!("p {:.3}, q {:.3}, v {}", money.p, money.q, currency.mean(Some(money.v))),
+            count(money.customers),
+            decimals(Some(money.log_likelihood), 1),
+        ],
+    ];
+    narrow_table(&["model of", "parameters", "customers", "log-likelihood"], &[2, 3], rows)
+}
+
+/// What the model of a horizon ago expected, beside what came.
+fn in_hindsight(backtest: &ValueBacktest, currency: &Currency) -> String {
+    format!(
+        "as of {} the same model expected {} of {} buyers; they brought {}, and {} of them what is inside \
+         their 95 % interval",
+        datetime(backtest.as_of_time.as_ref()),
+        currency.money(backtest.expected_minor),
+        count(backtest.customers),
+        currency.money(backtest.actual_minor),
+        ratio(Some(backtest.inside_interval))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::insights::samples::{assert_fits, euro, moment};
+
+    fn model() -> ValueModel {
+        ValueModel {
+            as_of_time: moment("2011-12-10"),
+            bg_nbd: Some(BgNbd {
+                r: 0.243,
+                alpha: 4.414,
+                a: 0.793,
+                b: 2.426,
+                log_likelihood: -9_582.4,
+                customers: 2_357,
+                converged: true,
+                problem: String::new(),
+            }),
+            gamma_gamma: Some(GammaGamma {
+                p: 6.25,
+                q: 3.74,
+                v: 1_544.0,
+                log_likelihood: -4_055.9,
+                customers: 946,
+                converged: true,
+                problem: String::new(),
+            }),
+            margin_rate: 0.4,
+            discount_rate: 0.1,
+            horizon_days: 365,
+            new_customer_clv_minor: Some(3_517),
+            fit_seconds: 0.25,
+            backtest: Some(ValueBacktest {
+                as_of_time: moment("2010-12-10"),
+                customers: 1_024,
+                expected_minor: 1_234_567,
+                actual_minor: 1_250_000,
+                inside_interval: 0.9512,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_value_model_is_a_page() {
+        insta::assert_snapshot!(page(&model(), &euro()), @r"
+        lifetime values as of 2011-12-10T00:00:00Z, of the 365 days after it
+        a customer who buys for the first time now brings 35.17 EUR, this purchase included
+        40.0 % of the revenue counts as value, discounted by 10.0 % a year
+
+        model of             parameters                                customers  log-likelihood
+        ─────────────────────────────────────────────────────────────────────────────────────────
+        purchases (BG/NBD)   r 0.243, α 4.414 weeks, a 0.793, b 2.426      2,357        -9,582.4
+        money (Gamma-Gamma)  p 6.250, q 3.740, v 15.44                       946        -4,055.9
+
+        as of 2010-12-10T00:00:00Z the same model expected 12,345.67 EUR of 1,024 buyers; they brought
+          12,500.00 EUR, and 95.1 % of them what is inside their 95 % interval
+        ");
+    }
+
+    #[test]
+    fn what_cannot_be_fitted_is_said() {
+        let mut model = ValueModel { backtest: None, new_customer_clv_minor: None, ..model() };
+        if let Some(fit) = &mut model.bg_nbd {
+            fit.problem = format!("too few{}", " customers".repeat(20));
+            fit.log_likelihood = f64::MIN;
+        }
+        let text = page(&model, &euro());
+        assert_fits(&text);
+        assert!(
+            text.contains("there are no lifetime values") && text.contains("purchases: too few"),
+            "{text}"
+        );
+        assert!(text.contains("a model of 365 days ago could not be fitted"), "{text}");
+    }
+}

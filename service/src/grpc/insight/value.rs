@@ -1,0 +1,61 @@
+//! The value model.
+
+use tally_model::insight::GammaGammaFit;
+use tally_proto::v1::{self, GetValueModelRequest};
+use tonic::Status;
+
+use super::InsightRpc;
+use crate::{
+    grpc::{
+        convert::{response::timestamp, validator::Validator},
+        models::bg_nbd,
+    },
+    insight::Backtest,
+};
+
+/// GetValueModel.
+pub(super) async fn value_model(
+    rpc: &InsightRpc,
+    request: GetValueModelRequest,
+) -> Result<v1::ValueModel, Status> {
+    let mut validator = Validator::new(rpc.clock.now());
+    let as_of = request.as_of_time.as_ref().map(|time| validator.time("as_of_time", time));
+    let as_of = validator.finish(as_of)?;
+    let insights = rpc.insights.clone();
+    let report = rpc.insights.report(async move { insights.value_model(as_of).await }).await?;
+    let population = &report.pass.population;
+    let model = &population.value;
+    Ok(v1::ValueModel {
+        as_of_time: Some(timestamp(report.pass.as_of)),
+        bg_nbd: Some(bg_nbd(&model.bg_nbd)),
+        gamma_gamma: Some(gamma_gamma(&model.gamma_gamma)),
+        margin_rate: model.margin_rate,
+        discount_rate: model.spec.discount_rate,
+        horizon_days: model.spec.horizon_days as i32,
+        new_customer_clv_minor: model.new_customer_clv().map(|clv| clv.round() as i64),
+        fit_seconds: population.fit_seconds,
+        backtest: report.backtest.map(backtest),
+    })
+}
+
+fn gamma_gamma(fit: &GammaGammaFit) -> v1::GammaGamma {
+    v1::GammaGamma {
+        p: fit.model.p,
+        q: fit.model.q,
+        v: fit.model.v,
+        log_likelihood: fit.log_likelihood,
+        customers: fit.customers as i64,
+        converged: fit.problem.is_none(),
+        problem: fit.problem.clone().unwrap_or_default(),
+    }
+}
+
+fn backtest(backtest: Backtest) -> v1::ValueBacktest {
+    v1::ValueBacktest {
+        as_of_time: Some(timestamp(backtest.as_of)),
+        customers: backtest.customers as i64,
+        expected_minor: backtest.expected.round() as i64,
+        actual_minor: backtest.actual.round() as i64,
+        inside_interval: backtest.inside as f64 / backtest.customers as f64,
+    }
+}

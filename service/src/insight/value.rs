@@ -1,0 +1,139 @@
+//! The value model of a pass, and how the one of a horizon ago did.
+
+use std::sync::Arc;
+
+use tally_model::{
+    history::{History, Packed, kind},
+    insight::{BuyerPurchases, Facts, InsightSpec, ValueModel, ValueSample},
+    time::{DAY, Time},
+};
+use tally_store::Pass;
+
+use super::Insights;
+use crate::{
+    histories::scan::{CustomerScan, Partition, par_chunks},
+    platform::{blocking::run_blocking, error::Result},
+};
+
+/// The value model of a pass.
+pub struct ValueReport {
+    /// The pass, which has the model.
+    pub pass: Pass,
+    /// How the model of a horizon ago did; None when it could not be fitted then.
+    pub backtest: Option<Backtest>,
+}
+
+/// What a model expected, beside what came.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backtest {
+    /// The moment of the model.
+    pub as_of: Time,
+    /// The buyers of that time.
+    pub customers: u64,
+    /// The sum of their lifetime values, in minor units.
+    pub expected: f64,
+    /// What their purchases brought in the horizon, with margin and discount.
+    pub actual: f64,
+    /// How many of them brought what is inside their interval.
+    pub inside: u64,
+}
+
+/// The buyers of a past moment, and what each of them has brought since.
+#[derive(Default)]
+struct PastBuyers {
+    sample: ValueSample,
+    /// Each buyer with the discounted sum of what it has paid within the horizon.
+    since: Vec<(BuyerPurchases, f64)>,
+}
+
+impl Insights {
+    /// The value model of the pass about `as_of`, or of the latest pass.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn value_model(&self, as_of: Option<Time>) -> Result<ValueReport> {
+        let pass = self.pass(as_of).await?;
+        let past = pass.as_of.plus_days(-i64::from(pass.population.spec.value.horizon_days));
+        let backtest = self.backtest(past, &pass).await?;
+        Ok(ValueReport { pass, backtest })
+    }
+
+    /// Fits the model to what had happened by `past`, and compares it with what has happened since, by what is known to
+    /// the pass.
+    async fn backtest(&self, past: Time, pass: &Pass) -> Result<Option<Backtest>> {
+        let (until, known_at) = (pass.as_of, pass.known_at);
+        let mut scan = CustomerScan::new(Arc::clone(&self.store), Partition::WHOLE);
+        let mut buyers = PastBuyers::default();
+        while let Some(page) = scan.next().await? {
+            let spec = pass.population.spec.clone();
+            let parts = run_blocking(move || {
+                let part = |customers: &[(String, Packed)]| {
+                    PastBuyers::of(customers, (past, until, known_at), &spec)
+                };
+                par_chunks(&page.histories, part).into_iter().collect::<Result<Vec<_>>>()
+            });
+            for part in parts.await?? {
+                buyers.sample.merge(part.sample);
+                buyers.since.extend(part.since);
+            }
+        }
+        let spec = pass.population.spec.clone();
+        run_blocking(move || buyers.backtest(past, &spec)).await
+    }
+}
+
+impl PastBuyers {
+    fn of(
+        customers: &[(String, Packed)],
+        (past, until, known_at): (Time, Time, Time),
+        spec: &InsightSpec,
+    ) -> Result<Self> {
+        let mut buyers = Self::default();
+        for (_, history) in customers {
+            history.with(|history| {
+                let Some(facts) = Facts::of(history, past, known_at, spec) else { return };
+                buyers.sample.add(&facts, past);
+                if let Some(buyer) = BuyerPurchases::of(&facts, past) {
+                    buyers.since.push((buyer, paid_since(history, (past, until, known_at), spec)));
+                }
+            })?;
+        }
+        Ok(buyers)
+    }
+
+    fn backtest(self, past: Time, spec: &InsightSpec) -> Option<Backtest> {
+        let model = ValueModel::fit(&self.sample, &spec.value);
+        let value = model.prepared();
+        let compare = |buyers: &[(BuyerPurchases, f64)]| {
+            let mut sums = Backtest { as_of: past, customers: 0, expected: 0.0, actual: 0.0, inside: 0 };
+            for (buyer, paid) in buyers {
+                let actual = model.margin_rate * paid;
+                sums.customers += 1;
+                sums.expected += value.value(buyer)?.clv;
+                sums.actual += actual;
+                sums.inside += u64::from(model.contains(buyer, actual)?);
+            }
+            Some(sums)
+        };
+        // The parts are summed in order, so that the sums are the same on any number of cores.
+        let parts: Option<Vec<Backtest>> = par_chunks(&self.since, compare).into_iter().collect();
+        parts?.into_iter().reduce(|all, part| Backtest {
+            as_of: past,
+            customers: all.customers + part.customers,
+            expected: all.expected + part.expected,
+            actual: all.actual + part.actual,
+            inside: all.inside + part.inside,
+        })
+    }
+}
+
+/// What purchases in (past, until] brought, each discounted.
+fn paid_since(history: &History, (past, until, known_at): (Time, Time, Time), spec: &InsightSpec) -> f64 {
+    let Some(purchase) = history.kind_slot(kind::PURCHASE) else { return 0.0 };
+    let later = history.visible(until, known_at).filter(|event| event.occur_time > past);
+    let paid = later.filter(|event| event.kind == purchase).map(|event| {
+        let days = (event.occur_time.0 - past.0) as f64 / DAY as f64;
+        event.amount_minor.unwrap_or(0) as f64 * spec.value.discount(days)
+    });
+    paid.sum()
+}

@@ -1,0 +1,271 @@
+//! Lifetime values: the formulas of the papers, computed here from the parameters that the server returns, and the
+//! agreement of all places that show them.
+
+use std::collections::HashMap;
+
+use tally_model::{
+    simulate::{Business, SimulatedCustomer},
+    time::{DAY, Time},
+};
+use tally_proto::v1;
+use tonic::Code;
+
+use super::{AS_OF, paid};
+use crate::support::{Tally, assert_refused, business, has_kind, on_both_stores, time, timestamp};
+
+on_both_stores!(
+    values_are_those_of_the_papers,
+    a_lead_is_worth_a_part_of_a_new_customer,
+    the_backtest_is_what_was_expected_and_what_came,
+    too_few_customers_have_no_value_and_a_problem,
+);
+
+const CUSTOMERS: usize = 400;
+
+fn shop() -> Business {
+    business(CUSTOMERS, 5, time(AS_OF))
+}
+
+impl Tally {
+    async fn value_model(&self, as_of: &str) -> v1::ValueModel {
+        let request = v1::GetValueModelRequest { as_of_time: Some(timestamp(time(as_of))) };
+        self.insights().get_value_model(request).await.unwrap().into_inner()
+    }
+
+    async fn all_members(&self, as_of: Time) -> HashMap<String, v1::SegmentMember> {
+        let request = v1::ListSegmentMembersRequest {
+            segmentation: "life_cycle".into(),
+            as_of_time: Some(timestamp(as_of)),
+            page_size: 1_000,
+            ..Default::default()
+        };
+        let members = self.insights().list_segment_members(request).await.unwrap().into_inner().members;
+        members.into_iter().map(|member| (member.customer_id.clone(), member)).collect()
+    }
+}
+
+/// The purchase days of a customer up to a moment, each with the money of the day.
+fn days(customer: &SimulatedCustomer, until: Time) -> Vec<(i64, i64)> {
+    let mut days: Vec<(i64, i64)> = Vec::new();
+    for purchase in customer.interactions.iter().filter(|one| one.kind == "purchase") {
+        if purchase.occur_time > until {
+            break;
+        }
+        let (day, amount) = (purchase.occur_time.0.div_euclid(DAY), purchase.amount_minor.unwrap_or(0));
+        match days.last_mut().filter(|last| last.0 == day) {
+            Some(last) => last.1 += amount,
+            None => days.push((day, amount)),
+        }
+    }
+    days
+}
+
+/// A buyer as the papers write it: x, t_x and T in weeks, and the mean money of the repeat days.
+struct Buyer {
+    x: f64,
+    recency: f64,
+    age: f64,
+    mean: f64,
+}
+
+impl Buyer {
+    fn of(customer: &SimulatedCustomer, as_of: Time) -> Option<Self> {
+        let days = days(customer, as_of);
+        let (first, last) = (days.first()?.0, days.last()?.0);
+        let repeat: i64 = days[1..].iter().map(|(_, money)| money).sum();
+        let x = (days.len() - 1) as f64;
+        Some(Self {
+            x,
+            recency: (last - first) as f64 / 7.0,
+            age: (as_of.0.div_euclid(DAY) - first) as f64 / 7.0,
+            mean: if x > 0.0 { repeat as f64 / x } else { 0.0 },
+        })
+    }
+
+    /// The probability that it has not left (Fader and Hardie 2008).
+    fn p_alive(&self, m: &v1::BgNbd) -> f64 {
+        if self.x == 0.0 {
+            return 1.0;
+        }
+        let odds =
+            m.a / (m.b + self.x - 1.0) * ((m.alpha + self.age) / (m.alpha + self.recency)).powf(m.r + self.x);
+        1.0 / (1.0 + odds)
+    }
+
+    /// The purchases within some weeks, by equation 10 of Fader, Hardie and Lee (2005).
+    fn purchases(&self, m: &v1::BgNbd, weeks: f64) -> f64 {
+        let (x, end) = (self.x, m.alpha + self.age + weeks);
+        let power = ((m.alpha + self.age) / end).powf(m.r + x);
+        let series = hypergeometric([m.r + x, m.b + x, m.a + m.b + x - 1.0], weeks / end);
+        (m.a + m.b + x - 1.0) / (m.a - 1.0) * (1.0 - power * series) * self.p_alive(m)
+    }
+
+    /// What it pays on a purchase day (Fader and Hardie 2013).
+    fn money(&self, m: &v1::GammaGamma) -> f64 {
+        let x = if self.mean > 0.0 { self.x } else { 0.0 };
+        (m.p * m.v + m.p * x * self.mean) / (m.p * x + m.q - 1.0)
+    }
+
+    fn clv(&self, model: &v1::ValueModel) -> f64 {
+        let (purchases, money) = (model.bg_nbd.as_ref().unwrap(), model.gamma_gamma.as_ref().unwrap());
+        let (mut day, mut before, mut sum) = (0, 0.0, 0.0);
+        while day < model.horizon_days {
+            day = (day + 7).min(model.horizon_days);
+            let until = self.purchases(purchases, f64::from(day) / 7.0);
+            sum += (until - before) * (1.0 + model.discount_rate).powf(-f64::from(day) / 365.0);
+            before = until;
+        }
+        model.margin_rate * self.money(money) * sum
+    }
+}
+
+/// ₂F₁(a, b; c; z) by its series.
+fn hypergeometric([a, b, c]: [f64; 3], z: f64) -> f64 {
+    let (mut term, mut sum) = (1.0_f64, 1.0);
+    for n in 0..10_000 {
+        let n = f64::from(n);
+        term *= (a + n) * (b + n) / ((c + n) * (n + 1.0)) * z;
+        sum += term;
+        if term.abs() < 1e-16 * f64::abs(sum) {
+            break;
+        }
+    }
+    sum
+}
+
+fn near(one: f64, other: f64) -> bool {
+    (one - other).abs() <= 1e-6 * other.abs().max(1.0)
+}
+
+async fn values_are_those_of_the_papers(tally: Tally) {
+    let shop = shop();
+    tally.simulate(&shop).await;
+    tally.refresh_insights(AS_OF).await.unwrap();
+    let model = tally.value_model(AS_OF).await;
+    let fits = (model.bg_nbd.as_ref().unwrap(), model.gamma_gamma.as_ref().unwrap());
+    assert!(fits.0.converged && fits.1.converged, "{model:?}");
+    assert_eq!((model.horizon_days, model.discount_rate), (365, 0.1));
+    let members = tally.all_members(time(AS_OF)).await;
+    let (mut buyers, mut likely, mut total) = (0, 0, 0);
+    for customer in shop.iter() {
+        let member = &members[&customer.customer_id];
+        let Some(buyer) = Buyer::of(&customer, time(AS_OF)) else { continue };
+        buyers += 1;
+        total += member.clv_minor.unwrap();
+        let expected = buyer.purchases(fits.0, 365.0 / 7.0);
+        assert!(near(member.expected_purchases.unwrap(), expected), "{member:?}: {expected}");
+        assert!((member.clv_minor.unwrap() as f64 - buyer.clv(&model)).abs() <= 1.0, "{member:?}");
+        let (lower, upper) = (member.clv_lower_minor.unwrap(), member.clv_upper_minor.unwrap());
+        assert!(0 <= lower && lower <= upper, "{member:?}");
+        likely += i64::from(lower <= member.clv_minor.unwrap() && member.clv_minor.unwrap() <= upper);
+        if buyers % 40 == 1 {
+            let insight = tally.insight(&customer.customer_id, AS_OF).await.unwrap();
+            assert!(near(insight.p_alive.unwrap(), buyer.p_alive(fits.0)), "{insight:?}");
+            assert_eq!(
+                (insight.clv_minor, insight.clv_lower_minor, insight.clv_upper_minor),
+                (member.clv_minor, member.clv_lower_minor, member.clv_upper_minor)
+            );
+            assert_eq!(insight.expected_purchases.map(|n| (n * 1e9).round()), {
+                member.expected_purchases.map(|n| (n * 1e9).round())
+            });
+        }
+    }
+    // The mean is above the interval of those who have very probably left.
+    assert!(buyers > 100 && likely > buyers / 2, "{likely} of {buyers}");
+    assert_eq!(fits.0.customers, buyers);
+    // Without a champion for leads, only buyers have a value.
+    for segmentation in ["abc", "rfm", "life_cycle", "attribute:region"] {
+        let segments = tally.segments(segmentation, None).await.segments;
+        assert_eq!(segments.iter().filter_map(|segment| segment.clv_minor).sum::<i64>(), total);
+    }
+    let life_cycle = tally.segments("life_cycle", None).await.segments;
+    assert_eq!(life_cycle.iter().find(|segment| segment.segment == "lead").unwrap().clv_minor, None);
+    let sum = tally.database.sql("SELECT CAST(sum(clv_minor) AS BIGINT) FROM v_customer_insights").await;
+    let of_view = "SELECT CAST(sum(clv_minor) AS BIGINT) FROM v_segments WHERE segmentation = 'rfm_cell'";
+    assert_eq!((sum, tally.database.sql(of_view).await), (Some(total), Some(total)));
+}
+
+async fn a_lead_is_worth_a_part_of_a_new_customer(tally: Tally) {
+    let shop = shop();
+    tally.simulate(&shop).await;
+    tally.train(&["lead", "--as-of", AS_OF]);
+    tally.refresh_insights(AS_OF).await.unwrap();
+    let model = tally.value_model(AS_OF).await;
+    let new = Buyer { x: 0.0, recency: 0.0, age: 0.0, mean: 0.0 };
+    let first = model.margin_rate * new.money(model.gamma_gamma.as_ref().unwrap());
+    let worth = first + new.clv(&model);
+    assert!((model.new_customer_clv_minor.unwrap() as f64 - worth).abs() <= 1.0, "{worth} {model:?}");
+    let members = tally.all_members(time(AS_OF)).await;
+    let lead = shop.iter().find(|customer| !has_kind(customer, "purchase")).unwrap();
+    let insight = tally.insight(&lead.customer_id, AS_OF).await.unwrap();
+    let probability = insight.lead_score.unwrap().probability;
+    assert!((insight.clv_minor.unwrap() as f64 - probability * worth).abs() <= 1.0);
+    assert_eq!(members[&lead.customer_id].clv_minor, insight.clv_minor);
+    assert_eq!(
+        (insight.p_alive, insight.expected_purchases, insight.clv_lower_minor, insight.clv_upper_minor),
+        (None, None, None, None)
+    );
+    let graded = "SELECT count(*) FROM v_customer_insights WHERE lead_grade IN ('A', 'B', 'C', 'D')";
+    let scored = "SELECT count(*) FROM v_customer_insights WHERE lead_probability IS NOT NULL";
+    assert_eq!(tally.database.sql(graded).await, tally.database.sql(scored).await);
+}
+
+async fn the_backtest_is_what_was_expected_and_what_came(tally: Tally) {
+    let shop = shop();
+    tally.simulate(&shop).await;
+    let model = tally.value_model(AS_OF).await;
+    let past = time(AS_OF).plus_days(-365);
+    let backtest = model.backtest.unwrap();
+    assert_eq!(backtest.as_of_time, Some(timestamp(past)));
+    let then = tally.value_model("2023-06-02").await;
+    assert_eq!(past, time("2023-06-02"));
+    let members = tally.all_members(past).await;
+    let (mut expected, mut actual, mut inside) = (0, 0.0, 0);
+    for customer in shop.iter().filter(|customer| !days(customer, past).is_empty()) {
+        let member = &members[&customer.customer_id];
+        let mut paid = 0.0;
+        for purchase in customer.interactions.iter().filter(|one| one.kind == "purchase") {
+            if purchase.occur_time > past && purchase.occur_time <= time(AS_OF) {
+                let elapsed = (purchase.occur_time.0 - past.0) as f64 / DAY as f64;
+                let end = ((elapsed / 7.0).ceil() * 7.0).min(365.0);
+                paid += purchase.amount_minor.unwrap_or(0) as f64 * 1.1_f64.powf(-end / 365.0);
+            }
+        }
+        expected += member.clv_minor.unwrap();
+        actual += then.margin_rate * paid;
+        let (lower, upper) = (member.clv_lower_minor.unwrap(), member.clv_upper_minor.unwrap());
+        let paid = then.margin_rate * paid;
+        // Bounds are shown in whole minor units.
+        inside += i64::from(lower as f64 - 0.5 <= paid && paid <= upper as f64 + 0.5);
+    }
+    assert!((backtest.expected_minor - expected).abs() <= backtest.customers, "{backtest:?}: {expected}");
+    assert!((backtest.actual_minor as f64 - actual).abs() <= 1.0, "{backtest:?}: {actual}");
+    let share = inside as f64 / backtest.customers as f64;
+    assert!((backtest.inside_interval - share).abs() < 0.01, "{backtest:?}: {share}");
+}
+
+async fn too_few_customers_have_no_value_and_a_problem(tally: Tally) {
+    let none = tally.insights().get_value_model(v1::GetValueModelRequest::default()).await;
+    let none = none.unwrap().into_inner();
+    assert_eq!((none.new_customer_clv_minor, none.backtest, none.margin_rate), (None, None, 1.0));
+    for (n, id) in ["ada", "bob"].into_iter().enumerate() {
+        let bought = ["2023-02-01", "2024-03-01", "2024-04-01"];
+        let bought = bought.iter().map(|day| paid(id, &format!("{n}{day}"), "purchase", day, 100));
+        tally.backfill(bought.collect()).await.unwrap();
+    }
+    let model = tally.value_model(AS_OF).await;
+    assert!(model.bg_nbd.unwrap().problem.contains("2 of 2 customers"));
+    assert!(!model.gamma_gamma.unwrap().problem.is_empty());
+    assert_eq!((model.new_customer_clv_minor, model.backtest), (None, None));
+    let ada = &tally.all_members(time(AS_OF)).await["ada"];
+    assert_eq!((ada.clv_minor, ada.clv_upper_minor, ada.expected_purchases), (None, None, None));
+    let ada = tally.insight("ada", AS_OF).await.unwrap();
+    assert_eq!((ada.clv_minor, ada.p_alive), (None, None));
+    let future = v1::GetValueModelRequest { as_of_time: Some(timestamp(Time::MAX)) };
+    assert_refused(
+        tally.insights().get_value_model(future).await,
+        Code::InvalidArgument,
+        "INVALID_REQUEST",
+        &["as_of_time"],
+    );
+}
