@@ -84,7 +84,7 @@ pub enum PredictionOrder {
     Probability,
     /// Last stored first.
     ScoreTime,
-    /// Greatest net revenue first, in the latest pass of insights.
+    /// Greatest net revenue first, in the latest pass of insights; customers that it does not have come last.
     NetRevenue,
 }
 
@@ -100,6 +100,12 @@ pub struct InsightFilter {
 }
 
 impl InsightFilter {
+    /// Whether it selects all customers, also those without facts.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.columns().iter().all(|(_, allowed)| allowed.is_empty())
+    }
+
     /// The columns of the facts with what they may be.
     pub(crate) fn columns(&self) -> [(&'static str, &Vec<String>); 3] {
         let Self { life_cycles, abc_classes, rfm_segments } = self;
@@ -154,8 +160,7 @@ impl PredictionFilter {
     /// Whether the result depends on the latest pass of insights.
     #[must_use]
     pub fn needs_insights(&self) -> bool {
-        self.order == PredictionOrder::NetRevenue
-            || self.insights.columns().iter().any(|(_, allowed)| !allowed.is_empty())
+        self.order == PredictionOrder::NetRevenue || !self.insights.is_empty()
     }
 }
 

@@ -3,6 +3,9 @@
 use super::Statement;
 use crate::predictions::{PredictionCursor, PredictionFilter, PredictionOrder};
 
+/// The net revenue of the customer, below every one for customers without facts.
+const NET: &str = "coalesce(f.net_minor, -9223372036854775807 - 1)";
+
 /// The predictions that follow `after`, in the order of the filter.
 pub(super) fn select_page(
     filter: &PredictionFilter,
@@ -11,12 +14,12 @@ pub(super) fn select_page(
 ) -> Statement {
     let by_net = filter.order == PredictionOrder::NetRevenue;
     let mut statement = Statement::new("SELECT p.*, ");
-    statement.push(if by_net { "f.net_minor AS net" } else { "CAST(0 AS BIGINT) AS net" });
+    statement.push(if by_net { NET } else { "CAST(0 AS BIGINT)" }).push(" AS net");
     push_filter(&mut statement, filter);
     let column = match filter.order {
         PredictionOrder::Probability => "k.probability",
         PredictionOrder::ScoreTime => "k.score_time",
-        PredictionOrder::NetRevenue => "f.net_minor",
+        PredictionOrder::NetRevenue => NET,
     };
     if let Some(after) = after {
         statement.push(" AND (").push(column).push(", k.prediction_id) < (");
@@ -46,7 +49,8 @@ fn push_filter(statement: &mut Statement, filter: &PredictionFilter) {
         " AS k JOIN predictions AS p ON p.customer_id = k.customer_id AND p.prediction_id = k.prediction_id",
     );
     if filter.needs_insights() {
-        statement.push(
+        // The order keeps customers without facts; a filter does not.
+        statement.push(if filter.insights.is_empty() { " LEFT" } else { "" }).push(
             " JOIN customer_insights AS f ON f.customer_id = k.customer_id AND f.pass_id = \
              (SELECT pass_id FROM v_latest_pass)",
         );

@@ -7,6 +7,7 @@ mod dimensions;
 mod facts;
 mod kpis;
 mod passes;
+mod predictions;
 mod reference;
 mod report_limits;
 mod report_requests;

@@ -18,7 +18,8 @@ on_both_stores!(
     a_look_ahead_is_not_the_latest_pass,
 );
 
-async fn trained(tally: &Tally) {
+/// Stores a business and trains both models.
+pub(super) async fn trained(tally: &Tally) {
     tally.simulate(&business(400, 11, time(AS_OF))).await;
     for target in ["lead", "churn"] {
         tally.train(&[target, "--as-of", AS_OF]);

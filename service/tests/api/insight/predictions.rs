@@ -1,0 +1,69 @@
+//! Predictions beside insights: lists that follow a pass, and the scores of one customer.
+
+use tally_model::time::Time;
+use tally_proto::v1;
+use tally_store::PassExpiry;
+use tonic::Code;
+
+use super::{AS_OF, paid, passes::trained};
+use crate::support::{Tally, assert_refused, on_both_stores, time, timestamp};
+
+on_both_stores!(
+    customers_without_facts_come_last,
+);
+
+fn by_net() -> v1::ListPredictionsRequest {
+    v1::ListPredictionsRequest {
+        target: v1::Target::Churn.into(),
+        order_by: "net_revenue desc".into(),
+        page_size: 7,
+        ..Default::default()
+    }
+}
+
+fn ids(predictions: &[v1::Score]) -> Vec<String> {
+    predictions.iter().map(|score| score.customer_id.clone()).collect()
+}
+
+/// Stores a churn score.
+async fn score(tally: &Tally, customer_id: &str, as_of: &str) {
+    let request = v1::PredictChurnRequest {
+        customer_id: customer_id.into(),
+        as_of_time: Some(timestamp(time(as_of))),
+        persist: true,
+        ..Default::default()
+    };
+    tally.predict_churn(request).await.unwrap();
+}
+
+async fn customers_without_facts_come_last(tally: Tally) {
+    trained(&tally).await;
+    let owing =
+        [paid("owing", "1", "purchase", "2024-05-01", 1), paid("owing", "2", "return", "2024-05-02", 10_000)];
+    tally.backfill(owing.to_vec()).await.unwrap();
+    tally.refresh_insights(AS_OF).await.unwrap();
+    tally.backfill(vec![paid("late", "1", "purchase", "2024-05-20", 1_000_000_000)]).await.unwrap();
+    score(&tally, "late", AS_OF).await;
+
+    let all = ids(&tally.all_predictions(by_net()).await);
+    assert_eq!(all.last().unwrap(), "late", "behind those who owe");
+    let sorted = |mut ids: Vec<String>| {
+        ids.sort();
+        ids
+    };
+    assert_eq!(sorted(all.clone()), sorted(ids(&tally.latest_predictions(v1::Target::Churn).await)));
+    let export = v1::ExportPredictionsRequest {
+        target: v1::Target::Churn.into(),
+        order_by: "net_revenue desc".into(),
+        ..Default::default()
+    };
+    let mut messages = tally.predictions().export_predictions(export).await.unwrap().into_inner();
+    let mut exported = Vec::new();
+    while let Some(message) = messages.message().await.unwrap() {
+        exported.extend(ids(&message.predictions));
+    }
+    assert_eq!(exported, all);
+    let abc_classes = ["A", "B", "C", "none"].map(str::to_owned).to_vec();
+    let classed = tally.all_predictions(v1::ListPredictionsRequest { abc_classes, ..by_net() }).await;
+    assert_eq!(ids(&classed), all[..all.len() - 1], "it has no class");
+}
