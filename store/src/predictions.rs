@@ -234,6 +234,14 @@ pub trait PredictionStore: Send + Sync {
         after: Option<PredictionCursor>,
         limit: usize,
     ) -> Result<Vec<(Prediction, PredictionCursor)>>;
+    /// Returns the predictions of a customer about moments up to `until`, at most `limit`, the latest moment first and of
+    /// one moment the one stored last.
+    async fn predictions_until(
+        &self,
+        customer_id: &str,
+        until: Time,
+        limit: usize,
+    ) -> Result<Vec<Prediction>>;
     /// Returns the latest moments that predictions of a target are about, at most `limit`, the last one first.
     async fn prediction_times(&self, target: Target, limit: usize) -> Result<Vec<Time>>;
     /// Whether there is a prediction of this target about this moment.

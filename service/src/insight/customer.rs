@@ -1,6 +1,6 @@
 //! All that is known of one customer at a moment.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
 use tally_model::{
     history::{AttributeValue, Attributes, kind},
@@ -8,7 +8,7 @@ use tally_model::{
     spec::Target,
     time::Time,
 };
-use tally_store::{Contact, Customer, Pass, Prediction, PredictionFilter, PredictionOrder};
+use tally_store::{Contact, Customer, Pass, Prediction};
 
 use super::Insights;
 use crate::{
@@ -20,8 +20,6 @@ use crate::{
 const REASONS: usize = 3;
 /// Stored predictions that are shown.
 const SCORE_HISTORY: usize = 24;
-/// Predictions of a target that are read for it: those about later moments are left out.
-const READ_PREDICTIONS: usize = 100;
 /// Contacts that are shown, and open complaints.
 const CONTACTS: usize = 10;
 /// The attribute with what a customer spends in a year, with others as well, in minor units.
@@ -136,7 +134,7 @@ impl Insights {
             share_of_wallet: share_of_wallet(&facts, &attributes, &population),
             completeness: (!common.is_empty()).then(|| carried / common.len() as f64),
             missing_attributes: missing,
-            score_history: self.score_history(&id, as_of).await?,
+            score_history: self.store.predictions_until(&id, as_of, SCORE_HISTORY).await?,
             contacts: self.last_contacts(&id, &population.spec.contact_kinds, as_of).await?,
             open_complaints,
             rfm_segment: placement.rfm_segment(&population).to_owned(),
@@ -173,24 +171,6 @@ impl Insights {
             bought += u64::from(history.with(|history| history.has(kind::PURCHASE, None, as_of, known_at))?);
         }
         Ok(bought)
-    }
-
-    async fn score_history(&self, id: &str, as_of: Time) -> Result<Vec<Prediction>> {
-        let mut history = Vec::new();
-        for target in Target::ALL {
-            let filter = PredictionFilter {
-                customer_id: Some(id.to_owned()),
-                latest_only: false,
-                order: PredictionOrder::ScoreTime,
-                ..PredictionFilter::latest(target)
-            };
-            let stored = self.store.predictions(&filter, None, READ_PREDICTIONS).await?;
-            history.extend(stored.into_iter().map(|(prediction, _)| prediction));
-        }
-        history.retain(|prediction| prediction.as_of <= as_of);
-        history.sort_by_key(|of| Reverse((of.as_of, of.score_time, of.target)));
-        history.truncate(SCORE_HISTORY);
-        Ok(history)
     }
 }
 

@@ -236,6 +236,22 @@ impl<B: Backend> PredictionStore for B {
         self.read::<PlacedRow>(select).await?.into_iter().map(PlacedRow::placed).collect()
     }
 
+    async fn predictions_until(
+        &self,
+        customer_id: &str,
+        until: Time,
+        limit: usize,
+    ) -> Result<Vec<Prediction>> {
+        let select = Statement::new(
+            "SELECT * FROM predictions WHERE customer_id = $1 AND as_of_time <= $2 \
+             ORDER BY as_of_time DESC, score_time DESC, prediction_id DESC LIMIT $3",
+        )
+        .bind(customer_id)
+        .bind(until)
+        .bind(limit as i64);
+        self.read::<PredictionRow>(select).await?.into_iter().map(Prediction::try_from).collect()
+    }
+
     async fn prediction_times(&self, target: Target, limit: usize) -> Result<Vec<Time>> {
         let mut times: Vec<Time> = Vec::new();
         while times.len() < limit {

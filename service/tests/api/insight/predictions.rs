@@ -10,6 +10,7 @@ use crate::support::{Tally, assert_refused, on_both_stores, time, timestamp};
 
 on_both_stores!(
     customers_without_facts_come_last,
+    the_history_of_scores_reaches_behind_later_ones,
 );
 
 fn by_net() -> v1::ListPredictionsRequest {
@@ -66,4 +67,23 @@ async fn customers_without_facts_come_last(tally: Tally) {
     let abc_classes = ["A", "B", "C", "none"].map(str::to_owned).to_vec();
     let classed = tally.all_predictions(v1::ListPredictionsRequest { abc_classes, ..by_net() }).await;
     assert_eq!(ids(&classed), all[..all.len() - 1], "it has no class");
+}
+
+async fn the_history_of_scores_reaches_behind_later_ones(tally: Tally) {
+    trained(&tally).await;
+    tally.score_population(v1::Target::Churn, time("2024-02-01")).await.unwrap();
+    let id = tally.latest_predictions(v1::Target::Churn).await[0].customer_id.clone();
+    for _ in 0..101 {
+        score(&tally, &id, AS_OF).await;
+    }
+    // Stored last, about the earliest moment.
+    score(&tally, &id, "2024-01-25").await;
+    let history = async |as_of| {
+        let points = tally.insight(&id, as_of).await.unwrap().score_history;
+        points.into_iter().map(|point| point.as_of_time.unwrap()).collect::<Vec<_>>()
+    };
+    let before = ["2024-02-01", "2024-01-25"].map(|moment| timestamp(time(moment)));
+    assert_eq!(history("2024-03-01").await, before);
+    assert_eq!(history("2024-01-31").await, before[1..]);
+    assert_eq!(history(AS_OF).await, vec![timestamp(time(AS_OF)); 24]);
 }
