@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tally_model::{
-    history::{AttributeValue, Attributes, kind},
+    history::{AttributeValue, Attributes, Packed, kind},
     insight::{BuyerPurchases, CustomerValue, Facts, Placement, Population, ValueModel},
     spec::Target,
     time::Time,
@@ -12,7 +12,10 @@ use tally_store::{Contact, Customer, Pass, Prediction};
 
 use super::Insights;
 use crate::{
-    platform::error::{Error, Result},
+    platform::{
+        blocking::run_blocking,
+        error::{Error, Result},
+    },
     scoring::ScoreRequest,
 };
 
@@ -22,6 +25,8 @@ const REASONS: usize = 3;
 const SCORE_HISTORY: usize = 24;
 /// Contacts that are shown, and open complaints.
 const CONTACTS: usize = 10;
+/// Referred customers whose histories are held at a time.
+const REFERRED_AT_ONCE: usize = 100;
 /// The attribute with what a customer spends in a year, with others as well, in minor units.
 const WALLET_MINOR: &str = "wallet_minor";
 
@@ -167,11 +172,21 @@ impl Insights {
         referred.sort_unstable();
         referred.dedup();
         let mut bought = 0;
-        for history in self.store.histories(&referred).await?.into_iter().flatten() {
-            bought += u64::from(history.with(|history| history.has(kind::PURCHASE, None, as_of, known_at))?);
+        for ids in referred.chunks(REFERRED_AT_ONCE) {
+            let histories = self.store.histories(ids).await?;
+            bought += run_blocking(move || buyers(histories, as_of, known_at)).await??;
         }
         Ok(bought)
     }
+}
+
+/// How many customers bought up to `as_of`.
+fn buyers(histories: Vec<Option<Packed>>, as_of: Time, known_at: Time) -> Result<u64> {
+    let mut buyers = 0;
+    for history in histories.into_iter().flatten() {
+        buyers += u64::from(history.with(|history| history.has(kind::PURCHASE, None, as_of, known_at))?);
+    }
+    Ok(buyers)
 }
 
 fn not_yet(customer_id: &str, as_of: Time) -> Error {
