@@ -84,11 +84,11 @@ pub enum PredictionOrder {
     Probability,
     /// Last stored first.
     ScoreTime,
-    /// Greatest net revenue first, in the latest pass of insights; customers that it does not have come last.
+    /// Greatest net revenue first, in a pass of insights; customers that it does not have come last.
     NetRevenue,
 }
 
-/// Selects customers by the latest pass of insights; an empty list selects all.
+/// Selects customers by a pass of insights; an empty list selects all.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct InsightFilter {
     /// Only these stages of the life cycle.
@@ -133,8 +133,10 @@ pub struct PredictionFilter {
     /// Only the latest prediction of each customer that is still eligible; of those about a moment, only the last stored
     /// of each customer.
     pub latest_only: bool,
-    /// Only of these customers, by the latest pass.
+    /// Only of these customers, by the facts of the pass.
     pub insights: InsightFilter,
+    /// The pass of insights that the filter and the order follow; without one, no customer has facts.
+    pub pass_id: Option<i64>,
     /// The order of the result.
     pub order: PredictionOrder,
 }
@@ -153,11 +155,12 @@ impl PredictionFilter {
             as_of: None,
             latest_only: true,
             insights: InsightFilter::default(),
+            pass_id: None,
             order: PredictionOrder::default(),
         }
     }
 
-    /// Whether the result depends on the latest pass of insights.
+    /// Whether the result depends on a pass of insights.
     #[must_use]
     pub fn needs_insights(&self) -> bool {
         self.order == PredictionOrder::NetRevenue || !self.insights.is_empty()
@@ -175,6 +178,8 @@ pub struct PredictionCursor {
     pub net: i64,
     /// Its id.
     pub prediction_id: String,
+    /// The pass of insights that all pages follow, where the list depends on one.
+    pub pass_id: Option<i64>,
 }
 
 /// The part of a stored prediction that realised performance needs.

@@ -81,11 +81,11 @@ impl PredictionService for PredictionRpc {
         let size = validator.page_size(request.page_size);
         let filter = filter(&mut validator, &request);
         let (size, filter) = validator.finish((size, filter))?;
-        self.predictions.check_names(&filter).await?;
         let scope = ("ListPredictions", &filter);
         let after: Option<PredictionCursor> = self.page_tokens.open(&scope, &request.page_token)?;
-        let total_size = self.predictions.count(&filter).await? as i64;
-        let found = self.predictions.list(&filter, after, size + 1).await?;
+        let checked = self.predictions.checked(&filter, after.as_ref()).await?;
+        let total_size = self.predictions.count(&checked).await? as i64;
+        let found = self.predictions.list(&checked, after, size + 1).await?;
         let (predictions, last) =
             page::cut(found, size, |(_, place)| place.clone(), |(prediction, _)| response::score(prediction));
         let next_page_token = self.page_tokens.next(&scope, last)?;
@@ -99,8 +99,8 @@ impl PredictionService for PredictionRpc {
         let mut validator = Validator::new(self.clock.now());
         let filter = filter(&mut validator, &as_list(request.into_inner()));
         let filter = validator.finish(filter)?;
-        self.predictions.check_names(&filter).await?;
-        let export = self.predictions.export(&filter);
+        let checked = self.predictions.checked(&filter, None).await?;
+        let export = self.predictions.export(&checked);
         Ok(Response::new(stream(move |messages| async move { send_export(export, &messages).await })))
     }
 
@@ -239,6 +239,7 @@ fn filter(validator: &mut Validator, request: &ListPredictionsRequest) -> Predic
         as_of: request.as_of_time.as_ref().map(|time| validator.time("as_of_time", time)),
         latest_only: request.latest_only.unwrap_or(true),
         insights: insights(validator, request),
+        pass_id: None,
         order: order(validator, &request.order_by),
     }
 }

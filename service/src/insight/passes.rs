@@ -48,9 +48,7 @@ impl Insights {
     /// # Errors
     /// ABORTED when it is gone: another one has taken its place; when the store fails.
     pub async fn pass_of_page(&self, pass_id: i64) -> Result<Pass> {
-        let gone =
-            || Error::Conflict("the pass of this list was replaced; list from the first page".to_owned());
-        self.store.pass(pass_id).await?.ok_or_else(gone)
+        self.store.pass(pass_id).await?.ok_or_else(Error::pass_is_gone)
     }
 
     async fn stored_pass(&self, as_of: Option<Time>) -> Result<Option<Pass>> {

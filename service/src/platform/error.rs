@@ -117,6 +117,12 @@ impl Error {
         }
     }
 
+    /// The pass of insights that a list follows is gone.
+    #[must_use]
+    pub fn pass_is_gone() -> Self {
+        Self::Conflict("the pass of this list was replaced; list from the first page".to_owned())
+    }
+
     /// Whether what is asked for is not allowed as things are, so that it would be refused again.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {

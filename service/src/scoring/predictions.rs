@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use tally_model::{insight::Segmentation, spec::Target, time::Time};
-use tally_store::{Prediction, PredictionCursor, PredictionFilter, Store};
+use tally_store::{Pass, Prediction, PredictionCursor, PredictionFilter, Store};
 
 use crate::{
     catalog::{ModelCatalog, ModelName},
@@ -41,12 +41,18 @@ impl Predictions {
     }
 
     /// Checks that what the filter names exists: without it, a misspelt name would look like one without predictions.
+    /// Returns the filter with the pass of insights that it follows, if it needs one: that of the pages before `after`,
+    /// or the latest one.
     ///
     /// # Errors
     /// NOT_FOUND when the customer (CUSTOMER_NOT_FOUND) or the model (MODEL_NOT_FOUND) is not stored, or no prediction is
-    /// about the moment (RUN_NOT_FOUND); FAILED_PRECONDITION (NO_INSIGHTS) when there is no pass to filter by;
-    /// INVALID_ARGUMENT when that has no such RFM segment; when the store fails.
-    pub async fn check_names(&self, filter: &PredictionFilter) -> Result<()> {
+    /// about the moment (RUN_NOT_FOUND); FAILED_PRECONDITION (NO_INSIGHTS) when there is no pass to filter by; ABORTED
+    /// when that of the pages before is gone; INVALID_ARGUMENT when it has no such RFM segment; when the store fails.
+    pub async fn checked(
+        &self,
+        filter: &PredictionFilter,
+        after: Option<&PredictionCursor>,
+    ) -> Result<PredictionFilter> {
         if let Some(customer_id) = &filter.customer_id
             && self.store.customer(customer_id).await?.is_none()
         {
@@ -55,33 +61,30 @@ impl Predictions {
         if let Some(version) = filter.model_version {
             self.catalog.stored(ModelName { target: filter.target, version }).await?;
         }
+        let mut checked = filter.clone();
         if filter.needs_insights() {
-            self.check_insights(filter).await?;
+            let pass = self.pass(after.and_then(|after| after.pass_id)).await?;
+            check_segments(filter, &pass)?;
+            checked.pass_id = Some(pass.pass_id);
         }
         match filter.as_of {
             Some(as_of) if !self.store.has_predictions_about(filter.target, as_of).await? => {
                 Err(self.unknown_run(filter.target, as_of).await?)
             }
-            _ => Ok(()),
+            _ => Ok(checked),
         }
     }
 
-    /// Checks that there is a pass that the filter can go by, and that it has the RFM segments.
-    async fn check_insights(&self, filter: &PredictionFilter) -> Result<()> {
-        let Some(pass) = self.store.latest_pass(Time::MAX).await? else {
-            return Err(Error::Precondition {
+    /// The pass that the pages before follow, or the latest one.
+    async fn pass(&self, of_pages: Option<i64>) -> Result<Pass> {
+        match of_pages {
+            Some(pass_id) => self.store.pass(pass_id).await?.ok_or_else(Error::pass_is_gone),
+            None => self.store.latest_pass(Time::MAX).await?.ok_or_else(|| Error::Precondition {
                 reason: "NO_INSIGHTS",
                 message:
                     "there are no insights to filter or order by yet; make them with `tally insights refresh`"
                         .to_owned(),
-            });
-        };
-        let known = Segmentation::Rfm.segments(&pass.population).unwrap_or_default();
-        match filter.insights.rfm_segments.iter().find(|name| !known.contains(name)) {
-            Some(name) => {
-                Err(Error::invalid("rfm_segments", format!("has `{name}`; allowed are {}", known.join(", "))))
-            }
-            None => Ok(()),
+            }),
         }
     }
 
@@ -128,6 +131,17 @@ impl Predictions {
     }
 }
 
+/// Checks that the pass has the RFM segments of the filter.
+fn check_segments(filter: &PredictionFilter, pass: &Pass) -> Result<()> {
+    let known = Segmentation::Rfm.segments(&pass.population).unwrap_or_default();
+    match filter.insights.rfm_segments.iter().find(|name| !known.contains(name)) {
+        Some(name) => {
+            Err(Error::invalid("rfm_segments", format!("has `{name}`; allowed are {}", known.join(", "))))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The predictions of an export, read in pages. No prediction appears twice, but the export is no
 /// snapshot: a customer that is scored again while it runs may appear with both scores, or with neither.
 pub struct PredictionExport {
@@ -141,12 +155,18 @@ impl PredictionExport {
     /// The next predictions; empty after the last.
     ///
     /// # Errors
-    /// When the store fails.
+    /// ABORTED when the pass of insights that it follows is gone; when the store fails.
     pub async fn next(&mut self) -> Result<Vec<Prediction>> {
         if self.over {
             return Ok(Vec::new());
         }
         let found = self.store.predictions(&self.filter, self.after.take(), EXPORT_ROWS).await?;
+        // Had some of its facts been removed before they were read, their customers would be missing.
+        if let Some(pass_id) = self.filter.pass_id
+            && self.store.pass(pass_id).await?.is_none()
+        {
+            return Err(Error::pass_is_gone());
+        }
         self.after = found.last().map(|(_, place)| place.clone());
         self.over = found.len() < EXPORT_ROWS;
         Ok(found.into_iter().map(|(prediction, _)| prediction).collect())

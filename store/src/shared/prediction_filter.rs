@@ -50,10 +50,10 @@ fn push_filter(statement: &mut Statement, filter: &PredictionFilter) {
     );
     if filter.needs_insights() {
         // The order keeps customers without facts; a filter does not.
-        statement.push(if filter.insights.is_empty() { " LEFT" } else { "" }).push(
-            " JOIN customer_insights AS f ON f.customer_id = k.customer_id AND f.pass_id = \
-             (SELECT pass_id FROM v_latest_pass)",
-        );
+        statement
+            .push(if filter.insights.is_empty() { " LEFT" } else { "" })
+            .push(" JOIN customer_insights AS f ON f.customer_id = k.customer_id AND f.pass_id = ");
+        statement.push_bind(filter.pass_id);
     }
     // A customer has few predictions; SQLite would otherwise read all of the target, since that index has them in
     // order.

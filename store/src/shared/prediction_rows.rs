@@ -99,14 +99,15 @@ pub(super) struct PlacedRow {
 }
 
 impl PlacedRow {
-    /// The prediction and its place in the list.
-    pub(super) fn placed(self) -> Result<(Prediction, PredictionCursor)> {
+    /// The prediction and its place in the list, which follows this pass.
+    pub(super) fn placed(self, pass_id: Option<i64>) -> Result<(Prediction, PredictionCursor)> {
         let prediction = Prediction::try_from(self.prediction)?;
         let cursor = PredictionCursor {
             probability: prediction.probability,
             score_time: prediction.score_time,
             net: self.net,
             prediction_id: prediction.prediction_id.clone(),
+            pass_id,
         };
         Ok((prediction, cursor))
     }

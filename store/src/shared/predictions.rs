@@ -233,7 +233,7 @@ impl<B: Backend> PredictionStore for B {
         limit: usize,
     ) -> Result<Vec<(Prediction, PredictionCursor)>> {
         let select = prediction_filter::select_page(filter, after.as_ref(), limit as i64);
-        self.read::<PlacedRow>(select).await?.into_iter().map(PlacedRow::placed).collect()
+        self.read::<PlacedRow>(select).await?.into_iter().map(|row| row.placed(filter.pass_id)).collect()
     }
 
     async fn predictions_until(

@@ -10,6 +10,7 @@ use crate::support::{Tally, assert_refused, on_both_stores, time, timestamp};
 
 on_both_stores!(
     customers_without_facts_come_last,
+    pages_of_predictions_follow_one_pass,
     the_history_of_scores_reaches_behind_later_ones,
 );
 
@@ -67,6 +68,42 @@ async fn customers_without_facts_come_last(tally: Tally) {
     let abc_classes = ["A", "B", "C", "none"].map(str::to_owned).to_vec();
     let classed = tally.all_predictions(v1::ListPredictionsRequest { abc_classes, ..by_net() }).await;
     assert_eq!(ids(&classed), all[..all.len() - 1], "it has no class");
+}
+
+async fn pages_of_predictions_follow_one_pass(tally: Tally) {
+    trained(&tally).await;
+    tally.refresh_insights(AS_OF).await.unwrap();
+    let order = ids(&tally.all_predictions(by_net()).await);
+    let list = async |request: &v1::ListPredictionsRequest| {
+        tally.predictions().list_predictions(request.clone()).await.map(tonic::Response::into_inner)
+    };
+    let mut request = v1::ListPredictionsRequest { page_size: 50, ..by_net() };
+    let first = list(&request).await.unwrap();
+    assert!(!first.next_page_token.is_empty());
+    // The last one becomes the first, in a pass that scores nobody anew.
+    let last = order.last().unwrap();
+    tally.backfill(vec![paid(last, "new", "purchase", "2024-06-01", 1_000_000_000_000)]).await.unwrap();
+    assert!(!tally.sizes("abc", Some("2024-06-02")).await.is_empty());
+    assert_eq!(list(&request).await.unwrap().predictions[0].customer_id, *last, "of the new pass");
+    let mut found = ids(&first.predictions);
+    request.page_token = first.next_page_token.clone();
+    while !request.page_token.is_empty() {
+        let page = list(&request).await.unwrap();
+        found.extend(ids(&page.predictions));
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(found, order);
+
+    // Once its facts are removed, the list has to begin again.
+    tally.refresh_insights(AS_OF).await.unwrap();
+    let store = tally_store::open(&tally.database.url).await.unwrap();
+    assert_eq!(
+        store.remove_passes(PassExpiry { kept: Time::MIN, on_demand: Time::MIN }).await.unwrap(),
+        1,
+        "the one that was replaced"
+    );
+    request.page_token = first.next_page_token;
+    assert_refused(list(&request).await, Code::Aborted, "LOST_RACE", &[]);
 }
 
 async fn the_history_of_scores_reaches_behind_later_ones(tally: Tally) {
