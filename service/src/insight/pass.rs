@@ -129,10 +129,10 @@ impl InsightPass {
         self.known_at
     }
 
-    /// The moment that the pass is about.
+    /// Whether the pass is complete.
     #[must_use]
-    pub fn as_of(&self) -> Time {
-        self.population.as_of
+    pub const fn is_over(&self) -> bool {
+        self.over
     }
 
     /// Goes on until another page is stored. The last progress has `done = total`; then the pass is complete, and None

@@ -5,6 +5,7 @@ use tally_proto::v1::{
     self, CustomerInsight, GetCustomerInsightRequest, RefreshInsightsRequest, RefreshInsightsResponse,
 };
 use tally_store::{Contact, Prediction};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
@@ -34,22 +35,33 @@ pub(super) fn refresh(
     Ok(stream(move |messages| async move { report_progress(&insights, as_of, &messages).await }))
 }
 
-/// Makes a pass and reports each page. A client that has gone ends it.
+/// Makes a pass and reports each page. A client that has gone ends it, also while it waits for the passes of others; a
+/// slow one misses some progress, so that others need not wait for it.
 async fn report_progress(
     insights: &Insights,
     as_of: Time,
     messages: &Messages<RefreshInsightsResponse>,
 ) -> Result<()> {
-    let mut pass = InsightPass::start(insights, as_of, PassPurpose::Refresh).await?;
+    let mut pass = tokio::select! {
+        biased;
+        () = messages.closed() => return Ok(()),
+        pass = InsightPass::start(insights, as_of, PassPurpose::Refresh) => pass?,
+    };
     while let Some(progress) = pass.next().await? {
-        let message = RefreshInsightsResponse {
+        let message = Ok(RefreshInsightsResponse {
             done: progress.done as i64,
             total: progress.total as i64,
             as_of_time: Some(timestamp(as_of)),
             known_time: Some(timestamp(pass.known_at())),
             warning: pass.warning(),
-        };
-        if messages.send(Ok(message)).await.is_err() {
+        });
+        if pass.is_over() {
+            drop(pass);
+            // The client may have gone.
+            let _ = messages.send(message).await;
+            break;
+        }
+        if let Err(TrySendError::Closed(_)) = messages.try_send(message) {
             break;
         }
     }

@@ -2,6 +2,7 @@
 
 use tally_model::time::Time;
 use tally_proto::v1;
+use tally_service::insight::{InsightPass, PassPurpose};
 use tally_store::PassExpiry;
 use tonic::Code;
 
@@ -16,6 +17,7 @@ on_both_stores!(
     predictions_are_filtered_by_the_latest_pass,
     callers_share_a_pass,
     a_look_ahead_is_not_the_latest_pass,
+    who_has_gone_gets_no_pass,
 );
 
 /// Stores a business and trains both models.
@@ -259,4 +261,22 @@ async fn callers_share_a_pass(tally: Tally) {
     });
     let found = futures_util::future::join_all(calls).await;
     assert!(found.iter().all(|response| response == &found[0]), "the same pass, known at the same time");
+}
+
+async fn who_has_gone_gets_no_pass(tally: Tally) {
+    tally.backfill(vec![paid("ada", "1", "purchase", "2024-05-01", 100)]).await.unwrap();
+    // One pass is made at a time.
+    let others =
+        InsightPass::start(&tally.app().insights, time("2024-05-10"), PassPurpose::OnDemand).await.unwrap();
+    let request = v1::RefreshInsightsRequest { as_of_time: Some(timestamp(time("2024-05-20"))) };
+    drop(tally.insights().refresh_insights(request).await.unwrap());
+    // The server reads of one connection in order.
+    for _ in 0..3 {
+        tally.customer("ada").await.unwrap();
+    }
+    drop(others);
+    // Those who wait get their turn in order.
+    tally.refresh_insights(AS_OF).await.unwrap();
+    let begun = tally.database.sql("SELECT count(*) FROM insight_passes").await;
+    assert_eq!(begun, Some(2), "the one of the others and the last one");
 }

@@ -1,6 +1,9 @@
 //! A real server within the test program.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Weak},
+};
 
 use tally_model::{insight::InsightSpec, time::Time};
 use tally_proto::v1::{
@@ -28,6 +31,8 @@ pub struct Tally {
     pub url: String,
     /// Where it serves its metrics.
     http: SocketAddr,
+    /// Keeps nothing open when the server has ended.
+    app: Weak<App>,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
 }
@@ -41,6 +46,7 @@ pub async fn open_app(database: &Database, clock: fn() -> Time) -> App {
 impl Tally {
     pub async fn start(database: Database) -> Self {
         let app = Arc::new(open_app(&database, system_clock).await);
+        let rooms = Arc::downgrade(&app);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let http_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -53,13 +59,18 @@ impl Tally {
         });
         let url = format!("http://{address}");
         let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();
-        Self { database, channel, url, http, stop: Some(stop), server: Some(server) }
+        Self { database, channel, url, http, app: rooms, stop: Some(stop), server: Some(server) }
     }
 
     /// Ends the server as a signal would, and waits for its end.
     pub async fn stop(&mut self) {
         drop(self.stop.take());
         self.server.take().unwrap().await.unwrap();
+    }
+
+    /// The rooms of the running server, for what no call brings about.
+    pub fn app(&self) -> Arc<App> {
+        self.app.upgrade().unwrap()
     }
 
     pub fn customers(&self) -> CustomerServiceClient<Channel> {
