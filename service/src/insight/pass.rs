@@ -165,10 +165,20 @@ impl InsightPass {
         Ok(Some(self.progress))
     }
 
-    /// What makes the scores of a pass that is over questionable, with its remedy; empty otherwise.
+    /// What makes a pass that is over questionable, with its remedy; empty otherwise.
     #[must_use]
     pub fn warning(&self) -> String {
-        let warnings = self.models.iter().filter(|_| self.over).map(ModelRun::warning);
+        if !self.over {
+            return String::new();
+        }
+        let (as_of, known_at) = (self.population.as_of, self.known_at);
+        let ahead = (as_of > known_at).then(|| {
+            format!(
+                "as_of_time {as_of} is after {known_at}, the time of the server, so that this is never the latest \
+                 pass; leave as_of_time out for a pass about now"
+            )
+        });
+        let warnings = ahead.into_iter().chain(self.models.iter().map(ModelRun::warning));
         warnings.filter(|warning| !warning.is_empty()).collect::<Vec<_>>().join("; ")
     }
 

@@ -242,7 +242,9 @@ async fn a_look_ahead_is_not_the_latest_pass(tally: Tally) {
     tally.backfill(vec![paid("ada", "1", "purchase", "2024-05-01", 100)]).await.unwrap();
     let ahead = Time(now.0 + 3_600_000_000);
     assert_eq!(tally.sizes("life_cycle", Some(&ahead.to_string())).await.len(), 1);
-    tally.refresh_insights(AS_OF).await.unwrap();
+    assert_eq!(tally.refresh_insights(AS_OF).await.unwrap().warning, "");
+    let warning = tally.refresh_insights(&ahead.to_string()).await.unwrap().warning;
+    assert!(warning.contains("never the latest pass"), "{warning}");
     assert_eq!(tally.segments("abc", None).await.as_of_time, Some(timestamp(time(AS_OF))));
     let listed =
         tally.database.sql("SELECT count(*) FROM v_customer_insights WHERE life_cycle = 'new'").await;
