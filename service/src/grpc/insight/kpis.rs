@@ -38,7 +38,8 @@ pub(super) async fn kpis(rpc: &InsightRpc, request: GetKpisRequest) -> Result<Ge
         known_at: now,
         market_size,
     };
-    let report = rpc.insights.kpis(request).await?;
+    let insights = rpc.insights.clone();
+    let report = rpc.insights.report(async move { insights.kpis(request).await }).await?;
     Ok(GetKpisResponse {
         rows: report.rows.into_iter().map(row).collect(),
         definitions,

@@ -13,6 +13,7 @@ on_both_stores!(
     cohorts_of_199_periods_are_allowed,
     a_response_is_no_larger_than_a_message,
     a_sum_beyond_64_bits_is_refused,
+    key_figures_take_turns_with_other_reports,
 );
 
 fn assert_invalid<T: std::fmt::Debug>(result: Result<T, Status>, field: &str, allowed: &str) {
@@ -165,4 +166,41 @@ async fn a_sum_beyond_64_bits_is_refused(tally: Tally) {
     }
     let refused = tally.cohorts(cohorts_of("2024-01-01", "2024-02-01")).await;
     assert_refused(refused, Code::FailedPrecondition, "SUM_TOO_LARGE", &[]);
+}
+
+async fn key_figures_take_turns_with_other_reports(tally: Tally) {
+    let insights = tally.app().insights.clone();
+    let (begun, mut beginnings) = tokio::sync::mpsc::channel(2);
+    let (ends, _) = tokio::sync::broadcast::channel::<()>(1);
+    // Two reports at a time.
+    let mut running = Vec::new();
+    for _ in 0..2 {
+        let (insights, begun, mut end) = (insights.clone(), begun.clone(), ends.subscribe());
+        running.push(tokio::spawn(async move {
+            let work = async move {
+                begun.send(()).await.unwrap();
+                Ok(end.recv().await.is_err())
+            };
+            insights.report(work).await
+        }));
+        beginnings.recv().await.unwrap();
+    }
+    let (mut client, request) = (tally.insights(), v1::GetKpisRequest::default());
+    let others = async {
+        for _ in 0..100 {
+            let request = v1::GetDeploymentRequest::default();
+            tally.deployment().get_deployment(request).await.unwrap();
+        }
+    };
+    let mut figures = Box::pin(client.get_kpis(request));
+    tokio::select! {
+        biased;
+        early = &mut figures => panic!("{early:?} while two reports are computed"),
+        () = others => {}
+    }
+    drop(ends);
+    assert!(figures.await.is_ok());
+    for report in running {
+        assert!(report.await.unwrap().unwrap(), "its end was waited for");
+    }
 }
