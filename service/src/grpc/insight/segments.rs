@@ -109,12 +109,13 @@ pub(super) async fn attributes(
     }
     let filter = MemberFilter { pass_id: pass.pass_id, segmentation, segment };
     let (attributes, customers) = rpc.insights.attributes(&pass, &filter).await?;
-    Ok(InsightServiceListAttributesResponse {
+    let response = InsightServiceListAttributesResponse {
         attributes: attributes.into_iter().map(|attribute| coverage(attribute, customers)).collect(),
         as_of_time: Some(timestamp(pass.as_of)),
         known_time: Some(timestamp(pass.known_at)),
         customers: customers as i64,
-    })
+    };
+    Ok(fitting(response, "segmentation", "choose a segment whose customers have fewer attributes")?)
 }
 
 fn segmentation(validator: &mut Validator, text: &str) -> Segmentation {

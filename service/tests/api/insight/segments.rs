@@ -19,6 +19,7 @@ on_both_stores!(
     names_are_checked_as_everywhere,
     sums_of_segments_do_not_overflow,
     twenty_thousand_segments_are_the_most,
+    attributes_are_no_larger_than_a_message,
     invalid_requests_are_refused,
 );
 
@@ -355,6 +356,27 @@ async fn twenty_thousand_segments_are_the_most(tally: Tally) {
     tally.refresh_insights(AS_OF).await.unwrap();
     assert_refused(list().await, Code::InvalidArgument, "INVALID_REQUEST", &["segmentation"]);
     assert_eq!(members(&tally, &of_segment("attribute:n", "17")).await.1, 1);
+}
+
+async fn attributes_are_no_larger_than_a_message(tally: Tally) {
+    // The ten values of an attribute take 40 kB.
+    for n in 0..10 {
+        let value = format!("{n}{}", "😀".repeat(1_000));
+        let names: Vec<String> = (0..110).map(|name| format!("a{name}")).collect();
+        let attributes: Vec<(&str, Kind)> = names.iter().map(|name| (name.as_str(), text(&value))).collect();
+        tally.upsert(vec![customer(&format!("c{n}"), "2024-01-01", &attributes)]).await.unwrap();
+    }
+    tally.backfill(vec![interaction("c0", "1", "purchase", "2024-05-01")]).await.unwrap();
+    let list = async |segmentation: &str, segment: &str| {
+        let request = v1::InsightServiceListAttributesRequest {
+            as_of_time: Some(timestamp(time(AS_OF))),
+            segmentation: segmentation.into(),
+            segment: segment.into(),
+        };
+        tally.insights().list_attributes(request).await.map(tonic::Response::into_inner)
+    };
+    assert_refused(list("", "").await, Code::InvalidArgument, "INVALID_REQUEST", &["segmentation"]);
+    assert_eq!(list("life_cycle", "new").await.unwrap().attributes.len(), 110);
 }
 
 async fn invalid_requests_are_refused(tally: Tally) {
