@@ -51,14 +51,16 @@ impl Insights {
     /// The segments at a moment, and who moved since another.
     ///
     /// # Errors
-    /// When the store fails.
+    /// INVALID_ARGUMENT when the other moment is later, or there are too many segments; when the store fails.
     pub async fn segments(
         &self,
         segmentation: &Segmentation,
         as_of: Option<Time>,
         compare_to: Option<Time>,
     ) -> Result<Segments> {
+        check_order(as_of, compare_to)?;
         let mut pass = self.pass(as_of).await?;
+        check_order(Some(pass.as_of), compare_to)?;
         if compare_to.is_some() {
             // Two moments are compared by the same definitions, the present ones.
             pass = self.pass(Some(pass.as_of)).await?;
@@ -185,6 +187,17 @@ fn valued(members: Vec<Member>, population: &Population) -> Vec<ValuedMember> {
     };
     let intervals = par_chunks(&members, |some| some.iter().map(interval).collect::<Vec<_>>()).concat();
     members.into_iter().zip(intervals).map(|(member, interval)| ValuedMember { member, interval }).collect()
+}
+
+/// Refuses to say who moved since a moment to come.
+fn check_order(as_of: Option<Time>, compare_to: Option<Time>) -> Result<()> {
+    match (as_of, compare_to) {
+        (Some(as_of), Some(compare_to)) if compare_to > as_of => Err(Error::invalid(
+            "compare_to_time",
+            format!("is {compare_to}, after as_of_time {as_of}; allowed is up to as_of_time"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses more segments or moves than a reply may have.

@@ -400,6 +400,24 @@ async fn invalid_requests_are_refused(tally: Tally) {
     }
     let request = v1::InsightServiceListAttributesRequest { segment: "A".into(), ..Default::default() };
     invalid(tally.insights().list_attributes(request).await.map(drop), "segmentation");
+    // Moves are from the earlier moment to the later one.
+    tally.backfill(vec![paid("ada", "1", "purchase", "2024-05-01", 100)]).await.unwrap();
+    tally.refresh_insights(AS_OF).await.unwrap();
+    for as_of_time in [None, Some(timestamp(time(AS_OF)))] {
+        let request = |compare_to: &str| v1::ListSegmentsRequest {
+            segmentation: "abc".into(),
+            as_of_time,
+            compare_to_time: Some(timestamp(time(compare_to))),
+        };
+        assert!(tally.insights().list_segments(request(AS_OF)).await.is_ok());
+        let later = tally.insights().list_segments(request("2024-06-01T00:00:00.000001Z")).await;
+        let message = later.as_ref().unwrap_err().message().to_owned();
+        assert!(
+            message.contains("2024-06-01T00:00:00.000001Z, after as_of_time 2024-06-01T00:00:00Z"),
+            "{message}"
+        );
+        invalid(later.map(drop), "compare_to_time");
+    }
     let future = tally.refresh_insights("2999-01-01").await.map(drop);
     invalid(future, "as_of_time");
 }
