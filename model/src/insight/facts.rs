@@ -335,6 +335,14 @@ mod tests {
     }
 
     #[test]
+    fn nothing_grows_from_nothing() {
+        assert_eq!(growth(150, 100), Some(0.5));
+        assert_eq!(growth(0, 100), Some(-1.0));
+        assert_eq!(growth(100, 0), None);
+        assert_eq!(growth(i64::MIN, i64::MAX), Some(-2.0), "the difference takes more than 64 bits");
+    }
+
+    #[test]
     fn resolutions_close_what_came_before() {
         let at = |day: i64| day * DAY;
         let open = |events: &[(&str, i64, Option<i64>)]| {

@@ -27,7 +27,9 @@ use crate::{
     catalog::ModelCatalog,
     histories::scan::Partition,
     platform::{clock::Clock, error::Result},
-    scoring::{Population, PopulationScored, PredictionExport, Predictions, ScoreRequest, Scoring},
+    scoring::{
+        Population, PopulationScored, PredictionExport, Predictions, STORED_REASONS, ScoreRequest, Scoring,
+    },
 };
 
 /// The service.
@@ -39,9 +41,6 @@ pub(crate) struct PredictionRpc {
     pub(crate) page_tokens: PageTokens,
     pub(crate) clock: Arc<Clock>,
 }
-
-/// Reasons that are stored with a prediction of the population.
-const STORED_REASONS: usize = 3;
 
 pub(super) type Messages<T> = mpsc::Sender<Result<T, Status>>;
 

@@ -24,11 +24,8 @@ use crate::{
         blocking::run_blocking,
         error::{Error, Result},
     },
-    scoring::{ModelRun, STORED_AT_ONCE, ScoreRequest, ScoredChunk},
+    scoring::{ModelRun, STORED_AT_ONCE, STORED_REASONS, ScoreRequest, ScoredChunk},
 };
-
-/// Reasons that are stored with a prediction.
-const STORED_REASONS: usize = 3;
 
 /// Whom a pass is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

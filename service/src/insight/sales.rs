@@ -2,10 +2,10 @@
 
 use std::cmp::Reverse;
 
-use tally_model::insight::{ReportPeriod, Span};
+use tally_model::insight::{ReportPeriod, Span, growth};
 use tally_store::{Dimension, SalesQuery, SalesSums, ValueSums};
 
-use super::{Insights, ROWS, ratio};
+use super::{Insights, ROWS};
 use crate::platform::error::{Error, Result};
 
 /// Which sales are reported, and how they are divided.
@@ -65,11 +65,6 @@ impl SalesLine {
     }
 }
 
-/// Growth from `then` to `now`; None when there was nothing to grow from.
-fn growth(now: i64, then: i64) -> Option<f64> {
-    if then > 0 { ratio(now - then, then) } else { None }
-}
-
 /// Rows by period, then greatest revenue first, then by value.
 fn rows(periods: &[ReportPeriod], mut values: Vec<ValueSums>) -> Vec<SalesLine> {
     values.sort_by(|a, b| {
@@ -118,17 +113,5 @@ impl Insights {
             growth_year_before: None,
         };
         Ok(SalesReport { rows, period_totals, total })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_grows_from_nothing() {
-        assert_eq!(growth(150, 100), Some(0.5));
-        assert_eq!(growth(0, 100), Some(-1.0));
-        assert_eq!(growth(100, 0), None);
     }
 }

@@ -6,10 +6,9 @@ use tally_model::{
     insight::{AttributeTypes, BuyerPurchases, Population, PurchaseDays, Segmentation, growth},
     time::Time,
 };
-use tally_proto::limits::REPORT_ROWS as ROWS;
 use tally_store::{AttributeValues, Member, MemberCursor, MemberFilter, Pass, SegmentMove, SegmentSums};
 
-use super::Insights;
+use super::{Insights, ROWS};
 use crate::{
     histories::scan::par_chunks,
     platform::{
@@ -213,8 +212,7 @@ fn check_rows(rows: usize) -> Result<()> {
     }
 }
 
-/// The segments in the order of `names`, also those without customers. Names that the settings do not have any more
-/// come last.
+/// The segments in the order of `names`, which are all, also those without customers.
 fn in_order(mut found: Vec<SegmentSums>, names: Vec<String>) -> Vec<SegmentSums> {
     let mut ordered = Vec::with_capacity(names.len());
     for segment in names {
@@ -224,7 +222,6 @@ fn in_order(mut found: Vec<SegmentSums>, names: Vec<String>) -> Vec<SegmentSums>
             None => SegmentSums { segment, ..SegmentSums::default() },
         });
     }
-    ordered.extend(found);
     ordered
 }
 

@@ -55,6 +55,9 @@ impl PopulationScored {
     }
 }
 
+/// Reasons that are stored with a prediction of the population.
+pub(crate) const STORED_REASONS: usize = 3;
+
 /// Pages that are stored at the same time: storing one takes the database longer than scoring it.
 pub(crate) const STORED_AT_ONCE: usize = 2;
 
