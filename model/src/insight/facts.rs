@@ -50,6 +50,16 @@ pub struct PurchaseDays {
 }
 
 impl PurchaseDays {
+    /// The purchase days after one more purchase; purchases come in the order of time.
+    #[must_use]
+    pub fn after(before: Option<Self>, time: Time) -> Self {
+        let Some(Self { first_purchase, last_purchase, count }) = before else {
+            return Self { first_purchase: time, last_purchase: time, count: 1 };
+        };
+        let is_new_day = last_purchase.day_number() != time.day_number();
+        Self { first_purchase, last_purchase: time, count: count + i64::from(is_new_day) }
+    }
+
     /// The days between the purchase days of this customer; None for a single one.
     #[must_use]
     pub fn own_interval(&self) -> Option<Interval> {
@@ -245,20 +255,11 @@ impl FactFold {
                     money.revenue = money.revenue.saturating_add(amount);
                     money.orders += 1;
                 });
-                let before = facts.purchases;
-                let days = before.map_or(0, |before| before.count);
-                let is_on = |day: fn(PurchaseDays) -> Time| {
-                    before.is_some_and(|before| day(before).day_number() == time.day_number())
-                };
-                let same_day = is_on(|before| before.last_purchase);
-                if before.is_some() && !is_on(|before| before.first_purchase) {
+                let purchases = PurchaseDays::after(facts.purchases, time);
+                facts.purchases = Some(purchases);
+                if purchases.first_purchase.day_number() != time.day_number() {
                     facts.repeat_revenue = facts.repeat_revenue.saturating_add(amount);
                 }
-                facts.purchases = Some(PurchaseDays {
-                    first_purchase: before.map_or(time, |before| before.first_purchase),
-                    last_purchase: time,
-                    count: if same_day { days } else { days + 1 },
-                });
                 self.add_previous(time, amount);
             }
             Role::Return => {

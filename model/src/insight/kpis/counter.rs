@@ -3,7 +3,7 @@
 use super::{counts::Count, counts::KpiCounts, spans::KpiSpans};
 use crate::{
     history::{Event, History, kind},
-    insight::{InsightSpec, Interval, Relation, RelationChange, own_interval},
+    insight::{InsightSpec, Interval, PurchaseDays, Relation, RelationChange},
     time::{DAY, Time},
 };
 
@@ -40,19 +40,13 @@ impl KpiQuestion {
 #[must_use]
 pub fn kpi_interval(history: &History, before: Time, known_at: Time) -> Option<Interval> {
     let purchase = history.kind_slot(kind::PURCHASE)?;
-    let (mut first, mut last, mut days) = (0, 0, 0);
+    let mut days = None;
     for event in history.visible(Time(before.0.saturating_sub(1)), known_at) {
-        let day = event.occur_time.day_number();
-        if event.kind != purchase || days > 0 && day == last {
-            continue;
+        if event.kind == purchase {
+            days = Some(PurchaseDays::after(days, event.occur_time));
         }
-        if days == 0 {
-            first = day;
-        }
-        last = day;
-        days += 1;
     }
-    own_interval(first, last, days)
+    days?.own_interval()
 }
 
 /// Counts customers one after the other.
