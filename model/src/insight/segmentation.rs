@@ -86,7 +86,7 @@ impl Segmentation {
         let cycle = &spec.life_cycle;
         match self {
             Self::Abc => {
-                let (a, b) = (spec.abc.a_share * 100.0, spec.abc.b_share * 100.0);
+                let [a, b] = [spec.abc.a_share, spec.abc.b_share].map(percent);
                 let by = match spec.abc.by {
                     AbcBy::Net => "net revenue",
                     AbcBy::Profit => "profit",
@@ -123,6 +123,11 @@ impl Segmentation {
     }
 }
 
+/// A share in percent, to a ten-thousandth: times 100, 0.55 is 55.00000000000001.
+fn percent(share: f64) -> f64 {
+    (share * 1e6).round() / 1e4
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +152,9 @@ mod tests {
                 .definition(&population)
                 .contains("first 80 % of the net revenue of the 180 days")
         );
+        let spec = InsightSpec::parse("[abc]\na_share = 0.55\nb_share = 0.8725").unwrap();
+        let words = Segmentation::Abc.definition(&Population::nobody(Time(0), &spec));
+        assert!(words.contains("first 55 % of") && words.contains("up to 87.25 %;"), "{words}");
         let words = Segmentation::LifeCycle.definition(&population);
         assert!(
             words.contains("growing: up to 4; ") && words.ends_with("30.0 days, as configured"),
