@@ -26,7 +26,10 @@ use super::{
 use crate::{
     catalog::ModelCatalog,
     histories::scan::Partition,
-    platform::{clock::Clock, error::Result},
+    platform::{
+        clock::Clock,
+        error::{Result, Shortened},
+    },
     scoring::{
         Population, PopulationScored, PredictionExport, Predictions, STORED_REASONS, ScoreRequest, Scoring,
     },
@@ -261,17 +264,13 @@ fn probability_range(validator: &mut Validator, min: Option<f64>, max: Option<f6
 
 /// Grades as they are stored, each once.
 fn grades(validator: &mut Validator, grades: &[i32]) -> Vec<String> {
-    let mut names = BTreeSet::new();
-    for (n, grade) in grades.iter().enumerate() {
-        match Grade::try_from(*grade) {
-            Ok(Grade::Unspecified) | Err(_) => validator
-                .refuse(format_args!("grades[{n}]"), format!("is {grade}; allowed are GRADE_A to GRADE_D")),
-            Ok(grade) => {
-                names.insert(grade.as_str_name().trim_start_matches("GRADE_").to_owned());
-            }
-        }
+    let known = |grade: &i32| Grade::try_from(*grade).ok().filter(|grade| *grade != Grade::Unspecified);
+    let unknown = grades.iter().enumerate().filter(|(_, grade)| known(grade).is_none());
+    for (n, grade) in unknown.take(limits::VIOLATIONS) {
+        validator.refuse(format_args!("grades[{n}]"), format!("is {grade}; allowed are GRADE_A to GRADE_D"));
     }
-    names.into_iter().collect()
+    let name = |grade: Grade| grade.as_str_name().trim_start_matches("GRADE_").to_owned();
+    grades.iter().filter_map(known).map(name).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// What customers are to be in the latest pass. Whether it has the RFM segments is checked where it is known.
@@ -287,11 +286,10 @@ fn insights(validator: &mut Validator, request: &ListPredictionsRequest) -> Insi
 
 /// Names that must be among those allowed, each once.
 fn names(validator: &mut Validator, field: &str, names: &[String], allowed: &[&str]) -> Vec<String> {
-    for (n, name) in names.iter().enumerate() {
-        if !allowed.contains(&name.as_str()) {
-            let description = format!("is `{name}`; allowed are {}", allowed.join(", "));
-            validator.refuse(format_args!("{field}[{n}]"), description);
-        }
+    let unknown = names.iter().enumerate().filter(|(_, name)| !allowed.contains(&name.as_str()));
+    for (n, name) in unknown.take(limits::VIOLATIONS) {
+        let description = format!("is `{}`; allowed are {}", Shortened(name), allowed.join(", "));
+        validator.refuse(format_args!("{field}[{n}]"), description);
     }
     names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect()
 }

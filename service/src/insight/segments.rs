@@ -13,7 +13,7 @@ use crate::{
     histories::scan::par_chunks,
     platform::{
         blocking::run_blocking,
-        error::{Error, Result},
+        error::{Error, Result, Shortened},
     },
 };
 
@@ -126,7 +126,8 @@ impl Insights {
             Some(names) if !names.iter().any(|name| name == segment) => Err(Error::invalid(
                 "segment",
                 format!(
-                    "is `{segment}`, which {segmentation} does not have; allowed are {}",
+                    "is `{}`, which {segmentation} does not have; allowed are {}",
+                    Shortened(segment),
                     names.join(", ")
                 ),
             )),

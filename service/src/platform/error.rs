@@ -1,9 +1,10 @@
 //! The errors of the service. How a caller sees them is decided by the transport: `grpc/status.rs` maps
 //! them to gRPC statuses.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use tally_model::{artifact::ArtifactError, history::DecodeError, label::Ineligible};
+use tally_proto::limits::WORD_CHARS;
 use tally_store::{RefusedItem, StoreError};
 
 /// A result of the service.
@@ -16,6 +17,16 @@ pub struct Violation {
     pub field: String,
     /// What is wrong and what is allowed.
     pub description: String,
+}
+
+/// What a caller sent, as errors show it: readable, and short even when it is not, since errors travel in headers.
+pub struct Shortened<'a>(pub &'a str);
+
+impl fmt::Display for Shortened<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let readable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+        self.0.chars().take(WORD_CHARS).try_for_each(|c| f.write_char(readable(c)))
+    }
 }
 
 /// Everything that can go wrong.

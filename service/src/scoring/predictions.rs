@@ -8,7 +8,7 @@ use tally_store::{Pass, Prediction, PredictionCursor, PredictionFilter, Store};
 use crate::{
     catalog::{ModelCatalog, ModelName},
     histories::Histories,
-    platform::error::{Error, Result},
+    platform::error::{Error, Result, Shortened},
 };
 
 /// Predictions that an export reads at a time.
@@ -135,9 +135,10 @@ impl Predictions {
 fn check_segments(filter: &PredictionFilter, pass: &Pass) -> Result<()> {
     let known = Segmentation::Rfm.segments(&pass.population).unwrap_or_default();
     match filter.insights.rfm_segments.iter().find(|name| !known.contains(name)) {
-        Some(name) => {
-            Err(Error::invalid("rfm_segments", format!("has `{name}`; allowed are {}", known.join(", "))))
-        }
+        Some(name) => Err(Error::invalid(
+            "rfm_segments",
+            format!("has `{}`; allowed are {}", Shortened(name), known.join(", ")),
+        )),
         None => Ok(()),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt::{self, Display, Write},
+    fmt::Display,
 };
 
 use prost_types::{Struct, Timestamp, value::Kind};
@@ -17,7 +17,7 @@ use tally_proto::v1;
 
 use crate::{
     catalog::ModelName,
-    platform::error::{Error, Result, Violation},
+    platform::error::{Error, Result, Shortened, Violation},
 };
 use tally_proto::{
     limits,
@@ -479,15 +479,5 @@ fn without_blanks(text: String) -> String {
     match trimmed(&text) {
         inner if inner.len() == text.len() => text,
         inner => inner.to_owned(),
-    }
-}
-
-/// A key as part of a field's name: readable, and short even when the key is not.
-struct Shortened<'a>(&'a str);
-
-impl Display for Shortened<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let readable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-        self.0.chars().take(limits::WORD_CHARS).try_for_each(|c| f.write_char(readable(c)))
     }
 }

@@ -11,7 +11,7 @@ use super::{InsightRpc, range::RequestedRange};
 use crate::{
     grpc::convert::{response::timestamp, validator::Validator},
     insight::{KpiRequest, KpiRow},
-    platform::error::{Error, Result},
+    platform::error::{Error, Result, Shortened},
 };
 
 /// GetKpis.
@@ -66,7 +66,7 @@ fn metrics(validator: &mut Validator, names: &[String]) -> Vec<&'static KpiMetri
     }
     for n in unknown {
         let allowed: Vec<&str> = KPI_METRICS.iter().map(|metric| metric.name).collect();
-        let name: String = names[n].chars().filter(|c| !c.is_control()).take(64).collect();
+        let name = Shortened(&names[n]);
         let description = format!("is `{name}`, no metric; allowed are {}", allowed.join(", "));
         validator.refuse(format_args!("metrics[{n}]"), description);
     }

@@ -11,7 +11,7 @@ use tally_proto::v1;
 use crate::{
     grpc::convert::validator::Validator,
     insight::Insights,
-    platform::error::{Error, Result, Violation},
+    platform::error::{Error, Result, Shortened, Violation},
 };
 
 /// The range that a request names.
@@ -44,7 +44,7 @@ impl RequestedRange {
     ) -> Self {
         let (from, to) = read_limits(validator, (from, to), now);
         let zone = time_zone(zone).unwrap_or_else(|error| {
-            validator.refuse("time_zone", format!("`{zone}` {error}"));
+            validator.refuse("time_zone", format!("`{}` {error}", Shortened(zone)));
             TimeZone::UTC
         });
         Self { from, to, period: self::period(validator, period), zone }

@@ -6,6 +6,7 @@ mod cohorts;
 mod dimensions;
 mod facts;
 mod kpis;
+mod long_texts;
 mod passes;
 mod predictions;
 mod reference;
