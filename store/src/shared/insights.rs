@@ -193,9 +193,10 @@ fn push_segment<B: InsightSql>(statement: &mut Statement, segmentation: &Segment
     };
 }
 
-/// Appends `FROM … WHERE …` of the customers that pass the filter, as `f`.
-fn push_members<B: InsightSql>(statement: &mut Statement, filter: &MemberFilter) {
-    statement.push(" FROM customer_insights AS f WHERE f.pass_id = ").push_bind(filter.pass_id);
+/// Appends `FROM … WHERE …` of the customers that pass the filter, as `f`, with what is joined to them.
+fn push_members<B: InsightSql>(statement: &mut Statement, joined: &'static str, filter: &MemberFilter) {
+    statement.push(" FROM customer_insights AS f ").push(joined).push(" WHERE f.pass_id = ");
+    statement.push_bind(filter.pass_id);
     if let Some(segment) = &filter.segment {
         statement.push(" AND ");
         push_segment::<B>(statement, &filter.segmentation);
@@ -419,7 +420,7 @@ impl<B: Backend> InsightStore for B {
              f.expected_interval_days, f.overdue_ratio, f.churn_probability, f.first_purchase_time, \
              f.last_purchase_time, f.purchase_days, f.repeat_revenue_minor, f.expected_purchases, f.clv_minor",
         );
-        push_members::<B>(&mut select, filter);
+        push_members::<B>(&mut select, "", filter);
         if let Some(after) = after {
             select.push(" AND f.net_minor <= ").push_bind(after.net).push(" AND (f.net_minor < ");
             select.push_bind(after.net).push(" OR f.customer_id > ");
@@ -431,21 +432,14 @@ impl<B: Backend> InsightStore for B {
 
     async fn count_members(&self, filter: &MemberFilter) -> Result<u64> {
         let mut select = Statement::new("SELECT count(*)");
-        push_members::<B>(&mut select, filter);
+        push_members::<B>(&mut select, "", filter);
         self.count(select).await
     }
 
     async fn attribute_values(&self, filter: &MemberFilter, top: usize) -> Result<Vec<AttributeValues>> {
-        // Ties are ordered by the value in Rust: the databases compare texts in different ways.
         let mut select =
             Statement::new("WITH counted AS (SELECT a.key AS name, a.value AS value, count(*) AS customers");
-        select.push(" FROM customer_insights AS f ").push(B::EACH_ATTRIBUTE).push(" WHERE f.pass_id = ");
-        select.push_bind(filter.pass_id);
-        if let Some(segment) = &filter.segment {
-            select.push(" AND ");
-            push_segment::<B>(&mut select, &filter.segmentation);
-            select.push(" = ").push_bind(segment.as_str());
-        }
+        push_members::<B>(&mut select, B::EACH_ATTRIBUTE, filter);
         select.push(
             " GROUP BY 1, 2), ranked AS (SELECT name, value, customers, \
              CAST(sum(customers) OVER (PARTITION BY name) AS BIGINT) AS total, count(*) OVER (PARTITION BY name) AS distinct_values, \
@@ -457,13 +451,14 @@ impl<B: Backend> InsightStore for B {
         );
         select.push_bind(top as i64);
         let mut rows: Vec<(String, i64, i64, String, i64)> = self.read(select).await?;
+        // The order of the places, and names by their bytes on both databases.
         rows.sort_by(|a, b| (&a.0, -a.4, &a.3).cmp(&(&b.0, -b.4, &b.3)));
         let mut attributes: Vec<AttributeValues> = Vec::new();
         for (name, customers, distinct, value, count) in rows {
             if attributes.last().is_none_or(|last| last.name != name) {
                 attributes.push(AttributeValues { name, customers, distinct, top: Vec::new() });
             }
-            if let Some(last) = attributes.last_mut().filter(|last| last.top.len() < top) {
+            if let Some(last) = attributes.last_mut() {
                 last.top.push((value, count));
             }
         }
