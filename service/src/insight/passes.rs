@@ -41,8 +41,6 @@ impl Insights {
         made.await.map_err(|error| Error::Internal(format!("a pass panicked: {error}")))?
     }
 
-    /// The pass that is stored. One about a moment that is asked for has the present definitions; the latest one keeps
-    /// its own until the next.
     /// The pass that a page of a list follows.
     ///
     /// # Errors
@@ -51,6 +49,8 @@ impl Insights {
         self.store.pass(pass_id).await?.ok_or_else(Error::pass_is_gone)
     }
 
+    /// The pass that is stored. One about a moment that is asked for has the present definitions; the latest one keeps
+    /// its own until the next.
     async fn stored_pass(&self, as_of: Option<Time>) -> Result<Option<Pass>> {
         Ok(match as_of {
             Some(as_of) => {
