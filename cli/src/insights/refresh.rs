@@ -11,7 +11,7 @@ use crate::{
     time,
 };
 
-/// Makes a pass and prints how many customers it has.
+/// Makes a pass and prints how many customers it visited.
 pub(super) async fn refresh(
     server: &Connection,
     as_of: Option<Timestamp>,
@@ -44,7 +44,7 @@ async fn run(
 }
 
 fn summary(last: &RefreshInsightsResponse) -> String {
-    format!("insights of {} customers as of {}", count(last.total), moment(last.as_of_time.as_ref()))
+    format!("insights as of {}: {} customers visited", moment(last.as_of_time.as_ref()), count(last.total))
 }
 
 fn unfinished(last: &RefreshInsightsResponse) -> String {

@@ -175,7 +175,7 @@ async fn a_refresh_ends_with_how_many_customers_it_has() {
     let (fake, url) = serve_insights(InsightReplies { refresh, ..Default::default() }).await;
     let (success, output, error) = program(&url, &["refresh", "--as-of", "2011-09-09"]).await;
     assert!(success);
-    assert_eq!(output, "insights of 3,000 customers as of 2011-09-09T00:00:00Z\n");
+    assert_eq!(output, "insights as of 2011-09-09T00:00:00Z: 3,000 customers visited\n");
     assert_eq!(error, "warning: nothing happened for 9 days\n");
     let request = InsightRequest::Refresh(RefreshInsightsRequest { as_of_time: Some(DAY) });
     assert_eq!(fake.0.lock().unwrap().insights, [request]);

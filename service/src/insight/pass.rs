@@ -39,7 +39,7 @@ pub enum PassPurpose {
 /// How far a pass is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PassProgress {
-    /// Customers whose facts are stored.
+    /// Customers visited; those who did not exist at the moment of the pass have no facts in it.
     pub done: u64,
     /// Customers in all; the same as `done` at the end.
     pub total: u64,
