@@ -36,7 +36,7 @@ pub enum OrderArg {
     Probability,
     /// The latest score first
     ScoreTime,
-    /// The greatest net revenue of the window in the latest pass of `tally insights refresh` first
+    /// The greatest net revenue of the window in the latest pass of insights first
     Net,
 }
 
