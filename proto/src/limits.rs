@@ -48,3 +48,9 @@ pub const VIOLATION_BYTES: usize = 3 << 10;
 
 /// How far in the future a time may be, in microseconds: one day.
 pub const FUTURE_MICROS: i64 = 86_400_000_000;
+/// Values of a property that can have affinities, the commonest ones.
+pub const AFFINITY_VALUES: usize = 1_000;
+/// Affinities that are listed, the strongest ones.
+pub const AFFINITIES: usize = 50_000;
+/// Values that are suggested to a customer.
+pub const NEXT_TO_BUY: usize = 5;

@@ -22,7 +22,7 @@ pub struct Pass {
     pub known_at: Time,
     /// Whether it is kept for longer than a day.
     pub kept: bool,
-    /// Grows when a customer of it is erased.
+    /// Grows when a customer is erased or merged.
     pub revision: i64,
     /// What is relative to all customers.
     pub population: Population,

@@ -1,7 +1,7 @@
 //! Everything that Tally stores, on SQLite or PostgreSQL.
 //!
 //! What is stored is grouped into aggregates: customers, interactions, histories, models, predictions, populations,
-//! insights, reports, changes and settings. Each has a module with its types and one small trait; [`Store`] unites the traits, and
+//! insights, affinities, reports, changes and settings. Each has a module with its types and one small trait; [`Store`] unites the traits, and
 //! [`open`] returns one for the database of a URL. Both databases give the same results to the bit. No other crate
 //! names sqlx, and this one knows nothing of requests or of how errors reach a caller.
 //!
@@ -172,6 +172,7 @@ use std::{
 use async_trait::async_trait;
 use uuid::Uuid;
 
+mod affinities;
 mod backup;
 mod changes;
 mod customers;
@@ -191,6 +192,7 @@ mod shared;
 mod sqlite;
 mod url;
 
+pub use affinities::{AffinityList, AffinityStore, BasketQuery, Baskets, NewAffinityList, NextToBuy};
 pub use backup::BackupError;
 pub use changes::{Change, ChangeStore};
 pub use customers::{BackfilledAttributes, Customer, CustomerStore, NewCustomer, StoredAttribute};
@@ -232,6 +234,7 @@ pub trait Store:
     + PopulationStore
     + ReportStore
     + InsightStore
+    + AffinityStore
     + ChangeStore
     + SettingStore
 {

@@ -3,6 +3,8 @@
 //! What belongs to one customer is a function of its history ([`Facts`]); what is relative to all customers is taken
 //! from the facts of all of them ([`Population`]). `docs/metrics.md` defines every number.
 
+mod affinity;
+mod affinity_spec;
 mod facts;
 mod interval;
 mod kpis;
@@ -14,6 +16,8 @@ mod segmentation;
 mod spec;
 mod value;
 
+pub use affinity::{Affinity, AffinityCounter, LEAST_CUSTOMERS, wilson_lower};
+pub use affinity_spec::AffinitySpec;
 pub use facts::{Facts, Money, PurchaseDays, growth};
 pub use interval::{ExpectedInterval, Interval, NoInterval, own_interval};
 pub use kpis::{

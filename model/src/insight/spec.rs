@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::ValueSpec;
+use super::{AffinitySpec, ValueSpec};
 use crate::spec::SpecError;
 
 /// The whole file.
@@ -37,6 +37,8 @@ pub struct InsightSpec {
     pub rfm: RfmSpec,
     /// The value model.
     pub value: ValueSpec,
+    /// The affinities.
+    pub affinity: AffinitySpec,
 }
 
 /// The `[abc]` table.
@@ -139,6 +141,7 @@ impl Default for InsightSpec {
             life_cycle: LifeCycleSpec::default(),
             rfm: RfmSpec::default(),
             value: ValueSpec::default(),
+            affinity: AffinitySpec::default(),
         }
     }
 }
@@ -199,7 +202,8 @@ impl InsightSpec {
         self.abc.validate()?;
         self.life_cycle.validate()?;
         self.rfm.validate()?;
-        self.value.validate()
+        self.value.validate()?;
+        self.affinity.validate()
     }
 }
 
@@ -247,7 +251,7 @@ impl RfmSpec {
 }
 
 /// Whether a text can be the name of a kind or a segment.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control)
 }
 
@@ -333,6 +337,8 @@ mature_from = 5
 horizon_days = 365
 discount_rate = 0.10
 margin_rate = "auto"
+[affinity]
+property = "category"
 "#;
 
     #[test]
@@ -391,6 +397,7 @@ margin_rate = "auto"
             ("[value]\nmargin_rate = 1.1", "value.margin_rate = 1.1"),
             ("[value]\nmargin_rate = \"high\"", "expected \"auto\" or a share"),
             ("[worklists]\n", "worklists"),
+            ("[affinity]\nproperty = \"\"", "affinity.property = \"\""),
         ] {
             let message = InsightSpec::parse(text).unwrap_err().to_string();
             assert!(message.contains(named), "{text} -> {message}");

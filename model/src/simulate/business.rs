@@ -43,7 +43,7 @@ impl Business {
     pub fn customer(&self, n: usize) -> SimulatedCustomer {
         let (person, mut sampler) = self.person(n);
         let mut life = Life::new(&person, self.subscription);
-        let mut event_log = EventLog::new(n, self.sampler(n, &[EVENT_LOG]));
+        let mut event_log = EventLog::new(n, self.sampler(n, &[EVENT_LOG]), self.sampler(n, &[TASTES]));
         let (mut lead_weeks, mut buyer_weeks) = (Vec::new(), Vec::new());
         while let Some(event) = life.next(&mut sampler, Time(self.end.0.saturating_sub(1))) {
             match event {
@@ -161,3 +161,4 @@ struct Futures {
 const LIFE: u64 = 1;
 const EVENT_LOG: u64 = 2;
 const FUTURES: u64 = 3;
+const TASTES: u64 = 4;

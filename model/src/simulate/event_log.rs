@@ -14,6 +14,8 @@ use super::{
 pub(super) struct EventLog {
     pub(super) customer_id: String,
     sampler: Sampler,
+    /// The weights of the [`CATEGORIES`].
+    taste: &'static [f64; CATEGORIES.len()],
     pub(super) interactions: Vec<SimulatedInteraction>,
     /// The price and the category of the last purchase.
     bought: (i64, &'static str),
@@ -24,11 +26,13 @@ pub(super) struct EventLog {
 }
 
 impl EventLog {
-    /// The log of customer `n`, who refers the next one.
-    pub(super) fn new(n: usize, sampler: Sampler) -> Self {
+    /// The log of customer `n`, who refers the next one. Whether it has a machine at home is drawn by a sampler of its
+    /// own.
+    pub(super) fn new(n: usize, sampler: Sampler, mut tastes: Sampler) -> Self {
         Self {
             customer_id: customer_id(n),
             sampler,
+            taste: if tastes.chance(MACHINE_OWNERS) { &MACHINE_TASTE } else { &OTHER_TASTE },
             interactions: Vec::new(),
             bought: (0, ""),
             campaign: String::new(),
@@ -88,7 +92,8 @@ impl EventLog {
 
     fn purchase(&mut self, life: &Life<'_>) -> (Option<i64>, Vec<(&'static str, String)>) {
         let sampler = &mut self.sampler;
-        let (price, category) = (sampler.lognormal(life.person.basket, 0.35), sampler.pick(&CATEGORIES));
+        let price = sampler.lognormal(life.person.basket, 0.35);
+        let category = CATEGORIES[sampler.weighted(self.taste)];
         let paid = minor(price * (1.0 - life.past.discount_percent as f64 / 100.0));
         let cost = minor(price * (0.5 + 0.15 * sampler.uniform()));
         let mut properties = vec![("category", category.to_owned()), ("cost_minor", cost.to_string())];
@@ -119,7 +124,13 @@ fn minor(amount: f64) -> i64 {
     (amount.round() as i64).max(1)
 }
 
-const CATEGORIES: [&str; 8] = ["coffee", "coffee", "coffee", "tea", "tea", "machines", "cups", "service"];
+const CATEGORIES: [&str; 5] = ["coffee", "tea", "machines", "cups", "service"];
+
+/// The share of the customers who have a machine at home, and how they choose: who buys machines has them serviced.
+const MACHINE_OWNERS: f64 = 0.3;
+const MACHINE_TASTE: [f64; CATEGORIES.len()] = [0.35, 0.10, 0.20, 0.10, 0.25];
+/// How the others choose.
+const OTHER_TASTE: [f64; CATEGORIES.len()] = [0.45, 0.35, 0.03, 0.14, 0.03];
 
 /// The themes of the mails in each sixth of the year.
 const THEMES: [&str; 6] = ["new-year", "easter", "garden", "holidays", "autumn", "christmas"];

@@ -8,7 +8,7 @@ use tally_model::{
     spec::Target,
     time::Time,
 };
-use tally_store::{Contact, Customer, Pass, Prediction};
+use tally_store::{Contact, Customer, NextToBuy, Pass, Prediction};
 
 use super::Insights;
 use crate::{
@@ -60,6 +60,8 @@ pub struct CustomerInsight {
     pub contacts: Vec<Contact>,
     /// The complaints that no resolution has followed, the latest first.
     pub open_complaints: Vec<Contact>,
+    /// What it is likely to buy next, the likeliest first; nothing without a pass.
+    pub next_to_buy: Vec<NextToBuy>,
 }
 
 /// What a customer will bring within the horizon; absent without a pass or a model.
@@ -134,7 +136,13 @@ impl Insights {
                 self.store.contacts(&id, &kinds, (facts.last_resolution, as_of), CONTACTS).await?
             }
         };
+        // Who has bought nothing is not asked about: nothing follows from that.
+        let next_to_buy = match pass.as_ref().filter(|_| facts.purchases.is_some()) {
+            Some(pass) => self.next_to_buy(pass, &id, as_of).await?,
+            None => Vec::new(),
+        };
         Ok(CustomerInsight {
+            next_to_buy,
             referrals_bought: self.referrals_bought(&id, as_of, known_at).await?,
             share_of_wallet: share_of_wallet(&facts, &attributes, &population),
             completeness: (!common.is_empty()).then(|| carried / common.len() as f64),

@@ -1,5 +1,6 @@
 //! Insight: the facts of customers, their segments, key figures and reports, computed from stored interactions.
 
+mod affinities;
 mod campaigns;
 mod cohorts;
 mod customer;
@@ -56,6 +57,8 @@ pub struct Insights {
     scored: PopulationScored,
     /// Held while a pass is made: one at a time.
     making: Arc<Mutex<()>>,
+    /// Held while affinities are computed: those of one property at a time.
+    affinities: Arc<Mutex<()>>,
     /// The sums of segments that were asked for.
     sums: Arc<SegmentCache>,
     /// A permit for each report that is computed.
@@ -73,7 +76,6 @@ impl Insights {
         clock: Arc<Clock>,
         spec: InsightSpec,
     ) -> Self {
-        let (making, sums, reports) = (Arc::default(), Arc::default(), Arc::new(Semaphore::new(REPORTS)));
         Self {
             store,
             catalog,
@@ -82,9 +84,10 @@ impl Insights {
             clock,
             spec: Arc::new(spec),
             scored,
-            making,
-            sums,
-            reports,
+            making: Arc::default(),
+            affinities: Arc::default(),
+            sums: Arc::default(),
+            reports: Arc::new(Semaphore::new(REPORTS)),
         }
     }
 

@@ -21,7 +21,7 @@ const EVERY: Duration = Duration::from_secs(3_600);
 /// How long a pass that was made on demand is kept.
 const ON_DEMAND_DAYS: i64 = 1;
 /// The number of a pass without any facts, which is not stored.
-const NOBODY: i64 = 0;
+pub(super) const NOBODY: i64 = 0;
 
 impl Insights {
     /// The pass about `as_of`, which is made if there is none; without a moment the latest one, or one about now if

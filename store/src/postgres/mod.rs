@@ -15,6 +15,7 @@ mod stamp;
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use sqlx::{Connection, PgConnection, PgPool, Postgres as Database};
 
 pub(crate) use connect::Server;
@@ -69,11 +70,19 @@ impl Engine for Postgres {
         Ok(self.writers.begin().await?)
     }
 
-    async fn run<R: StoredRow>(connection: &mut PgConnection, statement: Statement) -> Result<Vec<R>> {
+    async fn run_each<R: StoredRow>(
+        connection: &mut PgConnection,
+        statement: Statement,
+        mut each: impl FnMut(R) + Send,
+    ) -> Result<()> {
         let keeps = keeps_statements(connection) && !statement.is_planned_anew();
         let (sql, values) = statement.into_parts();
         let query = sqlx::query_as_with(sql, arguments::<Database>(values)?);
-        Ok(query.persistent(keeps).fetch_all(connection).await?)
+        let mut rows = query.persistent(keeps).fetch(connection);
+        while let Some(row) = rows.try_next().await? {
+            each(row);
+        }
+        Ok(())
     }
 }
 

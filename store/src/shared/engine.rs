@@ -36,17 +36,42 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     /// Begins a transaction that may write.
     fn begin(&self) -> impl Future<Output = Result<Transaction<Self>>> + Send;
 
+    /// Runs a statement and hands over its rows, one after the other.
+    fn run_each<R: StoredRow>(
+        connection: &mut <Self::Db as Database>::Connection,
+        statement: Statement,
+        each: impl FnMut(R) + Send,
+    ) -> impl Future<Output = Result<()>> + Send;
+
     /// Runs a statement and returns its rows; `()` for a statement without any.
     fn run<R: StoredRow>(
         connection: &mut <Self::Db as Database>::Connection,
         statement: Statement,
-    ) -> impl Future<Output = Result<Vec<R>>> + Send;
+    ) -> impl Future<Output = Result<Vec<R>>> + Send {
+        async {
+            let mut rows = Vec::new();
+            Self::run_each(connection, statement, |row| rows.push(row)).await?;
+            Ok(rows)
+        }
+    }
 
     /// Runs a statement outside of a transaction and returns its rows.
     fn read<R: StoredRow>(&self, statement: Statement) -> impl Future<Output = Result<Vec<R>>> + Send {
         async {
             let mut connection = self.readers().acquire().await?;
             Self::run(&mut connection, statement).await
+        }
+    }
+
+    /// Runs a statement outside of a transaction and hands over its rows, for more of them than memory should hold.
+    fn read_each<R: StoredRow>(
+        &self,
+        statement: Statement,
+        each: impl FnMut(R) + Send,
+    ) -> impl Future<Output = Result<()>> + Send {
+        async {
+            let mut connection = self.readers().acquire().await?;
+            Self::run_each(&mut connection, statement, each).await
         }
     }
 

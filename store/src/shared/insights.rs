@@ -496,7 +496,7 @@ impl<B: Backend> InsightStore for B {
 }
 
 /// Appends that an interaction is of this customer, or of an id that is merged into it.
-fn push_family(statement: &mut Statement, customer_id: &str) {
+pub(super) fn push_family(statement: &mut Statement, customer_id: &str) {
     statement.push("customer_id IN (SELECT customer_id FROM customers WHERE customer_id = ");
     statement.push_bind(customer_id).push(" OR survivor_id = ").push_bind(customer_id).push(")");
 }

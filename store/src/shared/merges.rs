@@ -264,7 +264,9 @@ async fn write_merge<B: Backend>(tx: &mut Transaction<B>, from: &str, into: &str
             .bind(from)
             .bind(from);
     let forget = Statement::new("DELETE FROM latest_predictions WHERE customer_id = $1").bind(from);
-    for statement in [keep, point, survive, forget] {
+    // What was computed of the customers of a pass may count the two apart.
+    let merged = Statement::new("UPDATE insight_passes SET revision = revision + 1");
+    for statement in [keep, point, survive, forget, merged] {
         B::run::<()>(tx, statement).await?;
     }
     if let Some((number, attributes)) = united_version(&kept, old, create_time) {

@@ -2,6 +2,7 @@
 //! implementation of every public trait for any [`Backend`]. It may not know which database it talks to: what
 //! differs is a method of one of the traits that [`Backend`] unites.
 
+mod affinities;
 mod attribute_backfill;
 mod backfill;
 mod batch;

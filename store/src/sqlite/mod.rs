@@ -18,6 +18,7 @@ mod stamp;
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::TryStreamExt;
 use sqlx::{
     Connection, Sqlite as Database, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -100,10 +101,18 @@ impl Engine for Sqlite {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    async fn run<R: StoredRow>(connection: &mut SqliteConnection, statement: Statement) -> Result<Vec<R>> {
+    async fn run_each<R: StoredRow>(
+        connection: &mut SqliteConnection,
+        statement: Statement,
+        mut each: impl FnMut(R) + Send,
+    ) -> Result<()> {
         // SQLite looks up a named parameter such as `$1` among all before it, but not a numbered one.
         let (sql, values) = statement.into_unnumbered_parts();
-        Ok(sqlx::query_as_with(sql, arguments::<Database>(values)?).fetch_all(connection).await?)
+        let mut rows = sqlx::query_as_with(sql, arguments::<Database>(values)?).fetch(connection);
+        while let Some(row) = rows.try_next().await? {
+            each(row);
+        }
+        Ok(())
     }
 }
 

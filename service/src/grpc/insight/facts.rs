@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::InsightRpc;
+use super::{InsightRpc, affinities::next_to_buy};
 use crate::{
     grpc::{
         convert::{
@@ -134,6 +134,7 @@ fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerIns
         clv_minor: value.clv.map(|clv| clv.round() as i64),
         clv_lower_minor: value.interval.map(|[lower, _]| lower.round() as i64),
         clv_upper_minor: value.interval.map(|[_, upper]| upper.round() as i64),
+        next_to_buy: found.next_to_buy.into_iter().map(next_to_buy).collect(),
     }
 }
 

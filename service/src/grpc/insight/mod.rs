@@ -1,5 +1,6 @@
 //! InsightService: the facts of customers, their segments, what they are worth, key figures and reports.
 
+mod affinities;
 mod facts;
 mod kpis;
 mod range;

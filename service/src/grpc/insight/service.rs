@@ -6,14 +6,14 @@ use tally_proto::v1::{
     CustomerInsight, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse,
     GetCustomerInsightRequest, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
     GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
-    InsightServiceListAttributesResponse, ListSegmentMembersRequest, ListSegmentMembersResponse,
-    ListSegmentsRequest, ListSegmentsResponse, RefreshInsightsRequest, RefreshInsightsResponse, ValueModel,
-    insight_service_server::InsightService,
+    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse,
+    ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
+    RefreshInsightsRequest, RefreshInsightsResponse, ValueModel, insight_service_server::InsightService,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{facts, kpis, reports, segments, value};
+use super::{affinities, facts, kpis, reports, segments, value};
 use crate::{grpc::page_token::PageTokens, insight::Insights, platform::clock::Clock};
 
 /// The service.
@@ -92,5 +92,12 @@ impl InsightService for InsightRpc {
         request: Request<GetValueModelRequest>,
     ) -> Result<Response<ValueModel>, Status> {
         value::value_model(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_affinities(
+        &self,
+        request: Request<ListAffinitiesRequest>,
+    ) -> Result<Response<ListAffinitiesResponse>, Status> {
+        affinities::list(self, request.into_inner()).await.map(Response::new)
     }
 }

@@ -54,10 +54,10 @@ macro_rules! customer {
         "coalesce(m.survivor_id, i.customer_id)"
     };
 }
-use customer;
+pub(crate) use customer;
 
 /// Joins an interaction `i` of a merged id with the survivor. Hardly any id is merged, so that a small index has them.
-const MERGED: &str =
+pub(crate) const MERGED: &str =
     " LEFT JOIN customers AS m ON m.customer_id = i.customer_id AND m.survivor_id IS NOT NULL";
 
 /// A sum as an integer of 64 bits. PostgreSQL sums such integers to numbers of any size and refuses to make a larger

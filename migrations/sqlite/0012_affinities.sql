@@ -1,0 +1,30 @@
+-- The affinities of a property in a pass, computed when they are first asked for.
+CREATE TABLE affinity_lists (
+    list_id             INTEGER PRIMARY KEY AUTOINCREMENT,
+    pass_id             INTEGER NOT NULL REFERENCES insight_passes ON DELETE CASCADE,
+    property            TEXT NOT NULL,
+    -- That of the pass. When it has grown since, a customer was erased or merged, and the list is computed anew.
+    revision            INTEGER NOT NULL,
+    known_time          INTEGER NOT NULL,
+    -- Those with a purchase in the window that has the property.
+    customers           INTEGER NOT NULL,
+    affinities          INTEGER NOT NULL,
+    values_left_out     INTEGER NOT NULL,
+    affinities_left_out INTEGER NOT NULL,
+    UNIQUE (pass_id, property)
+) STRICT;
+
+-- In the order of the list.
+CREATE TABLE affinities (
+    list_id          INTEGER NOT NULL REFERENCES affinity_lists ON DELETE CASCADE,
+    place            INTEGER NOT NULL,
+    from_value       TEXT NOT NULL,
+    to_value         TEXT NOT NULL,
+    from_customers   INTEGER NOT NULL,
+    to_customers     INTEGER NOT NULL,
+    both_customers   INTEGER NOT NULL,
+    confidence_lower REAL NOT NULL,
+    lift             REAL NOT NULL,
+    PRIMARY KEY (list_id, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX affinities_by_value ON affinities (list_id, from_value, place);

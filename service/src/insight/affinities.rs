@@ -1,0 +1,110 @@
+//! Affinities: what customers buy together, and what one of them may buy next.
+//!
+//! They belong to a pass and a property, and are computed when they are first asked for. A pass is not slowed down by
+//! what nobody asks.
+
+use std::sync::Arc;
+
+use tally_model::{insight::Affinity, time::Time};
+use tally_proto::limits;
+use tally_store::{AffinityList, BasketQuery, NewAffinityList, NextToBuy, Pass};
+
+use super::{Insights, passes::NOBODY};
+use crate::platform::{
+    blocking::run_blocking,
+    error::{Error, Result},
+};
+
+impl Insights {
+    /// The affinities of a property in a pass, which are computed if nobody has asked for them before. Callers who want
+    /// the same ones share them.
+    ///
+    /// # Errors
+    /// ABORTED when the pass is gone; when the store fails.
+    pub async fn affinity_list(&self, pass: &Pass, property: &str) -> Result<AffinityList> {
+        if let Some(list) = self.stored_affinities(pass, property).await? {
+            return Ok(list);
+        }
+        let computing = Arc::clone(&self.affinities).lock_owned().await;
+        if let Some(list) = self.stored_affinities(pass, property).await? {
+            return Ok(list);
+        }
+        let (insights, pass, property) = (self.clone(), pass.clone(), property.to_owned());
+        self.report(async move {
+            let _computing = computing;
+            insights.compute_affinities(&pass, property).await
+        })
+        .await
+    }
+
+    /// The list that a page follows.
+    ///
+    /// # Errors
+    /// ABORTED when it is gone: another one has taken its place; when the store fails.
+    pub async fn affinity_list_of_page(&self, list_id: i64) -> Result<AffinityList> {
+        let gone = || Error::Conflict("these affinities were replaced; list from the first page".to_owned());
+        self.store.affinity_list_of_id(list_id).await?.ok_or_else(gone)
+    }
+
+    /// At most `limit` affinities of a list after a place, with their places.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn affinities(
+        &self,
+        list: &AffinityList,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<(i64, Affinity)>> {
+        Ok(self.store.affinities(list.list_id, after, limit).await?)
+    }
+
+    /// What a customer is likely to buy next, by the affinities of a pass.
+    pub(super) async fn next_to_buy(
+        &self,
+        pass: &Pass,
+        customer_id: &str,
+        as_of: Time,
+    ) -> Result<Vec<NextToBuy>> {
+        let spec = &pass.population.spec;
+        let list = self.affinity_list(pass, &spec.affinity.property).await?;
+        let window = (as_of.plus_days(-i64::from(spec.window_days)), as_of);
+        Ok(self.store.next_to_buy(&list, customer_id, window, limits::NEXT_TO_BUY).await?)
+    }
+
+    /// The list that is stored, unless a customer was erased or merged since it was computed.
+    async fn stored_affinities(&self, pass: &Pass, property: &str) -> Result<Option<AffinityList>> {
+        let stored = self.store.affinity_list(pass.pass_id, property).await?;
+        Ok(stored.filter(|stored| stored.content.revision >= pass.revision))
+    }
+
+    async fn compute_affinities(&self, pass: &Pass, property: String) -> Result<AffinityList> {
+        self.scoring.wait_for_writes().await;
+        let known_at = self.clock.now();
+        let window_days = i64::from(pass.population.spec.window_days);
+        let query = BasketQuery {
+            property: &property,
+            after: pass.as_of.plus_days(-window_days),
+            until: pass.as_of,
+            values: limits::AFFINITY_VALUES,
+        };
+        let baskets = self.store.baskets(query).await?;
+        let (customers, values_left_out) = (baskets.counter.customers(), baskets.values_left_out);
+        let mut affinities = run_blocking(move || baskets.counter.affinities(&baskets.values)).await?;
+        let affinities_left_out = affinities.len().saturating_sub(limits::AFFINITIES) as i64;
+        affinities.truncate(limits::AFFINITIES);
+        let list = NewAffinityList {
+            pass_id: pass.pass_id,
+            property,
+            revision: pass.revision,
+            known_at,
+            customers,
+            values_left_out,
+            affinities_left_out,
+        };
+        match pass.pass_id {
+            NOBODY => Ok(AffinityList { list_id: 0, content: list, affinities: 0 }),
+            _ => Ok(self.store.insert_affinities(list, affinities).await?),
+        }
+    }
+}

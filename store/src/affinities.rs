@@ -1,0 +1,116 @@
+//! Affinities: which values of a property customers buy together, in the window of a pass.
+
+use async_trait::async_trait;
+use tally_model::{
+    insight::{Affinity, AffinityCounter},
+    time::Time,
+};
+
+use crate::error::Result;
+
+/// The affinities of a property in a pass, as far as they are not of single values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AffinityList {
+    /// Our number of it.
+    pub list_id: i64,
+    /// What they are of.
+    pub content: NewAffinityList,
+    /// How many they are.
+    pub affinities: i64,
+}
+
+/// A list to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAffinityList {
+    /// The pass.
+    pub pass_id: i64,
+    /// The property.
+    pub property: String,
+    /// The revision of the pass: when it has grown since, a customer was erased or merged.
+    pub revision: i64,
+    /// Everything known at this time counts.
+    pub known_at: Time,
+    /// The customers with a purchase in the window that has the property.
+    pub customers: i64,
+    /// The values that enough customers bought, but that are not among the commonest.
+    pub values_left_out: i64,
+    /// Affinities that are not among the strongest.
+    pub affinities_left_out: i64,
+}
+
+/// Which purchases count.
+#[derive(Clone, Copy, Debug)]
+pub struct BasketQuery<'a> {
+    /// The property whose values are counted.
+    pub property: &'a str,
+    /// Those after this moment,
+    pub after: Time,
+    /// and up to this one.
+    pub until: Time,
+    /// How many values are counted, the commonest ones.
+    pub values: usize,
+}
+
+/// Who bought which values together.
+#[derive(Clone, Debug)]
+pub struct Baskets {
+    /// The values, of which enough customers bought each; the commonest first, then by value.
+    pub values: Vec<String>,
+    /// The values that enough customers bought, but that are not among the commonest.
+    pub values_left_out: i64,
+    /// The customers who bought them, by the places of the values.
+    pub counter: AffinityCounter,
+}
+
+/// A value that a customer has never bought, but is likely to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NextToBuy {
+    /// The value.
+    pub value: String,
+    /// The value bought in the window that speaks for it most.
+    pub because: String,
+    /// Of the affinity between the two.
+    pub confidence_lower: f64,
+    /// Of the affinity between the two.
+    pub lift: f64,
+}
+
+/// Stores and reads affinities.
+///
+/// Every method fails with a [`StoreError`](crate::StoreError) when the database does.
+#[async_trait]
+pub trait AffinityStore: Send + Sync {
+    /// Counts which values customers bought together, from the interactions as they stand.
+    async fn baskets(&self, query: BasketQuery<'_>) -> Result<Baskets>;
+    /// Stores a list in the place of an older one of the same property and pass, with its affinities in their order.
+    /// Returns the stored one, which is another one when another server was faster.
+    ///
+    /// # Errors
+    /// [`StoreError::Aborted`](crate::StoreError::Aborted) when the pass is gone.
+    async fn insert_affinities(
+        &self,
+        list: NewAffinityList,
+        affinities: Vec<Affinity>,
+    ) -> Result<AffinityList>;
+    /// Returns the list of a property in a pass.
+    async fn affinity_list(&self, pass_id: i64, property: &str) -> Result<Option<AffinityList>>;
+    /// Returns a list by its number.
+    async fn affinity_list_of_id(&self, list_id: i64) -> Result<Option<AffinityList>>;
+    /// Returns at most `limit` affinities of a list after a place, with their places, which are counted from 0.
+    async fn affinities(
+        &self,
+        list_id: i64,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<(i64, Affinity)>>;
+    /// Returns at most `limit` values that a customer, and the ids merged into it, has not bought up to `until`, by the
+    /// affinities of the values bought after `after`: the greatest `confidence_lower` first, then the greatest lift,
+    /// then by value.
+    async fn next_to_buy(
+        &self,
+        list: &AffinityList,
+        customer_id: &str,
+        (after, until): (Time, Time),
+        limit: usize,
+    ) -> Result<Vec<NextToBuy>>;
+}

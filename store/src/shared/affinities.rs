@@ -1,0 +1,338 @@
+//! Affinities. The database finds the basket of each customer; the pairs of its values are counted here, since a join
+//! of all purchases with themselves would take many times as long.
+
+use async_trait::async_trait;
+use sqlx::FromRow;
+use tally_model::{
+    insight::{Affinity, AffinityCounter, LEAST_CUSTOMERS},
+    time::Time,
+};
+
+use super::{
+    Backend, Stamp, Statement, Transaction,
+    insights::push_family,
+    reports::{MERGED, ReportSql, customer},
+    transaction::repeatable,
+};
+use crate::{
+    affinities::{AffinityList, AffinityStore, BasketQuery, Baskets, NewAffinityList, NextToBuy},
+    error::{Result, StoreError},
+};
+
+/// Affinities that one statement inserts, with nine values each.
+const INSERTED_ROWS: usize = 2_000;
+
+const SELECT_LIST: &str = "SELECT list_id, pass_id, property, revision, known_time, customers, affinities, values_left_out, \
+     affinities_left_out FROM affinity_lists WHERE ";
+
+#[derive(FromRow)]
+struct ListRow {
+    list_id: i64,
+    pass_id: i64,
+    property: String,
+    revision: i64,
+    known_time: Stamp,
+    customers: i64,
+    affinities: i64,
+    values_left_out: i64,
+    affinities_left_out: i64,
+}
+
+impl From<ListRow> for AffinityList {
+    fn from(row: ListRow) -> Self {
+        let content = NewAffinityList {
+            pass_id: row.pass_id,
+            property: row.property,
+            revision: row.revision,
+            known_at: row.known_time.0,
+            customers: row.customers,
+            values_left_out: row.values_left_out,
+            affinities_left_out: row.affinities_left_out,
+        };
+        Self { list_id: row.list_id, content, affinities: row.affinities }
+    }
+}
+
+#[derive(FromRow)]
+struct AffinityRow {
+    place: i64,
+    from_value: String,
+    to_value: String,
+    from_customers: i64,
+    to_customers: i64,
+    both_customers: i64,
+    confidence_lower: f64,
+    lift: f64,
+}
+
+impl From<AffinityRow> for (i64, Affinity) {
+    fn from(row: AffinityRow) -> Self {
+        let affinity = Affinity {
+            from_value: row.from_value,
+            to_value: row.to_value,
+            from_customers: row.from_customers,
+            to_customers: row.to_customers,
+            both: row.both_customers,
+            confidence_lower: row.confidence_lower,
+            lift: row.lift,
+        };
+        (row.place, affinity)
+    }
+}
+
+#[derive(FromRow)]
+struct NextRow {
+    to_value: String,
+    from_value: String,
+    confidence_lower: f64,
+    lift: f64,
+}
+
+impl From<NextRow> for NextToBuy {
+    fn from(row: NextRow) -> Self {
+        let NextRow { to_value: value, from_value: because, confidence_lower, lift } = row;
+        Self { value, because, confidence_lower, lift }
+    }
+}
+
+/// A value with its number and how many values there are, or a basket of such numbers with how many customers have it.
+#[derive(FromRow)]
+struct BasketRow {
+    content: Option<String>,
+    number: Option<i64>,
+    total: i64,
+}
+
+/// Appends the value of a property of the interaction `i`, NULL when it is missing or empty.
+fn push_value<B: ReportSql>(statement: &mut Statement, property: &str) {
+    statement
+        .push("nullif(i.properties ->> ")
+        .push_bind(B::json_key(property).as_str())
+        .push(", '')")
+        .push(B::BYTEWISE);
+}
+
+/// A row for each value, and one for each basket that customers have. Customers with the same basket are counted by the
+/// database, since with few values many have the same.
+fn select_baskets<B: ReportSql>(query: BasketQuery<'_>) -> Statement {
+    let mut statement = Statement::new(concat!(
+        "WITH bought AS MATERIALIZED (SELECT customer, value FROM (SELECT ",
+        customer!()
+    ))
+    .planned_anew();
+    statement.push(" AS customer, ");
+    push_value::<B>(&mut statement, query.property);
+    statement
+        .push(" AS value FROM interactions AS i")
+        .push(MERGED)
+        .push(" WHERE i.kind IN ('purchase', 'return') AND i.kind = 'purchase' AND i.occur_time > ")
+        .push_bind(query.after)
+        .push(" AND i.occur_time <= ")
+        .push_bind(query.until)
+        .push(
+            ") AS purchases WHERE value IS NOT NULL GROUP BY customer, value), \
+             listed AS MATERIALIZED (SELECT value, row_number() OVER (ORDER BY count(*) DESC, value) - 1 AS number, \
+             count(*) OVER () AS total FROM bought GROUP BY value HAVING count(*) >= ",
+        )
+        .push_bind(LEAST_CUSTOMERS)
+        .push(" ORDER BY number LIMIT ")
+        .push_bind(query.values as i64)
+        .push(
+            "), baskets AS (SELECT string_agg(CAST(l.number AS TEXT), ',' ORDER BY l.number) AS basket \
+             FROM bought AS b LEFT JOIN listed AS l ON l.value = b.value GROUP BY b.customer) \
+             SELECT value AS content, number, total FROM listed \
+             UNION ALL SELECT basket, NULL, count(*) FROM baskets GROUP BY basket",
+        );
+    statement
+}
+
+/// The numbers of a basket.
+fn numbers(basket: Option<&str>) -> Result<Vec<usize>> {
+    let parse = |number: &str| {
+        number.parse().map_err(|_| StoreError::Internal(format!("a basket has the number `{number}`")))
+    };
+    basket.map_or_else(|| Ok(Vec::new()), |basket| basket.split(',').map(parse).collect())
+}
+
+async fn baskets<B: Backend>(store: &B, query: BasketQuery<'_>) -> Result<Baskets> {
+    let mut named: Vec<(i64, String)> = Vec::new();
+    let (mut counter, mut candidates, mut failure) = (AffinityCounter::new(query.values), 0, None);
+    let add = |row: BasketRow| match row.number {
+        Some(number) => {
+            named.push((number, row.content.unwrap_or_default()));
+            candidates = row.total;
+        }
+        None => match numbers(row.content.as_deref()) {
+            Ok(basket) => counter.add(&basket, row.total),
+            Err(error) => failure = Some(error),
+        },
+    };
+    store.read_each(select_baskets::<B>(query), add).await?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    named.sort_unstable();
+    let values: Vec<String> = named.into_iter().map(|(_, value)| value).collect();
+    Ok(Baskets { values_left_out: candidates - values.len() as i64, values, counter })
+}
+
+/// The list of a property in a pass.
+fn select_list(pass_id: i64, property: &str) -> Statement {
+    let mut select = Statement::new(SELECT_LIST);
+    select.push("pass_id = ").push_bind(pass_id).push(" AND property = ").push_bind(property);
+    select
+}
+
+async fn insert<B: Backend>(
+    store: &B,
+    list: &NewAffinityList,
+    affinities: &[Affinity],
+) -> Result<AffinityList> {
+    let mut tx = store.begin().await?;
+    let stored: Option<ListRow> = B::run(&mut tx, select_list(list.pass_id, &list.property)).await?.pop();
+    if let Some(stored) = stored.filter(|stored| stored.revision >= list.revision) {
+        return Ok(stored.into());
+    }
+    let replace = Statement::new("DELETE FROM affinity_lists WHERE pass_id = $1 AND property = $2")
+        .bind(list.pass_id)
+        .bind(list.property.as_str());
+    B::run::<()>(&mut tx, replace).await?;
+    let insert = Statement::new(
+        "INSERT INTO affinity_lists (pass_id, property, revision, known_time, customers, affinities, \
+         values_left_out, affinities_left_out) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING list_id",
+    )
+    .bind(list.pass_id)
+    .bind(list.property.as_str())
+    .bind(list.revision)
+    .bind(list.known_at)
+    .bind(list.customers)
+    .bind(affinities.len() as i64)
+    .bind(list.values_left_out)
+    .bind(list.affinities_left_out);
+    let (list_id,): (i64,) = B::run(&mut tx, insert).await?.pop().ok_or(StoreError::Aborted)?;
+    insert_rows::<B>(&mut tx, list_id, affinities).await?;
+    tx.commit().await?;
+    Ok(AffinityList { list_id, content: list.clone(), affinities: affinities.len() as i64 })
+}
+
+async fn insert_rows<B: Backend>(
+    tx: &mut Transaction<B>,
+    list_id: i64,
+    affinities: &[Affinity],
+) -> Result<()> {
+    for (n, part) in affinities.chunks(INSERTED_ROWS).enumerate() {
+        let mut insert = Statement::new(
+            "INSERT INTO affinities (list_id, place, from_value, to_value, from_customers, to_customers, \
+             both_customers, confidence_lower, lift) ",
+        );
+        insert.push_rows(part.iter().zip(n * INSERTED_ROWS..).map(|(affinity, place)| {
+            [
+                list_id.into(),
+                (place as i64).into(),
+                affinity.from_value.as_str().into(),
+                affinity.to_value.as_str().into(),
+                affinity.from_customers.into(),
+                affinity.to_customers.into(),
+                affinity.both.into(),
+                affinity.confidence_lower.into(),
+                affinity.lift.into(),
+            ]
+        }));
+        B::run::<()>(tx, insert).await?;
+    }
+    Ok(())
+}
+
+/// What a customer bought, with the time of the last purchase, and what the affinities of it lead to, each by the
+/// strongest of them.
+fn select_next<B: ReportSql>(
+    list: &AffinityList,
+    customer_id: &str,
+    (after, until): (Time, Time),
+    limit: usize,
+) -> Statement {
+    let mut select = Statement::new(
+        "WITH bought AS MATERIALIZED (SELECT value, max(occur_time) AS last_time FROM (SELECT ",
+    );
+    push_value::<B>(&mut select, &list.content.property);
+    select.push(" AS value, i.occur_time FROM interactions AS i WHERE i.kind = 'purchase' AND i.");
+    push_family(&mut select, customer_id);
+    select
+        .push(" AND i.occur_time <= ")
+        .push_bind(until)
+        .push(
+            ") AS purchases WHERE value IS NOT NULL GROUP BY value), \
+             ranked AS (SELECT a.to_value, a.from_value, a.confidence_lower, a.lift, \
+             row_number() OVER (PARTITION BY a.to_value ORDER BY a.place) AS rank \
+             FROM bought AS b JOIN affinities AS a ON a.list_id = ",
+        )
+        .push_bind(list.list_id)
+        .push(" AND a.from_value = b.value WHERE b.last_time > ")
+        .push_bind(after)
+        .push(
+            " AND a.to_value NOT IN (SELECT value FROM bought)) \
+             SELECT to_value, from_value, confidence_lower, lift FROM ranked WHERE rank = 1 \
+             ORDER BY confidence_lower DESC, lift DESC, to_value LIMIT ",
+        )
+        .push_bind(limit as i64);
+    select
+}
+
+#[async_trait]
+impl<B: Backend> AffinityStore for B {
+    async fn baskets(&self, query: BasketQuery<'_>) -> Result<Baskets> {
+        baskets(self, query).await
+    }
+
+    async fn insert_affinities(
+        &self,
+        list: NewAffinityList,
+        affinities: Vec<Affinity>,
+    ) -> Result<AffinityList> {
+        repeatable((self.clone(), list, affinities), move |shared| async move {
+            let (store, list, affinities) = &*shared;
+            insert(store, list, affinities).await
+        })
+        .await
+    }
+
+    async fn affinity_list(&self, pass_id: i64, property: &str) -> Result<Option<AffinityList>> {
+        Ok(self.read_one::<ListRow>(select_list(pass_id, property)).await?.map(AffinityList::from))
+    }
+
+    async fn affinity_list_of_id(&self, list_id: i64) -> Result<Option<AffinityList>> {
+        let mut select = Statement::new(SELECT_LIST);
+        select.push("list_id = ").push_bind(list_id);
+        Ok(self.read_one::<ListRow>(select).await?.map(AffinityList::from))
+    }
+
+    async fn affinities(
+        &self,
+        list_id: i64,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<(i64, Affinity)>> {
+        let select = Statement::new(
+            "SELECT place, from_value, to_value, from_customers, to_customers, both_customers, confidence_lower, lift \
+             FROM affinities WHERE list_id = $1 AND place > $2 ORDER BY place LIMIT $3",
+        )
+        .bind(list_id)
+        .bind(after.unwrap_or(-1))
+        .bind(limit as i64);
+        Ok(self.read::<AffinityRow>(select).await?.into_iter().map(Into::into).collect())
+    }
+
+    async fn next_to_buy(
+        &self,
+        list: &AffinityList,
+        customer_id: &str,
+        window: (Time, Time),
+        limit: usize,
+    ) -> Result<Vec<NextToBuy>> {
+        if list.affinities == 0 {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<NextRow> = self.read(select_next::<B>(list, customer_id, window, limit)).await?;
+        Ok(rows.into_iter().map(NextToBuy::from).collect())
+    }
+}
