@@ -14,17 +14,25 @@ CREATE TABLE affinity_lists (
     UNIQUE (pass_id, property)
 );
 
+-- The values that have affinities.
+CREATE TABLE affinity_values (
+    list_id   BIGINT NOT NULL REFERENCES affinity_lists ON DELETE CASCADE,
+    number    BIGINT NOT NULL,
+    value     TEXT COLLATE "C" NOT NULL,
+    -- Who bought it in the window.
+    customers BIGINT NOT NULL,
+    PRIMARY KEY (list_id, number)
+);
+
 -- In the order of the list.
 CREATE TABLE affinities (
     list_id          BIGINT NOT NULL REFERENCES affinity_lists ON DELETE CASCADE,
     place            BIGINT NOT NULL,
-    from_value       TEXT COLLATE "C" NOT NULL,
-    to_value         TEXT COLLATE "C" NOT NULL,
-    from_customers   BIGINT NOT NULL,
-    to_customers     BIGINT NOT NULL,
+    from_number      BIGINT NOT NULL,
+    to_number        BIGINT NOT NULL,
     both_customers   BIGINT NOT NULL,
     confidence_lower DOUBLE PRECISION NOT NULL,
     lift             DOUBLE PRECISION NOT NULL,
     PRIMARY KEY (list_id, place)
 );
-CREATE INDEX affinities_by_value ON affinities (list_id, from_value, place);
+CREATE INDEX affinities_by_value ON affinities (list_id, from_number, place);

@@ -14,17 +14,25 @@ CREATE TABLE affinity_lists (
     UNIQUE (pass_id, property)
 ) STRICT;
 
+-- The values that have affinities.
+CREATE TABLE affinity_values (
+    list_id   INTEGER NOT NULL REFERENCES affinity_lists ON DELETE CASCADE,
+    number    INTEGER NOT NULL,
+    value     TEXT NOT NULL,
+    -- Who bought it in the window.
+    customers INTEGER NOT NULL,
+    PRIMARY KEY (list_id, number)
+) STRICT, WITHOUT ROWID;
+
 -- In the order of the list.
 CREATE TABLE affinities (
     list_id          INTEGER NOT NULL REFERENCES affinity_lists ON DELETE CASCADE,
     place            INTEGER NOT NULL,
-    from_value       TEXT NOT NULL,
-    to_value         TEXT NOT NULL,
-    from_customers   INTEGER NOT NULL,
-    to_customers     INTEGER NOT NULL,
+    from_number      INTEGER NOT NULL,
+    to_number        INTEGER NOT NULL,
     both_customers   INTEGER NOT NULL,
     confidence_lower REAL NOT NULL,
     lift             REAL NOT NULL,
     PRIMARY KEY (list_id, place)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX affinities_by_value ON affinities (list_id, from_value, place);
+CREATE INDEX affinities_by_value ON affinities (list_id, from_number, place);

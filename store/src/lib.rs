@@ -1,9 +1,9 @@
 //! Everything that Tally stores, on SQLite or PostgreSQL.
 //!
 //! What is stored is grouped into aggregates: customers, interactions, histories, models, predictions, populations,
-//! insights, affinities, reports, changes and settings. Each has a module with its types and one small trait; [`Store`] unites the traits, and
-//! [`open`] returns one for the database of a URL. Both databases give the same results to the bit. No other crate
-//! names sqlx, and this one knows nothing of requests or of how errors reach a caller.
+//! insights, affinities, reports, changes and settings. Each has a module with its types and one small trait; [`Store`]
+//! unites the traits, and [`open`] returns one for the database of a URL. Both databases give the same results to the
+//! bit. No other crate names sqlx, and this one knows nothing of requests or of how errors reach a caller.
 //!
 //! ```
 //! use std::collections::BTreeMap;

@@ -20,6 +20,7 @@ import decimal
 import fractions
 import functools
 import gzip
+import itertools
 import math
 import re
 import zoneinfo
@@ -40,6 +41,11 @@ MATURE_FROM = 5
 FALLBACK_INTERVAL = Fraction(90)
 LOYAL_AFTER = 365 * DAY
 LEAD_HORIZON = 30 * DAY
+# Of purchases, suggested to customers.
+AFFINITY_PROPERTY = "category"
+# The customers that an affinity needs, the values that can have one, the affinities that are listed, and how many values
+# are suggested to a customer.
+LEAST_BOTH, MOST_VALUES, MOST_AFFINITIES, SUGGESTED = 10, 1_000, 50_000, 5
 
 # The segment of those whom a segmentation does not class. It cannot be mistaken
 # for a segment of those without the attribute, whose name is empty.
@@ -301,6 +307,11 @@ class Facts:
         purchases = [each.money for each in self.purchases if inside(each)]
         return len(purchases), sum(purchases), sum(each.money for each in self.returns if inside(each))
 
+    def bought(self, name, ever=False):
+        """The values of a property of the purchases of the window."""
+        counted = [each for each in self.purchases if ever or self.as_of - WINDOW < each.time]
+        return {each.properties[name] for each in counted if name in each.properties}
+
     def set_typical_interval(self, typical):
         self.expected_interval, self.overdue_ratio = None, None
         if self.purchases:
@@ -504,6 +515,39 @@ class Population:
         members.sort(key=lambda facts: (-facts.window_net, facts.customer_id))
         return [facts.member(segmentation) for facts in members]
 
+    @functools.cache
+    def affinities(self, name):
+        """Of the values of a property, the strongest first."""
+        baskets = [basket for basket in (facts.bought(name) for facts in self.facts.values()) if basket]
+        counts = collections.Counter(value for basket in baskets for value in basket)
+        candidates = sorted((value for value in counts if counts[value] >= LEAST_BOTH), key=lambda v: (-counts[v], v))
+        listed = set(candidates[:MOST_VALUES])
+        pairs = collections.Counter(
+            pair for basket in baskets for pair in itertools.permutations(sorted(basket & listed), 2))
+        found = []
+        for (from_value, to_value), both in pairs.items():
+            of_from, of_to = counts[from_value], counts[to_value]
+            lower = lower_end(both, of_from)
+            if both >= LEAST_BOTH and lower > of_to / len(baskets):
+                found.append({
+                    "from_value": from_value, "to_value": to_value, "from_customers": of_from, "to_customers": of_to,
+                    "both": both, "confidence": ratio(both, of_from), "confidence_lower": lower,
+                    "lift": ratio(both * len(baskets), of_from * of_to)})
+        found.sort(key=lambda row: (-row["confidence_lower"], -row["lift"], row["from_value"], row["to_value"]))
+        return found[:MOST_AFFINITIES]
+
+    def next_to_buy(self, customer_id):
+        facts = self.facts[customer_id]
+        window, ever = facts.bought(AFFINITY_PROPERTY), facts.bought(AFFINITY_PROPERTY, ever=True)
+        best = {}
+        for row in self.affinities(AFFINITY_PROPERTY):
+            if row["from_value"] in window and row["to_value"] not in ever:
+                best.setdefault(row["to_value"], row)
+        order = sorted(best.values(), key=lambda row: (-row["confidence_lower"], -row["lift"], row["to_value"]))
+        return [
+            {"value": row["to_value"], "because": row["from_value"], "confidence_lower": row["confidence_lower"],
+             "lift": row["lift"]} for row in order[:SUGGESTED]]
+
     def attributes(self, segmentation="", segment=""):
         """All attributes of the population; the numbers are those of the segment."""
         members = [
@@ -528,6 +572,13 @@ class Population:
 
 def mean(numbers):
     return math.fsum(numbers) / len(numbers) if numbers else None
+
+
+def lower_end(successes, trials):
+    """Of the 95 % interval of a share by Wilson: the lesser root of (seen - p)² = z² p (1 - p) / trials."""
+    seen, z = successes / trials, 1.959963984540054
+    root = z * math.sqrt(z * z + 4 * trials * seen * (1 - seen))
+    return (2 * trials * seen + z * z - root) / (2 * (trials + z * z))
 
 
 def typical_interval(all_purchase_days):

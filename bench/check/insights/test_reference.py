@@ -93,6 +93,41 @@ class AtAMoment(unittest.TestCase):
             (True, "", "lead", 1), (True, "", "new", 1)])
 
 
+def shop(baskets):
+    """A business with so many customers for each basket; one letter is one value."""
+    lines, number = ["interaction_id,customer_id,kind,occur_time,amount,channel,category"], 0
+    for basket, customers in baskets.items():
+        for _ in range(customers):
+            number += 1
+            lines += [f"{value},c{number},purchase,2024-03-01T10:00:00Z,1.00,web,{value}" for value in basket]
+    with tempfile.TemporaryDirectory() as folder:
+        files = [pathlib.Path(folder) / name for name in ("customers.csv", "interactions.csv")]
+        for file, text in zip(files, ("customer_id,create_time\n", "\n".join(lines))):
+            file.write_text(text)
+        return reference.Population(reference.read(*files), AS_OF)
+
+
+class Affinities(unittest.TestCase):
+    def test_the_interval_is_the_published_one(self):
+        # Newcombe 1998, table I, method 3.
+        found = [round(reference.lower_end(*of), 4) for of in ((81, 263), (15, 148), (0, 20), (1, 29))]
+        self.assertEqual(found, [0.2553, 0.0624, 0, 0.0061])
+
+    def test_ten_customers_are_enough(self):
+        pairs = lambda population: [
+            (row["from_value"], row["to_value"]) for row in population.affinities("category")]
+        self.assertEqual(pairs(shop({"ab": 9, "c": 50})), [])
+        self.assertEqual(pairs(shop({"ab": 10, "c": 50})), [("a", "b"), ("b", "a")])
+        self.assertEqual(pairs(shop({"ab": 10})), [])
+
+    def test_what_is_next(self):
+        population = shop({"abc": 10, "ab": 10, "d": 50})
+        # The last customer but those of d has not bought c; a and b say the same of it.
+        next_to_buy, = population.next_to_buy("c20")
+        self.assertEqual([next_to_buy["value"], next_to_buy["because"]], ["c", "a"])
+        self.assertEqual(population.next_to_buy("c1"), [])
+
+
 class ByPeriod(unittest.TestCase):
     def kpis(self, metric):
         kpis = reference.Kpis(

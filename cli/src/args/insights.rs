@@ -15,7 +15,7 @@ pub enum InsightsCommand {
         #[arg(long, value_name = "TIME", value_parser = time::parse)]
         as_of: Option<Timestamp>,
     },
-    /// Show a page about a customer: classes, money, rhythm, satisfaction, scores
+    /// Show a page about a customer: classes, money, rhythm, satisfaction, scores, what it may buy next
     Customer {
         /// Its id
         #[arg(value_name = "ID")]
@@ -44,6 +44,8 @@ pub enum InsightsCommand {
     },
     /// Show whom each campaign reached, and how many of them bought
     Campaigns(CampaignsArgs),
+    /// List which values of a property, such as categories, customers buy together
+    Affinities(AffinitiesArgs),
 }
 
 /// Of which customers to show the attributes.
@@ -148,4 +150,17 @@ pub struct CampaignsArgs {
     /// How many days a purchase counts for a campaign
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(i32).range(1..=3_650))]
     pub window_days: i32,
+}
+
+/// Which affinities to list.
+#[derive(Args, Debug)]
+pub struct AffinitiesArgs {
+    /// The property of purchases [default: the one of the settings, category unless configured otherwise]
+    pub property: Option<String>,
+    /// As of this time [default: the latest pass]
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    pub as_of: Option<Timestamp>,
+    /// How many to list, the strongest ones
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: u64,
 }

@@ -15,7 +15,8 @@ mod scoring;
 pub use customers::{CustomersCommand, DeleteCustomerArgs};
 pub use import::ImportArgs;
 pub use insights::{
-    AttributesArgs, CampaignsArgs, InsightsCommand, KpisArgs, MembersArgs, RangeArgs, SalesArgs, SegmentsArgs,
+    AffinitiesArgs, AttributesArgs, CampaignsArgs, InsightsCommand, KpisArgs, MembersArgs, RangeArgs,
+    SalesArgs, SegmentsArgs,
 };
 pub use interactions::{InteractionsCommand, ListInteractionsArgs, RetractArgs};
 pub use models::{ModelsCommand, PromoteArgs, RealisedArgs};

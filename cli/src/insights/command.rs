@@ -1,8 +1,9 @@
 //! Chooses what to show of the customers.
 
 use super::{
-    attributes::attributes, campaigns::campaigns, cohorts::cohorts, customer::customer, kpis::kpis,
-    members::members, refresh::refresh, sales::sales, segments::segments, value::value,
+    affinities::affinities, attributes::attributes, campaigns::campaigns, cohorts::cohorts,
+    customer::customer, kpis::kpis, members::members, refresh::refresh, sales::sales, segments::segments,
+    value::value,
 };
 use crate::{args::InsightsCommand, connection::Connection, error::ClientError};
 
@@ -23,5 +24,6 @@ pub(crate) async fn run(
         InsightsCommand::Cohorts(range) => cohorts(server, range, json).await,
         InsightsCommand::Value { as_of } => value(server, *as_of, json).await,
         InsightsCommand::Campaigns(args) => campaigns(server, args, json).await,
+        InsightsCommand::Affinities(args) => affinities(server, args, json).await,
     }
 }

@@ -1,7 +1,7 @@
 //! `tally insights customer`: a page about one customer.
 
 use jiff::Timestamp;
-use tally_proto::v1::{Contact, CustomerInsight, GetCustomerInsightRequest, Score, ScorePoint};
+use tally_proto::v1::{Contact, CustomerInsight, GetCustomerInsightRequest, NextToBuy, Score, ScorePoint};
 
 use super::{
     reply,
@@ -20,6 +20,8 @@ use crate::{
 
 /// The most columns of an id, a name or a kind.
 const WORD: usize = 45;
+/// The most columns of a value of a property.
+const VALUE: usize = 35;
 
 /// Prints the page.
 pub(super) async fn customer(
@@ -45,6 +47,9 @@ fn page(insight: &CustomerInsight, currency: &Currency) -> String {
         lines(&value(insight, currency)),
         lines(&relation(insight)),
     ];
+    if !insight.next_to_buy.is_empty() {
+        parts.push(format!("Next to buy\n{}", next_to_buy(&insight.next_to_buy)));
+    }
     let scores = [&insight.lead_score, &insight.churn_score];
     parts.extend(scores.into_iter().flatten().map(score));
     if !insight.score_history.is_empty() {
@@ -175,6 +180,19 @@ fn score(score: &Score) -> String {
     format!("{}\n{}", narrow_text(&heading(score)), narrow_scores_table(score))
 }
 
+/// What the customer has never bought, and what speaks for it.
+fn next_to_buy(next: &[NextToBuy]) -> String {
+    let rows = next.iter().map(|next| {
+        vec![
+            cut(&next.value, VALUE),
+            cut(&next.because, VALUE),
+            percent(next.confidence_lower),
+            decimals(Some(next.lift), 2),
+        ]
+    });
+    narrow_table(&["value", "because it bought", "at least", "lift"], &[2, 3], rows)
+}
+
 /// Stored predictions with a bar of their probability.
 fn history(points: &[ScorePoint]) -> String {
     let mut header = vec!["", "as of", "probability", "model"];
@@ -282,6 +300,12 @@ mod tests {
             score_history: vec![point("2011-12-01", 0.41), point("2011-11-01", 0.08)],
             contacts: vec![contact("I7", "call", "2011-11-02T10:00:00Z")],
             open_complaints: vec![contact("I5", "complaint", "2011-10-30T08:00:00Z")],
+            next_to_buy: vec![NextToBuy {
+                value: "service".to_owned(),
+                because: "machines".to_owned(),
+                confidence_lower: 0.6657,
+                lift: 3.702,
+            }],
             ..CustomerInsight::default()
         }
     }
@@ -389,6 +413,8 @@ mod tests {
         insight.missing_attributes = vec!["x".repeat(64); 30];
         insight.contacts[0].interaction_id = long_name();
         insight.contacts[0].channel = "y".repeat(64);
+        insight.next_to_buy[0].value = long_name();
+        insight.next_to_buy[0].because = long_name();
         if let Some(score) = &mut insight.churn_score {
             score.customer_id = long_name();
             score.reasons[0].text = format!("region is {}", long_name());

@@ -3,6 +3,7 @@
 //! Each file has a command: its call and its page. Names that are too long for a page are cut; JSON has all of
 //! them.
 
+mod affinities;
 mod attributes;
 mod campaigns;
 mod cohorts;

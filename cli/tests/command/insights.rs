@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use prost_types::Timestamp;
 use tally_proto::v1::{
     GetCampaignsRequest, GetCohortsRequest, GetCustomerInsightRequest, GetKpisRequest, GetSalesReportRequest,
-    GetValueModelRequest, InsightServiceListAttributesRequest, ListSegmentMembersRequest,
-    ListSegmentsRequest, Period, RefreshInsightsRequest, RefreshInsightsResponse,
+    GetValueModelRequest, InsightServiceListAttributesRequest, ListAffinitiesRequest,
+    ListSegmentMembersRequest, ListSegmentsRequest, Period, RefreshInsightsRequest, RefreshInsightsResponse,
 };
 
 use crate::fake::{FakeServer, InsightReplies, InsightRequest, Knowledge, serve, tally};
@@ -111,6 +111,15 @@ async fn arguments_become_requests() {
         (
             "value --as-of 2011-09-09".to_owned(),
             InsightRequest::Value(GetValueModelRequest { as_of_time: Some(DAY) }),
+        ),
+        (
+            "affinities product --as-of 2011-09-09 --limit 1".to_owned(),
+            InsightRequest::Affinities(ListAffinitiesRequest {
+                property: name("product"),
+                as_of_time: Some(DAY),
+                page_size: 1,
+                page_token: String::new(),
+            }),
         ),
     ] {
         let arguments: Vec<&str> = ["insights"].into_iter().chain(line.split(' ')).collect();
@@ -224,6 +233,19 @@ async fn members_are_gathered_from_their_pages() {
     let (_, output, error) = program(&url, &["members", "abc"]).await;
     assert!(output.contains("\nC19 ") && !output.contains("C20") && error.is_empty(), "{output}");
     assert!(output.contains("showing 20 of 2,345"), "{output}");
+}
+
+#[tokio::test]
+async fn affinities_are_listed_over_all_pages() {
+    let (_fake, url) = serve_insights(InsightReplies::default()).await;
+    let (_, output, error) = program(&url, &["affinities"]).await;
+    let place = |value: &str| output.find(&format!("\n{value} "));
+    assert!(place("tea").is_some() && place("tea") < place("cups") && error.is_empty(), "{output}");
+    let (_, output, error) = program(&url, &["affinities", "--json"]).await;
+    let values: Vec<String> =
+        output.lines().map(|line| line.chars().filter(|c| c.is_alphabetic()).collect()).collect();
+    assert!(values.len() == 2 && values[0].contains("tea") && values[1].contains("cups"), "{output}");
+    assert!(error.starts_with("showing 2 of 2"), "{error}");
 }
 
 #[tokio::test]

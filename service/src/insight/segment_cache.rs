@@ -1,5 +1,5 @@
-//! The sums of segments, kept in memory: a pass does not change but for customers that are erased, which its revision
-//! tells, so that they need not be summed again for every look at them.
+//! The sums of segments, kept in memory: a pass does not change but for customers that are erased or merged, which its
+//! revision tells, so that they need not be summed again for every look at them.
 
 use std::{
     collections::HashMap,

@@ -4,12 +4,13 @@ use std::pin::Pin;
 
 use futures_util::{Stream, stream};
 use tally_proto::v1::{
-    CustomerInsight, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse,
-    GetCustomerInsightRequest, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
+    Affinity, CustomerInsight, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest,
+    GetCohortsResponse, GetCustomerInsightRequest, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
     GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
-    InsightServiceListAttributesResponse, ListSegmentMembersRequest, ListSegmentMembersResponse,
-    ListSegmentsRequest, ListSegmentsResponse, RefreshInsightsRequest, RefreshInsightsResponse,
-    SegmentMember, ValueModel, insight_service_server::InsightService,
+    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse,
+    ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
+    RefreshInsightsRequest, RefreshInsightsResponse, SegmentMember, ValueModel,
+    insight_service_server::InsightService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -28,6 +29,7 @@ pub enum InsightRequest {
     Cohorts(GetCohortsRequest),
     Campaigns(GetCampaignsRequest),
     Value(GetValueModelRequest),
+    Affinities(ListAffinitiesRequest),
 }
 
 /// The replies that are not empty.
@@ -143,5 +145,23 @@ impl InsightService for FakeServer {
     ) -> Result<Response<ValueModel>, Status> {
         self.insights(InsightRequest::Value(request.into_inner()))?;
         Ok(Response::new(Default::default()))
+    }
+
+    async fn list_affinities(
+        &self,
+        request: Request<ListAffinitiesRequest>,
+    ) -> Result<Response<ListAffinitiesResponse>, Status> {
+        let request = request.into_inner();
+        // Two pages of one.
+        let (property, is_first) = (request.property.clone(), request.page_token.is_empty());
+        self.insights(InsightRequest::Affinities(request))?;
+        let from_value = if is_first { "tea" } else { "cups" }.to_owned();
+        Ok(Response::new(ListAffinitiesResponse {
+            affinities: vec![Affinity { from_value, ..Default::default() }],
+            next_page_token: if is_first { "2".to_owned() } else { String::new() },
+            total_size: 2,
+            property,
+            ..Default::default()
+        }))
     }
 }

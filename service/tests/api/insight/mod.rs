@@ -1,5 +1,6 @@
 //! Insight: facts, segments, key figures and reports.
 
+mod affinities;
 mod agreements;
 mod campaigns;
 mod cohorts;

@@ -1,0 +1,163 @@
+//! `tally insights affinities`: which values of a property customers buy together.
+
+use tally_proto::{
+    limits,
+    v1::{Affinity, ListAffinitiesRequest, ListAffinitiesResponse},
+};
+
+use crate::{
+    args::AffinitiesArgs,
+    connection::Connection,
+    error::ClientError,
+    output::{self, count, cut, datetime, decimals, narrow_table, narrow_text, percent, printable, share},
+    time,
+};
+
+/// The most columns of a value.
+const VALUE: usize = 22;
+
+/// Prints the affinities: JSON page by page, text in one table.
+pub(super) async fn affinities(
+    server: &Connection,
+    args: &AffinitiesArgs,
+    json: bool,
+) -> Result<(), ClientError> {
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let mut request = ListAffinitiesRequest {
+        property: args.property.clone().unwrap_or_default(),
+        as_of_time: args.as_of.map(time::timestamp),
+        page_size: limit.min(limits::LONGEST_PAGE) as i32,
+        page_token: String::new(),
+    };
+    let mut client = server.insights();
+    let (mut shown, mut rows) = (0, Vec::new());
+    let last = loop {
+        let page = client.list_affinities(request.clone()).await;
+        let mut page = page.map_err(|status| server.error(&status))?.into_inner();
+        page.affinities.truncate(limit - shown);
+        shown += page.affinities.len();
+        if json {
+            page.affinities.iter().try_for_each(output::print_json)?;
+        } else {
+            rows.append(&mut page.affinities);
+        }
+        request.page_token = std::mem::take(&mut page.next_page_token);
+        if shown == limit || request.page_token.is_empty() {
+            break page;
+        }
+    };
+    let showing = showing(shown, &last);
+    if json {
+        output::remark(&showing);
+        return Ok(());
+    }
+    Ok(output::print(&page(&ListAffinitiesResponse { affinities: rows, ..last }, &showing))?)
+}
+
+fn showing(shown: usize, reply: &ListAffinitiesResponse) -> String {
+    format!(
+        "showing {} of {} as of {}",
+        count(shown as i64),
+        count(reply.total_size),
+        datetime(reply.as_of_time.as_ref())
+    )
+}
+
+fn page(reply: &ListAffinitiesResponse, showing: &str) -> String {
+    let property = printable(&reply.property);
+    let of = match reply.customers {
+        1 => "1 customer bought".to_owned(),
+        customers => format!("{} customers bought", count(customers)),
+    };
+    let of = format!("{of} something with the property `{property}` in the window");
+    if reply.affinities.is_empty() {
+        return narrow_text(&format!("no affinities: {of}\n{showing}"));
+    }
+    let header = ["bought", "customers", "and also", "both", "confidence", "at least", "of all", "lift"];
+    let rows = reply.affinities.iter().map(|affinity| row(affinity, reply.customers));
+    let mut notes = vec![
+        showing.to_owned(),
+        of,
+        "confidence: the share that also bought it; at least: the lower end of its 95 % interval; of all: the share \
+         of all customers that bought it; lift: confidence by that"
+            .to_owned(),
+    ];
+    for (left_out, what) in
+        [(reply.values_left_out, "less common values"), (reply.affinities_left_out, "weaker affinities")]
+    {
+        if left_out > 0 {
+            notes.push(format!("left out: {} {what}", count(left_out)));
+        }
+    }
+    format!("{}\n\n{}", narrow_table(&header, &[1, 3, 4, 5, 6, 7], rows), narrow_text(&notes.join("\n")))
+}
+
+fn row(affinity: &Affinity, customers: i64) -> Vec<String> {
+    vec![
+        cut(&affinity.from_value, VALUE),
+        count(affinity.from_customers),
+        cut(&affinity.to_value, VALUE),
+        count(affinity.both),
+        percent(affinity.confidence),
+        percent(affinity.confidence_lower),
+        share(affinity.to_customers, customers),
+        decimals(Some(affinity.lift), 2),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::insights::samples::{assert_fits, long_name, moment};
+
+    fn reply(affinities: Vec<Affinity>) -> ListAffinitiesResponse {
+        ListAffinitiesResponse {
+            total_size: 12,
+            affinities,
+            as_of_time: moment("2011-12-09"),
+            property: "category".to_owned(),
+            customers: 1_234,
+            ..Default::default()
+        }
+    }
+
+    fn machines() -> Affinity {
+        Affinity {
+            from_value: "machines".to_owned(),
+            to_value: "service".to_owned(),
+            from_customers: 120,
+            to_customers: 250,
+            both: 90,
+            confidence: 0.75,
+            confidence_lower: 0.6657,
+            lift: 3.702,
+        }
+    }
+
+    #[test]
+    fn affinities_are_a_table() {
+        let mut reply = reply(vec![machines()]);
+        reply.values_left_out = 17;
+        insta::assert_snapshot!(page(&reply, &showing(1, &reply)), @"");
+    }
+
+    #[test]
+    fn long_values_and_large_numbers_fit() {
+        let wide = Affinity {
+            from_value: long_name(),
+            to_value: long_name(),
+            from_customers: i64::MAX,
+            both: i64::MAX,
+            lift: 123_456.789,
+            ..machines()
+        };
+        let reply = reply(vec![wide]);
+        assert_fits(&page(&reply, &showing(1, &reply)));
+    }
+
+    #[test]
+    fn no_affinity_is_a_sentence() {
+        let reply = ListAffinitiesResponse { total_size: 0, customers: 1, ..reply(Vec::new()) };
+        insta::assert_snapshot!(page(&reply, &showing(0, &reply)), @"");
+    }
+}
