@@ -138,7 +138,17 @@ mod tests {
     fn affinities_are_a_table() {
         let mut reply = reply(vec![machines()]);
         reply.values_left_out = 17;
-        insta::assert_snapshot!(page(&reply, &showing(1, &reply)), @"");
+        insta::assert_snapshot!(page(&reply, &showing(1, &reply)), @r"
+        bought    customers  and also  both  confidence  at least  of all  lift
+        ────────────────────────────────────────────────────────────────────────
+        machines        120  service     90      75.0 %    66.6 %  20.3 %  3.70
+
+        showing 1 of 12 as of 2011-12-09T00:00:00Z
+        1,234 customers bought something with the property `category` in the window
+        confidence: the share that also bought it; at least: the lower end of its 95 % interval; of all:
+          the share of all customers that bought it; lift: confidence by that
+        left out: 17 less common values
+        ");
     }
 
     #[test]
@@ -158,6 +168,9 @@ mod tests {
     #[test]
     fn no_affinity_is_a_sentence() {
         let reply = ListAffinitiesResponse { total_size: 0, customers: 1, ..reply(Vec::new()) };
-        insta::assert_snapshot!(page(&reply, &showing(0, &reply)), @"");
+        insta::assert_snapshot!(page(&reply, &showing(0, &reply)), @r"
+        no affinities: 1 customer bought something with the property `category` in the window
+        showing 0 of 0 as of 2011-12-09T00:00:00Z
+        ");
     }
 }

@@ -340,6 +340,11 @@ mod tests {
         referrals     2, 1 of them bought
         completeness  75.0 % of the usual attributes; missing: region, size
 
+        Next to buy
+        value    because it bought  at least  lift
+        ───────────────────────────────────────────
+        service  machines             66.6 %  3.70
+
         CHURN within 90 days, by churn/7 as of 2011-12-09T12:00:00Z
         customer  probability    95 % interval  grade  basis  reasons (log-odds)
         ───────────────────────────────────────────────────────────────────────────────────────────────────
