@@ -1,8 +1,8 @@
 //! The `tally` command: a gRPC client that prints tables for people or JSON for programs.
 //!
 //! It knows the contract ([`tally_proto`]) and nothing else of Tally, like any other client. `args` holds
-//! the arguments; `import`, `customers`, `interactions`, `scoring`, `predictions`, `models` and `insights`
-//! hold the commands; `output` holds what they print with.
+//! the arguments; `import`, `customers`, `interactions`, `scoring`, `predictions`, `models`, `insights`
+//! and `jobs` hold the commands; `output` holds what they print with.
 
 use std::io::ErrorKind;
 
@@ -14,6 +14,7 @@ mod error;
 mod import;
 mod insights;
 mod interactions;
+mod jobs;
 mod models;
 mod output;
 mod predictions;
@@ -43,6 +44,7 @@ pub async fn run(args: Args) -> Result<(), ClientError> {
         Command::Predictions(predictions) => predictions::run(&server, predictions, args.json).await,
         Command::Models(models) => models::run(&server, models, args.json).await,
         Command::Insights(insights) => insights::run(&server, insights, args.json).await,
+        Command::Jobs(jobs) => jobs::run(&server, jobs, args.json).await,
     };
     match result {
         // As in `tally predictions churn | head`.

@@ -24,6 +24,7 @@ use crate::{
     http,
     ingest::{Ingest, write_barrier::WriteBarrier},
     insight::{self, Insights},
+    jobs::{JobList, JobMetrics, JobPlan, JobRunner},
     lifecycle::{Promotions, retention},
     listing::Listing,
     monitoring::{Monitoring, MonitoringGauges},
@@ -68,6 +69,8 @@ pub struct App {
     pub monitoring: Monitoring,
     /// The gauges of drift and realised performance.
     pub monitoring_gauges: MonitoringGauges,
+    /// The metrics of jobs.
+    pub job_metrics: JobMetrics,
 }
 
 /// How clients reach a server.
@@ -89,6 +92,8 @@ pub struct Jobs {
     pub keep_predictions_days: Option<u32>,
     /// How many days the facts of all customers about a moment are kept, without which they are kept for ever.
     pub keep_insights_days: Option<u32>,
+    /// What only one of several servers on a database does.
+    pub plan: JobPlan,
 }
 
 impl App {
@@ -135,6 +140,7 @@ impl App {
             promotions: Promotions::new(of_store(), catalog.clone(), of_clock()),
             monitoring: Monitoring::new(of_store(), catalog.clone(), of_clock()),
             monitoring_gauges: MonitoringGauges::new(&metrics),
+            job_metrics: JobMetrics::new(&metrics),
             scored,
             page_tokens,
             histories,
@@ -161,6 +167,13 @@ impl App {
             self.start_http(http, &mut supervisor)?;
         }
         self.start_jobs(jobs, &mut supervisor);
+        let runner = self.start_runner(jobs.plan, &mut supervisor);
+        let shutdown = async {
+            shutdown.await;
+            if let Some(runner) = runner {
+                runner.stop().await;
+            }
+        };
         let connections = Connections { listener: transport.grpc, max_age: transport.max_connection_age };
         server::run(connections, self.grpc_services(), supervisor, shutdown).await
     }
@@ -174,6 +187,22 @@ impl App {
         };
         supervisor.start("http", move || http::run(Arc::clone(&listener), state.clone()));
         Ok(())
+    }
+
+    /// Starts to run the jobs of a plan; None when it has none.
+    fn start_runner(&self, plan: JobPlan, supervisor: &mut Supervisor) -> Option<Arc<JobRunner>> {
+        if plan.is_empty() {
+            return None;
+        }
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        let runner = JobRunner::new(store, self.insights.clone(), clock, self.job_metrics.clone(), plan);
+        let runner = Arc::new(runner);
+        let running = Arc::clone(&runner);
+        supervisor.start("jobs", move || {
+            let runner = Arc::clone(&running);
+            async move { runner.run().await }
+        });
+        Some(runner)
     }
 
     fn start_jobs(&self, jobs: Jobs, supervisor: &mut Supervisor) {
@@ -236,6 +265,7 @@ impl App {
             },
             insight: InsightRpc {
                 insights: self.insights.clone(),
+                jobs: JobList::new(Arc::clone(&self.store), clock()),
                 page_tokens: page_tokens(),
                 clock: clock(),
             },

@@ -21,6 +21,7 @@ use crate::{
     lifecycle::training::{JobError, Promote, Trainer, TrainingJob},
     platform::{
         actor::Actor,
+        blocking::Cores,
         error::{Error, Result},
         progress::{ProgressListener, ProgressStep},
     },
@@ -80,6 +81,7 @@ async fn train(app: &App, target: Target, progress: &ProgressListener) -> Result
         clock: Arc::clone(&app.clock),
         actor: Actor::of_this_process(),
         progress: Arc::clone(progress),
+        cores: Cores::all(),
     };
     trainer.train(job, None).await?;
     Ok(())

@@ -11,6 +11,7 @@ pub mod histories;
 pub mod http;
 pub mod ingest;
 pub mod insight;
+pub mod jobs;
 pub mod lifecycle;
 pub mod listing;
 pub mod monitoring;

@@ -1,7 +1,7 @@
 //! Everything that Tally stores, on SQLite or PostgreSQL.
 //!
 //! What is stored is grouped into aggregates: customers, interactions, histories, models, predictions, populations,
-//! insights, affinities, reports, changes and settings. Each has a module with its types and one small trait; [`Store`]
+//! insights, affinities, reports, jobs, changes and settings. Each has a module with its types and one small trait; [`Store`]
 //! unites the traits, and [`open`] returns one for the database of a URL. Both databases give the same results to the
 //! bit. No other crate names sqlx, and this one knows nothing of requests or of how errors reach a caller.
 //!
@@ -180,6 +180,7 @@ mod error;
 mod histories;
 mod insights;
 mod interactions;
+mod jobs;
 mod merges;
 mod models;
 mod options;
@@ -206,6 +207,7 @@ pub use interactions::{
     Interaction, InteractionCursor, InteractionKey, InteractionStore, ListedInteraction, OnConflict,
     RecordOptions, Recorded, Retracted,
 };
+pub use jobs::{EndedRun, JobRun, JobRunState, JobStore, StoredJob};
 pub use merges::{MergeResult, MergeStore};
 pub use models::{HoldoutScore, ModelStore, Promotion, PromotionKind, StoredEvaluation, StoredModel};
 pub use options::OpenOptions;
@@ -235,6 +237,7 @@ pub trait Store:
     + ReportStore
     + InsightStore
     + AffinityStore
+    + JobStore
     + ChangeStore
     + SettingStore
 {

@@ -7,6 +7,7 @@ mod customers;
 mod import;
 mod insights;
 mod interactions;
+mod jobs;
 mod models;
 mod names;
 mod predictions;
@@ -19,6 +20,7 @@ pub use insights::{
     SalesArgs, SegmentsArgs,
 };
 pub use interactions::{InteractionsCommand, ListInteractionsArgs, RetractArgs};
+pub use jobs::JobsCommand;
 pub use models::{ModelsCommand, PromoteArgs, RealisedArgs};
 pub use names::{AbcArg, GradeArg, LifeCycleArg, OnConflictArg, OrderArg, PeriodArg, TargetArg};
 pub use predictions::{PredictionFilterArgs, PredictionsCommand};
@@ -74,6 +76,9 @@ pub enum Command {
     /// Show what is known of customers: facts, segments, key figures and reports
     #[command(subcommand)]
     Insights(InsightsCommand),
+    /// Show what the servers do by themselves, when, and what came of it
+    #[command(subcommand)]
+    Jobs(JobsCommand),
 }
 
 /// Reads the server's URL. Without this check, a missing scheme results in a misleading connection error.
@@ -135,6 +140,9 @@ mod tests {
             "tally predictions lead --stage asleep",
             "tally predictions lead --abc D",
             "tally predictions lead --order revenue",
+            "tally jobs",
+            "tally jobs list --runs 0",
+            "tally jobs list --runs 51",
             "tally insights",
             "tally insights refresh --as-of yesterday",
             "tally insights customer",

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use prost_types::Timestamp;
 use tally_proto::v1::{
     GetCampaignsRequest, GetCohortsRequest, GetCustomerInsightRequest, GetKpisRequest, GetSalesReportRequest,
-    GetValueModelRequest, InsightServiceListAttributesRequest, ListAffinitiesRequest,
+    GetValueModelRequest, InsightServiceListAttributesRequest, ListAffinitiesRequest, ListJobsRequest,
     ListSegmentMembersRequest, ListSegmentsRequest, Period, RefreshInsightsRequest, RefreshInsightsResponse,
 };
 
@@ -253,4 +253,14 @@ async fn a_refusal_of_the_server_is_shown() {
     let (_fake, url) = serve_insights(InsightReplies::default()).await;
     let error = tally(&url, &["insights", "customer", "nobody"]).await.unwrap_err().to_string();
     assert!(error.contains("no customer `nobody` is stored"), "{error}");
+}
+
+#[tokio::test]
+async fn jobs_are_asked_for_with_as_many_runs_as_are_wanted() {
+    let (fake, url) = serve_insights(InsightReplies::default()).await;
+    for (line, max_runs) in [("jobs list", 5), ("jobs list --runs 50", 50)] {
+        tally(&url, &line.split(' ').collect::<Vec<_>>()).await.unwrap();
+        let asked = fake.0.lock().unwrap().insights.pop();
+        assert_eq!(asked, Some(InsightRequest::Jobs(ListJobsRequest { max_runs })), "{line}");
+    }
 }

@@ -93,6 +93,7 @@ async fn serve_store(
         pack_every: Some(Duration::from_secs(args.pack_every_seconds.into())),
         keep_predictions_days: args.keep_predictions_days,
         keep_insights_days: Some(args.keep_insights_days),
+        plan: args.plan(),
     };
     let stop = async {
         interrupts.received().await;

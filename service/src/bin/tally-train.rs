@@ -30,6 +30,7 @@ use tally_service::{
     lifecycle::training::{Trainer, TrainingJob},
     platform::{
         actor::Actor,
+        blocking::Cores,
         clock::{Clock, system_clock},
         error::Error,
         progress::{self, ProgressStep},
@@ -88,7 +89,7 @@ async fn train_all(
         stores.store(matches!(step, ProgressStep::Store), Ordering::Relaxed);
         terminal(step);
     });
-    let trainer = Trainer { store, clock, actor: Actor::of_this_process(), progress };
+    let trainer = Trainer { store, clock, actor: Actor::of_this_process(), progress, cores: Cores::all() };
     let mut failures = Vec::new();
     for target in args.targets() {
         let job = TrainingJob {

@@ -1,10 +1,12 @@
 //! The flags of the two programs that work on the database. Every flag is also an environment variable
 //! `TALLY_…`; besides, only NO_COLOR is read from the environment.
 
+mod interval;
 mod listen;
 mod serve;
 mod train;
 
+pub use interval::Interval;
 pub use listen::ListenAddress;
 pub use serve::{DEFAULT_HTTP_PORT, HttpAddress, ServeArgs, ServeCommand};
 pub use train::{SplitName, TargetName, TrainArgs};

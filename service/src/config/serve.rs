@@ -6,9 +6,10 @@ use clap::{Parser, Subcommand};
 
 use tally_model::insight::InsightSpec;
 
-use super::{DATABASE, EXIT_CODES, ListenAddress, LogArgs, PoolArgs};
+use super::{DATABASE, EXIT_CODES, Interval, ListenAddress, LogArgs, PoolArgs};
 use crate::{
     deployment::Currency,
+    jobs::JobPlan,
     platform::error::{Error, Result},
 };
 
@@ -53,6 +54,12 @@ pub struct ServeArgs {
     #[arg(long, env = "TALLY_KEEP_INSIGHTS_DAYS", value_name = "DAYS", default_value_t = 35,
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub keep_insights_days: u32,
+    /// Score all customers and store their facts this often, as `tally insights refresh` does: 10m to 366d, such as 6h; of several servers, one does [default: never]
+    #[arg(long, env = "TALLY_SCORE_EVERY", value_name = "INTERVAL")]
+    pub score_every: Option<Interval>,
+    /// Train both models this often, as `tally-train --all` does: 10m to 366d, such as 7d; of several servers, one does [default: never]
+    #[arg(long, env = "TALLY_TRAIN_EVERY", value_name = "INTERVAL")]
+    pub train_every: Option<Interval>,
     /// Fill the database with a simulated business, train both models, score all customers, and serve
     #[arg(long, env = "TALLY_DEMO")]
     pub demo: bool,
@@ -119,6 +126,13 @@ impl ServeArgs {
             .map_err(|error| error.to_string())
             .and_then(|text| InsightSpec::parse(&text).map_err(|error| error.to_string()))
             .map_err(|error| Error::invalid(format!("the definitions {}", path.display()), error))
+    }
+
+    /// What the server does by itself.
+    #[must_use]
+    pub fn plan(&self) -> JobPlan {
+        let duration = |interval: Option<Interval>| interval.map(|interval| interval.0);
+        JobPlan { score_every: duration(self.score_every), train_every: duration(self.train_every) }
     }
 
     /// The memory for warm histories, in bytes.

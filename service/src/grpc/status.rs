@@ -31,15 +31,6 @@ const fn code(error: &Error) -> Code {
     }
 }
 
-/// What a caller may read: no SQL, path or customer data.
-fn public_message(error: &Error) -> String {
-    match error {
-        Error::Unavailable(_) => "the database is not available; try again".to_owned(),
-        Error::Internal(_) => "internal error; the server's log has the details".to_owned(),
-        other => other.to_string(),
-    }
-}
-
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         about(&[])(error)
@@ -62,7 +53,7 @@ pub(super) fn about<'a>(things: &'a [(&'a str, &'a dyn Display)]) -> impl Fn(Err
         if let Error::Invalid(violations) = &error {
             details.set_bad_request(field_violations(violations));
         }
-        Status::with_error_details(code(&error), public_message(&error), details)
+        Status::with_error_details(code(&error), error.public_message(), details)
     }
 }
 

@@ -143,6 +143,16 @@ impl Error {
         )
     }
 
+    /// What a caller may read: no SQL, path or customer data.
+    #[must_use]
+    pub fn public_message(&self) -> String {
+        match self {
+            Self::Unavailable(_) => "the database is not available; try again".to_owned(),
+            Self::Internal(_) => "internal error; the server's log has the details".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     /// The machine-readable reason.
     #[must_use]
     pub const fn reason(&self) -> &'static str {

@@ -8,6 +8,7 @@ mod grpc;
 mod histories;
 mod ingest;
 mod insight;
+mod jobs;
 mod lifecycle;
 mod monitoring;
 mod programs;

@@ -13,6 +13,7 @@ mod engine;
 pub(crate) mod histories;
 pub(crate) mod insights;
 pub(crate) mod interactions;
+mod jobs;
 pub(crate) mod json;
 pub(crate) mod merges;
 mod models;

@@ -7,9 +7,9 @@ use tally_proto::v1::{
     Affinity, CustomerInsight, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest,
     GetCohortsResponse, GetCustomerInsightRequest, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
     GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
-    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse,
-    ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
-    RefreshInsightsRequest, RefreshInsightsResponse, SegmentMember, ValueModel,
+    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse, ListJobsRequest,
+    ListJobsResponse, ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest,
+    ListSegmentsResponse, RefreshInsightsRequest, RefreshInsightsResponse, SegmentMember, ValueModel,
     insight_service_server::InsightService,
 };
 use tonic::{Request, Response, Status, async_trait};
@@ -30,6 +30,7 @@ pub enum InsightRequest {
     Campaigns(GetCampaignsRequest),
     Value(GetValueModelRequest),
     Affinities(ListAffinitiesRequest),
+    Jobs(ListJobsRequest),
 }
 
 /// The replies that are not empty.
@@ -163,5 +164,13 @@ impl InsightService for FakeServer {
             property,
             ..Default::default()
         }))
+    }
+
+    async fn list_jobs(
+        &self,
+        request: Request<ListJobsRequest>,
+    ) -> Result<Response<ListJobsResponse>, Status> {
+        self.insights(InsightRequest::Jobs(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
     }
 }

@@ -2,6 +2,7 @@
 
 mod affinities;
 mod facts;
+mod jobs;
 mod kpis;
 mod range;
 mod reports;

@@ -6,19 +6,21 @@ use tally_proto::v1::{
     CustomerInsight, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse,
     GetCustomerInsightRequest, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
     GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
-    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse,
-    ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
-    RefreshInsightsRequest, RefreshInsightsResponse, ValueModel, insight_service_server::InsightService,
+    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse, ListJobsRequest,
+    ListJobsResponse, ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest,
+    ListSegmentsResponse, RefreshInsightsRequest, RefreshInsightsResponse, ValueModel,
+    insight_service_server::InsightService,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{affinities, facts, kpis, reports, segments, value};
-use crate::{grpc::page_token::PageTokens, insight::Insights, platform::clock::Clock};
+use super::{affinities, facts, jobs, kpis, reports, segments, value};
+use crate::{grpc::page_token::PageTokens, insight::Insights, jobs::JobList, platform::clock::Clock};
 
 /// The service.
 pub(crate) struct InsightRpc {
     pub(crate) insights: Insights,
+    pub(crate) jobs: JobList,
     pub(crate) page_tokens: PageTokens,
     pub(crate) clock: Arc<Clock>,
 }
@@ -99,5 +101,12 @@ impl InsightService for InsightRpc {
         request: Request<ListAffinitiesRequest>,
     ) -> Result<Response<ListAffinitiesResponse>, Status> {
         affinities::list(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_jobs(
+        &self,
+        request: Request<ListJobsRequest>,
+    ) -> Result<Response<ListJobsResponse>, Status> {
+        jobs::list(self, &request.into_inner()).await.map(Response::new)
     }
 }

@@ -20,7 +20,7 @@ use super::incumbent::Incumbent;
 use crate::{
     histories::scan::{CustomerScan, Partition, ScanPage, par_chunks},
     platform::{
-        blocking::run_blocking,
+        blocking::Cores,
         error::{Error, Result},
         progress::{ProgressListener, ProgressStep},
     },
@@ -30,8 +30,8 @@ use crate::{
 /// them says which features to take.
 pub(super) async fn profile(
     store: &Arc<dyn Store>,
-    partition: Partition,
-    as_of: Time,
+    (partition, as_of): (Partition, Time),
+    cores: &Cores,
     progress: &ProgressListener,
 ) -> Result<(DataProfile, Vec<ScanPage>)> {
     let mut profile = DataProfile::default();
@@ -39,11 +39,11 @@ pub(super) async fn profile(
     let mut scan = CustomerScan::new(Arc::clone(store), partition);
     let mut done = 0;
     while let Some(page) = scan.next().await? {
-        let (page, parts) = run_blocking(move || {
+        let profile_page = move || {
             let parts = par_chunks(&page.histories, |customers| profile_some(customers, as_of));
             (page, parts)
-        })
-        .await?;
+        };
+        let (page, parts) = cores.run(profile_page).await?;
         for part in parts {
             profile.merge(part?);
         }

@@ -29,7 +29,7 @@ use crate::{
     lifecycle::{Gate, champion_state::ChampionState, gate::PromotionCandidate, predicts},
     platform::{
         actor::Actor,
-        blocking::run_blocking,
+        blocking::Cores,
         clock::Clock,
         error::{Error, Result},
         progress::{ProgressListener, ProgressStep},
@@ -49,6 +49,8 @@ pub struct Trainer {
     pub actor: Actor,
     /// Receives the steps of the training.
     pub progress: ProgressListener,
+    /// The cores that it uses.
+    pub cores: Cores,
 }
 
 /// The snapshots of a training, the data that they were taken from, and the champion's part in them.
@@ -123,7 +125,7 @@ impl Trainer {
 
         self.begin("reading histories", customers);
         let (profile, pages) =
-            snapshots::profile(&self.store, job.partition, job.as_of, &self.progress).await?;
+            snapshots::profile(&self.store, (job.partition, job.as_of), &self.cores, &self.progress).await?;
 
         self.begin("taking snapshots", customers);
         let sampling = Sampling::new(job.target, &job.spec, &profile, job.as_of);
@@ -136,7 +138,7 @@ impl Trainer {
         let taker = SnapshotTaker { plan, sampling, incumbent };
         let progress = Arc::clone(&self.progress);
         let (SnapshotTaker { plan, sampling, incumbent }, batch) =
-            run_blocking(move || taker.take_all(pages, &progress)).await??;
+            self.cores.run(move || taker.take_all(pages, &progress)).await??;
         Ok(TrainingData { plan, sampling, incumbent, batch, profile, customers })
     }
 
@@ -146,7 +148,7 @@ impl Trainer {
         mut data: TrainingData,
     ) -> Result<(Trained, Assessment, TrainingData), JobError> {
         let progress = Arc::clone(&self.progress);
-        run_blocking(move || {
+        let fit = move || {
             let step = |what: &str| progress(ProgressStep::Begin(what.to_owned(), 0));
             let input = TrainingInput {
                 spec: &job.spec,
@@ -159,8 +161,8 @@ impl Trainer {
             step("checking the model");
             let assessment = assess(&trained, &data.batch, &data.profile, &job.by);
             Ok((trained, assessment, data))
-        })
-        .await?
+        };
+        self.cores.run(fit).await?
     }
 
     /// Promotes a new model as the job wants it, through the gate. When somebody else moves the champion

@@ -79,6 +79,8 @@ async fn a_taken_port_and_a_wrong_database_are_reported_in_the_error() {
         (["--database", "sqlite://:memory:", "--listen", address.as_str()], "cannot listen on"),
         (["--database", "sqlite://x", "--listen", "nowhere"], "--listen"),
         (["--database", "sqlite://x", "--port", "1"], "--port"),
+        (["--database", "sqlite://x", "--score-every", "9m"], "allowed are 10m to 366d"),
+        (["--database", "sqlite://x", "--train-every", "weekly"], "--train-every"),
     ] {
         let output = program("tally-serve", "sqlite://x").args(arguments).output().unwrap();
         let message = String::from_utf8(output.stderr).unwrap();

@@ -14,6 +14,7 @@ use tally_proto::v1::{
 };
 use tally_service::{
     app::{App, Jobs, Transport},
+    jobs::JobPlan,
     platform::clock::system_clock,
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -45,7 +46,12 @@ pub async fn open_app(database: &Database, clock: fn() -> Time) -> App {
 
 impl Tally {
     pub async fn start(database: Database) -> Self {
-        let app = Arc::new(open_app(&database, system_clock).await);
+        Self::start_with(database, system_clock, JobPlan::default()).await
+    }
+
+    /// Starts a server with a clock of its own, which runs the jobs of a plan by itself.
+    pub async fn start_with(database: Database, clock: fn() -> Time, plan: JobPlan) -> Self {
+        let app = Arc::new(open_app(&database, clock).await);
         let rooms = Arc::downgrade(&app);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -55,7 +61,7 @@ impl Tally {
         let server = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or(()) };
             let transport = Transport { grpc: listener, http: Some(http_listener), max_connection_age: None };
-            app.serve(transport, Jobs::default(), stopped).await.unwrap();
+            app.serve(transport, Jobs { plan, ..Jobs::default() }, stopped).await.unwrap();
         });
         let url = format!("http://{address}");
         let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();

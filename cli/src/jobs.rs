@@ -1,0 +1,165 @@
+//! `tally jobs`: what the servers do by themselves, when, and what came of it.
+
+use tally_proto::v1::{Job, JobRun, JobRunState, ListJobsRequest, ListJobsResponse};
+
+use crate::{
+    args::JobsCommand,
+    connection::Connection,
+    error::ClientError,
+    output::{self, DASH, cut, datetime, narrow_table, narrow_text, printable},
+};
+
+/// The most columns of the name of a server.
+const SERVER: usize = 40;
+/// What the page says when no server has ever run a job.
+const NONE: &str = "no jobs: no server has run with --score-every or --train-every yet";
+
+/// Runs a command about jobs.
+pub(crate) async fn run(server: &Connection, command: &JobsCommand, json: bool) -> Result<(), ClientError> {
+    let JobsCommand::List { runs } = command;
+    let request = ListJobsRequest { max_runs: *runs };
+    let reply = server.insights().list_jobs(request).await.map_err(|status| server.error(&status))?;
+    Ok(output::show(reply.get_ref(), json, page)?)
+}
+
+fn page(reply: &ListJobsResponse) -> String {
+    if reply.jobs.is_empty() {
+        return NONE.to_owned();
+    }
+    let header = ["job", "every", "state", "next due", "last success"];
+    let jobs = narrow_table(&header, &[1], reply.jobs.iter().map(job_row));
+    let runs = reply.jobs.iter().filter(|job| !job.runs.is_empty()).map(runs);
+    [jobs].into_iter().chain(runs).collect::<Vec<_>>().join("\n\n")
+}
+
+fn job_row(job: &Job) -> Vec<String> {
+    let state = match (job.running, job.retries) {
+        (true, _) => "runs now".to_owned(),
+        (false, 0) => "waits".to_owned(),
+        (false, retries) => format!("waits after {retries} without success"),
+    };
+    vec![
+        cut(&job.job, SERVER),
+        every(job.interval_seconds),
+        state,
+        datetime(job.next_due_time.as_ref()),
+        job.last_success_time.as_ref().map_or_else(|| DASH.to_owned(), |time| datetime(Some(time))),
+    ]
+}
+
+/// The runs of a job, and below them what came of the last one.
+fn runs(job: &Job) -> String {
+    let header = [job.job.as_str(), "took", "state", "server"];
+    let mut text = narrow_table(&header, &[1], job.runs.iter().map(run_row));
+    if let Some(last) = job.runs.iter().find(|run| !run.result.is_empty()) {
+        let result = format!("{}: {}", datetime(last.start_time.as_ref()), printable(&last.result));
+        text.push_str(&format!("\n\n{}", narrow_text(&result)));
+    }
+    text
+}
+
+fn run_row(run: &JobRun) -> Vec<String> {
+    let state = run.state().as_str_name().trim_start_matches("JOB_RUN_STATE_").to_lowercase();
+    let state =
+        if run.state() == JobRunState::Unspecified { DASH.to_owned() } else { state.replace('_', " ") };
+    vec![
+        datetime(run.start_time.as_ref()),
+        run.duration_seconds.map_or_else(|| DASH.to_owned(), took),
+        state,
+        cut(&run.server, SERVER),
+    ]
+}
+
+/// An interval in the largest unit that divides it, as the flags of the server take it.
+fn every(seconds: i64) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    let unit = units.into_iter().find(|(unit, _)| seconds % unit == 0);
+    unit.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
+}
+
+/// How long a run took.
+fn took(seconds: f64) -> String {
+    match seconds as u64 {
+        ..60 => format!("{seconds:.1} s"),
+        whole @ ..3_600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        whole => format!("{} h {:02} min", whole / 3_600, whole / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time;
+
+    fn moment(text: &str) -> Option<prost_types::Timestamp> {
+        Some(time::timestamp(time::parse(text).unwrap()))
+    }
+
+    fn ended(state: JobRunState, seconds: f64, result: &str) -> JobRun {
+        JobRun {
+            state: state.into(),
+            start_time: moment("2026-06-30T06:00:01.5Z"),
+            end_time: moment("2026-06-30T06:02:11Z"),
+            duration_seconds: Some(seconds),
+            result: result.to_owned(),
+            server: "tally@crm-1, process 4711".to_owned(),
+        }
+    }
+
+    fn training(name: &str, running: bool, retries: i64, runs: Vec<JobRun>) -> Job {
+        Job {
+            job: name.to_owned(),
+            interval_seconds: 604_800,
+            next_due_time: moment("2026-07-07T06:00:00Z"),
+            running,
+            retries,
+            last_success_time: None,
+            runs,
+        }
+    }
+
+    #[test]
+    fn jobs_and_their_runs_are_tables() {
+        let running =
+            JobRun { end_time: None, duration_seconds: None, ..ended(JobRunState::Running, 0.0, "") };
+        let lack = "0 snapshots: 50 of either outcome are needed; known at 2026-06-30T06:00:01Z of 3 customers are 5 \
+                    visit, the first of 2026-06-01, the last of 2026-06-29";
+        let insights = Job {
+            interval_seconds: 21_600,
+            last_success_time: moment("2026-06-30T06:02:11Z"),
+            ..training(
+                "insights",
+                false,
+                0,
+                vec![ended(
+                    JobRunState::Succeeded,
+                    129.5,
+                    "insights of 3000 customers as of 2026-06-30T06:00:01Z",
+                )],
+            )
+        };
+        let lead = vec![running, ended(JobRunState::NotEnoughData, 2.25, lack)];
+        let churn = vec![ended(JobRunState::Interrupted, 7_385.0, "its server was stopped")];
+        let jobs =
+            vec![insights, training("train-churn", false, 2, churn), training("train-lead", true, 1, lead)];
+        insta::assert_snapshot!(page(&ListJobsResponse { jobs }), @"");
+    }
+
+    #[test]
+    fn long_names_fit() {
+        let run = JobRun { server: "h".repeat(300), ..ended(JobRunState::Failed, 1e7, &"word ".repeat(90)) };
+        let text =
+            page(&ListJobsResponse { jobs: vec![training("train-churn", false, i64::MAX, vec![run])] });
+        assert!(text.lines().all(|line| tally_terminal::width(line) <= 100), "{text}");
+        assert_eq!(page(&ListJobsResponse::default()), NONE);
+    }
+
+    #[test]
+    fn intervals_are_written_as_the_flags_take_them() {
+        assert_eq!([604_800, 21_600, 5_400, 601].map(every), ["7d", "6h", "90m", "601s"]);
+        assert_eq!(
+            [0.04, 59.9, 60.0, 3_599.9, 3_600.0].map(took),
+            ["0.0 s", "59.9 s", "1 min 00 s", "59 min 59 s", "1 h 00 min"]
+        );
+    }
+}

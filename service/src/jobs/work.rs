@@ -1,0 +1,119 @@
+//! What a run does, and what comes of it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tally_model::{
+    artifact::SplitKind,
+    spec::{Spec, Target},
+    training::train::TrainingOptions,
+};
+use tally_store::{JobRunState, Store};
+
+use super::Job;
+use crate::{
+    histories::scan::Partition,
+    insight::{InsightPass, Insights, PassPurpose},
+    lifecycle::training::{JobError, Promote, Trainer, TrainingJob, TrainingResult},
+    platform::{
+        actor::Actor,
+        blocking::Cores,
+        clock::Clock,
+        error::{Error, Result},
+        progress::ProgressStep,
+    },
+};
+
+/// The seed of a training, the default of `tally-train`.
+const SEED: u64 = 1;
+
+/// How a run ended by itself.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) state: JobRunState,
+    /// What came of it, or why it failed, for people.
+    pub(super) result: String,
+}
+
+impl Outcome {
+    /// A run that failed with this error, whose details the log has.
+    pub(super) fn failed(job: Job, error: &Error) -> Self {
+        tracing::warn!(%error, job = job.name(), "a job failed; it is tried again");
+        Self { state: JobRunState::Failed, result: error.public_message() }
+    }
+
+    fn succeeded(result: String) -> Self {
+        Self { state: JobRunState::Succeeded, result }
+    }
+}
+
+/// What the jobs need.
+#[derive(Clone)]
+pub(super) struct JobWork {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) insights: Insights,
+    pub(super) clock: Arc<Clock>,
+}
+
+impl JobWork {
+    /// Runs a job to its end. While `storing` is set, the run is about to end and must not be interrupted.
+    pub(super) async fn run(self, job: Job, storing: Arc<AtomicBool>) -> Outcome {
+        match job {
+            Job::Insights => self.refresh_insights().await,
+            Job::Train(target) => self.train(target, storing).await,
+        }
+        .unwrap_or_else(|error| Outcome::failed(job, &error))
+    }
+
+    async fn refresh_insights(&self) -> Result<Outcome> {
+        let mut pass = InsightPass::start(&self.insights, self.clock.now(), PassPurpose::Refresh).await?;
+        let mut customers = 0;
+        while let Some(progress) = pass.next().await? {
+            customers = progress.done;
+        }
+        let warning = Some(pass.warning()).filter(|warning| !warning.is_empty());
+        let warning = warning.map_or_else(String::new, |warning| format!("; {warning}"));
+        Ok(Outcome::succeeded(format!("insights of {customers} customers as of {}{warning}", pass.as_of())))
+    }
+
+    async fn train(&self, target: Target, storing: Arc<AtomicBool>) -> Result<Outcome> {
+        let trainer = Trainer {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            actor: Actor::of_this_process(),
+            progress: Arc::new(move |step| {
+                storing.store(matches!(step, ProgressStep::Store), Ordering::Relaxed);
+            }),
+            cores: Cores::half()?,
+        };
+        let job = TrainingJob {
+            target,
+            as_of: self.clock.now(),
+            spec: Spec::default(),
+            options: TrainingOptions { split: SplitKind::Temporal, seed: SEED },
+            promote: Promote::Auto,
+            partition: Partition::WHOLE,
+            by: Vec::new(),
+        };
+        match trainer.train(job, None).await {
+            Ok(trained) => self.trained(&trained).await,
+            Err(error) if error.is_lack_of_data() => {
+                Ok(Outcome { state: JobRunState::NotEnoughData, result: error.to_string() })
+            }
+            Err(JobError::Service(error)) => Err(error),
+            Err(error) => Err(Error::Internal(error.to_string())),
+        }
+    }
+
+    /// What came of a training. A new champion is one more reason for a pass, which is due at once.
+    async fn trained(&self, trained: &TrainingResult) -> Result<Outcome> {
+        let (name, verdict) = (trained.name, &trained.verdict);
+        if verdict.promoted {
+            self.store.bring_forward(Job::Insights.name(), self.clock.now()).await?;
+        }
+        let state = if verdict.promoted { "now serves" } else { "is stored and does not serve" };
+        Ok(Outcome::succeeded(format!("{name} {state}: {}", verdict.reason)))
+    }
+}
