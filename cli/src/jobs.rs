@@ -142,7 +142,33 @@ mod tests {
         let churn = vec![ended(JobRunState::Interrupted, 7_385.0, "its server was stopped")];
         let jobs =
             vec![insights, training("train-churn", false, 2, churn), training("train-lead", true, 1, lead)];
-        insta::assert_snapshot!(page(&ListJobsResponse { jobs }), @"");
+        insta::assert_snapshot!(page(&ListJobsResponse { jobs }), @r"
+        job          every  state                          next due              last success
+        ──────────────────────────────────────────────────────────────────────────────────────────────
+        insights        6h  waits                          2026-07-07T06:00:00Z  2026-06-30T06:02:11Z
+        train-churn     7d  waits after 2 without success  2026-07-07T06:00:00Z  –
+        train-lead      7d  runs now                       2026-07-07T06:00:00Z  –
+
+        insights                    took  state      server
+        ───────────────────────────────────────────────────────────────────────
+        2026-06-30T06:00:01Z  2 min 09 s  succeeded  tally@crm-1, process 4711
+
+        2026-06-30T06:00:01Z: insights of 3000 customers as of 2026-06-30T06:00:01Z
+
+        train-churn                 took  state        server
+        ─────────────────────────────────────────────────────────────────────────
+        2026-06-30T06:00:01Z  2 h 03 min  interrupted  tally@crm-1, process 4711
+
+        2026-06-30T06:00:01Z: its server was stopped
+
+        train-lead             took  state            server
+        ────────────────────────────────────────────────────────────────────────
+        2026-06-30T06:00:01Z      –  running          tally@crm-1, process 4711
+        2026-06-30T06:00:01Z  2.2 s  not enough data  tally@crm-1, process 4711
+
+        2026-06-30T06:00:01Z: 0 snapshots: 50 of either outcome are needed; known at 2026-06-30T06:00:01Z
+          of 3 customers are 5 visit, the first of 2026-06-01, the last of 2026-06-29
+        ");
     }
 
     #[test]

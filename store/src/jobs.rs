@@ -116,6 +116,8 @@ pub trait JobStore: Send + Sync {
     async fn change_interval(&self, seen: &StoredJob, interval_seconds: i64, slot: Time) -> Result<bool>;
     /// Returns all jobs, ordered by name.
     async fn jobs(&self) -> Result<Vec<StoredJob>>;
+    /// Returns all jobs, ordered by name, each with at most `limit` runs, the last one first. All of it is of one moment.
+    async fn jobs_with_runs(&self, limit: usize) -> Result<Vec<(StoredJob, Vec<JobRun>)>>;
     /// Begins the run after the run `last`. Returns false when another server was faster.
     async fn claim_run(&self, job: &str, last: i64, server: &str, now: Time) -> Result<bool>;
     /// Grows the heartbeat of a run. Returns false when it was ended: another server has taken over.
@@ -125,6 +127,4 @@ pub trait JobStore: Send + Sync {
     async fn end_run(&self, ended: EndedRun) -> Result<bool>;
     /// Lets a job that is not running begin at `due`, unless it may begin earlier.
     async fn bring_forward(&self, job: &str, due: Time) -> Result<()>;
-    /// Returns at most `limit` runs of a job, the last one first.
-    async fn job_runs(&self, job: &str, limit: usize) -> Result<Vec<JobRun>>;
 }

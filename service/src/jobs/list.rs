@@ -38,11 +38,8 @@ impl JobList {
     /// # Errors
     /// When the store fails.
     pub async fn list(&self, max_runs: usize) -> Result<Vec<JobStatus>> {
-        let mut found = Vec::new();
-        for job in self.store.jobs().await? {
-            let runs = self.store.job_runs(&job.job, max_runs).await?;
-            found.push(JobStatus { next_due: next_due(&job, self.clock.now()), job, runs });
-        }
-        Ok(found)
+        let now = self.clock.now();
+        let found = self.store.jobs_with_runs(max_runs).await?.into_iter();
+        Ok(found.map(|(job, runs)| JobStatus { next_due: next_due(&job, now), job, runs }).collect())
     }
 }

@@ -42,31 +42,38 @@ impl From<JobRow> for StoredJob {
     }
 }
 
+/// A job with one of its runs; without one before the first.
 #[derive(FromRow)]
 struct RunRow {
-    run_id: i64,
-    server: String,
-    start_time: Stamp,
+    #[sqlx(flatten)]
+    job: JobRow,
+    run_number: Option<i64>,
+    server: Option<String>,
+    start_time: Option<Stamp>,
     end_time: Option<Stamp>,
-    state: String,
-    result: String,
+    state: Option<String>,
+    result: Option<String>,
 }
 
-impl TryFrom<RunRow> for JobRun {
-    type Error = StoreError;
-
-    fn try_from(row: RunRow) -> Result<Self> {
-        let state = JobRunState::ALL.into_iter().find(|state| state.name() == row.state);
-        Ok(Self {
-            run_id: row.run_id,
-            server: row.server,
-            start: row.start_time.0,
-            end: row.end_time.map(|time| time.0),
-            state: state.ok_or_else(|| {
-                StoreError::Internal(format!("unknown stored state of a run `{}`", row.state))
-            })?,
-            result: row.result,
-        })
+impl RunRow {
+    fn into_parts(self) -> Result<(StoredJob, Option<JobRun>)> {
+        let job = StoredJob::from(self.job);
+        let Some(((run_id, server), (start, state))) =
+            self.run_number.zip(self.server).zip(self.start_time.zip(self.state))
+        else {
+            return Ok((job, None));
+        };
+        let known = JobRunState::ALL.into_iter().find(|known| known.name() == state);
+        let unknown = || StoreError::Internal(format!("unknown stored state of a run `{state}`"));
+        let run = JobRun {
+            run_id,
+            server,
+            start: start.0,
+            end: self.end_time.map(|time| time.0),
+            state: known.ok_or_else(unknown)?,
+            result: self.result.unwrap_or_default(),
+        };
+        Ok((job, Some(run)))
     }
 }
 
@@ -104,6 +111,28 @@ impl<B: Backend> JobStore for B {
              FROM jobs ORDER BY job",
         );
         Ok(self.read::<JobRow>(select).await?.into_iter().map(StoredJob::from).collect())
+    }
+
+    async fn jobs_with_runs(&self, limit: usize) -> Result<Vec<(StoredJob, Vec<JobRun>)>> {
+        // Runs have consecutive numbers.
+        let select = Statement::new(
+            "SELECT j.job, j.interval_seconds, j.slot_time, j.due_time, j.run_id, j.holder, j.heartbeat, j.retries, \
+             j.success_time, r.run_id AS run_number, r.server, r.start_time, r.end_time, r.state, r.result \
+             FROM jobs AS j LEFT JOIN job_runs AS r ON r.job = j.job AND r.run_id > j.run_id - $1 \
+             ORDER BY j.job, r.run_id DESC",
+        )
+        .bind(limit as i64);
+        let mut jobs: Vec<(StoredJob, Vec<JobRun>)> = Vec::new();
+        for row in self.read::<RunRow>(select).await? {
+            let (job, run) = row.into_parts()?;
+            if jobs.last().is_none_or(|(last, _)| last.job != job.job) {
+                jobs.push((job, Vec::new()));
+            }
+            if let Some((_, runs)) = jobs.last_mut() {
+                runs.extend(run);
+            }
+        }
+        Ok(jobs)
     }
 
     async fn claim_run(&self, job: &str, last: i64, server: &str, now: Time) -> Result<bool> {
@@ -193,16 +222,6 @@ impl<B: Backend> JobStore for B {
         .bind(job)
         .bind(due);
         changed(self, update).await.map(drop)
-    }
-
-    async fn job_runs(&self, job: &str, limit: usize) -> Result<Vec<JobRun>> {
-        let select = Statement::new(
-            "SELECT run_id, server, start_time, end_time, state, result FROM job_runs WHERE job = $1 \
-             ORDER BY run_id DESC LIMIT $2",
-        )
-        .bind(job)
-        .bind(limit as i64);
-        self.read::<RunRow>(select).await?.into_iter().map(JobRun::try_from).collect()
     }
 }
 

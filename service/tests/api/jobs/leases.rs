@@ -64,8 +64,8 @@ async fn a_run_has_one_holder(tally: Tally) {
         assert!(!store.keep_run("insights", run).await.unwrap());
     }
     end_runs(&**store, 40).await;
-    let runs = store.job_runs("insights", 1_000).await.unwrap();
-    let kept: Vec<i64> = runs.iter().map(|run| run.run_id).collect();
+    let jobs = store.jobs_with_runs(1_000).await.unwrap();
+    let kept: Vec<i64> = jobs[0].1.iter().map(|run| run.run_id).collect();
     assert_eq!(kept, (11..=60).rev().collect::<Vec<_>>());
 }
 

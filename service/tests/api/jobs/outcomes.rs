@@ -53,7 +53,7 @@ async fn what_did_not_succeed_is_tried_again_soon() {
         // That the data do not suffice is a result.
         let lack = server.wait_for_job("train-lead", |job| job.retries == 1).await;
         assert_eq!(states(&lack), [JobRunState::NotEnoughData]);
-        assert!(lack.runs[0].result.contains("3 customers"), "{lack:?}");
+        assert!(lack.runs[0].result.starts_with("too little data: have 3 snapshots"), "{lack:?}");
         assert_eq!(next_due(&lack), micros(lack.runs[0].end_time) + MINUTE);
         // An error keeps its details in the log.
         let failed = server.wait_for_job("insights", |job| job.retries == 1).await;
