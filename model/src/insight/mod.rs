@@ -15,6 +15,7 @@ mod population;
 mod segmentation;
 mod spec;
 mod value;
+mod worklist;
 
 pub use affinity::{Affinity, AffinityCounter, LEAST_CUSTOMERS, wilson_lower};
 pub use affinity_spec::AffinitySpec;
@@ -36,4 +37,9 @@ pub use spec::{AbcBy, AbcSpec, InsightSpec, LifeCycleSpec, RfmSegment, RfmSpec, 
 pub use value::{
     BuyerPurchases, CustomerValue, GammaGamma, GammaGammaFit, MarginRate, PreparedValue, ValueModel,
     ValueSample, ValueSpec,
+};
+pub use worklist::{
+    Arm, Cause, CauseSums, Effect, FeatureCauses, Likelihood, Outcome, OutcomeDays, PlaybookEntry, WorkKind,
+    WorkKinds, WorklistSpec, default_playbook, effect, is_held_out, more_needed, next_care_time, play,
+    value_at_risk,
 };

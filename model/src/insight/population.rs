@@ -22,6 +22,7 @@ pub struct PopulationSample {
     intervals: Vec<Interval>,
     attributes: BTreeMap<String, AttributeTypes>,
     value: ValueSample,
+    contacts_recorded: bool,
 }
 
 /// A customer with a purchase in the window.
@@ -74,6 +75,7 @@ impl PopulationSample {
     /// Adds a customer with the attributes that it had then.
     pub fn add(&mut self, facts: &Facts, attributes: Option<&Attributes>, as_of: Time, spec: &InsightSpec) {
         self.customers += 1;
+        self.contacts_recorded |= facts.last_contact.is_some();
         for (name, value) in attributes.into_iter().flatten() {
             let types = AttributeTypes::from(value);
             match self.attributes.get_mut(name) {
@@ -97,6 +99,7 @@ impl PopulationSample {
     /// Adds other customers.
     pub fn merge(&mut self, other: Self) {
         self.customers += other.customers;
+        self.contacts_recorded |= other.contacts_recorded;
         self.buyers.extend(other.buyers);
         self.intervals.extend(other.intervals);
         self.value.merge(other.value);
@@ -143,6 +146,8 @@ impl PopulationSample {
             attributes: self.attributes,
             value: ValueModel::fit(&self.value, &spec.value),
             fit_seconds: 0.0,
+            contacts_recorded: self.contacts_recorded,
+            models: Vec::new(),
         }
     }
 }
@@ -179,6 +184,12 @@ pub struct Population {
     pub value: ValueModel,
     /// How long the limits and the fit took; 0 where nobody has measured it.
     pub fit_seconds: f64,
+    /// Whether a contact with any customer is known.
+    #[serde(default)]
+    pub contacts_recorded: bool,
+    /// The names of the models that score the customers, such as `churn/7`.
+    #[serde(default)]
+    pub models: Vec<String>,
 }
 
 impl Population {

@@ -5,7 +5,10 @@ use std::{collections::HashSet, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{AffinitySpec, ValueSpec};
+use super::{
+    AffinitySpec, ValueSpec,
+    worklist::{PlaybookEntry, WorklistSpec, default_playbook, validate_playbook},
+};
 use crate::spec::SpecError;
 
 /// The whole file.
@@ -39,6 +42,10 @@ pub struct InsightSpec {
     pub value: ValueSpec,
     /// The affinities.
     pub affinity: AffinitySpec,
+    /// The worklist.
+    pub worklist: WorklistSpec,
+    /// Which action a customer gets, up to 100 entries.
+    pub playbook: Vec<PlaybookEntry>,
 }
 
 /// The `[abc]` table.
@@ -142,6 +149,8 @@ impl Default for InsightSpec {
             rfm: RfmSpec::default(),
             value: ValueSpec::default(),
             affinity: AffinitySpec::default(),
+            worklist: WorklistSpec::default(),
+            playbook: default_playbook(),
         }
     }
 }
@@ -203,7 +212,9 @@ impl InsightSpec {
         self.life_cycle.validate()?;
         self.rfm.validate()?;
         self.value.validate()?;
-        self.affinity.validate()
+        self.affinity.validate()?;
+        self.worklist.validate()?;
+        validate_playbook(&self.playbook)
     }
 }
 
@@ -339,6 +350,27 @@ discount_rate = 0.10
 margin_rate = "auto"
 [affinity]
 property = "category"
+[worklist]
+holdout_share = 0.10
+holdout_salt = "1"
+outcome_days = { buyers = 90, leads = 30 }
+neglect_days = 90
+care_dates = ["birth_date"]
+care_days = 7
+[[playbook]]
+abc = "A"
+action = "personal call"
+[[playbook]]
+cause = "open_complaint"
+action = "solve the complaint"
+[[playbook]]
+cause = "price"
+action = "offer"
+[[playbook]]
+abc = "C"
+action = "standard mail"
+[[playbook]]
+action = "personal mail"
 "#;
 
     #[test]
@@ -396,8 +428,38 @@ property = "category"
             ("[value]\ndiscount_rate = -0.1", "value.discount_rate = -0.1"),
             ("[value]\nmargin_rate = 1.1", "value.margin_rate = 1.1"),
             ("[value]\nmargin_rate = \"high\"", "expected \"auto\" or a share"),
-            ("[worklists]\n", "worklists"),
             ("[affinity]\nproperty = \"\"", "affinity.property = \"\""),
+            ("[worklist]\nshare = 0.1", "share"),
+            (
+                "[worklist]\nholdout_share = 1.01",
+                "worklist.holdout_share = 1.01: allowed are shares from 0 to 1",
+            ),
+            ("[worklist]\nholdout_share = nan", "worklist.holdout_share = NaN"),
+            ("[worklist]\nholdout_salt = \"\"", "worklist.holdout_salt"),
+            ("[worklist]\nholdout_salt = \"a\\nb\"", "worklist.holdout_salt"),
+            ("[worklist]\noutcome_days = { buyers = 0 }", "worklist.outcome_days.buyers = 0"),
+            ("[worklist]\noutcome_days = { leads = 3651 }", "worklist.outcome_days.leads = 3651"),
+            ("[worklist]\nneglect_days = 0", "worklist.neglect_days = 0"),
+            ("[worklist]\ncare_dates = [\"a\", \"a\"]", "worklist.care_dates"),
+            ("[worklist]\ncare_days = 366", "worklist.care_days = 366"),
+            ("[worklist]\ncapacity = 0", "worklist.capacity = 0"),
+            ("[worklist]\ncapacity = 100001", "worklist.capacity = 100001"),
+            ("[[playbook]]\naction = \"\"", "playbook.action"),
+            ("[[playbook]]\ncause = \"weather\"\naction = \"call\"", "weather"),
+            (
+                "[[playbook]]\nabc = \"D\"\naction = \"call\"",
+                "playbook.abc = D: allowed are A, B, C and none",
+            ),
+            ("[[playbook]]\naction = \"call\"\ncost_minor = -1", "playbook.cost_minor = -1"),
+            (
+                "[[playbook]]\nabc = \"A\"\naction = \"call\"\ncost_minor = 1\n[[playbook]]\naction = \"call\"",
+                "the same in all entries of an action",
+            ),
+            (
+                "[[playbook]]\nabc = \"A\"\naction = \"call\"",
+                "playbook = nothing for open_complaint and class B",
+            ),
+            ("playbook = []", "playbook = nothing for open_complaint and class A"),
         ] {
             let message = InsightSpec::parse(text).unwrap_err().to_string();
             assert!(message.contains(named), "{text} -> {message}");

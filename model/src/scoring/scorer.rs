@@ -225,6 +225,38 @@ impl Scorer {
 
     /// The second step: writes the prepared score of a row, for scores with at most `max_reasons` reasons.
     pub fn prepare(&self, row: &Row, max_reasons: usize, prepared: &mut PreparedScore) {
+        self.prepare_fixed(row, max_reasons, prepared, |_, _| ());
+    }
+
+    /// Does the same, and calls `f` with what each feature of the encoder adds to the uncalibrated log-odds at the
+    /// moment of the row. Time-dependent features come last.
+    pub fn prepare_with(
+        &self,
+        row: &Row,
+        max_reasons: usize,
+        prepared: &mut PreparedScore,
+        mut f: impl FnMut(usize, f64),
+    ) {
+        self.prepare_fixed(row, max_reasons, prepared, &mut f);
+        let values = prepared.time_dependent.iter().map(|feature| Contribution {
+            feature: feature.feature,
+            value: feature.elapsed.value(row.as_of),
+            log_odds: feature.effect,
+        });
+        SCRATCH.with_borrow_mut(|scratch| {
+            let lines = &mut scratch.lines;
+            self.add_lines(values, lines, |added| f(added.feature as usize, added.log_odds));
+        });
+    }
+
+    /// The second step, which calls `f` with what the features add that are not time-dependent.
+    fn prepare_fixed(
+        &self,
+        row: &Row,
+        max_reasons: usize,
+        prepared: &mut PreparedScore,
+        f: impl FnMut(usize, f64),
+    ) {
         prepared.clear();
         prepared.max_reasons = max_reasons;
         (prepared.as_of, prepared.known_at, prepared.until) = (row.as_of, row.known_at, row.as_of);
@@ -234,11 +266,17 @@ impl Scorer {
             (prepared.sum, prepared.variance) = (0.0, self.tables.average_variance());
         } else {
             prepared.basis = Basis::Model;
-            SCRATCH.with_borrow_mut(|scratch| self.prepare_features(row, &mut scratch.lookup, prepared));
+            SCRATCH.with_borrow_mut(|scratch| self.prepare_features(row, &mut scratch.lookup, prepared, f));
         }
     }
 
-    fn prepare_features(&self, row: &Row, lookup: &mut Lookup, prepared: &mut PreparedScore) {
+    fn prepare_features(
+        &self,
+        row: &Row,
+        lookup: &mut Lookup,
+        prepared: &mut PreparedScore,
+        mut f: impl FnMut(usize, f64),
+    ) {
         prepared.sum = self.look_up(&row.raw, lookup);
         prepared.variance = self.tables.variance(lookup);
         prepared.projection.extend_from_slice(self.tables.projection(lookup));
@@ -251,6 +289,7 @@ impl Scorer {
             }
             // Features and elapsed times are both in the order of their places.
             if lookup.time_dependent.get(prepared.time_dependent.len()) != Some(&n) {
+                f(n, *log_odds);
                 Contribution { feature, value, log_odds: *log_odds }
                     .insert_into(&mut prepared.strongest, prepared.max_reasons);
             } else if let Some((_, elapsed)) = row_elapsed.find(|(at, _)| *at == place) {

@@ -1,0 +1,197 @@
+//! Why a customer may leave: the features of the churn model in groups, each of which is a cause.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{features::Measure, history::kind};
+
+/// Why a customer may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Complaints, and low scores in surveys.
+    OpenComplaint,
+    /// What it returns.
+    Returns,
+    /// Nobody turns to it.
+    Neglect,
+    /// It buys, uses or visits less.
+    FallingUse,
+    /// What it pays, and how much of it with a discount.
+    Price,
+    /// It wants other things, or by another channel.
+    NeedChanged,
+    /// Nothing of these.
+    Unknown,
+}
+
+/// The causes that have features of their own.
+const KNOWN: [Cause; 6] = [
+    Cause::OpenComplaint,
+    Cause::Returns,
+    Cause::Neglect,
+    Cause::FallingUse,
+    Cause::Price,
+    Cause::NeedChanged,
+];
+
+impl Cause {
+    /// All causes.
+    pub const ALL: [Self; 7] = [
+        Self::OpenComplaint,
+        Self::Returns,
+        Self::Neglect,
+        Self::FallingUse,
+        Self::Price,
+        Self::NeedChanged,
+        Self::Unknown,
+    ];
+
+    /// The name in tables and settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenComplaint => "open_complaint",
+            Self::Returns => "returns",
+            Self::Neglect => "neglect",
+            Self::FallingUse => "falling_use",
+            Self::Price => "price",
+            Self::NeedChanged => "need_changed",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The cause of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.name() == name)
+    }
+
+    /// The table of the groups: which cause a feature tells of. Who a customer is and when it came tells of none.
+    fn of(measure: &Measure, contact_kinds: &[String]) -> Self {
+        match measure {
+            Measure::OpenComplaints | Measure::Satisfaction => Self::OpenComplaint,
+            Measure::ReturnShare => Self::Returns,
+            Measure::DiscountShare { .. } | Measure::AverageAmount => Self::Price,
+            Measure::PropertySum { property, .. }
+            | Measure::PropertyMean { property, .. }
+            | Measure::PropertyLast { property, .. }
+                if property.starts_with("discount") || property.starts_with("price") =>
+            {
+                Self::Price
+            }
+            Measure::PropertyDistinct { .. }
+            | Measure::PropertyCommonest { .. }
+            | Measure::PropertyMean { .. }
+            | Measure::PropertyLast { .. }
+            | Measure::ChannelLast { .. }
+            | Measure::ChannelCommonest { .. }
+            | Measure::ChannelCount { .. } => Self::NeedChanged,
+            Measure::Count { kind, .. }
+            | Measure::Amount { kind, .. }
+            | Measure::DaysSinceLast { kind }
+            | Measure::DaysSinceFirst { kind }
+            | Measure::KindTrend { kind }
+            | Measure::PropertySum { kind, .. } => Self::of_kind(kind, contact_kinds),
+            Measure::SilenceDays
+            | Measure::ActiveDays { .. }
+            | Measure::PurchaseDays
+            | Measure::MeanGapDays
+            | Measure::RecencyOverGap
+            | Measure::GapVariation
+            | Measure::Trend
+            | Measure::Returned
+            | Measure::ExpectedPurchases { .. }
+            | Measure::NoPurchaseProbability { .. } => Self::FallingUse,
+            Measure::ArrivalWeekday | Measure::Month | Measure::TenureDays | Measure::Attribute { .. } => {
+                Self::Unknown
+            }
+        }
+    }
+
+    /// The cause that the interactions of a kind tell of.
+    fn of_kind(name: &str, contact_kinds: &[String]) -> Self {
+        match name {
+            kind::COMPLAINT | kind::RESOLUTION | kind::SURVEY => Self::OpenComplaint,
+            kind::RETURN => Self::Returns,
+            _ if contact_kinds.iter().any(|contact| contact == name) => Self::Neglect,
+            _ => Self::FallingUse,
+        }
+    }
+}
+
+/// The cause of each feature of a model, in the order of its encoder.
+#[derive(Clone, Debug)]
+pub struct FeatureCauses(Vec<Cause>);
+
+impl FeatureCauses {
+    /// The causes of these features, where these kinds of interaction are contacts.
+    #[must_use]
+    pub fn new<'a>(features: impl Iterator<Item = &'a Measure>, contact_kinds: &[String]) -> Self {
+        Self(features.map(|measure| Cause::of(measure, contact_kinds)).collect())
+    }
+}
+
+/// What the features of each cause contribute towards leaving.
+#[derive(Debug)]
+pub struct CauseSums<'a> {
+    causes: &'a FeatureCauses,
+    sums: [f64; Cause::ALL.len()],
+}
+
+impl<'a> CauseSums<'a> {
+    /// Nothing contributes yet.
+    #[must_use]
+    pub const fn new(causes: &'a FeatureCauses) -> Self {
+        Self { causes, sums: [0.0; Cause::ALL.len()] }
+    }
+
+    /// Adds what a feature contributes, in log-odds.
+    pub fn add(&mut self, feature: usize, log_odds: f64) {
+        if let Some(cause) = self.causes.0.get(feature) {
+            self.sums[*cause as usize] += log_odds;
+        }
+    }
+
+    /// The cause with the greatest sum above 0, the first of equal ones; unknown when there is none.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        let mut found = (Cause::Unknown, 0.0);
+        for cause in KNOWN {
+            if self.sums[cause as usize] > found.1 {
+                found = (cause, self.sums[cause as usize]);
+            }
+        }
+        found.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_with_the_greatest_sum_is_the_cause() {
+        let contacts = ["call".to_owned()];
+        let count = |kind: &str| Measure::Count { kind: kind.to_owned(), days: None };
+        let features = [count("call"), Measure::SilenceDays, Measure::Trend, Measure::Month, count("return")];
+        let causes = FeatureCauses::new(features.iter(), &contacts);
+        let of = |log_odds: [f64; 5]| {
+            let mut sums = CauseSums::new(&causes);
+            log_odds.into_iter().enumerate().for_each(|(feature, log_odds)| sums.add(feature, log_odds));
+            sums.cause()
+        };
+        assert_eq!(of([0.3, 0.2, 0.2, 5.0, 0.1]), Cause::FallingUse, "0.2 + 0.2 is more than 0.3");
+        assert_eq!(of([0.3, 0.5, -0.3, 0.0, 0.1]), Cause::Neglect);
+        assert_eq!(of([-0.3, 0.5, -0.6, 0.0, 0.1]), Cause::Returns);
+        assert_eq!(of([-0.3, -0.5, 0.0, 9.0, 0.0]), Cause::Unknown, "the month is no cause");
+    }
+
+    #[test]
+    fn causes_have_names() {
+        for (n, cause) in Cause::ALL.into_iter().enumerate() {
+            assert_eq!((cause as usize, Cause::named(cause.name())), (n, Some(cause)));
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.name());
+        }
+        assert_eq!(Cause::named("weather"), None);
+    }
+}
