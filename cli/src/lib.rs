@@ -1,7 +1,7 @@
 //! The `tally` command: a gRPC client that prints tables for people or JSON for programs.
 //!
 //! It knows the contract ([`tally_proto`]) and nothing else of Tally, like any other client. `args` holds
-//! the arguments; `import`, `customers`, `interactions`, `scoring`, `predictions`, `models`, `insights`
+//! the arguments; `import`, `customers`, `interactions`, `scoring`, `predictions`, `models`, `insights`, `worklist`
 //! and `jobs` hold the commands; `output` holds what they print with.
 
 use std::io::ErrorKind;
@@ -20,6 +20,7 @@ mod output;
 mod predictions;
 mod scoring;
 mod time;
+mod worklist;
 
 pub use args::Args;
 pub use error::{ClientError, CsvError, Refusal};
@@ -45,6 +46,7 @@ pub async fn run(args: Args) -> Result<(), ClientError> {
         Command::Models(models) => models::run(&server, models, args.json).await,
         Command::Insights(insights) => insights::run(&server, insights, args.json).await,
         Command::Jobs(jobs) => jobs::run(&server, jobs, args.json).await,
+        Command::Worklist(worklist) => worklist::run(&server, worklist, args.json).await,
     };
     match result {
         // As in `tally predictions churn | head`.

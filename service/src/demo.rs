@@ -6,6 +6,7 @@ use std::{fmt::Write, net::SocketAddr, sync::Arc};
 use tally_model::{
     artifact::SplitKind,
     history::Attributes,
+    insight::WorkKind,
     simulate::{Business, SimulatedCustomer},
     spec::{Spec, Target},
     time::{DAY, Time},
@@ -34,6 +35,8 @@ const MARK: &str = "demo";
 const SEED: u64 = 7;
 /// Customers that are stored at a time.
 const BATCH: usize = 500;
+/// How long ago the worklist was handed out.
+const PUBLISHED_DAYS_AGO: i64 = 92;
 
 /// What the demo made, for its banner.
 pub struct DemoSummary {
@@ -59,6 +62,7 @@ pub async fn prepare(
             train(app, target, progress).await?;
         }
     }
+    publish_worklist(app, progress).await?;
     refresh_insights(app, progress).await?;
     progress(ProgressStep::End);
     let lead = example(&app.predictions, Target::Lead).await?;
@@ -84,6 +88,16 @@ async fn train(app: &App, target: Target, progress: &ProgressListener) -> Result
         cores: Cores::all(),
     };
     trainer.train(job, None).await?;
+    Ok(())
+}
+
+/// Hands out the worklist of so long ago that its time is over, so that there is an effect to see. A demo that is
+/// started again keeps it.
+async fn publish_worklist(app: &App, progress: &ProgressListener) -> Result<()> {
+    let as_of = app.clock.now().plus_days(-PUBLISHED_DAYS_AGO);
+    progress(ProgressStep::Begin("handing out a worklist".to_owned(), 1));
+    app.insights.publish_worklist(WorkKind::ALL.into_iter().collect(), Some(as_of)).await?;
+    progress(ProgressStep::Done(1));
     Ok(())
 }
 
@@ -197,6 +211,7 @@ pub fn banner(demo: &DemoSummary, address: SocketAddr, database: &str) -> String
     line(&format!("{tally} models show churn"), "what the model learned, and how well it holds");
     line(&format!("{tally} insights segments abc"), "who brings what");
     line(&format!("{tally} insights kpis"), "how the business does, month by month");
+    line(&format!("{tally} worklist effect"), "whether last quarter's worklist has helped");
     if let Some(id) = customer {
         line(&format!("{tally} insights customer {id}"), "all that is known of one customer");
     }

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tally_model::{
-    insight::{Facts, Placement, Population, PurchaseDays, Segmentation},
+    insight::{Cause, Facts, Placement, Population, PurchaseDays, Segmentation, WorkKinds},
     scoring::Grade,
     time::Time,
 };
@@ -58,12 +58,16 @@ pub struct StoredFacts {
     pub lead: Option<StoredScore>,
     /// How likely it is to leave, when there was a champion.
     pub churn: Option<StoredScore>,
+    /// Why it may leave, where that is known.
+    pub churn_cause: Option<Cause>,
     /// The probability that it will ever buy again, of a buyer, by the value model.
     pub p_alive: Option<f64>,
     /// The purchase days to be expected within the horizon, of a buyer, by the value model.
     pub expected_purchases: Option<f64>,
     /// The lifetime value, in minor units.
     pub clv: Option<i64>,
+    /// What the worklist needs.
+    pub work: StoredWork,
 }
 
 /// A score in a pass.
@@ -73,6 +77,28 @@ pub struct StoredScore {
     pub probability: f64,
     /// Its grade.
     pub grade: Grade,
+}
+
+/// What the worklist needs of a customer.
+#[derive(Clone, Debug)]
+pub struct StoredWork {
+    /// The kinds of work that it needs.
+    pub kinds: WorkKinds,
+    /// The action that the playbook has for it.
+    pub action: String,
+    /// What is at stake, in minor units.
+    pub value_at_risk: Option<i64>,
+    /// Its next care date.
+    pub next_care: Option<Time>,
+    /// Whether it is held out.
+    pub held_out: bool,
+}
+
+impl StoredWork {
+    /// What the list is ordered by: the value at risk; customers without one come last.
+    pub(crate) fn order(&self) -> i64 {
+        self.value_at_risk.unwrap_or(-1)
+    }
 }
 
 /// The customers of a segment together. Money and orders are of the window.

@@ -1,9 +1,10 @@
 //! Everything that Tally stores, on SQLite or PostgreSQL.
 //!
 //! What is stored is grouped into aggregates: customers, interactions, histories, models, predictions, populations,
-//! insights, affinities, reports, jobs, changes and settings. Each has a module with its types and one small trait; [`Store`]
-//! unites the traits, and [`open`] returns one for the database of a URL. Both databases give the same results to the
-//! bit. No other crate names sqlx, and this one knows nothing of requests or of how errors reach a caller.
+//! insights, affinities, the worklist, reports, jobs, changes and settings. Each has a module with its types and one small
+//! trait; [`Store`] unites the traits, and [`open`] returns one for the database of a URL. Both databases give the same
+//! results to the bit. No other crate names sqlx, and this one knows nothing of requests or of how errors reach a
+//! caller.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -192,6 +193,7 @@ mod settings;
 mod shared;
 mod sqlite;
 mod url;
+mod worklist;
 
 pub use affinities::{AffinityList, AffinityStore, BasketQuery, Baskets, NewAffinityList, NextToBuy};
 pub use backup::BackupError;
@@ -201,7 +203,7 @@ pub use error::{RefusedItem, Result, StoreError};
 pub use histories::HistoryStore;
 pub use insights::{
     AttributeValues, Contact, InsightStore, Member, MemberCursor, MemberFilter, NewPass, Pass, PassExpiry,
-    SegmentMove, SegmentSums, StoredFacts, StoredScore,
+    SegmentMove, SegmentSums, StoredFacts, StoredScore, StoredWork,
 };
 pub use interactions::{
     Interaction, InteractionCursor, InteractionKey, InteractionStore, ListedInteraction, OnConflict,
@@ -223,6 +225,10 @@ pub use reports::{
 pub use settings::SettingStore;
 use url::DatabaseUrl;
 pub use url::without_password;
+pub use worklist::{
+    EffectFilter, Episode, EpisodeCount, NewOutcome, OutcomeResult, Published, RankedCount, WorkCount,
+    WorkCursor, WorkFilter, WorkItem, WorkRanking, WorkRule, WorklistStore,
+};
 
 /// A database that holds everything that Tally stores.
 #[async_trait]
@@ -238,6 +244,7 @@ pub trait Store:
     + InsightStore
     + AffinityStore
     + JobStore
+    + WorklistStore
     + ChangeStore
     + SettingStore
 {

@@ -12,6 +12,7 @@ mod models;
 mod names;
 mod predictions;
 mod scoring;
+mod worklist;
 
 pub use customers::{CustomersCommand, DeleteCustomerArgs};
 pub use import::ImportArgs;
@@ -25,10 +26,14 @@ pub use models::{ModelsCommand, PromoteArgs, RealisedArgs};
 pub use names::{AbcArg, GradeArg, LifeCycleArg, OnConflictArg, OrderArg, PeriodArg, TargetArg};
 pub use predictions::{PredictionFilterArgs, PredictionsCommand};
 pub use scoring::{ScoreAllArgs, ScoreArgs};
+pub use worklist::{
+    EffectArgs, OutcomeArg, OutcomeArgs, PublishArgs, WorkKindArg, WorklistArgs, WorklistCommand,
+};
 
 const AFTER_HELP: &str = "\
 With --json, standard output is nothing but JSON: one object per line for score, predictions lead|churn,
-interactions list, models list|realised|history and insights members, a single object for the other commands.
+interactions list, models list|realised|history, insights members and worklist list, a single object for the other
+commands.
 Fields have the names of the contract (proto/tally/v1), times are RFC 3339, and enums are names without prefix
 (LEAD, COLD, A). A customer that cannot be scored has the line {\"customer_id\": …, \"status\": …} in place of
 its score.
@@ -79,6 +84,9 @@ pub enum Command {
     /// Show what the servers do by themselves, when, and what came of it
     #[command(subcommand)]
     Jobs(JobsCommand),
+    /// List whom to turn to, hand lists out, and measure whether that helps
+    #[command(subcommand)]
+    Worklist(WorklistCommand),
 }
 
 /// Reads the server's URL. Without this check, a missing scheme results in a misleading connection error.
@@ -161,6 +169,14 @@ mod tests {
             "tally insights cohorts --from 2011-13-01",
             "tally insights campaigns --window-days 0",
             "tally insights campaigns --window-days 3651",
+            "tally worklist",
+            "tally worklist list urgent",
+            "tally worklist list --limit 0",
+            "tally worklist publish --as-of yesterday",
+            "tally worklist outcome C1",
+            "tally worklist outcome C1 at_risk",
+            "tally worklist outcome C1 at_risk perhaps",
+            "tally worklist effect --from then",
             "tally --server localhost:50051 models list",
             "tally --server https://localhost models list",
         ] {

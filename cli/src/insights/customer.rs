@@ -141,7 +141,7 @@ fn relation(insight: &CustomerInsight) -> Vec<Line> {
         .map(|_| format!("; {} of the purchases discounted", ratio(insight.discount_share)));
     let last_contact = insight.last_contact_time.as_ref().map(|time| datetime(Some(time)));
     let dash = || DASH.to_owned();
-    vec![
+    let mut lines = vec![
         ("satisfaction", satisfaction.unwrap_or_else(dash)),
         ("loyalty", format!("{} of 100 points{}", insight.loyalty_points, discounted.unwrap_or_default())),
         ("complaints", format!("{}, {} open", count(insight.complaints), count(insight.complaints_open))),
@@ -151,7 +151,10 @@ fn relation(insight: &CustomerInsight) -> Vec<Line> {
             format!("{}, {} of them bought", count(insight.referrals), count(insight.referrals_bought)),
         ),
         ("completeness", completeness(insight)),
-    ]
+    ];
+    let held_out = "held out: gets no action, so that others have something to be compared with";
+    lines.extend(insight.held_out.then(|| ("worklist", held_out.to_owned())));
+    lines
 }
 
 /// How many of the usual attributes the customer has, and which are missing.

@@ -17,8 +17,9 @@ mod reply;
 mod rhythm;
 mod sales;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod segments;
 mod value;
 
 pub(crate) use command::run;
+pub(crate) use reply::currency;

@@ -24,7 +24,7 @@ pub(super) async fn show<M: Message + Name>(
 }
 
 /// The currency of the deployment.
-pub(super) async fn currency(server: &Connection) -> Result<Currency, ClientError> {
+pub(crate) async fn currency(server: &Connection) -> Result<Currency, ClientError> {
     let deployment = server.deployment().get_deployment(GetDeploymentRequest {}).await;
     Ok(Currency::of(deployment.map_err(|status| server.error(&status))?.get_ref()))
 }

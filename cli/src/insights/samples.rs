@@ -6,23 +6,23 @@ use tally_proto::v1::GetDeploymentResponse;
 use crate::{output::Currency, time};
 
 /// A name as long as the contract allows, of wide characters.
-pub(super) fn long_name() -> String {
+pub(crate) fn long_name() -> String {
     "王小明".repeat(85)
 }
 
 /// The euro.
-pub(super) fn euro() -> Currency {
+pub(crate) fn euro() -> Currency {
     let currency = "EUR".to_owned();
     Currency::of(&GetDeploymentResponse { currency, amount_decimals: Some(2), ..Default::default() })
 }
 
 /// A time as a message has it.
-pub(super) fn moment(text: &str) -> Option<Timestamp> {
+pub(crate) fn moment(text: &str) -> Option<Timestamp> {
     Some(time::timestamp(time::parse(text).unwrap()))
 }
 
 /// Fails when a line of a page takes more than 100 columns.
-pub(super) fn assert_fits(page: &str) {
+pub(crate) fn assert_fits(page: &str) {
     let too_long: Vec<&str> = page.lines().filter(|line| tally_terminal::width(line) > 100).collect();
     assert_eq!(too_long, [""; 0], "{page}");
 }

@@ -14,3 +14,4 @@ mod interactions;
 mod interrupts;
 mod predictions;
 mod score;
+mod worklist;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tally_model::{
     history::{AttributeValue, Attributes, Packed, kind},
-    insight::{BuyerPurchases, CustomerValue, Facts, Placement, Population, ValueModel},
+    insight::{
+        BuyerPurchases, CustomerValue, Facts, Placement, Population, ValueModel, is_held_out, next_care_time,
+    },
     spec::Target,
     time::Time,
 };
@@ -62,6 +64,10 @@ pub struct CustomerInsight {
     pub open_complaints: Vec<Contact>,
     /// What it is likely to buy next, the likeliest first; nothing without a pass.
     pub next_to_buy: Vec<NextToBuy>,
+    /// Its next care date.
+    pub next_care: Option<Time>,
+    /// Whether it is held out from the worklist.
+    pub held_out: bool,
 }
 
 /// What a customer will bring within the horizon; absent without a pass or a model.
@@ -141,8 +147,12 @@ impl Insights {
             Some(pass) => self.next_to_buy(pass, &id, as_of).await?,
             None => Vec::new(),
         };
+        let rules = &population.spec.worklist;
+        let first_purchase = facts.purchases.map(|purchases| purchases.first_purchase);
         Ok(CustomerInsight {
             next_to_buy,
+            next_care: next_care_time(Some(&attributes), &rules.care_dates, first_purchase, as_of),
+            held_out: is_held_out(rules.holdout_share, &rules.holdout_salt, &id),
             referrals_bought: self.referrals_bought(&id, as_of, known_at).await?,
             share_of_wallet: share_of_wallet(&facts, &attributes, &population),
             completeness: (!common.is_empty()).then(|| carried / common.len() as f64),

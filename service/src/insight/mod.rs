@@ -11,6 +11,7 @@ mod sales;
 mod segment_cache;
 mod segments;
 mod value;
+mod worklist;
 
 use std::{fmt::Display, sync::Arc};
 
@@ -40,6 +41,8 @@ pub use sales::{SalesLine, SalesReport, SalesRequest};
 use segment_cache::SegmentCache;
 pub use segments::{AttributeCoverage, Segments, ValuedMember, segment_growth};
 pub use value::{Backtest, ValueReport};
+use worklist::CountCache;
+pub use worklist::{EffectLine, ListedWork, Worklist, WorklistCursor, WorklistRequest};
 
 /// Reports that are computed at a time. A database goes on with a statement also when its caller has gone, so that more
 /// could take all connections from those who score and write.
@@ -61,6 +64,8 @@ pub struct Insights {
     affinities: Arc<Mutex<()>>,
     /// The sums of segments that were asked for.
     sums: Arc<SegmentCache>,
+    /// How many customers need which kinds of work.
+    work_counts: Arc<CountCache>,
     /// A permit for each report that is computed.
     reports: Arc<Semaphore>,
 }
@@ -87,6 +92,7 @@ impl Insights {
             making: Arc::default(),
             affinities: Arc::default(),
             sums: Arc::default(),
+            work_counts: Arc::default(),
             reports: Arc::new(Semaphore::new(REPORTS)),
         }
     }

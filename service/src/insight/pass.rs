@@ -9,7 +9,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use tally_model::{
     history::{Attributes, History, Packed},
-    insight::{BuyerPurchases, Facts, InsightSpec, Placement, Population, PopulationSample, PreparedValue},
+    insight::{
+        BuyerPurchases, Facts, FeatureCauses, InsightSpec, Likelihood, Placement, Population,
+        PopulationSample, PreparedValue,
+    },
+    scoring::Grade,
     spec::Target,
     time::Time,
 };
@@ -17,14 +21,14 @@ use tally_store::{NewPass, StoredFacts};
 use tokio::{sync::OwnedMutexGuard, task::JoinHandle};
 use tracing::Instrument;
 
-use super::Insights;
+use super::{Insights, worklist::work};
 use crate::{
     histories::scan::{CustomerScan, Partition, par_chunks},
     platform::{
         blocking::run_blocking,
         error::{Error, Result},
     },
-    scoring::{ModelRun, STORED_AT_ONCE, STORED_REASONS, ScoreRequest, ScoredChunk},
+    scoring::{ModelRun, STORED_AT_ONCE, STORED_REASONS, ScoreRequest, Scored, ScoredChunk},
 };
 
 /// Whom a pass is made for.
@@ -54,6 +58,8 @@ pub struct InsightPass {
     population: Arc<Population>,
     value: Arc<PreparedValue>,
     models: Vec<ModelRun>,
+    /// One a model: the causes of the features of the one for churn.
+    causes: Arc<[Option<Arc<FeatureCauses>>]>,
     scan: CustomerScan,
     /// Whether the scan has more pages.
     more: bool,
@@ -95,10 +101,11 @@ impl InsightPass {
         let max_reasons = if purpose == PassPurpose::Refresh { STORED_REASONS } else { 0 };
         let models = insights.catalog.champions().into_iter();
         let models = models.map(|model| ScoreRequest::new(model, as_of, now, max_reasons));
-        let models = models.map(|request| ModelRun::new(&insights.scoring, request)).collect();
+        let models: Vec<ModelRun> = models.map(|request| ModelRun::new(&insights.scoring, request)).collect();
         insights.scoring.wait_for_writes().await;
         let total = insights.store.count_customers().await?;
-        let population = Arc::new(sample(insights, as_of, now).await?);
+        let mut population = sample(insights, as_of, now).await?;
+        population.models = models.iter().map(|model| model.request.model.name.to_string()).collect();
         // One that takes the place of a kept one, with other definitions, is kept as well.
         let replaced = insights.store.pass_about(as_of).await?;
         let kept = purpose == PassPurpose::Refresh || replaced.is_some_and(|replaced| replaced.kept);
@@ -109,7 +116,8 @@ impl InsightPass {
             pass_id,
             known_at: now,
             value: Arc::new(population.value.prepared()),
-            population,
+            population: Arc::new(population),
+            causes: models.iter().map(|model| causes(&model.request, &insights.spec)).collect(),
             models,
             scan: CustomerScan::new(Arc::clone(&insights.store), Partition::WHOLE),
             more: true,
@@ -187,12 +195,11 @@ impl InsightPass {
         };
         let requests: Vec<ScoreRequest> = self.models.iter().map(|model| model.request.clone()).collect();
         let (now, known_at) = (self.insights.clock.now(), self.known_at);
-        let (population, value, customers) =
-            (Arc::clone(&self.population), Arc::clone(&self.value), page.customers);
+        let (population, value) = (Arc::clone(&self.population), Arc::clone(&self.value));
+        let (causes, customers) = (Arc::clone(&self.causes), page.customers);
         let chunks = run_blocking(move || {
             let place = |customers: &[(String, Packed)]| {
-                let mut chunk =
-                    PassChunk { scored: requests.iter().map(ScoredChunk::new).collect(), facts: Vec::new() };
+                let mut chunk = PassChunk::new(&requests, &causes);
                 for (id, history) in customers {
                     let relative = (&*population, &*value, known_at);
                     history.with(|history| chunk.add(id, history, (&requests, now), relative))?;
@@ -227,6 +234,12 @@ impl InsightPass {
 }
 
 impl PassChunk {
+    fn new(requests: &[ScoreRequest], causes: &[Option<Arc<FeatureCauses>>]) -> Self {
+        let scored = requests.iter().zip(causes);
+        let scored = scored.map(|(request, causes)| ScoredChunk::with_causes(request, causes.as_ref()));
+        Self { scored: scored.collect(), facts: Vec::new() }
+    }
+
     /// Adds a customer: its scores, and its facts if it existed.
     fn add(
         &mut self,
@@ -235,7 +248,7 @@ impl PassChunk {
         (requests, now): (&[ScoreRequest], Time),
         (population, value, known_at): (&Population, &PreparedValue, Time),
     ) {
-        let mut scores = BTreeMap::new();
+        let mut scores: BTreeMap<Target, Scored> = BTreeMap::new();
         for (request, scored) in requests.iter().zip(&mut self.scored) {
             if let Some(score) = scored.add(request, id, history, now) {
                 scores.insert(request.model.name.target, score);
@@ -246,12 +259,21 @@ impl PassChunk {
         let placement = Placement::of(history, &facts, (as_of, known_at), population);
         let attributes = history.version_at(as_of, known_at).map(|version| &version.attributes);
         let [lead, churn] = [Target::Lead, Target::Churn].map(|target| scores.get(&target).copied());
+        let cause = churn.and_then(|scored| scored.cause);
+        let [lead, churn] = [lead, churn].map(|scored| scored.map(|scored| scored.score));
         let buyer = BuyerPurchases::of(&facts, as_of);
         let of_buyer = buyer.and_then(|buyer| value.value(&buyer));
         let clv = match buyer {
             Some(_) => of_buyer.map(|of_buyer| of_buyer.clv),
             None => population.value.lead_clv(lead.map(|lead| lead.probability)),
         };
+        let clv = clv.map(|clv| clv.round() as i64);
+        let likelihood = Likelihood {
+            churn: churn.map(|score| score.probability),
+            is_worst_churn: churn.is_some_and(|score| score.grade == Grade::D),
+            is_best_lead: lead.is_some_and(|score| score.grade == Grade::A),
+        };
+        let work = work(id, (&facts, &placement, attributes), (likelihood, cause), clv, population);
         self.facts.push(StoredFacts {
             customer_id: id.to_owned(),
             rfm_segment: placement.rfm_segment(population).to_owned(),
@@ -259,13 +281,23 @@ impl PassChunk {
             attributes: attributes.map_or_else(|| "{}".to_owned(), texts),
             lead,
             churn,
+            churn_cause: cause,
             p_alive: of_buyer.map(|of_buyer| of_buyer.p_alive),
             expected_purchases: of_buyer.map(|of_buyer| of_buyer.expected_purchases),
-            clv: clv.map(|clv| clv.round() as i64),
+            clv,
+            work,
             facts,
             placement,
         });
     }
+}
+
+/// The causes of the features of a model for churn.
+fn causes(request: &ScoreRequest, spec: &InsightSpec) -> Option<Arc<FeatureCauses>> {
+    let is_churn = request.model.name.target == Target::Churn;
+    let features = &request.model.scorer.artifact().encoder.features;
+    let measures = features.iter().map(|feature| &feature.measure);
+    is_churn.then(|| Arc::new(FeatureCauses::new(measures, &spec.contact_kinds)))
 }
 
 /// Attributes as a JSON object of texts.

@@ -16,4 +16,4 @@ pub use replay::Replay;
 pub use request::{ScoreRequest, ScoredCustomer, into_prediction};
 pub use score::Scoring;
 
-pub(crate) use population::{ModelRun, STORED_AT_ONCE, STORED_REASONS, ScoredChunk, was_known};
+pub(crate) use population::{ModelRun, STORED_AT_ONCE, STORED_REASONS, Scored, ScoredChunk, was_known};

@@ -15,6 +15,7 @@ use tally_model::{
         History, Packed,
         activity::{Activity, Silence},
     },
+    insight::{Cause, CauseSums, FeatureCauses},
     label::LabelDefinition,
     scoring::PreparedScore,
     time::Time,
@@ -273,6 +274,15 @@ pub(crate) struct ScoredChunk {
     activity: Activity,
     row: Row,
     prepared: PreparedScore,
+    causes: Option<Arc<FeatureCauses>>,
+}
+
+/// What a model says of a customer.
+#[derive(Clone, Copy)]
+pub(crate) struct Scored {
+    pub(crate) score: StoredScore,
+    /// Why the customer may leave, where it was asked for.
+    pub(crate) cause: Option<Cause>,
 }
 
 impl ScoredChunk {
@@ -285,7 +295,13 @@ impl ScoredChunk {
             activity: Activity::default(),
             row: Row::default(),
             prepared: PreparedScore::default(),
+            causes: None,
         }
+    }
+
+    /// The same, which also finds the cause of each score by those of the features.
+    pub(crate) fn with_causes(request: &ScoreRequest, causes: Option<&Arc<FeatureCauses>>) -> Self {
+        Self { causes: causes.cloned(), ..Self::new(request) }
     }
 
     /// Scores a customer if it is eligible and was known at the moment of the request, and notes whether it is
@@ -296,7 +312,7 @@ impl ScoredChunk {
         id: &str,
         history: &History,
         now: Time,
-    ) -> Option<StoredScore> {
+    ) -> Option<Scored> {
         let scorer = &request.model.scorer;
         self.activity.add(history, request.as_of, request.known_at);
         if !request.may_be_listed(history, now) {
@@ -308,12 +324,21 @@ impl ScoredChunk {
             self.ineligible.push(id.to_owned());
             return None;
         }
-        scorer.prepare(&self.row, request.max_reasons, &mut self.prepared);
+        let mut sums = self.causes.as_deref().map(CauseSums::new);
+        match &mut sums {
+            None => scorer.prepare(&self.row, request.max_reasons, &mut self.prepared),
+            Some(sums) => {
+                let add = |feature, log_odds| sums.add(feature, log_odds);
+                scorer.prepare_with(&self.row, request.max_reasons, &mut self.prepared, add);
+            }
+        }
+        let cause = sums.map(|sums| sums.cause());
         scorer.with_view(&self.prepared, request.as_of, request.max_reasons, |view| {
             self.counts.add(&scorer.artifact().reference, &self.row.raw, view.probability);
             let customer_id = id.to_owned();
             self.predictions.push(into_prediction(ScoredCustomer { customer_id, request, view }));
-            Some(StoredScore { probability: view.probability, grade: view.grade })
+            let score = StoredScore { probability: view.probability, grade: view.grade };
+            Some(Scored { score, cause })
         })
     }
 }

@@ -40,12 +40,8 @@ impl EncodedRows {
         self.value(&number.to_be_bytes());
     }
 
-    pub(super) fn float(&mut self, number: f64) {
-        self.value(&number.to_be_bytes());
-    }
-
-    pub(super) fn null(&mut self) {
-        self.0.extend_from_slice(&NULL.to_be_bytes());
+    pub(super) fn bool(&mut self, truth: bool) {
+        self.value(&[truth.into()]);
     }
 
     pub(super) fn optional_text(&mut self, text: Option<&str>) {
@@ -53,6 +49,14 @@ impl EncodedRows {
             Some(text) => self.text(text),
             None => self.null(),
         }
+    }
+
+    pub(super) fn float(&mut self, number: f64) {
+        self.value(&number.to_be_bytes());
+    }
+
+    pub(super) fn null(&mut self) {
+        self.0.extend_from_slice(&NULL.to_be_bytes());
     }
 
     pub(super) fn optional_time(&mut self, time: Option<Time>) {

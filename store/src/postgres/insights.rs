@@ -1,5 +1,7 @@
 //! Insights: facts in by `COPY`, values of attributes out by `json_each_text`.
 
+use tally_model::insight::Cause;
+
 use super::{Postgres, binary};
 use crate::{
     error::Result,
@@ -28,7 +30,7 @@ impl InsightSql for Postgres {
 
 /// Adds a row with the [`FACT_COLUMNS`].
 fn push(rows: &mut binary::EncodedRows, pass_id: i64, f: &StoredFacts) {
-    rows.row(40);
+    rows.row(47);
     rows.text(&f.customer_id);
     rows.int(pass_id);
     rows.text(f.placement.life_cycle.name());
@@ -69,4 +71,11 @@ fn push(rows: &mut binary::EncodedRows, pass_id: i64, f: &StoredFacts) {
     rows.optional_float(f.expected_purchases);
     rows.optional_int(f.clv);
     rows.text(&f.attributes);
+    rows.optional_text(f.churn_cause.map(Cause::name));
+    rows.int(f.work.kinds.0);
+    rows.text(&f.work.action);
+    rows.optional_int(f.work.value_at_risk);
+    rows.optional_time(f.work.next_care);
+    rows.bool(f.work.held_out);
+    rows.int(f.work.order());
 }

@@ -31,7 +31,8 @@ pub(crate) const FACT_COLUMNS: &str = "customer_id, pass_id, life_cycle, abc_cla
      last_purchase_time, recency_days, expected_interval_days, overdue_ratio, surveys, satisfaction_sum, \
      loyalty_points, discounted_orders, referrals, complaints, complaints_open, last_contact_time, \
      lead_probability, lead_grade, churn_probability, churn_grade, repeat_revenue_minor, p_alive, \
-     expected_purchases, clv_minor, attributes";
+     expected_purchases, clv_minor, attributes, churn_cause, work_kinds, work_action, value_at_risk_minor, \
+     next_care_time, held_out, worklist_order";
 
 /// What differs between the databases.
 pub(crate) trait InsightSql: Engine {

@@ -28,6 +28,7 @@ mod retractions;
 mod settings;
 mod statement;
 mod transaction;
+mod worklist;
 
 use async_trait::async_trait;
 

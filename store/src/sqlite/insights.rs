@@ -1,6 +1,7 @@
 //! Insights: facts in by statements with bound values, values of attributes out by `json_each`.
 
 use sqlx::{QueryBuilder, Sqlite as Database};
+use tally_model::insight::Cause;
 
 use super::{BOUND_ROWS, Sqlite};
 use crate::{
@@ -70,6 +71,13 @@ async fn insert(tx: &mut Transaction<Sqlite>, pass_id: i64, facts: &[&StoredFact
         row.push_bind(f.expected_purchases);
         row.push_bind(f.clv);
         row.push_bind(&f.attributes);
+        row.push_bind(f.churn_cause.map(Cause::name));
+        row.push_bind(f.work.kinds.0);
+        row.push_bind(&f.work.action);
+        row.push_bind(f.work.value_at_risk);
+        row.push_bind(f.work.next_care.map(Stamp));
+        row.push_bind(f.work.held_out);
+        row.push_bind(f.work.order());
     });
     query.build().execute(&mut **tx).await?;
     Ok(())

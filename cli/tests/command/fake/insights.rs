@@ -4,13 +4,15 @@ use std::pin::Pin;
 
 use futures_util::{Stream, stream};
 use tally_proto::v1::{
-    Affinity, CustomerInsight, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest,
-    GetCohortsResponse, GetCustomerInsightRequest, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
-    GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
-    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse, ListJobsRequest,
-    ListJobsResponse, ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest,
-    ListSegmentsResponse, RefreshInsightsRequest, RefreshInsightsResponse, SegmentMember, ValueModel,
-    insight_service_server::InsightService,
+    Affinity, CustomerInsight, GetActionEffectRequest, GetActionEffectResponse, GetCampaignsRequest,
+    GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse, GetCustomerInsightRequest, GetKpisRequest,
+    GetKpisResponse, GetSalesReportRequest, GetSalesReportResponse, GetValueModelRequest,
+    InsightServiceListAttributesRequest, InsightServiceListAttributesResponse, ListAffinitiesRequest,
+    ListAffinitiesResponse, ListJobsRequest, ListJobsResponse, ListSegmentMembersRequest,
+    ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse, ListWorklistRequest,
+    ListWorklistResponse, PublishWorklistRequest, PublishWorklistResponse, RecordActionOutcomeRequest,
+    RecordActionOutcomeResponse, RefreshInsightsRequest, RefreshInsightsResponse, SegmentMember, ValueModel,
+    WorkItem, insight_service_server::InsightService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -31,6 +33,10 @@ pub enum InsightRequest {
     Value(GetValueModelRequest),
     Affinities(ListAffinitiesRequest),
     Jobs(ListJobsRequest),
+    Worklist(ListWorklistRequest),
+    Publish(PublishWorklistRequest),
+    Outcome(RecordActionOutcomeRequest),
+    Effect(GetActionEffectRequest),
 }
 
 /// The replies that are not empty.
@@ -40,6 +46,8 @@ pub struct InsightReplies {
     pub refresh: Vec<RefreshInsightsResponse>,
     /// How many customers a segment has.
     pub members: i64,
+    /// How many items the worklist has.
+    pub work: i64,
 }
 
 impl FakeServer {
@@ -171,6 +179,47 @@ impl InsightService for FakeServer {
         request: Request<ListJobsRequest>,
     ) -> Result<Response<ListJobsResponse>, Status> {
         self.insights(InsightRequest::Jobs(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn list_worklist(
+        &self,
+        request: Request<ListWorklistRequest>,
+    ) -> Result<Response<ListWorklistResponse>, Status> {
+        let request = request.into_inner();
+        let first: i64 = request.page_token.parse().unwrap_or_default();
+        let (page_size, as_of_time) = (i64::from(request.page_size), request.as_of_time);
+        let total_size = self.insights(InsightRequest::Worklist(request))?.work;
+        let end = (first + page_size).min(total_size);
+        let one = |n: i64| WorkItem { customer_id: format!("C{n}"), ..Default::default() };
+        let next_page_token = if end < total_size { end.to_string() } else { String::new() };
+        let items = (first..end).map(one).collect();
+        let response =
+            ListWorklistResponse { items, next_page_token, total_size, as_of_time, ..Default::default() };
+        Ok(Response::new(response))
+    }
+
+    async fn publish_worklist(
+        &self,
+        request: Request<PublishWorklistRequest>,
+    ) -> Result<Response<PublishWorklistResponse>, Status> {
+        self.insights(InsightRequest::Publish(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn record_action_outcome(
+        &self,
+        request: Request<RecordActionOutcomeRequest>,
+    ) -> Result<Response<RecordActionOutcomeResponse>, Status> {
+        self.insights(InsightRequest::Outcome(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_action_effect(
+        &self,
+        request: Request<GetActionEffectRequest>,
+    ) -> Result<Response<GetActionEffectResponse>, Status> {
+        self.insights(InsightRequest::Effect(request.into_inner()))?;
         Ok(Response::new(Default::default()))
     }
 }

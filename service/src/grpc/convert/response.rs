@@ -149,7 +149,8 @@ pub const fn basis(basis: Basis) -> v1::Basis {
     }
 }
 
-fn reason(reason: Reason) -> v1::Reason {
+/// A reason of a score.
+pub fn reason(reason: Reason) -> v1::Reason {
     v1::Reason {
         feature: reason.feature,
         value: Some(feature_value(reason.value)),

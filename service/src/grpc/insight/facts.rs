@@ -135,6 +135,8 @@ fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerIns
         clv_lower_minor: value.interval.map(|[lower, _]| lower.round() as i64),
         clv_upper_minor: value.interval.map(|[_, upper]| upper.round() as i64),
         next_to_buy: found.next_to_buy.into_iter().map(next_to_buy).collect(),
+        next_care_time: found.next_care.map(timestamp),
+        held_out: found.held_out,
     }
 }
 

@@ -9,5 +9,6 @@ mod reports;
 mod segments;
 mod service;
 mod value;
+mod worklist;
 
 pub(crate) use service::InsightRpc;

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use tally_proto::v1::{
-    CustomerInsight, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse,
-    GetCustomerInsightRequest, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
-    GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
-    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse, ListJobsRequest,
-    ListJobsResponse, ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest,
-    ListSegmentsResponse, RefreshInsightsRequest, RefreshInsightsResponse, ValueModel,
+    CustomerInsight, GetActionEffectRequest, GetActionEffectResponse, GetCampaignsRequest,
+    GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse, GetCustomerInsightRequest, GetKpisRequest,
+    GetKpisResponse, GetSalesReportRequest, GetSalesReportResponse, GetValueModelRequest,
+    InsightServiceListAttributesRequest, InsightServiceListAttributesResponse, ListAffinitiesRequest,
+    ListAffinitiesResponse, ListJobsRequest, ListJobsResponse, ListSegmentMembersRequest,
+    ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse, ListWorklistRequest,
+    ListWorklistResponse, PublishWorklistRequest, PublishWorklistResponse, RecordActionOutcomeRequest,
+    RecordActionOutcomeResponse, RefreshInsightsRequest, RefreshInsightsResponse, ValueModel,
     insight_service_server::InsightService,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{affinities, facts, jobs, kpis, reports, segments, value};
+use super::{affinities, facts, jobs, kpis, reports, segments, value, worklist};
 use crate::{grpc::page_token::PageTokens, insight::Insights, jobs::JobList, platform::clock::Clock};
 
 /// The service.
@@ -108,5 +110,33 @@ impl InsightService for InsightRpc {
         request: Request<ListJobsRequest>,
     ) -> Result<Response<ListJobsResponse>, Status> {
         jobs::list(self, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_worklist(
+        &self,
+        request: Request<ListWorklistRequest>,
+    ) -> Result<Response<ListWorklistResponse>, Status> {
+        worklist::list(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn publish_worklist(
+        &self,
+        request: Request<PublishWorklistRequest>,
+    ) -> Result<Response<PublishWorklistResponse>, Status> {
+        worklist::publish(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn record_action_outcome(
+        &self,
+        request: Request<RecordActionOutcomeRequest>,
+    ) -> Result<Response<RecordActionOutcomeResponse>, Status> {
+        worklist::outcome(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_action_effect(
+        &self,
+        request: Request<GetActionEffectRequest>,
+    ) -> Result<Response<GetActionEffectResponse>, Status> {
+        worklist::effect(self, request.into_inner()).await.map(Response::new)
     }
 }

@@ -19,6 +19,7 @@ mod segments;
 mod value;
 mod views;
 mod worked_example;
+mod worklist;
 
 use tally_proto::v1;
 use tonic::Status;

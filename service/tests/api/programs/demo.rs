@@ -23,5 +23,10 @@ fn the_demo_says_that_it_is_simulated_and_serves_predictions() {
             assert_eq!(prediction["reasons"].as_array().unwrap().len(), 3);
         }
     }
+    let effect = process.cli(&["--json", "worklist", "effect", "win_back"]);
+    let effect: serde_json::Value = serde_json::from_str(&effect).unwrap();
+    let all = &effect["rows"][0];
+    assert!(all["treated"].as_i64() > Some(10) && all["held_out"].as_i64() > Some(0), "{all}");
+    assert!(all["lower"].as_f64() < all["effect"].as_f64() && all["effect"].as_f64() < all["upper"].as_f64());
     assert!(process.terminate().success());
 }

@@ -49,9 +49,21 @@ impl Tally {
         Self::start_with(database, system_clock, JobPlan::default()).await
     }
 
+    /// Starts a server with other settings of insight.
+    pub async fn start_with_spec(database: Database, spec: InsightSpec) -> Self {
+        let store = tally_store::open(&database.url).await.unwrap();
+        let app = App::new(store, 16 << 20, spec, system_clock).await.unwrap();
+        Self::serve(database, app, JobPlan::default()).await
+    }
+
     /// Starts a server with a clock of its own, which runs the jobs of a plan by itself.
     pub async fn start_with(database: Database, clock: fn() -> Time, plan: JobPlan) -> Self {
-        let app = Arc::new(open_app(&database, clock).await);
+        let app = open_app(&database, clock).await;
+        Self::serve(database, app, plan).await
+    }
+
+    async fn serve(database: Database, app: App, plan: JobPlan) -> Self {
+        let app = Arc::new(app);
         let rooms = Arc::downgrade(&app);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,0 +1,183 @@
+//! `tally worklist list`: whom to turn to, page by page.
+
+use indicatif::HumanCount;
+use tally_proto::{
+    limits,
+    v1::{ListWorklistRequest, ListWorklistResponse, WorkItem},
+};
+
+use super::names::{cause, kind, numbers};
+use crate::{
+    args::WorklistArgs,
+    connection::Connection,
+    error::ClientError,
+    insights::currency,
+    output::{self, Currency, DASH, count, cut, datetime, narrow_table, narrow_text, percent, printable},
+    time,
+};
+
+/// The most columns of an id, and of an action.
+const ID: usize = 20;
+const ACTION: usize = 19;
+
+/// Prints the items: JSON page by page, text in one table.
+pub(super) async fn list(server: &Connection, args: &WorklistArgs, json: bool) -> Result<(), ClientError> {
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let mut request = ListWorklistRequest {
+        kinds: numbers(&args.kinds),
+        as_of_time: args.as_of.map(time::timestamp),
+        include_held_out: args.include_held_out,
+        page_size: limit.min(limits::LONGEST_PAGE) as i32,
+        page_token: String::new(),
+    };
+    let mut client = server.insights();
+    let (mut shown, mut first, mut rows) = (0, None, Vec::new());
+    loop {
+        let page = client.list_worklist(request.clone()).await;
+        let mut page = page.map_err(|status| server.error(&status))?.into_inner();
+        page.items.truncate(limit - shown);
+        shown += page.items.len();
+        if json {
+            page.items.iter().try_for_each(output::print_json)?;
+        } else {
+            rows.append(&mut page.items);
+        }
+        request.page_token = std::mem::take(&mut page.next_page_token);
+        first.get_or_insert(page);
+        if shown == limit || request.page_token.is_empty() {
+            break;
+        }
+    }
+    let notes = notes(shown, &first.unwrap_or_default());
+    if json {
+        output::remark(&notes);
+        return Ok(());
+    }
+    let currency = currency(server).await?;
+    Ok(output::print(&page(&rows, &notes, &currency))?)
+}
+
+/// What is shown, and what is left out.
+fn notes(shown: usize, first: &ListWorklistResponse) -> String {
+    let (shown, total) = (HumanCount(shown as u64), HumanCount(first.total_size.unsigned_abs()));
+    let left_out = match first.not_paying {
+        0 => String::new(),
+        items => format!("; {} more do not pay", count(items)),
+    };
+    format!("showing {shown} of {total} as of {}{left_out}", datetime(first.as_of_time.as_ref()))
+}
+
+fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
+    if items.is_empty() {
+        return format!("nobody to turn to; {notes}");
+    }
+    let is_ranked = items.iter().any(|item| item.expected_gain_minor.is_some());
+    let has_due = items.iter().any(|item| item.due_time.is_some());
+    let mut header = vec!["customer", "kind", "at risk"];
+    header.extend(is_ranked.then_some("gain"));
+    header.extend(["P", "class", "cause", "action"]);
+    header.extend(has_due.then_some("due"));
+    let numbers: Vec<usize> = (2..4 + usize::from(is_ranked)).collect();
+    let table =
+        narrow_table(&header, &numbers, items.iter().map(|item| row(item, (is_ranked, has_due), currency)));
+    let mut lines =
+        vec![notes.to_owned(), "at risk: what is likely to be lost, or, of a lead, to be won".to_owned()];
+    lines.extend(is_ranked.then(|| "gain: at risk · measured effect of the action − its cost".to_owned()));
+    lines.push("P: the probability that the customer leaves, or that the lead buys".to_owned());
+    if items.iter().any(|item| item.held_out) {
+        lines.push(
+            "(held out): gets no action, so that the others have something to be compared with".to_owned(),
+        );
+    }
+    lines.extend(currency.note());
+    format!("{table}\n\n{}", narrow_text(&lines.join("\n")))
+}
+
+fn row(item: &WorkItem, (is_ranked, has_due): (bool, bool), currency: &Currency) -> Vec<String> {
+    let amount = |minor: Option<i64>| minor.map_or_else(|| DASH.to_owned(), |minor| currency.amount(minor));
+    let mut cells = vec![cut(&item.customer_id, ID), kind(item.kind), amount(item.value_at_risk_minor)];
+    cells.extend(is_ranked.then(|| amount(item.expected_gain_minor)));
+    cells.extend([
+        item.probability.map_or_else(|| DASH.to_owned(), percent),
+        printable(&item.abc_class),
+        cause(item.cause),
+        if item.held_out { "(held out)".to_owned() } else { cut(&item.action, ACTION) },
+    ]);
+    cells.extend(has_due.then(|| match &item.due_time {
+        // It is a day.
+        Some(due) => datetime(Some(due)).chars().take(10).collect(),
+        None => DASH.to_owned(),
+    }));
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use tally_proto::v1::{Cause, WorkKind};
+
+    use super::*;
+    use crate::insights::samples::{assert_fits, euro, long_name, moment};
+
+    fn item(id: &str, kind: WorkKind) -> WorkItem {
+        WorkItem {
+            customer_id: id.to_owned(),
+            kind: kind.into(),
+            value_at_risk_minor: Some(123_456),
+            probability: Some(0.625),
+            abc_class: "A".to_owned(),
+            cause: Cause::FallingUse.into(),
+            action: "personal call".to_owned(),
+            ..WorkItem::default()
+        }
+    }
+
+    fn shown(items: &[WorkItem], not_paying: i64) -> String {
+        let response = ListWorklistResponse {
+            total_size: 1_234,
+            as_of_time: moment("2026-01-31"),
+            not_paying,
+            ..ListWorklistResponse::default()
+        };
+        page(items, &notes(items.len(), &response), &euro())
+    }
+
+    #[test]
+    fn items_are_a_table() {
+        let lead = WorkItem {
+            value_at_risk_minor: None,
+            probability: None,
+            abc_class: "none".to_owned(),
+            cause: Cause::Unknown.into(),
+            due_time: moment("2026-02-03"),
+            ..item("C2", WorkKind::CareDate)
+        };
+        let held_out = WorkItem { held_out: true, ..item("C3", WorkKind::Neglected) };
+        insta::assert_snapshot!(shown(&[item("C1", WorkKind::AtRisk), lead, held_out], 0), @"");
+    }
+
+    #[test]
+    fn ranked_items_have_their_gain() {
+        let ranked = WorkItem { expected_gain_minor: Some(100_000), ..item("C1", WorkKind::WinBack) };
+        insta::assert_snapshot!(shown(&[ranked], 5), @"");
+    }
+
+    #[test]
+    fn long_names_and_large_amounts_fit() {
+        let wide = WorkItem {
+            customer_id: long_name(),
+            action: long_name(),
+            value_at_risk_minor: Some(99_999_999_999),
+            expected_gain_minor: Some(99_999_999_999),
+            cause: Cause::OpenComplaint.into(),
+            due_time: moment("2026-02-03"),
+            abc_class: "none".to_owned(),
+            ..item("C1", WorkKind::CareDate)
+        };
+        assert_fits(&shown(&[wide], 1_000_000));
+    }
+
+    #[test]
+    fn an_empty_list_is_a_sentence() {
+        assert_eq!(shown(&[], 0), "nobody to turn to; showing 0 of 1,234 as of 2026-01-31T00:00:00Z");
+    }
+}

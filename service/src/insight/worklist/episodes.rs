@@ -1,0 +1,70 @@
+//! Lists that are handed out, and what came of them.
+
+use tally_model::insight::WorkKinds;
+use tally_model::time::Time;
+use tally_store::{Episode, NewOutcome, OutcomeResult, Pass, Published};
+
+use crate::{
+    insight::Insights,
+    platform::error::{Error, Result},
+};
+
+impl Insights {
+    /// Stores an episode for each item of the list about `as_of`, or of the latest pass, but for customers who have an
+    /// open one.
+    ///
+    /// # Errors
+    /// FAILED_PRECONDITION (NOT_YET) when the moment is in the future; when the store fails.
+    pub async fn publish_worklist(&self, kinds: WorkKinds, as_of: Option<Time>) -> Result<(Pass, Published)> {
+        let now = self.clock.now();
+        if let Some(as_of) = as_of.filter(|as_of| *as_of > now) {
+            return Err(Error::Precondition {
+                reason: "NOT_YET",
+                message: format!(
+                    "as_of_time {as_of} is in the future; a list is handed out about now or before"
+                ),
+            });
+        }
+        let pass = self.pass(as_of).await?;
+        if pass.population.customers == 0 {
+            return Ok((pass, Published { published: 0, held_out: 0, still_open: 0 }));
+        }
+        let now = self.clock.now();
+        let filter = self.work_filter(&pass, kinds, now).await?;
+        let published = self.store.publish_worklist(&filter, now).await?;
+        Ok((pass, published))
+    }
+
+    /// Stores what came of an action, in place of what was reported before.
+    ///
+    /// # Errors
+    /// NOT_FOUND (CUSTOMER_NOT_FOUND, NO_OPEN_EPISODE); FAILED_PRECONDITION (HELD_OUT); INVALID_ARGUMENT when it did
+    /// not happen within the window of the episode; when the store fails.
+    pub async fn record_outcome(&self, outcome: NewOutcome) -> Result<Episode> {
+        let (customer_id, kind, occur_time) =
+            (outcome.customer_id.clone(), outcome.kind.name(), outcome.occur_time);
+        match self.store.record_outcome(outcome, self.clock.now()).await? {
+            OutcomeResult::Recorded(episode) => Ok(episode),
+            OutcomeResult::UnknownCustomer => Err(Error::unknown_customer(&customer_id)),
+            OutcomeResult::NoOpenEpisode => Err(Error::NotFound {
+                reason: "NO_OPEN_EPISODE",
+                message: format!(
+                    "customer `{customer_id}` has no open episode of {kind}: it was not on a list that was \
+                     handed out, or its time is over"
+                ),
+                about: vec![("customer_id", customer_id), ("kind", kind.to_owned())],
+            }),
+            OutcomeResult::HeldOut => Err(Error::Precondition {
+                reason: "HELD_OUT",
+                message: format!(
+                    "customer `{customer_id}` is held out, so that others have something to be compared with; \
+                     it gets no action"
+                ),
+            }),
+            OutcomeResult::OutsideWindow(Episode { as_of, until, .. }) => Err(Error::invalid(
+                "occur_time",
+                format!("is {occur_time}; allowed are times within the episode, from {as_of} to {until}"),
+            )),
+        }
+    }
+}

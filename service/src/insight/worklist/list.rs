@@ -1,0 +1,231 @@
+//! Reading a list. The items come from the facts of a pass; the reasons are those of the scores that the pass made,
+//! computed again for the customers of a page.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use tally_model::{
+    insight::{Arm, Cause, InsightSpec, LifeCycle, WorkKind, WorkKinds, effect},
+    scoring::Reason,
+    spec::Target,
+    time::Time,
+};
+use tally_store::{
+    EffectFilter, EpisodeCount, Pass, WorkCount, WorkCursor, WorkFilter, WorkItem, WorkRanking, WorkRule,
+};
+
+use crate::{
+    catalog::ModelName,
+    insight::Insights,
+    platform::{
+        blocking::run_blocking,
+        error::{Error, Result},
+    },
+    scoring::ScoreRequest,
+};
+
+/// Reasons of an item.
+const REASONS: usize = 3;
+
+/// Which items are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct WorklistRequest {
+    /// Only these kinds.
+    pub kinds: WorkKinds,
+    /// Whether to list customers who are held out, too.
+    pub include_held_out: bool,
+    /// The most items.
+    pub limit: usize,
+}
+
+/// Where a page of a list ends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorklistCursor {
+    /// The pass.
+    pub pass_id: i64,
+    /// The moment up to which effects are measured, which rank the items.
+    pub measured_until: Time,
+    /// The last item.
+    pub item: WorkCursor,
+}
+
+/// A part of a list.
+pub struct Worklist {
+    /// The items.
+    pub items: Vec<ListedWork>,
+    /// How many items the list has.
+    pub total: i64,
+    /// How many are left out because they do not pay.
+    pub not_paying: i64,
+}
+
+/// An item of a list.
+pub struct ListedWork {
+    /// The item.
+    pub item: WorkItem,
+    /// The probability that the customer leaves, or that a lead buys.
+    pub probability: Option<f64>,
+    /// Why it may leave.
+    pub cause: Cause,
+    /// What the probability comes from.
+    pub reasons: Vec<Reason>,
+    /// Where the list goes on after it.
+    pub cursor: WorklistCursor,
+}
+
+impl Insights {
+    /// The items of a pass that follow `after`.
+    ///
+    /// # Errors
+    /// When the store fails, or a model of the pass cannot be read.
+    pub async fn worklist(
+        &self,
+        pass: &Pass,
+        request: WorklistRequest,
+        after: Option<WorklistCursor>,
+    ) -> Result<Worklist> {
+        let measured_until = after.as_ref().map_or_else(|| self.clock.now(), |after| after.measured_until);
+        let filter = self.work_filter(pass, request.kinds, measured_until).await?;
+        let after = after.map(|after| after.item);
+        let held_out = request.include_held_out;
+        let items = self.store.work_items(&filter, held_out, after.as_ref(), request.limit).await?;
+        let (total, not_paying) = match &filter.ranking {
+            None => (total(&*self.work_counts(pass).await?, request), 0),
+            Some(_) => {
+                let count = self.store.ranked_count(&filter, held_out).await?;
+                (count.items, count.not_paying)
+            }
+        };
+        let reasons = self.reasons(pass, &items).await?;
+        let listed = |item: WorkItem| {
+            let is_lead = item.life_cycle == LifeCycle::Lead.name();
+            ListedWork {
+                probability: if is_lead { item.lead_probability } else { item.churn_probability },
+                cause: item.cause.as_deref().and_then(Cause::named).unwrap_or(Cause::Unknown),
+                reasons: reasons.get(&item.customer_id).cloned().unwrap_or_default(),
+                cursor: WorklistCursor {
+                    pass_id: pass.pass_id,
+                    measured_until,
+                    item: cursor(&item, &filter),
+                },
+                item,
+            }
+        };
+        Ok(Worklist { items: items.into_iter().map(listed).collect(), total, not_paying })
+    }
+
+    /// Which items of a pass are on a list, and what ranks them, by the settings of the pass.
+    pub(super) async fn work_filter(
+        &self,
+        pass: &Pass,
+        kinds: WorkKinds,
+        measured_until: Time,
+    ) -> Result<WorkFilter> {
+        let spec = &pass.population.spec;
+        let has_costs = spec.playbook.iter().any(|entry| entry.cost_minor > 0);
+        let ranking = match spec.worklist.capacity {
+            None if !has_costs => None,
+            capacity => {
+                let filter = EffectFilter { kinds, from: None, to: measured_until, now: measured_until };
+                let counts = self.store.episode_counts(filter).await?;
+                let rules = rules(spec, kinds, &counts);
+                Some(WorkRanking { rules, capacity: capacity.map(i64::from) })
+            }
+        };
+        let outcome_days = spec.worklist.outcome_days;
+        Ok(WorkFilter { pass_id: pass.pass_id, as_of: pass.as_of, kinds, outcome_days, ranking })
+    }
+
+    async fn work_counts(&self, pass: &Pass) -> Result<Arc<[WorkCount]>> {
+        if let Some(kept) = self.work_counts.get(pass) {
+            return Ok(kept);
+        }
+        let counts: Arc<[WorkCount]> = self.store.work_counts(pass.pass_id).await?.into();
+        self.work_counts.keep(pass, Arc::clone(&counts));
+        Ok(counts)
+    }
+
+    /// The reasons of the scores of the customers of these items, by the models of the pass.
+    async fn reasons(&self, pass: &Pass, items: &[WorkItem]) -> Result<HashMap<String, Vec<Reason>>> {
+        let mut requests = HashMap::new();
+        for name in pass.population.models.iter().filter_map(|name| ModelName::parse(name)) {
+            let model = self.catalog.version(name).await?;
+            requests.insert(name.target, ScoreRequest::new(model, pass.as_of, pass.known_at, REASONS));
+        }
+        let scored = |item: &&WorkItem| item.lead_probability.is_some() || item.churn_probability.is_some();
+        let targets: HashMap<String, Target> = items
+            .iter()
+            .filter(scored)
+            .map(|item| {
+                let is_lead = item.life_cycle == LifeCycle::Lead.name();
+                (item.customer_id.clone(), if is_lead { Target::Lead } else { Target::Churn })
+            })
+            .collect();
+        let ids: Vec<String> = targets.keys().cloned().collect();
+        let histories = self.store.histories(&ids).await?;
+        let score = move || {
+            let mut reasons = HashMap::new();
+            for (id, history) in ids.into_iter().zip(histories) {
+                // Who was erased meanwhile has no history.
+                let (Some(history), Some(request)) =
+                    (history, targets.get(&id).and_then(|of| requests.get(of)))
+                else {
+                    continue;
+                };
+                match history.with(|history| request.score(id.clone(), history))? {
+                    Ok(score) => drop(reasons.insert(id, score.reasons)),
+                    // What it had bought was retracted meanwhile.
+                    Err(Error::Precondition { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(reasons)
+        };
+        run_blocking(score).await?
+    }
+}
+
+/// The place of an item.
+fn cursor(item: &WorkItem, filter: &WorkFilter) -> WorkCursor {
+    let place = match filter.ranking {
+        None => item.value_at_risk.unwrap_or(-1),
+        Some(_) => item.gain.unwrap_or(-1.0).to_bits().cast_signed(),
+    };
+    WorkCursor { place, customer_id: item.customer_id.clone(), kind: item.kind.bit() }
+}
+
+/// How many items of these kinds there are.
+fn total(counts: &[WorkCount], request: WorklistRequest) -> i64 {
+    let listed = counts.iter().filter(|count| request.include_held_out || !count.held_out);
+    let items = |count: &WorkCount| WorkKinds(count.kinds.0 & request.kinds.0).kinds().count() as i64;
+    listed.map(|count| items(count) * count.customers).sum()
+}
+
+/// What each action of the playbook brings: the lower end of the interval of its measured effect, at least 0, and 1
+/// while nothing is measured.
+fn rules(spec: &InsightSpec, kinds: WorkKinds, counts: &[EpisodeCount]) -> Vec<WorkRule> {
+    let actions: BTreeSet<(&str, i64)> =
+        spec.playbook.iter().map(|entry| (entry.action.as_str(), entry.cost_minor)).collect();
+    let arm = |kind: WorkKind, action: &str, held_out: bool| {
+        let is_of = |count: &&EpisodeCount| {
+            count.kind == kind && count.action == action && count.held_out == held_out
+        };
+        let found = counts.iter().find(is_of);
+        found.map_or_else(Arm::default, |of| Arm { customers: of.judged, successes: of.successes })
+    };
+    let rule = |kind: WorkKind, (action, cost_minor): (&str, i64)| WorkRule {
+        kind,
+        action: action.to_owned(),
+        effect: effect(arm(kind, action, false), arm(kind, action, true))
+            .map_or(1.0, |found| found.lower.max(0.0)),
+        cost_minor,
+    };
+    kinds
+        .kinds()
+        .flat_map(|kind| actions.iter().map(move |action| (kind, *action)))
+        .map(|(kind, action)| rule(kind, action))
+        .collect()
+}

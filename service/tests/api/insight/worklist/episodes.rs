@@ -1,0 +1,103 @@
+//! Episodes: from a list that is handed out to what came of its actions.
+
+use tally_model::time::Time;
+use tally_proto::v1::{self, Outcome, WorkKind};
+use tally_service::platform::clock::system_clock;
+use tonic::Code;
+
+use super::{days_ago, ids};
+use crate::support::{Tally, assert_refused, interaction, on_both_stores, timestamp};
+
+on_both_stores!(an_episode_is_open_until_its_window_is_over, a_merged_customer_has_the_episodes_of_both_ids);
+
+async fn an_episode_is_open_until_its_window_is_over(tally: Tally) {
+    let now = system_clock();
+    let (over, open) = (days_ago(now, 91), days_ago(now, 1));
+    let (treated, held_out) = (ids(20, false), ids(5, true));
+    tally.lost(&[treated.clone(), held_out.clone()].concat(), over).await;
+    assert_eq!(tally.publish(over).await.unwrap(), [25, 5, 0]);
+    let id = treated[0].as_str();
+    let none = tally.report(id, WorkKind::WinBack, Outcome::Done).await;
+    assert_refused(none, Code::NotFound, "NO_OPEN_EPISODE", &[]);
+
+    // Its time is over, so that another one begins; reading a list changes nothing.
+    let before = tally.all_work(open).await;
+    assert_eq!(tally.publish(open).await.unwrap(), [25, 5, 0]);
+    assert_eq!(tally.publish(open).await.unwrap(), [0, 0, 25]);
+    assert_eq!(tally.publish(days_ago(now, 0)).await.unwrap(), [0, 0, 25], "of another list");
+    assert_eq!(tally.publish(days_ago(now, 50)).await.unwrap(), [0, 0, 25], "both are open then");
+    assert_eq!(tally.all_work(open).await, before);
+
+    let recorded = tally.report(id, WorkKind::WinBack, Outcome::NotReached).await.unwrap();
+    assert_eq!((recorded.customer_id.as_str(), recorded.action.as_str()), (id, "personal mail"));
+    assert_eq!(recorded.as_of_time, Some(timestamp(open)));
+    assert_eq!(recorded.until_time, Some(timestamp(open.plus_days(90))));
+    let stored = async |what: &str| {
+        let sql = format!("SELECT count(*) FROM worklist_episodes WHERE {what}");
+        tally.database.sql(&sql).await.unwrap()
+    };
+    assert_eq!(stored("outcome = 'NOT_REACHED' AND outcome_action = 'personal mail'").await, 1);
+    // The last report counts.
+    let request = v1::RecordActionOutcomeRequest {
+        customer_id: id.to_owned(),
+        kind: WorkKind::WinBack.into(),
+        action: "visit".to_owned(),
+        outcome: Outcome::Done.into(),
+        note: "Rang twice.".to_owned(),
+        occur_time: Some(timestamp(Time(open.0 + 5))),
+    };
+    tally.insights().record_action_outcome(request.clone()).await.unwrap();
+    assert_eq!(stored("outcome IS NOT NULL").await, 1);
+    assert_eq!(
+        stored("outcome = 'DONE' AND outcome_action = 'visit' AND outcome_note = 'Rang twice.'").await,
+        1
+    );
+
+    let held = tally.report(&held_out[0], WorkKind::WinBack, Outcome::Done).await;
+    assert_refused(held, Code::FailedPrecondition, "HELD_OUT", &[]);
+    let other = tally.report(id, WorkKind::AtRisk, Outcome::Done).await;
+    assert_refused(other, Code::NotFound, "NO_OPEN_EPISODE", &[]);
+    let early =
+        v1::RecordActionOutcomeRequest { occur_time: Some(timestamp(Time(open.0 - 1))), ..request.clone() };
+    let early = tally.insights().record_action_outcome(early).await;
+    assert_refused(early, Code::InvalidArgument, "INVALID_REQUEST", &["occur_time"]);
+    let at_the_beginning = v1::RecordActionOutcomeRequest { occur_time: Some(timestamp(open)), ..request };
+    tally.insights().record_action_outcome(at_the_beginning).await.unwrap();
+}
+
+async fn a_merged_customer_has_the_episodes_of_both_ids(tally: Tally) {
+    let now = system_clock();
+    let as_of = days_ago(now, 2);
+    let customers = ids(3, false);
+    let held_out = ids(1, true);
+    tally.lost(&[customers.clone(), held_out.clone()].concat(), as_of).await;
+    assert_eq!(tally.publish(as_of).await.unwrap(), [4, 1, 0]);
+
+    // The survivor has had no episode of its own, and gets none while that of the other id is open.
+    tally.backfill(vec![interaction("person", "1", "visit", "2001-01-01")]).await.unwrap();
+    tally.merge(&customers[0], "person").await.unwrap();
+    for id in ["person", customers[0].as_str()] {
+        let recorded = tally.report(id, WorkKind::WinBack, Outcome::Done).await.unwrap();
+        assert_eq!(recorded.customer_id, "person");
+    }
+    let today = days_ago(now, 1);
+    let listed = tally.all_work(today).await;
+    assert_eq!(listed.len(), 4, "the merged id is not listed");
+    assert!(listed.iter().any(|item| item.customer_id == "person"));
+    assert_eq!(tally.publish(today).await.unwrap(), [0, 0, 4]);
+    // A list of before the merge has the merged id no more.
+    assert!(tally.all_work(as_of).await.iter().all(|item| item.customer_id != customers[0]));
+
+    // One of its ids was not held out, and has been turned to.
+    tally.merge(&held_out[0], &customers[1]).await.unwrap();
+    tally.report(&customers[1], WorkKind::WinBack, Outcome::Done).await.unwrap();
+    tally.merge(&customers[2], &customers[1]).await.unwrap();
+    tally.delete(&customers[1]).await.unwrap();
+    assert_eq!(
+        tally.database.sql("SELECT count(*) FROM worklist_episodes").await,
+        Some(1),
+        "of the merged id"
+    );
+    let gone = tally.report(&customers[1], WorkKind::WinBack, Outcome::Done).await;
+    assert_refused(gone, Code::NotFound, "CUSTOMER_NOT_FOUND", &[]);
+}

@@ -1,0 +1,172 @@
+//! Pages of lists, and lists that are ranked by expected gain.
+
+use tally_model::{insight::InsightSpec, time::Time};
+use tally_proto::v1::{self, WorkKind};
+use tally_service::platform::clock::system_clock;
+
+use super::{days_ago, ids};
+use crate::{
+    insight::paid,
+    support::{Database, Tally, on_both_stores, timestamp},
+};
+
+on_both_stores!(pages_have_the_whole_list, a_list_may_be_of_some_kinds);
+
+async fn pages_have_the_whole_list(tally: Tally) {
+    let as_of = days_ago(system_clock(), 1);
+    let customers = [ids(30, false), ids(4, true)].concat();
+    tally.lost(&customers, as_of).await;
+    let all = tally.all_work(as_of).await;
+    assert_eq!((all.len(), all.iter().filter(|item| item.held_out).count()), (34, 4));
+    for page_size in [1, 7, 30] {
+        let request =
+            v1::ListWorklistRequest { as_of_time: Some(timestamp(as_of)), page_size, ..Default::default() };
+        let items = tally.work_of_all_pages(request).await;
+        let treated: Vec<_> = all.iter().filter(|item| !item.held_out).cloned().collect();
+        assert_eq!(items, treated);
+    }
+}
+
+/// A customer with several kinds has an item of each, also where a page ends between them.
+async fn a_list_may_be_of_some_kinds(tally: Tally) {
+    let as_of = days_ago(system_clock(), 1);
+    let customers = ids(12, false);
+    // Lost, and it is the anniversary of the first purchase.
+    let first = as_of.plus_days(-730 - 365).to_string();
+    tally
+        .backfill(customers.iter().map(|id| paid(id, "p", "purchase", &first, 500)).collect())
+        .await
+        .unwrap();
+    let list = async |kinds: &[WorkKind], page_size| {
+        let request = v1::ListWorklistRequest {
+            kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
+            as_of_time: Some(timestamp(as_of)),
+            page_size,
+            ..Default::default()
+        };
+        let items = tally.work_of_all_pages(request).await.into_iter();
+        items.map(|item| (item.customer_id.clone(), item.kind())).collect::<Vec<_>>()
+    };
+    let both = list(&[], 100).await;
+    assert_eq!(both.len(), 24);
+    for page_size in [1, 2, 3, 5] {
+        assert_eq!(list(&[], page_size).await, both, "{page_size}");
+    }
+    let of_kind = |kind| both.iter().filter(|item| item.1 == kind).cloned().collect::<Vec<_>>();
+    for kind in [WorkKind::WinBack, WorkKind::CareDate] {
+        assert_eq!(list(&[kind], 5).await, of_kind(kind));
+    }
+    assert_eq!(list(&[WorkKind::AtRisk], 5).await, []);
+    let request = v1::PublishWorklistRequest {
+        kinds: vec![WorkKind::CareDate.into()],
+        as_of_time: Some(timestamp(as_of)),
+    };
+    let published = tally.insights().publish_worklist(request).await.unwrap().into_inner();
+    assert_eq!((published.published, published.still_open), (12, 0));
+    assert_eq!(tally.publish(as_of).await.unwrap(), [12, 0, 12], "the other kind");
+}
+
+async fn start(database: Database, settings: &str) -> Tally {
+    Tally::start_with_spec(database, InsightSpec::parse(settings).unwrap()).await
+}
+
+/// With a capacity a list has the best items of a day, and the held-out customers who are as good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_has_its_capacity() {
+    for database in Database::both().await {
+        let tally = start(database, "[worklist]\ncapacity = 3").await;
+        let now = system_clock();
+        let (treated, held_out) = (ids(8, false), ids(1, true));
+        tally.lost(&[treated.clone(), held_out].concat(), days_ago(now, 9)).await;
+        let list = async |days| {
+            let items = tally.all_work(days_ago(now, days)).await;
+            items
+                .iter()
+                .filter(|item| !item.held_out)
+                .map(|item| item.customer_id.clone())
+                .collect::<Vec<_>>()
+        };
+        let first = list(9).await;
+        assert_eq!(first.len(), 3);
+        let all = tally.all_work(days_ago(now, 9)).await;
+        let last = all.iter().filter(|item| !item.held_out).next_back().unwrap();
+        let as_good = |item: &&v1::WorkItem| item.value_at_risk_minor >= last.value_at_risk_minor;
+        assert!(all.iter().all(|item| as_good(&item)));
+        assert_eq!(tally.publish(days_ago(now, 9)).await.unwrap()[0], all.len() as i64);
+        assert_eq!(list(9).await, first, "handed out, it is the same");
+        assert_eq!(tally.publish(days_ago(now, 9)).await.unwrap(), [0, 0, all.len() as i64]);
+        // The next days have the others.
+        let second = list(8).await;
+        assert!(second.len() == 3 && second.iter().all(|id| !first.contains(id)), "{first:?} {second:?}");
+        tally.publish(days_ago(now, 8)).await.unwrap();
+        assert_eq!(list(7).await.len(), 2);
+    }
+}
+
+/// An action with a cost has to pay, by what it was measured to bring.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_pay_is_left_out() {
+    let settings = "[[playbook]]\naction = \"letter\"\ncost_minor = 100\n[value]\nmargin_rate = 1.0";
+    for database in Database::both().await {
+        let tally = start(database, settings).await;
+        let now = system_clock();
+        let (treated, held_out) = (ids(40, false), ids(40, true));
+        let customers = [treated.clone(), held_out.clone()].concat();
+        // Customers of very different value, who bought so long ago that they are lost.
+        let bought = |n: usize, id: &String| {
+            let on = |day: i64| days_ago(now, 100 + 400 + day).to_string();
+            let amount = 10_i64.pow(2 + n as u32 % 4);
+            [0, 5, 10].map(|day| paid(id, &day.to_string(), "purchase", &on(day), amount))
+        };
+        tally
+            .backfill(customers.iter().enumerate().flat_map(|(n, id)| bought(n, id)).collect())
+            .await
+            .unwrap();
+        let list = async |as_of: Time| {
+            let request = v1::ListWorklistRequest {
+                kinds: vec![WorkKind::WinBack.into()],
+                as_of_time: Some(timestamp(as_of)),
+                page_size: 1_000,
+                ..Default::default()
+            };
+            let reply = tally.worklist(request.clone()).await.unwrap();
+            let paged = v1::ListWorklistRequest { page_size: 7, ..request };
+            assert_eq!(tally.work_of_all_pages(paged).await, reply.items);
+            reply
+        };
+        let before = list(days_ago(now, 100)).await;
+        assert_eq!(before.items.len() as i64 + before.not_paying, 40);
+        assert!(
+            before.not_paying > 0 && before.items.len() > 5,
+            "{} {}",
+            before.items.len(),
+            before.not_paying
+        );
+        for item in &before.items {
+            // Nothing is measured.
+            assert_eq!(item.expected_gain_minor, item.value_at_risk_minor.map(|value| value - 100));
+            assert!(item.expected_gain_minor > Some(0));
+        }
+        assert!(before.items.is_sorted_by(|a, b| a.expected_gain_minor >= b.expected_gain_minor));
+        tally.publish(days_ago(now, 100)).await.unwrap();
+        let handed_out = tally.effect(WorkKind::WinBack).await.pop().unwrap();
+        assert!(handed_out.treated > 5 && handed_out.held_out > 5, "{handed_out:?}");
+
+        // Nobody has bought since: the lower end is below 0, and nothing pays any more.
+        let useless = list(days_ago(now, 0)).await;
+        assert_eq!((useless.items.len(), useless.not_paying), (0, 40));
+
+        // All of the treated have, and none of the others.
+        let on = days_ago(now, 99).to_string();
+        let items = before.items.iter().map(|item| &item.customer_id);
+        tally.backfill(items.map(|id| paid(id, "again", "purchase", &on, 1)).collect()).await.unwrap();
+        let row = tally.effect(WorkKind::WinBack).await.pop().unwrap();
+        let lower = row.lower.unwrap();
+        assert!(row.effect == Some(1.0) && lower > 0.2, "{row:?}");
+        let useful = list(Time(days_ago(now, 0).0 - 1)).await;
+        for item in &useful.items {
+            let gain = lower * item.value_at_risk_minor.unwrap() as f64 - 100.0;
+            assert_eq!(item.expected_gain_minor, Some(gain.round() as i64));
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Publishing a list: an episode for each item, in one transaction.
+
+use tally_model::time::Time;
+
+use super::items::push_listed;
+use crate::{
+    error::{Result, StoreError},
+    shared::{Backend, Statement, transaction::repeatable},
+    worklist::{Published, WorkFilter},
+};
+
+pub(super) async fn publish<B: Backend>(store: &B, filter: &WorkFilter, now: Time) -> Result<Published> {
+    repeatable((store.clone(), filter.clone()), move |shared| async move {
+        let (store, filter) = &*shared;
+        let mut tx = store.begin().await?;
+        // Only one at a time, and each sees the episodes of those before it: the row stays locked until the end.
+        let lock = Statement::new(
+            "INSERT INTO settings (name, value) VALUES ('worklist_publication', $1) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(now.to_string().as_bytes());
+        B::run::<()>(&mut tx, lock).await?;
+        let mut count = Statement::new("WITH ").planned_anew();
+        push_listed(&mut count, filter);
+        count.push(" SELECT count(*) FROM listed");
+        let listed = B::run::<(i64,)>(&mut tx, count).await?.pop().map_or(0, |(listed,)| listed);
+        let inserted: Vec<(bool,)> = B::run(&mut tx, insert(filter, now)).await?;
+        // The facts of a pass are removed after its state says so.
+        let whole = Statement::new(
+            "SELECT 1 FROM insight_passes WHERE pass_id = $1 AND state IN ('complete', 'replaced')",
+        )
+        .bind(filter.pass_id);
+        if B::run::<()>(&mut tx, whole).await?.is_empty() {
+            return Err(StoreError::Aborted);
+        }
+        tx.commit().await?;
+        let published = inserted.len() as i64;
+        let held_out = inserted.iter().filter(|(held_out,)| *held_out).count() as i64;
+        Ok(Published { published, held_out, still_open: listed - published })
+    })
+    .await
+}
+
+fn insert(filter: &WorkFilter, now: Time) -> Statement {
+    let mut insert = Statement::new("WITH ").planned_anew();
+    push_listed(&mut insert, filter);
+    insert
+        .push(
+            " INSERT INTO worklist_episodes \
+             (customer_id, kind, as_of_time, until_time, publish_time, action, held_out) \
+             SELECT customer_id, kind, ",
+        )
+        .push_bind(filter.as_of)
+        .push(", CASE WHEN life_cycle = 'lead' THEN ")
+        .push_bind(filter.as_of.plus_days(filter.outcome_days.leads.into()))
+        .push(" ELSE ")
+        .push_bind(filter.as_of.plus_days(filter.outcome_days.buyers.into()))
+        .push(" END, ")
+        .push_bind(now)
+        .push(
+            ", work_action, held_out FROM listed WHERE is_open = 0 ON CONFLICT DO NOTHING RETURNING held_out",
+        );
+    insert
+}

@@ -1,0 +1,230 @@
+//! The worklist: items of a pass in order, and the episodes of those that were handed out.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tally_model::{
+    insight::{Outcome, OutcomeDays, WorkKind, WorkKinds},
+    time::Time,
+};
+
+use crate::error::Result;
+
+/// Which items are on a list.
+#[derive(Clone, Debug)]
+pub struct WorkFilter {
+    /// The pass.
+    pub pass_id: i64,
+    /// The moment of the pass.
+    pub as_of: Time,
+    /// Only these kinds.
+    pub kinds: WorkKinds,
+    /// How long an episode lasts.
+    pub outcome_days: OutcomeDays,
+    /// What ranks the items; None for the value at risk.
+    pub ranking: Option<WorkRanking>,
+}
+
+/// Ranks items by expected gain, value at risk · effect − cost. Items without gain are left out; those whose value at
+/// risk is not known come last.
+#[derive(Clone, Debug)]
+pub struct WorkRanking {
+    /// What actions bring.
+    pub rules: Vec<WorkRule>,
+    /// The most items besides those of held-out customers, who take no place. A customer with an open episode of an
+    /// earlier list is left out then.
+    pub capacity: Option<i64>,
+}
+
+/// What an action brings.
+#[derive(Clone, Debug)]
+pub struct WorkRule {
+    /// The kind.
+    pub kind: WorkKind,
+    /// The action.
+    pub action: String,
+    /// What a unit of the value at risk is multiplied with.
+    pub effect: f64,
+    /// What the action costs, in minor units.
+    pub cost_minor: i64,
+}
+
+/// An item of a list.
+#[derive(Clone, Debug)]
+pub struct WorkItem {
+    /// The customer.
+    pub customer_id: String,
+    /// Its name.
+    pub name: String,
+    /// The kind.
+    pub kind: WorkKind,
+    /// What is at stake, in minor units.
+    pub value_at_risk: Option<i64>,
+    /// The expected gain, in minor units, where items are ranked by it.
+    pub gain: Option<f64>,
+    /// The stage of the relation.
+    pub life_cycle: String,
+    /// The probability that it buys, of a lead.
+    pub lead_probability: Option<f64>,
+    /// The probability that it leaves.
+    pub churn_probability: Option<f64>,
+    /// Its value.
+    pub clv_minor: Option<i64>,
+    /// The ABC class.
+    pub abc_class: String,
+    /// Why it may leave.
+    pub cause: Option<String>,
+    /// The action that the playbook has for it.
+    pub action: String,
+    /// Its next care date.
+    pub next_care: Option<Time>,
+    /// Whether it is held out.
+    pub held_out: bool,
+}
+
+/// The place of an item in a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkCursor {
+    /// The value at risk, or the bits of the expected gain.
+    pub place: i64,
+    /// The customer.
+    pub customer_id: String,
+    /// The number of the kind.
+    pub kind: i64,
+}
+
+/// Customers of a pass with the same kinds of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkCount {
+    /// Their kinds.
+    pub kinds: WorkKinds,
+    /// Whether they are held out.
+    pub held_out: bool,
+    /// How many they are.
+    pub customers: i64,
+}
+
+/// How many items a ranked list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RankedCount {
+    /// The items.
+    pub items: i64,
+    /// Those that were left out because they do not pay.
+    pub not_paying: i64,
+}
+
+/// What a publication did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// New episodes.
+    pub published: i64,
+    /// Those of them whose customer is held out.
+    pub held_out: i64,
+    /// Items of customers with an open episode of the kind, which got none.
+    pub still_open: i64,
+}
+
+/// What came of an action, as it is reported.
+#[derive(Clone, Debug)]
+pub struct NewOutcome {
+    /// The customer.
+    pub customer_id: String,
+    /// The kind of the episode.
+    pub kind: WorkKind,
+    /// The action that was taken; None for that of the episode.
+    pub action: Option<String>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// A remark.
+    pub note: String,
+    /// When it happened.
+    pub occur_time: Time,
+}
+
+/// An episode: an item that was handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Episode {
+    /// The customer that it is of now.
+    pub customer_id: String,
+    /// The kind.
+    pub kind: WorkKind,
+    /// The action.
+    pub action: String,
+    /// The moment of the list.
+    pub as_of: Time,
+    /// The end of the window.
+    pub until: Time,
+}
+
+/// What became of an outcome that was reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutcomeResult {
+    /// It is stored, in place of one that was reported before.
+    Recorded(Episode),
+    /// No such customer is stored.
+    UnknownCustomer,
+    /// The customer has no open episode of the kind.
+    NoOpenEpisode,
+    /// The customer is held out.
+    HeldOut,
+    /// It did not happen within the window of the episode.
+    OutsideWindow(Episode),
+}
+
+/// Which episodes are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct EffectFilter {
+    /// Of these kinds.
+    pub kinds: WorkKinds,
+    /// Of lists about moments from then on; None for all time.
+    pub from: Option<Time>,
+    /// Of lists about moments before then.
+    pub to: Time,
+    /// Windows that end before this moment are over.
+    pub now: Time,
+}
+
+/// The episodes of a kind with the same action, treated or held out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpisodeCount {
+    /// The kind.
+    pub kind: WorkKind,
+    /// The action.
+    pub action: String,
+    /// Whether the customers are held out.
+    pub held_out: bool,
+    /// Episodes whose window is over.
+    pub judged: i64,
+    /// Those of them with the outcome `DONE`.
+    pub acted: i64,
+    /// Those of them with a purchase in the window.
+    pub successes: i64,
+    /// Episodes whose window is not over.
+    pub open: i64,
+}
+
+/// Stores and reads the worklist.
+///
+/// Every method fails with a [`StoreError`](crate::StoreError) when the database does.
+#[async_trait]
+pub trait WorklistStore: Send + Sync {
+    /// Returns at most `limit` items that follow `after`: by falling value at risk or expected gain, then by id and
+    /// kind. Those of held-out customers only if asked for.
+    async fn work_items(
+        &self,
+        filter: &WorkFilter,
+        include_held_out: bool,
+        after: Option<&WorkCursor>,
+        limit: usize,
+    ) -> Result<Vec<WorkItem>>;
+    /// Returns how many customers of a pass have which kinds of work.
+    async fn work_counts(&self, pass_id: i64) -> Result<Vec<WorkCount>>;
+    /// Returns how many items a ranked list has.
+    async fn ranked_count(&self, filter: &WorkFilter, include_held_out: bool) -> Result<RankedCount>;
+    /// Stores an episode for each item of the list, held-out customers included, but for customers with an open
+    /// episode of the kind: one whose window overlaps.
+    async fn publish_worklist(&self, filter: &WorkFilter, now: Time) -> Result<Published>;
+    /// Stores what came of an action in the episode of the customer that is open `now`.
+    async fn record_outcome(&self, outcome: NewOutcome, now: Time) -> Result<OutcomeResult>;
+    /// Counts episodes, and how many of the customers bought in their window, by what is stored now.
+    async fn episode_counts(&self, filter: EffectFilter) -> Result<Vec<EpisodeCount>>;
+}
