@@ -73,7 +73,7 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
     }
     let is_ranked = items.iter().any(|item| item.expected_gain_minor.is_some());
     let has_due = items.iter().any(|item| item.due_time.is_some());
-    let mut header = vec!["customer", "kind", "at risk"];
+    let mut header = vec!["customer", "kind", "value at risk"];
     header.extend(is_ranked.then_some("gain"));
     header.extend(["P", "class", "cause", "action"]);
     header.extend(has_due.then_some("due"));
@@ -81,8 +81,8 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
     let table =
         narrow_table(&header, &numbers, items.iter().map(|item| row(item, (is_ranked, has_due), currency)));
     let mut lines =
-        vec![notes.to_owned(), "at risk: what is likely to be lost, or, of a lead, to be won".to_owned()];
-    lines.extend(is_ranked.then(|| "gain: at risk · measured effect of the action − its cost".to_owned()));
+        vec![notes.to_owned(), "value at risk: what is likely to be lost, or, of a lead, to be won".to_owned()];
+    lines.extend(is_ranked.then(|| "gain: value at risk · measured effect of the action − its cost".to_owned()));
     lines.push("P: the probability that the customer leaves, or that the lead buys".to_owned());
     if items.iter().any(|item| item.held_out) {
         lines.push(
@@ -152,13 +152,35 @@ mod tests {
             ..item("C2", WorkKind::CareDate)
         };
         let held_out = WorkItem { held_out: true, ..item("C3", WorkKind::Neglected) };
-        insta::assert_snapshot!(shown(&[item("C1", WorkKind::AtRisk), lead, held_out], 0), @"");
+        insta::assert_snapshot!(shown(&[item("C1", WorkKind::AtRisk), lead, held_out], 0), @r"
+        customer  kind       value at risk       P  class  cause        action         due
+        ──────────────────────────────────────────────────────────────────────────────────────────
+        C1        at risk         1,234.56  62.5 %  A      falling use  personal call  –
+        C2        care date              –       –  none   –            personal call  2026-02-03
+        C3        neglected       1,234.56  62.5 %  A      falling use  (held out)     –
+
+        showing 3 of 1,234 as of 2026-01-31T00:00:00Z
+        value at risk: what is likely to be lost, or, of a lead, to be won
+        P: the probability that the customer leaves, or that the lead buys
+        (held out): gets no action, so that the others have something to be compared with
+        amounts in EUR
+        ");
     }
 
     #[test]
     fn ranked_items_have_their_gain() {
         let ranked = WorkItem { expected_gain_minor: Some(100_000), ..item("C1", WorkKind::WinBack) };
-        insta::assert_snapshot!(shown(&[ranked], 5), @"");
+        insta::assert_snapshot!(shown(&[ranked], 5), @r"
+        customer  kind      value at risk      gain       P  class  cause        action
+        ───────────────────────────────────────────────────────────────────────────────────────
+        C1        win back       1,234.56  1,000.00  62.5 %  A      falling use  personal call
+
+        showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 more do not pay
+        value at risk: what is likely to be lost, or, of a lead, to be won
+        gain: value at risk · measured effect of the action − its cost
+        P: the probability that the customer leaves, or that the lead buys
+        amounts in EUR
+        ");
     }
 
     #[test]

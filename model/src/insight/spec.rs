@@ -362,7 +362,7 @@ abc = "A"
 action = "personal call"
 [[playbook]]
 cause = "open_complaint"
-action = "solve the complaint"
+action = "solve complaint"
 [[playbook]]
 cause = "price"
 action = "offer"

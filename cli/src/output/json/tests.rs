@@ -3,10 +3,11 @@ use std::{cell::Cell, collections::HashMap};
 use prost_reflect::MessageDescriptor;
 use tally_proto::v1::{
     ComparePredictionsResponse, CustomerInsight, Drift, DriftBin, DriftRange, FeatureDrift,
-    GetCampaignsResponse, GetCohortsResponse, GetDriftResponse, GetKpisResponse, GetSalesReportResponse,
-    Grade, InsightServiceListAttributesResponse, ListSegmentsResponse, Model, PreviewPromotionResponse,
-    PromoteModelResponse, Promotion, RealisedMonth, RefreshInsightsResponse, ReplayPredictionResponse, Score,
-    ScorePopulationResponse, SegmentMember, Study, Target, drift_bin::Bin,
+    GetActionEffectResponse, GetCampaignsResponse, GetCohortsResponse, GetDriftResponse, GetKpisResponse,
+    GetSalesReportResponse, Grade, InsightServiceListAttributesResponse, ListSegmentsResponse, Model,
+    PreviewPromotionResponse, PromoteModelResponse, Promotion, PublishWorklistResponse, RealisedMonth,
+    RecordActionOutcomeResponse, RefreshInsightsResponse, ReplayPredictionResponse, Score,
+    ScorePopulationResponse, SegmentMember, Study, Target, WorkItem, drift_bin::Bin,
 };
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -43,6 +44,10 @@ fn every_message_that_is_printed_shows_every_field_under_its_name() {
     snapshot::<GetSalesReportResponse>();
     snapshot::<GetCohortsResponse>();
     snapshot::<GetCampaignsResponse>();
+    snapshot::<WorkItem>();
+    snapshot::<PublishWorklistResponse>();
+    snapshot::<RecordActionOutcomeResponse>();
+    snapshot::<GetActionEffectResponse>();
 }
 
 #[test]

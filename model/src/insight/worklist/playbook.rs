@@ -48,7 +48,7 @@ impl PlaybookEntry {
 pub fn default_playbook() -> Vec<PlaybookEntry> {
     vec![
         PlaybookEntry::new(None, "A", "personal call"),
-        PlaybookEntry::new(Some(Cause::OpenComplaint), "", "solve the complaint"),
+        PlaybookEntry::new(Some(Cause::OpenComplaint), "", "solve complaint"),
         PlaybookEntry::new(Some(Cause::Price), "", "offer"),
         PlaybookEntry::new(None, "C", "standard mail"),
         PlaybookEntry::new(None, "", "personal mail"),
@@ -91,7 +91,7 @@ mod tests {
         let playbook = default_playbook();
         let action = |cause, abc| play(&playbook, cause, abc).unwrap().action.as_str();
         assert_eq!(action(Cause::OpenComplaint, AbcClass::A), "personal call");
-        assert_eq!(action(Cause::OpenComplaint, AbcClass::C), "solve the complaint");
+        assert_eq!(action(Cause::OpenComplaint, AbcClass::C), "solve complaint");
         assert_eq!(action(Cause::Price, AbcClass::None), "offer");
         assert_eq!(action(Cause::FallingUse, AbcClass::C), "standard mail");
         assert_eq!(action(Cause::Unknown, AbcClass::None), "personal mail");

@@ -53,7 +53,7 @@ fn cause(reasons: &[v1::Reason]) -> Cause {
 fn action(cause: Cause, class: &str) -> &'static str {
     match (class, cause) {
         ("A", _) => "personal call",
-        (_, Cause::OpenComplaint) => "solve the complaint",
+        (_, Cause::OpenComplaint) => "solve complaint",
         (_, Cause::Price) => "offer",
         ("C", _) => "standard mail",
         _ => "personal mail",
