@@ -80,9 +80,13 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
     let numbers: Vec<usize> = (2..4 + usize::from(is_ranked)).collect();
     let table =
         narrow_table(&header, &numbers, items.iter().map(|item| row(item, (is_ranked, has_due), currency)));
-    let mut lines =
-        vec![notes.to_owned(), "value at risk: what is likely to be lost, or, of a lead, to be won".to_owned()];
-    lines.extend(is_ranked.then(|| "gain: value at risk · measured effect of the action − its cost".to_owned()));
+    let mut lines = vec![
+        notes.to_owned(),
+        "value at risk: what is likely to be lost, or, of a lead, to be won".to_owned(),
+    ];
+    lines.extend(
+        is_ranked.then(|| "gain: value at risk · measured effect of the action − its cost".to_owned()),
+    );
     lines.push("P: the probability that the customer leaves, or that the lead buys".to_owned());
     if items.iter().any(|item| item.held_out) {
         lines.push(

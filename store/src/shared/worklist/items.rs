@@ -83,7 +83,9 @@ pub(super) async fn by_value<B: Backend>(
     limit: usize,
 ) -> Result<Vec<WorkItem>> {
     let mut select = Statement::new("SELECT ");
-    select.push(COLUMNS).push(", f.work_kinds FROM (SELECT f.customer_id, c.name, f.worklist_order");
+    select
+        .push(COLUMNS)
+        .push(", f.work_kinds FROM (SELECT f.customer_id, f.pass_id, c.name, f.worklist_order");
     select.push(CUSTOMERS).push(" WHERE f.pass_id = ").push_bind(filter.pass_id);
     select.push(" AND f.work_kinds > 0 AND (f.work_kinds & ").push_bind(filter.kinds.0).push(") > 0");
     if !include_held_out {
@@ -97,8 +99,12 @@ pub(super) async fn by_value<B: Backend>(
     }
     // One customer more, since the first may have had all of its items.
     select.push(" ORDER BY f.worklist_order DESC, f.customer_id LIMIT ").push_bind(limit as i64 + 1);
-    select.push(") AS c JOIN customer_insights AS f ON f.customer_id = c.customer_id AND f.pass_id = ");
-    select.push_bind(filter.pass_id).push(" ORDER BY c.worklist_order DESC, c.customer_id");
+    // With the pass as a value, PostgreSQL would look for each customer in an index by pass while it does not know yet
+    // how many rows the pass has.
+    select.push(
+        ") AS c JOIN customer_insights AS f ON f.customer_id = c.customer_id AND f.pass_id = c.pass_id \
+         ORDER BY c.worklist_order DESC, c.customer_id",
+    );
     let mut items = Vec::new();
     for row in store.read::<CustomerRow>(select).await? {
         let seen = after.filter(|after| after.customer_id == row.facts.customer_id).map(|after| after.kind);
