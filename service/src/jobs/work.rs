@@ -68,14 +68,15 @@ impl JobWork {
     }
 
     async fn refresh_insights(&self) -> Result<Outcome> {
-        let mut pass = InsightPass::start(&self.insights, self.clock.now(), PassPurpose::Refresh).await?;
+        let as_of = self.clock.now();
+        let mut pass = InsightPass::start(&self.insights, as_of, PassPurpose::Refresh).await?;
         let mut customers = 0;
         while let Some(progress) = pass.next().await? {
             customers = progress.done;
         }
         let warning = Some(pass.warning()).filter(|warning| !warning.is_empty());
         let warning = warning.map_or_else(String::new, |warning| format!("; {warning}"));
-        Ok(Outcome::succeeded(format!("insights of {customers} customers as of {}{warning}", pass.as_of())))
+        Ok(Outcome::succeeded(format!("insights as of {as_of}: {customers} customers visited{warning}")))
     }
 
     async fn train(&self, target: Target, storing: Arc<AtomicBool>) -> Result<Outcome> {
