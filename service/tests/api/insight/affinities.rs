@@ -98,12 +98,12 @@ fn at_random(state: &mut u64) -> Vec<v1::Interaction> {
     ];
     let mut all = Vec::new();
     for n in 0..260 {
-        let likes: Vec<&str> = values.into_iter().filter(|_| chance(state, 40)).collect();
+        // Of each third of the customers, a third of the values.
+        let usual = |state: &mut u64| draw(state, 4) as usize * 3 + n % 3;
         for id in 0..=draw(state, 13) {
             let occurred = if chance(state, 70) { "2024-01-15" } else { times[draw(state, 5) as usize] };
             let kind = if chance(state, 80) { "purchase" } else { ["return", "visit"][id as usize % 2] };
-            let favourite = likes.get(draw(state, 12) as usize);
-            let value = favourite.copied().unwrap_or_else(|| values[draw(state, 12) as usize]);
+            let value = values[if chance(state, 80) { usual(state) } else { draw(state, 12) as usize }];
             let name = if chance(state, 90) { "category" } else { "other" };
             all.push(with_properties(&format!("c{n:03}"), &id.to_string(), kind, occurred, &[(name, value)]));
         }
