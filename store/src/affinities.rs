@@ -8,18 +8,18 @@ use tally_model::{
 
 use crate::error::Result;
 
-/// The affinities of a property in a pass, as far as they are not of single values.
+/// A stored list: the affinities of a property in a pass, without the affinities themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AffinityList {
     /// Our number of it.
     pub list_id: i64,
-    /// What they are of.
+    /// What it is of.
     pub content: NewAffinityList,
-    /// How many they are.
+    /// How many affinities it has.
     pub affinities: i64,
 }
 
-/// A list to be stored.
+/// What a list is of, and what it leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewAffinityList {
     /// The pass.
