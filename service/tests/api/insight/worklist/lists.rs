@@ -7,7 +7,7 @@ use tally_service::platform::clock::system_clock;
 use super::{days_ago, ids};
 use crate::{
     insight::paid,
-    support::{Database, Tally, on_both_stores, timestamp},
+    support::{Database, Tally, interaction, on_both_stores, timestamp},
 };
 
 on_both_stores!(pages_have_the_whole_list, a_list_may_be_of_some_kinds);
@@ -103,70 +103,83 @@ async fn a_list_has_its_capacity() {
     }
 }
 
+/// What the customer of a number did: it bought some times up to a month or two before `as_of`, and then cancelled.
+fn cancelled(id: &str, n: usize, as_of: Time) -> Vec<v1::Interaction> {
+    let (n, amount) = (n as i64, 10_i64.pow(2 + n as u32 % 4));
+    let on = |days: i64| as_of.plus_days(-days).to_string();
+    let bought = (0..2 + n % 3).map(|place| {
+        let days = 30 + n % 20 + place * (40 + n % 11 * 5);
+        paid(id, &days.to_string(), "purchase", &on(days), amount + 7 * place)
+    });
+    bought.chain([interaction(id, "end", "cancel", &on(10))]).collect()
+}
+
 /// An action with a cost has to pay, by what it was measured to bring.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_pay_is_left_out() {
-    let settings = "[[playbook]]\naction = \"letter\"\ncost_minor = 100\n[value]\nmargin_rate = 1.0";
     for database in Database::both().await {
-        let tally = start(database, settings).await;
         let now = system_clock();
-        let (treated, held_out) = (ids(40, false), ids(40, true));
-        let customers = [treated.clone(), held_out.clone()].concat();
-        // Customers of very different value, who bought so long ago that they are lost.
-        let bought = |n: usize, id: &String| {
-            let on = |day: i64| days_ago(now, 100 + 400 + day).to_string();
-            let amount = 10_i64.pow(2 + n as u32 % 4);
-            [0, 5, 10].map(|day| paid(id, &day.to_string(), "purchase", &on(day), amount))
-        };
-        tally
-            .backfill(customers.iter().enumerate().flat_map(|(n, id)| bought(n, id)).collect())
-            .await
-            .unwrap();
-        let list = async |as_of: Time| {
-            let request = v1::ListWorklistRequest {
-                kinds: vec![WorkKind::WinBack.into()],
-                as_of_time: Some(timestamp(as_of)),
-                page_size: 1_000,
-                ..Default::default()
-            };
-            let reply = tally.worklist(request.clone()).await.unwrap();
-            let paged = v1::ListWorklistRequest { page_size: 7, ..request };
-            assert_eq!(tally.work_of_all_pages(paged).await, reply.items);
-            reply
-        };
-        let before = list(days_ago(now, 100)).await;
-        assert_eq!(before.items.len() as i64 + before.not_paying, 40);
-        assert!(
-            before.not_paying > 0 && before.items.len() > 5,
-            "{} {}",
-            before.items.len(),
-            before.not_paying
-        );
-        for item in &before.items {
-            // Nothing is measured.
-            assert_eq!(item.expected_gain_minor, item.value_at_risk_minor.map(|value| value - 100));
-            assert!(item.expected_gain_minor > Some(0));
-        }
-        assert!(before.items.is_sorted_by(|a, b| a.expected_gain_minor >= b.expected_gain_minor));
-        tally.publish(days_ago(now, 100)).await.unwrap();
-        let handed_out = tally.effect(WorkKind::WinBack).await.pop().unwrap();
-        assert!(handed_out.treated > 5 && handed_out.held_out > 5, "{handed_out:?}");
+        let as_of = days_ago(now, 100);
+        let mut tally = Tally::start(database.again()).await;
+        let customers = [ids(40, false), ids(40, true)].concat();
+        let all = customers.iter().enumerate();
+        let all = all.flat_map(|(n, id)| cancelled(id, n, as_of));
+        tally.backfill(all.collect()).await.unwrap();
+        let values: Vec<i64> =
+            tally.all_work(as_of).await.iter().map(|item| item.value_at_risk_minor.unwrap()).collect();
+        assert!(values.len() == 80 && values.is_sorted_by(|a, b| a >= b), "{values:?}");
+        tally.stop().await;
+        let cost = values[40];
+        assert!(values[0] > cost && cost > values[79], "{values:?}");
+        let tally = start(database, &format!("[[playbook]]\naction = \"letter\"\ncost_minor = {cost}")).await;
+        assert_costs(&tally, as_of, cost).await;
+    }
+}
 
-        // Nobody has bought since: the lower end is below 0, and nothing pays any more.
-        let useless = list(days_ago(now, 0)).await;
-        assert_eq!((useless.items.len(), useless.not_paying), (0, 40));
+async fn assert_costs(tally: &Tally, as_of: Time, cost: i64) {
+    let list = async |as_of: Time| {
+        let request = v1::ListWorklistRequest {
+            kinds: vec![WorkKind::WinBack.into()],
+            as_of_time: Some(timestamp(as_of)),
+            page_size: 1_000,
+            ..Default::default()
+        };
+        let reply = tally.worklist(request.clone()).await.unwrap();
+        let paged = v1::ListWorklistRequest { page_size: 7, ..request };
+        assert_eq!(tally.work_of_all_pages(paged).await, reply.items);
+        reply
+    };
+    let before = list(as_of).await;
+    assert_eq!(before.items.len() as i64 + before.not_paying, 40);
+    assert!(before.not_paying > 5 && before.items.len() > 5, "{} {}", before.items.len(), before.not_paying);
+    for item in &before.items {
+        // Nothing is measured.
+        assert_eq!(item.expected_gain_minor, item.value_at_risk_minor.map(|value| value - cost));
+        assert!(item.expected_gain_minor > Some(0));
+    }
+    assert!(before.items.is_sorted_by(|a, b| a.expected_gain_minor >= b.expected_gain_minor));
+    tally.publish(as_of).await.unwrap();
+    let handed_out = &tally.effect(WorkKind::WinBack).await[0];
+    assert!(handed_out.treated > 5 && handed_out.held_out > 5, "{handed_out:?}");
 
-        // All of the treated have, and none of the others.
-        let on = days_ago(now, 99).to_string();
-        let items = before.items.iter().map(|item| &item.customer_id);
-        tally.backfill(items.map(|id| paid(id, "again", "purchase", &on, 1)).collect()).await.unwrap();
-        let row = tally.effect(WorkKind::WinBack).await.pop().unwrap();
-        let lower = row.lower.unwrap();
-        assert!(row.effect == Some(1.0) && lower > 0.2, "{row:?}");
-        let useful = list(Time(days_ago(now, 0).0 - 1)).await;
-        for item in &useful.items {
-            let gain = lower * item.value_at_risk_minor.unwrap() as f64 - 100.0;
-            assert_eq!(item.expected_gain_minor, Some(gain.round() as i64));
-        }
+    // Nobody has bought since: the lower end is below 0, and nothing pays any more.
+    let useless = list(as_of.plus_days(98)).await;
+    assert_eq!((useless.items.len(), useless.not_paying), (0, 40));
+
+    // All of the treated have, and none of the others; then they cancel again.
+    let [bought, ended] = [1, 2].map(|days| as_of.plus_days(days).to_string());
+    let again = before.items.iter().flat_map(|item| {
+        let id = &item.customer_id;
+        [paid(id, "again", "purchase", &bought, 1), interaction(id, "end again", "cancel", &ended)]
+    });
+    tally.backfill(again.collect()).await.unwrap();
+    let row = &tally.effect(WorkKind::WinBack).await[0];
+    let lower = row.lower.unwrap();
+    assert!(row.effect == Some(1.0) && lower > 0.2, "{row:?}");
+    let useful = list(as_of.plus_days(99)).await;
+    assert!(!useful.items.is_empty());
+    for item in &useful.items {
+        let gain = lower * item.value_at_risk_minor.unwrap() as f64 - cost as f64;
+        assert_eq!(item.expected_gain_minor, Some(gain.round() as i64));
     }
 }

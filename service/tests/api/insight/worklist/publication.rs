@@ -3,7 +3,7 @@
 use tally_service::platform::clock::system_clock;
 
 use super::{days_ago, ids, is_held_out};
-use crate::support::{Tally, on_both_stores};
+use crate::support::{Tally, interaction, on_both_stores};
 
 on_both_stores!(nobody_gets_two_episodes_at_the_same_time, the_holdout_is_the_same_for_ever);
 
@@ -43,7 +43,8 @@ async fn the_holdout_is_the_same_for_ever(mut tally: Tally) {
     assert_eq!(held_out(&tally, 2).await.iter().collect::<Vec<_>>(), expected);
     // Others come, and what is known of them changes.
     tally.lost(&(400..600).map(|n| format!("d{n}")).collect::<Vec<_>>(), days_ago(now, 2)).await;
-    tally.lost(&customers[..100], days_ago(now, 300)).await;
+    let visit = |id: &String| interaction(id, "visit", "visit", &days_ago(now, 300).to_string());
+    tally.backfill(customers[..100].iter().map(visit).collect()).await.unwrap();
     tally.stop().await;
     let tally = Tally::start(tally.database.again()).await;
     let after: Vec<String> = held_out(&tally, 1).await.into_iter().filter(|id| id.starts_with('c')).collect();
