@@ -1,5 +1,7 @@
 //! Affinities: which values of a property customers buy together, in the window of a pass.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use tally_model::{
     insight::{Affinity, AffinityCounter},
@@ -103,14 +105,14 @@ pub trait AffinityStore: Send + Sync {
         after: Option<i64>,
         limit: usize,
     ) -> Result<Vec<(i64, Affinity)>>;
-    /// Returns at most `limit` values that a customer, and the ids merged into it, has not bought up to `until`, by the
-    /// affinities of the values bought after `after`: the greatest `confidence_lower` first, then the greatest lift,
-    /// then by value.
+    /// Returns for each of these customers at most `limit` values that it, and the ids merged into it, has not bought up
+    /// to `until`, by the affinities of the values bought after `after`: the greatest `confidence_lower` first, then
+    /// the greatest lift, then by value. Customers without any are left out.
     async fn next_to_buy(
         &self,
         list: &AffinityList,
-        customer_id: &str,
+        customer_ids: &[String],
         (after, until): (Time, Time),
         limit: usize,
-    ) -> Result<Vec<NextToBuy>>;
+    ) -> Result<HashMap<String, Vec<NextToBuy>>>;
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The most columns of an action.
-const ACTION: usize = 15;
+const ACTION: usize = 14;
 
 /// Prints what actions did.
 pub(super) async fn effect(server: &Connection, args: &EffectArgs, json: bool) -> Result<(), ClientError> {
@@ -64,7 +64,7 @@ fn row(row: &ActionEffect) -> Vec<String> {
         count(row.held_out),
         ratio(row.rate_held_out),
         row.effect.map_or_else(dash, short),
-        interval.map_or_else(dash, |(lower, upper)| format!("{} to {}", short(lower), short(upper))),
+        interval.map_or_else(dash, |(lower, upper)| format!("{}…{}", short(lower), short(upper))),
         count(row.open),
         row.more_needed.map_or_else(dash, count),
     ]
@@ -108,8 +108,8 @@ mod tests {
         insta::assert_snapshot!(page(&reply(vec![all, call, open])), @r"
         kind       action         treated  bought  held out  bought  effect  95 % interval  open  needed
         ─────────────────────────────────────────────────────────────────────────────────────────────────
-        at risk    (all)               70  80.0 %        80  60.0 %   +20.0  +5.2 to +33.4     0       –
-        at risk    personal call       70  80.0 %        80  60.0 %   +20.0  +5.2 to +33.4     0   1,234
+        at risk    (all)               70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0       –
+        at risk    personal call       70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0   1,234
         care date  (all)                0       –         0       –       –              –    12       –
 
         customers on lists (treated) against those held out from them, as of 2026-01-31T00:00:00Z: how many

@@ -3,7 +3,7 @@
 //! They belong to a pass and a property, and are computed when they are first asked for. A pass is not slowed down by
 //! what nobody asks.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tally_model::{insight::Affinity, time::Time};
 use tally_proto::limits;
@@ -59,17 +59,17 @@ impl Insights {
         Ok(self.store.affinities(list.list_id, after, limit).await?)
     }
 
-    /// What a customer is likely to buy next, by the affinities of a pass.
+    /// What customers are likely to buy next, by the affinities of a pass.
     pub(super) async fn next_to_buy(
         &self,
         pass: &Pass,
-        customer_id: &str,
+        customer_ids: &[String],
         as_of: Time,
-    ) -> Result<Vec<NextToBuy>> {
+    ) -> Result<HashMap<String, Vec<NextToBuy>>> {
         let spec = &pass.population.spec;
         let list = self.affinity_list(pass, &spec.affinity.property).await?;
         let window = (as_of.plus_days(-i64::from(spec.window_days)), as_of);
-        Ok(self.store.next_to_buy(&list, customer_id, window, limits::NEXT_TO_BUY).await?)
+        Ok(self.store.next_to_buy(&list, customer_ids, window, limits::NEXT_TO_BUY).await?)
     }
 
     /// The list that is stored, unless a customer was erased or merged since it was computed.

@@ -144,13 +144,13 @@ impl Insights {
         };
         // Who has bought nothing is not asked about: nothing follows from that.
         let next_to_buy = match pass.as_ref().filter(|_| facts.purchases.is_some()) {
-            Some(pass) => self.next_to_buy(pass, &id, as_of).await?,
-            None => Vec::new(),
+            Some(pass) => self.next_to_buy(pass, std::slice::from_ref(&id), as_of).await?.remove(&id),
+            None => None,
         };
         let rules = &population.spec.worklist;
         let first_purchase = facts.purchases.map(|purchases| purchases.first_purchase);
         Ok(CustomerInsight {
-            next_to_buy,
+            next_to_buy: next_to_buy.unwrap_or_default(),
             next_care: next_care_time(Some(&attributes), &rules.care_dates, first_purchase, as_of),
             held_out: is_held_out(rules.holdout_share, &rules.holdout_salt, &id),
             referrals_bought: self.referrals_bought(&id, as_of, known_at).await?,

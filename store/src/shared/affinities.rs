@@ -12,7 +12,7 @@ use tally_model::{
 
 use super::{
     Backend, SqlValue, Stamp, Statement, Transaction,
-    insights::push_family,
+    insights::push_families,
     reports::{MERGED, ReportSql, customer},
     transaction::repeatable,
 };
@@ -84,17 +84,11 @@ impl From<AffinityRow> for (i64, Affinity) {
 
 #[derive(FromRow)]
 struct NextRow {
+    customer: String,
     value: String,
     because: String,
     confidence_lower: f64,
     lift: f64,
-}
-
-impl From<NextRow> for NextToBuy {
-    fn from(row: NextRow) -> Self {
-        let NextRow { value, because, confidence_lower, lift } = row;
-        Self { value, because, confidence_lower, lift }
-    }
 }
 
 /// A value with its number and how many values there are, or a basket of such numbers with how many customers have it.
@@ -274,44 +268,51 @@ async fn insert_parts<B: Backend, const N: usize>(
     Ok(())
 }
 
-/// What a customer bought, with the time of the last purchase, and what the affinities of it lead to, each by the
+/// What customers bought, with the time of the last purchase, and what the affinities of it lead to, each by the
 /// strongest of them.
 fn select_next<B: ReportSql>(
     list: &AffinityList,
-    customer_id: &str,
+    customer_ids: &[String],
     (after, until): (Time, Time),
     limit: usize,
 ) -> Statement {
-    let mut select = Statement::new(
-        "WITH bought AS MATERIALIZED (SELECT value, max(occur_time) AS last_time FROM (SELECT ",
-    );
+    let mut select = Statement::new(concat!(
+        "WITH bought AS MATERIALIZED (SELECT customer, value, max(occur_time) AS last_time FROM (SELECT ",
+        customer!(),
+        " AS customer, "
+    ));
     push_value::<B>(&mut select, &list.content.property);
-    select.push(" AS value, i.occur_time FROM interactions AS i WHERE i.kind = 'purchase' AND i.");
-    push_family(&mut select, customer_id);
+    select.push(" AS value, i.occur_time FROM interactions AS i").push(MERGED);
+    select.push(" WHERE i.kind = 'purchase' AND i.");
+    push_families(&mut select, customer_ids);
     select
         .push(" AND i.occur_time <= ")
         .push_bind(until)
         .push(
-            ") AS purchases WHERE value IS NOT NULL GROUP BY value), \
-             known AS MATERIALIZED (SELECT v.number, b.last_time FROM bought AS b \
+            ") AS purchases WHERE value IS NOT NULL GROUP BY customer, value), \
+             known AS MATERIALIZED (SELECT b.customer, v.number, b.last_time FROM bought AS b \
              JOIN affinity_values AS v ON v.value = b.value WHERE v.list_id = ",
         )
         .push_bind(list.list_id)
         .push(
-            "), ranked AS (SELECT a.*, row_number() OVER (PARTITION BY a.to_number ORDER BY a.place) AS rank \
-             FROM known AS k JOIN affinities AS a ON a.from_number = k.number WHERE a.list_id = ",
+            "), ranked AS (SELECT k.customer, a.*, \
+             row_number() OVER (PARTITION BY k.customer, a.to_number ORDER BY a.place) AS rank \
+             FROM known AS k JOIN affinities AS a ON a.from_number = k.number \
+             LEFT JOIN known AS o ON o.customer = k.customer AND o.number = a.to_number WHERE a.list_id = ",
         )
         .push_bind(list.list_id)
-        .push(" AND k.last_time > ")
+        .push(" AND o.number IS NULL AND k.last_time > ")
         .push_bind(after)
         .push(
-            " AND a.to_number NOT IN (SELECT number FROM known)) \
-             SELECT t.value, f.value AS because, r.confidence_lower, r.lift FROM ranked AS r \
+            "), likely AS (SELECT r.customer, t.value, f.value AS because, r.confidence_lower, r.lift, \
+             row_number() OVER (PARTITION BY r.customer \
+             ORDER BY r.confidence_lower DESC, r.lift DESC, t.value) AS next_place FROM ranked AS r \
              JOIN affinity_values AS f ON f.list_id = r.list_id AND f.number = r.from_number \
-             JOIN affinity_values AS t ON t.list_id = r.list_id AND t.number = r.to_number WHERE r.rank = 1 \
-             ORDER BY r.confidence_lower DESC, r.lift DESC, t.value LIMIT ",
+             JOIN affinity_values AS t ON t.list_id = r.list_id AND t.number = r.to_number WHERE r.rank = 1) \
+             SELECT customer, value, because, confidence_lower, lift FROM likely WHERE next_place <= ",
         )
-        .push_bind(limit as i64);
+        .push_bind(limit as i64)
+        .push(" ORDER BY next_place");
     select
 }
 
@@ -365,14 +366,18 @@ impl<B: Backend> AffinityStore for B {
     async fn next_to_buy(
         &self,
         list: &AffinityList,
-        customer_id: &str,
+        customer_ids: &[String],
         window: (Time, Time),
         limit: usize,
-    ) -> Result<Vec<NextToBuy>> {
-        if list.affinities == 0 {
-            return Ok(Vec::new());
+    ) -> Result<HashMap<String, Vec<NextToBuy>>> {
+        let mut next: HashMap<String, Vec<NextToBuy>> = HashMap::new();
+        if list.affinities == 0 || customer_ids.is_empty() {
+            return Ok(next);
         }
-        let rows: Vec<NextRow> = self.read(select_next::<B>(list, customer_id, window, limit)).await?;
-        Ok(rows.into_iter().map(NextToBuy::from).collect())
+        let rows: Vec<NextRow> = self.read(select_next::<B>(list, customer_ids, window, limit)).await?;
+        for NextRow { customer, value, because, confidence_lower, lift } in rows {
+            next.entry(customer).or_default().push(NextToBuy { value, because, confidence_lower, lift });
+        }
+        Ok(next)
     }
 }

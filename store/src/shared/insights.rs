@@ -501,3 +501,10 @@ pub(super) fn push_family(statement: &mut Statement, customer_id: &str) {
     statement.push("customer_id IN (SELECT customer_id FROM customers WHERE customer_id = ");
     statement.push_bind(customer_id).push(" OR survivor_id = ").push_bind(customer_id).push(")");
 }
+
+/// Appends that an interaction is of one of these customers, or of an id that is merged into one.
+pub(super) fn push_families(statement: &mut Statement, customer_ids: &[String]) {
+    let ids = || customer_ids.iter().map(|id| id.as_str().into());
+    statement.push("customer_id IN (SELECT customer_id FROM customers WHERE customer_id IN (");
+    statement.push_list(ids()).push(") OR survivor_id IN (").push_list(ids()).push("))");
+}

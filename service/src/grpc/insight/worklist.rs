@@ -12,7 +12,7 @@ use tally_proto::{
 use tally_store::{EffectFilter, Episode, NewOutcome};
 use tonic::Status;
 
-use super::{InsightRpc, range};
+use super::{InsightRpc, affinities::next_to_buy, range};
 use crate::{
     grpc::{
         convert::{
@@ -192,7 +192,7 @@ const fn cause(cause: Cause) -> v1::Cause {
 }
 
 fn item(listed: ListedWork) -> v1::WorkItem {
-    let ListedWork { item, probability, cause: of_item, reasons, .. } = listed;
+    let ListedWork { item, probability, cause: of_item, reasons, next_to_buy: next, .. } = listed;
     let due = item.next_care.filter(|_| item.kind == WorkKind::CareDate);
     v1::WorkItem {
         customer_id: item.customer_id,
@@ -207,6 +207,7 @@ fn item(listed: ListedWork) -> v1::WorkItem {
         reasons: reasons.into_iter().map(response::reason).collect(),
         due_time: due.map(timestamp),
         held_out: item.held_out,
+        next_to_buy: next.into_iter().map(next_to_buy).collect(),
         expected_gain_minor: item.gain.map(|gain| gain.round() as i64),
     }
 }

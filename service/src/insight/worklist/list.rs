@@ -14,7 +14,8 @@ use tally_model::{
     time::Time,
 };
 use tally_store::{
-    EffectFilter, EpisodeCount, Pass, WorkCount, WorkCursor, WorkFilter, WorkItem, WorkRanking, WorkRule,
+    EffectFilter, EpisodeCount, NextToBuy, Pass, WorkCount, WorkCursor, WorkFilter, WorkItem, WorkRanking,
+    WorkRule,
 };
 
 use crate::{
@@ -72,6 +73,8 @@ pub struct ListedWork {
     pub cause: Cause,
     /// What the probability comes from.
     pub reasons: Vec<Reason>,
+    /// What the customer is likely to buy next, the likeliest first.
+    pub next_to_buy: Vec<NextToBuy>,
     /// Where the list goes on after it.
     pub cursor: WorklistCursor,
 }
@@ -100,12 +103,14 @@ impl Insights {
             }
         };
         let reasons = self.reasons(pass, &items).await?;
+        let next = self.next_of_buyers(pass, &items).await?;
         let listed = |item: WorkItem| {
             let is_lead = item.life_cycle == LifeCycle::Lead.name();
             ListedWork {
                 probability: if is_lead { item.lead_probability } else { item.churn_probability },
                 cause: item.cause.as_deref().and_then(Cause::named).unwrap_or(Cause::Unknown),
                 reasons: reasons.get(&item.customer_id).cloned().unwrap_or_default(),
+                next_to_buy: next.get(&item.customer_id).cloned().unwrap_or_default(),
                 cursor: WorklistCursor {
                     pass_id: pass.pass_id,
                     measured_until,
@@ -146,6 +151,21 @@ impl Insights {
         let counts: Arc<[WorkCount]> = self.store.work_counts(pass.pass_id).await?.into();
         self.work_counts.keep(pass, Arc::clone(&counts));
         Ok(counts)
+    }
+
+    /// What the buyers of these items are likely to buy next. Who has bought nothing is not asked about.
+    async fn next_of_buyers(
+        &self,
+        pass: &Pass,
+        items: &[WorkItem],
+    ) -> Result<HashMap<String, Vec<NextToBuy>>> {
+        let buyers = items.iter().filter(|item| item.life_cycle != LifeCycle::Lead.name());
+        let ids: BTreeSet<&String> = buyers.map(|item| &item.customer_id).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<String> = ids.into_iter().cloned().collect();
+        self.next_to_buy(pass, &ids, pass.as_of).await
     }
 
     /// The reasons of the scores of the customers of these items, by the models of the pass.

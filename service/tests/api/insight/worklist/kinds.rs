@@ -101,6 +101,7 @@ async fn scored_customers_have_their_kinds_causes_and_reasons(tally: Tally) {
             assert_eq!(item.reasons, score.reasons[..3.min(score.reasons.len())]);
             assert_eq!(item.due_time, insight.next_care_time.filter(|_| item.kind() == WorkKind::CareDate));
             assert_eq!((item.held_out, item.name.as_str()), (insight.held_out, insight.name.as_str()));
+            assert_eq!(item.next_to_buy, insight.next_to_buy);
             let at_risk = item.clv_minor.map(|clv| match is_lead {
                 true => clv,
                 false => (score.probability * clv as f64).round() as i64,
