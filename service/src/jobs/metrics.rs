@@ -60,6 +60,13 @@ impl JobMetrics {
         }
     }
 
+    /// Begins to count the runs of a job: increases from 0 are seen by those who read the metrics.
+    pub(super) fn prepare(&self, job: Job) {
+        for state in JobRunState::ALL.into_iter().filter(|state| *state != JobRunState::Running) {
+            drop(self.runs.get_or_create(&RunLabels { job: job.name(), result: state.name() }));
+        }
+    }
+
     /// Counts a run that has ended.
     pub(super) fn ended(&self, job: Job, state: JobRunState, took: Option<Duration>) {
         self.runs.get_or_create(&RunLabels { job: job.name(), result: state.name() }).inc();

@@ -96,9 +96,11 @@ impl JobRunner {
         metrics: JobMetrics,
         plan: JobPlan,
     ) -> Self {
+        let jobs = plan.jobs();
+        jobs.iter().for_each(|(job, _)| metrics.prepare(*job));
         Self {
             work: JobWork { store, insights, clock },
-            jobs: plan.jobs(),
+            jobs,
             metrics,
             server: format!("{}, process {}", Actor::of_this_process().name, process::id()),
             stop: watch::Sender::new(false),

@@ -7,7 +7,7 @@ use std::{
 
 use tally_model::{spec::Target, time::Time};
 use tally_proto::v1;
-use tally_service::platform::clock::system_clock;
+use tally_service::{jobs::JobPlan, platform::clock::system_clock};
 use tally_store::{Promotion, PromotionKind, Store, StoredEvaluation, StoredModel};
 use tonic::Code;
 
@@ -119,9 +119,13 @@ async fn assert_calls(tally: &Tally, metrics: &HashMap<String, f64>) {
     assert_eq!(all[durations], 1.0);
 }
 
-/// Asserts that the documented metrics and no others are served, and that no customer is a label.
+/// Asserts that the documented metrics and no others are served, here and by a server that runs jobs, and that no customer
+/// is a label.
 async fn assert_documented(tally: &Tally) {
-    let (_, text) = tally.get("/metrics").await;
+    let plan = JobPlan { score_every: Some(Duration::from_secs(3_600)), train_every: None };
+    let worker = Tally::start_with(tally.database.again(), system_clock, plan).await;
+    wait_for(&worker, "tally_job_last_success_seconds{job=\"insights\"}", |time| time > 0.0).await;
+    let text = tally.get("/metrics").await.1 + &worker.get("/metrics").await.1;
     assert!(!text.contains("C00"), "a customer is a label");
     let served: BTreeSet<String> = text
         .lines()
