@@ -33,10 +33,7 @@ async fn of_two_servers_one_runs_and_what_was_missed_is_made_up_once() {
         one.add_three().await;
         let job = idle.wait_for_job("insights", |job| states(job) == [JobRunState::Succeeded]).await;
         assert_eq!((job.interval_seconds, next_due(&job)), (21_600, first + 6 * HOUR));
-        assert!(
-            job.runs[0].result.starts_with("insights as of 2026-01-01T00:00:00"),
-            "{job:?}"
-        );
+        assert!(job.runs[0].result.starts_with("insights as of 2026-01-01T00:00:00"), "{job:?}");
         // Ten runs are missed. Restarts and clocks do not move the schedule.
         NOW.store(first + 61 * HOUR, Relaxed);
         let job = idle.wait_for_job("insights", |job| job.runs.len() == 2 && !job.running).await;
