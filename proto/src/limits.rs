@@ -35,6 +35,8 @@ pub const REPORT_ROWS: usize = 20_000;
 pub const REPORT_VALUES: i32 = 1_000;
 /// Longest time for which a purchase counts for a campaign, in days.
 pub const CAMPAIGN_DAYS: i32 = 3_650;
+/// Maximum number of steps of 30 days of a forecast.
+pub const FORECAST_STEPS: i32 = 36;
 /// Largest request or response message, in bytes.
 pub const MESSAGE_BYTES: usize = 4 << 20;
 /// Largest metadata of a call, in bytes: the names and values of its headers, and 32 for each.

@@ -42,6 +42,15 @@ pub enum InsightsCommand {
         #[arg(long, value_name = "TIME", value_parser = time::parse)]
         as_of: Option<Timestamp>,
     },
+    /// Show what is to be expected of the customers there are, and how the same forecast did before
+    Forecast {
+        /// As of this time [default: the latest pass]
+        #[arg(long, value_name = "TIME", value_parser = time::parse)]
+        as_of: Option<Timestamp>,
+        /// How many steps of 30 days to look ahead
+        #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=36))]
+        steps: i32,
+    },
     /// Show whom each campaign reached, and how many of them bought
     Campaigns(CampaignsArgs),
     /// List which values of a property, such as categories, customers buy together

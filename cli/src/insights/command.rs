@@ -2,8 +2,8 @@
 
 use super::{
     affinities::affinities, attributes::attributes, campaigns::campaigns, cohorts::cohorts,
-    customer::customer, kpis::kpis, members::members, refresh::refresh, sales::sales, segments::segments,
-    value::value,
+    customer::customer, forecast::forecast, kpis::kpis, members::members, refresh::refresh, sales::sales,
+    segments::segments, value::value,
 };
 use crate::{args::InsightsCommand, connection::Connection, error::ClientError};
 
@@ -23,6 +23,7 @@ pub(crate) async fn run(
         InsightsCommand::Sales(args) => sales(server, args, json).await,
         InsightsCommand::Cohorts(range) => cohorts(server, range, json).await,
         InsightsCommand::Value { as_of } => value(server, *as_of, json).await,
+        InsightsCommand::Forecast { as_of, steps } => forecast(server, *as_of, *steps, json).await,
         InsightsCommand::Campaigns(args) => campaigns(server, args, json).await,
         InsightsCommand::Affinities(args) => affinities(server, args, json).await,
     }

@@ -9,6 +9,7 @@ mod campaigns;
 mod cohorts;
 mod command;
 mod customer;
+mod forecast;
 mod kpis;
 mod members;
 mod periods;

@@ -4,9 +4,10 @@ use std::process::{Command, Stdio};
 
 use prost_types::Timestamp;
 use tally_proto::v1::{
-    GetCampaignsRequest, GetCohortsRequest, GetCustomerInsightRequest, GetKpisRequest, GetSalesReportRequest,
-    GetValueModelRequest, InsightServiceListAttributesRequest, ListAffinitiesRequest, ListJobsRequest,
-    ListSegmentMembersRequest, ListSegmentsRequest, Period, RefreshInsightsRequest, RefreshInsightsResponse,
+    GetCampaignsRequest, GetCohortsRequest, GetCustomerInsightRequest, GetForecastRequest, GetKpisRequest,
+    GetSalesReportRequest, GetValueModelRequest, InsightServiceListAttributesRequest, ListAffinitiesRequest,
+    ListJobsRequest, ListSegmentMembersRequest, ListSegmentsRequest, Period, RefreshInsightsRequest,
+    RefreshInsightsResponse,
 };
 
 use crate::fake::{FakeServer, InsightReplies, InsightRequest, Knowledge, serve, tally};
@@ -120,6 +121,10 @@ async fn arguments_become_requests() {
                 page_size: 1,
                 page_token: String::new(),
             }),
+        ),
+        (
+            "forecast --as-of 2011-09-09 --steps 12".to_owned(),
+            InsightRequest::Forecast(GetForecastRequest { as_of_time: Some(DAY), steps: 12 }),
         ),
     ] {
         let arguments: Vec<&str> = ["insights"].into_iter().chain(line.split(' ')).collect();

@@ -344,6 +344,21 @@ mod tests {
     }
 
     #[test]
+    fn repeat_revenue_is_that_of_later_days() {
+        let day = 500 * DAY;
+        let history = history(&[
+            ("purchase", day, Some(1)),
+            ("purchase", day + DAY - 1, Some(20)),
+            ("return", day + DAY, Some(7)),
+            ("purchase", day + DAY, Some(300)),
+            ("purchase", day + DAY + 1, Some(4_000)),
+            ("purchase", day + 9 * DAY, None),
+        ]);
+        let facts = facts(&history);
+        assert_eq!((facts.repeat_revenue, facts.purchases.unwrap().count), (4_300, 3));
+    }
+
+    #[test]
     fn resolutions_close_what_came_before() {
         let at = |day: i64| day * DAY;
         let open = |events: &[(&str, i64, Option<i64>)]| {

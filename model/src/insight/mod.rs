@@ -6,6 +6,7 @@
 mod affinity;
 mod affinity_spec;
 mod facts;
+mod forecast;
 mod interval;
 mod kpis;
 mod life_cycle;
@@ -20,6 +21,10 @@ mod worklist;
 pub use affinity::{Affinity, AffinityCounter, LEAST_CUSTOMERS, wilson_lower};
 pub use affinity_spec::AffinitySpec;
 pub use facts::{Facts, Money, PurchaseDays, growth};
+pub use forecast::{
+    FORECAST_STEP_DAYS, Forecast, ForecastActual, ForecastMeasure, ForecastRow, ForecastSample,
+    StageTransition,
+};
 pub use interval::{ExpectedInterval, Interval, NoInterval, own_interval};
 pub use kpis::{
     Figure, KPI_METRICS, KpiCounter, KpiCounts, KpiFigures, KpiMetric, KpiQuestion, KpiSpans, KpiUnit,
@@ -38,6 +43,7 @@ pub use value::{
     BuyerPurchases, CustomerValue, GammaGamma, GammaGammaFit, MarginRate, PreparedValue, ValueModel,
     ValueSample, ValueSpec,
 };
+use value::{Chebyshev, at_place, panel_of};
 pub use worklist::{
     Arm, Cause, CauseSums, Effect, FeatureCauses, Likelihood, Outcome, OutcomeDays, PlaybookEntry, WorkKind,
     WorkKinds, WorklistSpec, default_playbook, effect, is_held_out, more_needed, next_care_time, play,

@@ -83,6 +83,20 @@ impl LifeCycle {
             Self::Lost => "lost",
         }
     }
+
+    /// The stage at a moment, by the purchases and cancels up to it.
+    pub(super) fn of(relation: &Relation, as_of: Time, spec: &LifeCycleSpec) -> Self {
+        let rhythm = relation.expected_interval().zip(relation.first_and_last_day());
+        let Some((expected, (_, last_day))) = rhythm else { return Self::Lead };
+        match relation.purchase_days() {
+            _ if relation.loss().is_some_and(|loss| loss <= as_of) => Self::Lost,
+            _ if as_of > expected.reached(last_day, spec.declining_after) => Self::Declining,
+            _ if relation.is_won_back() => Self::WonBack,
+            1 => Self::New,
+            days if days < i64::from(spec.mature_from) => Self::Growing,
+            _ => Self::Mature,
+        }
+    }
 }
 
 /// Value and loyalty together.
@@ -146,7 +160,7 @@ impl Placement {
         let abc = abc_class(facts, population);
         let loyalty_points = loyalty_points(facts, rhythm.as_ref(), as_of);
         Self {
-            life_cycle: life_cycle(facts, rhythm.as_ref(), &population.spec.life_cycle),
+            life_cycle: rhythm.as_ref().map_or(LifeCycle::Lead, |rhythm| rhythm.stage),
             abc,
             rfm: rfm(facts, as_of, population),
             value_loyalty: match (abc, loyalty_points >= LOYAL_FROM) {
@@ -182,8 +196,7 @@ struct Rhythm {
     /// The days since the midnight that begins the last purchase day.
     days_since_last: f64,
     is_overdue: bool,
-    is_lost: bool,
-    is_won_back: bool,
+    stage: LifeCycle,
 }
 
 impl Rhythm {
@@ -204,8 +217,7 @@ impl Rhythm {
             expected,
             days_since_last: as_of.days_since(Time(last_day * DAY)),
             is_overdue: as_of > expected.reached(last_day, spec.declining_after),
-            is_lost: relation.loss().is_some_and(|loss| loss <= as_of),
-            is_won_back: relation.is_won_back(),
+            stage: LifeCycle::of(&relation, as_of, spec),
         })
     }
 
@@ -248,18 +260,6 @@ fn loyalty_points(facts: &Facts, rhythm: Option<&Rhythm>, as_of: Time) -> i32 {
     });
     let fulfilled = of_buyer.into_iter().chain([facts.referrals > 0]).filter(|fulfilled| *fulfilled);
     POINTS * fulfilled.count() as i32
-}
-
-fn life_cycle(facts: &Facts, rhythm: Option<&Rhythm>, spec: &LifeCycleSpec) -> LifeCycle {
-    let (Some(purchases), Some(rhythm)) = (facts.purchases, rhythm) else { return LifeCycle::Lead };
-    match purchases.count {
-        _ if rhythm.is_lost => LifeCycle::Lost,
-        _ if rhythm.is_overdue => LifeCycle::Declining,
-        _ if rhythm.is_won_back => LifeCycle::WonBack,
-        1 => LifeCycle::New,
-        days if days < i64::from(spec.mature_from) => LifeCycle::Growing,
-        _ => LifeCycle::Mature,
-    }
 }
 
 #[cfg(test)]

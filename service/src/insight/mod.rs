@@ -4,6 +4,7 @@ mod affinities;
 mod campaigns;
 mod cohorts;
 mod customer;
+mod forecast;
 mod kpis;
 mod pass;
 mod passes;
@@ -34,6 +35,7 @@ use crate::{
 pub use campaigns::CampaignLine;
 pub use cohorts::CohortLine;
 pub use customer::CustomerInsight;
+pub use forecast::{ForecastBacktest, ForecastReport};
 pub use kpis::{KpiReport, KpiRequest, KpiRow};
 pub use pass::{InsightPass, PassProgress, PassPurpose};
 pub use passes::remove_expired;

@@ -104,7 +104,7 @@ impl InsightPass {
         let models: Vec<ModelRun> = models.map(|request| ModelRun::new(&insights.scoring, request)).collect();
         insights.scoring.wait_for_writes().await;
         let total = insights.store.count_customers().await?;
-        let mut population = sample(insights, as_of, now).await?;
+        let mut population = insights.population((as_of, now), Arc::clone(&insights.spec)).await?;
         population.models = models.iter().map(|model| model.request.model.name.to_string()).collect();
         // One that takes the place of a kept one, with other definitions, is kept as well.
         let replaced = insights.store.pass_about(as_of).await?;
@@ -307,27 +307,32 @@ fn texts(attributes: &Attributes) -> String {
     serde_json::Value::from(texts).to_string()
 }
 
-/// Reads all histories for what is relative to all customers.
-async fn sample(insights: &Insights, as_of: Time, known_at: Time) -> Result<Population> {
-    let mut scan = CustomerScan::new(Arc::clone(&insights.store), Partition::WHOLE);
-    let mut sample = PopulationSample::default();
-    while let Some(page) = scan.next().await? {
-        let spec = Arc::clone(&insights.spec);
-        let parts = run_blocking(move || {
-            let part = |customers: &[(String, Packed)]| sample_part(customers, (as_of, known_at), &spec);
-            par_chunks(&page.histories, part).into_iter().collect::<Result<Vec<_>>>()
-        });
-        parts.await??.into_iter().for_each(|part| sample.merge(part));
+impl Insights {
+    /// Reads all histories for what is relative to all customers at `as_of`, by what is known at `known_at`.
+    pub(super) async fn population(
+        &self,
+        (as_of, known_at): (Time, Time),
+        spec: Arc<InsightSpec>,
+    ) -> Result<Population> {
+        let mut scan = CustomerScan::new(Arc::clone(&self.store), Partition::WHOLE);
+        let mut sample = PopulationSample::default();
+        while let Some(page) = scan.next().await? {
+            let spec = Arc::clone(&spec);
+            let parts = run_blocking(move || {
+                let part = |customers: &[(String, Packed)]| sample_part(customers, (as_of, known_at), &spec);
+                par_chunks(&page.histories, part).into_iter().collect::<Result<Vec<_>>>()
+            });
+            parts.await??.into_iter().for_each(|part| sample.merge(part));
+        }
+        // Fitting the value model takes a while.
+        run_blocking(move || {
+            let begun = Instant::now();
+            let mut population = sample.population(as_of, &spec);
+            population.fit_seconds = begun.elapsed().as_secs_f64();
+            Ok(population)
+        })
+        .await?
     }
-    let spec = Arc::clone(&insights.spec);
-    // Fitting the value model takes a while.
-    run_blocking(move || {
-        let begun = Instant::now();
-        let mut population = sample.population(as_of, &spec);
-        population.fit_seconds = begun.elapsed().as_secs_f64();
-        Ok(population)
-    })
-    .await?
 }
 
 fn sample_part(

@@ -5,14 +5,14 @@ use std::pin::Pin;
 use futures_util::{Stream, stream};
 use tally_proto::v1::{
     Affinity, CustomerInsight, GetActionEffectRequest, GetActionEffectResponse, GetCampaignsRequest,
-    GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse, GetCustomerInsightRequest, GetKpisRequest,
-    GetKpisResponse, GetSalesReportRequest, GetSalesReportResponse, GetValueModelRequest,
-    InsightServiceListAttributesRequest, InsightServiceListAttributesResponse, ListAffinitiesRequest,
-    ListAffinitiesResponse, ListJobsRequest, ListJobsResponse, ListSegmentMembersRequest,
-    ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse, ListWorklistRequest,
-    ListWorklistResponse, PublishWorklistRequest, PublishWorklistResponse, RecordActionOutcomeRequest,
-    RecordActionOutcomeResponse, RefreshInsightsRequest, RefreshInsightsResponse, SegmentMember, ValueModel,
-    WorkItem, insight_service_server::InsightService,
+    GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse, GetCustomerInsightRequest,
+    GetForecastRequest, GetForecastResponse, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
+    GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
+    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse, ListJobsRequest,
+    ListJobsResponse, ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest,
+    ListSegmentsResponse, ListWorklistRequest, ListWorklistResponse, PublishWorklistRequest,
+    PublishWorklistResponse, RecordActionOutcomeRequest, RecordActionOutcomeResponse, RefreshInsightsRequest,
+    RefreshInsightsResponse, SegmentMember, ValueModel, WorkItem, insight_service_server::InsightService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -37,6 +37,7 @@ pub enum InsightRequest {
     Publish(PublishWorklistRequest),
     Outcome(RecordActionOutcomeRequest),
     Effect(GetActionEffectRequest),
+    Forecast(GetForecastRequest),
 }
 
 /// The replies that are not empty.
@@ -220,6 +221,14 @@ impl InsightService for FakeServer {
         request: Request<GetActionEffectRequest>,
     ) -> Result<Response<GetActionEffectResponse>, Status> {
         self.insights(InsightRequest::Effect(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_forecast(
+        &self,
+        request: Request<GetForecastRequest>,
+    ) -> Result<Response<GetForecastResponse>, Status> {
+        self.insights(InsightRequest::Forecast(request.into_inner()))?;
         Ok(Response::new(Default::default()))
     }
 }

@@ -16,6 +16,7 @@
 mod expectation;
 mod fit;
 mod likelihood;
+mod moments;
 mod predictive;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,7 @@ use crate::{
 };
 
 pub use fit::BgNbdFit;
+pub(crate) use moments::Dropouts;
 
 /// The purchases of one customer as the model counts them. Purchases on one day count as one.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -176,3 +176,69 @@ fn add_same_x(all: &mut Derivatives<3>, [p, q, v]: [f64; 3], same: &[RepeatMoney
     all.bend[2][1] += count / v - inverse;
     all.bend[2][2] += (shape + q) * inverse_square - count * q / (v * v);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{features::bg_nbd::Purchases, special::ln_gamma};
+
+    /// The density of the mean money of a customer: the gamma density with px and νx, averaged over ν by Simpson's rule
+    /// on ln ν.
+    fn averaged_density([p, q, v]: [f64; 3], x: f64, mean: f64) -> f64 {
+        let gamma = |shape: f64, rate: f64, at: f64| {
+            (shape * rate.ln() + (shape - 1.0) * at.ln() - rate * at - ln_gamma(shape)).exp()
+        };
+        let intervals = 4_000;
+        let step = 60.0 / f64::from(intervals);
+        let value = |n: i32| {
+            let rate = (-30.0 + f64::from(n) * step).exp();
+            gamma(p * x, rate * x, mean) * gamma(q, v, rate) * rate
+        };
+        let weight = |n: i32| match n % 2 {
+            1 => 4.0,
+            _ if n == 0 || n == intervals => 1.0,
+            _ => 2.0,
+        };
+        (0..=intervals).map(|n| weight(n) * value(n)).sum::<f64>() * step / 3.0
+    }
+
+    #[test]
+    fn likelihood_and_slopes_are_those_of_averages_and_small_differences() {
+        let buyer = |frequency, repeat_revenue| BuyerPurchases {
+            purchases: Purchases { frequency, recency_weeks: 0.0, age_weeks: 0.0 },
+            repeat_revenue,
+        };
+        let buyers =
+            [buyer(1, 700), buyer(1, 30), buyer(4, 2_500), buyer(20, 9_000), buyer(0, 0), buyer(2, -5)];
+        let sample = ScaledMoney::new(&buyers);
+        assert_eq!(sample.customers.len(), 4);
+        for parameters in [[6.25, 3.74, 1.544], [0.7, 1.5, 0.8], [2.0, 12.0, 9.0]] {
+            let logs = parameters.map(f64::ln);
+            let point = sample.surface().point(logs);
+            let naive: f64 = sample
+                .customers
+                .iter()
+                .map(|RepeatMoney { x, sum }| averaged_density(parameters, *x, sum / x).ln())
+                .sum();
+            assert!(
+                (point.log_likelihood - naive).abs() < 1e-9 * naive.abs(),
+                "{naive} {}",
+                point.log_likelihood
+            );
+            for i in 0..3 {
+                let step = 1e-5;
+                let [below, above] = [-step, step].map(|step| {
+                    let mut logs = logs;
+                    logs[i] += step;
+                    sample.surface().point(logs)
+                });
+                let slope = (above.log_likelihood - below.log_likelihood) / (2.0 * step);
+                assert!((point.gradient[i] - slope).abs() < 1e-7 * (1.0 + slope.abs()), "{i}");
+                for j in 0..3 {
+                    let bend = (above.gradient[j] - below.gradient[j]) / (2.0 * step);
+                    assert!((point.hessian[i][j] - bend).abs() < 1e-7 * (1.0 + bend.abs()), "{i} {j}");
+                }
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What customers are worth: how often each will buy (BG/NBD), what a purchase brings (Gamma-Gamma), and from both the
 //! discounted profit of the time to come, with its predictive interval. `docs/metrics.md` defines the numbers.
 
+mod chebyshev;
 mod gamma_gamma;
 mod interval;
 mod model;
@@ -10,6 +11,7 @@ mod spec;
 
 use crate::{features::bg_nbd::Purchases, insight::Facts, time::Time};
 
+pub(super) use chebyshev::{Chebyshev, at_place, panel_of};
 pub use gamma_gamma::{GammaGamma, GammaGammaFit};
 pub use model::{CustomerValue, ValueModel};
 pub use prepared::PreparedValue;
@@ -47,7 +49,7 @@ impl BuyerPurchases {
     }
 
     /// x and the sum of money, as the Gamma-Gamma model counts them.
-    fn repeat_money(&self) -> [f64; 2] {
+    pub(super) fn repeat_money(&self) -> [f64; 2] {
         if self.has_repeat_money() {
             [f64::from(self.purchases.frequency), self.repeat_revenue as f64]
         } else {

@@ -114,7 +114,7 @@ impl ValueModel {
         })
     }
 
-    pub(super) fn usable_bg_nbd(&self) -> Option<&BgNbd> {
+    pub(in crate::insight) fn usable_bg_nbd(&self) -> Option<&BgNbd> {
         self.bg_nbd.is_usable().then_some(&self.bg_nbd.model)
     }
 

@@ -10,15 +10,17 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::{BuyerPurchases, CustomerValue, ValueModel, model::ExpectedIfActive};
+use super::{
+    BuyerPurchases, CustomerValue, ValueModel,
+    chebyshev::{Chebyshev, at_place, panel_of},
+    model::ExpectedIfActive,
+};
 
-/// The nodes of a panel, whose functions are analytic in the ellipse around it with this ratio of radii: half its width is
-/// ½, which makes π/2 a factor of 6.4 a node.
+/// The nodes of a panel: the functions are analytic in an ellipse around it that makes each node worth a factor of 6.4.
 const NODES: usize = 18;
-const PANEL_WIDTH: f64 = 1.0;
 
 /// By x and the panel of ln(α + T): purchases, and discounted purchases.
-type Tables = HashMap<(u32, i32), Arc<[Chebyshev; 2]>>;
+type Tables = HashMap<(u32, i32), Arc<[Chebyshev<NODES>; 2]>>;
 
 /// A value model with tables, which are filled when first needed.
 #[derive(Debug)]
@@ -51,9 +53,9 @@ impl PreparedValue {
     }
 
     /// The sums of the customers with this x in a panel of ln(α + T).
-    fn table(&self, frequency: u32, panel: i32) -> [Chebyshev; 2] {
+    fn table(&self, frequency: u32, panel: i32) -> [Chebyshev<NODES>; 2] {
         let model = &self.model.bg_nbd.model;
-        let mut purchases: HashMap<i32, Chebyshev> = HashMap::new();
+        let mut purchases: HashMap<i32, Chebyshev<NODES>> = HashMap::new();
         let mut within = |log_ratio: f64| {
             let (panel, place) = panel_of(log_ratio);
             let table = purchases.entry(panel).or_insert_with(|| {
@@ -63,62 +65,11 @@ impl PreparedValue {
         };
         let mut discounted = [0.0; NODES];
         let purchases = Chebyshev::of_nodes(std::array::from_fn(|node| {
-            let log_rate_weeks = at_place(panel, Chebyshev::node(node));
+            let log_rate_weeks = at_place(panel, Chebyshev::<NODES>::node(node));
             let sum = self.model.sum_of_weeks(|weeks| within(weeks.ln() - log_rate_weeks));
             discounted[node] = sum.discounted;
             sum.purchases
         }));
         [purchases, Chebyshev::of_nodes(discounted)]
-    }
-}
-
-/// The panel that contains `y`, and the place in it, from −1 to 1.
-fn panel_of(y: f64) -> (i32, f64) {
-    let panel = (y / PANEL_WIDTH).floor();
-    (panel as i32, 2.0 * (y / PANEL_WIDTH - panel) - 1.0)
-}
-
-/// The number at a place of a panel.
-fn at_place(panel: i32, place: f64) -> f64 {
-    (f64::from(panel) + (place + 1.0) / 2.0) * PANEL_WIDTH
-}
-
-/// A function on [−1, 1] by the coefficients of its Chebyshev polynomials.
-#[derive(Debug)]
-struct Chebyshev([f64; NODES]);
-
-impl Chebyshev {
-    fn of(function: impl Fn(f64) -> f64) -> Self {
-        Self::of_nodes(std::array::from_fn(|node| function(Self::node(node))))
-    }
-
-    /// By its values at the nodes.
-    fn of_nodes(values: [f64; NODES]) -> Self {
-        let coefficient = |degree: usize| {
-            let sum: f64 = values
-                .iter()
-                .enumerate()
-                .map(|(node, value)| value * (degree as f64 * Self::angle(node)).cos())
-                .sum();
-            sum * if degree == 0 { 1.0 } else { 2.0 } / NODES as f64
-        };
-        Self(std::array::from_fn(coefficient))
-    }
-
-    fn node(node: usize) -> f64 {
-        Self::angle(node).cos()
-    }
-
-    fn angle(node: usize) -> f64 {
-        std::f64::consts::PI * (node as f64 + 0.5) / NODES as f64
-    }
-
-    /// By Clenshaw's recurrence.
-    fn at(&self, place: f64) -> f64 {
-        let (mut next, mut after) = (0.0, 0.0);
-        for coefficient in self.0[1..].iter().rev() {
-            (next, after) = (2.0 * place * next - after + coefficient, next);
-        }
-        place * next - after + self.0[0]
     }
 }

@@ -1,7 +1,8 @@
-//! InsightService: the facts of customers, their segments, what they are worth, key figures and reports.
+//! InsightService: the facts of customers, their segments, what they are worth, key figures, reports and forecasts.
 
 mod affinities;
 mod facts;
+mod forecast;
 mod jobs;
 mod kpis;
 mod range;

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use tally_proto::v1::{
     CustomerInsight, GetActionEffectRequest, GetActionEffectResponse, GetCampaignsRequest,
-    GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse, GetCustomerInsightRequest, GetKpisRequest,
-    GetKpisResponse, GetSalesReportRequest, GetSalesReportResponse, GetValueModelRequest,
-    InsightServiceListAttributesRequest, InsightServiceListAttributesResponse, ListAffinitiesRequest,
-    ListAffinitiesResponse, ListJobsRequest, ListJobsResponse, ListSegmentMembersRequest,
-    ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse, ListWorklistRequest,
-    ListWorklistResponse, PublishWorklistRequest, PublishWorklistResponse, RecordActionOutcomeRequest,
-    RecordActionOutcomeResponse, RefreshInsightsRequest, RefreshInsightsResponse, ValueModel,
-    insight_service_server::InsightService,
+    GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse, GetCustomerInsightRequest,
+    GetForecastRequest, GetForecastResponse, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
+    GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
+    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse, ListJobsRequest,
+    ListJobsResponse, ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest,
+    ListSegmentsResponse, ListWorklistRequest, ListWorklistResponse, PublishWorklistRequest,
+    PublishWorklistResponse, RecordActionOutcomeRequest, RecordActionOutcomeResponse, RefreshInsightsRequest,
+    RefreshInsightsResponse, ValueModel, insight_service_server::InsightService,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{affinities, facts, jobs, kpis, reports, segments, value, worklist};
+use super::{affinities, facts, forecast, jobs, kpis, reports, segments, value, worklist};
 use crate::{grpc::page_token::PageTokens, insight::Insights, jobs::JobList, platform::clock::Clock};
 
 /// The service.
@@ -138,5 +138,12 @@ impl InsightService for InsightRpc {
         request: Request<GetActionEffectRequest>,
     ) -> Result<Response<GetActionEffectResponse>, Status> {
         worklist::effect(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_forecast(
+        &self,
+        request: Request<GetForecastRequest>,
+    ) -> Result<Response<GetForecastResponse>, Status> {
+        forecast::forecast(self, request.into_inner()).await.map(Response::new)
     }
 }

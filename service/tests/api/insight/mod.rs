@@ -6,6 +6,7 @@ mod campaigns;
 mod cohorts;
 mod dimensions;
 mod facts;
+mod forecast;
 mod kpis;
 mod long_texts;
 mod passes;

@@ -22,7 +22,7 @@ on_both_stores!(
 
 const CUSTOMERS: usize = 400;
 
-fn shop() -> Business {
+pub(super) fn shop() -> Business {
     business(CUSTOMERS, 5, time(AS_OF))
 }
 
@@ -61,7 +61,7 @@ fn days(customer: &SimulatedCustomer, until: Time) -> Vec<(i64, i64)> {
 }
 
 /// A buyer as the papers write it: x, t_x and T in weeks, and the mean money of the repeat days.
-struct Buyer {
+pub(super) struct Buyer {
     x: f64,
     recency: f64,
     age: f64,
@@ -69,7 +69,7 @@ struct Buyer {
 }
 
 impl Buyer {
-    fn of(customer: &SimulatedCustomer, as_of: Time) -> Option<Self> {
+    pub(super) fn of(customer: &SimulatedCustomer, as_of: Time) -> Option<Self> {
         let days = days(customer, as_of);
         let (first, last) = (days.first()?.0, days.last()?.0);
         let repeat: i64 = days[1..].iter().map(|(_, money)| money).sum();
@@ -93,7 +93,7 @@ impl Buyer {
     }
 
     /// The purchases within some weeks, by equation 10 of Fader, Hardie and Lee (2005).
-    fn purchases(&self, m: &v1::BgNbd, weeks: f64) -> f64 {
+    pub(super) fn purchases(&self, m: &v1::BgNbd, weeks: f64) -> f64 {
         let (x, end) = (self.x, m.alpha + self.age + weeks);
         let power = ((m.alpha + self.age) / end).powf(m.r + x);
         let series = hypergeometric([m.r + x, m.b + x, m.a + m.b + x - 1.0], weeks / end);
@@ -101,7 +101,7 @@ impl Buyer {
     }
 
     /// What it pays on a purchase day (Fader and Hardie 2013).
-    fn money(&self, m: &v1::GammaGamma) -> f64 {
+    pub(super) fn money(&self, m: &v1::GammaGamma) -> f64 {
         let x = if self.mean > 0.0 { self.x } else { 0.0 };
         (m.p * m.v + m.p * x * self.mean) / (m.p * x + m.q - 1.0)
     }
@@ -133,7 +133,7 @@ fn hypergeometric([a, b, c]: [f64; 3], z: f64) -> f64 {
     sum
 }
 
-fn near(one: f64, other: f64) -> bool {
+pub(super) fn near(one: f64, other: f64) -> bool {
     (one - other).abs() <= 1e-6 * other.abs().max(1.0)
 }
 

@@ -1,0 +1,210 @@
+//! `tally insights forecast`: what comes, and how the same forecast did before.
+
+use jiff::Timestamp;
+use tally_proto::v1::{ForecastRow, GetForecastRequest, GetForecastResponse};
+
+use super::reply;
+use crate::{
+    connection::Connection,
+    error::ClientError,
+    output::{Currency, DASH, count, cut, datetime, decimals, narrow_table, narrow_text, printable, ratio},
+    time,
+};
+
+/// What the names of rows begin with that count the customers of a stage.
+const STAGE: &str = "stage:";
+/// The most columns of the name of a stage.
+const NAME: usize = 20;
+
+/// Prints the forecast.
+pub(super) async fn forecast(
+    server: &Connection,
+    as_of: Option<Timestamp>,
+    steps: i32,
+    json: bool,
+) -> Result<(), ClientError> {
+    let request = GetForecastRequest { as_of_time: as_of.map(time::timestamp), steps };
+    let reply = server.insights().get_forecast(request).await.map_err(|status| server.error(&status))?;
+    reply::show(server, reply.get_ref(), json, page).await
+}
+
+fn page(reply: &GetForecastResponse, currency: &Currency) -> String {
+    let title = format!(
+        "what is to be expected after {}, of the customers there are",
+        datetime(reply.as_of_time.as_ref())
+    );
+    let mut parts = vec![narrow_text(&title)];
+    parts.extend(business(&reply.rows, currency));
+    if !reply.problem.is_empty() {
+        parts.push(narrow_text(&format!("no purchases are expected: {}", printable(&reply.problem))));
+    }
+    parts.push(stages(reply));
+    let compared: Vec<&ForecastRow> = reply.backtest.iter().filter(|row| row.actual.is_some()).collect();
+    if !compared.is_empty() {
+        let title = format!(
+            "the same forecast after {}, beside what came",
+            datetime(reply.backtest_as_of_time.as_ref())
+        );
+        parts.push(format!("{}\n\n{}", narrow_text(&title), backtest(&compared, currency)));
+    }
+    parts.push(narrow_text("intervals of 95 %: of chance and of the parameters; --json has all rows"));
+    parts.join("\n\n")
+}
+
+/// Purchase days and revenue by step; None when they are not expected.
+fn business(rows: &[ForecastRow], currency: &Currency) -> Option<String> {
+    let of = |measure: &'static str| rows.iter().filter(move |row| row.measure == measure);
+    let lines: Vec<Vec<String>> = of("purchases")
+        .zip(of("revenue_minor"))
+        .map(|(purchases, revenue)| {
+            vec![
+                day(purchases),
+                number(purchases.value),
+                between(purchases, number),
+                currency.mean(Some(revenue.value)),
+                between(revenue, |value| currency.mean(Some(value))),
+            ]
+        })
+        .collect();
+    let header = ["30 days up to", "purchases", "95 %", "revenue", "95 %"];
+    (!lines.is_empty()).then(|| narrow_table(&header, &[1, 2, 3, 4], lines))
+}
+
+/// The customers of each stage after the last step, and how long they stay.
+fn stages(reply: &GetForecastResponse) -> String {
+    let last = reply.rows.last().map_or(0, |row| row.step);
+    let line = |row: &ForecastRow| {
+        let stage = row.measure.strip_prefix(STAGE)?;
+        let stays =
+            |one: &&tally_proto::v1::StageTransition| one.from_segment == stage && one.to_segment == stage;
+        let staying = reply.transitions.iter().find(stays).map(|one| one.probability);
+        let loss = reply.steps_to_loss.iter().find(|one| one.segment == stage).and_then(|one| one.steps);
+        Some(vec![
+            cut(stage, NAME),
+            number(row.value),
+            between(row, number),
+            ratio(staying),
+            decimals(loss, 1),
+        ])
+    };
+    let rows = reply.rows.iter().filter(|row| row.step == last);
+    let header = [&format!("after step {last}"), "customers", "95 %", "stay a step", "steps to loss"];
+    narrow_table(&header, &[1, 2, 3, 4], rows.filter_map(line))
+}
+
+/// What was expected of the last step of a backtest, and what came; of money and purchases of every step.
+fn backtest(rows: &[&ForecastRow], currency: &Currency) -> String {
+    let last = rows.last().map_or(0, |row| row.step);
+    let is_stage = |row: &ForecastRow| row.measure.starts_with(STAGE);
+    let shown = rows.iter().filter(|row| !is_stage(row) || row.step == last);
+    let line = |row: &&ForecastRow| {
+        let show = |value: f64| {
+            if row.measure == "revenue_minor" { currency.mean(Some(value)) } else { number(value) }
+        };
+        vec![
+            day(row),
+            cut(&row.measure, NAME),
+            show(row.value),
+            between(row, show),
+            row.actual.map_or_else(|| DASH.to_owned(), show),
+        ]
+    };
+    narrow_table(&["up to", "", "expected", "95 %", "came"], &[2, 3, 4], shown.map(line))
+}
+
+/// The day on which a step ends.
+fn day(row: &ForecastRow) -> String {
+    datetime(row.to_time.as_ref()).chars().take("2011-12-10".len()).collect()
+}
+
+fn number(value: f64) -> String {
+    count(value.round() as i64)
+}
+
+fn between(row: &ForecastRow, show: impl Fn(f64) -> String) -> String {
+    match (row.lower, row.upper) {
+        (Some(lower), Some(upper)) => format!("{} to {}", show(lower), show(upper)),
+        _ => DASH.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tally_proto::v1::{StageTransition, StepsToLoss};
+
+    use super::*;
+    use crate::insights::samples::{assert_fits, euro, long_name, moment};
+
+    fn row(step: i32, measure: &str, value: f64) -> ForecastRow {
+        ForecastRow {
+            step,
+            from_time: moment("2011-11-10"),
+            to_time: moment(if step == 1 { "2011-12-10" } else { "2012-01-09" }),
+            measure: measure.to_owned(),
+            value,
+            lower: Some(value * 0.9),
+            upper: Some(value * 1.1),
+            actual: None,
+        }
+    }
+
+    fn reply() -> GetForecastResponse {
+        let measures = [
+            ("purchases", 1_234.4),
+            ("revenue_minor", 9_876_543.0),
+            ("stage:lead", 420.0),
+            ("stage:lost", 77.5),
+        ];
+        let rows: Vec<ForecastRow> = [1, 2]
+            .into_iter()
+            .flat_map(|step| measures.map(|(name, value)| row(step, name, value)))
+            .collect();
+        let came = |row: &ForecastRow| ForecastRow { actual: Some(row.value * 1.05), ..row.clone() };
+        let transition = |from: &str, to: &str, probability| StageTransition {
+            from_segment: from.to_owned(),
+            to_segment: to.to_owned(),
+            customers: 10,
+            probability,
+        };
+        GetForecastResponse {
+            backtest: rows.iter().map(came).collect(),
+            rows,
+            transitions: vec![transition("lead", "lead", 0.9), transition("lost", "lost", 1.0)],
+            steps_to_loss: vec![
+                StepsToLoss { segment: "lead".to_owned(), steps: None },
+                StepsToLoss { segment: "lost".to_owned(), steps: Some(0.0) },
+            ],
+            as_of_time: moment("2011-11-10"),
+            known_time: moment("2011-11-10"),
+            backtest_as_of_time: moment("2011-09-11"),
+            problem: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_forecast_is_a_page() {
+        insta::assert_snapshot!(page(&reply(), &euro()), @"");
+    }
+
+    #[test]
+    fn large_numbers_and_long_names_fit() {
+        let mut large = reply();
+        for row in large.rows.iter_mut().chain(&mut large.backtest) {
+            row.value = 1e14;
+            (row.lower, row.upper, row.actual) = (Some(9e13), Some(2e14), Some(1e14));
+        }
+        large.rows[3].measure = format!("stage:{}", long_name());
+        assert_fits(&page(&large, &euro()));
+    }
+
+    #[test]
+    fn what_is_not_expected_is_said() {
+        let mut none = reply();
+        none.rows.retain(|row| row.measure.starts_with(STAGE));
+        none.problem = format!("too few{}", " customers".repeat(20));
+        none.backtest.clear();
+        let text = page(&none, &euro());
+        assert_fits(&text);
+        assert!(text.contains("no purchases are expected: too few") && !text.contains("came"), "{text}");
+    }
+}

@@ -1,0 +1,68 @@
+//! The forecast.
+
+use tally_model::insight::{Forecast, ForecastRow};
+use tally_proto::{
+    limits::FORECAST_STEPS,
+    v1::{self, GetForecastRequest, GetForecastResponse},
+};
+use tonic::Status;
+
+use super::InsightRpc;
+use crate::grpc::convert::{response::timestamp, validator::Validator};
+
+/// The steps of a request that names none.
+const STEPS: i32 = 6;
+
+/// GetForecast.
+pub(super) async fn forecast(
+    rpc: &InsightRpc,
+    request: GetForecastRequest,
+) -> Result<GetForecastResponse, Status> {
+    let mut validator = Validator::new(rpc.clock.now());
+    let as_of = request.as_of_time.as_ref().map(|time| validator.time("as_of_time", time));
+    let steps = if request.steps == 0 { STEPS } else { request.steps };
+    if !(1..=FORECAST_STEPS).contains(&steps) {
+        validator
+            .refuse("steps", format!("is {steps}; allowed are 1 to {FORECAST_STEPS}, and 0 for {STEPS}"));
+    }
+    let (as_of, steps) = validator.finish((as_of, steps.unsigned_abs()))?;
+    let insights = rpc.insights.clone();
+    let report = rpc.insights.report(async move { insights.forecast(as_of, steps).await }).await?;
+    let bg_nbd = &report.pass.population.value.bg_nbd;
+    let problem = bg_nbd.problem.clone().filter(|_| !bg_nbd.is_usable());
+    let Forecast { rows, transitions, steps_to_loss } = &report.forecast;
+    Ok(GetForecastResponse {
+        rows: rows.iter().map(|row| forecast_row(row, None)).collect(),
+        transitions: transitions
+            .iter()
+            .map(|transition| v1::StageTransition {
+                from_segment: transition.from.name().to_owned(),
+                to_segment: transition.to.name().to_owned(),
+                customers: transition.customers as i64,
+                probability: transition.probability,
+            })
+            .collect(),
+        steps_to_loss: steps_to_loss
+            .iter()
+            .map(|(stage, steps)| v1::StepsToLoss { segment: stage.name().to_owned(), steps: *steps })
+            .collect(),
+        backtest: report.backtest.rows.iter().map(|(row, actual)| forecast_row(row, Some(*actual))).collect(),
+        as_of_time: Some(timestamp(report.pass.as_of)),
+        known_time: Some(timestamp(report.pass.known_at)),
+        backtest_as_of_time: Some(timestamp(report.backtest.as_of)),
+        problem: problem.unwrap_or_default(),
+    })
+}
+
+fn forecast_row(row: &ForecastRow, actual: Option<f64>) -> v1::ForecastRow {
+    v1::ForecastRow {
+        step: row.step as i32,
+        from_time: Some(timestamp(row.from)),
+        to_time: Some(timestamp(row.to)),
+        measure: row.measure.name(),
+        value: row.value,
+        lower: row.interval.map(|[lower, _]| lower),
+        upper: row.interval.map(|[_, upper]| upper),
+        actual,
+    }
+}
