@@ -23,7 +23,7 @@ use crate::{
     histories::{Histories, packing},
     http,
     ingest::{Ingest, write_barrier::WriteBarrier},
-    insight::{self, Insights},
+    insight::{self, AlertSettings, Alerts, Insights},
     jobs::{JobList, JobMetrics, JobPlan, JobRunner},
     lifecycle::{Promotions, retention},
     listing::Listing,
@@ -55,6 +55,8 @@ pub struct App {
     pub page_tokens: PageTokens,
     /// Facts, segments, key figures and reports.
     pub insights: Insights,
+    /// What rules find.
+    pub alerts: Alerts,
     /// The settings of the deployment.
     pub deployment: Deployment,
     /// Customers and interactions.
@@ -127,6 +129,7 @@ impl App {
                 of_clock(),
                 insight,
             ),
+            alerts: Alerts::new(of_store(), of_clock(), &metrics),
             deployment: Deployment::new(of_store()),
             ingest: Ingest::new(
                 of_store(),
@@ -151,6 +154,12 @@ impl App {
         })
     }
 
+    /// The same use cases with rules of early warning.
+    #[must_use]
+    pub fn with_alerts(self, settings: AlertSettings) -> Self {
+        Self { alerts: self.alerts.with(settings), ..self }
+    }
+
     /// Serves gRPC, and metrics and probes when they have a listener, until `shutdown` completes and calls in flight
     /// have ended.
     ///
@@ -168,8 +177,11 @@ impl App {
         }
         self.start_jobs(jobs, &mut supervisor);
         let runner = self.start_runner(jobs.plan, &mut supervisor);
-        let shutdown = async {
+        let feed = self.alerts.feed().clone();
+        let shutdown = async move {
             shutdown.await;
+            // Watches would hold the shutdown as long as calls in flight may.
+            feed.close();
             if let Some(runner) = runner {
                 runner.stop().await;
             }
@@ -211,6 +223,7 @@ impl App {
         let (gauges, monitoring, scored) =
             (self.monitoring_gauges.clone(), self.monitoring.clone(), self.scored.clone());
         supervisor.start("monitoring", move || gauges.clone().run(monitoring.clone(), scored.clone()));
+        self.start_alerts(supervisor);
         if let Some(every) = jobs.pack_every {
             let store = Arc::clone(&self.store);
             supervisor.start("packing", move || packing::run(Arc::clone(&store), every));
@@ -225,6 +238,20 @@ impl App {
             let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
             supervisor
                 .start("retention", move || retention::run(Arc::clone(&store), Arc::clone(&clock), days));
+        }
+    }
+
+    fn start_alerts(&self, supervisor: &mut Supervisor) {
+        let alerts = self.alerts.clone();
+        supervisor.start("alert feed", move || alerts.clone().follow());
+        if !self.alerts.settings().rules.rules.is_empty() {
+            let (alerts, insights, health) =
+                (self.alerts.clone(), self.insights.clone(), self.monitoring_gauges.health());
+            supervisor.start("alerts", move || alerts.clone().evaluate(insights.clone(), health.clone()));
+        }
+        if self.alerts.settings().webhook.is_some() {
+            let alerts = self.alerts.clone();
+            supervisor.start("alert deliveries", move || alerts.clone().deliver());
         }
     }
 
@@ -266,6 +293,7 @@ impl App {
             insight: InsightRpc {
                 insights: self.insights.clone(),
                 jobs: JobList::new(Arc::clone(&self.store), clock()),
+                alerts: self.alerts.clone(),
                 page_tokens: page_tokens(),
                 clock: clock(),
             },

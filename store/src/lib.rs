@@ -1,7 +1,7 @@
 //! Everything that Tally stores, on SQLite or PostgreSQL.
 //!
 //! What is stored is grouped into aggregates: customers, interactions, histories, models, predictions, populations,
-//! insights, affinities, the worklist, reports, jobs, changes and settings. Each has a module with its types and one small
+//! insights, affinities, the worklist, alerts, reports, jobs, changes and settings. Each has a module with its types and one small
 //! trait; [`Store`] unites the traits, and [`open`] returns one for the database of a URL. Both databases give the same
 //! results to the bit. No other crate names sqlx, and this one knows nothing of requests or of how errors reach a
 //! caller.
@@ -174,6 +174,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 mod affinities;
+mod alerts;
 mod backup;
 mod changes;
 mod customers;
@@ -196,6 +197,10 @@ mod url;
 mod worklist;
 
 pub use affinities::{AffinityList, AffinityStore, BasketQuery, Baskets, NewAffinityList, NextToBuy};
+pub use alerts::{
+    Acknowledgement, Alert, AlertDeliveryStore, AlertFilter, AlertSourceStore, AlertStore, Delivery,
+    DeliveryResult, DeliveryState, Lease, NewAlert, OpenComplaint, PromotionRefusal, UnwatchedPass,
+};
 pub use backup::BackupError;
 pub use changes::{Change, ChangeStore};
 pub use customers::{BackfilledAttributes, Customer, CustomerStore, NewCustomer, StoredAttribute};
@@ -245,6 +250,9 @@ pub trait Store:
     + AffinityStore
     + JobStore
     + WorklistStore
+    + AlertStore
+    + AlertDeliveryStore
+    + AlertSourceStore
     + ChangeStore
     + SettingStore
 {

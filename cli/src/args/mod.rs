@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use tonic::transport::{Endpoint, Uri};
 
+mod alerts;
 mod customers;
 mod import;
 mod insights;
@@ -14,6 +15,7 @@ mod predictions;
 mod scoring;
 mod worklist;
 
+pub use alerts::{AlertsCommand, AlertsListArgs, DeliveryArg};
 pub use customers::{CustomersCommand, DeleteCustomerArgs};
 pub use import::ImportArgs;
 pub use insights::{
@@ -32,8 +34,8 @@ pub use worklist::{
 
 const AFTER_HELP: &str = "\
 With --json, standard output is nothing but JSON: one object per line for score, predictions lead|churn,
-interactions list, models list|realised|history, insights members and worklist list, a single object for the other
-commands.
+interactions list, models list|realised|history, insights members, worklist list and alerts list|watch, a single object
+for the other commands.
 Fields have the names of the contract (proto/tally/v1), times are RFC 3339, and enums are names without prefix
 (LEAD, COLD, A). A customer that cannot be scored has the line {\"customer_id\": …, \"status\": …} in place of
 its score.
@@ -87,6 +89,9 @@ pub enum Command {
     /// List whom to turn to, hand lists out, and measure whether that helps
     #[command(subcommand)]
     Worklist(WorklistCommand),
+    /// List or watch what the rules of early warning found, or say who takes care of it
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
 }
 
 /// Reads the server's URL. Without this check, a missing scheme results in a misleading connection error.
@@ -177,6 +182,11 @@ mod tests {
             "tally worklist outcome C1 at_risk",
             "tally worklist outcome C1 at_risk perhaps",
             "tally worklist effect --from then",
+            "tally alerts",
+            "tally alerts ack",
+            "tally alerts list --delivery lost",
+            "tally alerts list --limit 0",
+            "tally alerts watch --all --cursor C",
             "tally --server localhost:50051 models list",
             "tally --server https://localhost models list",
         ] {

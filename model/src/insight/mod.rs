@@ -5,6 +5,7 @@
 
 mod affinity;
 mod affinity_spec;
+pub mod alert;
 mod facts;
 mod forecast;
 mod interval;

@@ -74,6 +74,7 @@ async fn serve_store(
 ) -> Result<(), Failure> {
     let address = transport.grpc.local_addr()?;
     let app = App::new(store, args.cache_bytes(), args.insight_spec()?, system_clock).await?;
+    let app = app.with_alerts(args.alert_settings()?);
     if let Some(currency) = &args.currency {
         app.deployment.set_currency(currency).await?;
     }

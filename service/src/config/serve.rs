@@ -1,14 +1,19 @@
 //! The flags of `tally-serve`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand};
 
-use tally_model::insight::InsightSpec;
+use tally_model::insight::{InsightSpec, alert::AlertRules};
 
 use super::{DATABASE, EXIT_CODES, Interval, ListenAddress, LogArgs, PoolArgs};
 use crate::{
     deployment::Currency,
+    insight::{AlertSettings, Webhook},
     jobs::JobPlan,
     platform::error::{Error, Result},
 };
@@ -60,6 +65,9 @@ pub struct ServeArgs {
     /// Train both models this often, as `tally-train --all` does: 10m to 366d, such as 7d; of several servers, one does [default: never]
     #[arg(long, env = "TALLY_TRAIN_EVERY", value_name = "INTERVAL")]
     pub train_every: Option<Interval>,
+    /// The rules of early warning, and where their alerts are sent: a TOML file as in docs/alerts.md [default: no rules]
+    #[arg(long, env = "TALLY_ALERTS", value_name = "FILE")]
+    pub alerts: Option<PathBuf>,
     /// Fill the database with a simulated business, train both models, score all customers, and serve
     #[arg(long, env = "TALLY_DEMO")]
     pub demo: bool,
@@ -133,6 +141,21 @@ impl ServeArgs {
     pub fn plan(&self) -> JobPlan {
         let duration = |interval: Option<Interval>| interval.map(|interval| interval.0);
         JobPlan { score_every: duration(self.score_every), train_every: duration(self.train_every) }
+    }
+
+    /// The rules of early warning, and where their alerts are sent.
+    ///
+    /// # Errors
+    /// When the file or one that it names cannot be read, or is not such a file.
+    pub fn alert_settings(&self) -> Result<AlertSettings> {
+        let Some(path) = &self.alerts else { return Ok(AlertSettings::default()) };
+        let rules = std::fs::read_to_string(path)
+            .map_err(|error| error.to_string())
+            .and_then(|text| AlertRules::parse(&text).map_err(|error| error.to_string()))
+            .map_err(|error| Error::invalid(format!("the rules {}", path.display()), error))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let webhook = rules.webhook.as_ref().map(|webhook| Webhook::open(webhook, folder)).transpose()?;
+        Ok(AlertSettings { rules: Arc::new(rules), webhook: webhook.map(Arc::new) })
     }
 
     /// The memory for warm histories, in bytes.

@@ -1,6 +1,7 @@
 //! Insight: the facts of customers, their segments, key figures and reports, computed from stored interactions.
 
 mod affinities;
+mod alerts;
 mod campaigns;
 mod cohorts;
 mod customer;
@@ -32,6 +33,7 @@ use crate::{
     scoring::{PopulationScored, Scoring},
 };
 
+pub use alerts::{AlertSettings, Alerts, Webhook};
 pub use campaigns::CampaignLine;
 pub use cohorts::CohortLine;
 pub use customer::CustomerInsight;

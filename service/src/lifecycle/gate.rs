@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// The reason why a candidate that is no better is refused.
+pub(super) const NO_BETTER_THAN_CHAMPION: &str = "NO_BETTER_THAN_CHAMPION";
+
 /// What the gate finds about a candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gate {
@@ -86,9 +89,9 @@ impl Gate {
                 ("WORSE_THAN_CHAMPION", format!("; have log loss {have:.4}, need {need:.4}"))
             }
             ChampionComparison::Compared(_, comparison) if !comparison.is_better() => {
-                ("NO_BETTER_THAN_CHAMPION", needed(comparison))
+                (NO_BETTER_THAN_CHAMPION, needed(comparison))
             }
-            ChampionComparison::SameModel(_) => ("NO_BETTER_THAN_CHAMPION", String::new()),
+            ChampionComparison::SameModel(_) => (NO_BETTER_THAN_CHAMPION, String::new()),
             ChampionComparison::NotComparable(..) => ("NOT_COMPARABLE", String::new()),
             _ => return self.failed_checks.first().map(|check| refused_by(candidate, check)),
         };

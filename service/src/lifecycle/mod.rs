@@ -4,6 +4,7 @@ mod champion_state;
 mod gate;
 mod preview;
 mod promotion;
+mod refusal;
 pub mod retention;
 pub mod training;
 

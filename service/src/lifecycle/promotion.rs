@@ -7,7 +7,10 @@ use std::sync::Arc;
 use tally_model::{spec::Target, time::Time};
 use tally_store::{Promotion, PromotionKind, Store};
 
-use super::{Gate, GradeChanges, PromotionPreview, champion_state::ChampionState, gate::already_champion};
+use super::{
+    Gate, GradeChanges, PromotionPreview, champion_state::ChampionState, gate::already_champion,
+    refusal::note_refusal,
+};
 use crate::{
     catalog::{Model, ModelCatalog, ModelName},
     platform::{
@@ -66,6 +69,7 @@ impl Promotions {
         let refusal = gate.refusal(name);
         let forced = refusal.is_some();
         if let Some(refusal) = refusal.filter(|_| !force) {
+            note_refusal(&*self.store, name, refusal.reason(), self.clock.now()).await?;
             return Err(refusal);
         }
         let next = state.next(name, PromotionKind::Promote, by, reason, &self.clock);

@@ -11,9 +11,15 @@ use tally_model::{
     label::LabelDefinition,
     time::{DAY, Time},
 };
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 
-use super::{Monitoring, MonthlyPerformance, PerformanceQuery, PopulationDrift};
+use super::{
+    HealthReceiver, ModelHealth, Monitoring, MonthlyPerformance, PerformanceQuery, PopulationDrift,
+    ScoreDrift,
+};
 use crate::{
     catalog::ModelName,
     platform::{
@@ -77,6 +83,8 @@ pub struct MonitoringGauges {
     log_loss_interval: IntervalGauges,
     ece: Family<ModelLabels, RealGauge>,
     lift: Family<ModelLabels, RealGauge>,
+    /// The same for those who wait for it.
+    health: watch::Sender<ModelHealth>,
 }
 
 impl MonitoringGauges {
@@ -122,8 +130,15 @@ impl MonitoringGauges {
                 "tally_realised_lift_at_10_percent",
                 "How many times likelier than average the likeliest tenth had the outcome",
             ),
+            health: watch::Sender::default(),
             metrics: Arc::clone(metrics),
         }
+    }
+
+    /// How the champions are, each time that it was looked at.
+    #[must_use]
+    pub fn health(&self) -> HealthReceiver {
+        self.health.subscribe()
     }
 
     /// Keeps the gauges up to date until it is cancelled; at once after a population run of this server.
@@ -158,6 +173,7 @@ impl MonitoringGauges {
             }
         }
         self.metrics.replace(|| self.set_drift(&drifts));
+        self.health.send_modify(|health| health.drifts = drifts.iter().map(ScoreDrift::from).collect());
         if performance {
             let mut months = Vec::new();
             for model in &champions {
@@ -167,6 +183,7 @@ impl MonitoringGauges {
                 months.extend(monitoring.performance(query).await?);
             }
             self.metrics.replace(|| self.set_performance(&months));
+            self.health.send_modify(|health| health.months = months);
         }
         Ok(())
     }

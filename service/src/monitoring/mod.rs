@@ -2,10 +2,12 @@
 
 mod drift;
 mod gauges;
+mod health;
 mod performance;
 
 pub use drift::PopulationDrift;
 pub use gauges::MonitoringGauges;
+pub use health::{HealthReceiver, ModelHealth, ScoreDrift};
 pub use performance::{MonthlyPerformance, PerformanceQuery};
 
 use std::sync::Arc;

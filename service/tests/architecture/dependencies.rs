@@ -49,6 +49,7 @@ const ALLOWED: &[Allowed] = &[
             "tally-store",
             "tally-terminal",
             "axum",
+            "hyper",
             "prometheus-client",
             "tokio",
             "tonic",

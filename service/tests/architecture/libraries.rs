@@ -26,6 +26,11 @@ const NAMED: &[Named] = &[
         reason: "plain HTTP is served in http and console only",
     },
     Named {
+        libraries: &["hyper_rustls", "hyper_util", "rustls"],
+        by: &["service/src/insight/alerts/webhook.rs"],
+        reason: "only webhooks call other servers; what is sent, and whether, is decided without knowing how",
+    },
+    Named {
         libraries: &["sqlx"],
         by: &["store/src/"],
         reason: "SQL and its errors stay behind the store's traits",

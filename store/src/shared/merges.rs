@@ -12,8 +12,8 @@ use tally_model::{
 };
 
 use super::{
-    Backend, Engine, Stamp, Statement, Transaction, changes::note_merge, customers::VersionWrite,
-    histories::HistorySql, transaction::repeatable,
+    Backend, Engine, Stamp, Statement, Transaction, alerts::merge_alerts, changes::note_merge,
+    customers::VersionWrite, histories::HistorySql, transaction::repeatable,
 };
 use crate::{
     error::{Result, StoreError},
@@ -269,6 +269,7 @@ async fn write_merge<B: Backend>(tx: &mut Transaction<B>, from: &str, into: &str
     for statement in [keep, point, survive, forget, merged] {
         B::run::<()>(tx, statement).await?;
     }
+    merge_alerts::<B>(tx, from, into).await?;
     if let Some((number, attributes)) = united_version(&kept, old, create_time) {
         let (customer_id, effective_time, record_time, attributes) = (into, now, now, &attributes);
         let version =

@@ -3,6 +3,7 @@
 //! differs is a method of one of the traits that [`Backend`] unites.
 
 mod affinities;
+mod alerts;
 mod attribute_backfill;
 mod backfill;
 mod batch;

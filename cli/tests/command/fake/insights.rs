@@ -4,15 +4,17 @@ use std::pin::Pin;
 
 use futures_util::{Stream, stream};
 use tally_proto::v1::{
-    Affinity, CustomerInsight, GetActionEffectRequest, GetActionEffectResponse, GetCampaignsRequest,
-    GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse, GetCustomerInsightRequest,
-    GetForecastRequest, GetForecastResponse, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
-    GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
-    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse, ListJobsRequest,
+    AcknowledgeAlertRequest, AcknowledgeAlertResponse, Affinity, Alert, CustomerInsight,
+    GetActionEffectRequest, GetActionEffectResponse, GetCampaignsRequest, GetCampaignsResponse,
+    GetCohortsRequest, GetCohortsResponse, GetCustomerInsightRequest, GetForecastRequest,
+    GetForecastResponse, GetKpisRequest, GetKpisResponse, GetSalesReportRequest, GetSalesReportResponse,
+    GetValueModelRequest, InsightServiceListAttributesRequest, InsightServiceListAttributesResponse,
+    ListAffinitiesRequest, ListAffinitiesResponse, ListAlertsRequest, ListAlertsResponse, ListJobsRequest,
     ListJobsResponse, ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest,
     ListSegmentsResponse, ListWorklistRequest, ListWorklistResponse, PublishWorklistRequest,
     PublishWorklistResponse, RecordActionOutcomeRequest, RecordActionOutcomeResponse, RefreshInsightsRequest,
-    RefreshInsightsResponse, SegmentMember, ValueModel, WorkItem, insight_service_server::InsightService,
+    RefreshInsightsResponse, SegmentMember, ValueModel, WatchAlertsRequest, WatchAlertsResponse, WorkItem,
+    insight_service_server::InsightService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -38,6 +40,9 @@ pub enum InsightRequest {
     Outcome(RecordActionOutcomeRequest),
     Effect(GetActionEffectRequest),
     Forecast(GetForecastRequest),
+    Alerts(ListAlertsRequest),
+    Acknowledge(AcknowledgeAlertRequest),
+    Watch(WatchAlertsRequest),
 }
 
 /// The replies that are not empty.
@@ -60,6 +65,7 @@ impl FakeServer {
 
 #[async_trait]
 impl InsightService for FakeServer {
+    type WatchAlertsStream = Pin<Box<dyn Stream<Item = Result<WatchAlertsResponse, Status>> + Send>>;
     type RefreshInsightsStream = Pin<Box<dyn Stream<Item = Result<RefreshInsightsResponse, Status>> + Send>>;
 
     async fn refresh_insights(
@@ -230,5 +236,44 @@ impl InsightService for FakeServer {
     ) -> Result<Response<GetForecastResponse>, Status> {
         self.insights(InsightRequest::Forecast(request.into_inner()))?;
         Ok(Response::new(Default::default()))
+    }
+    async fn list_alerts(
+        &self,
+        request: Request<ListAlertsRequest>,
+    ) -> Result<Response<ListAlertsResponse>, Status> {
+        self.insights(InsightRequest::Alerts(request.into_inner()))?;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn acknowledge_alert(
+        &self,
+        request: Request<AcknowledgeAlertRequest>,
+    ) -> Result<Response<AcknowledgeAlertResponse>, Status> {
+        let AcknowledgeAlertRequest { alert_id, who, note } = request.into_inner();
+        let alert = Alert {
+            alert_id: alert_id.clone(),
+            acknowledged_by: "ada@desk".into(),
+            note: note.clone(),
+            ..Default::default()
+        };
+        self.insights(InsightRequest::Acknowledge(AcknowledgeAlertRequest { alert_id, who, note }))?;
+        Ok(Response::new(AcknowledgeAlertResponse { alert: Some(alert) }))
+    }
+
+    async fn watch_alerts(
+        &self,
+        request: Request<WatchAlertsRequest>,
+    ) -> Result<Response<Self::WatchAlertsStream>, Status> {
+        self.insights(InsightRequest::Watch(request.into_inner()))?;
+        let message = WatchAlertsResponse {
+            alert: Some(Alert {
+                rule: "hot lead".into(),
+                customer_id: "C1".into(),
+                message: "it became A".into(),
+                ..Default::default()
+            }),
+            cursor: "CURSOR".into(),
+        };
+        Ok(Response::new(Box::pin(stream::iter([Ok(message)]))))
     }
 }

@@ -1,6 +1,7 @@
 //! InsightService: the facts of customers, their segments, what they are worth, key figures, reports and forecasts.
 
 mod affinities;
+mod alerts;
 mod facts;
 mod forecast;
 mod jobs;

@@ -3,26 +3,33 @@
 use std::sync::Arc;
 
 use tally_proto::v1::{
-    CustomerInsight, GetActionEffectRequest, GetActionEffectResponse, GetCampaignsRequest,
-    GetCampaignsResponse, GetCohortsRequest, GetCohortsResponse, GetCustomerInsightRequest,
-    GetForecastRequest, GetForecastResponse, GetKpisRequest, GetKpisResponse, GetSalesReportRequest,
-    GetSalesReportResponse, GetValueModelRequest, InsightServiceListAttributesRequest,
-    InsightServiceListAttributesResponse, ListAffinitiesRequest, ListAffinitiesResponse, ListJobsRequest,
-    ListJobsResponse, ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest,
-    ListSegmentsResponse, ListWorklistRequest, ListWorklistResponse, PublishWorklistRequest,
-    PublishWorklistResponse, RecordActionOutcomeRequest, RecordActionOutcomeResponse, RefreshInsightsRequest,
-    RefreshInsightsResponse, ValueModel, insight_service_server::InsightService,
+    AcknowledgeAlertRequest, AcknowledgeAlertResponse, CustomerInsight, GetActionEffectRequest,
+    GetActionEffectResponse, GetCampaignsRequest, GetCampaignsResponse, GetCohortsRequest,
+    GetCohortsResponse, GetCustomerInsightRequest, GetForecastRequest, GetForecastResponse, GetKpisRequest,
+    GetKpisResponse, GetSalesReportRequest, GetSalesReportResponse, GetValueModelRequest,
+    InsightServiceListAttributesRequest, InsightServiceListAttributesResponse, ListAffinitiesRequest,
+    ListAffinitiesResponse, ListAlertsRequest, ListAlertsResponse, ListJobsRequest, ListJobsResponse,
+    ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
+    ListWorklistRequest, ListWorklistResponse, PublishWorklistRequest, PublishWorklistResponse,
+    RecordActionOutcomeRequest, RecordActionOutcomeResponse, RefreshInsightsRequest, RefreshInsightsResponse,
+    ValueModel, WatchAlertsRequest, WatchAlertsResponse, insight_service_server::InsightService,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{affinities, facts, forecast, jobs, kpis, reports, segments, value, worklist};
-use crate::{grpc::page_token::PageTokens, insight::Insights, jobs::JobList, platform::clock::Clock};
+use super::{affinities, alerts, facts, forecast, jobs, kpis, reports, segments, value, worklist};
+use crate::{
+    grpc::page_token::PageTokens,
+    insight::{Alerts, Insights},
+    jobs::JobList,
+    platform::clock::Clock,
+};
 
 /// The service.
 pub(crate) struct InsightRpc {
     pub(crate) insights: Insights,
     pub(crate) jobs: JobList,
+    pub(crate) alerts: Alerts,
     pub(crate) page_tokens: PageTokens,
     pub(crate) clock: Arc<Clock>,
 }
@@ -30,6 +37,7 @@ pub(crate) struct InsightRpc {
 #[async_trait]
 impl InsightService for InsightRpc {
     type RefreshInsightsStream = ReceiverStream<Result<RefreshInsightsResponse, Status>>;
+    type WatchAlertsStream = ReceiverStream<Result<WatchAlertsResponse, Status>>;
 
     async fn refresh_insights(
         &self,
@@ -145,5 +153,26 @@ impl InsightService for InsightRpc {
         request: Request<GetForecastRequest>,
     ) -> Result<Response<GetForecastResponse>, Status> {
         forecast::forecast(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_alerts(
+        &self,
+        request: Request<ListAlertsRequest>,
+    ) -> Result<Response<ListAlertsResponse>, Status> {
+        alerts::list(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn acknowledge_alert(
+        &self,
+        request: Request<AcknowledgeAlertRequest>,
+    ) -> Result<Response<AcknowledgeAlertResponse>, Status> {
+        alerts::acknowledge(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn watch_alerts(
+        &self,
+        request: Request<WatchAlertsRequest>,
+    ) -> Result<Response<Self::WatchAlertsStream>, Status> {
+        alerts::watch(self, request.into_inner()).await.map(Response::new)
     }
 }

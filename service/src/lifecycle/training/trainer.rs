@@ -26,7 +26,13 @@ use super::{
 use crate::{
     catalog::ModelName,
     deployment::Deployment,
-    lifecycle::{Gate, champion_state::ChampionState, gate::PromotionCandidate, predicts},
+    lifecycle::{
+        Gate,
+        champion_state::ChampionState,
+        gate::{NO_BETTER_THAN_CHAMPION, PromotionCandidate},
+        predicts,
+        refusal::note_refusal,
+    },
     platform::{
         actor::Actor,
         blocking::Cores,
@@ -189,6 +195,12 @@ impl Trainer {
                 if !store.promote(Promotion { forced, gate_result: gate.to_string(), ..next }).await? {
                     continue;
                 }
+            }
+            // That a training makes a model which is no better is nothing that has gone wrong.
+            if let Some(refusal) = gate.refusal(name).filter(|refusal| {
+                promote == Promote::Auto && !promoted && refusal.reason() != NO_BETTER_THAN_CHAMPION
+            }) {
+                note_refusal(store, name, refusal.reason(), self.clock.now()).await?;
             }
             let stopped_by_checks = promote == Promote::Auto && gate.is_stopped_by_checks();
             let (champion, comparison) = gate.comparison().unzip();

@@ -2,6 +2,7 @@
 
 mod affinities;
 mod agreements;
+mod alerts;
 mod campaigns;
 mod cohorts;
 mod dimensions;

@@ -2,10 +2,14 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Weak},
 };
 
-use tally_model::{insight::InsightSpec, time::Time};
+use tally_model::{
+    insight::{InsightSpec, alert::AlertRules},
+    time::Time,
+};
 use tally_proto::v1::{
     customer_service_client::CustomerServiceClient, deployment_service_client::DeploymentServiceClient,
     insight_service_client::InsightServiceClient, interaction_service_client::InteractionServiceClient,
@@ -14,6 +18,7 @@ use tally_proto::v1::{
 };
 use tally_service::{
     app::{App, Jobs, Transport},
+    insight::{AlertSettings, Webhook},
     jobs::JobPlan,
     platform::clock::system_clock,
 };
@@ -60,6 +65,15 @@ impl Tally {
     pub async fn start_with(database: Database, clock: fn() -> Time, plan: JobPlan) -> Self {
         let app = open_app(&database, clock).await;
         Self::serve(database, app, plan).await
+    }
+
+    /// A server with rules of alerts; the files that they name are in `folder`.
+    pub async fn with_alerts(database: Database, rules: &str, folder: &Path) -> Self {
+        let rules = AlertRules::parse(rules).unwrap();
+        let webhook = rules.webhook.as_ref().map(|spec| Arc::new(Webhook::open(spec, folder).unwrap()));
+        let settings = AlertSettings { rules: Arc::new(rules), webhook };
+        let app = open_app(&database, system_clock).await.with_alerts(settings);
+        Self::serve(database, app, JobPlan::default()).await
     }
 
     async fn serve(database: Database, app: App, plan: JobPlan) -> Self {

@@ -1,0 +1,119 @@
+//! `tally alerts list`: alerts, page by page.
+
+use indicatif::HumanCount;
+use tally_proto::{
+    limits,
+    v1::{Alert, AlertDeliveryState, ListAlertsRequest},
+};
+
+use crate::{
+    args::AlertsListArgs,
+    connection::Connection,
+    error::ClientError,
+    output::{self, DASH, cut, datetime, narrow_table, narrow_text},
+};
+
+/// The most columns of a rule, and of what an alert is about.
+const RULE: usize = 20;
+const ABOUT: usize = 20;
+
+/// Prints the alerts: JSON page by page, text in one table.
+pub(super) async fn list(server: &Connection, args: &AlertsListArgs, json: bool) -> Result<(), ClientError> {
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let mut request = first_page(args, limit);
+    let mut client = server.insights();
+    let (mut shown, mut total, mut rows) = (0, 0, Vec::new());
+    loop {
+        let page = client.list_alerts(request.clone()).await;
+        let mut page = page.map_err(|status| server.error(&status))?.into_inner();
+        page.alerts.truncate(limit - shown);
+        shown += page.alerts.len();
+        total = if request.page_token.is_empty() { page.total_size } else { total };
+        if json {
+            page.alerts.iter().try_for_each(output::print_json)?;
+        } else {
+            rows.append(&mut page.alerts);
+        }
+        request.page_token = page.next_page_token;
+        if shown == limit || request.page_token.is_empty() {
+            break;
+        }
+    }
+    let showing = format!("showing {} of {}", HumanCount(shown as u64), HumanCount(total.unsigned_abs()));
+    if json {
+        output::remark(&showing);
+        return Ok(());
+    }
+    Ok(output::print(&text(&rows, &showing))?)
+}
+
+fn first_page(args: &AlertsListArgs, limit: usize) -> ListAlertsRequest {
+    ListAlertsRequest {
+        rule: args.rule.clone().unwrap_or_default(),
+        kind: args.kind.clone().unwrap_or_default(),
+        customer_id: args.customer.clone().unwrap_or_default(),
+        acknowledged: args.open.then_some(false),
+        delivery_state: args.delivery.map_or(AlertDeliveryState::Unspecified, Into::into).into(),
+        page_size: limit.min(limits::LONGEST_PAGE) as i32,
+        page_token: String::new(),
+    }
+}
+
+fn text(alerts: &[Alert], showing: &str) -> String {
+    if alerts.is_empty() {
+        return format!("no alerts; {showing}");
+    }
+    let table = narrow_table(&["when", "rule", "about", "why", "seen", "sent"], &[], alerts.iter().map(row));
+    let notes = format!("{showing}\n`tally alerts list --json` has the ids that `tally alerts ack` takes");
+    format!("{table}\n\n{}", narrow_text(&notes))
+}
+
+fn row(alert: &Alert) -> Vec<String> {
+    let sent = alert.delivery.as_ref().map(|delivery| {
+        delivery.state().as_str_name().trim_start_matches("ALERT_DELIVERY_STATE_").to_lowercase()
+    });
+    vec![
+        datetime(alert.create_time.as_ref()),
+        cut(&alert.rule, RULE),
+        cut(about(alert), ABOUT),
+        output::printable(&alert.message),
+        if alert.acknowledge_time.is_some() { "yes" } else { DASH }.to_owned(),
+        sent.unwrap_or_else(|| DASH.to_owned()),
+    ]
+}
+
+/// Whom or what an alert is about.
+pub(super) fn about(alert: &Alert) -> &str {
+    if alert.customer_id.is_empty() { &alert.subject } else { &alert.customer_id }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::Timestamp;
+    use tally_proto::v1::AlertDelivery;
+
+    use super::*;
+
+    #[test]
+    fn alerts_fit_a_terminal() {
+        let alert = Alert {
+            rule: "good customer about to leave us".to_owned(),
+            customer_id: "C1042-and-a-much-longer-number".to_owned(),
+            message: "the churn grade fell from B to D".to_owned(),
+            create_time: Some(Timestamp { seconds: 1_769_839_212, nanos: 0 }),
+            acknowledge_time: Some(Timestamp::default()),
+            delivery: Some(AlertDelivery { state: AlertDeliveryState::Parked.into(), ..Default::default() }),
+            ..Default::default()
+        };
+        let other = Alert {
+            rule: "nobody scores".to_owned(),
+            subject: "churn/7".to_owned(),
+            message: "churn/7 has not scored a population for more than 2 days".to_owned(),
+            create_time: alert.create_time,
+            ..Default::default()
+        };
+        let shown = text(&[alert, other], "showing 2 of 2");
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+        insta::assert_snapshot!(shown, @"");
+    }
+}

@@ -1,0 +1,205 @@
+//! What a rule finds. Texts name numbers and grades only: who it is about stands beside them.
+
+use super::rules::Condition;
+use crate::{insight::AbcClass, scoring::Grade};
+
+/// What a pass says of a customer, as far as rules look at it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CustomerState {
+    /// The ABC class.
+    pub abc: AbcClass,
+    /// The probability that it leaves, of a buyer, when there was a champion.
+    pub churn_probability: Option<f64>,
+    /// The grade of that.
+    pub churn_grade: Option<Grade>,
+    /// The grade of a lead, when there was a champion.
+    pub lead_grade: Option<Grade>,
+    /// The customer lifetime value, in minor units.
+    pub clv: Option<i64>,
+}
+
+/// A customer in a pass, and in the pass before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CustomerChange {
+    /// The customer.
+    pub customer_id: String,
+    /// What the pass before says; None when the customer did not exist then.
+    pub before: Option<CustomerState>,
+    /// What the pass says.
+    pub now: CustomerState,
+}
+
+/// Why a rule alerts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The reason as a sentence.
+    pub message: String,
+    /// The number that the rule is about: a probability, minor units, hours, days, a PSI or an AUC.
+    pub value: Option<f64>,
+    /// The same number before.
+    pub previous: Option<f64>,
+    /// The limit of the rule, or what the number is compared with.
+    pub limit: Option<f64>,
+}
+
+impl Finding {
+    /// A finding about a number above a limit.
+    #[must_use]
+    pub const fn above(message: String, value: f64, limit: f64) -> Self {
+        Self { message, value: Some(value), previous: None, limit: Some(limit) }
+    }
+
+    /// A finding without a number.
+    #[must_use]
+    pub const fn plain(message: String) -> Self {
+        Self { message, value: None, previous: None, limit: None }
+    }
+}
+
+/// The value at risk: P(churn) · CLV, in whole minor units; None without either.
+#[must_use]
+pub fn value_at_risk(state: &CustomerState) -> Option<i64> {
+    let (probability, clv) = (state.churn_probability?, state.clv?);
+    // CLVs are far below 2⁵³; a float above the range of integers becomes the greatest of them.
+    Some((probability * clv as f64).round() as i64)
+}
+
+impl CustomerChange {
+    /// What a rule about customers finds; None for rules about anything else.
+    #[must_use]
+    pub fn finding(&self, condition: &Condition) -> Option<Finding> {
+        match condition {
+            Condition::GradeFell { abc } => self.is_among(abc).then(|| self.fallen_grade()).flatten(),
+            Condition::ProbabilityRose { by, abc } => {
+                self.is_among(abc).then(|| self.risen_probability(*by)).flatten()
+            }
+            Condition::ValueAtRisk { above_minor, abc } => {
+                self.is_among(abc).then(|| self.value_at_risk(*above_minor)).flatten()
+            }
+            Condition::LeadHot => self.hot_lead(),
+            _ => None,
+        }
+    }
+
+    fn is_among(&self, abc: &[AbcClass]) -> bool {
+        abc.is_empty() || abc.contains(&self.now.abc)
+    }
+
+    fn fallen_grade(&self) -> Option<Finding> {
+        let before = self.before.as_ref()?.churn_grade?;
+        let fell = self.now.churn_grade == Some(Grade::D) && before != Grade::D;
+        fell.then(|| Finding {
+            value: self.now.churn_probability,
+            previous: self.before.as_ref().and_then(|before| before.churn_probability),
+            ..Finding::plain(format!("the churn grade fell from {before:?} to D"))
+        })
+    }
+
+    fn risen_probability(&self, by: f64) -> Option<Finding> {
+        let (before, now) = (self.before.as_ref()?.churn_probability?, self.now.churn_probability?);
+        (now - before > by).then(|| {
+            let percent = |probability: f64| format!("{:.1} %", 100.0 * probability);
+            let message = format!("P(churn) rose from {} to {}", percent(before), percent(now));
+            Finding { previous: Some(before), ..Finding::above(message, now, by) }
+        })
+    }
+
+    fn value_at_risk(&self, above: i64) -> Option<Finding> {
+        let now = value_at_risk(&self.now)?;
+        let before = self.before.as_ref().and_then(value_at_risk);
+        (now > above && before.is_none_or(|before| before <= above)).then(|| {
+            let message = format!("the value at risk is {now} minor units, above {above}");
+            let previous = before.map(|before| before as f64);
+            Finding { previous, ..Finding::above(message, now as f64, above as f64) }
+        })
+    }
+
+    fn hot_lead(&self) -> Option<Finding> {
+        let before = self.before.as_ref().and_then(|before| before.lead_grade);
+        (self.now.lead_grade == Some(Grade::A) && before != Some(Grade::A)).then(|| {
+            let from = before.map_or_else(String::new, |before| format!(", after {before:?}"));
+            Finding::plain(format!("the lead became grade A{from}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(probability: f64, churn: Grade, clv: i64) -> CustomerState {
+        CustomerState {
+            abc: AbcClass::A,
+            churn_probability: Some(probability),
+            churn_grade: Some(churn),
+            lead_grade: None,
+            clv: Some(clv),
+        }
+    }
+
+    fn lead(grade: Option<Grade>) -> CustomerState {
+        CustomerState {
+            abc: AbcClass::None,
+            churn_probability: None,
+            churn_grade: None,
+            lead_grade: grade,
+            clv: None,
+        }
+    }
+
+    fn found(before: Option<CustomerState>, now: CustomerState, condition: &Condition) -> Option<String> {
+        let change = CustomerChange { customer_id: "ada".into(), before, now };
+        change.finding(condition).map(|finding| finding.message)
+    }
+
+    #[test]
+    fn a_grade_falls_to_d_once() {
+        let rule = Condition::GradeFell { abc: Vec::new() };
+        let (good, bad) = (state(0.2, Grade::B, 1), state(0.8, Grade::D, 1));
+        let fell = found(Some(good.clone()), bad.clone(), &rule);
+        assert_eq!(fell.as_deref(), Some("the churn grade fell from B to D"));
+        assert_eq!(found(Some(bad.clone()), bad.clone(), &rule), None);
+        assert_eq!(found(Some(good.clone()), state(0.5, Grade::C, 1), &rule), None);
+        assert_eq!(found(None, bad.clone(), &rule), None, "it has no grade to fall from");
+        assert_eq!(found(Some(lead(Some(Grade::A))), bad.clone(), &rule), None, "it was a lead");
+        let of_class = |abc| found(Some(good.clone()), bad.clone(), &Condition::GradeFell { abc });
+        assert!(of_class(vec![AbcClass::B, AbcClass::A]).is_some());
+        assert_eq!(of_class(vec![AbcClass::B]), None);
+    }
+
+    #[test]
+    fn a_probability_rises_by_more_than_the_limit() {
+        let rule = Condition::ProbabilityRose { by: 0.25, abc: Vec::new() };
+        let rose = |before, now| found(Some(state(before, Grade::C, 1)), state(now, Grade::C, 1), &rule);
+        assert_eq!(rose(0.25, 0.5), None, "at the limit");
+        assert_eq!(rose(0.25, 0.5625).as_deref(), Some("P(churn) rose from 25.0 % to 56.2 %"));
+        assert_eq!(rose(0.75, 0.25), None);
+        assert_eq!(found(None, state(0.9, Grade::D, 1), &rule), None);
+    }
+
+    #[test]
+    fn the_value_at_risk_crosses_the_limit_once() {
+        let rule = Condition::ValueAtRisk { above_minor: 500, abc: Vec::new() };
+        let at = |clv| state(0.5, Grade::C, clv);
+        let crossed = Some("the value at risk is 501 minor units, above 500".to_owned());
+        assert_eq!(found(Some(at(1_000)), at(1_000), &rule), None, "at the limit");
+        assert_eq!(found(Some(at(1_000)), at(1_002), &rule), crossed);
+        assert_eq!(found(Some(at(1_002)), at(2_000), &rule), None, "it was above before");
+        assert_eq!(found(None, at(1_002), &rule), crossed, "a new customer");
+        let unknown = CustomerState { clv: None, ..at(0) };
+        assert_eq!(found(Some(unknown.clone()), at(1_002), &rule), crossed);
+        assert_eq!(found(Some(at(1)), unknown, &rule), None);
+        assert_eq!(value_at_risk(&state(1.0, Grade::D, i64::MAX)), Some(i64::MAX));
+    }
+
+    #[test]
+    fn a_lead_becomes_hot_once() {
+        let hot = lead(Some(Grade::A));
+        let rule = Condition::LeadHot;
+        let warm = found(Some(lead(Some(Grade::B))), hot.clone(), &rule);
+        assert_eq!(warm.as_deref(), Some("the lead became grade A, after B"));
+        assert_eq!(found(None, hot.clone(), &rule).as_deref(), Some("the lead became grade A"));
+        assert_eq!(found(Some(hot.clone()), hot.clone(), &rule), None);
+        assert_eq!(found(Some(hot), lead(Some(Grade::B)), &rule), None);
+    }
+}

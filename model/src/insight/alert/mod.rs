@@ -1,0 +1,8 @@
+//! Alerts: the rules that say what somebody wants to be told, and the decision from what was known before and what is
+//! known now. `docs/alerts.md` describes every rule.
+
+mod decision;
+mod rules;
+
+pub use decision::{CustomerChange, CustomerState, Finding, value_at_risk};
+pub use rules::{AlertKind, AlertRule, AlertRules, Condition, WebhookSpec};
