@@ -1,52 +1,52 @@
 //! Deliveries. A server leases what it delivers by a row's columns: no transaction is open while it waits for a receiver.
 
 use async_trait::async_trait;
+use tally_model::time::Time;
 
 use super::{read_alerts, rows::SELECT_ALERTS};
 use crate::{
     alerts::{Alert, AlertDeliveryStore, DeliveryResult, DeliveryState, Lease},
     error::Result,
-    shared::{Backend, Statement, transaction::repeatable},
+    shared::{Backend, Statement, detached, transaction::repeatable},
 };
-use tally_model::time::Time;
 
-/// Leases what is due. Of two servers that do so at the same time, PostgreSQL has the second one wait for the first and
-/// then look at the conditions on the row itself again, so they stand there once more.
-fn claim(lease: &Lease, limit: usize) -> Statement {
+/// Selects what is due, of each customer the first one that is pending only. An alert that is not pending is never
+/// pending again, and no earlier one appears later, so that what is found remains next in its order.
+fn select_due(lease: &Lease, limit: usize) -> Statement {
     Statement::new(
-        "UPDATE alert_deliveries SET lease_owner = $1, lease_until = $2, attempts = attempts + 1 \
-         WHERE alert_id IN (SELECT d.alert_id FROM alert_deliveries AS d \
-           WHERE d.state = 'pending' AND d.next_attempt_time <= $3 AND d.lease_until <= $4 \
-           AND (d.customer_id = '' OR NOT EXISTS (SELECT 1 FROM alert_deliveries AS e \
-             WHERE e.customer_id = d.customer_id AND e.state = 'pending' AND e.sequence < d.sequence)) \
-           ORDER BY d.sequence LIMIT $5) \
-         AND state = 'pending' AND lease_until <= $6 RETURNING alert_id",
+        "SELECT d.alert_id FROM alert_deliveries AS d \
+         WHERE d.state = 'pending' AND d.next_attempt_time <= $1 AND d.lease_until <= $2 \
+         AND (d.customer_id = '' OR NOT EXISTS (SELECT 1 FROM alert_deliveries AS e \
+           WHERE e.customer_id = d.customer_id AND e.state = 'pending' AND e.sequence < d.sequence)) \
+         ORDER BY d.sequence LIMIT $3",
     )
-    .bind(lease.owner.as_str())
-    .bind(lease.until)
     .bind(lease.now)
     .bind(lease.now)
     .bind(limit as i64)
-    .bind(lease.now)
+}
+
+/// Leases those of these alerts that no other server has leased meanwhile.
+fn claim(lease: &Lease, due: &[(String,)]) -> Statement {
+    let mut update = Statement::new("UPDATE alert_deliveries SET attempts = attempts + 1, lease_owner = ");
+    update.push_bind(lease.owner.as_str()).push(", lease_until = ").push_bind(lease.until);
+    update.push(" WHERE state = 'pending' AND lease_until <= ").push_bind(lease.now);
+    update.push(" AND alert_id IN (").push_list(due.iter().map(|(id,)| id.as_str().into()));
+    update.push(") RETURNING alert_id");
+    update
 }
 
 #[async_trait]
 impl<B: Backend> AlertDeliveryStore for B {
     async fn claim_deliveries(&self, lease: Lease, limit: usize) -> Result<Vec<Alert>> {
         // Most of the time nothing is due, which is found out without waiting for other writers.
-        let due = Statement::new(
-            "SELECT 1 FROM alert_deliveries WHERE state = 'pending' AND next_attempt_time <= $1 \
-             AND lease_until <= $2 LIMIT 1",
-        )
-        .bind(lease.now)
-        .bind(lease.now);
-        if self.read::<()>(due).await?.is_empty() {
+        let due: Vec<(String,)> = self.read(select_due(&lease, limit)).await?;
+        if due.is_empty() {
             return Ok(Vec::new());
         }
-        let claimed: Vec<(String,)> = repeatable((self.clone(), lease), move |shared| async move {
-            let (store, lease) = &*shared;
+        let claimed: Vec<(String,)> = repeatable((self.clone(), lease, due), move |shared| async move {
+            let (store, lease, due) = &*shared;
             let mut tx = store.begin().await?;
-            let claimed = B::run(&mut tx, claim(lease, limit)).await?;
+            let claimed = B::run(&mut tx, claim(lease, due)).await?;
             tx.commit().await?;
             Ok(claimed)
         })
@@ -82,7 +82,7 @@ impl<B: Backend> AlertDeliveryStore for B {
         update.push(" WHERE alert_id = ").push_bind(alert_id);
         update.push(" AND lease_owner = ").push_bind(owner);
         let store = self.clone();
-        crate::shared::detached(async move {
+        detached(async move {
             let mut tx = store.begin().await?;
             B::run::<()>(&mut tx, update).await?;
             Ok(tx.commit().await?)

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path};
 use tally_proto::v1;
 
 use super::{
-    COMPLAINTS, complaint,
+    COMPLAINTS, complaint, metric_sum,
     receiver::{Answer, Received, Receiver},
 };
 use crate::support::{Tally, eventually, on_both_stores};
@@ -80,14 +80,8 @@ async fn two_servers_deliver_each_alert_once_between_them(tally: Tally) {
     assert!(
         delivered.clone().all(|delivery| delivery.deliver_time.is_some() && delivery.last_error.is_empty())
     );
-    let mut counted = 0.0;
-    for server in &servers {
-        let (_, text) = server.get("/metrics").await;
-        let value = |line: &str| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap();
-        let of_tries = |line: &&str| line.starts_with("tally_alert_deliveries_total{");
-        counted += text.lines().filter(of_tries).map(value).sum::<f64>();
-    }
-    assert_eq!(counted as usize, received.len());
+    let tries = async |server: &Tally| metric_sum(server, "tally_alert_deliveries_total{").await;
+    assert_eq!((tries(&servers[0]).await + tries(&servers[1]).await) as usize, received.len());
 }
 
 async fn a_receiver_that_hangs_or_redirects_holds_up_nobody_else(tally: Tally) {

@@ -55,6 +55,13 @@ impl Tally {
     }
 }
 
+/// The sum of the series of a metric whose lines begin like this.
+async fn metric_sum(server: &Tally, name: &str) -> f64 {
+    let (_, text) = server.get("/metrics").await;
+    let of_metric = text.lines().filter(|line| line.starts_with(name));
+    of_metric.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+}
+
 /// The customers of alerts, with what they are about, sorted.
 fn subjects(alerts: &[v1::Alert]) -> Vec<(String, String)> {
     let mut subjects: Vec<_> = alerts

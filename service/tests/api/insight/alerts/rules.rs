@@ -5,9 +5,9 @@ use std::path::Path;
 use tally_proto::v1;
 use tonic::Code;
 
-use super::{COMPLAINTS, complaint, minutes_ago, subjects};
+use super::{COMPLAINTS, complaint, metric_sum, minutes_ago, subjects};
 use crate::support::{
-    Tally, assert_refused, business, interaction, on_both_stores, program, text, time, timestamp,
+    Tally, assert_refused, business, eventually, interaction, on_both_stores, program, text, time, timestamp,
 };
 
 on_both_stores!(
@@ -52,13 +52,15 @@ async fn complaints_are_open_until_a_resolution_of_the_customer(tally: Tally) {
     // Both servers have looked at all of them once this one is found.
     tally.backfill(vec![complaint("late", "1", 5 * day)]).await.unwrap();
     tally.wait_for_alerts(6).await;
-    let mut stored = 0.0;
-    for server in &servers {
-        let (_, text) = server.get("/metrics").await;
-        let line = text.lines().find(|line| line.starts_with("tally_alerts_total{kind=\"complaint_open\"}"));
-        stored += line.map_or(0.0, |line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap());
-    }
-    assert_eq!(stored, 6.0, "each was stored by one of them");
+    let stored = async || {
+        let mut stored = 0.0;
+        for server in &servers {
+            stored += metric_sum(server, "tally_alerts_total{kind=\"complaint_open\"}").await;
+        }
+        stored
+    };
+    eventually(async || stored().await >= 6.0).await;
+    assert_eq!(stored().await, 6.0, "each was stored by one of them");
 }
 
 async fn kinds_are_silent_after_the_days(tally: Tally) {
@@ -140,7 +142,7 @@ async fn a_model_that_ranks_badly_is_found(tally: Tally) {
     tally.simulate(&business(500, 5, as_of)).await;
     tally.train(&["churn", "--as-of", &as_of.to_string(), "--promote", "always"]);
     tally.score_population(v1::Target::Churn, as_of).await.unwrap();
-    let card = tally.card("churn").await.metrics.unwrap().auc;
+    let card = tally.card("churn").await.holdout.unwrap().auc;
     // Those who were likeliest to leave buy, and nobody else does.
     let mut scores = tally.latest_predictions(v1::Target::Churn).await;
     scores.sort_by(|a, b| b.probability.total_cmp(&a.probability));
