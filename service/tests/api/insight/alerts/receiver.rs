@@ -128,12 +128,17 @@ impl Receiver {
         Self { address, scheme, received, folder }
     }
 
-    /// The `[webhook]` table for this receiver.
+    /// The `[webhook]` table for this receiver, with a timeout of a second.
     pub fn table(&self) -> String {
+        self.patient_table(1)
+    }
+
+    /// The same with a timeout of so many seconds.
+    pub fn patient_table(&self, seconds: u32) -> String {
+        let (scheme, port) = (self.scheme, self.address.port());
         format!(
-            "[webhook]\nurl = \"{}://localhost:{}/hook?key=canary\"\nsecret_file = \"secret\"\ntimeout_seconds = 1\n",
-            self.scheme,
-            self.address.port()
+            "[webhook]\nurl = \"{scheme}://localhost:{port}/hook?key=canary\"\nsecret_file = \"secret\"\n\
+             timeout_seconds = {seconds}\n"
         )
     }
 
