@@ -114,6 +114,16 @@ mod tests {
         };
         let shown = text(&[alert, other], "showing 2 of 2");
         assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
-        insta::assert_snapshot!(shown, @"");
+        insta::assert_snapshot!(shown, @r"
+        when                  rule                  about
+        ─────────────────────────────────────────────────────────────────
+        2026-01-31T06:00:12Z  good customer about…  C1042-and-a-much-lo…
+          why the churn grade fell from B to D  seen yes  sent parked
+        2026-01-31T06:00:12Z  nobody scores         churn/7
+          why churn/7 has not scored a population for more than 2 days  seen –  sent –
+
+        showing 2 of 2
+        `tally alerts list --json` has the ids that `tally alerts ack` takes
+        ");
     }
 }
