@@ -237,6 +237,7 @@ impl InsightService for FakeServer {
         self.insights(InsightRequest::Forecast(request.into_inner()))?;
         Ok(Response::new(Default::default()))
     }
+
     async fn list_alerts(
         &self,
         request: Request<ListAlertsRequest>,

@@ -138,9 +138,7 @@ fn absorption(probabilities: &PerStage<PerStage<f64>>, counted: impl Fn(usize) -
         // What leaves the stage for those that are not eliminated yet, or out of all.
         let out: f64 = (0..STAGES).filter(|to| !stages[n..].contains(to)).map(|to| p[*stage][to]).sum();
         own[*stage] /= out;
-        for to in 0..STAGES {
-            p[*stage][to] /= out;
-        }
+        p[*stage].iter_mut().for_each(|probability| *probability /= out);
         for from in &stages[..n] {
             let through = p[*from][*stage];
             own[*from] += through * own[*stage];

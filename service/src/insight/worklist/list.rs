@@ -96,7 +96,7 @@ impl Insights {
         let held_out = request.include_held_out;
         let items = self.store.work_items(&filter, held_out, after.as_ref(), request.limit).await?;
         let (total, not_paying) = match &filter.ranking {
-            None => (total(&*self.work_counts(pass).await?, request), 0),
+            None => (total(&self.work_counts(pass).await?, request), 0),
             Some(_) => {
                 let count = self.store.ranked_count(&filter, held_out).await?;
                 (count.items, count.not_paying)

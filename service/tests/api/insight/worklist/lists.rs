@@ -89,7 +89,7 @@ async fn a_list_has_its_capacity() {
         let first = list(9).await;
         assert_eq!(first.len(), 3);
         let all = tally.all_work(days_ago(now, 9)).await;
-        let last = all.iter().filter(|item| !item.held_out).next_back().unwrap();
+        let last = all.iter().rfind(|item| !item.held_out).unwrap();
         let as_good = |item: &&v1::WorkItem| item.value_at_risk_minor >= last.value_at_risk_minor;
         assert!(all.iter().all(|item| as_good(&item)));
         assert_eq!(tally.publish(days_ago(now, 9)).await.unwrap()[0], all.len() as i64);
