@@ -183,7 +183,32 @@ mod tests {
 
     #[test]
     fn a_forecast_is_a_page() {
-        insta::assert_snapshot!(page(&reply(), &euro()), @"");
+        insta::assert_snapshot!(page(&reply(), &euro()), @r"
+        what is to be expected after 2011-11-10T00:00:00Z, of the customers there are
+
+        30 days up to  purchases            95 %    revenue                     95 %
+        ─────────────────────────────────────────────────────────────────────────────
+        2011-12-10         1,234  1,111 to 1,358  98,765.43  88,888.89 to 108,641.97
+        2012-01-09         1,234  1,111 to 1,358  98,765.43  88,888.89 to 108,641.97
+
+        after step 2  customers        95 %  stay a step  steps to loss
+        ────────────────────────────────────────────────────────────────
+        lead                420  378 to 462       90.0 %              –
+        lost                 78    70 to 85      100.0 %            0.0
+
+        the same forecast after 2011-09-11T00:00:00Z, beside what came
+
+        up to                       expected                     95 %        came
+        ──────────────────────────────────────────────────────────────────────────
+        2011-12-10  purchases          1,234           1,111 to 1,358       1,296
+        2011-12-10  revenue_minor  98,765.43  88,888.89 to 108,641.97  103,703.70
+        2012-01-09  purchases          1,234           1,111 to 1,358       1,296
+        2012-01-09  revenue_minor  98,765.43  88,888.89 to 108,641.97  103,703.70
+        2012-01-09  stage:lead           420               378 to 462         441
+        2012-01-09  stage:lost            78                 70 to 85          81
+
+        intervals of 95 %: of chance and of the parameters; --json has all rows
+        ");
     }
 
     #[test]
