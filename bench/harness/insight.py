@@ -29,10 +29,10 @@ class Client:
         sys.path.insert(0, str(folder))
         import grpc
         from google.protobuf.timestamp_pb2 import Timestamp
-        from tally.v1 import insight_pb2, insight_pb2_grpc, value_pb2
+        from tally.v1 import forecast_pb2, insight_pb2, insight_pb2_grpc, value_pb2, worklist_pb2
 
         self.messages = insight_pb2
-        self.value = value_pb2
+        self.value, self.forecast, self.worklist = value_pb2, forecast_pb2, worklist_pb2
         self.stub = insight_pb2_grpc.InsightServiceStub(grpc.insecure_channel(address))
         self._timestamp = Timestamp
 
@@ -97,15 +97,17 @@ def value(client):
     what = f"fit of the value model to {model.bg_nbd.customers:,} buyers"
     yield alone(what, "s", [model.fit_seconds], at_most=5)
     yield alone("GetValueModel, with its backtest", "s", [seconds(lambda: stub.GetValueModel(request)) for _ in range(3)])
+    forecast = client.forecast.GetForecastRequest()
+    yield alone("GetForecast, with its backtest", "s", [seconds(lambda: stub.GetForecast(forecast)) for _ in range(3)])
+
+
+def median_ms(call):
+    call()
+    return statistics.median(seconds(call) for _ in range(CALLS)) * 1e3
 
 
 def lists(client, when):
     messages, stub = client.messages, client.stub
-
-    def median_ms(call):
-        call()
-        return statistics.median(seconds(call) for _ in range(CALLS)) * 1e3
-
     times = {}
     for segmentation in SEGMENTATIONS:
         request = messages.ListSegmentsRequest(segmentation=segmentation)
@@ -121,6 +123,8 @@ def lists(client, when):
     yield alone(f"ListSegmentMembers {when}, medians of the segments", "ms", members, at_most=20)
     by_region = messages.ListSegmentsRequest(segmentation="attribute:region")
     yield alone(f"ListSegments by an attribute {when}", "ms", [median_ms(lambda: stub.ListSegments(by_region))])
+    work = client.worklist.ListWorklistRequest()
+    yield alone(f"ListWorklist {when}", "ms", [median_ms(lambda: stub.ListWorklist(work))], at_most=20)
 
 
 SALES = f"""

@@ -63,23 +63,34 @@ fn text(alerts: &[Alert], showing: &str) -> String {
     if alerts.is_empty() {
         return format!("no alerts; {showing}");
     }
-    let table = narrow_table(&["when", "rule", "about", "why", "seen", "sent"], &[], alerts.iter().map(row));
+    // Where nobody has seen an alert, or there is no webhook, the column would be empty.
+    let with_seen = alerts.iter().any(|alert| alert.acknowledge_time.is_some());
+    let with_sent = alerts.iter().any(|alert| alert.delivery.is_some());
+    let mut header = vec!["when", "rule", "about", "why"];
+    header.extend(with_seen.then_some("seen"));
+    header.extend(with_sent.then_some("sent"));
+    let table = narrow_table(&header, &[], alerts.iter().map(|alert| row(alert, with_seen, with_sent)));
     let notes = format!("{showing}\n`tally alerts list --json` has the ids that `tally alerts ack` takes");
     format!("{table}\n\n{}", narrow_text(&notes))
 }
 
-fn row(alert: &Alert) -> Vec<String> {
-    let sent = alert.delivery.as_ref().map(|delivery| {
-        delivery.state().as_str_name().trim_start_matches("ALERT_DELIVERY_STATE_").to_lowercase()
-    });
-    vec![
+fn row(alert: &Alert, with_seen: bool, with_sent: bool) -> Vec<String> {
+    let sent = || {
+        let state = alert.delivery.as_ref().map(|delivery| {
+            delivery.state().as_str_name().trim_start_matches("ALERT_DELIVERY_STATE_").to_lowercase()
+        });
+        state.unwrap_or_else(|| DASH.to_owned())
+    };
+    let seen = || if alert.acknowledge_time.is_some() { "yes" } else { DASH }.to_owned();
+    let mut cells = vec![
         datetime(alert.create_time.as_ref()),
         cut(&alert.rule, RULE),
         cut(about(alert), ABOUT),
         output::printable(&alert.message),
-        if alert.acknowledge_time.is_some() { "yes" } else { DASH }.to_owned(),
-        sent.unwrap_or_else(|| DASH.to_owned()),
-    ]
+    ];
+    cells.extend(with_seen.then(seen));
+    cells.extend(with_sent.then(sent));
+    cells
 }
 
 /// Whom or what an alert is about.
@@ -112,6 +123,8 @@ mod tests {
             create_time: alert.create_time,
             ..Default::default()
         };
+        let without = text(std::slice::from_ref(&other), "showing 1 of 1");
+        assert!(!without.contains("seen") && !without.contains("sent"), "{without}");
         let shown = text(&[alert, other], "showing 2 of 2");
         assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
         insta::assert_snapshot!(shown, @r"
