@@ -120,11 +120,12 @@ fn value(insight: &CustomerInsight, currency: &Currency) -> Vec<Line> {
     let interval = interval
         .map(|(lower, upper)| format!("; 95 %: {} to {}", currency.amount(lower), currency.money(upper)));
     let purchases = insight.expected_purchases.map(|_| {
-        format!(
-            "{} purchase days expected; {} that it ever buys again",
-            decimals(insight.expected_purchases, 1),
-            ratio(insight.p_alive)
-        )
+        let expected = format!("{} purchase days expected", decimals(insight.expected_purchases, 1));
+        // After one purchase, the model knows nothing of leaving, and the probability is 1 whatever happens.
+        match insight.purchase_days {
+            ..=1 => expected,
+            _ => format!("{expected}; {} that it has not left", ratio(insight.p_alive)),
+        }
     });
     vec![
         ("lifetime value", format!("{clv}{}", interval.unwrap_or_default())),
@@ -334,7 +335,7 @@ mod tests {
         rhythm           no purchase for 82 days; expected after 34: 48 days overdue (2.4 times as long)
 
         lifetime value  1,234.56 EUR; 95 %: 0.00 to 3,456.78 EUR
-        to come         4.2 purchase days expected; 87.6 % that it ever buys again
+        to come         4.2 purchase days expected; 87.6 % that it has not left
 
         satisfaction  0.93 of the score that was expected
         loyalty       80 of 100 points; 12.5 % of the purchases discounted

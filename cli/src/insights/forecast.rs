@@ -47,7 +47,10 @@ fn page(reply: &GetForecastResponse, currency: &Currency) -> String {
         );
         parts.push(format!("{}\n\n{}", narrow_text(&title), backtest(&compared, currency)));
     }
-    parts.push(narrow_text("intervals of 95 %: of chance and of the parameters; --json has all rows"));
+    parts.push(narrow_text(
+        "intervals of 95 %: of chance and of the parameters; no step is taken for a better season than another; --json \
+         has all rows",
+    ));
     parts.join("\n\n")
 }
 
@@ -101,15 +104,31 @@ fn backtest(rows: &[&ForecastRow], currency: &Currency) -> String {
         let show = |value: f64| {
             if row.measure == "revenue_minor" { currency.mean(Some(value)) } else { number(value) }
         };
+        let mark = if is_inside(row) { "" } else { "*" };
         vec![
             day(row),
-            cut(&row.measure, NAME),
+            name(&row.measure),
             show(row.value),
             between(row, show),
-            row.actual.map_or_else(|| DASH.to_owned(), show),
+            row.actual.map_or_else(|| DASH.to_owned(), |actual| format!("{}{mark}", show(actual))),
         ]
     };
-    narrow_table(&["up to", "", "expected", "95 %", "came"], &[2, 3, 4], shown.map(line))
+    let table = narrow_table(&["up to", "", "expected", "95 %", "came"], &[2, 3, 4], shown.map(line));
+    let inside = rows.iter().filter(|row| is_inside(row)).count();
+    let note =
+        format!("{inside} of {} numbers, of all steps, are inside their interval; * is outside", rows.len());
+    format!("{table}\n\n{}", narrow_text(&note))
+}
+
+/// Whether what came is inside the interval, as far as there is one.
+fn is_inside(row: &ForecastRow) -> bool {
+    let Some(actual) = row.actual else { return true };
+    row.lower.is_none_or(|lower| lower <= actual) && row.upper.is_none_or(|upper| actual <= upper)
+}
+
+/// What a row is about, in words.
+fn name(measure: &str) -> String {
+    cut(measure.strip_prefix(STAGE).or(measure.strip_suffix("_minor")).unwrap_or(measure), NAME)
 }
 
 /// The day on which a step ends.

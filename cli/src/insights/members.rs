@@ -98,7 +98,7 @@ fn page(members: &[SegmentMember], args: &MembersArgs, showing: &str, currency: 
         showing.to_owned(),
         "money and orders are of the window; the greatest net revenue (revenue less returns) comes first"
             .to_owned(),
-        "overdue: the time since the last purchase, in expected intervals; CLV: what it will bring"
+        "overdue: the time since the last purchase, in expected intervals; CLV: the profit to be expected"
             .to_owned(),
     ];
     notes.extend(currency.note());
@@ -184,7 +184,7 @@ mod tests {
 
         showing 2 of 1,234 as of 2011-12-09T00:00:00Z
         money and orders are of the window; the greatest net revenue (revenue less returns) comes first
-        overdue: the time since the last purchase, in expected intervals; CLV: what it will bring
+        overdue: the time since the last purchase, in expected intervals; CLV: the profit to be expected
         amounts in EUR
         ");
         insta::assert_snapshot!(page_of(&["rfm", "champions"], &members), @r"
@@ -195,7 +195,7 @@ mod tests {
 
         showing 2 of 1,234 as of 2011-12-09T00:00:00Z
         money and orders are of the window; the greatest net revenue (revenue less returns) comes first
-        overdue: the time since the last purchase, in expected intervals; CLV: what it will bring
+        overdue: the time since the last purchase, in expected intervals; CLV: the profit to be expected
         amounts in EUR
         ");
         assert_eq!(page_of(&["abc"], &members), page_of(&["rfm", "champions"], &members));

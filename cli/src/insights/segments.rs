@@ -52,7 +52,7 @@ fn page(segmentation: &str, reply: &ListSegmentsResponse, currency: &Currency) -
     let mut notes = vec![cut(&reply.definition, 2_000)];
     notes.push(
         "growth: of the net revenue, since the window before; satisfaction: of surveys, 1 is what was expected; \
-         CLV: what the members will bring, by `tally insights value`"
+         CLV: the profit to be expected of the members"
             .to_owned(),
     );
     // The definition of the life cycle says it.
@@ -213,7 +213,7 @@ mod tests {
         A: customers who together bring 80 % of the net revenue of 365 days; B: those up to 95 %; C: the
           others with a purchase; none: the rest
         growth: of the net revenue, since the window before; satisfaction: of surveys, 1 is what was
-          expected; CLV: what the members will bring, by `tally insights value`
+          expected; CLV: the profit to be expected of the members
         typical interval between purchases: 34.2 days
         amounts in EUR
         ");

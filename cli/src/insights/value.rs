@@ -30,7 +30,7 @@ fn page(model: &ValueModel, currency: &Currency) -> String {
     );
     let new = match model.new_customer_clv_minor {
         Some(clv) => format!(
-            "a customer who buys for the first time now brings {}, this purchase included",
+            "a customer who buys for the first time now brings a profit of {}, this purchase included",
             currency.money(clv)
         ),
         None => "there are no lifetime values".to_owned(),
@@ -89,8 +89,8 @@ fn parameters(purchases: &BgNbd, money: &GammaGamma, currency: &Currency) -> Str
 /// What the model of a horizon ago expected, beside what came.
 fn in_hindsight(backtest: &ValueBacktest, currency: &Currency) -> String {
     format!(
-        "as of {} the same model expected {} of {} buyers; they brought {}, and {} of them what is inside \
-         their 95 % interval",
+        "as of {} the same model expected a profit of {} from {} buyers; they brought {}, and {} of them what is \
+         inside their 95 % interval",
         datetime(backtest.as_of_time.as_ref()),
         currency.money(backtest.expected_minor),
         count(backtest.customers),

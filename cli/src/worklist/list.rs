@@ -62,7 +62,7 @@ fn notes(shown: usize, first: &ListWorklistResponse) -> String {
     let (shown, total) = (HumanCount(shown as u64), HumanCount(first.total_size.unsigned_abs()));
     let left_out = match first.not_paying {
         0 => String::new(),
-        items => format!("; {} more do not pay", count(items)),
+        items => format!("; {} more are left out, since nothing is to be gained", count(items)),
     };
     format!("showing {shown} of {total} as of {}{left_out}", datetime(first.as_of_time.as_ref()))
 }
@@ -84,9 +84,9 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
         notes.to_owned(),
         "value at risk: what is likely to be lost, or, of a lead, to be won".to_owned(),
     ];
-    lines.extend(
-        is_ranked.then(|| "gain: value at risk · measured effect of the action − its cost".to_owned()),
-    );
+    lines.extend(is_ranked.then(|| {
+        "gain: value at risk · effect of the action (1 while nothing is measured) − its cost".to_owned()
+    }));
     lines.push("P: the probability that the customer leaves, or that the lead buys".to_owned());
     if items.iter().any(|item| item.held_out) {
         lines.push(
@@ -179,9 +179,9 @@ mod tests {
         ───────────────────────────────────────────────────────────────────────────────────────
         C1        win back       1,234.56  1,000.00  62.5 %  A      falling use  personal call
 
-        showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 more do not pay
+        showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 more are left out, since nothing is to be gained
         value at risk: what is likely to be lost, or, of a lead, to be won
-        gain: value at risk · measured effect of the action − its cost
+        gain: value at risk · effect of the action (1 while nothing is measured) − its cost
         P: the probability that the customer leaves, or that the lead buys
         amounts in EUR
         ");

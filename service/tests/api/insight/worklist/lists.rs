@@ -170,7 +170,7 @@ async fn assert_costs(tally: &Tally, as_of: Time, cost: i64) {
     let [bought, ended] = [1, 2].map(|days| as_of.plus_days(days).to_string());
     let again = before.items.iter().flat_map(|item| {
         let id = &item.customer_id;
-        [paid(id, "again", "purchase", &bought, 1_000_000), interaction(id, "end again", "cancel", &ended)]
+        [paid(id, "again", "purchase", &bought, 100_000_000), interaction(id, "end again", "cancel", &ended)]
     });
     tally.backfill(again.collect()).await.unwrap();
     let row = &tally.effect(WorkKind::WinBack).await[0];
