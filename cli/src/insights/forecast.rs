@@ -217,16 +217,19 @@ mod tests {
 
         the same forecast after 2011-09-11T00:00:00Z, beside what came
 
-        up to                       expected                     95 %        came
-        ──────────────────────────────────────────────────────────────────────────
-        2011-12-10  purchases          1,234           1,111 to 1,358       1,296
-        2011-12-10  revenue_minor  98,765.43  88,888.89 to 108,641.97  103,703.70
-        2012-01-09  purchases          1,234           1,111 to 1,358       1,296
-        2012-01-09  revenue_minor  98,765.43  88,888.89 to 108,641.97  103,703.70
-        2012-01-09  stage:lead           420               378 to 462         441
-        2012-01-09  stage:lost            78                 70 to 85          81
+        up to                   expected                     95 %        came
+        ──────────────────────────────────────────────────────────────────────
+        2011-12-10  purchases      1,234           1,111 to 1,358       1,296
+        2011-12-10  revenue    98,765.43  88,888.89 to 108,641.97  103,703.70
+        2012-01-09  purchases      1,234           1,111 to 1,358       1,296
+        2012-01-09  revenue    98,765.43  88,888.89 to 108,641.97  103,703.70
+        2012-01-09  lead             420               378 to 462         441
+        2012-01-09  lost              78                 70 to 85          81
 
-        intervals of 95 %: of chance and of the parameters; --json has all rows
+        8 of 8 numbers, of all steps, are inside their interval; * is outside
+
+        intervals of 95 %: of chance and of the parameters; no step is taken for a better season than
+          another; --json has all rows
         ");
     }
 

@@ -145,7 +145,7 @@ mod tests {
     fn a_value_model_is_a_page() {
         insta::assert_snapshot!(page(&model(), &euro()), @r"
         lifetime values as of 2011-12-10T00:00:00Z, of the 365 days after it
-        a customer who buys for the first time now brings 35.17 EUR, this purchase included
+        a customer who buys for the first time now brings a profit of 35.17 EUR, this purchase included
         40.0 % of the revenue counts as value, discounted by 10.0 % a year
 
         model of             parameters                                customers  log-likelihood
@@ -153,8 +153,8 @@ mod tests {
         purchases (BG/NBD)   r 0.243, α 4.414 weeks, a 0.793, b 2.426      2,357        -9,582.4
         money (Gamma-Gamma)  p 6.250, q 3.740, v 15.44                       946        -4,055.9
 
-        as of 2010-12-10T00:00:00Z the same model expected 12,345.67 EUR of 1,024 buyers; they brought
-          12,500.00 EUR, and 95.1 % of them what is inside their 95 % interval
+        as of 2010-12-10T00:00:00Z the same model expected a profit of 12,345.67 EUR from 1,024 buyers;
+          they brought 12,500.00 EUR, and 95.1 % of them what is inside their 95 % interval
         ");
     }
 
