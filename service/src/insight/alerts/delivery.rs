@@ -33,6 +33,9 @@ const LEASE_MARGIN: Duration = Duration::from_secs(2);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(1_800);
 
+/// What may become of a try.
+const RESULTS: [&str; 3] = ["delivered", "failed", "parked"];
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
     result: &'static str,
@@ -48,8 +51,13 @@ pub(super) struct DeliveryMetrics {
 
 impl DeliveryMetrics {
     pub(super) fn new(metrics: &MetricsRegistry) -> Self {
+        let tries: Family<ResultLabel, Counter> =
+            metrics.register("tally_alert_deliveries", "Tries to deliver an alert, by their result");
+        for result in RESULTS {
+            drop(tries.get_or_create(&ResultLabel { result }));
+        }
         Self {
-            tries: metrics.register("tally_alert_deliveries", "Tries to deliver an alert, by their result"),
+            tries,
             pending: metrics.register("tally_alert_deliveries_pending", "Alerts that are to be delivered"),
             parked: metrics.register("tally_alert_deliveries_parked", "Alerts whose delivery was given up"),
         }

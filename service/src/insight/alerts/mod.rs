@@ -65,12 +65,18 @@ impl Alerts {
     /// Alerts in `store`, without rules.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<Clock>, metrics: &MetricsRegistry) -> Self {
+        let stored: Family<KindLabel, Counter> =
+            metrics.register("tally_alerts", "Alerts that this server has stored");
+        // Increases from 0 are seen by those who read the metrics.
+        for kind in AlertKind::ALL {
+            drop(stored.get_or_create(&KindLabel { kind: kind.name() }));
+        }
         Self {
             store,
             clock,
             settings: AlertSettings::default(),
             feed: AlertFeed::default(),
-            stored: metrics.register("tally_alerts", "Alerts that this server has stored"),
+            stored,
             deliveries: DeliveryMetrics::new(metrics),
         }
     }
