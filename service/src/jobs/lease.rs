@@ -43,8 +43,8 @@ impl Heartbeats {
     }
 }
 
-/// Grows the heartbeat of a run. Returns when the lease is lost: another server has ended the run, or the database has not
-/// answered for too long. Then whoever runs it stops.
+/// Grows the heartbeat of a run. Returns when the lease is lost, because another server has ended the run or the database
+/// has not answered for too long; the caller then stops the run.
 pub(super) async fn keep(store: &dyn Store, job: &str, run_id: i64) {
     let mut kept = Instant::now();
     loop {

@@ -39,7 +39,7 @@ fn ten_customers_who_bought_both_are_enough() {
     // The lower end for 10 of 10 is 0.7225, just below and just above the share of those who bought B.
     assert!(listed(10, 10, 7_224, 10_000));
     assert!(!listed(10, 10, 7_225, 10_000));
-    // Whoever bought everything is no evidence.
+    // A customer who bought everything says nothing about which values go together.
     assert!(!listed(50, 50, 50, 50));
 }
 

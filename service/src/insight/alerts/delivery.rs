@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::{Alerts, Webhook, event};
 use crate::platform::{error::Result, metrics::MetricsRegistry};
 
-/// How often what is due is looked for.
+/// How often the server looks for deliveries that are due.
 const EVERY: Duration = Duration::from_millis(250);
 /// How often the deliveries are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);

@@ -50,13 +50,13 @@ async fn alerts_survive_kills_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; ./test kills a server three times"]
 async fn alerts_survive_fifty_kills_on_sqlite() {
     survives(Database::sqlite(), 50).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; ./test kills a server three times"]
 async fn alerts_survive_fifty_kills_on_postgres() {
     survives(Database::postgres().await, 50).await;
 }
