@@ -12,6 +12,7 @@ mod create_times;
 pub(crate) mod customers;
 mod engine;
 pub(crate) mod histories;
+mod insight_rows;
 pub(crate) mod insights;
 pub(crate) mod interactions;
 mod jobs;
