@@ -295,21 +295,28 @@ fn select_next<B: ReportSql>(
         )
         .push_bind(list.list_id)
         .push(
-            "), ranked AS (SELECT k.customer, a.*, \
-             row_number() OVER (PARTITION BY k.customer, a.to_number ORDER BY a.place) AS rank \
-             FROM known AS k JOIN affinities AS a ON a.from_number = k.number \
-             LEFT JOIN known AS o ON o.customer = k.customer AND o.number = a.to_number WHERE a.list_id = ",
+            // One row for each value that an affinity leads to, and one without a place for each that was bought: a join
+            // against what was bought would be a loop over both, since no planner knows how many rows these have.
+            "), likely AS (SELECT k.customer, a.to_number, a.place FROM known AS k \
+             JOIN affinities AS a ON a.from_number = k.number WHERE a.list_id = ",
         )
         .push_bind(list.list_id)
-        .push(" AND o.number IS NULL AND k.last_time > ")
+        .push(" AND k.last_time > ")
         .push_bind(after)
         .push(
-            "), likely AS (SELECT r.customer, t.value, f.value AS because, r.confidence_lower, r.lift, \
-             row_number() OVER (PARTITION BY r.customer \
-             ORDER BY r.confidence_lower DESC, r.lift DESC, t.value) AS next_place FROM ranked AS r \
-             JOIN affinity_values AS f ON f.list_id = r.list_id AND f.number = r.from_number \
-             JOIN affinity_values AS t ON t.list_id = r.list_id AND t.number = r.to_number WHERE r.rank = 1) \
-             SELECT customer, value, because, confidence_lower, lift FROM likely WHERE next_place <= ",
+            " UNION ALL SELECT customer, number, NULL FROM known), \
+             best AS (SELECT customer, min(place) AS place FROM likely GROUP BY customer, to_number \
+             HAVING count(*) = count(place)), \
+             ranked AS (SELECT b.customer, t.value, f.value AS because, a.confidence_lower, a.lift, \
+             row_number() OVER (PARTITION BY b.customer \
+             ORDER BY a.confidence_lower DESC, a.lift DESC, t.value) AS next_place FROM best AS b \
+             JOIN affinities AS a ON a.place = b.place \
+             JOIN affinity_values AS f ON f.list_id = a.list_id AND f.number = a.from_number \
+             JOIN affinity_values AS t ON t.list_id = a.list_id AND t.number = a.to_number WHERE a.list_id = ",
+        )
+        .push_bind(list.list_id)
+        .push(
+            ") SELECT customer, value, because, confidence_lower, lift FROM ranked WHERE next_place <= ",
         )
         .push_bind(limit as i64)
         .push(" ORDER BY next_place");

@@ -376,6 +376,9 @@ pub(super) fn push_family(statement: &mut Statement, customer_id: &str) {
 /// Appends that an interaction is of one of these customers, or of an id that is merged into one.
 pub(super) fn push_families(statement: &mut Statement, customer_ids: &[String]) {
     let ids = || customer_ids.iter().map(|id| id.as_str().into());
+    // With both conditions in one WHERE, PostgreSQL reads all customers.
     statement.push("customer_id IN (SELECT customer_id FROM customers WHERE customer_id IN (");
-    statement.push_list(ids()).push(") OR survivor_id IN (").push_list(ids()).push("))");
+    statement.push_list(ids());
+    statement.push(") UNION ALL SELECT customer_id FROM customers WHERE survivor_id IN (");
+    statement.push_list(ids()).push("))");
 }

@@ -102,8 +102,8 @@ impl Insights {
                 (count.items, count.not_paying)
             }
         };
-        let reasons = self.reasons(pass, &items).await?;
-        let next = self.next_of_buyers(pass, &items).await?;
+        let (reasons, next) =
+            tokio::try_join!(self.reasons(pass, &items), self.next_of_buyers(pass, &items))?;
         let listed = |item: WorkItem| {
             let is_lead = item.life_cycle == LifeCycle::Lead.name();
             ListedWork {
