@@ -5,7 +5,7 @@ use tonic::Status;
 
 use crate::{
     connection::Connection,
-    output::{count, datetime, number, printable, share, table},
+    output::{DASH, count, datetime, number, printable, share, table},
 };
 
 /// All models of a target, or of all targets with 0.
@@ -61,18 +61,21 @@ pub(super) fn models_table(models: &[Model]) -> String {
     table(&header, &[3, 4, 5, 6, 7, 8], models.iter().map(row))
 }
 
+/// Of a model that cannot be read, only the row of the database is known.
 fn row(model: &Model) -> Vec<String> {
+    let readable = model.problem.is_empty();
+    let of_artifact = |text: String| if readable { text } else { DASH.to_owned() };
     let holdout = model.holdout.unwrap_or_default();
     vec![
         printable(&model.name),
         state(model).to_owned(),
         datetime(model.as_of_time.as_ref()),
-        format!("{} days", model.horizon_days),
-        count(model.rows),
-        share(model.positives, model.rows),
-        number(holdout.auc),
-        number(holdout.log_loss),
-        number(holdout.ece),
+        of_artifact(format!("{} days", model.horizon_days)),
+        of_artifact(count(model.rows)),
+        of_artifact(share(model.positives, model.rows)),
+        of_artifact(number(holdout.auc)),
+        of_artifact(number(holdout.log_loss)),
+        of_artifact(number(holdout.ece)),
         datetime(model.create_time.as_ref()),
         printable(&model.created_by),
     ]
@@ -114,7 +117,7 @@ mod tests {
         model              data up to            horizon  snapshots  positive     AUC  log loss     ECE  stored                by
         ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
         churn/2  champion  2011-09-09T00:00:00Z  90 days     12,345    35.0 %  0.8125    0.5000       –  2011-09-09T12:00:00Z  ann@work
-        churn/1  DAMAGED                          0 days          0         –  0.0000    0.0000  0.0000
+        churn/1  DAMAGED                          –               –         –       –         –       –
         ");
         assert_eq!(models_table(&[]), "no models yet");
     }

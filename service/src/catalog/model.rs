@@ -24,11 +24,13 @@ impl Model {
     /// Validates a stored model and prepares its scorer.
     ///
     /// # Errors
-    /// INTERNAL when the artifact is damaged or belongs to another target.
+    /// FAILED_PRECONDITION (UNREADABLE_MODEL) when the artifact is damaged or belongs to another target.
     pub fn new(stored: &StoredModel) -> Result<Self> {
         let name = ModelName { target: stored.target, version: stored.version };
         let failed_checks = stored.assessment.failed_checks.clone();
-        Ok(Self { name, scorer: Scorer::new(read_artifact(stored)?)?, failed_checks })
+        let scorer = Scorer::new(read_artifact(stored)?)
+            .map_err(|error| Error::unreadable_model(&name.to_string(), error))?;
+        Ok(Self { name, scorer, failed_checks })
     }
 
     /// [`Model::new`] off the async workers, since an artifact may be large.
@@ -42,7 +44,8 @@ impl Model {
     /// Reads a version from the store and prepares it.
     ///
     /// # Errors
-    /// NOT_FOUND (MODEL_NOT_FOUND) when it is not stored; INTERNAL when it is damaged; when the store fails.
+    /// NOT_FOUND (MODEL_NOT_FOUND) when it is not stored; FAILED_PRECONDITION (UNREADABLE_MODEL) when it is damaged;
+    /// when the store fails.
     pub async fn load(store: &dyn Store, name: ModelName) -> Result<Self> {
         let stored = store.model(name.target, name.version).await?;
         Self::prepare(stored.ok_or_else(|| Error::unknown_model(&name.to_string()))?).await
@@ -52,13 +55,14 @@ impl Model {
 /// The validated artifact of a stored model, for those who need no scorer.
 ///
 /// # Errors
-/// INTERNAL when it is damaged or belongs to another target.
+/// FAILED_PRECONDITION (UNREADABLE_MODEL) when it is damaged or belongs to another target.
 pub fn read_artifact(stored: &StoredModel) -> Result<Artifact> {
-    let artifact = Artifact::from_bytes(&stored.artifact)?;
+    let name = ModelName { target: stored.target, version: stored.version }.to_string();
+    let artifact =
+        Artifact::from_bytes(&stored.artifact).map_err(|error| Error::unreadable_model(&name, error))?;
     let predicted = artifact.outcome.target;
     if predicted != stored.target {
-        let name = ModelName { target: stored.target, version: stored.version };
-        return Err(Error::Internal(format!("{name} is about {predicted}")));
+        return Err(Error::unreadable_model(&name, format_args!("it is about {predicted}")));
     }
     Ok(artifact)
 }

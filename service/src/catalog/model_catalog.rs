@@ -168,7 +168,7 @@ impl ModelCatalog {
     /// The version of this name.
     ///
     /// # Errors
-    /// NOT_FOUND (MODEL_NOT_FOUND) when it is not stored.
+    /// NOT_FOUND (MODEL_NOT_FOUND) when it is not stored; FAILED_PRECONDITION (UNREADABLE_MODEL) when it is damaged.
     pub async fn version(&self, name: ModelName) -> Result<Arc<Model>> {
         let champion = self.loaded_champion(name.target).filter(|champion| champion.name == name);
         if let Some(loaded) = champion.or_else(|| read(&self.0.others).get(&name).cloned()) {

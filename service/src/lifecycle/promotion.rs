@@ -148,10 +148,7 @@ impl Promotions {
     async fn readable(&self, name: ModelName) -> Result<Model> {
         let stored = self.store.model(name.target, name.version).await?;
         let stored = stored.ok_or_else(|| Error::unknown_model(&name.to_string()))?;
-        Model::prepare(stored).await.map_err(|error| Error::Precondition {
-            reason: "UNREADABLE_MODEL",
-            message: format!("{name} cannot serve: {error}"),
-        })
+        Model::prepare(stored).await
     }
 
     async fn carry_out(&self, promotion: Promotion) -> Result<Promotion> {

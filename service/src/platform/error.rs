@@ -118,6 +118,15 @@ impl Error {
         }
     }
 
+    /// A stored model that cannot be read, and why.
+    #[must_use]
+    pub fn unreadable_model(name: &str, why: impl fmt::Display) -> Self {
+        Self::Precondition {
+            reason: "UNREADABLE_MODEL",
+            message: format!("the stored model {name} cannot be read: {why}"),
+        }
+    }
+
     /// No such prediction.
     #[must_use]
     pub fn unknown_prediction(prediction_id: &str) -> Self {
@@ -220,8 +229,9 @@ impl From<DecodeError> for Error {
     }
 }
 
+/// Of a model that was just made: what is stored has [`Error::unreadable_model`].
 impl From<ArtifactError> for Error {
     fn from(error: ArtifactError) -> Self {
-        Self::Internal(format!("a stored model cannot be read: {error}"))
+        Self::Internal(format!("a model cannot be stored: {error}"))
     }
 }
