@@ -7,6 +7,9 @@ use tokio::{
     sync::watch,
 };
 
+/// The signal of a write beyond the largest size that files may have (`ulimit -f`), on all systems but MIPS.
+const SIGXFSZ: i32 = 25;
+
 /// A signal that asks a program to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopSignal {
@@ -48,11 +51,13 @@ pub struct Interrupts(watch::Receiver<Option<StopSignal>>);
 impl Interrupts {
     /// Receives signals from now on. Needs a runtime of tokio, whose threads do not all compute.
     ///
-    /// A program under `nohup` ignores SIGHUP, and goes on to do so.
+    /// A program under `nohup` ignores SIGHUP, and goes on to do so. SIGXFSZ ends no program any more: the write fails.
     ///
     /// # Errors
     /// When the system refuses it.
     pub fn listen() -> io::Result<Self> {
+        // The handler stays.
+        drop(signal(SignalKind::from_raw(SIGXFSZ))?);
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hang_up = if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
