@@ -2,10 +2,11 @@
 //!
 //! It knows the contract ([`tally_proto`]) and nothing else of Tally, like any other client. `args` holds
 //! the arguments; `import`, `customers`, `interactions`, `scoring`, `predictions`, `models`, `insights`, `worklist`,
-//! `alerts` and `jobs` hold the commands; `output` holds what they print with.
+//! `alerts`, `jobs` and `admin` hold the commands; `output` holds what they print with.
 
 use std::io::ErrorKind;
 
+mod admin;
 mod alerts;
 pub mod args;
 mod connection;
@@ -45,6 +46,7 @@ pub async fn run(args: Args) -> Result<(), ClientError> {
         Command::ScoreAll(score_all) => scoring::score_all(&server, score_all, args.json).await,
         Command::Predictions(predictions) => predictions::run(&server, predictions, args.json).await,
         Command::Models(models) => models::run(&server, models, args.json).await,
+        Command::Admin(admin) => admin::run(&server, admin, args.json).await,
         Command::Alerts(alerts) => alerts::run(&server, alerts, args.json).await,
         Command::Insights(insights) => insights::run(&server, insights, args.json).await,
         Command::Jobs(jobs) => jobs::run(&server, jobs, args.json).await,

@@ -297,7 +297,7 @@ impl App {
                 page_tokens: page_tokens(),
                 clock: clock(),
             },
-            deployment: DeploymentRpc { deployment: self.deployment.clone() },
+            deployment: DeploymentRpc { deployment: self.deployment.clone(), store: Arc::clone(&self.store) },
             catalog: self.catalog.clone(),
             metrics: Arc::clone(&self.metrics),
         }

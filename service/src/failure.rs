@@ -20,6 +20,11 @@ pub struct Interrupted {
     pub state: String,
 }
 
+/// Something that is stored is damaged.
+#[derive(Debug, thiserror::Error)]
+#[error("the database is damaged, as printed above; restore a backup")]
+pub struct Damaged;
+
 /// A model is stored, but may not serve.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is stored, but not promoted, since it fails a check; --promote always promotes it all the same")]
@@ -32,6 +37,7 @@ pub fn exit_code(failure: &(dyn StdError + 'static)) -> u8 {
         return interrupted.signal.exit_code();
     }
     let is_refusal = failure.is::<FailsCheck>()
+        || failure.is::<Damaged>()
         || failure.downcast_ref::<JobError>().is_some_and(JobError::is_refusal)
         || failure.downcast_ref::<Error>().is_some_and(Error::is_refusal)
         || failure.downcast_ref().is_some_and(is_refusal_of_store)

@@ -1,6 +1,7 @@
 //! The programs that work on the database, `tally-serve` and `tally-train`, and the rooms they share.
 
 pub mod app;
+pub mod backup;
 pub mod catalog;
 pub mod config;
 pub mod demo;
@@ -11,6 +12,7 @@ pub mod histories;
 pub mod http;
 pub mod ingest;
 pub mod insight;
+pub mod integrity;
 pub mod jobs;
 pub mod lifecycle;
 pub mod listing;

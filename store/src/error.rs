@@ -59,9 +59,14 @@ const SQLITE_ERROR: u32 = 1;
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_LOCKED: u32 = 6;
 const SQLITE_READONLY: u32 = 8;
+const SQLITE_INTERRUPT: u32 = 9;
 const SQLITE_IOERR: u32 = 10;
+const SQLITE_CORRUPT: u32 = 11;
 const SQLITE_FULL: u32 = 13;
 const SQLITE_CANTOPEN: u32 = 14;
+const SQLITE_NOTADB: u32 = 26;
+/// The index of the log cannot grow, for which SQLite does not say that the disk is full.
+const SQLITE_IOERR_SHMSIZE: u32 = 19 << 8 | SQLITE_IOERR;
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -90,6 +95,7 @@ fn of_sqlite(code: &str, error: &sqlx::Error) -> StoreError {
     match primary_code(code) {
         SQLITE_ERROR if is_overflow(error) => StoreError::SumTooLarge,
         SQLITE_FULL => StoreError::StorageFull,
+        SQLITE_IOERR if code.parse() == Ok(SQLITE_IOERR_SHMSIZE) => StoreError::StorageFull,
         SQLITE_BUSY | SQLITE_LOCKED | SQLITE_READONLY | SQLITE_IOERR | SQLITE_CANTOPEN => {
             StoreError::Unavailable(error.to_string())
         }
@@ -109,8 +115,22 @@ fn primary_code(code: &str) -> u32 {
 
 /// Whether SQLite found the database in use by others.
 pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
+    is_of_sqlite(error, &[SQLITE_BUSY, SQLITE_LOCKED])
+}
+
+/// Whether SQLite found that the file is damaged, or no database.
+pub(crate) fn is_damaged(error: &sqlx::Error) -> bool {
+    is_of_sqlite(error, &[SQLITE_CORRUPT, SQLITE_NOTADB])
+}
+
+/// Whether a statement of SQLite was interrupted.
+pub(crate) fn is_interrupted(error: &sqlx::Error) -> bool {
+    is_of_sqlite(error, &[SQLITE_INTERRUPT])
+}
+
+fn is_of_sqlite(error: &sqlx::Error, codes: &[u32]) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| [SQLITE_BUSY, SQLITE_LOCKED].contains(&primary_code(&code)))
+    code.is_some_and(|code| codes.contains(&primary_code(&code)))
 }
 
 fn of_postgres(code: &str, error: &sqlx::Error) -> StoreError {

@@ -181,6 +181,7 @@ mod customers;
 mod error;
 mod histories;
 mod insights;
+mod integrity;
 mod interactions;
 mod jobs;
 mod merges;
@@ -201,7 +202,7 @@ pub use alerts::{
     Acknowledgement, Alert, AlertDeliveryStore, AlertFilter, AlertSourceStore, AlertStore, Delivery,
     DeliveryResult, DeliveryState, Lease, NewAlert, OpenComplaint, PromotionRefusal, UnwatchedPass,
 };
-pub use backup::BackupError;
+pub use backup::{BackupError, BackupStore};
 pub use changes::{Change, ChangeStore};
 pub use customers::{BackfilledAttributes, Customer, CustomerStore, NewCustomer, StoredAttribute};
 pub use error::{RefusedItem, Result, StoreError};
@@ -210,6 +211,7 @@ pub use insights::{
     AttributeValues, Contact, InsightStore, Member, MemberCursor, MemberFilter, NewPass, Pass, PassExpiry,
     SegmentMove, SegmentSums, StoredFacts, StoredScore, StoredWork,
 };
+pub use integrity::{IntegrityStore, StructureReport};
 pub use interactions::{
     Interaction, InteractionCursor, InteractionKey, InteractionStore, ListedInteraction, OnConflict,
     RecordOptions, Recorded, Retracted,
@@ -255,6 +257,8 @@ pub trait Store:
     + AlertSourceStore
     + ChangeStore
     + SettingStore
+    + IntegrityStore
+    + BackupStore
 {
     /// Returns when the database answers.
     ///

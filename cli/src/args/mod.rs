@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use tonic::transport::{Endpoint, Uri};
 
+mod admin;
 mod alerts;
 mod customers;
 mod import;
@@ -15,6 +16,7 @@ mod predictions;
 mod scoring;
 mod worklist;
 
+pub use admin::AdminCommand;
 pub use alerts::{AlertsCommand, AlertsListArgs, DeliveryArg};
 pub use customers::{CustomersCommand, DeleteCustomerArgs};
 pub use import::ImportArgs;
@@ -92,6 +94,9 @@ pub enum Command {
     /// List or watch what the rules of early warning found, or say who takes care of it
     #[command(subcommand)]
     Alerts(AlertsCommand),
+    /// Back up the database of the server
+    #[command(subcommand)]
+    Admin(AdminCommand),
 }
 
 /// Reads the server's URL. Without this check, a missing scheme results in a misleading connection error.

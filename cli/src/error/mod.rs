@@ -77,6 +77,9 @@ pub enum ClientError {
         /// What stopped it.
         cause: Box<Self>,
     },
+    /// A file cannot be written.
+    #[error("{}: {}", .0.display(), .1)]
+    File(PathBuf, io::Error),
     /// Some customers have no score; the reason of each is printed.
     #[error("{} of {} customers could not be scored", HumanCount(*.failed), HumanCount(*.asked))]
     NotScored {
@@ -124,6 +127,7 @@ impl ClientError {
             | Self::BadRows { .. }
             | Self::Doubts { .. }
             | Self::NotConfirmed(_)
+            | Self::File(..)
             | Self::NotScored { .. }
             | Self::Refused(_) => exit::REFUSED,
             Self::Unreachable { .. }

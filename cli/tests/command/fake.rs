@@ -11,16 +11,16 @@ use futures_util::{Stream, StreamExt};
 use prost::Message;
 use tally_proto::EncodedBatch;
 use tally_proto::v1::{
-    BatchPredictChurnRequest, BatchResult, BatchScoreLeadsRequest, ComparePredictionsRequest,
-    ComparePredictionsResponse, Customer, DeleteCustomerRequest, DeleteCustomerResponse,
-    ExportPredictionsRequest, ExportPredictionsResponse, GetCustomerRequest, GetCustomerResponse,
-    GetDeploymentRequest, GetDeploymentResponse, Interaction, ListAttributesRequest, ListAttributesResponse,
-    ListCustomersRequest, ListCustomersResponse, ListInteractionsRequest, ListInteractionsResponse,
-    ListPredictionsRequest, ListPredictionsResponse, MergeCustomersRequest, MergeCustomersResponse,
-    PredictChurnRequest, RecordInteractionsRequest, RecordInteractionsResponse, ReplayPredictionRequest,
-    ReplayPredictionResponse, RetractInteractionsRequest, RetractInteractionsResponse, Score,
-    ScoreLeadRequest, ScorePopulationRequest, ScorePopulationResponse, StoredAttribute,
-    UpsertCustomersRequest, UpsertCustomersResponse, batch_result,
+    BackupDatabaseRequest, BackupDatabaseResponse, BatchPredictChurnRequest, BatchResult,
+    BatchScoreLeadsRequest, ComparePredictionsRequest, ComparePredictionsResponse, Customer,
+    DeleteCustomerRequest, DeleteCustomerResponse, ExportPredictionsRequest, ExportPredictionsResponse,
+    GetCustomerRequest, GetCustomerResponse, GetDeploymentRequest, GetDeploymentResponse, Interaction,
+    ListAttributesRequest, ListAttributesResponse, ListCustomersRequest, ListCustomersResponse,
+    ListInteractionsRequest, ListInteractionsResponse, ListPredictionsRequest, ListPredictionsResponse,
+    MergeCustomersRequest, MergeCustomersResponse, PredictChurnRequest, RecordInteractionsRequest,
+    RecordInteractionsResponse, ReplayPredictionRequest, ReplayPredictionResponse,
+    RetractInteractionsRequest, RetractInteractionsResponse, Score, ScoreLeadRequest, ScorePopulationRequest,
+    ScorePopulationResponse, StoredAttribute, UpsertCustomersRequest, UpsertCustomersResponse, batch_result,
     customer_service_server::{CustomerService, CustomerServiceServer, SERVICE_NAME as CUSTOMERS},
     deployment_service_server::{DeploymentService, DeploymentServiceServer, SERVICE_NAME as DEPLOYMENT},
     insight_service_server::{InsightServiceServer, SERVICE_NAME as INSIGHTS},
@@ -74,6 +74,8 @@ pub struct Knowledge {
     pub attributes: Vec<StoredAttribute>,
     pub predictions: Vec<Score>,
     pub insights: InsightReplies,
+    /// The parts of a copy of the database.
+    pub backup: Vec<BackupDatabaseResponse>,
     /// The reply to each batch of interactions.
     pub recorded: RecordInteractionsResponse,
 }
@@ -95,6 +97,16 @@ impl FakeServer {
 
 #[async_trait]
 impl DeploymentService for FakeServer {
+    type BackupDatabaseStream = Pin<Box<dyn Stream<Item = Result<BackupDatabaseResponse, Status>> + Send>>;
+
+    async fn backup_database(
+        &self,
+        _: Request<BackupDatabaseRequest>,
+    ) -> Result<Response<Self::BackupDatabaseStream>, Status> {
+        let parts = self.knowledge()?.backup;
+        Ok(Response::new(Box::pin(tokio_stream::iter(parts.into_iter().map(Ok)))))
+    }
+
     async fn get_deployment(
         &self,
         _: Request<GetDeploymentRequest>,

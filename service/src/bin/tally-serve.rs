@@ -7,10 +7,11 @@ use tally_service::{
     app::{App, Jobs, Transport},
     config::{DEFAULT_HTTP_PORT, HttpAddress, ListenAddress, ServeArgs, ServeCommand},
     demo,
-    failure::{Failure, Interrupted, exit_code},
+    failure::{Damaged, Failure, Interrupted, exit_code},
+    integrity::{self, CheckedPart},
     platform::{clock::system_clock, progress, shutdown},
 };
-use tally_store::{OpenOptions, Store};
+use tally_store::OpenOptions;
 use tally_terminal::{Interrupts, StopSignal};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -24,6 +25,7 @@ async fn main() {
     args.log.start();
     let done = match &args.command {
         Some(ServeCommand::Backup { file }) => backup(args.database(), file).await,
+        None if args.check => check(&args).await,
         None => serve(&args).await,
     };
     let code = match done {
@@ -49,9 +51,39 @@ async fn backup(database: &str, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Checks what is stored. What is damaged is an error.
+async fn check(args: &ServeArgs) -> Result<(), Failure> {
+    let interrupts = Interrupts::listen()?;
+    let open = OpenOptions { create: false, connections: args.pool.database_connections };
+    let checked = async {
+        let store = tally_store::open_with(args.database(), open).await?;
+        let checked = integrity::check(&store).await;
+        shutdown::close(&*store).await;
+        Ok::<_, Failure>(checked?)
+    };
+    let parts = tokio::select! {
+        checked = checked => checked?,
+        signal = interrupts.received() => {
+            return Err(Interrupted { signal, state: "not everything was checked".to_owned() }.into());
+        }
+    };
+    for CheckedPart { part, problems } in &parts {
+        tally_terminal::print(&format!("{part}: {}", if problems.is_empty() { "ok" } else { "DAMAGED" }))?;
+        for problem in problems {
+            tally_terminal::print(&format!("  {problem}"))?;
+        }
+    }
+    match parts.iter().all(|part| part.problems.is_empty()) {
+        true => Ok(()),
+        false => Err(Damaged.into()),
+    }
+}
+
 async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let interrupts = Interrupts::listen()?;
-    // Listening comes first: a port that is taken must not have cost a migration.
+    // What is wrong with the settings is reported before anything begins, and a port that is taken must not have cost
+    // a migration.
+    let (insight, alerts) = (args.insight_spec()?, args.alert_settings()?);
     let grpc =
         args.listen.bind().await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let http = listen_http(args.http.as_ref()).await?;
@@ -60,21 +92,22 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let open = OpenOptions { create: true, connections: args.pool.database_connections };
     let store = tally_store::open_with(&database, open).await?;
     let transport = Transport { grpc, http, max_connection_age: args.connection_age() };
-    let served = serve_store(args, Arc::clone(&store), transport, (&database, &interrupts)).await;
+    integrity::check_at_start(&*store).await?;
+    let app =
+        App::new(Arc::clone(&store), args.cache_bytes(), insight, system_clock).await?.with_alerts(alerts);
+    let served = serve_app(args, app, transport, (&database, &interrupts)).await;
     shutdown::close(&*store).await;
     served
 }
 
-/// Serves an open database until the signal to stop; the name of the database is for the banner of the demo.
-async fn serve_store(
+/// Serves until the signal to stop; the name of the database is for the banner of the demo.
+async fn serve_app(
     args: &ServeArgs,
-    store: Arc<dyn Store>,
+    app: App,
     transport: Transport,
     (database, interrupts): (&str, &Interrupts),
 ) -> Result<(), Failure> {
     let address = transport.grpc.local_addr()?;
-    let app = App::new(store, args.cache_bytes(), args.insight_spec()?, system_clock).await?;
-    let app = app.with_alerts(args.alert_settings()?);
     if let Some(currency) = &args.currency {
         app.deployment.set_currency(currency).await?;
     }

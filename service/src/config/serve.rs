@@ -75,6 +75,9 @@ pub struct ServeArgs {
     #[arg(long, env = "TALLY_DEMO_CUSTOMERS", default_value_t = 3_000, requires = "demo",
           value_parser = clap::value_parser!(u32).range(500..=1_000_000))]
     pub demo_customers: u32,
+    /// Instead of serving, check that nothing that is stored is damaged, and say what is
+    #[arg(long, env = "TALLY_CHECK", conflicts_with = "demo")]
+    pub check: bool,
     /// How to log
     #[command(flatten)]
     pub log: LogArgs,

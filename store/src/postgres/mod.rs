@@ -6,6 +6,7 @@ mod connect;
 mod customers;
 mod histories;
 mod insights;
+mod integrity;
 mod interactions;
 mod merges;
 mod migrate;
@@ -13,14 +14,16 @@ mod predictions;
 mod reports;
 mod stamp;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
+use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use sqlx::{Connection, PgConnection, PgPool, Postgres as Database};
 
 pub(crate) use connect::Server;
 
 use crate::{
+    backup::{BackupError, BackupStore},
     error::Result,
     shared::{Engine, Statement, StoredRow, Transaction, arguments},
 };
@@ -48,6 +51,17 @@ impl Postgres {
     }
 }
 
+#[async_trait]
+impl BackupStore for Postgres {
+    fn file(&self) -> Option<&Path> {
+        None
+    }
+
+    async fn back_up(&self, _: &Path) -> Result<(), BackupError> {
+        Err(BackupError::Postgres)
+    }
+}
+
 impl Engine for Postgres {
     type Db = Database;
 
@@ -63,6 +77,11 @@ impl Engine for Postgres {
         for pool in [&self.readers, &self.histories, &self.writers] {
             pool.close().await;
         }
+        Ok(())
+    }
+
+    /// The server knows.
+    fn check_in_place(&self) -> Result<()> {
         Ok(())
     }
 

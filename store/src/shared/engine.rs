@@ -33,6 +33,9 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     /// The connections for reading outside of transactions.
     fn readers(&self) -> &Pool<Self::Db>;
 
+    /// Checks that the database is still the one that was opened.
+    fn check_in_place(&self) -> Result<()>;
+
     /// Begins a transaction that may write.
     fn begin(&self) -> impl Future<Output = Result<Transaction<Self>>> + Send;
 

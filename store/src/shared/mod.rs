@@ -34,7 +34,7 @@ mod worklist;
 
 use async_trait::async_trait;
 
-use crate::{Store, error::Result};
+use crate::{BackupStore, IntegrityStore, Store, error::Result};
 use customers::CustomerSql;
 use histories::HistorySql;
 use insights::InsightSql;
@@ -49,12 +49,30 @@ pub(crate) use transaction::detached;
 
 /// A database that can hold everything: it runs statements, and has SQL of its own where the two differ.
 pub(crate) trait Backend:
-    Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql + InsightSql + ReportSql
+    Engine
+    + CustomerSql
+    + InteractionSql
+    + HistorySql
+    + MergeSql
+    + PredictionSql
+    + InsightSql
+    + ReportSql
+    + IntegrityStore
+    + BackupStore
 {
 }
 
 impl<
-    E: Engine + CustomerSql + InteractionSql + HistorySql + MergeSql + PredictionSql + InsightSql + ReportSql,
+    E: Engine
+        + CustomerSql
+        + InteractionSql
+        + HistorySql
+        + MergeSql
+        + PredictionSql
+        + InsightSql
+        + ReportSql
+        + IntegrityStore
+        + BackupStore,
 > Backend for E
 {
 }
@@ -62,6 +80,7 @@ impl<
 #[async_trait]
 impl<B: Backend> Store for B {
     async fn ping(&self) -> Result<()> {
+        self.check_in_place()?;
         self.read::<()>(Statement::new("SELECT 1")).await?;
         Ok(())
     }

@@ -5,10 +5,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use async_trait::async_trait;
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
-use super::{TIMEOUT, must_exist};
-use crate::{backup::BackupError, error::StoreError};
+use super::{Sqlite, TIMEOUT, must_exist};
+use crate::{
+    backup::{BackupError, BackupStore},
+    error::StoreError,
+    shared::Engine,
+};
+
+#[async_trait]
+impl BackupStore for Sqlite {
+    fn file(&self) -> Option<&Path> {
+        Some(self.file.get_filename())
+    }
+
+    async fn back_up(&self, file: &Path) -> Result<(), BackupError> {
+        self.check_in_place()?;
+        backup(self.file.clone(), file).await
+    }
+}
 
 /// Copies a database into a new file, as it is at the begin of the copy. Others may read and write meanwhile.
 pub(crate) async fn backup(database: SqliteConnectOptions, file: &Path) -> Result<(), BackupError> {

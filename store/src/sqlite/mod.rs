@@ -9,6 +9,7 @@ mod backup;
 mod customers;
 mod histories;
 mod insights;
+mod integrity;
 mod interactions;
 mod log;
 mod merges;
@@ -16,7 +17,7 @@ mod predictions;
 mod reports;
 mod stamp;
 
-use std::{sync::Arc, time::Duration};
+use std::{io, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
 use sqlx::{
@@ -48,7 +49,19 @@ pub(crate) struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
     file: SqliteConnectOptions,
+    opened: FileId,
     name: Arc<str>,
+}
+
+/// A file, whatever its name: its device and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = path.metadata()?;
+        Ok(Self(metadata.dev(), metadata.ino()))
+    }
 }
 
 impl Sqlite {
@@ -76,7 +89,9 @@ impl Sqlite {
         sqlx::migrate!("../migrations/sqlite").run(&mut *tx).await?;
         tx.commit().await?;
         let readers = how.connections.unwrap_or(CONNECTIONS).saturating_sub(1).max(1);
-        Ok(Self { writer, readers: pool(readers).connect_with(options).await?, file, name })
+        let readers = pool(readers).connect_with(options).await?;
+        let opened = FileId::of(file.get_filename()).map_err(sqlx::Error::Io)?;
+        Ok(Self { writer, readers, file, opened, name })
     }
 }
 
@@ -98,7 +113,21 @@ impl Engine for Sqlite {
     }
 
     async fn begin(&self) -> Result<Transaction<Self>> {
+        self.check_in_place()?;
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// What is written to a file that was removed is lost with the last program that has it open.
+    fn check_in_place(&self) -> Result<()> {
+        let path = self.file.get_filename();
+        match FileId::of(path) {
+            Ok(present) if present == self.opened => Ok(()),
+            Ok(_) => Err(StoreError::Unavailable(format!(
+                "{} was replaced by another file while it was in use; start again to use that one",
+                path.display()
+            ))),
+            Err(error) => Err(StoreError::Unavailable(format!("{}: {error}", path.display()))),
+        }
     }
 
     async fn run_each<R: StoredRow>(

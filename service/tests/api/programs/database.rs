@@ -82,6 +82,31 @@ async fn a_backup_holds_everything_while_the_server_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_sends_a_backup_of_its_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, backup) = (folder.path().join("tally.db"), folder.path().join("backup.db"));
+    let process = ServeProcess::start(&url(&file), &[]);
+    record(&process, 40).await;
+    let said = process.cli(&["admin", "backup", text(&backup)]);
+    let bytes = fs::metadata(&backup).unwrap().len();
+    assert!(said.contains(&format!("is backed up in {}, {bytes} bytes", backup.display())), "{said}");
+    assert!(files(folder.path()).iter().all(|name| !name.starts_with('.')), "{:?}", files(folder.path()));
+    assert_eq!(customers(&backup).await, 40);
+    let run = |url: String, file: &Path| {
+        let output =
+            program("tally", "").args(["--server", &url, "admin", "backup", text(file)]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let exists = run(process.url(), &backup);
+    assert!(exists.contains("backup.db: entity already exists"), "{exists}");
+    let postgres = ServeProcess::start(&Database::postgres().await.url, &[]);
+    let refused = run(postgres.url(), &folder.path().join("postgres.db"));
+    assert!(refused.contains("pg_dump"), "{refused}");
+    assert!(!folder.path().join("postgres.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_that_cannot_be_made_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let backup = folder.path().join("backup.db");

@@ -10,6 +10,7 @@ mod interrupts;
 mod pooler;
 mod readme;
 mod serve;
+mod store_faults;
 mod tables;
 
 /// Asserts that a text is that of the file in `snapshots/`, but for spaces at the ends of lines.

@@ -63,6 +63,10 @@ impl ServeProcess {
         cli(&self.url(), arguments)
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGTERM.
     pub fn signal_term(&self) {
         self.signal("-TERM");
@@ -70,7 +74,7 @@ impl ServeProcess {
 
     /// Sends a signal, such as `-HUP`.
     pub fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
