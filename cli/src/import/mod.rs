@@ -5,7 +5,8 @@
 //! tables that the command line names. `columns` finds
 //! columns, and a `layout` turns rows into messages, with the values of `fields`, `times` and `amounts`. The first pass
 //! (`check`) collects `findings`, by which `decision` lets the import go on; `batches` groups the messages of the
-//! second; `customers` and `interactions` have both passes of a file each.
+//! second; `customers` and `interactions` have both passes of a file each, and wait with `retries` for a server that is
+//! restarted or busy.
 
 mod amounts;
 mod batches;
@@ -21,6 +22,7 @@ mod inputs;
 mod interactions;
 mod layout;
 mod mapping;
+mod retries;
 mod rows;
 mod server_state;
 mod source;

@@ -114,10 +114,10 @@ mod tests {
         let damaged =
             Model { name: "churn/1".to_owned(), problem: "is damaged".to_owned(), ..Model::default() };
         insta::assert_snapshot!(models_table(&[champion, damaged]), @r"
-        model              data up to            horizon  snapshots  positive     AUC  log loss     ECE  stored                by
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-        churn/2  champion  2011-09-09T00:00:00Z  90 days     12,345    35.0 %  0.8125    0.5000       –  2011-09-09T12:00:00Z  ann@work
-        churn/1  DAMAGED                          –               –         –       –         –       –
+        model              data up to            horizon  snapshots  positive     AUC  log loss  ECE  stored                by
+        ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+        churn/2  champion  2011-09-09T00:00:00Z  90 days     12,345    35.0 %  0.8125    0.5000    –  2011-09-09T12:00:00Z  ann@work
+        churn/1  DAMAGED                               –          –         –       –         –    –
         ");
         assert_eq!(models_table(&[]), "no models yet");
     }

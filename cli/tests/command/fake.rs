@@ -61,6 +61,8 @@ pub struct Received {
     pub insights: Vec<InsightRequest>,
     /// How often the server was asked what it is.
     pub asked: usize,
+    /// How many batches are stored, but answered as if the server had just been stopped.
+    pub lost_replies: usize,
     /// Holds the replies to streamed batches back until it is true.
     pub released: Option<watch::Receiver<bool>>,
     /// What the server replies of itself. Without it, it does not know the calls.
@@ -78,6 +80,18 @@ pub struct Knowledge {
     pub backup: Vec<BackupDatabaseResponse>,
     /// The reply to each batch of interactions.
     pub recorded: RecordInteractionsResponse,
+}
+
+impl Received {
+    fn lose_reply(&mut self) -> Result<(), Status> {
+        match self.lost_replies {
+            0 => Ok(()),
+            lost => {
+                self.lost_replies = lost - 1;
+                Err(Status::unavailable("stops"))
+            }
+        }
+    }
 }
 
 impl FakeServer {
@@ -184,6 +198,7 @@ impl CustomerService for FakeServer {
         let mut received = self.0.lock().unwrap();
         received.customers.extend(customers);
         received.backfill_attributes.push(backfill_attributes);
+        received.lose_reply()?;
         Ok(Response::new(UpsertCustomersResponse { upserted, ..Default::default() }))
     }
     async fn get_customer(
@@ -279,6 +294,7 @@ impl FakeServer {
         let recorded = batch.interactions.len() as i64;
         let mut received = self.0.lock().unwrap();
         received.batches.push(batch);
+        received.lose_reply()?;
         let reply = received.knows.as_ref().map(|knows| knows.recorded).unwrap_or_default();
         Ok(RecordInteractionsResponse { recorded, ..reply })
     }

@@ -43,6 +43,22 @@ async fn both_files_arrive_complete_and_in_batches() {
 }
 
 #[tokio::test]
+async fn batches_without_a_reply_are_sent_again() {
+    let (fake, url) = serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let [customers, interactions] = write_files(folder.path(), (0, "visit"));
+    for file in [["--customers", &customers], ["--interactions", &interactions]] {
+        fake.0.lock().unwrap().lost_replies = 2;
+        tally(&url, &[&["import"], &file[..]].concat()).await.unwrap();
+    }
+    let received = fake.0.lock().unwrap();
+    assert_eq!(received.customers.len(), 6, "twice in vain");
+    let ids = received.batches.iter().flat_map(|batch| &batch.interactions);
+    let ids: std::collections::HashSet<_> = ids.map(|item| &item.interaction_id).collect();
+    assert_eq!((ids.len(), received.batches.len()), (12_001, 3 + 2));
+}
+
+#[tokio::test]
 async fn a_refused_item_is_reported_with_its_line() {
     let (fake, url) = serve().await;
     let folder = tempfile::tempdir().unwrap();

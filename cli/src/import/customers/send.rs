@@ -2,6 +2,7 @@
 
 use tally_proto::v1::{UpsertCustomersRequest, UpsertCustomersResponse};
 use tally_terminal::{Interrupts, progress};
+use tokio::time::sleep;
 
 use super::CustomerLayout;
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     import::{
         batches::{RowBatch, read_ahead},
         check::Checked,
+        retries::Retries,
         upload::Upload,
     },
 };
@@ -38,8 +40,18 @@ pub(in crate::import) async fn send(
         let RowBatch { items, lines } = batch.map_err(|error| upload.stopped(error.into()))?;
         let backfill_attributes = backfill_attributes.to_vec();
         let request = UpsertCustomersRequest { customers: items, backfill_attributes };
-        let reply = client.upsert_customers(request).await;
-        let reply = reply.map_err(|status| upload.failed(&lines, &status))?.into_inner();
+        let mut retries = Retries::new();
+        let reply = loop {
+            let status = match client.upsert_customers(request.clone()).await {
+                Ok(reply) => break reply.into_inner(),
+                Err(status) => status,
+            };
+            let wait = retries.wait(&status).ok_or_else(|| upload.failed(&lines, &status))?;
+            tokio::select! {
+                () = sleep(wait) => {}
+                signal = interrupts.received() => return Err(upload.interrupted(signal)),
+            }
+        };
         totals.upserted += reply.upserted;
         totals.backfilled += reply.backfilled;
         totals.outdated_predictions += reply.outdated_predictions;

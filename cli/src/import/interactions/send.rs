@@ -2,21 +2,21 @@
 
 use std::{pin::pin, sync::Arc};
 
-use futures_util::future::join_all;
+use futures_util::{Stream, future::join_all};
 use indicatif::ProgressBar;
-use tally_proto::v1::{OnConflict, RecordInteractionsResponse};
+use tally_proto::v1::{OnConflict, RecordInteractionsRequest, RecordInteractionsResponse};
 use tally_terminal::{Interrupts, progress};
-use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tonic::Status;
 
 use super::{
     InteractionLayout,
-    feed::{Feed, requests},
+    feed::{Feed, InFlight, requests},
 };
 use crate::{
     connection::Connection,
     error::ClientError,
-    import::{batches::read_ahead, check::Checked, upload::Upload},
+    import::{batches::read_ahead, check::Checked, retries::Retries, upload::Upload},
 };
 
 /// How interactions are recorded.
@@ -45,7 +45,8 @@ pub(in crate::import) async fn send(
     let Checked { source, layout, rows } = file;
     let bar = progress::begin("interactions", rows);
     let feed = Arc::new(Feed::new(read_ahead(source.clone(), layout)));
-    let mut sending = pin!(join_all((0..STREAMS).map(|_| stream(server, &feed, options, &bar))));
+    let mut sending =
+        pin!(join_all((0..STREAMS).map(|_| stream(server, &feed, options, (&bar, interrupts)))));
     let results = tokio::select! {
         results = &mut sending => results,
         _ = interrupts.received() => {
@@ -85,33 +86,56 @@ struct StreamResult {
     failure: Option<(Vec<u64>, Status)>,
 }
 
-/// Sends batches until there are no more.
+/// Sends batches until there are no more; those without a reply again, when the failure passes by itself.
 async fn stream(
     server: &Connection,
     feed: &Arc<Feed>,
     options: UploadOptions,
-    bar: &ProgressBar,
+    (bar, interrupts): (&ProgressBar, &Interrupts),
 ) -> StreamResult {
-    let (sender, mut in_flight) = mpsc::channel::<Vec<u64>>(IN_FLIGHT);
-    let requests = requests(Arc::clone(feed), sender, options);
     let mut result = StreamResult::default();
-    let call = async {
-        let mut replies = server.interactions().stream_interactions(requests).await?.into_inner();
-        while let Some(reply) = replies.message().await? {
-            let rows = in_flight.try_recv().map_or(0, |lines| lines.len() as u64);
-            result.rows += rows;
-            add(&mut result.totals, &reply);
-            bar.inc(rows);
+    let mut retries = Retries::new();
+    loop {
+        let rows = result.rows;
+        let in_flight = Arc::new(InFlight::new(IN_FLIGHT));
+        let sent = send_all(server, requests(Arc::clone(feed), Arc::clone(&in_flight), options), |reply| {
+            let acknowledged = in_flight.acknowledge().map_or(0, |batch| batch.lines.len() as u64);
+            result.rows += acknowledged;
+            add(&mut result.totals, reply);
+            bar.inc(acknowledged);
+        });
+        let Err(status) = sent.await else { return result };
+        if result.rows > rows {
+            retries = Retries::new();
         }
-        Ok(())
-    };
-    let ended: Result<(), Status> = call.await;
-    if let Err(status) = ended {
-        feed.close().await;
-        // Replies come in order, so the failed batch is the oldest without one.
-        result.failure = Some((in_flight.try_recv().unwrap_or_default(), status));
+        let mut unanswered = in_flight.end();
+        let Some(wait) = retries.wait(&status) else {
+            feed.close().await;
+            // Replies come in order, so the failed batch is the oldest without one.
+            let failed = unanswered.pop_front().map(|batch| batch.lines);
+            result.failure = Some((failed.unwrap_or_default(), status));
+            return result;
+        };
+        feed.give_back(unanswered).await;
+        tokio::select! {
+            () = sleep(wait) => {}
+            // The feed is closed.
+            _ = interrupts.received() => return result,
+        }
     }
-    result
+}
+
+/// Sends requests in one call, whose replies go to `acknowledged`.
+async fn send_all(
+    server: &Connection,
+    requests: impl Stream<Item = RecordInteractionsRequest> + Send + 'static,
+    mut acknowledged: impl FnMut(&RecordInteractionsResponse),
+) -> Result<(), Status> {
+    let mut replies = server.interactions().stream_interactions(requests).await?.into_inner();
+    while let Some(reply) = replies.message().await? {
+        acknowledged(&reply);
+    }
+    Ok(())
 }
 
 fn add(totals: &mut RecordInteractionsResponse, reply: &RecordInteractionsResponse) {
