@@ -41,6 +41,8 @@ pub(crate) trait InsightSql: Engine {
     /// The beginning and the end of an expression for the value of an attribute in the facts `f`; the name of the
     /// attribute comes between them.
     const ATTRIBUTE: [&'static str; 2];
+    /// What tells the planner of the rows of a new pass, where it would take too long to notice them by itself.
+    const NOTICE_FACTS: Option<&'static str>;
 
     /// Stores facts of existing customers.
     fn write_facts(
@@ -173,6 +175,9 @@ impl<B: Backend> InsightStore for B {
             .bind(SqlValue::json(population)?)
             .bind(pass_id);
             let mut tx = store.begin().await?;
+            if let Some(notice) = B::NOTICE_FACTS {
+                B::run::<()>(&mut tx, Statement::new(notice)).await?;
+            }
             B::run::<()>(&mut tx, replace).await?;
             B::run::<()>(&mut tx, complete).await?;
             Ok(tx.commit().await?)

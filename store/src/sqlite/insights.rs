@@ -19,6 +19,7 @@ impl InsightSql for Sqlite {
 
     // A path would give some characters of the name a meaning.
     const ATTRIBUTE: [&'static str; 2] = ["(SELECT value FROM json_each(f.attributes) WHERE key = ", ")"];
+    const NOTICE_FACTS: Option<&'static str> = None;
 
     async fn write_facts(tx: &mut Transaction<Self>, pass_id: i64, facts: &[&StoredFacts]) -> Result<()> {
         for part in facts.chunks(BOUND_ROWS) {
