@@ -7,6 +7,7 @@ use tonic::Code;
 
 use crate::support::{Tally, assert_refused, timestamp};
 
+mod arbitrary_requests;
 mod compression;
 mod customers_validation;
 mod deployment;
