@@ -143,8 +143,13 @@ pub(crate) fn timestamp(moment: jiff::Timestamp) -> Timestamp {
 pub(crate) fn format(timestamp: &Timestamp) -> String {
     let micros =
         timestamp.seconds.saturating_mul(1_000_000).saturating_add(i64::from(timestamp.nanos / 1_000));
-    jiff::Timestamp::from_microsecond(micros)
-        .map_or_else(|_| format!("{micros} µs"), |moment| moment.to_string())
+    if let Ok(moment) = jiff::Timestamp::from_microsecond(micros) {
+        return moment.to_string();
+    }
+    // A timestamp of jiff ends before 9999 does, so that it has a date in every time zone; a civil time does not.
+    let epoch = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+    let time = epoch.checked_add(jiff::SignedDuration::from_micros(micros));
+    time.map_or_else(|_| format!("{micros} µs"), |time| format!("{time}Z"))
 }
 
 #[cfg(test)]
@@ -167,6 +172,10 @@ mod tests {
         assert_eq!(
             format(&Timestamp { seconds: 1_315_569_600, nanos: 1_999 }),
             "2011-09-09T12:00:00.000001Z"
+        );
+        assert_eq!(
+            format(&Timestamp { seconds: 253_402_300_799, nanos: 999_999_999 }),
+            "9999-12-31T23:59:59.999999Z"
         );
         assert_eq!(format(&Timestamp { seconds: i64::MAX, nanos: 0 }), format!("{} µs", i64::MAX));
     }

@@ -68,8 +68,13 @@ impl Time {
 /// RFC 3339 in UTC, with as many fractional digits as needed.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_microsecond(self.0) {
-            Ok(timestamp) => timestamp.fmt(f),
+        if let Ok(timestamp) = jiff::Timestamp::from_microsecond(self.0) {
+            return timestamp.fmt(f);
+        }
+        // A timestamp of jiff ends before 9999 does, so that it has a date in every time zone; a civil time does not.
+        let epoch = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+        match epoch.checked_add(jiff::SignedDuration::from_micros(self.0)) {
+            Ok(time) => write!(f, "{time}Z"),
             Err(_) => write!(f, "{} µs", self.0),
         }
     }
@@ -107,6 +112,8 @@ mod tests {
         assert_eq!("2011-09-09".parse(), Ok(Time(noon.0 - DAY / 2)));
         assert_eq!("2011-09-09T14:00:00+02:00".parse(), Ok(noon));
         assert_eq!("9999-12-29T23:59:59.999999Z".parse(), Ok(Time::MAX.plus_days(-2)));
+        assert_eq!(Time::MAX.to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(Time(Time::MAX.0 / DAY * DAY).to_string(), "9999-12-31T00:00:00Z");
     }
 
     #[test]

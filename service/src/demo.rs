@@ -6,13 +6,13 @@ use std::{fmt::Write, net::SocketAddr, sync::Arc};
 use tally_model::{
     artifact::SplitKind,
     history::Attributes,
-    insight::WorkKind,
+    insight::{LifeCycle, WorkKind},
     simulate::{Business, SimulatedCustomer},
     spec::{Spec, Target},
     time::{DAY, Time},
     training::train::TrainingOptions,
 };
-use tally_store::{Interaction, NewCustomer, OnConflict, PredictionFilter};
+use tally_store::{InsightFilter, Interaction, NewCustomer, OnConflict, PredictionFilter};
 
 use crate::{
     app::App,
@@ -180,9 +180,13 @@ async fn store_batch(ingest: &Ingest, batch: Vec<SimulatedCustomer>) -> Result<(
     Ok(())
 }
 
-/// The customer with the greatest probability.
+/// The customer with the greatest probability of those who are not lost: who is likely to leave has not left yet.
 async fn example(predictions: &Predictions, target: Target) -> Result<Option<String>> {
-    let filter = PredictionFilter::latest(target);
+    let stages = LifeCycle::ALL.into_iter().filter(|stage| *stage != LifeCycle::Lost);
+    let life_cycles = stages.map(|stage| stage.name().to_owned()).collect();
+    let insights = InsightFilter { life_cycles, ..InsightFilter::default() };
+    let filter = PredictionFilter { insights, ..PredictionFilter::latest(target) };
+    let filter = predictions.checked(&filter, None).await?;
     Ok(predictions.list(&filter, None, 1).await?.pop().map(|(prediction, _)| prediction.customer_id))
 }
 

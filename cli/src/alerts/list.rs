@@ -3,7 +3,7 @@
 use indicatif::HumanCount;
 use tally_proto::{
     limits,
-    v1::{Alert, AlertDeliveryState, ListAlertsRequest},
+    v1::{Alert, AlertDelivery, AlertDeliveryState, ListAlertsRequest},
 };
 
 use crate::{
@@ -69,18 +69,14 @@ fn text(alerts: &[Alert], showing: &str) -> String {
     let mut header = vec!["when", "rule", "about", "why"];
     header.extend(with_seen.then_some("seen"));
     header.extend(with_sent.then_some("sent"));
+    header.push("id");
     let table = narrow_table(&header, &[], alerts.iter().map(|alert| row(alert, with_seen, with_sent)));
-    let notes = format!("{showing}\n`tally alerts list --json` has the ids that `tally alerts ack` takes");
+    let notes = format!("{showing}\n`tally alerts ack ID` says that somebody has seen one");
     format!("{table}\n\n{}", narrow_text(&notes))
 }
 
 fn row(alert: &Alert, with_seen: bool, with_sent: bool) -> Vec<String> {
-    let sent = || {
-        let state = alert.delivery.as_ref().map(|delivery| {
-            delivery.state().as_str_name().trim_start_matches("ALERT_DELIVERY_STATE_").to_lowercase()
-        });
-        state.unwrap_or_else(|| DASH.to_owned())
-    };
+    let sent = || alert.delivery.as_ref().map_or_else(|| DASH.to_owned(), sent);
     let seen = || if alert.acknowledge_time.is_some() { "yes" } else { DASH }.to_owned();
     let mut cells = vec![
         datetime(alert.create_time.as_ref()),
@@ -90,7 +86,17 @@ fn row(alert: &Alert, with_seen: bool, with_sent: bool) -> Vec<String> {
     ];
     cells.extend(with_seen.then(seen));
     cells.extend(with_sent.then(sent));
+    cells.push(output::printable(&alert.alert_id));
     cells
+}
+
+/// What became of a delivery, and why the last try failed.
+fn sent(delivery: &AlertDelivery) -> String {
+    let state = delivery.state().as_str_name().trim_start_matches("ALERT_DELIVERY_STATE_").to_lowercase();
+    match delivery.last_error.as_str() {
+        "" => state,
+        error => format!("{state}: {}", output::printable(error)),
+    }
 }
 
 /// Whom or what an alert is about.
@@ -101,22 +107,27 @@ pub(super) fn about(alert: &Alert) -> &str {
 #[cfg(test)]
 mod tests {
     use prost_types::Timestamp;
-    use tally_proto::v1::AlertDelivery;
 
     use super::*;
 
     #[test]
     fn alerts_fit_a_terminal() {
         let alert = Alert {
+            alert_id: "019a3f5e-6f3c-7c52-9a6e-0c5d1f1b2a77".to_owned(),
             rule: "good customer about to leave us".to_owned(),
             customer_id: "C1042-and-a-much-longer-number".to_owned(),
             message: "the churn grade fell from B to D".to_owned(),
             create_time: Some(Timestamp { seconds: 1_769_839_212, nanos: 0 }),
             acknowledge_time: Some(Timestamp::default()),
-            delivery: Some(AlertDelivery { state: AlertDeliveryState::Parked.into(), ..Default::default() }),
+            delivery: Some(AlertDelivery {
+                state: AlertDeliveryState::Parked.into(),
+                last_error: "the receiver refuses connections".to_owned(),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let other = Alert {
+            alert_id: "019a3f5e-6f3c-7c52-9a6e-0c5d1f1b2a78".to_owned(),
             rule: "nobody scores".to_owned(),
             subject: "churn/7".to_owned(),
             message: "churn/7 has not scored a population for more than 2 days".to_owned(),

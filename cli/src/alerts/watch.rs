@@ -34,8 +34,9 @@ pub(super) async fn watch(
 
 fn line(alert: &Alert) -> String {
     format!(
-        "{}  {}  {}: {}",
+        "{}  {}  {}  {}: {}",
         datetime(alert.create_time.as_ref()),
+        printable(&alert.alert_id),
         printable(&alert.rule),
         printable(about(alert)),
         printable(&alert.message)

@@ -88,7 +88,7 @@ pub enum Command {
     /// Show what the servers do by themselves, when, and what came of it
     #[command(subcommand)]
     Jobs(JobsCommand),
-    /// List whom to turn to, hand lists out, and measure whether that helps
+    /// List the customers to contact, hand lists out, and measure whether that helps
     #[command(subcommand)]
     Worklist(WorklistCommand),
     /// List or watch what the rules of early warning found, or say who takes care of it

@@ -9,7 +9,7 @@ use crate::time;
 /// What to do with the worklist.
 #[derive(Subcommand, Debug)]
 pub enum WorklistCommand {
-    /// List whom to turn to, why, and with which action
+    /// List the customers to contact, with the reason and the action
     List(WorklistArgs),
     /// Say that a list is handed out, so that its effect is measured from now on
     Publish(PublishArgs),

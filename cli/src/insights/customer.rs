@@ -14,7 +14,7 @@ use crate::{
         Currency, DASH, count, cut, datetime, decimals, insert_bars, narrow_table, narrow_text, percent,
         printable, ratio, target_name,
     },
-    scoring::{heading, narrow_scores_table},
+    scoring::{grades, heading, narrow_scores_table},
     time,
 };
 
@@ -82,12 +82,20 @@ fn classes(insight: &CustomerInsight) -> Vec<Line> {
         time => format!("as of {}", datetime(time)),
     };
     vec![
-        ("life cycle", word(&insight.life_cycle)),
+        ("life cycle", life_cycle(insight)),
         ("ABC class", word(&insight.abc_class)),
         ("RFM", rfm),
         ("value × loyalty", word(&insight.value_loyalty)),
         ("limits", limits),
     ]
+}
+
+/// The stage, and whether the relation ended by a cancel.
+fn life_cycle(insight: &CustomerInsight) -> String {
+    match insight.cancel_time.as_ref() {
+        None => word(&insight.life_cycle),
+        time => format!("{}, cancelled at {}", word(&insight.life_cycle), datetime(time)),
+    }
 }
 
 fn purchases(insight: &CustomerInsight, currency: &Currency) -> Vec<Line> {
@@ -181,7 +189,8 @@ fn lines(lines: &[Line]) -> String {
 }
 
 fn score(score: &Score) -> String {
-    format!("{}\n{}", narrow_text(&heading(score)), narrow_scores_table(score))
+    let (table, grades) = (narrow_scores_table(score), grades(score.target()));
+    format!("{}\n{table}\n{grades}", narrow_text(&heading(score)))
 }
 
 /// What the customer has never bought, and what speaks for it.
@@ -371,6 +380,17 @@ mod tests {
         ──────────────────────────────────────────────────────
         2011-10-30T08:00:00Z  complaint  phone    I5
         ");
+    }
+
+    #[test]
+    fn a_cancel_stands_beside_the_stage() {
+        let cancelled = CustomerInsight {
+            life_cycle: "lost".to_owned(),
+            cancel_time: moment("2011-11-02T10:00:00Z"),
+            ..anna()
+        };
+        let text = page(&cancelled, &euro());
+        assert!(text.contains("\nlife cycle       lost, cancelled at 2011-11-02T10:00:00Z\n"), "{text}");
     }
 
     #[test]

@@ -34,10 +34,15 @@ fn page(reply: &GetForecastResponse, currency: &Currency) -> String {
         datetime(reply.as_of_time.as_ref())
     );
     let mut parts = vec![narrow_text(&title)];
-    parts.extend(business(&reply.rows, currency));
+    let business = business(&reply.rows, currency);
     if !reply.problem.is_empty() {
-        parts.push(narrow_text(&format!("no purchases are expected: {}", printable(&reply.problem))));
+        let lacks = match business {
+            None => "no purchases are expected",
+            Some(_) => "every purchase is taken to bring the mean money",
+        };
+        parts.push(narrow_text(&format!("{lacks}: {}", printable(&reply.problem))));
     }
+    parts.extend(business);
     parts.push(stages(reply));
     let compared: Vec<&ForecastRow> = reply.backtest.iter().filter(|row| row.actual.is_some()).collect();
     if !compared.is_empty() {
@@ -253,5 +258,8 @@ mod tests {
         let text = page(&none, &euro());
         assert_fits(&text);
         assert!(text.contains("no purchases are expected: too few") && !text.contains("came"), "{text}");
+        let mean = GetForecastResponse { problem: "q = 0.9".to_owned(), ..reply() };
+        let text = page(&mean, &euro());
+        assert!(text.contains("every purchase is taken to bring the mean money: q = 0.9"), "{text}");
     }
 }

@@ -58,6 +58,10 @@ fn page(model: &ValueModel, currency: &Currency) -> String {
         .map(|(name, problem)| format!("{name}: {}", printable(problem)))
         .collect();
     parts.extend((!problems.is_empty()).then(|| narrow_text(&problems.join("\n"))));
+    if !model.warning.is_empty() {
+        let next = "`tally insights members` lists the customers who bring most first";
+        parts.push(narrow_text(&format!("warning: {}; {next}", printable(&model.warning))));
+    }
     parts.push(narrow_text(&match &model.backtest {
         Some(backtest) => in_hindsight(backtest, currency),
         None => format!("a model of {} days ago could not be fitted", model.horizon_days),
@@ -138,6 +142,7 @@ mod tests {
                 actual_minor: 1_250_000,
                 inside_interval: 0.9512,
             }),
+            warning: String::new(),
         }
     }
 
@@ -156,6 +161,17 @@ mod tests {
         as of 2010-12-10T00:00:00Z the same model expected a profit of 12,345.67 EUR from 1,024 buyers;
           they brought 12,500.00 EUR, and 95.1 % of them what is inside their 95 % interval
         ");
+    }
+
+    #[test]
+    fn a_warning_is_shown_with_what_to_do() {
+        let warning = "one customer has 99.9 % of the money".to_owned();
+        let text = page(&ValueModel { warning, ..model() }, &euro());
+        assert_fits(&text);
+        assert!(
+            text.contains("\nwarning: one customer has 99.9 % of the money; `tally insights members`"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     connection::Connection,
     error::ClientError,
     output::{self, datetime, printable, table},
-    scoring::{figures, reason},
+    scoring::{figures, grades, reason},
     time,
 };
 
@@ -49,9 +49,9 @@ pub(super) async fn list(
         output::remark(&showing);
         return Ok(());
     }
-    let text = match rows.is_empty() {
-        true => format!("{showing}; {}", why_none(filter)),
-        false => format!("{}\n\n{showing}", predictions_table(&rows)),
+    let text = match rows.first() {
+        None => format!("{showing}; {}", why_none(filter)),
+        Some(first) => format!("{}\n\n{showing}\n{}", predictions_table(&rows), grades(first.target())),
     };
     Ok(output::print(&text)?)
 }

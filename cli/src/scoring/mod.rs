@@ -6,4 +6,4 @@ mod table;
 
 pub(crate) use population::score_all;
 pub(crate) use scores::score;
-pub(crate) use table::{figures, heading, narrow_scores_table, reason, scores_table};
+pub(crate) use table::{figures, grades, heading, narrow_scores_table, reason, scores_table};

@@ -7,7 +7,7 @@ use tally_proto::{
 };
 use tonic::{Code, Status};
 
-use super::{heading, scores_table};
+use super::{grades, heading, scores_table};
 use crate::{
     args::{ScoreArgs, TargetArg},
     connection::Connection,
@@ -117,7 +117,8 @@ impl Printer {
     /// Prints what was collected, and returns the number of customers without a score.
     fn finish(self) -> Result<u64, ClientError> {
         if let Some(score) = self.scores.first() {
-            output::print(&format!("{}\n\n{}", heading(score), scores_table(&self.scores)))?;
+            let (table, grades) = (scores_table(&self.scores), grades(score.target()));
+            output::print(&format!("{}\n\n{table}\n\n{grades}", heading(score)))?;
         }
         for line in self.remarks {
             output::remark(&line);

@@ -1,14 +1,26 @@
 //! Scores as tables.
 
-use tally_proto::v1::{Reason, Score};
+use tally_proto::v1::{Reason, Score, Target};
 
-use crate::output::{datetime, enum_name, narrow_table, percent, printable, table, target_name};
+use crate::output::{datetime, enum_name, narrow_table, narrow_text, percent, printable, table, target_name};
 
 /// What the scores of one call have in common.
 pub(crate) fn heading(score: &Score) -> String {
     let (target, model) = (target_name(score.target()), printable(&score.model));
     let as_of = datetime(score.as_of_time.as_ref());
     format!("{target} within {} days, by {model} as of {as_of}", score.horizon_days)
+}
+
+/// What the grades mean.
+pub(crate) fn grades(target: Target) -> String {
+    narrow_text(match target {
+        Target::Lead => {
+            "grades: quarters of the leads at the training, A the likeliest to buy, D the least likely"
+        }
+        _ => {
+            "grades: quarters of the customers at the training, A the least likely to leave, D the likeliest"
+        }
+    })
 }
 
 const HEADER: [&str; 6] =

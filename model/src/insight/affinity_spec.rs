@@ -7,7 +7,7 @@ use crate::spec::SpecError;
 
 /// The `[affinity]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct AffinitySpec {
     /// The property of purchases whose values are suggested to customers, 1 to 64 characters.
     pub property: String,

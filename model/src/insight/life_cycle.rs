@@ -107,6 +107,12 @@ impl Relation {
         Some(stretch.cancel.map_or(silent, |cancel| cancel.min(silent)))
     }
 
+    /// The first cancel later than the last purchase.
+    #[must_use]
+    pub fn cancel_time(&self) -> Option<Time> {
+        self.stretch?.cancel
+    }
+
     /// The days with a purchase so far.
     #[must_use]
     pub fn purchase_days(&self) -> i64 {
@@ -243,6 +249,9 @@ mod tests {
         let (first, cancel, next) = (at(100, 10), at(101, 0), at(102, 0));
         let (found, relation) = walk(10.0, &[Buy(first), Cancel(cancel)]);
         assert_eq!((found, relation.loss()), (vec![(New, first.0)], Some(cancel)));
+        assert_eq!(relation.cancel_time(), Some(cancel));
+        assert_eq!(walk(10.0, &[Buy(first), Cancel(cancel), Buy(next)]).1.cancel_time(), None);
+        assert_eq!(walk(10.0, &[Cancel(cancel)]).1.cancel_time(), None);
         let expected = [(New, first.0), (Lost, cancel.0), (WonBack, next.0)];
         assert_eq!(changes(&[Buy(first), Cancel(cancel), Cancel(at(101, 5)), Buy(next)]), expected);
         assert_eq!(changes(&[Cancel(at(99, 0)), Buy(first)]), [(New, first.0)], "nothing had begun");

@@ -14,6 +14,7 @@ mod life_cycle;
 mod period;
 mod placement;
 mod population;
+mod rfm_spec;
 mod segmentation;
 mod spec;
 mod value;
@@ -38,8 +39,9 @@ pub use period::{
 };
 pub use placement::{AbcClass, LifeCycle, Placement, ValueLoyalty, abc_class};
 pub use population::{AttributeTypes, Population, PopulationSample};
+pub use rfm_spec::{RfmSegment, RfmSpec};
 pub use segmentation::{Segmentation, UnknownSegmentation};
-pub use spec::{AbcBy, AbcSpec, InsightSpec, LifeCycleSpec, RfmSegment, RfmSpec, TypicalInterval};
+pub use spec::{AbcBy, AbcSpec, InsightSpec, LifeCycleSpec, TypicalInterval};
 pub use value::{
     BuyerPurchases, CustomerValue, GammaGamma, GammaGammaFit, MarginRate, PreparedValue, ValueModel,
     ValueSample, ValueSpec,

@@ -133,6 +133,8 @@ impl ValueLoyalty {
 pub struct Placement {
     /// The stage of the relation.
     pub life_cycle: LifeCycle,
+    /// When a buyer cancelled after its last purchase.
+    pub cancel_time: Option<Time>,
     /// The ABC class.
     pub abc: AbcClass,
     /// The scores for recency, frequency and money, from 1 to 5; None without a purchase in the window.
@@ -161,6 +163,7 @@ impl Placement {
         let loyalty_points = loyalty_points(facts, rhythm.as_ref(), as_of);
         Self {
             life_cycle: rhythm.as_ref().map_or(LifeCycle::Lead, |rhythm| rhythm.stage),
+            cancel_time: rhythm.as_ref().and_then(|rhythm| rhythm.cancel_time),
             abc,
             rfm: rfm(facts, as_of, population),
             value_loyalty: match (abc, loyalty_points >= LOYAL_FROM) {
@@ -197,6 +200,7 @@ struct Rhythm {
     days_since_last: f64,
     is_overdue: bool,
     stage: LifeCycle,
+    cancel_time: Option<Time>,
 }
 
 impl Rhythm {
@@ -218,6 +222,7 @@ impl Rhythm {
             days_since_last: as_of.days_since(Time(last_day * DAY)),
             is_overdue: as_of > expected.reached(last_day, spec.declining_after),
             stage: LifeCycle::of(&relation, as_of, spec),
+            cancel_time: relation.cancel_time(),
         })
     }
 

@@ -6,10 +6,10 @@ use std::{collections::HashSet, fmt};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    AffinitySpec, ValueSpec,
+    AffinitySpec, RfmSpec, ValueSpec,
     worklist::{PlaybookEntry, WorklistSpec, default_playbook, validate_playbook},
 };
-use crate::spec::SpecError;
+use crate::spec::{SpecError, parse};
 
 /// The whole file.
 ///
@@ -24,7 +24,7 @@ use crate::spec::SpecError;
 /// # Ok::<(), tally_model::spec::SpecError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct InsightSpec {
     /// The length in days of the window of money, orders, ABC and RFM, 1 to 3,650.
     pub window_days: u32,
@@ -50,7 +50,7 @@ pub struct InsightSpec {
 
 /// The `[abc]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct AbcSpec {
     /// What the classes go by.
     pub by: AbcBy,
@@ -73,7 +73,7 @@ pub enum AbcBy {
 
 /// The `[life_cycle]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct LifeCycleSpec {
     /// The days between two purchase days of a typical customer.
     pub typical_interval_days: TypicalInterval,
@@ -93,48 +93,6 @@ pub enum TypicalInterval {
     Auto,
     /// This many days.
     Days(f64),
-}
-
-/// The `[rfm]` table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RfmSpec {
-    /// The segments; a customer is in the first whose ranges hold its scores, up to 50.
-    pub segment: Vec<RfmSegment>,
-}
-
-/// An RFM segment: a name, and for each score the least and the greatest value, both from 1 to 5.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RfmSegment {
-    /// Its name.
-    pub name: String,
-    /// Recency.
-    #[serde(default = "any")]
-    pub r: [u8; 2],
-    /// Frequency.
-    #[serde(default = "any")]
-    pub f: [u8; 2],
-    /// Money.
-    #[serde(default = "any")]
-    pub m: [u8; 2],
-}
-
-const fn any() -> [u8; 2] {
-    [1, 5]
-}
-
-impl RfmSegment {
-    fn new(name: &str, r: [u8; 2], f: [u8; 2], m: [u8; 2]) -> Self {
-        Self { name: name.to_owned(), r, f, m }
-    }
-
-    /// Whether a customer with these scores is in it, unless one before it holds them.
-    #[must_use]
-    pub fn holds(&self, [r, f, m]: [u8; 3]) -> bool {
-        let within = |[least, most]: [u8; 2], score: u8| (least..=most).contains(&score);
-        within(self.r, r) && within(self.f, f) && within(self.m, m)
-    }
 }
 
 impl Default for InsightSpec {
@@ -172,30 +130,13 @@ impl Default for LifeCycleSpec {
     }
 }
 
-impl Default for RfmSpec {
-    fn default() -> Self {
-        let segment = vec![
-            RfmSegment::new("champions", [4, 5], [4, 5], [4, 5]),
-            RfmSegment::new("loyal", [3, 5], [4, 5], any()),
-            RfmSegment::new("new", [4, 5], [1, 1], any()),
-            RfmSegment::new("promising", [3, 5], [1, 3], any()),
-            RfmSegment::new("cannot_lose", [1, 2], [4, 5], [4, 5]),
-            RfmSegment::new("at_risk", [1, 2], [3, 5], any()),
-            RfmSegment::new("lost", [1, 1], any(), any()),
-        ];
-        Self { segment }
-    }
-}
-
 impl InsightSpec {
     /// Parses and validates a file.
     ///
     /// # Errors
     /// [`SpecError`] names the key and what is allowed.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let spec: Self = toml::from_str(text)?;
-        spec.validate()?;
-        Ok(spec)
+        parse(text, |spec: Self| spec.validate().map(|()| spec))
     }
 
     fn validate(&self) -> Result<(), SpecError> {
@@ -242,25 +183,6 @@ impl LifeCycleSpec {
     }
 }
 
-impl RfmSpec {
-    fn validate(&self) -> Result<(), SpecError> {
-        let names: HashSet<&str> = self.segment.iter().map(|segment| segment.name.as_str()).collect();
-        let is_range = |[least, most]: [u8; 2]| 1 <= least && least <= most && most <= 5;
-        let fine = |segment: &RfmSegment| {
-            is_name(&segment.name)
-                && ![NONE, OTHER].contains(&segment.name.as_str())
-                && [segment.r, segment.f, segment.m].into_iter().all(is_range)
-        };
-        for segment in &self.segment {
-            let shown = format!("{} {:?} {:?} {:?}", segment.name, segment.r, segment.f, segment.m);
-            let allowed = "names of 1 to 64 characters other than none and other, and ranges [least, greatest] within 1 to 5";
-            check(fine(segment), "rfm.segment", shown, allowed)?;
-        }
-        let fine = names.len() == self.segment.len() && names.len() <= 50;
-        check(fine, "rfm.segment", names.len(), "up to 50 segments with different names")
-    }
-}
-
 /// Whether a text can be the name of a kind or a segment.
 pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control)
@@ -277,7 +199,7 @@ pub(super) fn check(
     value: impl fmt::Display,
     allowed: &'static str,
 ) -> Result<(), SpecError> {
-    if fine { Ok(()) } else { Err(SpecError::Value { key, value: value.to_string(), allowed }) }
+    if fine { Ok(()) } else { Err(SpecError::value(key, value, allowed)) }
 }
 
 impl Serialize for TypicalInterval {
@@ -325,6 +247,9 @@ impl<'de> Deserialize<'de> for TypicalInterval {
         deserializer.deserialize_any(Visitor)
     }
 }
+
+#[cfg(test)]
+mod messages;
 
 #[cfg(test)]
 mod tests {
@@ -382,27 +307,6 @@ action = "personal mail"
     }
 
     #[test]
-    fn the_first_segment_that_holds_the_scores_counts() {
-        let spec = InsightSpec::default();
-        let segment = |scores: [u8; 3]| {
-            spec.rfm.segment.iter().find(|segment| segment.holds(scores)).map_or(OTHER, |found| &found.name)
-        };
-        let cases = [
-            ([5, 5, 5], "champions"),
-            ([3, 4, 4], "loyal"),
-            ([4, 1, 5], "new"),
-            ([3, 1, 1], "promising"),
-            ([2, 4, 4], "cannot_lose"),
-            ([2, 3, 5], "at_risk"),
-            ([1, 2, 1], "lost"),
-            ([2, 2, 5], "other"),
-        ];
-        for (scores, name) in cases {
-            assert_eq!(segment(scores), name, "{scores:?}");
-        }
-    }
-
-    #[test]
     fn errors_name_the_mistake() {
         for (text, named) in [
             ("window = 3", "window"),
@@ -417,17 +321,22 @@ action = "personal mail"
             ("[abc]\na_share = nan", "abc.a_share = NaN"),
             ("[abc]\nb_share = 1.1", "abc.b_share = 1.1"),
             ("[life_cycle]\ntypical_interval_days = 0.5", "life_cycle.typical_interval_days = 0.5"),
-            ("[life_cycle]\ntypical_interval_days = \"often\"", "expected \"auto\" or a number of days"),
+            (
+                "[life_cycle]\ntypical_interval_days = \"often\"",
+                "life_cycle.typical_interval_days = \"often\": allowed are \"auto\" and 1 to 3650 days",
+            ),
             ("[life_cycle]\ndeclining_after = 0.9", "life_cycle.declining_after = 0.9"),
             ("[life_cycle]\nlost_after = 1.4", "life_cycle.lost_after = 1.4"),
             ("[life_cycle]\nmature_from = 1", "life_cycle.mature_from = 1"),
             ("[[rfm.segment]]\nname = \"none\"", "rfm.segment"),
-            ("[[rfm.segment]]\nname = \"a\"\nr = [0, 5]", "rfm.segment = a [0, 5]"),
-            ("[[rfm.segment]]\nname = \"a\"\n[[rfm.segment]]\nname = \"a\"", "different names"),
+            ("[[rfm.segment]]\nname = \"a\"\nr = [0, 5]", "rfm.segment 1: r = [0, 5]"),
             ("[value]\nhorizon_days = 0", "value.horizon_days = 0: allowed are 1 to 3650 days"),
             ("[value]\ndiscount_rate = -0.1", "value.discount_rate = -0.1"),
             ("[value]\nmargin_rate = 1.1", "value.margin_rate = 1.1"),
-            ("[value]\nmargin_rate = \"high\"", "expected \"auto\" or a share"),
+            (
+                "[value]\nmargin_rate = \"high\"",
+                "value.margin_rate = \"high\": allowed are \"auto\" and 0 to 1",
+            ),
             ("[affinity]\nproperty = \"\"", "affinity.property = \"\""),
             ("[worklist]\nshare = 0.1", "share"),
             (
@@ -444,13 +353,13 @@ action = "personal mail"
             ("[worklist]\ncare_days = 366", "worklist.care_days = 366"),
             ("[worklist]\ncapacity = 0", "worklist.capacity = 0"),
             ("[worklist]\ncapacity = 100001", "worklist.capacity = 100001"),
-            ("[[playbook]]\naction = \"\"", "playbook.action"),
+            ("[[playbook]]\naction = \"\"", "playbook entry 1: action = \"\""),
             ("[[playbook]]\ncause = \"weather\"\naction = \"call\"", "weather"),
             (
                 "[[playbook]]\nabc = \"D\"\naction = \"call\"",
-                "playbook.abc = D: allowed are A, B, C and none",
+                "playbook entry 1: abc = \"D\": allowed are \"A\", \"B\", \"C\", \"none\", and \"\" for any class",
             ),
-            ("[[playbook]]\naction = \"call\"\ncost_minor = -1", "playbook.cost_minor = -1"),
+            ("[[playbook]]\naction = \"call\"\ncost_minor = -1", "playbook entry 1: cost_minor = -1"),
             (
                 "[[playbook]]\nabc = \"A\"\naction = \"call\"\ncost_minor = 1\n[[playbook]]\naction = \"call\"",
                 "the same in all entries of an action",

@@ -2,6 +2,7 @@
 //!
 //! Every key is optional. An unknown key or a value out of its range is an error that says what is allowed.
 
+mod parse;
 mod selector;
 mod validate;
 
@@ -9,6 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use parse::parse;
 pub use selector::Selector;
 pub use validate::{SpecError, split_property};
 
@@ -55,7 +57,7 @@ pub enum ChurnEvent {
 
 /// The `[churn]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct ChurnSpec {
     /// What counts as leaving.
     pub event: ChurnEvent,
@@ -83,7 +85,7 @@ impl Default for ChurnSpec {
 
 /// The `[lead]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct LeadSpec {
     /// The length of the horizon after `as_of` in days, 1 to 3,650.
     pub horizon_days: u32,
@@ -100,7 +102,7 @@ impl Default for LeadSpec {
 
 /// The `[features]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct FeaturesSpec {
     /// Lengths of the counting windows in days: up to 10 rising values of 1 to 3,650.
     pub windows_days: Vec<u32>,
@@ -138,7 +140,7 @@ impl Default for FeaturesSpec {
 /// # Ok::<(), tally_model::spec::SpecError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Spec {
     /// How churn is defined and sampled.
     pub churn: ChurnSpec,
@@ -154,9 +156,7 @@ impl Spec {
     /// # Errors
     /// [`SpecError`] names the key and what is allowed.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let spec: Self = toml::from_str(text)?;
-        spec.validate()?;
-        Ok(spec)
+        parse(text, |spec: Self| spec.validate().map(|()| spec))
     }
 
     /// The horizon of `target` in days.
@@ -228,12 +228,20 @@ attributes = "auto"
         for (text, named) in [
             ("[churn]\nhorizon = 3", "horizon"),
             ("[churn]\nhorizon_days = 0", "churn.horizon_days = 0"),
-            ("[churn]\nhorizon_days = -1", "horizon_days"),
+            ("[churn]\nhorizon_days = -1", "churn.horizon_days = -1: allowed are 1 to 3650 days"),
+            ("[churn]\ncutoff_every_days = 1.5", "churn.cutoff_every_days = 1.5: allowed are 1 to 3650 days"),
+            ("[churn]\nhorizon_days = \"\"", "churn.horizon_days = \"\": allowed are 1 to 3650 days"),
             ("[churn]\nevent = \"gone\"", "gone"),
             ("[churn]\nstart_kinds = [\"join\", \"cancel\"]", "churn.start_kinds"),
             ("[churn]\nstart_kinds = [\"\"]", "churn.start_kinds"),
             ("[lead]\nages_days = []", "lead.ages_days"),
             ("[lead]\nages_days = [7, 0]", "lead.ages_days"),
+            (
+                "[lead]\nages_days = [-1, 7]",
+                "lead.ages_days = [-1, 7]: allowed are \"auto\", or 1 to 20 rising",
+            ),
+            ("[lead]\nages_days = [0, 99999999999]", "lead.ages_days = [0, 99999999999]: allowed are"),
+            ("churn = 3", "expected a table"),
             ("[lead]\nages_days = \"all\"", "invalid value: string \"all\", expected \"auto\" or a list"),
             ("[features]\nwindows_days = [30, 30]", "features.windows_days"),
             ("[features]\nkinds = [\"a\", \"a\"]", "features.kinds"),

@@ -1,5 +1,7 @@
 //! The ranges of the spec's values.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::{ChurnSpec, FeaturesSpec, LeadSpec, Selector, Spec};
@@ -18,7 +20,7 @@ const LONGEST_SHOWN: usize = 80;
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
     /// Not TOML, an unknown key or a wrong type.
-    #[error("{0}")]
+    #[error("{}", .0.to_string().trim_end())]
     Toml(#[from] toml::de::Error),
     /// A value out of its range.
     #[error("{key} = {value}: allowed are {allowed}")]
@@ -30,6 +32,43 @@ pub enum SpecError {
         /// What may be given.
         allowed: &'static str,
     },
+    /// A list in the place of a table, which serde would take for the values of its keys.
+    #[error("{key} is a list; allowed are tables, such as [{key}] with its keys below")]
+    List {
+        /// The key of the table.
+        key: String,
+    },
+    /// A mistake in one of several tables of the same name.
+    #[error("{place}: {error}")]
+    Within {
+        /// Which of them, such as `playbook entry 3`.
+        place: String,
+        /// The mistake.
+        error: Box<Self>,
+    },
+}
+
+impl SpecError {
+    /// A value that is not allowed; of a long one, the message has the beginning.
+    pub(crate) fn value(key: &'static str, value: impl fmt::Display, allowed: &'static str) -> Self {
+        Self::Value { key, value: shortened(value.to_string()), allowed }
+    }
+
+    /// The mistake, in one of several tables of the same name.
+    pub(crate) fn within(self, place: String) -> Self {
+        Self::Within { place, error: Box::new(self) }
+    }
+
+    /// The same error about what was given instead of a number; None when it is about something else than this number.
+    pub(super) fn with_value(self, number: &str, given: &str) -> Option<Self> {
+        match self {
+            Self::Value { key, value, allowed } => {
+                value.contains(number).then(|| Self::value(key, value.replace(number, given), allowed))
+            }
+            Self::Within { place, error } => Some(error.with_value(number, given)?.within(place)),
+            Self::Toml(_) | Self::List { .. } => None,
+        }
+    }
 }
 
 /// Splits `kind.property` at the last dot into the kind and the property; None when either is not a valid name.
@@ -126,14 +165,18 @@ fn check(
     value: &impl Serialize,
     allowed: &'static str,
 ) -> Result<(), SpecError> {
-    if is_allowed { Ok(()) } else { Err(SpecError::Value { key, value: shown(value), allowed }) }
+    if is_allowed { Ok(()) } else { Err(SpecError::value(key, as_toml(value), allowed)) }
 }
 
-/// The beginning of a value as the spec has it.
-fn shown(value: &impl Serialize) -> String {
-    let toml = toml::Value::try_from(value).map_or_else(|error| error.to_string(), |value| value.to_string());
-    match toml.char_indices().nth(LONGEST_SHOWN) {
-        Some((end, _)) => format!("{}…", &toml[..end]),
-        None => toml,
+/// A value as the spec has it.
+fn as_toml(value: &impl Serialize) -> String {
+    toml::Value::try_from(value).map_or_else(|error| error.to_string(), |value| value.to_string())
+}
+
+/// The beginning of a text.
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(LONGEST_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }

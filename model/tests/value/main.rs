@@ -39,6 +39,7 @@ fn value_model(bg_nbd: BgNbd, gamma_gamma: GammaGamma) -> ValueModel {
         gamma_gamma_covariance: None,
         mean_money: 1_000.0,
         margin_rate: 1.0,
+        warning: None,
     }
 }
 

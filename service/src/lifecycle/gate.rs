@@ -146,7 +146,7 @@ fn needed(comparison: &Comparison) -> String {
         true => format!(
             "; have an upper end of the interval of {upper:+.4}, need less than {NON_INFERIORITY_MARGIN:+.4}"
         ),
-        false => format!("; have a difference of {difference:+.4}, need less than 0"),
+        false => "; have no difference, need less than 0".to_owned(),
     }
 }
 
@@ -231,17 +231,40 @@ impl fmt::Display for ChampionComparison {
                     ..=0.0 => "no better than",
                     _ => "worse than",
                 };
-                let may = c.difference != 0.0 && c.lower <= 0.0 && 0.0 <= c.upper;
-                let chance = if may { ", which may be chance" } else { "" };
                 write!(
                     f,
-                    "{words} {champion} on the same {} rows: log loss {:.4} against {:.4}, \
-                     a difference of {:+.4} (95 % {:+.4} to {:+.4}){chance}",
-                    c.rows, c.candidate_log_loss, c.champion_log_loss, c.difference, c.lower, c.upper
+                    "{words} {champion} on the same {} rows: log loss {:.4} against {:.4}, {}",
+                    c.rows,
+                    c.candidate_log_loss,
+                    c.champion_log_loss,
+                    difference(c)
                 )
             }
         }
     }
+}
+
+/// The difference of two log losses in words, with its interval if it has one.
+fn difference(comparison: &Comparison) -> String {
+    let Comparison { difference, lower, upper, .. } = *comparison;
+    if [difference, lower, upper] == [0.0; 3] {
+        return "no difference".to_owned();
+    }
+    // What rounds to 0 would look as if it were 0.
+    let shown = match difference.abs() {
+        0.0 => "no difference".to_owned(),
+        ..0.00005 => "a difference of less than 0.0001".to_owned(),
+        _ => format!("a difference of {difference:+.4}"),
+    };
+    let may = difference != 0.0 && lower <= 0.0 && 0.0 <= upper;
+    let chance = if may { ", which may be chance" } else { "" };
+    format!("{shown} (95 % {} to {}){chance}", signed(lower), signed(upper))
+}
+
+/// A number with its sign, which 0 has not.
+fn signed(number: f64) -> String {
+    let text = format!("{number:+.4}");
+    if number.abs() < 0.00005 { text.trim_start_matches(['+', '-']).to_owned() } else { text }
 }
 
 /// What a model predicts, in words. Two models can be compared when they predict the same.
@@ -276,8 +299,8 @@ pub fn eligible(outcome: &LabelDefinition) -> String {
 mod tests {
     use super::*;
 
-    fn compared(difference: f64, upper: f64) -> Gate {
-        let comparison = Comparison {
+    fn comparison(difference: f64, upper: f64) -> Comparison {
+        Comparison {
             rows: 400,
             positives: 90,
             customers: 300,
@@ -286,9 +309,24 @@ mod tests {
             difference,
             lower: difference - 0.03,
             upper,
-        };
+        }
+    }
+
+    fn compared(difference: f64, upper: f64) -> Gate {
+        let comparison = comparison(difference, upper);
         let champion = ModelName { target: Target::Churn, version: 1 };
         Gate { failed_checks: Vec::new(), against: ChampionComparison::Compared(champion, comparison) }
+    }
+
+    #[test]
+    fn a_difference_that_is_0_has_words() {
+        let of =
+            |value: f64, lower, upper| difference(&Comparison { lower, upper, ..comparison(value, upper) });
+        assert_eq!(of(0.0, 0.0, 0.0), "no difference");
+        assert_eq!(of(0.0, -0.002, 0.00001), "no difference (95 % -0.0020 to 0.0000)");
+        let tiny = "a difference of less than 0.0001 (95 % 0.0000 to +0.0012), which may be chance";
+        assert_eq!(of(0.00004, -0.00001, 0.0012), tiny);
+        assert_eq!(of(-0.01, -0.03, -0.001), "a difference of -0.0100 (95 % -0.0300 to -0.0010)");
     }
 
     #[test]

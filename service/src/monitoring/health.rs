@@ -1,6 +1,6 @@
 //! What the gauges found last, for those who wait for it.
 
-use tally_model::{evaluation::drift::DriftLevel, time::Time};
+use tally_model::time::Time;
 use tokio::sync::watch;
 
 use super::{MonthlyPerformance, PopulationDrift};
@@ -15,14 +15,19 @@ pub struct ScoreDrift {
     pub as_of: Time,
     /// The PSI of the score between its training and that population.
     pub psi: f64,
-    /// How much that matters.
-    pub level: DriftLevel,
+    /// Whether so few customers are compared that chance alone may move them that far.
+    pub may_be_chance: bool,
 }
 
 impl From<&PopulationDrift> for ScoreDrift {
     fn from(drift: &PopulationDrift) -> Self {
         let score = &drift.report.score;
-        Self { model: drift.model, as_of: drift.population.as_of, psi: score.psi, level: score.level }
+        Self {
+            model: drift.model,
+            as_of: drift.population.as_of,
+            psi: score.psi,
+            may_be_chance: score.may_be_chance(),
+        }
     }
 }
 

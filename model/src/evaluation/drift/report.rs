@@ -98,6 +98,12 @@ impl DriftReport {
 }
 
 impl Shift {
+    /// Whether so few customers are compared that chance alone may move them that far.
+    #[must_use]
+    pub fn may_be_chance(&self) -> bool {
+        may_be_chance(self.psi, self.chance)
+    }
+
     fn new(
         values: &Distribution,
         tally: &Tally,
@@ -137,17 +143,22 @@ impl Shift {
 }
 
 impl DriftLevel {
-    /// The level of a PSI over `population` customers. Chance alone exceeds twice its mean in 3 % of cases with
-    /// eleven bins, and in 16 % with two (PSI is then distributed as χ²; Yurdakul 2018).
+    /// The level of a PSI over `population` customers.
     fn of(psi: f64, chance: f64, population: f64) -> Self {
         match psi {
             _ if population == 0.0 => Self::TooFew,
             psi if psi < MODERATE => Self::Stable,
-            psi if psi < 2.0 * chance => Self::TooFew,
+            psi if may_be_chance(psi, chance) => Self::TooFew,
             psi if psi < LARGE => Self::Moderate,
             _ => Self::Large,
         }
     }
+}
+
+/// Whether chance alone may move that far. It exceeds twice its mean in 3 % of cases with eleven bins, and in 16 % with two
+/// (PSI is then distributed as χ²; Yurdakul 2018).
+fn may_be_chance(psi: f64, chance: f64) -> bool {
+    psi < 2.0 * chance
 }
 
 fn sum(rows: &[u64]) -> f64 {

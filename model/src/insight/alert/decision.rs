@@ -1,4 +1,4 @@
-//! What a rule finds. Texts name numbers and grades only: who it is about stands beside them.
+//! What a rule finds. Texts name numbers, grades and times only: who it is about stands beside them.
 
 use super::rules::Condition;
 use crate::{insight::AbcClass, scoring::Grade};
@@ -64,6 +64,14 @@ pub fn value_at_risk(state: &CustomerState) -> Option<i64> {
     Some((probability * clv as f64).round() as i64)
 }
 
+/// Two probabilities in percent, with as many decimals as show that they differ.
+fn percent_apart(probabilities: [f64; 2]) -> [String; 2] {
+    let with =
+        |decimals: usize| probabilities.map(|probability| format!("{:.decimals$} %", 100.0 * probability));
+    // No more decimals than a float has.
+    (1..15).map(with).find(|[one, other]| one != other).unwrap_or_else(|| with(15))
+}
+
 impl CustomerChange {
     /// What a rule about customers finds; None for rules about anything else.
     #[must_use]
@@ -98,8 +106,8 @@ impl CustomerChange {
     fn risen_probability(&self, by: f64) -> Option<Finding> {
         let (before, now) = (self.before.as_ref()?.churn_probability?, self.now.churn_probability?);
         (now - before > by).then(|| {
-            let percent = |probability: f64| format!("{:.1} %", 100.0 * probability);
-            let message = format!("P(churn) rose from {} to {}", percent(before), percent(now));
+            let [from, to] = percent_apart([before, now]);
+            let message = format!("P(churn) rose from {from} to {to}");
             Finding { previous: Some(before), ..Finding::above(message, now, by) }
         })
     }
@@ -174,6 +182,9 @@ mod tests {
         assert_eq!(rose(0.25, 0.5), None, "at the limit");
         assert_eq!(rose(0.25, 0.5625).as_deref(), Some("P(churn) rose from 25.0 % to 56.2 %"));
         assert_eq!(rose(0.75, 0.25), None);
+        let slightly = Condition::ProbabilityRose { by: 0.0001, abc: Vec::new() };
+        let rose = |before, now| found(Some(state(before, Grade::C, 1)), state(now, Grade::C, 1), &slightly);
+        assert_eq!(rose(0.98301, 0.98332).as_deref(), Some("P(churn) rose from 98.30 % to 98.33 %"));
         assert_eq!(found(None, state(0.9, Grade::D, 1), &rule), None);
     }
 

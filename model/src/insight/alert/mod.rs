@@ -2,6 +2,7 @@
 //! known now. `docs/alerts.md` describes every rule.
 
 mod decision;
+mod file;
 mod rules;
 
 pub use decision::{CustomerChange, CustomerState, Finding, value_at_risk};

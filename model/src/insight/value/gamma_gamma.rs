@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The fewest customers with the money of repeat purchases that three parameters are fitted to.
-const FEWEST_CUSTOMERS: usize = 10;
+pub(super) const FEWEST_CUSTOMERS: usize = 10;
 /// The starts: p and q; v follows from the mean money of a purchase.
 const STARTS: [[f64; 2]; 3] = [[2.0, 3.0], [10.0, 5.0], [0.5, 2.0]];
 /// The customers whose likelihood one task adds up.

@@ -24,6 +24,9 @@ pub struct ValueModel {
     pub mean_money: f64,
     /// The share of revenue that is profit.
     pub margin_rate: f64,
+    /// What makes the money questionable: one customer has most of it. None when nobody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// What a customer will do in the horizon, and what it is worth.
@@ -56,6 +59,7 @@ impl ValueModel {
             spec: spec.clone(),
             bg_nbd,
             bg_nbd_covariance,
+            warning: sample.warning(gamma_gamma.problem.is_none()),
             gamma_gamma,
             gamma_gamma_covariance,
             mean_money: sample.mean_money(),

@@ -11,7 +11,7 @@ pub(super) const WEEK: f64 = 7.0;
 
 /// The `[value]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct ValueSpec {
     /// The days to come whose purchases count, 1 to 3,650.
     pub horizon_days: u32,

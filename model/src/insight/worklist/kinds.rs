@@ -154,6 +154,7 @@ mod tests {
         fn kinds(self) -> Vec<WorkKind> {
             let facts = Facts { last_contact: self.last_contact, ..Facts::default() };
             let placement = Placement {
+                cancel_time: None,
                 life_cycle: self.stage,
                 abc: self.abc,
                 rfm: None,

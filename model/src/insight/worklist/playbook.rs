@@ -1,7 +1,5 @@
 //! The playbook: which action a customer gets, by why it may leave and what it brings.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::Cause;
@@ -18,7 +16,7 @@ const MOST_MINOR: i64 = 1_000_000_000_000;
 
 /// An entry of the playbook, a `[[playbook]]` table. The first that applies to a customer counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub struct PlaybookEntry {
     /// The cause; None for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,25 +59,45 @@ pub fn play(playbook: &[PlaybookEntry], cause: Cause, abc: AbcClass) -> Option<&
     playbook.iter().find(|entry| entry.applies(cause, abc))
 }
 
-/// Checks that a playbook has an action for everybody, and that an action has one cost.
+/// Checks that a playbook has an action for everybody, that an action has one cost, and that each entry applies to
+/// somebody.
 pub(in crate::insight) fn validate(playbook: &[PlaybookEntry]) -> Result<(), SpecError> {
     check(playbook.len() <= 100, "playbook", playbook.len(), "up to 100 entries")?;
-    let mut costs = HashMap::new();
-    for PlaybookEntry { abc, action, cost_minor, .. } in playbook {
-        let is_class = abc.is_empty() || AbcClass::ALL.iter().any(|class| class.name() == abc);
-        check(is_class, "playbook.abc", abc, "A, B, C and none, and nothing for any class")?;
-        let allowed = "1 to 64 characters, none of them a control character";
-        check(is_name(action), "playbook.action", action, allowed)?;
-        let allowed = "0 to 1000000000000, and the same in all entries of an action";
-        let same = *costs.entry(action).or_insert(*cost_minor) == *cost_minor;
-        check((0..=MOST_MINOR).contains(cost_minor) && same, "playbook.cost_minor", cost_minor, allowed)?;
+    for (n, entry) in playbook.iter().enumerate() {
+        let before = playbook.get(..n).unwrap_or_default();
+        entry.validate(before).map_err(|error| error.within(format!("playbook entry {}", n + 1)))?;
     }
-    for (cause, abc) in Cause::ALL.into_iter().flat_map(|cause| AbcClass::ALL.map(|abc| (cause, abc))) {
+    for (cause, abc) in everybody() {
         let missing = format!("nothing for {} and class {}", cause.name(), abc.name());
         let allowed = "playbooks with an action for every cause and class, such as a last entry with neither";
         check(play(playbook, cause, abc).is_some(), "playbook", missing, allowed)?;
     }
     Ok(())
+}
+
+/// Every cause and class.
+fn everybody() -> impl Iterator<Item = (Cause, AbcClass)> {
+    Cause::ALL.into_iter().flat_map(|cause| AbcClass::ALL.map(|abc| (cause, abc)))
+}
+
+impl PlaybookEntry {
+    fn validate(&self, before: &[Self]) -> Result<(), SpecError> {
+        let is_class = self.abc.is_empty() || AbcClass::ALL.iter().any(|class| class.name() == self.abc);
+        let allowed = r#""A", "B", "C", "none", and "" for any class"#;
+        check(is_class, "abc", format!("{:?}", self.abc), allowed)?;
+        let allowed = "1 to 64 characters, none of them a control character";
+        check(is_name(&self.action), "action", format!("{:?}", self.action), allowed)?;
+        let is_same = |other: &Self| other.action != self.action || other.cost_minor == self.cost_minor;
+        let fine = (0..=MOST_MINOR).contains(&self.cost_minor) && before.iter().all(is_same);
+        let allowed = "0 to 1000000000000, and the same in all entries of an action";
+        check(fine, "cost_minor", self.cost_minor, allowed)?;
+        let applies =
+            everybody().any(|(cause, abc)| self.applies(cause, abc) && play(before, cause, abc).is_none());
+        let cause = self.cause.map_or("any", Cause::name);
+        let abc = if self.abc.is_empty() { "any" } else { &self.abc };
+        let shown = format!("{cause}, abc = {abc}");
+        check(applies, "cause", shown, "causes and classes that the entries before it do not cover")
+    }
 }
 
 #[cfg(test)]

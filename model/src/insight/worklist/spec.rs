@@ -11,7 +11,7 @@ use crate::{
 
 /// The `[worklist]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct WorklistSpec {
     /// The share of the customers that is held out, 0 to 1.
     pub holdout_share: f64,
@@ -32,7 +32,7 @@ pub struct WorklistSpec {
 
 /// How long a purchase counts as a success, in days, 1 to 3,650.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct OutcomeDays {
     /// Of who has bought before.
     pub buyers: u32,
@@ -65,7 +65,12 @@ impl WorklistSpec {
         let share = self.holdout_share;
         check((0.0..=1.0).contains(&share), "worklist.holdout_share", share, "shares from 0 to 1")?;
         let allowed = "1 to 64 characters, none of them a control character";
-        check(is_name(&self.holdout_salt), "worklist.holdout_salt", &self.holdout_salt, allowed)?;
+        check(
+            is_name(&self.holdout_salt),
+            "worklist.holdout_salt",
+            format!("{:?}", self.holdout_salt),
+            allowed,
+        )?;
         let days = 1..=3_650;
         let OutcomeDays { buyers, leads } = self.outcome_days;
         check(days.contains(&buyers), "worklist.outcome_days.buyers", buyers, "1 to 3650 days")?;

@@ -137,6 +137,7 @@ fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerIns
         next_to_buy: found.next_to_buy.into_iter().map(next_to_buy).collect(),
         next_care_time: found.next_care.map(timestamp),
         held_out: found.held_out,
+        cancel_time: placement.cancel_time.map(timestamp),
     }
 }
 

@@ -28,8 +28,9 @@ pub(super) async fn forecast(
     let (as_of, steps) = validator.finish((as_of, steps.unsigned_abs()))?;
     let insights = rpc.insights.clone();
     let report = rpc.insights.report(async move { insights.forecast(as_of, steps).await }).await?;
-    let bg_nbd = &report.pass.population.value.bg_nbd;
-    let problem = bg_nbd.problem.clone().filter(|_| !bg_nbd.is_usable());
+    let model = &report.pass.population.value;
+    let of_purchases = model.bg_nbd.problem.clone().filter(|_| !model.bg_nbd.is_usable());
+    let problem = of_purchases.or_else(|| model.gamma_gamma.problem.clone());
     let Forecast { rows, transitions, steps_to_loss } = &report.forecast;
     Ok(GetForecastResponse {
         rows: rows.iter().map(|row| forecast_row(row, None)).collect(),

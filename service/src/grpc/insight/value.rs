@@ -35,6 +35,7 @@ pub(super) async fn value_model(
         new_customer_clv_minor: model.new_customer_clv().map(|clv| clv.round() as i64),
         fit_seconds: population.fit_seconds,
         backtest: report.backtest.map(backtest),
+        warning: model.warning.clone().unwrap_or_default(),
     })
 }
 

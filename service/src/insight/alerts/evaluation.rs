@@ -132,7 +132,7 @@ async fn watch_complaints(alerts: &Alerts, insights: &Insights) -> Result<()> {
             let mut found = Vec::new();
             for complaint in page {
                 if !complaint.merged || is_open(&complaint, insights, now).await? {
-                    found.push(alert_of_complaint(rule, complaint, hours));
+                    found.push(alert_of_complaint(rule, complaint, hours, now));
                 }
             }
             alerts.record(found).await?;
@@ -150,13 +150,14 @@ async fn is_open(complaint: &OpenComplaint, insights: &Insights, now: Time) -> R
     Ok(resolution.is_none_or(|resolution| resolution < complaint.occur_time))
 }
 
-fn alert_of_complaint(rule: &AlertRule, complaint: OpenComplaint, hours: u32) -> NewAlert {
+fn alert_of_complaint(rule: &AlertRule, complaint: OpenComplaint, hours: u32, now: Time) -> NewAlert {
     let cause = format!("{} {}", complaint.interaction_id, complaint.customer_id);
     let hour = if hours == 1 { "hour" } else { "hours" };
-    let finding = Finding {
-        limit: Some(hours.into()),
-        ..Finding::plain(format!("a complaint is open for more than {hours} {hour}"))
-    };
+    let open = (now.0 - complaint.occur_time.0) as f64 / HOUR as f64;
+    let since = complaint.occur_time;
+    let message =
+        format!("a complaint has been open since {since}, for {open:.1} hours; the limit is {hours} {hour}");
+    let finding = Finding::above(message, open, hours.into());
     let as_of = Time(complaint.occur_time.0 + i64::from(hours) * HOUR);
     alert(rule, Subject::Customer(complaint.customer_id), (cause, as_of), finding)
 }
@@ -175,7 +176,7 @@ async fn watch_kinds(alerts: &Alerts) -> Result<()> {
             let finding = Finding {
                 limit: Some((*days).into()),
                 ..Finding::plain(format!(
-                    "no {interaction_kind} was recorded for more than {}",
+                    "no {interaction_kind} was recorded for more than {}, the last one at {last}",
                     of_days(*days)
                 ))
             };

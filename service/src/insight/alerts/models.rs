@@ -1,7 +1,6 @@
 //! Rules about models: what monitoring and the gate notice.
 
 use tally_model::{
-    evaluation::drift::DriftLevel,
     insight::alert::{Condition, Finding},
     spec::Target,
     time::Time,
@@ -59,7 +58,10 @@ pub(super) async fn not_scored(alerts: &Alerts, insights: &Insights) -> Result<(
             let Condition::NotScored { days, target } = rule.condition else { continue };
             let due = last.plus_days(days.into());
             if is_of(target, name.target) && now > due {
-                let message = format!("{name} has not scored a population for more than {}", of_days(days));
+                let message = format!(
+                    "{name} has not scored a population for more than {}, since {last}",
+                    of_days(days)
+                );
                 let finding = Finding { limit: Some(days.into()), ..Finding::plain(message) };
                 let cause = (format!("{name} {}", last.0), due);
                 found.push(alert(rule, Subject::Thing(name.to_string()), cause, finding));
@@ -91,8 +93,7 @@ fn drifted(alerts: &Alerts, health: &ModelHealth) -> Vec<NewAlert> {
         let (name, moved) = (drift.model, drift.psi);
         for rule in &alerts.settings.rules.rules {
             let Condition::ModelDrifted { psi, target } = rule.condition else { continue };
-            // With few customers, chance alone moves them that far.
-            if is_of(target, name.target) && moved >= psi && drift.level != DriftLevel::TooFew {
+            if is_of(target, name.target) && moved >= psi && !drift.may_be_chance {
                 let message = format!("the score of {name} has drifted from its training: PSI {moved:.3}");
                 let cause = (name.to_string(), drift.as_of);
                 let finding = Finding::above(message, moved, psi);

@@ -4,7 +4,7 @@
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>). Errors name neither the
 //! address, which may hold a password of its own, nor a secret.
 
-use std::{fmt, fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{error, fmt, fs, io, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{self, Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::{
@@ -45,8 +45,18 @@ pub struct Webhook {
 /// Why a try failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SendError {
-    /// The receiver could not be reached, or the connection broke.
+    /// The host of the receiver has no address.
+    UnknownHost,
+    /// Nobody listens at the port of the receiver.
+    Refused,
+    /// The receiver shows a certificate that is not valid, or not signed by a trusted authority.
+    Certificate,
+    /// TLS failed for another reason: the receiver may speak something else.
+    Tls,
+    /// There is no connection for another reason, such as a network without a way to the receiver.
     Unreachable,
+    /// The connection broke before an answer came, or what came is not HTTP.
+    Broken,
     /// No answer came in time.
     Late(Duration),
     /// The receiver answered something else than success. Redirects are not followed.
@@ -56,10 +66,42 @@ pub(super) enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::UnknownHost => f.write_str("the host name of the receiver cannot be resolved"),
+            Self::Refused => f.write_str("the receiver refuses connections"),
+            Self::Certificate => f.write_str("the certificate of the receiver is not trusted"),
+            Self::Tls => f.write_str("TLS with the receiver failed"),
             Self::Unreachable => f.write_str("the receiver cannot be reached"),
+            Self::Broken => f.write_str("the connection to the receiver broke"),
             Self::Late(after) => write!(f, "no answer within {} s", after.as_secs()),
             Self::Answered(status) => write!(f, "the receiver answered {}", status.as_u16()),
         }
+    }
+}
+
+impl SendError {
+    /// The class of an error, by what caused it. The error itself may name the address, so that nobody gets to see it.
+    fn of(error: &legacy::Error) -> Self {
+        let mut cause: Option<&(dyn error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<rustls::Error>() {
+                let is_refused = matches!(error, rustls::Error::InvalidCertificate(_));
+                return if is_refused { Self::Certificate } else { Self::Tls };
+            }
+            // The type of this error is not public.
+            if error.to_string() == "dns error" {
+                return Self::UnknownHost;
+            }
+            let by_system = error.downcast_ref::<io::Error>();
+            if by_system.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+                return Self::Refused;
+            }
+            // An error of the system passes over the error that it holds, and names the source of that.
+            cause = match by_system.and_then(io::Error::get_ref) {
+                Some(held) => Some(held),
+                None => error.source(),
+            };
+        }
+        if error.is_connect() { Self::Unreachable } else { Self::Broken }
     }
 }
 
@@ -97,7 +139,7 @@ impl Webhook {
             .map_err(|error| Error::Internal(format!("a request: {error}")))?;
         Ok(match timeout(self.timeout, self.client.request(request)).await {
             Err(_) => Err(SendError::Late(self.timeout)),
-            Ok(Err(_)) => Err(SendError::Unreachable),
+            Ok(Err(error)) => Err(SendError::of(&error)),
             Ok(Ok(response)) if response.status().is_success() => Ok(()),
             Ok(Ok(response)) => Err(SendError::Answered(response.status())),
         })
@@ -119,7 +161,7 @@ fn signatures(secrets: &[Vec<u8>], id: &str, timestamp: &str, body: &[u8]) -> Re
 
 fn url(text: &str) -> Result<Uri> {
     let allowed = "allowed are https://HOST/PATH, and http://HOST/PATH where HOST is localhost or a loopback address; \
-                   without user and password";
+                   without user and password; ports are 1 to 65535";
     let refused = || Error::invalid("webhook.url", format!("is not the URL of a receiver; {allowed}"));
     let url: Uri = text.parse().map_err(|_| refused())?;
     let host = url.host().ok_or_else(refused)?;
@@ -129,6 +171,9 @@ fn url(text: &str) -> Result<Uri> {
         Some("http") => is_loopback(host),
         _ => false,
     };
+    // A port out of its range parses, and is none.
+    let has_port = url.authority().is_some_and(|authority| authority.as_str() != host);
+    let fine = fine && (!has_port || url.port_u16().is_some_and(|port| port > 0));
     if fine && !has_password { Ok(url) } else { Err(refused()) }
 }
 
@@ -184,6 +229,11 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
     use super::*;
 
     /// The example of the libraries of Standard Webhooks, such as libraries/python/tests/test_webhooks.py.
@@ -214,6 +264,9 @@ mod tests {
             "https://user:canary@example.com/",
             "ftp://example.com/",
             "http://localhost.example.com/",
+            "https://example.com:99999/",
+            "https://example.com:0/",
+            "https://example.com:/",
         ] {
             let message = url(refused).unwrap_err().to_string();
             assert!(message.contains("webhook.url") && !message.contains("canary"), "{message}");
@@ -234,5 +287,41 @@ mod tests {
             let message = read(bad).unwrap_err();
             assert!(message.contains("webhook.secret_file") && !message.contains("canary"), "{message}");
         }
+    }
+
+    /// What becomes of a try to send to an address.
+    async fn sent_to(address: &str) -> Result<(), SendError> {
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls(None).unwrap()).https_or_http();
+        let webhook = Webhook {
+            client: Client::builder(TokioExecutor::new()).build(connector.enable_http1().build()),
+            url: address.parse().unwrap(),
+            secrets: vec![vec![7; 24]],
+            timeout: Duration::from_secs(60),
+        };
+        webhook.send("id", Time(0), b"{}".to_vec()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn failures_are_told_apart() {
+        // A name that is too long to be one needs no server of names.
+        let nobody = format!("http://{}/", "a".repeat(64));
+        assert_eq!(sent_to(&nobody).await, Err(SendError::UnknownHost));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // Whoever connects is sent what is neither TLS nor HTTP.
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 65_536]).await;
+                let _ = stream.write_all(b"hello, this is no server\n").await;
+                // What is not read would break the connection before the client has read.
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            }
+        });
+        assert_eq!(sent_to(&format!("https://{address}/")).await, Err(SendError::Tls));
+        assert_eq!(sent_to(&format!("http://{address}/")).await, Err(SendError::Broken));
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = closed.local_addr().unwrap();
+        drop(closed);
+        assert_eq!(sent_to(&format!("http://{address}/")).await, Err(SendError::Refused));
     }
 }

@@ -9,6 +9,7 @@ use crate::support::{Tally, assert_refused, customer, interaction, on_both_store
 on_both_stores!(
     a_customer_is_known_as_its_interactions_tell,
     classes_are_relative_to_the_latest_pass,
+    a_cancel_is_told_from_a_silence,
     merged_ids_are_one_customer,
     what_is_not_there_is_refused,
 );
@@ -81,6 +82,30 @@ async fn a_customer_is_known_as_its_interactions_tell(tally: Tally) {
     assert_eq!((insight.abc_class.as_str(), insight.rfm_cell.as_str()), ("", ""));
     assert_eq!((insight.population_as_of_time, insight.completeness), (None, None));
     assert_eq!((insight.lead_score, insight.churn_score), (None, None), "there is no model");
+}
+
+async fn a_cancel_is_told_from_a_silence(tally: Tally) {
+    let interactions = vec![
+        paid("ada", "p1", "purchase", "2024-05-01", 5_000),
+        interaction("ada", "c1", "cancel", "2024-05-02"),
+        interaction("ada", "c2", "cancel", "2024-05-03"),
+        paid("ada", "p2", "purchase", "2024-05-20", 5_000),
+        paid("bob", "p1", "purchase", "2023-01-01", 5_000),
+        interaction("eve", "c1", "cancel", "2024-05-02"),
+    ];
+    tally.backfill(interactions).await.unwrap();
+    for (id, as_of, stage, cancelled) in [
+        ("ada", "2024-05-10", "lost", Some("2024-05-02")),
+        ("ada", AS_OF, "won_back", None),
+        ("bob", AS_OF, "lost", None),
+        ("eve", AS_OF, "lead", None),
+    ] {
+        let insight = tally.insight(id, as_of).await.unwrap();
+        let wanted = cancelled.map(|cancelled| timestamp(time(cancelled)));
+        assert_eq!((insight.life_cycle.as_str(), insight.cancel_time), (stage, wanted), "{id} {as_of}");
+    }
+    let page = tally.cli(&["insights", "customer", "ada", "--as-of", "2024-05-10"]);
+    assert!(page.contains("lost, cancelled at 2024-05-02T00:00:00Z"), "{page}");
 }
 
 async fn classes_are_relative_to_the_latest_pass(tally: Tally) {

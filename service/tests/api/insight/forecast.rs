@@ -15,6 +15,7 @@ on_both_stores!(
     stages_are_those_of_the_transitions,
     purchases_are_those_of_the_papers,
     what_came_is_counted,
+    purchases_without_amounts_have_a_problem,
     forecasts_have_limits,
 );
 
@@ -191,6 +192,28 @@ async fn what_came_is_counted(tally: Tally) {
         rows.filter_map(|row| row.actual).sum()
     };
     assert_eq!(stages(1), stages(4), "the customers of then");
+}
+
+async fn purchases_without_amounts_have_a_problem(tally: Tally) {
+    let mut bare = Vec::new();
+    for customer in shop().iter() {
+        for one in customer.interactions.iter().filter(|one| one.kind == "purchase") {
+            let time = one.occur_time.to_string();
+            bare.push(interaction(&customer.customer_id, &one.interaction_id, "purchase", &time));
+        }
+    }
+    for some in bare.chunks(5_000) {
+        tally.backfill(some.to_vec()).await.unwrap();
+    }
+    let reply = tally.forecast(Some(AS_OF), 1).await;
+    assert!(row(&reply.rows, 1, "purchases").value > 1.0, "{reply:?}");
+    assert_eq!(row(&reply.rows, 1, "revenue_minor").value, 0.0, "the mean money");
+    let request = v1::GetValueModelRequest { as_of_time: Some(timestamp(time(AS_OF))) };
+    let money = tally.insights().get_value_model(request).await.unwrap().into_inner().gamma_gamma.unwrap();
+    assert_eq!(reply.problem, money.problem);
+    assert_eq!(reply.problem, "0 customers have the money of repeat purchases; need 10");
+    let page = tally.cli(&["insights", "forecast", "--as-of", AS_OF]);
+    assert!(page.contains("every purchase is taken to bring the mean money: 0 customers have"), "{page}");
 }
 
 async fn forecasts_have_limits(tally: Tally) {

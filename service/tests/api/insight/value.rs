@@ -18,6 +18,7 @@ on_both_stores!(
     a_lead_is_worth_a_part_of_a_new_customer,
     the_backtest_is_what_was_expected_and_what_came,
     too_few_customers_have_no_value_and_a_problem,
+    an_absurd_amount_is_a_warning,
 );
 
 const CUSTOMERS: usize = 400;
@@ -144,7 +145,7 @@ async fn values_are_those_of_the_papers(tally: Tally) {
     let model = tally.value_model(AS_OF).await;
     let fits = (model.bg_nbd.as_ref().unwrap(), model.gamma_gamma.as_ref().unwrap());
     assert!(fits.0.converged && fits.1.converged, "{model:?}");
-    assert_eq!((model.horizon_days, model.discount_rate), (365, 0.1));
+    assert_eq!((model.horizon_days, model.discount_rate, model.warning.as_str()), (365, 0.1, ""));
     let members = tally.all_members(time(AS_OF)).await;
     let (mut buyers, mut likely, mut total) = (0, 0, 0);
     for customer in shop.iter() {
@@ -268,4 +269,18 @@ async fn too_few_customers_have_no_value_and_a_problem(tally: Tally) {
         "INVALID_REQUEST",
         &["as_of_time"],
     );
+}
+
+async fn an_absurd_amount_is_a_warning(tally: Tally) {
+    let shop = shop();
+    tally.simulate(&shop).await;
+    let loyal = shop.iter().find(|customer| days(customer, time(AS_OF)).len() > 1).unwrap();
+    let first = days(&loyal, time(AS_OF))[0].0;
+    let later = Time((first + 1) * DAY).to_string();
+    let absurd = paid(&loyal.customer_id, "three zeros too many", "purchase", &later, 1_000_000_000_000_000);
+    tally.backfill(vec![absurd]).await.unwrap();
+    let model = tally.value_model(AS_OF).await;
+    assert!(model.warning.starts_with("one customer has 99.9 % of the money of "), "{}", model.warning);
+    let page = tally.cli(&["insights", "value", "--as-of", AS_OF]);
+    assert!(page.contains("\nwarning: one customer has 99.9 % of the money of "), "{page}");
 }

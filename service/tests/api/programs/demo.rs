@@ -23,6 +23,13 @@ fn the_demo_says_that_it_is_simulated_and_serves_predictions() {
             assert_eq!(prediction["reasons"].as_array().unwrap().len(), 3);
         }
     }
+    // The customer that it names is likely to leave, and has not yet.
+    let hint = process.banner.lines().find(|line| line.contains(" insights customer ")).unwrap();
+    let id = hint.split(" insights customer ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let customer = process.cli(&["--json", "insights", "customer", id]);
+    let customer: serde_json::Value = serde_json::from_str(&customer).unwrap();
+    assert_ne!(customer["life_cycle"], "lost", "{customer}");
+    assert!(customer["churn_score"]["probability"].as_f64() > Some(0.5), "{customer}");
     let effect = process.cli(&["--json", "worklist", "effect", "win_back"]);
     let effect: serde_json::Value = serde_json::from_str(&effect).unwrap();
     let all = &effect["rows"][0];

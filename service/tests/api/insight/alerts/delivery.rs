@@ -73,7 +73,7 @@ async fn two_servers_deliver_each_alert_once_between_them(tally: Tally) {
     ] {
         assert_eq!(event[name], value, "{event}");
     }
-    assert_eq!(event["data"]["message"], "a complaint is open for more than 24 hours");
+    assert_eq!(event["data"]["message"], alert.message.as_str());
     let delivered = tally.alerts(v1::ListAlertsRequest::default()).await;
     let delivered = delivered.iter().filter_map(|alert| alert.delivery.as_ref());
     let tries: i64 = delivered.clone().map(|delivery| delivery.attempts).sum();
@@ -159,10 +159,12 @@ async fn a_receiver_is_trusted_by_its_authority_only(tally: Tally) {
     let refused = async || {
         let alerts = tally.alerts(v1::ListAlertsRequest::default()).await;
         let delivery = alerts.first().and_then(|alert| alert.delivery.clone()).unwrap_or_default();
-        delivery.last_error == "the receiver cannot be reached"
+        delivery.last_error == "the certificate of the receiver is not trusted"
     };
     eventually(refused).await;
     assert!(receiver.received().is_empty());
+    let shown = tally.cli(&["alerts", "list"]);
+    assert!(shown.contains("sent pending: the certificate of the receiver is not trusted"), "{shown}");
     drop(server);
     let trusting = format!("{rules}ca_file = \"ca.pem\"\n");
     let _server = Tally::with_alerts(tally.database.again(), &trusting, receiver.folder()).await;

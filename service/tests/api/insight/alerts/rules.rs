@@ -48,7 +48,16 @@ async fn complaints_are_open_until_a_resolution_of_the_customer(tally: Tally) {
         Tally::with_alerts(tally.database.again(), COMPLAINTS, Path::new("")).await,
     ];
     let expected = ["again", "past", "too early", "twice", "twice"].map(|id| ("slow", id));
-    assert_eq!(subjects(&tally.wait_for_alerts(5).await), owned(&expected));
+    let alerts = tally.wait_for_alerts(5).await;
+    assert_eq!(subjects(&alerts), owned(&expected));
+    for (alert, limit) in alerts.iter().zip([24.0; 5]) {
+        let since = tally_model::time::Time(alert.as_of_time.unwrap().seconds * 1_000_000).plus_days(-1);
+        let (message, open) = (&alert.message, alert.value.unwrap());
+        let begin = since.to_string().replace('Z', "");
+        assert!(message.starts_with(&format!("a complaint has been open since {begin}")), "{message}");
+        assert!(message.ends_with(&format!(", for {open:.1} hours; the limit is 24 hours")), "{message}");
+        assert!(open > limit && alert.limit_value == Some(limit), "{alert:?}");
+    }
     // Both servers have looked at all of them once this one is found.
     tally.backfill(vec![complaint("late", "1", 5 * day)]).await.unwrap();
     tally.wait_for_alerts(6).await;
@@ -82,7 +91,8 @@ async fn kinds_are_silent_after_the_days(tally: Tally) {
     let server = Tally::with_alerts(tally.database.again(), &rules, Path::new("")).await;
     let [alert] = tally.wait_for_alerts(1).await.try_into().unwrap();
     assert_eq!((alert.rule.as_str(), alert.subject.as_str()), ("no visit", "visit"));
-    assert_eq!(alert.message, "no visit was recorded for more than 3 days");
+    let message = "no visit was recorded for more than 3 days, the last one at 20";
+    assert!(alert.message.starts_with(message), "{}", alert.message);
     assert_eq!((alert.customer_id.as_str(), alert.limit_value), ("", Some(3.0)));
     drop(server);
     // Another server finds the same cause.
@@ -102,9 +112,9 @@ async fn models_are_watched(tally: Tally) {
     trained(&tally, "2024-03-01").await;
     tally.train(&["churn", "--as-of", "2024-03-01", "--promote", "never"]);
     let rules = "\
-        [[rule]]\nname = \"a bit\"\nkind = \"model_drifted\"\npsi = 0.000001\n\
+        [[rule]]\nname = \"a bit\"\nkind = \"model_drifted\"\npsi = 0.01\n\
         [[rule]]\nname = \"a lot\"\nkind = \"model_drifted\"\npsi = 10.0\n\
-        [[rule]]\nname = \"leads\"\nkind = \"model_drifted\"\npsi = 0.000001\ntarget = \"lead\"\n\
+        [[rule]]\nname = \"leads\"\nkind = \"model_drifted\"\npsi = 0.01\ntarget = \"lead\"\n\
         [[rule]]\nname = \"refused\"\nkind = \"model_refused\"\ntarget = \"churn\"\n\
         [[rule]]\nname = \"unscored\"\nkind = \"not_scored\"\ndays = 1\n";
     let server = Tally::with_alerts(tally.database.again(), rules, Path::new("")).await;
@@ -132,7 +142,8 @@ async fn models_are_watched(tally: Tally) {
     let _server = Tally::with_alerts(tally.database.again(), rules, Path::new("")).await;
     let alert = tally.wait_for_alerts(3).await.remove(0);
     assert_eq!((alert.rule.as_str(), alert.subject.as_str()), ("unscored", "churn/1"));
-    assert_eq!(alert.message, "churn/1 has not scored a population for more than 1 day");
+    let message = "churn/1 has not scored a population for more than 1 day, since 20";
+    assert!(alert.message.starts_with(message), "{}", alert.message);
 }
 
 async fn a_model_that_ranks_badly_is_found(tally: Tally) {
@@ -169,9 +180,10 @@ fn a_file_that_is_wrong_stops_the_start() {
     let file = folder.path().join("alerts.toml");
     let webhook = "[webhook]\nurl = \"https://localhost/\"\nsecret_file = \"none\"";
     for (rules, named) in [
-        ("[[rule]]\nname = \"x\"\nkind = \"lead_hot\"\nhour = 1", "unknown field `hour`"),
+        ("[[rule]]\nname = \"x\"\nkind = \"lead_hot\"\nhour = 1", "rule \"x\": unknown field `hour`"),
         (webhook, "webhook.secret_file"),
         (&webhook.replace("https://localhost", "http://example.com"), "webhook.url"),
+        (&webhook.replace("localhost/", "localhost:99999/"), "webhook.url"),
         (&webhook.replace("secret_file", "ca_file = \"none.pem\"\nsecret_file"), "webhook.ca_file"),
     ] {
         std::fs::write(&file, rules).unwrap();

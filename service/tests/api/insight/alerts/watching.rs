@@ -107,6 +107,10 @@ async fn alerts_are_filtered_and_acknowledged_once(tally: Tally) {
     assert_eq!(tally.database.sql(seen).await, Some(1));
     let shown = tally.cli(&["alerts", "list", "--open", "--rule", "slower"]);
     assert!(shown.contains("showing 2 of 2") && shown.contains("bob") && !shown.contains("ada"), "{shown}");
+    let slower: Vec<&v1::Alert> = alerts.iter().filter(|alert| alert.rule == "slower").collect();
+    assert!(slower.iter().all(|alert| shown.contains(&format!("id {}", alert.alert_id))), "{shown}");
+    tally.cli(&["alerts", "ack", &slower[0].alert_id]);
+    assert_eq!(tally.count_alerts(v1::ListAlertsRequest { acknowledged: Some(true), ..none() }).await, 2);
 }
 
 async fn a_merge_moves_alerts_and_an_erasure_erases_them(tally: Tally) {

@@ -1,0 +1,131 @@
+//! What the messages about a wrong file say.
+
+use super::*;
+
+fn message(text: &str) -> String {
+    InsightSpec::parse(text).unwrap_err().to_string()
+}
+
+/// The default of a playbook that begins with other entries.
+fn playbook(first: &str) -> String {
+    format!("{first}\n[[playbook]]\naction = \"mail\"")
+}
+
+#[test]
+fn numbers_that_their_type_does_not_hold_are_refused_as_others_are() {
+    for (text, wanted) in [
+        ("window_days = -1", "window_days = -1: allowed are 1 to 3650 days"),
+        ("window_days = 1.5", "window_days = 1.5: allowed are 1 to 3650 days"),
+        ("window_days = \"\"", "window_days = \"\": allowed are 1 to 3650 days"),
+        ("window_days = 99999999999", "window_days = 99999999999: allowed are 1 to 3650 days"),
+        ("sla_hours = -24", "sla_hours = -24: allowed are 1 to 8760 hours"),
+        (
+            "[abc]\na_share = \"most\"",
+            "abc.a_share = \"most\": allowed are shares from 0.000001 and below b_share",
+        ),
+        (
+            "[life_cycle]\nmature_from = -5",
+            "life_cycle.mature_from = -5: allowed are 2 to 1000 purchase days",
+        ),
+        ("[value]\nhorizon_days = -1", "value.horizon_days = -1: allowed are 1 to 3650 days"),
+        (
+            "[worklist]\noutcome_days = { buyers = 90, leads = -1 }",
+            "worklist.outcome_days.leads = -1: allowed are 1 to 3650 days",
+        ),
+        ("[worklist]\ncare_days = -1", "worklist.care_days = -1: allowed are 0 to 365 days"),
+        ("[worklist]\ncapacity = -1", "worklist.capacity = -1: allowed are 1 to 100000 items a day"),
+        (
+            "[[rfm.segment]]\nname = \"a\"\nr = [5, 5]\n[[rfm.segment]]\nname = \"b\"\nf = [-1, 5]",
+            "rfm.segment 2: f = [-1, 5]: allowed are [least, greatest] from 1 to 5",
+        ),
+        (
+            &playbook("[[playbook]]\nabc = \"A\"\naction = \"call\"\ncost_minor = 1e3"),
+            "playbook entry 1: cost_minor = 1e3: allowed are 0 to 1000000000000, and the same in all entries of an action",
+        ),
+    ] {
+        assert_eq!(message(text), wanted, "{text}");
+    }
+}
+
+#[test]
+fn the_entry_that_is_wrong_is_named() {
+    let segment = |keys: &str| format!("[[rfm.segment]]\nname = \"a\"\nr = [4, 5]\n[[rfm.segment]]\n{keys}");
+    for (text, wanted) in [
+        (segment("name = \"\""), "rfm.segment 2: name = \"\": allowed are names of 1 to 64 characters"),
+        (
+            segment("name = \"a\""),
+            "rfm.segment 2: name = \"a\": allowed are names that no segment before it has",
+        ),
+        (
+            segment("name = \"b\"\nr = [5, 5]"),
+            "rfm.segment 2: r = [5, 5], f = [1, 5], m = [1, 5]: allowed are ranges with scores that no segment before it",
+        ),
+        (
+            playbook("[[playbook]]\nabc = \"\"\naction = \"call\""),
+            "playbook entry 2: cause = any, abc = any: allowed are causes and classes that the entries before it",
+        ),
+        (
+            playbook(
+                "[[playbook]]\nabc = \"A\"\naction = \"call\"\n[[playbook]]\nabc = \"A\"\ncause = \"price\"\naction = \"b\"",
+            ),
+            "playbook entry 2: cause = price, abc = A: allowed are",
+        ),
+        (
+            playbook("[[playbook]]\nabc = \"D\"\naction = \"call\""),
+            "playbook entry 1: abc = \"D\": allowed are \"A\", \"B\", \"C\", \"none\", and \"\" for any class",
+        ),
+    ] {
+        let message = message(&text);
+        assert!(message.starts_with(wanted), "{text} -> {message}");
+    }
+}
+
+#[test]
+fn several_entries_together_may_cover_one() {
+    let classes = |classes: &[&str]| {
+        let entries = classes.iter().map(|abc| format!("[[playbook]]\nabc = \"{abc}\"\naction = \"call\"\n"));
+        entries.collect::<String>()
+    };
+    assert!(InsightSpec::parse(&playbook(&classes(&["A", "B", "C"]))).is_ok());
+    let message = message(&playbook(&classes(&["A", "B", "C", "none"])));
+    assert!(message.starts_with("playbook entry 5: cause = any, abc = any"), "{message}");
+}
+
+#[test]
+fn a_value_of_another_kind_is_shown_where_it_stands() {
+    for (text, line, named) in [
+        ("worklist = 5", "1 | worklist = 5", "expected a table"),
+        (&playbook("[[playbook]]\nabc = []\naction = \"call\""), "2 | abc = []", "expected a string"),
+        (&playbook("[[playbook]]\ncause = []\naction = \"call\""), "2 | cause = []", "cause"),
+        (&playbook("[[playbook]]\nabc = \"A\""), "1 | [[playbook]]", "missing field `action`"),
+        ("[[rfm.segment]]\nname = []", "2 | name = []", "expected a string"),
+        ("[[rfm.segment]]\nname = \"a\"\nr = []", "3 | r = []", "an array of length 2"),
+        ("[[rfm.segment]]\nname = \"a\"\nr = 5", "3 | r = 5", "an array of length 2"),
+        ("[[rfm.segment]]\nname = \"a\"\nx = []", "3 | x = []", "unknown field `x`"),
+    ] {
+        let message = message(text);
+        assert!(message.contains(line) && message.contains(named), "{text} -> {message}");
+        assert_eq!(message, message.trim_end());
+    }
+}
+
+#[test]
+fn a_list_is_no_table() {
+    for (text, key) in [
+        ("abc = []", "abc"),
+        ("abc = [\"net\", 0.5]", "abc"),
+        ("worklist = { outcome_days = [90, 30] }", "worklist.outcome_days"),
+        ("playbook = [[\"price\", \"A\", \"call\", 0], { action = \"mail\" }]", "playbook"),
+        ("[rfm]\nsegment = [[\"a\", [1, 5], [1, 5], [1, 5]]]", "rfm.segment"),
+    ] {
+        let wanted = format!("{key} is a list; allowed are tables, such as [{key}] with its keys below");
+        assert_eq!(message(text), wanted, "{text}");
+    }
+}
+
+#[test]
+fn long_values_are_shortened() {
+    let long = format!("contact_kinds = [\"{}\"]", "k".repeat(100));
+    let shown = format!("contact_kinds = [\"{}…: allowed are", "k".repeat(78));
+    assert!(message(&long).starts_with(&shown), "{}", message(&long));
+}
