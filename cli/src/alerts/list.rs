@@ -142,12 +142,14 @@ mod tests {
         when                  rule                  about
         ─────────────────────────────────────────────────────────────────
         2026-01-31T06:00:12Z  good customer about…  C1042-and-a-much-lo…
-          why the churn grade fell from B to D  seen yes  sent parked
+          why the churn grade fell from B to D  seen yes  sent parked: the receiver refuses connections
+          id 019a3f5e-6f3c-7c52-9a6e-0c5d1f1b2a77
         2026-01-31T06:00:12Z  nobody scores         churn/7
           why churn/7 has not scored a population for more than 2 days  seen –  sent –
+          id 019a3f5e-6f3c-7c52-9a6e-0c5d1f1b2a78
 
         showing 2 of 2
-        `tally alerts list --json` has the ids that `tally alerts ack` takes
+        `tally alerts ack ID` says that somebody has seen one
         ");
     }
 }

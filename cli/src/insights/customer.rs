@@ -363,6 +363,7 @@ mod tests {
         ───────────────────────────────────────────────────────────────────────────────────────────────────
         C1042          43.3 %  31.0 % – 56.0 %  C      MODEL  +0.82 No purchase for 82 days; typical is 34
                                                               -0.20 19 purchases so far; typical is 4
+        grades: quarters of the customers at the training, A the least likely to leave, D the likeliest
 
         Stored scores
                as of                 probability             model
