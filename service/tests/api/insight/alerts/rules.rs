@@ -127,6 +127,10 @@ async fn models_are_watched(tally: Tally) {
     assert_eq!((alert.rule.as_str(), alert.subject.as_str()), ("refused", "churn/2"));
     assert_eq!(alert.message, "the gate refused to promote churn/2: NO_BETTER_THAN_CHAMPION");
 
+    // What moves everybody's score is not chance, however few they are.
+    let again = business(500, 5, time("2024-06-01"));
+    let again = again.iter().map(|one| interaction(&one.customer_id, "again", "purchase", "2024-04-30"));
+    tally.backfill(again.collect()).await.unwrap();
     server.score_population(v1::Target::Churn, time("2024-05-01")).await.unwrap();
     let alert = tally.wait_for_alerts(2).await.remove(0);
     let request = v1::GetDriftRequest { model: "churn".into() };
