@@ -1,5 +1,7 @@
 //! Customers: the caller's own ids, names and attributes.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use tally_model::{history::Attributes, time::Time};
 
@@ -74,6 +76,8 @@ pub trait CustomerStore: Send + Sync {
     /// Returns at most `limit` customers with an id above `after`, ordered by id, without ids that are merged into
     /// others.
     async fn customers(&self, after: &str, limit: usize) -> Result<Vec<Customer>>;
+    /// Returns the names of those of these customers that are stored.
+    async fn customer_names(&self, customer_ids: &[String]) -> Result<HashMap<String, String>>;
     /// Returns at most `limit` ids above `after`, in byte order, without those that are merged into others.
     async fn customer_ids(&self, after: &str, limit: usize) -> Result<Vec<String>>;
     /// Returns the number of customers, without ids that are merged into others.

@@ -233,8 +233,9 @@ pub use settings::SettingStore;
 use url::DatabaseUrl;
 pub use url::without_password;
 pub use worklist::{
-    EffectFilter, Episode, EpisodeCount, NewOutcome, OutcomeResult, Published, RankedCount, WorkCount,
-    WorkCursor, WorkFilter, WorkItem, WorkRanking, WorkRule, WorklistStore,
+    EffectFilter, Episode, EpisodeCount, EpisodeCursor, EpisodeFilter, ListedEpisode, NewOutcome,
+    OutcomeResult, Published, RankedCount, Report, WorkCount, WorkCursor, WorkFilter, WorkItem, WorkRanking,
+    WorkRule, WorklistStore,
 };
 
 /// A database that holds everything that Tally stores.

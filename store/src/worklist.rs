@@ -1,9 +1,11 @@
 //! The worklist: items of a pass in order, and the episodes of those that were handed out.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tally_model::{
-    insight::{Outcome, OutcomeDays, WorkKind, WorkKinds},
+    insight::{Outcome, OutcomeDays, WorkKind, WorkKinds, WorklistSpec},
     time::Time,
 };
 
@@ -24,14 +26,15 @@ pub struct WorkFilter {
     pub ranking: Option<WorkRanking>,
 }
 
-/// Ranks items by expected gain, value at risk · effect − cost. Items without gain are left out; those whose value at
-/// risk is not known come last.
+/// Ranks items by expected gain, value at risk · effect − cost; equal ones by value at risk. What costs more than it
+/// brings, or as much, is left out; those whose value at risk is not known come last.
 #[derive(Clone, Debug)]
 pub struct WorkRanking {
     /// What actions bring.
     pub rules: Vec<WorkRule>,
-    /// The most items besides those of held-out customers, who take no place. A customer with an open episode of an
-    /// earlier list is left out then.
+    /// The most items that the lists of a UTC day hand out together, besides those of held-out customers, who take no
+    /// place. A list then has what it has handed out, and the best of the others for whom there is a place; a customer
+    /// with an open episode of another list is left out.
     pub capacity: Option<i64>,
 }
 
@@ -84,8 +87,10 @@ pub struct WorkItem {
 /// The place of an item in a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkCursor {
-    /// The value at risk, or the bits of the expected gain.
-    pub place: i64,
+    /// The bits of the expected gain, of −1 without one.
+    pub gain: i64,
+    /// The value at risk, −1 without one.
+    pub value: i64,
     /// The customer.
     pub customer_id: String,
     /// The number of the kind.
@@ -110,6 +115,8 @@ pub struct RankedCount {
     pub items: i64,
     /// Those that were left out because they do not pay.
     pub not_paying: i64,
+    /// Episodes of lists of the same UTC day, without those of held-out customers.
+    pub handed_out: i64,
 }
 
 /// What a publication did.
@@ -145,6 +152,8 @@ pub struct NewOutcome {
 pub struct Episode {
     /// The customer that it is of now.
     pub customer_id: String,
+    /// The id that it was published for, which may be merged into that customer since.
+    pub published_id: String,
     /// The kind.
     pub kind: WorkKind,
     /// The action.
@@ -153,6 +162,62 @@ pub struct Episode {
     pub as_of: Time,
     /// The end of the window.
     pub until: Time,
+    /// When the list was handed out.
+    pub publish_time: Time,
+    /// Whether it was published as held out.
+    pub held_out: bool,
+    /// What was reported last.
+    pub report: Option<Report>,
+}
+
+/// What came of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The action that was taken.
+    pub action: String,
+    /// A remark.
+    pub note: String,
+    /// When it happened.
+    pub occur_time: Time,
+}
+
+/// An episode of a list of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedEpisode {
+    /// The episode.
+    pub episode: Episode,
+    /// The name of its customer.
+    pub name: String,
+    /// Whether the customer bought in the window.
+    pub bought: bool,
+}
+
+/// Which episodes are listed.
+#[derive(Clone, Debug)]
+pub struct EpisodeFilter {
+    /// Only these kinds.
+    pub kinds: WorkKinds,
+    /// Only of this customer and the ids merged into it; None for all.
+    pub customer_id: Option<String>,
+    /// Only those that are open at `now`.
+    pub open_only: bool,
+    /// Purchases before this moment count.
+    pub now: Time,
+}
+
+/// The place of an episode in a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EpisodeCursor {
+    /// The moment of its list.
+    pub as_of: Time,
+    /// The customer that it is of now.
+    pub customer_id: String,
+    /// The number of the kind.
+    pub kind: i64,
+    /// The id that it was published for.
+    pub published_id: String,
 }
 
 /// What became of an outcome that was reported.
@@ -164,7 +229,7 @@ pub enum OutcomeResult {
     UnknownCustomer,
     /// The customer has no open episode of the kind.
     NoOpenEpisode,
-    /// The customer is held out.
+    /// The customer is held out: by its own episode, or by the settings when it has none.
     HeldOut,
     /// It did not happen within the window of the episode.
     OutsideWindow(Episode),
@@ -207,8 +272,8 @@ pub struct EpisodeCount {
 /// Every method fails with a [`StoreError`](crate::StoreError) when the database does.
 #[async_trait]
 pub trait WorklistStore: Send + Sync {
-    /// Returns at most `limit` items that follow `after`: by falling value at risk or expected gain, then by id and
-    /// kind. Those of held-out customers only if asked for.
+    /// Returns at most `limit` items that follow `after`: by falling expected gain, if they are ranked by it, then by
+    /// falling value at risk, id and kind. Those of held-out customers only if asked for.
     async fn work_items(
         &self,
         filter: &WorkFilter,
@@ -223,8 +288,31 @@ pub trait WorklistStore: Send + Sync {
     /// Stores an episode for each item of the list, held-out customers included, but for customers with an open
     /// episode of the kind: one whose window overlaps.
     async fn publish_worklist(&self, filter: &WorkFilter, now: Time) -> Result<Published>;
-    /// Stores what came of an action in the episode of the customer that is open `now`.
-    async fn record_outcome(&self, outcome: NewOutcome, now: Time) -> Result<OutcomeResult>;
+    /// Stores what came of an action in the episode of the customer that is open `now`. The settings say whether a
+    /// customer is held out who has episodes only under ids that are merged into it.
+    async fn record_outcome(
+        &self,
+        outcome: NewOutcome,
+        settings: &WorklistSpec,
+        now: Time,
+    ) -> Result<OutcomeResult>;
+    /// Returns the episodes of these customers that are open `now`, one for each kind: of several since a merge, the
+    /// latest of those that are not held out.
+    async fn open_episodes(
+        &self,
+        customer_ids: &[String],
+        now: Time,
+    ) -> Result<HashMap<(String, WorkKind), Episode>>;
+    /// Returns at most `limit` episodes that follow `after`: the latest list first, then by customer, kind, and the id
+    /// that it was published for.
+    async fn episodes(
+        &self,
+        filter: &EpisodeFilter,
+        after: Option<&EpisodeCursor>,
+        limit: usize,
+    ) -> Result<Vec<ListedEpisode>>;
+    /// Returns how many episodes pass the filter.
+    async fn count_episodes(&self, filter: &EpisodeFilter) -> Result<u64>;
     /// Counts episodes, and how many of the customers bought in their window, by what is stored now.
     async fn episode_counts(&self, filter: EffectFilter) -> Result<Vec<EpisodeCount>>;
 }

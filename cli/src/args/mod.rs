@@ -31,13 +31,14 @@ pub use names::{AbcArg, GradeArg, LifeCycleArg, OnConflictArg, OrderArg, PeriodA
 pub use predictions::{PredictionFilterArgs, PredictionsCommand};
 pub use scoring::{ScoreAllArgs, ScoreArgs};
 pub use worklist::{
-    EffectArgs, OutcomeArg, OutcomeArgs, PublishArgs, WorkKindArg, WorklistArgs, WorklistCommand,
+    EffectArgs, EpisodesArgs, OutcomeArg, OutcomeArgs, PublishArgs, WorkKindArg, WorklistArgs,
+    WorklistCommand,
 };
 
 const AFTER_HELP: &str = "\
 With --json, standard output is nothing but JSON: one object per line for score, predictions lead|churn,
-interactions list, models list|realised|history, insights members, worklist list and alerts list|watch, a single object
-for the other commands.
+interactions list, models list|realised|history, insights members, worklist list|episodes and alerts list|watch, a
+single object for the other commands.
 Fields have the names of the contract (proto/tally/v1), times are RFC 3339, and enums are names without prefix
 (LEAD, COLD, A). A customer that cannot be scored has the line {\"customer_id\": …, \"status\": …} in place of
 its score.
@@ -186,6 +187,7 @@ mod tests {
             "tally worklist outcome C1",
             "tally worklist outcome C1 at_risk",
             "tally worklist outcome C1 at_risk perhaps",
+            "tally worklist episodes --customer",
             "tally worklist effect --from then",
             "tally alerts",
             "tally alerts ack",

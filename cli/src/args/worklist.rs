@@ -15,6 +15,8 @@ pub enum WorklistCommand {
     Publish(PublishArgs),
     /// Report what came of the action of a list that was handed out
     Outcome(OutcomeArgs),
+    /// List what was handed out and is not over, and what came of it
+    Episodes(EpisodesArgs),
     /// Show what actions did: who was on lists against who was held out from them
     Effect(EffectArgs),
 }
@@ -68,6 +70,23 @@ pub struct OutcomeArgs {
     /// When it happened [default: now]
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub at: Option<Timestamp>,
+}
+
+/// Which episodes to list.
+#[derive(Args, Debug)]
+pub struct EpisodesArgs {
+    /// Only these kinds [default: all]
+    #[arg(value_name = "KIND", value_enum)]
+    pub kinds: Vec<WorkKindArg>,
+    /// Only of this customer
+    #[arg(long, value_name = "ID")]
+    pub customer: Option<String>,
+    /// Those whose time is over, too
+    #[arg(long)]
+    pub all: bool,
+    /// How many to list
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: u64,
 }
 
 /// Which lists are measured.

@@ -13,8 +13,8 @@ use crate::{
     connection::Connection,
     error::ClientError,
     output::{
-        self, Currency, DASH, count, cut, datetime, decimals, growth, narrow_table, narrow_text, percent,
-        printable,
+        self, Currency, DASH, count, cut, datetime, decimals, growth, insert_names, narrow_table,
+        narrow_text, percent, printable,
     },
     time,
 };
@@ -86,13 +86,14 @@ fn page(members: &[SegmentMember], args: &MembersArgs, showing: &str, currency: 
         args.segment.is_none() && !["abc", "rfm_cell", "life_cycle"].contains(&args.segmentation.as_str());
     let mut header = vec!["customer"];
     header.extend(with_segment.then_some("segment"));
-    let money = header.len();
     header.extend(["revenue", "returns", "orders", "growth"]);
     header.extend(if with_segment { [].as_slice() } else { ["ABC", "RFM"].as_slice() });
     header.extend(["stage", "overdue", "churn", "CLV"]);
-    let last = header.len();
+    let mut rows: Vec<Vec<String>> =
+        members.iter().map(|member| row(member, with_segment, currency)).collect();
+    let names = insert_names(&mut header, &mut rows, members.iter().map(|member| member.name.as_str()));
+    let (money, last) = (1 + names + usize::from(with_segment), header.len());
     let numbers = [money, money + 1, money + 2, money + 3, last - 3, last - 2, last - 1];
-    let rows = members.iter().map(|member| row(member, with_segment, currency));
     let table = narrow_table(&header, &numbers, rows);
     let mut notes = vec![
         showing.to_owned(),
@@ -175,6 +176,8 @@ mod tests {
             life_cycle: "lead".to_owned(),
             ..SegmentMember::default()
         };
+        let named = SegmentMember { name: "Ana Reyes".to_owned(), ..member("C1", "champions") };
+        insta::assert_snapshot!(page_of(&["rfm"], &[named, lead.clone()]), @"");
         let members = [member("C1", "champions"), lead];
         insta::assert_snapshot!(page_of(&["rfm"], &members), @r"
         customer  segment         revenue  returns  orders   growth  stage     overdue   churn        CLV
@@ -212,6 +215,7 @@ mod tests {
             returns_minor: i64::MIN,
             orders: i64::MAX,
             growth: Some(1e12),
+            name: long_name(),
             ..member(&long_name(), &long_name())
         };
         assert_fits(&page_of(&[&format!("attribute:{}", long_name())], &[wide]));

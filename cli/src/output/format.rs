@@ -95,6 +95,11 @@ pub(crate) fn datetime(timestamp: Option<&Timestamp>) -> String {
     timestamp.map(|timestamp| time::format(&Timestamp { nanos: 0, ..*timestamp })).unwrap_or_default()
 }
 
+/// The day of a time in UTC, empty when there is none.
+pub(crate) fn date(timestamp: Option<&Timestamp>) -> String {
+    datetime(timestamp).chars().take(10).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

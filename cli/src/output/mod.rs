@@ -5,15 +5,17 @@ use std::io;
 use prost::{Message, Name};
 
 mod bar;
+mod fitting;
 mod format;
 mod json;
 mod money;
 mod table;
 
 pub(crate) use bar::{bar, insert_bars};
+pub(crate) use fitting::{insert_names, insert_texts};
 pub(crate) use format::{
-    DASH, count, cut, datetime, decimals, enum_name, growth, moment, number, percent, points, ratio, share,
-    target_name,
+    DASH, count, cut, date, datetime, decimals, enum_name, growth, moment, number, percent, points, ratio,
+    share, target_name,
 };
 pub(crate) use json::unscored;
 pub(crate) use money::Currency;

@@ -1,18 +1,16 @@
 //! `tally worklist effect`: what actions did.
 
+use clap::ValueEnum;
 use tally_proto::v1::{ActionEffect, GetActionEffectRequest, GetActionEffectResponse};
 
 use super::names::{kind, numbers};
 use crate::{
-    args::EffectArgs,
+    args::{EffectArgs, WorkKindArg},
     connection::Connection,
     error::ClientError,
-    output::{self, DASH, count, cut, datetime, narrow_table, narrow_text, points, ratio},
+    output::{self, DASH, count, datetime, insert_texts, narrow_table, narrow_text, points, ratio},
     time,
 };
-
-/// The most columns of an action.
-const ACTION: usize = 14;
 
 /// Prints what actions did.
 pub(super) async fn effect(server: &Connection, args: &EffectArgs, json: bool) -> Result<(), ClientError> {
@@ -23,34 +21,53 @@ pub(super) async fn effect(server: &Connection, args: &EffectArgs, json: bool) -
     };
     let reply = server.insights().get_action_effect(request).await;
     let reply = reply.map_err(|status| server.error(&status))?.into_inner();
-    Ok(output::show(&reply, json, page)?)
+    Ok(output::show(&reply, json, |reply| page(reply, &args.kinds))?)
 }
 
-fn page(reply: &GetActionEffectResponse) -> String {
+fn page(reply: &GetActionEffectResponse, kinds: &[WorkKindArg]) -> String {
     let known = datetime(reply.known_time.as_ref());
     if reply.rows.is_empty() {
         return format!("no list was handed out before {known}; hand one out with `tally worklist publish`");
     }
-    let header = [
-        "kind",
-        "action",
-        "treated",
-        "bought",
-        "held out",
-        "bought",
-        "effect",
-        "95 % interval",
-        "open",
-        "needed",
-    ];
-    let table = narrow_table(&header, &[2, 3, 4, 5, 6, 7, 8, 9], reply.rows.iter().map(row));
+    let judged: Vec<&ActionEffect> =
+        reply.rows.iter().filter(|row| row.treated > 0 || row.held_out > 0).collect();
+    let unjudged = unjudged(reply, kinds);
+    if judged.is_empty() {
+        return narrow_text(&format!("nothing is over as of {known}\n{}", unjudged.join("\n")));
+    }
+    let mut header =
+        vec!["kind", "treated", "bought", "held out", "bought", "effect", "95 % interval", "open", "needed"];
+    let mut rows: Vec<Vec<String>> = judged.iter().map(|judged| row(judged)).collect();
+    let actions = judged.iter().map(|row| if row.action.is_empty() { "(all)" } else { &row.action });
+    insert_texts(&mut header, &mut rows, (1, "action"), actions);
+    let table = narrow_table(&header, &[2, 3, 4, 5, 6, 7, 8, 9], rows);
     let notes = format!(
         "customers on lists (treated) against those held out from them, as of {known}: how many bought within the \
          time of the list\n\
          effect: the difference in percentage points; it is more than chance when its interval does not hold 0\n\
          open: the time of the list is not over; needed: so many more until an effect of this size shows"
     );
-    format!("{table}\n\n{}", narrow_text(&notes))
+    let notes: Vec<String> = [notes].into_iter().chain(unjudged).collect();
+    format!("{table}\n\n{}", narrow_text(&notes.join("\n")))
+}
+
+/// Says which of the kinds have no row: those whose lists are not over, and those of which no list was handed out.
+fn unjudged(reply: &GetActionEffectResponse, kinds: &[WorkKindArg]) -> Vec<String> {
+    let kinds = if kinds.is_empty() { WorkKindArg::value_variants() } else { kinds };
+    let (mut open, mut missing) = (Vec::new(), Vec::new());
+    for number in kinds.iter().map(|kind| kind.number()) {
+        let all = reply.rows.iter().find(|row| row.kind == number && row.action.is_empty());
+        match all {
+            None => missing.push(kind(number)),
+            Some(row) if row.treated == 0 && row.held_out == 0 => {
+                open.push(format!("{} ({} open)", kind(number), count(row.open)));
+            }
+            Some(_) => {}
+        }
+    }
+    let line =
+        |what: &str, kinds: Vec<String>| (!kinds.is_empty()).then(|| format!("{what}: {}", kinds.join(", ")));
+    [line("not over yet", open), line("never handed out", missing)].into_iter().flatten().collect()
 }
 
 fn row(row: &ActionEffect) -> Vec<String> {
@@ -58,7 +75,6 @@ fn row(row: &ActionEffect) -> Vec<String> {
     let interval = row.lower.zip(row.upper);
     vec![
         kind(row.kind),
-        if row.action.is_empty() { "(all)".to_owned() } else { cut(&row.action, ACTION) },
         count(row.treated),
         ratio(row.rate_treated),
         count(row.held_out),
@@ -105,7 +121,7 @@ mod tests {
         let call =
             ActionEffect { action: "personal call".to_owned(), more_needed: Some(1_234), ..all.clone() };
         let open = ActionEffect { kind: WorkKind::CareDate.into(), open: 12, ..ActionEffect::default() };
-        insta::assert_snapshot!(page(&reply(vec![all, call, open])), @r"
+        insta::assert_snapshot!(page(&reply(vec![all, call, open]), &[]), @r"
         kind       action         treated  bought  held out  bought  effect  95 % interval  open  needed
         ─────────────────────────────────────────────────────────────────────────────────────────────────
         at risk    (all)               70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0       –
@@ -136,11 +152,27 @@ mod tests {
             more_needed: Some(1_000_000_000),
             ..ActionEffect::default()
         };
-        assert_fits(&page(&reply(vec![wide])));
+        assert_fits(&page(&reply(vec![wide]), &[]));
     }
 
     #[test]
     fn nothing_handed_out_is_a_sentence() {
-        assert!(page(&reply(Vec::new())).starts_with("no list was handed out before 2026-01-31T00:00:00Z"));
+        let nothing = page(&reply(Vec::new()), &[]);
+        assert!(nothing.starts_with("no list was handed out before 2026-01-31T00:00:00Z"));
+    }
+
+    #[test]
+    fn kinds_without_a_row_are_named() {
+        let open = |action: &str, open| ActionEffect {
+            kind: WorkKind::AtRisk.into(),
+            action: action.to_owned(),
+            open,
+            ..ActionEffect::default()
+        };
+        let reply = reply(vec![open("", 1_200), open("offer", 1_200)]);
+        assert_eq!(
+            page(&reply, &[WorkKindArg::AtRisk, WorkKindArg::HotLead]),
+            "nothing is over as of 2026-01-31T00:00:00Z\nnot over yet: at risk (1,200 open)\nnever handed out: hot lead"
+        );
     }
 }

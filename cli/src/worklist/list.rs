@@ -6,13 +6,16 @@ use tally_proto::{
     v1::{ListWorklistRequest, ListWorklistResponse, WorkItem},
 };
 
-use super::names::{cause, kind, numbers};
+use super::names::{cause, kind, numbers, outcome};
 use crate::{
     args::WorklistArgs,
     connection::Connection,
     error::ClientError,
     insights::currency,
-    output::{self, Currency, DASH, count, cut, datetime, narrow_table, narrow_text, percent, printable},
+    output::{
+        self, Currency, DASH, count, cut, date, datetime, insert_names, narrow_table, narrow_text, percent,
+        printable,
+    },
     time,
 };
 
@@ -62,9 +65,16 @@ fn notes(shown: usize, first: &ListWorklistResponse) -> String {
     let (shown, total) = (HumanCount(shown as u64), HumanCount(first.total_size.unsigned_abs()));
     let left_out = match first.not_paying {
         0 => String::new(),
-        items => format!("; {} more are left out, since nothing is to be gained", count(items)),
+        items => {
+            format!("; {} more are left out, since their action costs more than it brings", count(items))
+        }
     };
-    format!("showing {shown} of {total} as of {}{left_out}", datetime(first.as_of_time.as_ref()))
+    let places = match first.places_left {
+        None => String::new(),
+        Some(0) => "; what the day has capacity for is handed out, see `tally worklist episodes`".to_owned(),
+        Some(places) => format!("; the day has capacity for {} more", count(places)),
+    };
+    format!("showing {shown} of {total} as of {}{left_out}{places}", datetime(first.as_of_time.as_ref()))
 }
 
 fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
@@ -72,22 +82,27 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
         return format!("nobody to turn to; {notes}");
     }
     let is_ranked = items.iter().any(|item| item.expected_gain_minor.is_some());
-    let has_due = items.iter().any(|item| item.due_time.is_some());
-    let mut header = vec!["customer", "kind", "value at risk"];
+    let any_handed_out = items.iter().any(|item| handed_out(item).is_some());
+    let mut header = vec!["customer", "kind", "value"];
     header.extend(is_ranked.then_some("gain"));
     header.extend(["P", "class", "cause", "action"]);
-    header.extend(has_due.then_some("due"));
-    let numbers: Vec<usize> = (2..4 + usize::from(is_ranked)).collect();
-    let table =
-        narrow_table(&header, &numbers, items.iter().map(|item| row(item, (is_ranked, has_due), currency)));
+    header.extend(any_handed_out.then_some("handed out"));
+    let mut rows: Vec<Vec<String>> =
+        items.iter().map(|item| row(item, (is_ranked, any_handed_out), currency)).collect();
+    let names = insert_names(&mut header, &mut rows, items.iter().map(|item| item.name.as_str()));
+    let numbers: Vec<usize> = (names + 2..names + 4 + usize::from(is_ranked)).collect();
+    let table = narrow_table(&header, &numbers, rows);
     let mut lines = vec![
         notes.to_owned(),
-        "value at risk: what is likely to be lost, or, of a lead, to be won".to_owned(),
+        "value: the value at risk, what is likely to be lost, or, of a lead, to be won".to_owned(),
     ];
     lines.extend(is_ranked.then(|| {
         "gain: value at risk · effect of the action (1 while nothing is measured) − its cost".to_owned()
     }));
     lines.push("P: the probability that the customer leaves, or that the lead buys".to_owned());
+    if any_handed_out {
+        lines.push("handed out: the date of the list, and what was reported since".to_owned());
+    }
     if items.iter().any(|item| item.held_out) {
         lines.push(
             "(held out): gets no action, so that the others have something to be compared with".to_owned(),
@@ -97,21 +112,28 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
     format!("{table}\n\n{}", narrow_text(&lines.join("\n")))
 }
 
-fn row(item: &WorkItem, (is_ranked, has_due): (bool, bool), currency: &Currency) -> Vec<String> {
-    let amount = |minor: Option<i64>| minor.map_or_else(|| DASH.to_owned(), |minor| currency.amount(minor));
-    let mut cells = vec![cut(&item.customer_id, ID), kind(item.kind), amount(item.value_at_risk_minor)];
-    cells.extend(is_ranked.then(|| amount(item.expected_gain_minor)));
+/// When the item was handed out, and what came of it. Who was held out got nothing.
+fn handed_out(item: &WorkItem) -> Option<String> {
+    let episode = item.open_episode.as_ref().filter(|episode| !episode.held_out)?;
+    let when = date(episode.as_of_time.as_ref());
+    Some(outcome(episode.outcome).map_or_else(|| when.clone(), |outcome| format!("{when}, {outcome}")))
+}
+
+fn row(item: &WorkItem, (is_ranked, any_handed_out): (bool, bool), currency: &Currency) -> Vec<String> {
+    // A day that is near says more than that it is one.
+    let kind = match &item.due_time {
+        Some(due) => format!("care {}", date(Some(due))),
+        None => kind(item.kind),
+    };
+    let mut cells = vec![cut(&item.customer_id, ID), kind, currency.optional(item.value_at_risk_minor)];
+    cells.extend(is_ranked.then(|| currency.optional(item.expected_gain_minor)));
     cells.extend([
         item.probability.map_or_else(|| DASH.to_owned(), percent),
         printable(&item.abc_class),
         cause(item.cause),
         if item.held_out { "(held out)".to_owned() } else { cut(&item.action, ACTION) },
     ]);
-    cells.extend(has_due.then(|| match &item.due_time {
-        // It is a day.
-        Some(due) => datetime(Some(due)).chars().take(10).collect(),
-        None => DASH.to_owned(),
-    }));
+    cells.extend(any_handed_out.then(|| handed_out(item).unwrap_or_default()));
     cells
 }
 

@@ -2,6 +2,7 @@
 
 mod command;
 mod effect;
+mod episodes;
 mod list;
 mod names;
 mod outcome;

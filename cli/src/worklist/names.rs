@@ -1,6 +1,6 @@
-//! Names of kinds and causes as people read them: `at risk`, `falling use`.
+//! Names of kinds, causes and outcomes as people read them: `at risk`, `falling use`, `not reached`.
 
-use tally_proto::v1::{Cause, WorkKind};
+use tally_proto::v1::{Cause, Outcome, WorkKind};
 
 use crate::{args::WorkKindArg, output::DASH};
 
@@ -19,6 +19,14 @@ pub(super) fn cause(number: i32) -> String {
     match Cause::try_from(number) {
         Ok(Cause::Unknown | Cause::Unspecified) | Err(_) => DASH.to_owned(),
         Ok(cause) => readable(cause.as_str_name(), "CAUSE_"),
+    }
+}
+
+/// An outcome; None while nothing is reported.
+pub(super) fn outcome(number: i32) -> Option<String> {
+    match Outcome::try_from(number) {
+        Ok(Outcome::Unspecified) | Err(_) => None,
+        Ok(outcome) => Some(readable(outcome.as_str_name(), "OUTCOME_")),
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn publish(server: &Connection, args: &PublishArgs, json: bool)
 fn published(reply: &PublishWorklistResponse) -> String {
     let still_open = match reply.still_open {
         0 => String::new(),
-        items => format!("; {} were on an earlier list whose time is not over", count(items)),
+        items => format!("; {} were handed out before, and their time is not over", count(items)),
     };
     format!(
         "published {} items as of {}, {} of them held out{still_open}",
@@ -49,6 +49,6 @@ mod tests {
             })
         };
         assert_eq!(text(0), "published 1,200 items as of 2026-01-31T00:00:00Z, 120 of them held out");
-        assert!(text(7).ends_with("; 7 were on an earlier list whose time is not over"));
+        assert!(text(7).ends_with("; 7 were handed out before, and their time is not over"));
     }
 }

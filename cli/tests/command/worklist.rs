@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 use prost_types::Timestamp;
 use tally_proto::v1::{
-    GetActionEffectRequest, ListWorklistRequest, Outcome, PublishWorklistRequest, RecordActionOutcomeRequest,
-    WorkKind,
+    GetActionEffectRequest, ListEpisodesRequest, ListWorklistRequest, Outcome, PublishWorklistRequest,
+    RecordActionOutcomeRequest, WorkKind,
 };
 
 use crate::fake::{FakeServer, InsightReplies, InsightRequest, Knowledge, serve, tally};
@@ -58,6 +58,23 @@ async fn arguments_become_requests() {
                 note: "later".to_owned(),
                 occur_time: Some(NEXT),
                 ..outcome
+            }),
+        ),
+        (
+            "episodes --limit 1",
+            InsightRequest::Episodes(ListEpisodesRequest {
+                open_only: true,
+                page_size: 1,
+                ..Default::default()
+            }),
+        ),
+        (
+            "episodes win_back --customer C1 --all --limit 1",
+            InsightRequest::Episodes(ListEpisodesRequest {
+                kinds: vec![WorkKind::WinBack.into()],
+                customer_id: "C1".to_owned(),
+                page_size: 1,
+                ..Default::default()
             }),
         ),
         (

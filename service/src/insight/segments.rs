@@ -1,6 +1,6 @@
 //! Segments of all customers, their members, and the attributes that customers have.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tally_model::{
     insight::{AttributeTypes, BuyerPurchases, Population, PurchaseDays, Segmentation, growth},
@@ -34,6 +34,8 @@ pub struct Segments {
 pub struct ValuedMember {
     /// The member.
     pub member: Member,
+    /// Its name.
+    pub name: String,
     /// In minor units; None for a lead, or without a value model.
     pub interval: Option<[f64; 2]>,
 }
@@ -149,7 +151,9 @@ impl Insights {
         let total = self.count_of(pass, filter).await?;
         let members = self.store.members(filter, after, limit).await?;
         let population = pass.population.clone();
-        let valued = run_blocking(move || valued(members, &population)).await?;
+        let ids: Vec<String> = members.iter().map(|member| member.customer_id.clone()).collect();
+        let names = self.store.customer_names(&ids).await?;
+        let valued = run_blocking(move || valued(members, names, &population)).await?;
         Ok((valued, total))
     }
 
@@ -178,7 +182,11 @@ impl Insights {
 }
 
 /// The intervals are not stored: finding them takes longer than all the rest of a pass.
-fn valued(members: Vec<Member>, population: &Population) -> Vec<ValuedMember> {
+fn valued(
+    members: Vec<Member>,
+    mut names: HashMap<String, String>,
+    population: &Population,
+) -> Vec<ValuedMember> {
     let interval = |member: &Member| {
         let PurchaseDays { first_purchase, last_purchase, count } = member.purchases?;
         let as_of = population.as_of;
@@ -186,7 +194,11 @@ fn valued(members: Vec<Member>, population: &Population) -> Vec<ValuedMember> {
         population.value.interval(&buyer)
     };
     let intervals = par_chunks(&members, |some| some.iter().map(interval).collect::<Vec<_>>()).concat();
-    members.into_iter().zip(intervals).map(|(member, interval)| ValuedMember { member, interval }).collect()
+    let valued = |(member, interval): (Member, _)| {
+        let name = names.remove(&member.customer_id).unwrap_or_default();
+        ValuedMember { member, name, interval }
+    };
+    members.into_iter().zip(intervals).map(valued).collect()
 }
 
 /// Refuses to say who moved since a moment to come.

@@ -309,6 +309,15 @@ impl<B: Backend> CustomerStore for B {
         with_merged_ids(self, self.read::<CustomerRow>(select).await?).await
     }
 
+    async fn customer_names(&self, customer_ids: &[String]) -> Result<HashMap<String, String>> {
+        if customer_ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut select = Statement::new("SELECT customer_id, name FROM customers WHERE customer_id IN (");
+        select.push_list(customer_ids.iter().map(|id| id.as_str().into())).push(")");
+        Ok(self.read(select.planned_anew()).await?.into_iter().collect())
+    }
+
     async fn customer_ids(&self, after: &str, limit: usize) -> Result<Vec<String>> {
         let select = Statement::new(
             "SELECT customer_id FROM customers WHERE customer_id > $1 AND merged_into IS NULL \

@@ -2,7 +2,7 @@ use std::{cell::Cell, collections::HashMap};
 
 use prost_reflect::MessageDescriptor;
 use tally_proto::v1::{
-    ComparePredictionsResponse, CustomerInsight, Drift, DriftBin, DriftRange, FeatureDrift,
+    ComparePredictionsResponse, CustomerInsight, Drift, DriftBin, DriftRange, Episode, FeatureDrift,
     GetActionEffectResponse, GetCampaignsResponse, GetCohortsResponse, GetDriftResponse, GetKpisResponse,
     GetSalesReportResponse, Grade, InsightServiceListAttributesResponse, ListSegmentsResponse, Model,
     PreviewPromotionResponse, PromoteModelResponse, Promotion, PublishWorklistResponse, RealisedMonth,
@@ -45,6 +45,7 @@ fn every_message_that_is_printed_shows_every_field_under_its_name() {
     snapshot::<GetCohortsResponse>();
     snapshot::<GetCampaignsResponse>();
     snapshot::<WorkItem>();
+    snapshot::<Episode>();
     snapshot::<PublishWorklistResponse>();
     snapshot::<RecordActionOutcomeResponse>();
     snapshot::<GetActionEffectResponse>();

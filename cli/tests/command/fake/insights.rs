@@ -4,17 +4,17 @@ use std::pin::Pin;
 
 use futures_util::{Stream, stream};
 use tally_proto::v1::{
-    AcknowledgeAlertRequest, AcknowledgeAlertResponse, Affinity, Alert, CustomerInsight,
+    AcknowledgeAlertRequest, AcknowledgeAlertResponse, Affinity, Alert, CustomerInsight, Episode,
     GetActionEffectRequest, GetActionEffectResponse, GetCampaignsRequest, GetCampaignsResponse,
     GetCohortsRequest, GetCohortsResponse, GetCustomerInsightRequest, GetForecastRequest,
     GetForecastResponse, GetKpisRequest, GetKpisResponse, GetSalesReportRequest, GetSalesReportResponse,
     GetValueModelRequest, InsightServiceListAttributesRequest, InsightServiceListAttributesResponse,
-    ListAffinitiesRequest, ListAffinitiesResponse, ListAlertsRequest, ListAlertsResponse, ListJobsRequest,
-    ListJobsResponse, ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest,
-    ListSegmentsResponse, ListWorklistRequest, ListWorklistResponse, PublishWorklistRequest,
-    PublishWorklistResponse, RecordActionOutcomeRequest, RecordActionOutcomeResponse, RefreshInsightsRequest,
-    RefreshInsightsResponse, SegmentMember, ValueModel, WatchAlertsRequest, WatchAlertsResponse, WorkItem,
-    insight_service_server::InsightService,
+    ListAffinitiesRequest, ListAffinitiesResponse, ListAlertsRequest, ListAlertsResponse,
+    ListEpisodesRequest, ListEpisodesResponse, ListJobsRequest, ListJobsResponse, ListSegmentMembersRequest,
+    ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse, ListWorklistRequest,
+    ListWorklistResponse, PublishWorklistRequest, PublishWorklistResponse, RecordActionOutcomeRequest,
+    RecordActionOutcomeResponse, RefreshInsightsRequest, RefreshInsightsResponse, SegmentMember, ValueModel,
+    WatchAlertsRequest, WatchAlertsResponse, WorkItem, insight_service_server::InsightService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -38,6 +38,7 @@ pub enum InsightRequest {
     Worklist(ListWorklistRequest),
     Publish(PublishWorklistRequest),
     Outcome(RecordActionOutcomeRequest),
+    Episodes(ListEpisodesRequest),
     Effect(GetActionEffectRequest),
     Forecast(GetForecastRequest),
     Alerts(ListAlertsRequest),
@@ -220,6 +221,22 @@ impl InsightService for FakeServer {
     ) -> Result<Response<RecordActionOutcomeResponse>, Status> {
         self.insights(InsightRequest::Outcome(request.into_inner()))?;
         Ok(Response::new(Default::default()))
+    }
+
+    async fn list_episodes(
+        &self,
+        request: Request<ListEpisodesRequest>,
+    ) -> Result<Response<ListEpisodesResponse>, Status> {
+        let request = request.into_inner();
+        // Two pages of one.
+        let is_first = request.page_token.is_empty();
+        self.insights(InsightRequest::Episodes(request))?;
+        let customer_id = if is_first { "C1" } else { "C2" }.to_owned();
+        Ok(Response::new(ListEpisodesResponse {
+            episodes: vec![Episode { customer_id, ..Default::default() }],
+            next_page_token: if is_first { "2".to_owned() } else { String::new() },
+            total_size: 2,
+        }))
     }
 
     async fn get_action_effect(

@@ -18,7 +18,7 @@ pub enum Cause {
     FallingUse,
     /// What it pays, and how much of it with a discount.
     Price,
-    /// It wants other things, or by another channel.
+    /// It wants other things, or by another channel, or has cancelled.
     NeedChanged,
     /// Nothing of these.
     Unknown,
@@ -113,6 +113,8 @@ impl Cause {
         match name {
             kind::COMPLAINT | kind::RESOLUTION | kind::SURVEY => Self::OpenComplaint,
             kind::RETURN => Self::Returns,
+            // Who cancels ends its contract. As a part of its use, purchases often outweighed that.
+            kind::CANCEL => Self::NeedChanged,
             _ if contact_kinds.iter().any(|contact| contact == name) => Self::Neglect,
             _ => Self::FallingUse,
         }
@@ -184,6 +186,29 @@ mod tests {
         assert_eq!(of([0.3, 0.5, -0.3, 0.0, 0.1]), Cause::Neglect);
         assert_eq!(of([-0.3, 0.5, -0.6, 0.0, 0.1]), Cause::Returns);
         assert_eq!(of([-0.3, -0.5, 0.0, 9.0, 0.0]), Cause::Unknown, "the month is no cause");
+    }
+
+    #[test]
+    fn who_cancelled_needs_something_else() {
+        let cancel = || kind::CANCEL.to_owned();
+        for measure in [
+            Measure::Count { kind: cancel(), days: Some(90) },
+            Measure::Amount { kind: cancel(), days: None },
+            Measure::DaysSinceLast { kind: cancel() },
+            Measure::DaysSinceFirst { kind: cancel() },
+            Measure::KindTrend { kind: cancel() },
+            Measure::PropertySum { kind: cancel(), property: "months_left".to_owned(), days: None },
+        ] {
+            assert_eq!(Cause::of(&measure, &[]), Cause::NeedChanged, "{measure}");
+            // A business may count it among its contacts.
+            assert_eq!(Cause::of(&measure, &[cancel()]), Cause::NeedChanged, "{measure}");
+        }
+        let of_cancel = Measure::DaysSinceLast { kind: cancel() };
+        let features = [of_cancel, Measure::SilenceDays, Measure::AverageAmount];
+        let causes = FeatureCauses::new(features.iter(), &[]);
+        let mut sums = CauseSums::new(&causes);
+        [2.0, -0.5, 0.4].into_iter().enumerate().for_each(|(feature, log_odds)| sums.add(feature, log_odds));
+        assert_eq!(sums.cause(), Cause::NeedChanged, "what purchases say does not hide it");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct WorklistSpec {
     pub care_dates: Vec<String>,
     /// How many days before a care date it is on the list, 0 to 365.
     pub care_days: u32,
-    /// The most items of a day, 1 to 100,000; None for all.
+    /// The most items that the lists of a UTC day hand out together, 1 to 100,000; None for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
 }

@@ -2,6 +2,7 @@
 
 mod affinities;
 mod alerts;
+mod episodes;
 mod facts;
 mod forecast;
 mod jobs;

@@ -166,8 +166,9 @@ fn cursor(pass: &Pass, member: &Member) -> MemberCursor {
     MemberCursor { pass_id: pass.pass_id, net: member.net, customer_id: member.customer_id.clone() }
 }
 
-fn member(ValuedMember { member, interval }: ValuedMember) -> v1::SegmentMember {
+fn member(ValuedMember { member, name, interval }: ValuedMember) -> v1::SegmentMember {
     v1::SegmentMember {
+        name,
         growth: growth(member.net, member.previous_net),
         customer_id: member.customer_id,
         segment: member.segment,

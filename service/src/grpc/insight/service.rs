@@ -8,16 +8,17 @@ use tally_proto::v1::{
     GetCohortsResponse, GetCustomerInsightRequest, GetForecastRequest, GetForecastResponse, GetKpisRequest,
     GetKpisResponse, GetSalesReportRequest, GetSalesReportResponse, GetValueModelRequest,
     InsightServiceListAttributesRequest, InsightServiceListAttributesResponse, ListAffinitiesRequest,
-    ListAffinitiesResponse, ListAlertsRequest, ListAlertsResponse, ListJobsRequest, ListJobsResponse,
-    ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
-    ListWorklistRequest, ListWorklistResponse, PublishWorklistRequest, PublishWorklistResponse,
-    RecordActionOutcomeRequest, RecordActionOutcomeResponse, RefreshInsightsRequest, RefreshInsightsResponse,
-    ValueModel, WatchAlertsRequest, WatchAlertsResponse, insight_service_server::InsightService,
+    ListAffinitiesResponse, ListAlertsRequest, ListAlertsResponse, ListEpisodesRequest, ListEpisodesResponse,
+    ListJobsRequest, ListJobsResponse, ListSegmentMembersRequest, ListSegmentMembersResponse,
+    ListSegmentsRequest, ListSegmentsResponse, ListWorklistRequest, ListWorklistResponse,
+    PublishWorklistRequest, PublishWorklistResponse, RecordActionOutcomeRequest, RecordActionOutcomeResponse,
+    RefreshInsightsRequest, RefreshInsightsResponse, ValueModel, WatchAlertsRequest, WatchAlertsResponse,
+    insight_service_server::InsightService,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{affinities, alerts, facts, forecast, jobs, kpis, reports, segments, value, worklist};
+use super::{affinities, alerts, episodes, facts, forecast, jobs, kpis, reports, segments, value, worklist};
 use crate::{
     grpc::page_token::PageTokens,
     insight::{Alerts, Insights},
@@ -146,6 +147,13 @@ impl InsightService for InsightRpc {
         request: Request<GetActionEffectRequest>,
     ) -> Result<Response<GetActionEffectResponse>, Status> {
         worklist::effect(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_episodes(
+        &self,
+        request: Request<ListEpisodesRequest>,
+    ) -> Result<Response<ListEpisodesResponse>, Status> {
+        episodes::list(self, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_forecast(

@@ -9,7 +9,7 @@ use tally_proto::{
         RecordActionOutcomeResponse,
     },
 };
-use tally_store::{EffectFilter, Episode, NewOutcome};
+use tally_store::{EffectFilter, Episode, NewOutcome, Report};
 use tonic::Status;
 
 use super::{InsightRpc, affinities::next_to_buy, range};
@@ -53,6 +53,7 @@ pub(super) async fn list(
         as_of_time: Some(timestamp(pass.as_of)),
         known_time: Some(timestamp(pass.known_at)),
         not_paying: found.not_paying,
+        places_left: found.places_left,
     })
 }
 
@@ -98,7 +99,7 @@ pub(super) async fn outcome(
         occur_time,
     })?;
     let recorded = rpc.insights.record_outcome(outcome).await;
-    let Episode { customer_id, kind, action, as_of, until } =
+    let Episode { customer_id, kind, action, as_of, until, .. } =
         recorded.map_err(about(&[("customer_id", &customer_id)]))?;
     Ok(RecordActionOutcomeResponse {
         customer_id,
@@ -130,7 +131,7 @@ pub(super) async fn effect(
 }
 
 /// A set of kinds; all when none is named.
-fn kinds(validator: &mut Validator, named: &[i32]) -> WorkKinds {
+pub(super) fn kinds(validator: &mut Validator, named: &[i32]) -> WorkKinds {
     if named.is_empty() {
         return WorkKind::ALL.into_iter().collect();
     }
@@ -169,7 +170,7 @@ fn reported(validator: &mut Validator, outcome: i32) -> Outcome {
     Outcome::Other
 }
 
-const fn work_kind(kind: WorkKind) -> v1::WorkKind {
+pub(super) const fn work_kind(kind: WorkKind) -> v1::WorkKind {
     match kind {
         WorkKind::AtRisk => v1::WorkKind::AtRisk,
         WorkKind::WinBack => v1::WorkKind::WinBack,
@@ -192,7 +193,7 @@ const fn cause(cause: Cause) -> v1::Cause {
 }
 
 fn item(listed: ListedWork) -> v1::WorkItem {
-    let ListedWork { item, probability, cause: of_item, reasons, next_to_buy: next, .. } = listed;
+    let ListedWork { item, probability, cause: of_item, reasons, next_to_buy: next, open, .. } = listed;
     let due = item.next_care.filter(|_| item.kind == WorkKind::CareDate);
     v1::WorkItem {
         customer_id: item.customer_id,
@@ -209,6 +210,29 @@ fn item(listed: ListedWork) -> v1::WorkItem {
         held_out: item.held_out,
         next_to_buy: next.into_iter().map(next_to_buy).collect(),
         expected_gain_minor: item.gain.map(|gain| gain.round() as i64),
+        open_episode: open.map(open_episode),
+    }
+}
+
+fn open_episode(episode: Episode) -> v1::OpenEpisode {
+    v1::OpenEpisode {
+        outcome: outcome_of(episode.report.as_ref()).into(),
+        outcome_action: episode.report.map(|report| report.action),
+        as_of_time: Some(timestamp(episode.as_of)),
+        until_time: Some(timestamp(episode.until)),
+        action: episode.action,
+        held_out: episode.held_out,
+    }
+}
+
+/// What was reported, if anything was.
+pub(super) fn outcome_of(report: Option<&Report>) -> v1::Outcome {
+    match report.map(|report| report.outcome) {
+        None => v1::Outcome::Unspecified,
+        Some(Outcome::Done) => v1::Outcome::Done,
+        Some(Outcome::NotReached) => v1::Outcome::NotReached,
+        Some(Outcome::Declined) => v1::Outcome::Declined,
+        Some(Outcome::Other) => v1::Outcome::Other,
     }
 }
 

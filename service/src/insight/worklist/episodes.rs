@@ -2,7 +2,9 @@
 
 use tally_model::insight::WorkKinds;
 use tally_model::time::Time;
-use tally_store::{Episode, NewOutcome, OutcomeResult, Pass, Published};
+use tally_store::{
+    Episode, EpisodeCursor, EpisodeFilter, ListedEpisode, NewOutcome, OutcomeResult, Pass, Published,
+};
 
 use crate::{
     insight::Insights,
@@ -11,7 +13,7 @@ use crate::{
 
 impl Insights {
     /// Stores an episode for each item of the list about `as_of`, or of the latest pass, but for customers who have an
-    /// open one.
+    /// open one, and for no more than the day has places.
     ///
     /// # Errors
     /// FAILED_PRECONDITION (NOT_YET) when the moment is in the future; when the store fails.
@@ -43,7 +45,8 @@ impl Insights {
     pub async fn record_outcome(&self, outcome: NewOutcome) -> Result<Episode> {
         let (customer_id, kind, occur_time) =
             (outcome.customer_id.clone(), outcome.kind.name(), outcome.occur_time);
-        match self.store.record_outcome(outcome, self.clock.now()).await? {
+        let settings = &self.spec.worklist;
+        match self.store.record_outcome(outcome, settings, self.clock.now()).await? {
             OutcomeResult::Recorded(episode) => Ok(episode),
             OutcomeResult::UnknownCustomer => Err(Error::unknown_customer(&customer_id)),
             OutcomeResult::NoOpenEpisode => Err(Error::NotFound {
@@ -66,5 +69,24 @@ impl Insights {
                 format!("is {occur_time}; allowed are times within the episode, from {as_of} to {until}"),
             )),
         }
+    }
+
+    /// At most `limit` episodes that follow `after`, the latest list first, and how many there are.
+    ///
+    /// # Errors
+    /// NOT_FOUND (CUSTOMER_NOT_FOUND) when the customer that the filter names is not stored; when the store fails.
+    pub async fn episodes(
+        &self,
+        mut filter: EpisodeFilter,
+        after: Option<&EpisodeCursor>,
+        limit: usize,
+    ) -> Result<(Vec<ListedEpisode>, u64)> {
+        if let Some(customer_id) = &filter.customer_id {
+            let customer = self.store.customer(customer_id).await?;
+            let customer = customer.ok_or_else(|| Error::unknown_customer(customer_id))?;
+            filter.customer_id = Some(customer.customer_id);
+        }
+        let total = self.store.count_episodes(&filter).await?;
+        Ok((self.store.episodes(&filter, after, limit).await?, total))
     }
 }

@@ -14,8 +14,8 @@ use tally_model::{
     time::Time,
 };
 use tally_store::{
-    EffectFilter, EpisodeCount, NextToBuy, Pass, WorkCount, WorkCursor, WorkFilter, WorkItem, WorkRanking,
-    WorkRule,
+    EffectFilter, Episode, EpisodeCount, NextToBuy, Pass, WorkCount, WorkCursor, WorkFilter, WorkItem,
+    WorkRanking, WorkRule,
 };
 
 use crate::{
@@ -61,6 +61,8 @@ pub struct Worklist {
     pub total: i64,
     /// How many are left out because they do not pay.
     pub not_paying: i64,
+    /// How many items the lists of its UTC day can still hand out; None without a capacity.
+    pub places_left: Option<i64>,
 }
 
 /// An item of a list.
@@ -75,6 +77,8 @@ pub struct ListedWork {
     pub reasons: Vec<Reason>,
     /// What the customer is likely to buy next, the likeliest first.
     pub next_to_buy: Vec<NextToBuy>,
+    /// The episode of the kind that is open now.
+    pub open: Option<Episode>,
     /// Where the list goes on after it.
     pub cursor: WorklistCursor,
 }
@@ -95,15 +99,19 @@ impl Insights {
         let after = after.map(|after| after.item);
         let held_out = request.include_held_out;
         let items = self.store.work_items(&filter, held_out, after.as_ref(), request.limit).await?;
-        let (total, not_paying) = match &filter.ranking {
-            None => (total(&self.work_counts(pass).await?, request), 0),
-            Some(_) => {
+        let (total, not_paying, places_left) = match &filter.ranking {
+            None => (total(&self.work_counts(pass).await?, request), 0, None),
+            Some(ranking) => {
                 let count = self.store.ranked_count(&filter, held_out).await?;
-                (count.items, count.not_paying)
+                let left = ranking.capacity.map(|capacity| (capacity - count.handed_out).max(0));
+                (count.items, count.not_paying, left)
             }
         };
-        let (reasons, next) =
-            tokio::try_join!(self.reasons(pass, &items), self.next_of_buyers(pass, &items))?;
+        let (reasons, next, mut open) = tokio::try_join!(
+            self.reasons(pass, &items),
+            self.next_of_buyers(pass, &items),
+            self.open_episodes(&items)
+        )?;
         let listed = |item: WorkItem| {
             let is_lead = item.life_cycle == LifeCycle::Lead.name();
             ListedWork {
@@ -111,15 +119,12 @@ impl Insights {
                 cause: item.cause.as_deref().and_then(Cause::named).unwrap_or(Cause::Unknown),
                 reasons: reasons.get(&item.customer_id).cloned().unwrap_or_default(),
                 next_to_buy: next.get(&item.customer_id).cloned().unwrap_or_default(),
-                cursor: WorklistCursor {
-                    pass_id: pass.pass_id,
-                    measured_until,
-                    item: cursor(&item, &filter),
-                },
+                open: open.remove(&(item.customer_id.clone(), item.kind)),
+                cursor: WorklistCursor { pass_id: pass.pass_id, measured_until, item: cursor(&item) },
                 item,
             }
         };
-        Ok(Worklist { items: items.into_iter().map(listed).collect(), total, not_paying })
+        Ok(Worklist { items: items.into_iter().map(listed).collect(), total, not_paying, places_left })
     }
 
     /// Which items of a pass are on a list, and what ranks them, by the settings of the pass.
@@ -151,6 +156,16 @@ impl Insights {
         let counts: Arc<[WorkCount]> = self.store.work_counts(pass.pass_id).await?.into();
         self.work_counts.keep(pass, Arc::clone(&counts));
         Ok(counts)
+    }
+
+    /// The episodes of the customers of these items that are open now.
+    async fn open_episodes(&self, items: &[WorkItem]) -> Result<HashMap<(String, WorkKind), Episode>> {
+        let ids: BTreeSet<&String> = items.iter().map(|item| &item.customer_id).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<String> = ids.into_iter().cloned().collect();
+        Ok(self.store.open_episodes(&ids, self.clock.now()).await?)
     }
 
     /// What the buyers of these items are likely to buy next. Who has bought nothing is not asked about.
@@ -209,12 +224,13 @@ impl Insights {
 }
 
 /// The place of an item.
-fn cursor(item: &WorkItem, filter: &WorkFilter) -> WorkCursor {
-    let place = match filter.ranking {
-        None => item.value_at_risk.unwrap_or(-1),
-        Some(_) => item.gain.unwrap_or(-1.0).to_bits().cast_signed(),
-    };
-    WorkCursor { place, customer_id: item.customer_id.clone(), kind: item.kind.bit() }
+fn cursor(item: &WorkItem) -> WorkCursor {
+    WorkCursor {
+        gain: item.gain.unwrap_or(-1.0).to_bits().cast_signed(),
+        value: item.value_at_risk.unwrap_or(-1),
+        customer_id: item.customer_id.clone(),
+        kind: item.kind.bit(),
+    }
 }
 
 /// How many items of these kinds there are.

@@ -100,6 +100,8 @@ fn of_segment(segmentation: &str, segment: &str) -> v1::ListSegmentMembersReques
 
 async fn members_are_listed_by_net_revenue_page_by_page(tally: Tally) {
     five_customers(&tally).await;
+    let named = v1::Customer { customer_id: "big".into(), name: "Big & Co".into(), ..Default::default() };
+    tally.upsert(vec![named]).await.unwrap();
     // Two with equal net revenue are ordered by their ids.
     tally.backfill(vec![paid("aaa", "1", "purchase", "2024-03-01", 1_500)]).await.unwrap();
     let ids = |members: &[v1::SegmentMember]| -> Vec<String> {
@@ -115,6 +117,7 @@ async fn members_are_listed_by_net_revenue_page_by_page(tally: Tally) {
     let (big, _) = members(&tally, &of_segment("abc", "A")).await;
     let expected = v1::SegmentMember {
         customer_id: "big".into(),
+        name: "Big & Co".into(),
         segment: "A".into(),
         revenue_minor: 9_000,
         returns_minor: 1_000,

@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 
-use super::kind;
+use super::{BOUGHT, CHOSEN, PURCHASES, kind};
 use crate::{
     error::Result,
     shared::{Backend, Statement},
@@ -38,32 +38,15 @@ pub(super) async fn counts<B: Backend>(store: &B, filter: EffectFilter) -> Resul
 
 /// An episode of an id that was merged is of its survivor, and so are all purchases of both.
 fn select(filter: EffectFilter) -> Statement {
-    let mut statement = Statement::new(
-        "WITH chosen AS MATERIALIZED (SELECT coalesce(m.survivor_id, e.customer_id) AS customer, e.* \
-         FROM worklist_episodes AS e LEFT JOIN customers AS m \
-         ON m.customer_id = e.customer_id AND m.survivor_id IS NOT NULL WHERE e.kind IN (",
-    )
-    .planned_anew();
+    let mut statement = Statement::new(CHOSEN).planned_anew();
     statement.push_list(filter.kinds.kinds().map(|kind| kind.name().into()));
     statement.push(") AND e.as_of_time < ").push_bind(filter.to);
     if let Some(from) = filter.from {
         statement.push(" AND e.as_of_time >= ").push_bind(from);
     }
-    statement
-        .push(
-            "), purchases AS MATERIALIZED (SELECT coalesce(m.survivor_id, i.customer_id) AS customer, i.occur_time \
-             FROM interactions AS i LEFT JOIN customers AS m \
-             ON m.customer_id = i.customer_id AND m.survivor_id IS NOT NULL \
-             WHERE i.kind IN ('purchase', 'return') AND i.kind = 'purchase' \
-             AND i.occur_time > (SELECT min(as_of_time) FROM chosen) AND i.occur_time < ",
-        )
-        .push_bind(filter.now)
-        .push(
-            "), bought AS MATERIALIZED (SELECT DISTINCT e.customer_id, e.kind, e.as_of_time FROM chosen AS e \
-             JOIN purchases AS p ON p.customer = e.customer \
-             AND p.occur_time > e.as_of_time AND p.occur_time <= e.until_time) \
-             SELECT e.kind, e.action, e.held_out, ",
-        );
+    // SQLite finds the index of purchases and returns by that.
+    statement.push(PURCHASES).push_bind(filter.now).push(" AND i.kind IN ('purchase', 'return')");
+    statement.push(BOUGHT).push("SELECT e.kind, e.action, e.held_out, ");
     let judged = |statement: &mut Statement, what: &'static str, name: &'static str| {
         statement.push("count(").push(what).push(") FILTER (WHERE e.until_time < ").push_bind(filter.now);
         statement.push(") AS ").push(name).push(", ");

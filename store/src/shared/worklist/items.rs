@@ -2,7 +2,10 @@
 //! ranked by has to be computed for all of them.
 
 use sqlx::FromRow;
-use tally_model::insight::{WorkKind, WorkKinds};
+use tally_model::{
+    insight::{WorkKind, WorkKinds},
+    time::{DAY, Time},
+};
 
 use super::kind;
 use crate::{
@@ -18,6 +21,12 @@ const COLUMNS: &str = "f.customer_id, c.name, f.life_cycle, f.value_at_risk_mino
 /// Customers who are not merged into others, with work.
 const CUSTOMERS: &str = " FROM customer_insights AS f JOIN customers AS c \
      ON c.customer_id = f.customer_id AND c.merged_into IS NULL";
+
+/// Whether an item pays. One whose gain is not known may, and an action that costs nothing has nothing to lose.
+const PAYS: &str = "(gain IS NULL OR gain > 0 OR (gain = 0 AND cost = 0))";
+
+/// The order of a ranked list.
+const BY_GAIN: &str = " ORDER BY coalesce(gain, -1) DESC, worklist_order DESC, customer_id, bit";
 
 /// The columns of [`COLUMNS`].
 #[derive(Clone, FromRow)]
@@ -93,8 +102,8 @@ pub(super) async fn by_value<B: Backend>(
     }
     if let Some(after) = after {
         // The customer of the last item may have more kinds.
-        select.push(" AND f.worklist_order <= ").push_bind(after.place);
-        select.push(" AND (f.worklist_order < ").push_bind(after.place);
+        select.push(" AND f.worklist_order <= ").push_bind(after.value);
+        select.push(" AND (f.worklist_order < ").push_bind(after.value);
         select.push(" OR f.customer_id >= ").push_bind(after.customer_id.as_str()).push(")");
     }
     // One customer more, since the first may have had all of its items.
@@ -157,19 +166,21 @@ pub(super) async fn by_gain<B: Backend>(
         select.push(" AND NOT held_out");
     }
     if let Some(after) = after {
-        let gain = f64::from_bits(after.place.cast_unsigned());
+        let gain = f64::from_bits(after.gain.cast_unsigned());
         select.push(" AND coalesce(gain, -1) <= ").push_bind(gain);
         select.push(" AND (coalesce(gain, -1) < ").push_bind(gain);
-        select.push(" OR customer_id > ").push_bind(after.customer_id.as_str());
+        select.push(" OR worklist_order < ").push_bind(after.value);
+        select.push(" OR (worklist_order = ").push_bind(after.value);
+        select.push(" AND (customer_id > ").push_bind(after.customer_id.as_str());
         select.push(" OR (customer_id = ").push_bind(after.customer_id.as_str());
-        select.push(" AND bit > ").push_bind(after.kind).push("))");
+        select.push(" AND bit > ").push_bind(after.kind).push("))))");
     }
-    select.push(" ORDER BY coalesce(gain, -1) DESC, customer_id, bit LIMIT ").push_bind(limit as i64);
+    select.push(BY_GAIN).push(" LIMIT ").push_bind(limit as i64);
     let rows: Vec<RankedRow> = store.read(select).await?;
     rows.into_iter().map(|row| Ok(row.facts.into_item(kind(&row.kind)?, row.gain))).collect()
 }
 
-/// How many items a ranked list has, and how many do not pay.
+/// How many items a ranked list has, how many do not pay, and how many lists of the day have handed out.
 pub(super) async fn ranked_count<B: Backend>(
     store: &B,
     filter: &WorkFilter,
@@ -178,11 +189,19 @@ pub(super) async fn ranked_count<B: Backend>(
     let mut select = Statement::new("WITH ").planned_anew();
     push_listed(&mut select, filter);
     select.push(" SELECT (SELECT count(*) FROM listed WHERE ").push_bind(include_held_out);
-    select.push(" OR NOT held_out), (SELECT count(*) FROM items WHERE gain <= 0 AND (");
-    select.push_bind(include_held_out).push(" OR NOT held_out))");
-    let counted: Option<(i64, i64)> = store.read_one(select).await?;
-    let (items, not_paying) = counted.unwrap_or_default();
-    Ok(RankedCount { items, not_paying })
+    select.push(" OR NOT held_out), (SELECT count(*) FROM items WHERE NOT ").push(PAYS);
+    select.push(" AND is_of_list = 0 AND (").push_bind(include_held_out).push(" OR NOT held_out)), ");
+    push_handed_out(&mut select, filter.as_of);
+    let counted: Option<(i64, i64, i64)> = store.read_one(select).await?;
+    let (items, not_paying, handed_out) = counted.unwrap_or_default();
+    Ok(RankedCount { items, not_paying, handed_out })
+}
+
+/// Appends how many items the lists of the UTC day of `as_of` have handed out.
+fn push_handed_out(statement: &mut Statement, as_of: Time) {
+    let day = Time(as_of.day_number() * DAY);
+    statement.push("(SELECT count(*) FROM worklist_episodes WHERE NOT held_out AND as_of_time >= ");
+    statement.push_bind(day).push(" AND as_of_time < ").push_bind(day.plus_days(1)).push(")");
 }
 
 /// Appends the queries of `WITH` up to `listed`, the items of a list, with `is_open`, 1 for customers with an open
@@ -193,7 +212,8 @@ pub(super) fn push_listed(statement: &mut Statement, filter: &WorkFilter) {
     statement
         .push(", items AS (SELECT ")
         .push(COLUMNS)
-        .push(", r.bit, r.kind, CAST(f.value_at_risk_minor AS DOUBLE PRECISION) * r.effect - r.cost AS gain, \
+        .push(", f.worklist_order, r.bit, r.kind, r.cost, \
+               CAST(f.value_at_risk_minor AS DOUBLE PRECISION) * r.effect - r.cost AS gain, \
                CASE WHEN o.first_time < CASE WHEN f.life_cycle = 'lead' THEN ")
         .push_bind(filter.as_of.plus_days(filter.outcome_days.leads.into()))
         .push(" ELSE ")
@@ -211,18 +231,23 @@ pub(super) fn push_listed(statement: &mut Statement, filter: &WorkFilter) {
         statement.push("listed AS (SELECT * FROM items)");
         return;
     };
-    statement.push("paying AS (SELECT * FROM items WHERE (gain IS NULL OR gain > 0)");
-    if ranking.capacity.is_some() {
-        statement.push(" AND (is_open = 0 OR is_of_list = 1)");
-    }
-    statement.push(
-        "), placed AS (SELECT paying.*, coalesce(sum(CASE WHEN held_out THEN 0 ELSE 1 END) OVER \
-         (ORDER BY coalesce(gain, -1) DESC, customer_id, bit ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) \
-         AS before FROM paying), listed AS (SELECT * FROM placed",
-    );
-    if let Some(capacity) = ranking.capacity {
-        statement.push(" WHERE before < ").push_bind(capacity);
-    }
+    // What the list has handed out stays on it, and takes its place from the others of the day.
+    let Some(capacity) = ranking.capacity else {
+        statement.push("listed AS (SELECT * FROM items WHERE is_of_list = 1 OR ").push(PAYS).push(")");
+        return;
+    };
+    statement.push("wanted AS (SELECT * FROM items WHERE is_of_list = 1 OR (is_open = 0 AND ").push(PAYS);
+    statement
+        .push(
+            ")), placed AS (SELECT wanted.*, \
+             coalesce(sum(CASE WHEN held_out OR is_of_list = 1 THEN 0 ELSE 1 END) OVER (",
+        )
+        .push(BY_GAIN)
+        .push(" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM wanted), ")
+        .push("listed AS (SELECT * FROM placed WHERE is_of_list = 1 OR before < ")
+        .push_bind(capacity)
+        .push(" - ");
+    push_handed_out(statement, filter.as_of);
     statement.push(")");
 }
 

@@ -8,7 +8,11 @@ use tonic::Code;
 use super::{days_ago, ids};
 use crate::support::{Tally, assert_refused, interaction, on_both_stores, timestamp};
 
-on_both_stores!(an_episode_is_open_until_its_window_is_over, a_merged_customer_has_the_episodes_of_both_ids);
+on_both_stores!(
+    an_episode_is_open_until_its_window_is_over,
+    a_merged_customer_has_the_episodes_of_both_ids,
+    the_holdout_of_the_survivor_decides,
+);
 
 async fn an_episode_is_open_until_its_window_is_over(tally: Tally) {
     let now = system_clock();
@@ -26,7 +30,9 @@ async fn an_episode_is_open_until_its_window_is_over(tally: Tally) {
     assert_eq!(tally.publish(open).await.unwrap(), [0, 0, 25]);
     assert_eq!(tally.publish(days_ago(now, 0)).await.unwrap(), [0, 0, 25], "of another list");
     assert_eq!(tally.publish(days_ago(now, 50)).await.unwrap(), [0, 0, 25], "both are open then");
-    assert_eq!(tally.all_work(open).await, before);
+    let mut after = tally.all_work(open).await;
+    after.iter_mut().for_each(|item| item.open_episode = None);
+    assert_eq!(after, before);
 
     let recorded = tally.report(id, WorkKind::WinBack, Outcome::NotReached).await.unwrap();
     assert_eq!((recorded.customer_id.as_str(), recorded.action.as_str()), (id, "personal mail"));
@@ -100,4 +106,54 @@ async fn a_merged_customer_has_the_episodes_of_both_ids(tally: Tally) {
     );
     let gone = tally.report(&customers[1], WorkKind::WinBack, Outcome::Done).await;
     assert_refused(gone, Code::NotFound, "CUSTOMER_NOT_FOUND", &[]);
+}
+
+/// Whatever a merge brings together, a customer gets an action when it is not held out itself.
+async fn the_holdout_of_the_survivor_decides(tally: Tally) {
+    let as_of = days_ago(system_clock(), 2);
+    let (treated, held_out) = (ids(4, false), ids(5, true));
+    // Two of each are not on the list.
+    let (listed, others) =
+        ([&treated[..2], &held_out[..3]].concat(), [&treated[2..], &held_out[3..]].concat());
+    tally.lost(&listed, as_of).await;
+    tally
+        .backfill(others.iter().map(|id| interaction(id, "1", "visit", "2001-01-01")).collect())
+        .await
+        .unwrap();
+    assert_eq!(tally.publish(as_of).await.unwrap(), [5, 3, 0]);
+    let groups = async || {
+        let request =
+            v1::GetActionEffectRequest { kinds: vec![WorkKind::WinBack.into()], ..Default::default() };
+        let rows = tally.insights().get_action_effect(request).await.unwrap().into_inner().rows;
+        rows.into_iter()
+            .map(|row| (row.action, row.treated, row.acted, row.held_out, row.open))
+            .collect::<Vec<_>>()
+    };
+    let before = groups().await;
+
+    // A held-out survivor gets nothing, though a list had one of its ids.
+    tally.merge(&treated[0], &held_out[3]).await.unwrap();
+    tally.merge(&treated[1], &held_out[0]).await.unwrap();
+    for id in [&held_out[3], &held_out[0]] {
+        let refused = tally.report(id, WorkKind::WinBack, Outcome::Done).await;
+        assert_refused(refused, Code::FailedPrecondition, "HELD_OUT", &[]);
+    }
+    // A survivor that is not held out gets an action, though one of its ids was.
+    tally.merge(&held_out[1], &treated[2]).await.unwrap();
+    let recorded = tally.report(&held_out[1], WorkKind::WinBack, Outcome::Done).await.unwrap();
+    assert_eq!(recorded.customer_id, treated[2]);
+    // Two that are held out stay so.
+    tally.merge(&held_out[2], &held_out[4]).await.unwrap();
+    let refused = tally.report(&held_out[4], WorkKind::WinBack, Outcome::Done).await;
+    assert_refused(refused, Code::FailedPrecondition, "HELD_OUT", &[]);
+
+    assert_eq!(groups().await, before, "they are compared as published");
+    let open = tally.episodes(v1::ListEpisodesRequest { open_only: true, ..Default::default() }).await;
+    let shown = |id: &String| {
+        let own = open.iter().filter(|episode| episode.customer_id == *id);
+        own.map(|episode| (episode.held_out, episode.outcome())).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&treated[2]), [(true, Outcome::Done)]);
+    assert_eq!(shown(&held_out[3]), [(false, Outcome::Unspecified)]);
+    assert_eq!(shown(&held_out[0]).len(), 2, "of both ids, on one list");
 }

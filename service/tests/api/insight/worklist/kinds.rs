@@ -33,6 +33,7 @@ fn cause_of(feature: &str) -> Cause {
         _ if ["_distinct", "_commonest", "_mean", "_last"].into_iter().any(of_property) => Cause::NeedChanged,
         ("complaint" | "resolution" | "survey", _) => Cause::OpenComplaint,
         ("return", _) => Cause::Returns,
+        ("cancel", _) => Cause::NeedChanged,
         (kind, _) if CONTACTS.contains(&kind) => Cause::Neglect,
         _ => Cause::FallingUse,
     }

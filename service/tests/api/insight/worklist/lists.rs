@@ -114,6 +114,67 @@ fn cancelled(id: &str, n: usize, as_of: Time) -> Vec<v1::Interaction> {
     bought.chain([interaction(id, "end", "cancel", &on(10))]).collect()
 }
 
+/// An action that costs nothing stays on the list, whatever it was measured to bring; what brings more comes first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_costs_nothing_stays() {
+    for database in Database::both().await {
+        let settings = "[worklist]\ncapacity = 1000\n[[playbook]]\nabc = \"A\"\naction = \"call\"\n\
+                        [[playbook]]\naction = \"letter\"";
+        let tally = start(database, settings).await;
+        let as_of = days_ago(system_clock(), 100);
+        let customers = [ids(40, false), ids(40, true)].concat();
+        let all = customers.iter().enumerate().flat_map(|(n, id)| cancelled(id, n, as_of));
+        tally.backfill(all.collect()).await.unwrap();
+        let first = tally.all_work(as_of).await;
+        let called: Vec<&str> = first
+            .iter()
+            .filter(|item| item.action == "call" && !item.held_out)
+            .map(|item| item.customer_id.as_str())
+            .collect();
+        assert!(called.len() > 5 && called.len() < 35, "{called:?}");
+        assert_eq!(tally.publish(as_of).await.unwrap()[0], 80);
+        // Nobody has bought since.
+        let useless = gains(&tally, as_of.plus_days(98)).await;
+        assert!(useless.iter().all(|(gain, ..)| *gain == 0), "{useless:?}");
+        // Who was called has, and cancelled again.
+        let [bought, ended] = [1, 2].map(|days| as_of.plus_days(days).to_string());
+        let again = called.iter().flat_map(|id| {
+            [
+                paid(id, "again", "purchase", &bought, 100_000_000),
+                interaction(id, "end again", "cancel", &ended),
+            ]
+        });
+        tally.backfill(again.collect()).await.unwrap();
+        let useful = gains(&tally, as_of.plus_days(99)).await;
+        let gaining = useful.iter().filter(|(gain, ..)| *gain > 0).count();
+        assert!(gaining > 0 && gaining < 40, "{useful:?}");
+    }
+}
+
+/// Gain, value at risk and id of all items, whose order is checked, on pages of any size.
+async fn gains(tally: &Tally, as_of: Time) -> Vec<(i64, i64, String)> {
+    let request = v1::ListWorklistRequest {
+        kinds: vec![WorkKind::WinBack.into()],
+        as_of_time: Some(timestamp(as_of)),
+        page_size: 1_000,
+        ..Default::default()
+    };
+    let reply = tally.worklist(request.clone()).await.unwrap();
+    assert_eq!((reply.items.len(), reply.total_size, reply.not_paying), (40, 40, 0));
+    for page_size in [1, 7] {
+        let paged = v1::ListWorklistRequest { page_size, ..request.clone() };
+        assert_eq!(tally.work_of_all_pages(paged).await, reply.items);
+    }
+    let of = |item: v1::WorkItem| {
+        (item.expected_gain_minor.unwrap(), item.value_at_risk_minor.unwrap(), item.customer_id)
+    };
+    let items: Vec<_> = reply.items.into_iter().map(of).collect();
+    let mut sorted = items.clone();
+    sorted.sort_by(|a, b| (b.0, b.1, &a.2).cmp(&(a.0, a.1, &b.2)));
+    assert_eq!(items, sorted);
+    items
+}
+
 /// An action with a cost has to pay, by what it was measured to bring.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_pay_is_left_out() {

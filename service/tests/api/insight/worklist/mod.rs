@@ -1,7 +1,9 @@
 //! The worklist: who is on it, who is held out, what is handed out, and what it did.
 
+mod capacity;
 mod effect;
 mod episodes;
+mod handed_out;
 mod kinds;
 mod lists;
 mod publication;
@@ -77,6 +79,29 @@ impl Tally {
         let request = v1::PublishWorklistRequest { as_of_time: Some(timestamp(as_of)), ..Default::default() };
         let reply = self.insights().publish_worklist(request).await?.into_inner();
         Ok([reply.published, reply.held_out, reply.still_open])
+    }
+
+    /// Publishes the list of some kinds and returns how many episodes are new.
+    async fn publish_kinds(&self, as_of: Time, kinds: &[WorkKind]) -> i64 {
+        let request = v1::PublishWorklistRequest {
+            kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
+            as_of_time: Some(timestamp(as_of)),
+        };
+        self.insights().publish_worklist(request).await.unwrap().into_inner().published
+    }
+
+    /// The episodes of all pages.
+    async fn episodes(&self, mut request: v1::ListEpisodesRequest) -> Vec<v1::Episode> {
+        let mut episodes = Vec::new();
+        loop {
+            let page = self.insights().list_episodes(request.clone()).await.unwrap().into_inner();
+            episodes.extend(page.episodes);
+            if page.next_page_token.is_empty() {
+                assert_eq!(episodes.len() as i64, page.total_size);
+                return episodes;
+            }
+            request.page_token = page.next_page_token;
+        }
     }
 
     /// Reports what came of an action.

@@ -30,6 +30,18 @@ async fn bad_requests_name_their_fields(tally: Tally) {
     let publish = v1::PublishWorklistRequest { kinds: vec![9], ..Default::default() };
     let refused = tally.insights().publish_worklist(publish).await;
     assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &["kinds[0]"]);
+    let episodes = v1::ListEpisodesRequest {
+        kinds: vec![2, 6],
+        customer_id: "a\nb".to_owned(),
+        page_size: -1,
+        ..Default::default()
+    };
+    let refused = tally.insights().list_episodes(episodes).await;
+    let fields = ["page_size", "kinds[1]", "customer_id"];
+    assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &fields);
+    let forged = v1::ListEpisodesRequest { page_token: "abc".to_owned(), ..Default::default() };
+    let refused = tally.insights().list_episodes(forged).await;
+    assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &["page_token"]);
     let now = system_clock();
     let effect = v1::GetActionEffectRequest {
         kinds: vec![0],
