@@ -122,17 +122,18 @@ mod tests {
             ActionEffect { action: "personal call".to_owned(), more_needed: Some(1_234), ..all.clone() };
         let open = ActionEffect { kind: WorkKind::CareDate.into(), open: 12, ..ActionEffect::default() };
         insta::assert_snapshot!(page(&reply(vec![all, call, open]), &[]), @r"
-        kind       action         treated  bought  held out  bought  effect  95 % interval  open  needed
-        ─────────────────────────────────────────────────────────────────────────────────────────────────
-        at risk    (all)               70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0       –
-        at risk    personal call       70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0   1,234
-        care date  (all)                0       –         0       –       –              –    12       –
+        kind     action         treated  bought  held out  bought  effect  95 % interval  open  needed
+        ───────────────────────────────────────────────────────────────────────────────────────────────
+        at risk  (all)               70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0       –
+        at risk  personal call       70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0   1,234
 
         customers on lists (treated) against those held out from them, as of 2026-01-31T00:00:00Z: how many
           bought within the time of the list
         effect: the difference in percentage points; it is more than chance when its interval does not hold
           0
         open: the time of the list is not over; needed: so many more until an effect of this size shows
+        not over yet: care date (12 open)
+        never handed out: win back, hot lead, neglected
         ");
     }
 

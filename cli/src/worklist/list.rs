@@ -101,7 +101,7 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
     }));
     lines.push("P: the probability that the customer leaves, or that the lead buys".to_owned());
     if any_handed_out {
-        lines.push("handed out: the date of the list, and what was reported since".to_owned());
+        lines.push("handed out: the date of the list, or what was reported since".to_owned());
     }
     if items.iter().any(|item| item.held_out) {
         lines.push(
@@ -112,11 +112,10 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
     format!("{table}\n\n{}", narrow_text(&lines.join("\n")))
 }
 
-/// When the item was handed out, and what came of it. Who was held out got nothing.
+/// When the item was handed out, or what came of it; both have no room. Who was held out got nothing.
 fn handed_out(item: &WorkItem) -> Option<String> {
     let episode = item.open_episode.as_ref().filter(|episode| !episode.held_out)?;
-    let when = date(episode.as_of_time.as_ref());
-    Some(outcome(episode.outcome).map_or_else(|| when.clone(), |outcome| format!("{when}, {outcome}")))
+    Some(outcome(episode.outcome).unwrap_or_else(|| date(episode.as_of_time.as_ref())))
 }
 
 fn row(item: &WorkItem, (is_ranked, any_handed_out): (bool, bool), currency: &Currency) -> Vec<String> {
@@ -139,7 +138,7 @@ fn row(item: &WorkItem, (is_ranked, any_handed_out): (bool, bool), currency: &Cu
 
 #[cfg(test)]
 mod tests {
-    use tally_proto::v1::{Cause, WorkKind};
+    use tally_proto::v1::{Cause, OpenEpisode, Outcome, WorkKind};
 
     use super::*;
     use crate::insights::samples::{assert_fits, euro, long_name, moment};
@@ -179,14 +178,14 @@ mod tests {
         };
         let held_out = WorkItem { held_out: true, ..item("C3", WorkKind::Neglected) };
         insta::assert_snapshot!(shown(&[item("C1", WorkKind::AtRisk), lead, held_out], 0), @r"
-        customer  kind       value at risk       P  class  cause        action         due
-        ──────────────────────────────────────────────────────────────────────────────────────────
-        C1        at risk         1,234.56  62.5 %  A      falling use  personal call  –
-        C2        care date              –       –  none   –            personal call  2026-02-03
-        C3        neglected       1,234.56  62.5 %  A      falling use  (held out)     –
+        customer  kind                value       P  class  cause        action
+        ───────────────────────────────────────────────────────────────────────────────
+        C1        at risk          1,234.56  62.5 %  A      falling use  personal call
+        C2        care 2026-02-03         –       –  none   –            personal call
+        C3        neglected        1,234.56  62.5 %  A      falling use  (held out)
 
         showing 3 of 1,234 as of 2026-01-31T00:00:00Z
-        value at risk: what is likely to be lost, or, of a lead, to be won
+        value: the value at risk, what is likely to be lost, or, of a lead, to be won
         P: the probability that the customer leaves, or that the lead buys
         (held out): gets no action, so that the others have something to be compared with
         amounts in EUR
@@ -194,15 +193,69 @@ mod tests {
     }
 
     #[test]
+    fn what_is_handed_out_is_named() {
+        let open = |outcome: Outcome, held_out| OpenEpisode {
+            as_of_time: moment("2026-01-29"),
+            outcome: outcome.into(),
+            held_out,
+            ..OpenEpisode::default()
+        };
+        let item = |id, name: &str, open_episode| WorkItem {
+            name: name.to_owned(),
+            open_episode,
+            ..item(id, WorkKind::AtRisk)
+        };
+        let items = [
+            item("C1", "Ana Reyes", Some(open(Outcome::Unspecified, false))),
+            item("C2", "Ben Okoro", Some(open(Outcome::NotReached, false))),
+            item("C3", "", Some(open(Outcome::Done, true))),
+            item("C4", "Cem Aydın", None),
+        ];
+        insta::assert_snapshot!(shown(&items, 0), @r"
+        customer  name       kind        value       P  class  cause        action
+        ──────────────────────────────────────────────────────────────────────────────────
+        C1        Ana Reyes  at risk  1,234.56  62.5 %  A      falling use  personal call
+          handed out 2026-01-29
+        C2        Ben Okoro  at risk  1,234.56  62.5 %  A      falling use  personal call
+          handed out 2026-01-29, not reached
+        C3        –          at risk  1,234.56  62.5 %  A      falling use  personal call
+        C4        Cem Aydın  at risk  1,234.56  62.5 %  A      falling use  personal call
+
+        showing 4 of 1,234 as of 2026-01-31T00:00:00Z
+        value: the value at risk, what is likely to be lost, or, of a lead, to be won
+        P: the probability that the customer leaves, or that the lead buys
+        handed out: the date of the list, and what was reported since
+        amounts in EUR
+        ");
+    }
+
+    #[test]
+    fn the_capacity_of_the_day_is_named() {
+        let notes = |places_left| {
+            let as_of_time = moment("2026-01-31");
+            notes(
+                0,
+                &ListWorklistResponse { as_of_time, places_left: Some(places_left), ..Default::default() },
+            )
+        };
+        assert!(
+            notes(0)
+                .ends_with("; what the day has capacity for is handed out, see `tally worklist episodes`")
+        );
+        assert!(notes(1_200).ends_with("; the day has capacity for 1,200 more"));
+    }
+
+    #[test]
     fn ranked_items_have_their_gain() {
         let ranked = WorkItem { expected_gain_minor: Some(100_000), ..item("C1", WorkKind::WinBack) };
         insta::assert_snapshot!(shown(&[ranked], 5), @r"
-        customer  kind      value at risk      gain       P  class  cause        action
-        ───────────────────────────────────────────────────────────────────────────────────────
-        C1        win back       1,234.56  1,000.00  62.5 %  A      falling use  personal call
+        customer  kind         value      gain       P  class  cause        action
+        ──────────────────────────────────────────────────────────────────────────────────
+        C1        win back  1,234.56  1,000.00  62.5 %  A      falling use  personal call
 
-        showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 more are left out, since nothing is to be gained
-        value at risk: what is likely to be lost, or, of a lead, to be won
+        showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 more are left out, since their action costs more
+          than it brings
+        value: the value at risk, what is likely to be lost, or, of a lead, to be won
         gain: value at risk · effect of the action (1 while nothing is measured) − its cost
         P: the probability that the customer leaves, or that the lead buys
         amounts in EUR
