@@ -234,8 +234,8 @@ use url::DatabaseUrl;
 pub use url::without_password;
 pub use worklist::{
     EffectFilter, Episode, EpisodeCount, EpisodeCursor, EpisodeFilter, ListedEpisode, NewOutcome,
-    OutcomeResult, Published, RankedCount, Report, WorkCount, WorkCursor, WorkFilter, WorkItem, WorkRanking,
-    WorkRule, WorklistStore,
+    OutcomeReport, OutcomeResult, Published, RankedCount, WorkCount, WorkCursor, WorkFilter, WorkItem,
+    WorkRanking, WorkRule, WorklistStore,
 };
 
 /// A database that holds everything that Tally stores.

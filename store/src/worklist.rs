@@ -167,12 +167,12 @@ pub struct Episode {
     /// Whether it was published as held out.
     pub held_out: bool,
     /// What was reported last.
-    pub report: Option<Report>,
+    pub report: Option<OutcomeReport>,
 }
 
 /// What came of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct OutcomeReport {
     /// What came of it.
     pub outcome: Outcome,
     /// The action that was taken.

@@ -212,19 +212,17 @@ mod tests {
             item("C4", "Cem Aydın", None),
         ];
         insta::assert_snapshot!(shown(&items, 0), @r"
-        customer  name       kind        value       P  class  cause        action
-        ──────────────────────────────────────────────────────────────────────────────────
-        C1        Ana Reyes  at risk  1,234.56  62.5 %  A      falling use  personal call
-          handed out 2026-01-29
-        C2        Ben Okoro  at risk  1,234.56  62.5 %  A      falling use  personal call
-          handed out 2026-01-29, not reached
+        customer  name       kind        value       P  class  cause        action         handed out
+        ───────────────────────────────────────────────────────────────────────────────────────────────
+        C1        Ana Reyes  at risk  1,234.56  62.5 %  A      falling use  personal call  2026-01-29
+        C2        Ben Okoro  at risk  1,234.56  62.5 %  A      falling use  personal call  not reached
         C3        –          at risk  1,234.56  62.5 %  A      falling use  personal call
         C4        Cem Aydın  at risk  1,234.56  62.5 %  A      falling use  personal call
 
         showing 4 of 1,234 as of 2026-01-31T00:00:00Z
         value: the value at risk, what is likely to be lost, or, of a lead, to be won
         P: the probability that the customer leaves, or that the lead buys
-        handed out: the date of the list, and what was reported since
+        handed out: the date of the list, or what was reported since
         amounts in EUR
         ");
     }

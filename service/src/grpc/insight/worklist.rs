@@ -9,7 +9,7 @@ use tally_proto::{
         RecordActionOutcomeResponse,
     },
 };
-use tally_store::{EffectFilter, Episode, NewOutcome, Report};
+use tally_store::{EffectFilter, Episode, NewOutcome, OutcomeReport};
 use tonic::Status;
 
 use super::{InsightRpc, affinities::next_to_buy, range};
@@ -226,7 +226,7 @@ fn open_episode(episode: Episode) -> v1::OpenEpisode {
 }
 
 /// What was reported, if anything was.
-pub(super) fn outcome_of(report: Option<&Report>) -> v1::Outcome {
+pub(super) fn outcome_of(report: Option<&OutcomeReport>) -> v1::Outcome {
     match report.map(|report| report.outcome) {
         None => v1::Outcome::Unspecified,
         Some(Outcome::Done) => v1::Outcome::Done,

@@ -18,7 +18,7 @@ use crate::{
         insights::{push_families, push_family},
         merges::Connection,
     },
-    worklist::{Episode, EpisodeCursor, EpisodeFilter, ListedEpisode, Report},
+    worklist::{Episode, EpisodeCursor, EpisodeFilter, ListedEpisode, OutcomeReport},
 };
 
 /// Begins a query of episodes; its conditions follow.
@@ -52,7 +52,7 @@ impl TryFrom<EpisodeRow> for Episode {
         let unknown = |name: &str| StoreError::Internal(format!("a stored outcome reads `{name}`"));
         let named = |name: String| Outcome::named(&name).ok_or_else(|| unknown(&name));
         let outcome = row.outcome.map(named).transpose()?;
-        let report = outcome.zip(row.outcome_time).map(|(outcome, time)| Report {
+        let report = outcome.zip(row.outcome_time).map(|(outcome, time)| OutcomeReport {
             outcome,
             action: row.outcome_action.unwrap_or_default(),
             note: row.outcome_note.unwrap_or_default(),
