@@ -3,17 +3,19 @@
 use super::{format::DASH, table::room};
 use crate::output::cut;
 
-/// The fewest columns of such a column; with less room, the last columns become lines of their own.
-const NARROWEST: usize = 12;
+/// The fewest columns of a name.
+const NARROWEST: usize = 8;
 
-/// Inserts a column of texts at index `at` of a narrow table, cut to what the other columns leave.
+/// Inserts a column of texts at index `at` of a narrow table, cut to what the other columns leave, but to no fewer than
+/// `least`; with less room, the last columns become lines of their own.
 pub(crate) fn insert_texts<'a>(
     header: &mut Vec<&'a str>,
     rows: &mut [Vec<String>],
     (at, name): (usize, &'a str),
+    least: usize,
     texts: impl IntoIterator<Item = &'a str>,
 ) {
-    let columns = room(header, rows).max(NARROWEST);
+    let columns = room(header, rows).max(least);
     header.insert(at, name);
     for (row, text) in rows.iter_mut().zip(texts) {
         row.insert(at, cut(text, columns));
@@ -31,7 +33,7 @@ pub(crate) fn insert_names<'a>(
         return 0;
     }
     let named = names.map(|name| if name.is_empty() { DASH } else { name });
-    insert_texts(header, rows, (1, "name"), named);
+    insert_texts(header, rows, (1, "name"), NARROWEST, named);
     1
 }
 
@@ -42,7 +44,7 @@ mod tests {
     #[test]
     fn names_are_as_wide_as_there_is_room() {
         let long = "Ada Augusta King, Countess of Lovelace";
-        for (other, shown) in [(20, long), (66, "Ada Augusta King, Co…"), (90, "Ada Augusta…")] {
+        for (other, shown) in [(20, long), (66, "Ada Augusta King, Co…"), (90, "Ada Aug…")] {
             let mut header = vec!["customer", "other"];
             let row = |id: &str| vec![id.to_owned(), "x".repeat(other)];
             let mut rows = vec![row("C1"), row("C2")];

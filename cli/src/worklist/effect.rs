@@ -12,6 +12,9 @@ use crate::{
     time,
 };
 
+/// The fewest columns of an action.
+const ACTION: usize = 15;
+
 /// Prints what actions did.
 pub(super) async fn effect(server: &Connection, args: &EffectArgs, json: bool) -> Result<(), ClientError> {
     let request = GetActionEffectRequest {
@@ -39,7 +42,7 @@ fn page(reply: &GetActionEffectResponse, kinds: &[WorkKindArg]) -> String {
         vec!["kind", "treated", "bought", "held out", "bought", "effect", "95 % interval", "open", "needed"];
     let mut rows: Vec<Vec<String>> = judged.iter().map(|judged| row(judged)).collect();
     let actions = judged.iter().map(|row| if row.action.is_empty() { "(all)" } else { &row.action });
-    insert_texts(&mut header, &mut rows, (1, "action"), actions);
+    insert_texts(&mut header, &mut rows, (1, "action"), ACTION, actions);
     let table = narrow_table(&header, &[2, 3, 4, 5, 6, 7, 8, 9], rows);
     let notes = format!(
         "customers on lists (treated) against those held out from them, as of {known}: how many bought within the \
