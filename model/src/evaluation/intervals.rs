@@ -1,9 +1,7 @@
 //! 95 % intervals of the metrics of independent rows, such as the predictions of customers that count once each.
 
 use super::metrics::{auc, groups, losses};
-
-/// The 97.5 % quantile of the normal distribution.
-const Z95: f64 = 1.959_963_984_540_054;
+use crate::special::Z95;
 
 /// A 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +13,17 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// The score interval of a share (Wilson 1927), `successes` of `trials` above 0. It stays within 0 and 1, and is
+    /// honest also for few trials.
+    #[must_use]
+    pub fn of_share(successes: i64, trials: i64) -> Self {
+        let (n, share) = (trials as f64, successes as f64 / trials as f64);
+        let z2 = Z95 * Z95;
+        let half = Z95 * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
+        let [lower, upper] = [-half, half].map(|half| (share + z2 / (2.0 * n) + half) / (1.0 + z2 / n));
+        Self { lower, upper }
+    }
+
     /// The interval of the area under the ROC curve by the variance of DeLong, DeLong and Clarke-Pearson (1988,
     /// "Comparing the Areas under Two or More Correlated Receiver Operating Characteristic Curves", Biometrics 44(3),
     /// 837–845), in O(n log n). It is symmetric on the logit scale, so that it stays within (0, 1) (Pepe 2003, "The

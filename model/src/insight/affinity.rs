@@ -4,11 +4,10 @@
 
 use std::cmp::Ordering;
 
+use crate::evaluation::intervals::Interval;
+
 /// The fewest customers who bought both values of an affinity.
 pub const LEAST_CUSTOMERS: i64 = 10;
-
-/// The 97.5 % quantile of the normal distribution, for intervals of 95 %.
-const Z95: f64 = 1.959_963_984_540_054;
 
 /// Customers who bought one value bought another one more often than customers in general.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,59 +22,83 @@ pub struct Affinity {
     pub to_customers: i64,
     /// The customers who bought both.
     pub both: i64,
-    /// The lower end of the 95 % interval of [`confidence`](Self::confidence), by [`wilson_lower`].
+    /// The lower end of the 95 % interval of [`confidence`](Self::confidence), by
+    /// [`Interval::of_share`].
     pub confidence_lower: f64,
     /// The confidence by the share of all customers who bought `to_value`: 1 where the two are independent.
     pub lift: f64,
 }
 
 impl Affinity {
-    /// An affinity among `customers`; None when it is not listed. Listed are those of [`LEAST_CUSTOMERS`] or more whose
-    /// confidence is above the share of all customers who bought `to_value`, also at the lower end of its interval.
-    fn listed(
-        [from_value, to_value]: [&str; 2],
-        [from_customers, to_customers, both]: [i64; 3],
-        customers: i64,
-    ) -> Option<Self> {
-        let confidence_lower = wilson_lower(both, from_customers);
-        let is_listed = both >= LEAST_CUSTOMERS && confidence_lower > to_customers as f64 / customers as f64;
-        is_listed.then(|| Self {
-            from_value: from_value.to_owned(),
-            to_value: to_value.to_owned(),
-            from_customers,
-            to_customers,
-            both,
-            confidence_lower,
-            lift: both as f64 * customers as f64 / (from_customers as f64 * to_customers as f64),
-        })
-    }
-
     /// The share of the customers who bought `from_value` that bought `to_value` as well.
     #[must_use]
     pub fn confidence(&self) -> f64 {
         self.both as f64 / self.from_customers as f64
     }
+}
+
+/// An affinity by the numbers of its values.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    from: usize,
+    to: usize,
+    confidence_lower: f64,
+    lift: f64,
+}
+
+impl Pair {
+    /// An affinity among `customers`; None when it is not listed. Listed are those of [`LEAST_CUSTOMERS`] or more whose
+    /// confidence is above the share of all customers who bought the second value, also at the lower end of its interval.
+    fn listed(
+        [from, to]: [usize; 2],
+        [from_customers, to_customers, both]: [i64; 3],
+        customers: i64,
+    ) -> Option<Self> {
+        let confidence_lower = Interval::of_share(both, from_customers).lower;
+        let is_listed = both >= LEAST_CUSTOMERS && confidence_lower > to_customers as f64 / customers as f64;
+        is_listed.then(|| Self {
+            from,
+            to,
+            confidence_lower,
+            lift: both as f64 * customers as f64 / (from_customers as f64 * to_customers as f64),
+        })
+    }
 
     /// The order of the list: the greatest `confidence_lower` first, then the greatest lift, then by values.
-    fn order(&self, other: &Self) -> Ordering {
-        let strength = |of: &Self| (of.confidence_lower, of.lift);
-        let ((own_lower, own_lift), (lower, lift)) = (strength(self), strength(other));
-        lower
-            .total_cmp(&own_lower)
-            .then_with(|| lift.total_cmp(&own_lift))
-            .then_with(|| self.from_value.cmp(&other.from_value))
-            .then_with(|| self.to_value.cmp(&other.to_value))
+    fn order(&self, other: &Self, values: &[String]) -> Ordering {
+        other
+            .confidence_lower
+            .total_cmp(&self.confidence_lower)
+            .then_with(|| other.lift.total_cmp(&self.lift))
+            .then_with(|| values[self.from].cmp(&values[other.from]))
+            .then_with(|| values[self.to].cmp(&values[other.to]))
     }
 }
 
-/// The lower end of the 95 % interval of a share (Wilson 1927), `successes` of `trials` above 0. It does not go below 0,
-/// and is honest also for few trials.
-#[must_use]
-pub fn wilson_lower(successes: i64, trials: i64) -> f64 {
-    let (n, share) = (trials as f64, successes as f64 / trials as f64);
-    let z2 = Z95 * Z95;
-    let half = Z95 * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
-    (share + z2 / (2.0 * n) - half) / (1.0 + z2 / n)
+/// The strongest pairs of many.
+struct Strongest<'a> {
+    values: &'a [String],
+    most: usize,
+    pairs: Vec<Pair>,
+    left_out: usize,
+}
+
+impl Strongest<'_> {
+    fn add(&mut self, pair: Pair) {
+        self.pairs.push(pair);
+        if self.pairs.len() >= 2 * self.most.max(1) {
+            self.cut();
+        }
+    }
+
+    /// Leaves out all but the strongest.
+    fn cut(&mut self) {
+        if self.pairs.len() > self.most {
+            self.pairs.select_nth_unstable_by(self.most, |one, other| one.order(other, self.values));
+            self.left_out += self.pairs.len() - self.most;
+            self.pairs.truncate(self.most);
+        }
+    }
 }
 
 /// Counts the customers who bought two values, for all pairs of values, which have numbers from 0.
@@ -87,7 +110,8 @@ pub fn wilson_lower(successes: i64, trials: i64) -> f64 {
 /// counter.add(&[0, 1], 30);
 /// counter.add(&[], 70);
 /// let values = ["coffee".to_owned(), "cups".to_owned()];
-/// let found = counter.affinities(&values);
+/// let (found, left_out) = counter.affinities(&values, 1_000);
+/// assert_eq!((found.len(), left_out), (2, 0));
 /// assert_eq!((found[0].from_value.as_str(), found[0].both), ("coffee", 30));
 /// ```
 #[derive(Clone, Debug)]
@@ -123,22 +147,44 @@ impl AffinityCounter {
         self.customers
     }
 
-    /// The affinities that are listed, in their order. `values` has the values by their numbers.
+    /// The strongest of the affinities that are listed, at most `most`, in their order, and how many others there are.
+    /// `values` has the values by their numbers. Takes the memory of twice as many pairs, and of the texts of `most`.
     #[must_use]
-    pub fn affinities(&self, values: &[String]) -> Vec<Affinity> {
-        let count = |a, b| self.counts.get(place(a, b)).copied().unwrap_or_default();
-        let mut listed = Vec::new();
+    pub fn affinities(&self, values: &[String], most: usize) -> (Vec<Affinity>, usize) {
+        let mut strongest = Strongest { values, most, pairs: Vec::new(), left_out: 0 };
         for b in 0..values.len() {
             for a in 0..b {
-                let both = count(a, b);
+                let both = self.count(a, b);
                 for [from, to] in [[a, b], [b, a]] {
-                    let counts = [count(from, from), count(to, to), both];
-                    listed.extend(Affinity::listed([&values[from], &values[to]], counts, self.customers));
+                    let counts = [self.count(from, from), self.count(to, to), both];
+                    Pair::listed([from, to], counts, self.customers)
+                        .into_iter()
+                        .for_each(|pair| strongest.add(pair));
                 }
             }
         }
-        listed.sort_by(Affinity::order);
-        listed
+        strongest.cut();
+        strongest.pairs.sort_by(|one, other| one.order(other, values));
+        let affinities = strongest.pairs.iter().map(|pair| self.affinity(pair, values)).collect();
+        (affinities, strongest.left_out)
+    }
+
+    /// The customers who bought both values.
+    fn count(&self, a: usize, b: usize) -> i64 {
+        self.counts.get(place(a.min(b), a.max(b))).copied().unwrap_or_default()
+    }
+
+    fn affinity(&self, pair: &Pair, values: &[String]) -> Affinity {
+        let Pair { from, to, confidence_lower, lift } = *pair;
+        Affinity {
+            from_value: values[from].clone(),
+            to_value: values[to].clone(),
+            from_customers: self.count(from, from),
+            to_customers: self.count(to, to),
+            both: self.count(from, to),
+            confidence_lower,
+            lift,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ mod spec;
 mod value;
 mod worklist;
 
-pub use affinity::{Affinity, AffinityCounter, LEAST_CUSTOMERS, wilson_lower};
+pub use affinity::{Affinity, AffinityCounter, LEAST_CUSTOMERS};
 pub use affinity_spec::AffinitySpec;
 pub use facts::{Facts, Money, PurchaseDays, growth};
 pub use forecast::{

@@ -23,11 +23,9 @@ use crate::{
     },
     history::History,
     label::{Basis, Ineligible},
+    special::Z95,
     time::Time,
 };
-
-/// The 97.5 % quantile of the standard normal distribution.
-const Z95: f64 = 1.959_963_984_540_054;
 
 /// A model that is ready to score.
 ///

@@ -59,7 +59,9 @@ impl Insights {
         Ok(self.store.affinities(list.list_id, after, limit).await?)
     }
 
-    /// What customers are likely to buy next, by the affinities of a pass.
+    /// What customers are likely to buy next, by the affinities of a pass. Affinities that were computed before a customer
+    /// was erased or merged are good enough for it, and have nothing of a customer: to compute them takes far longer than
+    /// to look at a customer. ListAffinities computes them anew.
     pub(super) async fn next_to_buy(
         &self,
         pass: &Pass,
@@ -67,7 +69,11 @@ impl Insights {
         as_of: Time,
     ) -> Result<HashMap<String, Vec<NextToBuy>>> {
         let spec = &pass.population.spec;
-        let list = self.affinity_list(pass, &spec.affinity.property).await?;
+        let property = &spec.affinity.property;
+        let list = match self.store.affinity_list(pass.pass_id, property).await? {
+            Some(list) => list,
+            None => self.affinity_list(pass, property).await?,
+        };
         let window = (as_of.plus_days(-i64::from(spec.window_days)), as_of);
         Ok(self.store.next_to_buy(&list, customer_ids, window, limits::NEXT_TO_BUY).await?)
     }
@@ -90,9 +96,10 @@ impl Insights {
         };
         let baskets = self.store.baskets(query).await?;
         let (customers, values_left_out) = (baskets.counter.customers(), baskets.values_left_out);
-        let mut affinities = run_blocking(move || baskets.counter.affinities(&baskets.values)).await?;
-        let affinities_left_out = affinities.len().saturating_sub(limits::AFFINITIES) as i64;
-        affinities.truncate(limits::AFFINITIES);
+        let find = move || baskets.counter.affinities(&baskets.values, limits::AFFINITIES);
+        let (affinities, left_out) = run_blocking(find).await?;
+        // Names that no purchase has would fill the table with lists of nothing.
+        let is_kept = customers > 0 || property == pass.population.spec.affinity.property;
         let list = NewAffinityList {
             pass_id: pass.pass_id,
             property,
@@ -100,11 +107,11 @@ impl Insights {
             known_at,
             customers,
             values_left_out,
-            affinities_left_out,
+            affinities_left_out: left_out as i64,
         };
-        match pass.pass_id {
-            NOBODY => Ok(AffinityList { list_id: 0, content: list, affinities: 0 }),
-            _ => Ok(self.store.insert_affinities(list, affinities).await?),
+        if pass.pass_id == NOBODY || !is_kept {
+            return Ok(AffinityList { list_id: 0, content: list, affinities: 0 });
         }
+        Ok(self.store.insert_affinities(list, affinities).await?)
     }
 }

@@ -22,18 +22,17 @@ fn counted(values: usize, baskets: &[BTreeSet<usize>]) -> AffinityCounter {
 fn the_interval_is_the_one_that_is_published() {
     // Newcombe 1998 (Interval estimation for the single proportion), table I, method 3.
     for (successes, trials, lower) in [(81, 263, 0.2553), (15, 148, 0.0624), (0, 20, 0.0), (1, 29, 0.0061)] {
-        let found = wilson_lower(successes, trials);
+        let found = Interval::of_share(successes, trials).lower;
         assert!((found - lower).abs() < 5e-5, "{successes} of {trials}: {found}");
     }
     // When all have succeeded, it is n / (n + z²).
-    let found = wilson_lower(10, 10);
+    let found = Interval::of_share(10, 10).lower;
     assert!((found - 10.0 / (10.0 + 1.959_963_984_540_054_f64.powi(2))).abs() < 1e-15, "{found}");
 }
 
 #[test]
 fn ten_customers_who_bought_both_are_enough() {
-    let listed =
-        |both, from, to, customers| Affinity::listed(["a", "b"], [from, to, both], customers).is_some();
+    let listed = |both, from, to, customers| Pair::listed([0, 1], [from, to, both], customers).is_some();
     assert!(listed(10, 10, 10, 1_000));
     assert!(!listed(9, 9, 9, 1_000));
     // The lower end for 10 of 10 is 0.7225, just below and just above the share of those who bought B.
@@ -50,7 +49,7 @@ fn the_strongest_comes_first() {
     counter.add(&[2, 3], 40);
     counter.add(&[0], 20);
     counter.add(&[], 100);
-    let found = counter.affinities(&values(4));
+    let (found, _) = counter.affinities(&values(4), 100);
     let shown: Vec<_> = found.iter().map(|of| (of.from_value.as_str(), of.to_value.as_str())).collect();
     // All three with the same lower end: by lift, then by name.
     let expected = [("v002", "v003"), ("v003", "v002"), ("v001", "v000"), ("v000", "v001")];
@@ -72,7 +71,7 @@ fn counts_are_those_of_a_naive_reference() {
         })
         .collect();
     let names = values(9);
-    let found = counted(9, &baskets).affinities(&names);
+    let (found, _) = counted(9, &baskets).affinities(&names, 100);
     let count = |of: &[usize]| {
         baskets.iter().filter(|basket| of.iter().all(|value| basket.contains(value))).count() as i64
     };
@@ -81,7 +80,7 @@ fn counts_are_those_of_a_naive_reference() {
         for to in (0..9).filter(|to| *to != from) {
             let counts = [count(&[from]), count(&[to]), count(&[from, to])];
             let affinity = found.iter().find(|of| of.from_value == names[from] && of.to_value == names[to]);
-            let lower = wilson_lower(counts[2], counts[0]);
+            let lower = Interval::of_share(counts[2], counts[0]).lower;
             assert_eq!(affinity.is_some(), counts[2] >= 10 && lower > counts[1] as f64 / 400.0);
             if let Some(of) = affinity {
                 expected += 1;
@@ -100,7 +99,7 @@ fn of_a_thousand_independent_pairs_at_most_three_in_a_hundred_are_listed() {
     let chances: Vec<f64> = (0..46).map(|_| random.gen_range(0.1..0.4)).collect();
     let baskets: Vec<BTreeSet<usize>> =
         (0..3_000).map(|_| (0..46).filter(|n| random.gen_bool(chances[*n])).collect()).collect();
-    let found = counted(46, &baskets).affinities(&values(46));
+    let (found, _) = counted(46, &baskets).affinities(&values(46), 10_000);
     // Of each of the 1,035 pairs, in both directions.
     let share = found.len() as f64 / 2_070.0;
     assert!((0.005..=0.03).contains(&share), "{share}");
@@ -108,9 +107,26 @@ fn of_a_thousand_independent_pairs_at_most_three_in_a_hundred_are_listed() {
 
 #[test]
 fn nobody_has_no_affinities() {
-    assert_eq!(AffinityCounter::new(0).affinities(&[]), []);
+    assert_eq!(AffinityCounter::new(0).affinities(&[], 10), (Vec::new(), 0));
     let mut counter = AffinityCounter::new(1);
     counter.add(&[], 5);
     counter.add(&[0], 20);
-    assert_eq!((counter.customers(), counter.affinities(&values(1)).len()), (25, 0));
+    assert_eq!((counter.customers(), counter.affinities(&values(1), 10).0.len()), (25, 0));
+}
+
+#[test]
+fn the_strongest_are_kept_and_the_others_counted() {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
+    let baskets: Vec<BTreeSet<usize>> = (0..500)
+        .map(|_| {
+            let likes = random.gen_range(0.02..0.6);
+            (0..30).filter(|_| random.gen_bool(likes)).collect()
+        })
+        .collect();
+    let counter = counted(30, &baskets);
+    let (all, left_out) = counter.affinities(&values(30), 10_000);
+    assert!(all.len() > 300 && left_out == 0, "{}", all.len());
+    for most in [0, 1, 7, 100, all.len() - 1, all.len()] {
+        assert_eq!(counter.affinities(&values(30), most), (all[..most].to_vec(), all.len() - most));
+    }
 }

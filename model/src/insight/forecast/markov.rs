@@ -262,7 +262,7 @@ mod tests {
                     let StageCount { expected, variance } = step[stage as usize];
                     all += 1;
                     let error = count(&stages, stage) as f64 - expected;
-                    inside += u32::from(error.abs() <= super::super::REACH * variance.sqrt());
+                    inside += u32::from(error.abs() <= crate::special::Z95 * variance.sqrt());
                 }
             }
         }

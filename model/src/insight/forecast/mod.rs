@@ -7,7 +7,7 @@ mod sample;
 mod stages;
 
 use super::LifeCycle;
-use crate::time::Time;
+use crate::{special::Z95, time::Time};
 
 pub use sample::{ForecastActual, ForecastSample};
 
@@ -15,8 +15,6 @@ pub use sample::{ForecastActual, ForecastSample};
 pub const FORECAST_STEP_DAYS: i64 = 30;
 /// The past steps that transitions are counted in.
 const PAST_STEPS: i64 = 12;
-/// How many standard deviations of a normal variable the 95 % interval reaches.
-const REACH: f64 = 1.959_963_984_540_054;
 
 /// A forecast.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,7 +84,7 @@ pub struct StageTransition {
 /// The 95 % interval of a number of 0 or more by its variance; None when that is not finite.
 fn interval(value: f64, variance: f64) -> Option<[f64; 2]> {
     variance.is_finite().then(|| {
-        let reach = REACH * variance.max(0.0).sqrt();
+        let reach = Z95 * variance.max(0.0).sqrt();
         [(value - reach).max(0.0), value + reach]
     })
 }

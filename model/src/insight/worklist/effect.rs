@@ -1,7 +1,7 @@
 //! The effect of actions: customers who were on a list against those who were held out from it.
 
-/// The 97.5 % quantile of the standard normal distribution.
-const Z95: f64 = 1.959_963_984_540_054;
+use crate::{evaluation::intervals::Interval, special::Z95};
+
 /// The 80 % quantile, for the chance to see an effect that is there.
 const Z_POWER: f64 = 0.841_621_233_572_914_4;
 
@@ -21,12 +21,9 @@ impl Arm {
         (self.customers > 0).then(|| self.successes as f64 / self.customers as f64)
     }
 
-    /// Wilson's score interval of the rate, 95 % (Wilson 1927), of somebody.
-    fn interval(&self) -> [f64; 2] {
-        let (n, p) = (self.customers as f64, self.successes as f64 / self.customers as f64);
-        let z2 = Z95 * Z95;
-        let (centre, half) = (2.0 * n * p + z2, Z95 * (z2 + 4.0 * n * p * (1.0 - p)).sqrt());
-        [centre - half, centre + half].map(|bound| bound / (2.0 * (n + z2)))
+    /// The 95 % interval of the rate of somebody.
+    fn interval(&self) -> Interval {
+        Interval::of_share(self.successes, self.customers)
     }
 }
 
@@ -63,12 +60,12 @@ impl Effect {
 #[must_use]
 pub fn effect(treated: Arm, held_out: Arm) -> Option<Effect> {
     let (p, q) = (treated.rate()?, held_out.rate()?);
-    let ([p_lower, p_upper], [q_lower, q_upper]) = (treated.interval(), held_out.interval());
+    let (of_p, of_q) = (treated.interval(), held_out.interval());
     let difference = p - q;
     Some(Effect {
         difference,
-        lower: difference - ((p - p_lower).powi(2) + (q_upper - q).powi(2)).sqrt(),
-        upper: difference + ((p_upper - p).powi(2) + (q - q_lower).powi(2)).sqrt(),
+        lower: difference - ((p - of_p.lower).powi(2) + (of_q.upper - q).powi(2)).sqrt(),
+        upper: difference + ((of_p.upper - p).powi(2) + (q - of_q.lower).powi(2)).sqrt(),
     })
 }
 
