@@ -86,6 +86,8 @@ pub struct Facts {
     pub purchases: Option<PurchaseDays>,
     /// The amounts of the purchases on purchase days after the first.
     pub repeat_revenue: i64,
+    /// The sum of the squares of what each purchase day brought. Beyond the 128-bit range it stays at its end.
+    pub day_revenue_squares: i128,
     /// The purchases that were discounted.
     pub discounted: i64,
     /// The surveys with a score and an expected score.
@@ -119,6 +121,7 @@ impl Facts {
         if !fold.any && !history.versions().iter().any(created) {
             return None;
         }
+        fold.end_day();
         let mut facts = fold.facts;
         facts.add_properties(history, (as_of, known_at), &fold.windows);
         for survey in history.surveys() {
@@ -216,6 +219,8 @@ struct FactFold {
     roles: Vec<(Role, bool)>,
     windows: Windows,
     facts: Facts,
+    /// The amounts of the last purchase day so far.
+    day_revenue: i64,
     any: bool,
 }
 
@@ -238,6 +243,7 @@ impl FactFold {
             roles: history.kinds().iter().map(role).collect(),
             windows: Windows { window: as_of.plus_days(-days), previous: as_of.plus_days(-2 * days) },
             facts: Facts::default(),
+            day_revenue: 0,
             any: false,
         }
     }
@@ -256,10 +262,15 @@ impl FactFold {
                     money.orders += 1;
                 });
                 let purchases = PurchaseDays::after(facts.purchases, time);
+                let is_new_day = facts.purchases.is_none_or(|before| before.count < purchases.count);
                 facts.purchases = Some(purchases);
                 if purchases.first_purchase.day_number() != time.day_number() {
                     facts.repeat_revenue = facts.repeat_revenue.saturating_add(amount);
                 }
+                if is_new_day {
+                    self.end_day();
+                }
+                self.day_revenue = self.day_revenue.saturating_add(amount);
                 self.add_previous(time, amount);
             }
             Role::Return => {
@@ -285,6 +296,13 @@ impl FactFold {
             Role::Referral => facts.referrals += 1,
             Role::Other => {}
         }
+    }
+
+    /// Ends the last purchase day.
+    fn end_day(&mut self) {
+        let revenue = i128::from(std::mem::take(&mut self.day_revenue));
+        let squares = &mut self.facts.day_revenue_squares;
+        *squares = squares.saturating_add(revenue * revenue);
     }
 
     /// Adds to the net revenue of the window before.
@@ -356,6 +374,7 @@ mod tests {
         ]);
         let facts = facts(&history);
         assert_eq!((facts.repeat_revenue, facts.purchases.unwrap().count), (4_300, 3));
+        assert_eq!(facts.day_revenue_squares, 21 * 21 + 4_300 * 4_300, "the last one was without money");
     }
 
     #[test]
@@ -395,6 +414,8 @@ mod tests {
     fn sums_stay_within_their_range() {
         let rows: Vec<_> = (0..10_000).map(|n| ("purchase", n, Some(1_000_000_000_000_000))).collect();
         assert_eq!(facts(&history(&rows)).ever.revenue, i64::MAX);
+        let rows: Vec<_> = (0..10).map(|day| ("purchase", day * DAY, Some(i64::MAX))).collect();
+        assert_eq!(facts(&history(&rows)).day_revenue_squares, i128::MAX);
     }
 
     #[test]

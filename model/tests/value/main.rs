@@ -38,6 +38,8 @@ fn value_model(bg_nbd: BgNbd, gamma_gamma: GammaGamma) -> ValueModel {
         gamma_gamma,
         gamma_gamma_covariance: None,
         mean_money: 1_000.0,
+        money_variance: 400_000.0,
+        mean_money_variance: 0.0,
         margin_rate: 1.0,
         warning: None,
     }

@@ -49,17 +49,36 @@ fn what_comes_is_what_was_predicted() {
     let lives = lives(7, 20_000, &OFTEN, &MONEY);
     let model = ValueModel::fit(&sample(&lives), &spec);
     assert_eq!((&model.bg_nbd.problem, &model.gamma_gamma.problem), (&None, &None));
+    assert_predicted(&lives, &model);
+}
 
+/// Customers who are alike in what they spend: no parameters of the money exist.
+#[test]
+fn what_comes_is_predicted_also_without_money_parameters() {
+    let spec = ValueSpec { margin_rate: MarginRate::Rate(1.0), ..ValueSpec::default() };
+    let alike = GammaGamma { p: 0.8, q: 1e9, v: 2e12 };
+    let lives = lives(7, 20_000, &OFTEN, &alike);
+    let mut model = ValueModel::fit(&sample(&lives), &spec);
+    assert!((model.mean_money / 1_600.0 - 1.0).abs() < 0.02, "{}", model.mean_money);
+    assert!((model.money_variance / (1_600.0 * 2_000.0) - 1.0).abs() < 0.05, "{}", model.money_variance);
+    model.gamma_gamma.problem = Some("all are alike".to_owned());
+    assert_predicted(&lives, &model);
+}
+
+/// The sum of the values is near to what came, and 95 % of the customers brought what is inside their intervals, which are
+/// no wider than they must be.
+fn assert_predicted(lives: &[Life], model: &ValueModel) {
+    let spec = &model.spec;
     let prepared = model.prepared();
     let expected: f64 = lives.iter().map(|life| prepared.value(&life.buyer()).unwrap().clv).sum();
-    let came: f64 = lives.iter().map(|life| actual(life, &spec)).sum();
+    let came: f64 = lives.iter().map(|life| actual(life, spec)).sum();
     assert!((expected / came - 1.0).abs() < 0.05, "{expected}, and {came} came");
 
     let (mut inside, mut above, mut below, mut with_lower) = (0, 0, 0, 0);
     let some = &lives[..4_000];
     for life in some {
         let [lower, upper] = model.interval(&life.buyer()).unwrap();
-        let actual = actual(life, &spec);
+        let actual = actual(life, spec);
         let is_inside = (lower..=upper).contains(&actual);
         assert_eq!(model.contains(&life.buyer(), actual), Some(is_inside));
         inside += u32::from(is_inside);

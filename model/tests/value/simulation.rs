@@ -47,6 +47,7 @@ fn life(sampler: &mut Sampler, often: &BgNbd, money: &GammaGamma) -> Life {
     let (mut past, mut later) = (vec![first], Vec::<(i64, f64)>::new());
     let first_money = purchase(sampler).round() as i64;
     facts.ever = Money { revenue: first_money, orders: 1, ..Money::default() };
+    facts.day_revenue_squares = i128::from(first_money).pow(2);
     let mut time = first as f64;
     loop {
         time += 7.0 * sampler.exponential() / rate;
@@ -63,6 +64,7 @@ fn life(sampler: &mut Sampler, often: &BgNbd, money: &GammaGamma) -> Life {
             facts.repeat_revenue += amount.round() as i64;
             facts.ever.revenue += amount.round() as i64;
             facts.ever.orders += 1;
+            facts.day_revenue_squares += (amount.round() as i128).pow(2);
         }
         if sampler.uniform() < dropout {
             break;

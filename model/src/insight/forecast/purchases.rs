@@ -81,9 +81,13 @@ pub(super) fn sums(
                 quadratic(covariance, std::array::from_fn(|parameter| of_purchases[parameter][step][n]))
             })
         });
-        let money = model.gamma_gamma_covariance.map_or(0.0, |covariance| {
-            quadratic(covariance, std::array::from_fn(|parameter| of_money[parameter][step][1]))
-        });
+        let money = match model.gamma_gamma_covariance {
+            Some(covariance) => {
+                quadratic(covariance, std::array::from_fn(|parameter| of_money[parameter][step][1]))
+            }
+            None if model.gamma_gamma.problem.is_none() => 0.0,
+            None => sums.purchases.expected.powi(2) * model.mean_money_variance,
+        };
         sums.purchases.variance += purchases;
         sums.revenue.variance += revenue + money;
     }
@@ -162,7 +166,7 @@ impl Money {
     fn of(model: &ValueModel, buyer: &BuyerPurchases) -> Self {
         let mean = model.expected_money(buyer);
         if model.gamma_gamma.problem.is_some() {
-            return Self { mean, square: mean * mean, own: 0.0 };
+            return Self { mean, square: mean * mean, own: model.money_variance };
         }
         let money = &model.gamma_gamma.model;
         let [x, sum] = buyer.repeat_money();

@@ -32,7 +32,7 @@ pub struct GammaGamma {
     pub v: f64,
 }
 
-/// The result of [`GammaGamma::fit`].
+/// The parameters that fit best, and how well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GammaGammaFit {
@@ -57,14 +57,8 @@ struct RepeatMoney {
 
 impl GammaGamma {
     /// Fits to the customers with money of repeat purchases by maximum likelihood. Their order does not matter, and
-    /// neither does the unit of money.
-    #[must_use]
-    pub fn fit(buyers: &[BuyerPurchases]) -> GammaGammaFit {
-        Self::fit_with_covariance(buyers).0
-    }
-
-    /// The same, and the covariance of the logarithms of p, q and v; None with a problem.
-    pub(super) fn fit_with_covariance(buyers: &[BuyerPurchases]) -> (GammaGammaFit, Option<[[f64; 3]; 3]>) {
+    /// neither does the unit of money. Also returns the covariance of the logarithms of p, q and v; None with a problem.
+    pub(super) fn fit(buyers: &[BuyerPurchases]) -> (GammaGammaFit, Option<[[f64; 3]; 3]>) {
         let sample = ScaledMoney::new(buyers);
         let too_few = (sample.customers.len() < FEWEST_CUSTOMERS).then(|| {
             format!(

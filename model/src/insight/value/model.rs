@@ -22,6 +22,13 @@ pub struct ValueModel {
     /// The mean money of a purchase day, in minor units: what a purchase of everybody brings when `gamma_gamma` has a
     /// problem.
     pub mean_money: f64,
+    /// The variance of the money of a purchase day, which its spread follows then. Models that were stored without it
+    /// have 0.
+    #[serde(default)]
+    pub money_variance: f64,
+    /// The variance of `mean_money` as an estimate; 0 as well.
+    #[serde(default)]
+    pub mean_money_variance: f64,
     /// The share of revenue that is profit.
     pub margin_rate: f64,
     /// What makes the money questionable: one customer has most of it. None when nobody has.
@@ -54,7 +61,7 @@ impl ValueModel {
     pub fn fit(sample: &ValueSample, spec: &ValueSpec) -> Self {
         let purchases: Vec<Purchases> = sample.buyers.iter().map(|buyer| buyer.purchases).collect();
         let (bg_nbd, bg_nbd_covariance) = BgNbd::fit_with_covariance(&purchases);
-        let (gamma_gamma, gamma_gamma_covariance) = GammaGamma::fit_with_covariance(&sample.buyers);
+        let (gamma_gamma, gamma_gamma_covariance) = GammaGamma::fit(&sample.buyers);
         Self {
             spec: spec.clone(),
             bg_nbd,
@@ -63,6 +70,8 @@ impl ValueModel {
             gamma_gamma,
             gamma_gamma_covariance,
             mean_money: sample.mean_money(),
+            money_variance: sample.money_variance(),
+            mean_money_variance: sample.mean_money_variance(),
             margin_rate: sample.margin_rate(spec.margin_rate),
         }
     }

@@ -10,11 +10,12 @@ const DOMINANT_SHARE: f64 = 0.5;
 #[derive(Clone, Debug, Default)]
 pub struct ValueSample {
     pub(super) buyers: Vec<BuyerPurchases>,
-    /// Revenue ever, and the purchase days that brought it.
+    /// Revenue ever, the purchase days that brought it, and the sum of the squares of what each brought.
     revenue_ever: i128,
     purchase_days: i128,
     /// The greatest revenue ever of one of them.
     greatest_revenue: i128,
+    day_revenue_squares: i128,
     /// Revenue and profit of the window.
     revenue: i128,
     profit: i128,
@@ -30,6 +31,7 @@ impl ValueSample {
         self.revenue_ever += i128::from(facts.ever.revenue);
         self.greatest_revenue = self.greatest_revenue.max(facts.ever.revenue.into());
         self.purchase_days += i128::from(purchases.count);
+        self.day_revenue_squares = self.day_revenue_squares.saturating_add(facts.day_revenue_squares);
         let window = [facts.window.revenue, facts.window.returns, facts.window.cost].map(i128::from);
         self.revenue += window[0];
         self.profit += window[0] - window[1] - window[2];
@@ -41,6 +43,7 @@ impl ValueSample {
         self.revenue_ever += other.revenue_ever;
         self.purchase_days += other.purchase_days;
         self.greatest_revenue = self.greatest_revenue.max(other.greatest_revenue);
+        self.day_revenue_squares = self.day_revenue_squares.saturating_add(other.day_revenue_squares);
         self.revenue += other.revenue;
         self.profit += other.profit;
     }
@@ -71,6 +74,18 @@ impl ValueSample {
                 (1_000.0 * share.min(1.0)).floor() / 10.0
             )
         })
+    }
+
+    /// The variance of the money of a purchase day; 0 when there is none.
+    pub(super) fn money_variance(&self) -> f64 {
+        let days = self.purchase_days.max(1) as f64;
+        let mean = self.revenue_ever as f64 / days;
+        (self.day_revenue_squares as f64 / days - mean * mean).max(0.0)
+    }
+
+    /// How far the mean money may be from the mean of the distribution that it comes from, as a variance.
+    pub(super) fn mean_money_variance(&self) -> f64 {
+        self.money_variance() / self.purchase_days.max(1) as f64
     }
 
     /// The share of revenue that is profit.
