@@ -7,7 +7,10 @@ use sha2::{Digest, Sha256};
 use tally_model::{history::Packed, parallel::par_map};
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::platform::error::{Error, Result};
+use crate::platform::{
+    blocking::run_blocking,
+    error::{Error, Result},
+};
 use tally_store::Store;
 
 /// The most customers of a page, including those of other partitions.
@@ -104,6 +107,28 @@ async fn read(store: &dyn Store, partition: Partition, pages: &mpsc::Sender<Scan
             break;
         }
         ids = next;
+    }
+    Ok(())
+}
+
+/// Runs `part` on the histories of all customers, some at a time on all cores; `merge` gets the results in the order of the
+/// customers.
+///
+/// # Errors
+/// When the store or a part fails.
+pub async fn for_all_customers<T: Send + 'static>(
+    store: &Arc<dyn Store>,
+    part: impl Fn(&[(String, Packed)]) -> Result<T> + Send + Sync + 'static,
+    mut merge: impl FnMut(T),
+) -> Result<()> {
+    let part = Arc::new(part);
+    let mut scan = CustomerScan::new(Arc::clone(store), Partition::WHOLE);
+    while let Some(page) = scan.next().await? {
+        let part = Arc::clone(&part);
+        let parts = run_blocking(move || {
+            par_chunks(&page.histories, |customers| part(customers)).into_iter().collect::<Result<Vec<_>>>()
+        });
+        parts.await??.into_iter().for_each(&mut merge);
     }
     Ok(())
 }

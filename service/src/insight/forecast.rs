@@ -11,7 +11,7 @@ use tally_store::Pass;
 
 use super::Insights;
 use crate::{
-    histories::scan::{CustomerScan, Partition, par_chunks},
+    histories::scan::for_all_customers,
     platform::{blocking::run_blocking, error::Result},
 };
 
@@ -72,28 +72,20 @@ impl Parts {
 }
 
 impl Insights {
-    /// The forecast of `steps` steps after the pass about `as_of`, or after the latest pass.
+    /// The forecast of `steps` steps after a pass.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn forecast(&self, as_of: Option<Time>, steps: u32) -> Result<ForecastReport> {
-        let pass = self.pass(as_of).await?;
+    pub async fn forecast(&self, pass: Pass, steps: u32) -> Result<ForecastReport> {
         let past = pass.as_of.plus_days(-FORECAST_STEP_DAYS * i64::from(steps));
         let spec = Arc::new(pass.population.spec.clone());
         let past = Arc::new(self.population((past, pass.known_at), spec).await?);
         let now = Arc::new(pass.population.clone());
-        let known_at = pass.known_at;
-        let mut scan = CustomerScan::new(Arc::clone(&self.store), Partition::WHOLE);
+        let (known_at, of_now, of_past) = (pass.known_at, Arc::clone(&now), Arc::clone(&past));
+        let part =
+            move |customers: &[(String, Packed)]| Parts::of(customers, [&of_now, &of_past], known_at, steps);
         let mut all = Parts::new(steps);
-        while let Some(page) = scan.next().await? {
-            let (now, past) = (Arc::clone(&now), Arc::clone(&past));
-            let parts = run_blocking(move || {
-                let part =
-                    |customers: &[(String, Packed)]| Parts::of(customers, [&now, &past], known_at, steps);
-                par_chunks(&page.histories, part).into_iter().collect::<Result<Vec<_>>>()
-            });
-            parts.await??.into_iter().for_each(|part| all.merge(part));
-        }
+        for_all_customers(&self.store, part, |part| all.merge(part)).await?;
         run_blocking(move || {
             let forecast = all.now.forecast(&now, steps);
             let rows = all.past.forecast(&past, steps).rows.into_iter();

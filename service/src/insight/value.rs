@@ -1,7 +1,5 @@
 //! The value model of a pass, and how the one of a horizon ago did.
 
-use std::sync::Arc;
-
 use tally_model::{
     history::{History, Packed, kind},
     insight::{BuyerPurchases, Facts, InsightSpec, ValueModel, ValueSample},
@@ -11,7 +9,7 @@ use tally_store::Pass;
 
 use super::Insights;
 use crate::{
-    histories::scan::{CustomerScan, Partition, par_chunks},
+    histories::scan::{for_all_customers, par_chunks},
     platform::{blocking::run_blocking, error::Result},
 };
 
@@ -47,12 +45,11 @@ struct PastBuyers {
 }
 
 impl Insights {
-    /// The value model of the pass about `as_of`, or of the latest pass.
+    /// The value model of a pass.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn value_model(&self, as_of: Option<Time>) -> Result<ValueReport> {
-        let pass = self.pass(as_of).await?;
+    pub async fn value_model(&self, pass: Pass) -> Result<ValueReport> {
         let past = pass.as_of.plus_days(-i64::from(pass.population.spec.value.horizon_days));
         let backtest = self.backtest(past, &pass).await?;
         Ok(ValueReport { pass, backtest })
@@ -62,21 +59,15 @@ impl Insights {
     /// the pass.
     async fn backtest(&self, past: Time, pass: &Pass) -> Result<Option<Backtest>> {
         let (until, known_at) = (pass.as_of, pass.known_at);
-        let mut scan = CustomerScan::new(Arc::clone(&self.store), Partition::WHOLE);
+        let spec = pass.population.spec.clone();
+        let part =
+            move |customers: &[(String, Packed)]| PastBuyers::of(customers, (past, until, known_at), &spec);
         let mut buyers = PastBuyers::default();
-        while let Some(page) = scan.next().await? {
-            let spec = pass.population.spec.clone();
-            let parts = run_blocking(move || {
-                let part = |customers: &[(String, Packed)]| {
-                    PastBuyers::of(customers, (past, until, known_at), &spec)
-                };
-                par_chunks(&page.histories, part).into_iter().collect::<Result<Vec<_>>>()
-            });
-            for part in parts.await?? {
-                buyers.sample.merge(part.sample);
-                buyers.since.extend(part.since);
-            }
-        }
+        let merge = |part: PastBuyers| {
+            buyers.sample.merge(part.sample);
+            buyers.since.extend(part.since);
+        };
+        for_all_customers(&self.store, part, merge).await?;
         let spec = pass.population.spec.clone();
         run_blocking(move || buyers.backtest(past, &spec)).await
     }

@@ -26,8 +26,9 @@ pub(super) async fn forecast(
             .refuse("steps", format!("is {steps}; allowed are 1 to {FORECAST_STEPS}, and 0 for {STEPS}"));
     }
     let (as_of, steps) = validator.finish((as_of, steps.unsigned_abs()))?;
-    let insights = rpc.insights.clone();
-    let report = rpc.insights.report(async move { insights.forecast(as_of, steps).await }).await?;
+    // Waiting for a pass takes no place of a report.
+    let (pass, insights) = (rpc.insights.pass(as_of).await?, rpc.insights.clone());
+    let report = rpc.insights.report(async move { insights.forecast(pass, steps).await }).await?;
     let model = &report.pass.population.value;
     let of_purchases = model.bg_nbd.problem.clone().filter(|_| !model.bg_nbd.is_usable());
     let problem = of_purchases.or_else(|| model.gamma_gamma.problem.clone());

@@ -21,8 +21,9 @@ pub(super) async fn value_model(
     let mut validator = Validator::new(rpc.clock.now());
     let as_of = request.as_of_time.as_ref().map(|time| validator.time("as_of_time", time));
     let as_of = validator.finish(as_of)?;
-    let insights = rpc.insights.clone();
-    let report = rpc.insights.report(async move { insights.value_model(as_of).await }).await?;
+    // Waiting for a pass takes no place of a report.
+    let (pass, insights) = (rpc.insights.pass(as_of).await?, rpc.insights.clone());
+    let report = rpc.insights.report(async move { insights.value_model(pass).await }).await?;
     let population = &report.pass.population;
     let model = &population.value;
     Ok(v1::ValueModel {

@@ -1,6 +1,7 @@
 //! Reports refuse what they cannot answer, and say what is allowed.
 
 use tally_proto::v1::{self, Period};
+use tally_service::insight::{InsightPass, PassPurpose};
 use tonic::{Code, Status};
 
 use super::report_requests::{cohorts_of, months, sale, with};
@@ -14,6 +15,7 @@ on_both_stores!(
     a_response_is_no_larger_than_a_message,
     a_sum_beyond_64_bits_is_refused,
     key_figures_take_turns_with_other_reports,
+    who_waits_for_a_pass_holds_up_no_report,
 );
 
 fn assert_invalid<T: std::fmt::Debug>(result: Result<T, Status>, field: &str, allowed: &str) {
@@ -203,4 +205,34 @@ async fn key_figures_take_turns_with_other_reports(tally: Tally) {
     for report in running {
         assert!(report.await.unwrap().unwrap(), "its end was waited for");
     }
+}
+
+async fn who_waits_for_a_pass_holds_up_no_report(tally: Tally) {
+    tally.backfill(vec![sale("a", "1", "purchase", "2024-01-03", 5)]).await.unwrap();
+    // One pass is made at a time.
+    let insights = tally.app().insights.clone();
+    let others = InsightPass::start(&insights, time("2024-05-10"), PassPurpose::OnDemand).await.unwrap();
+    let as_of_time = Some(timestamp(time("2024-05-20")));
+    let (mut client, mut other) = (tally.insights(), tally.insights());
+    let value_model = client.get_value_model(v1::GetValueModelRequest { as_of_time });
+    let forecast = other.get_forecast(v1::GetForecastRequest { as_of_time, steps: 1 });
+    let mut waiting = Box::pin(async { tokio::join!(value_model, forecast) });
+    let figures = async {
+        // By then, the server has begun with both.
+        for _ in 0..100 {
+            let request = v1::GetDeploymentRequest::default();
+            tally.deployment().get_deployment(request).await.unwrap();
+        }
+        tally.insights().get_kpis(v1::GetKpisRequest::default()).await
+    };
+    let figures = tokio::time::timeout(std::time::Duration::from_secs(30), figures);
+    tokio::select! {
+        biased;
+        early = &mut waiting => panic!("{early:?} without a pass"),
+        figures = figures => assert!(figures.expect("key figures within half a minute").is_ok()),
+    }
+    drop(others);
+    let (value_model, forecast) = waiting.await;
+    assert_eq!(value_model.unwrap().into_inner().as_of_time, as_of_time);
+    assert_eq!(forecast.unwrap().into_inner().as_of_time, as_of_time);
 }
