@@ -69,7 +69,7 @@ impl Promotions {
         let refusal = gate.refusal(name);
         let forced = refusal.is_some();
         if let Some(refusal) = refusal.filter(|_| !force) {
-            note_refusal(&*self.store, name, refusal.reason(), self.clock.now()).await?;
+            note_refusal(&*self.store, name, refusal.reason(), self.clock.now()).await;
             return Err(refusal);
         }
         let next = state.next(name, PromotionKind::Promote, by, reason, &self.clock);

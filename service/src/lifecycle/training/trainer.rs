@@ -200,7 +200,7 @@ impl Trainer {
             if let Some(refusal) = gate.refusal(name).filter(|refusal| {
                 promote == Promote::Auto && !promoted && refusal.reason() != NO_BETTER_THAN_CHAMPION
             }) {
-                note_refusal(store, name, refusal.reason(), self.clock.now()).await?;
+                note_refusal(store, name, refusal.reason(), self.clock.now()).await;
             }
             let stopped_by_checks = promote == Promote::Auto && gate.is_stopped_by_checks();
             let (champion, comparison) = gate.comparison().unzip();
