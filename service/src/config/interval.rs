@@ -13,9 +13,9 @@ const LONGEST: u64 = 366 * 86_400;
 
 /// How often a job runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interval(pub Duration);
+pub struct JobInterval(pub Duration);
 
-impl FromStr for Interval {
+impl FromStr for JobInterval {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -44,7 +44,7 @@ mod tests {
             ("86400s", 86_400),
             ("366d", LONGEST),
         ] {
-            assert_eq!(text.parse(), Ok(Interval(Duration::from_secs(seconds))), "{text}");
+            assert_eq!(text.parse(), Ok(JobInterval(Duration::from_secs(seconds))), "{text}");
         }
         for text in [
             "",
@@ -60,7 +60,7 @@ mod tests {
             "1y",
             "daily",
         ] {
-            assert_eq!(text.parse::<Interval>(), Err(ALLOWED), "{text}");
+            assert_eq!(text.parse::<JobInterval>(), Err(ALLOWED), "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@ mod listen;
 mod serve;
 mod train;
 
-pub use interval::Interval;
+pub use interval::JobInterval;
 pub use listen::ListenAddress;
 pub use serve::{DEFAULT_HTTP_PORT, HttpAddress, ServeArgs, ServeCommand};
 pub use train::{SplitName, TargetName, TrainArgs};

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 use tally_model::insight::{InsightSpec, alert::AlertRules};
 
-use super::{DATABASE, EXIT_CODES, Interval, ListenAddress, LogArgs, PoolArgs};
+use super::{DATABASE, EXIT_CODES, JobInterval, ListenAddress, LogArgs, PoolArgs};
 use crate::{
     deployment::Currency,
     insight::{AlertSettings, Webhook},
@@ -61,10 +61,10 @@ pub struct ServeArgs {
     pub keep_insights_days: u32,
     /// Score all customers and store their facts this often, as `tally insights refresh` does: 10m to 366d, such as 6h; of several servers, one does [default: never]
     #[arg(long, env = "TALLY_SCORE_EVERY", value_name = "INTERVAL")]
-    pub score_every: Option<Interval>,
+    pub score_every: Option<JobInterval>,
     /// Train both models this often, as `tally-train --all` does: 10m to 366d, such as 7d; of several servers, one does [default: never]
     #[arg(long, env = "TALLY_TRAIN_EVERY", value_name = "INTERVAL")]
-    pub train_every: Option<Interval>,
+    pub train_every: Option<JobInterval>,
     /// The rules of early warning, and where their alerts are sent: a TOML file as in docs/alerts.md [default: no rules]
     #[arg(long, env = "TALLY_ALERTS", value_name = "FILE")]
     pub alerts: Option<PathBuf>,
@@ -142,7 +142,7 @@ impl ServeArgs {
     /// What the server does by itself.
     #[must_use]
     pub fn plan(&self) -> JobPlan {
-        let duration = |interval: Option<Interval>| interval.map(|interval| interval.0);
+        let duration = |interval: Option<JobInterval>| interval.map(|interval| interval.0);
         JobPlan { score_every: duration(self.score_every), train_every: duration(self.train_every) }
     }
 

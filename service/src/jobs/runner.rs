@@ -22,7 +22,7 @@ use super::{
     lease::{self, GIVES_UP_AFTER, Heartbeats, POLL},
     metrics::of,
     schedule::{moved_slot, retry_time, retry_time_of_lost, slot_after},
-    work::{JobWork, Outcome},
+    work::{JobWork, RunResult},
 };
 use crate::{
     insight::Insights,
@@ -81,7 +81,7 @@ struct ClaimedRun {
 
 /// Why a run is over.
 enum Ended {
-    ByItself(Outcome),
+    ByItself(RunResult),
     Stopped,
     LeaseLost,
 }
@@ -119,11 +119,11 @@ impl JobRunner {
         let (mut heartbeats, mut scheduled, mut failing) = (Heartbeats::default(), false, false);
         loop {
             ticks.tick().await;
-            if *self.stop.borrow() {
-                // The supervisor ends the task.
-                std::future::pending::<()>().await;
-            }
             let _busy = self.busy.lock().await;
+            // Under the lock, so that nothing begins once `stop` has had it.
+            if *self.stop.borrow() {
+                break;
+            }
             let mut round = async || {
                 if !scheduled {
                     self.schedule().await?;
@@ -137,6 +137,8 @@ impl JobRunner {
             }
             failing = failed.is_some();
         }
+        // The supervisor ends the task; it would start one that has ended again.
+        std::future::pending::<()>().await;
     }
 
     /// Stops a run that goes on, so that another server may take it over at once, and begins no more. Waits for the end of
@@ -238,7 +240,7 @@ impl JobRunner {
         let ended = {
             let lost = lease::keep(self.store(), run.job.name(), run.run_id);
             tokio::select! {
-                outcome = outcome(run.job, &mut task) => Ended::ByItself(outcome),
+                result = run_result(run.job, &mut task) => Ended::ByItself(result),
                 () = lost => Ended::LeaseLost,
                 ended = self.keep_showing() => ended,
                 // Fails only without a sender, which is `self`.
@@ -248,34 +250,34 @@ impl JobRunner {
         let ended = match ended {
             // What is being stored is complete in a moment.
             Ended::Stopped if storing.load(Ordering::Relaxed) => {
-                Ended::ByItself(outcome(run.job, &mut task).await)
+                Ended::ByItself(run_result(run.job, &mut task).await)
             }
             ended => ended,
         };
         task.shutdown().await;
         match ended {
-            Ended::ByItself(outcome) => self.end(&run, outcome, false).await,
+            Ended::ByItself(result) => self.end(&run, result, false).await,
             Ended::Stopped => {
-                let result = "its server was stopped".to_owned();
-                self.end(&run, Outcome { state: JobRunState::Interrupted, result }, true).await;
+                let text = "its server was stopped".to_owned();
+                self.end(&run, RunResult { state: JobRunState::Interrupted, text }, true).await;
             }
             Ended::LeaseLost => tracing::warn!("the lease is lost, so the job stops here"),
         }
     }
 
     /// Stores how a run ended. While the database does not answer, it tries on for as long as nobody else takes over.
-    async fn end(&self, run: &ClaimedRun, outcome: Outcome, stopped: bool) {
+    async fn end(&self, run: &ClaimedRun, result: RunResult, stopped: bool) {
         let took = run.began.elapsed();
         tracing::info!(
-            state = outcome.state.name(),
-            result = outcome.result,
+            state = result.state.name(),
+            result = result.text,
             seconds = took.as_secs_f64(),
             "a job ended"
         );
         let since = Instant::now();
         loop {
-            match self.store_end(run, &outcome, stopped).await {
-                Ok(true) => break self.metrics.ended(run.job, outcome.state, Some(took)),
+            match self.store_end(run, &result, stopped).await {
+                Ok(true) => break self.metrics.ended(run.job, result.state, Some(took)),
                 Ok(false) => break tracing::warn!("another server has taken the job over"),
                 Err(error) if since.elapsed() < GIVES_UP_AFTER => {
                     tracing::warn!(%error, "the end of a job could not be stored; trying on");
@@ -289,12 +291,12 @@ impl JobRunner {
 
     /// Stores how a run ended, and when the next one is due. A run that was stopped is repeated at once, without counting
     /// as one that did not succeed.
-    async fn store_end(&self, run: &ClaimedRun, outcome: &Outcome, stopped: bool) -> Result<bool> {
+    async fn store_end(&self, run: &ClaimedRun, result: &RunResult, stopped: bool) -> Result<bool> {
         // Its interval may have changed since it began.
         let jobs = self.store().jobs().await?;
         let Some(known) = of(run.job, &jobs) else { return Ok(false) };
         let (now, interval) = (self.work.clock.now(), known.interval_seconds);
-        let (slot, due, retries) = match outcome.state {
+        let (slot, due, retries) = match result.state {
             JobRunState::Succeeded => {
                 let next = slot_after(now, known.slot, interval);
                 (next, next, 0)
@@ -307,8 +309,8 @@ impl JobRunner {
             run_id: run.run_id,
             heartbeat: None,
             end: now,
-            state: outcome.state,
-            result: outcome.result.clone(),
+            state: result.state,
+            result: result.text.clone(),
             slot,
             due,
             retries,
@@ -333,10 +335,10 @@ impl JobRunner {
 }
 
 /// Waits for the end of the only task.
-async fn outcome(job: Job, task: &mut JoinSet<Outcome>) -> Outcome {
+async fn run_result(job: Job, task: &mut JoinSet<RunResult>) -> RunResult {
     match task.join_next().await {
-        Some(Ok(outcome)) => outcome,
-        Some(Err(error)) => Outcome::failed(job, &Error::Internal(format!("a job panicked: {error}"))),
-        None => Outcome::failed(job, &Error::Internal("a job has no task".to_owned())),
+        Some(Ok(result)) => result,
+        Some(Err(error)) => RunResult::failed(job, &Error::Internal(format!("a job panicked: {error}"))),
+        None => RunResult::failed(job, &Error::Internal("a job has no task".to_owned())),
     }
 }

@@ -31,21 +31,21 @@ const SEED: u64 = 1;
 
 /// How a run ended by itself.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct RunResult {
     pub(super) state: JobRunState,
     /// What came of it, or why it failed, for people.
-    pub(super) result: String,
+    pub(super) text: String,
 }
 
-impl Outcome {
+impl RunResult {
     /// A run that failed with this error, whose details the log has.
     pub(super) fn failed(job: Job, error: &Error) -> Self {
         tracing::warn!(%error, job = job.name(), "a job failed; it is tried again");
-        Self { state: JobRunState::Failed, result: error.public_message() }
+        Self { state: JobRunState::Failed, text: error.public_message() }
     }
 
-    fn succeeded(result: String) -> Self {
-        Self { state: JobRunState::Succeeded, result }
+    fn succeeded(text: String) -> Self {
+        Self { state: JobRunState::Succeeded, text }
     }
 }
 
@@ -59,15 +59,15 @@ pub(super) struct JobWork {
 
 impl JobWork {
     /// Runs a job to its end. While `storing` is set, the run is about to end and must not be interrupted.
-    pub(super) async fn run(self, job: Job, storing: Arc<AtomicBool>) -> Outcome {
+    pub(super) async fn run(self, job: Job, storing: Arc<AtomicBool>) -> RunResult {
         match job {
             Job::Insights => self.refresh_insights().await,
             Job::Train(target) => self.train(target, storing).await,
         }
-        .unwrap_or_else(|error| Outcome::failed(job, &error))
+        .unwrap_or_else(|error| RunResult::failed(job, &error))
     }
 
-    async fn refresh_insights(&self) -> Result<Outcome> {
+    async fn refresh_insights(&self) -> Result<RunResult> {
         let as_of = self.clock.now();
         let mut pass = InsightPass::start(&self.insights, as_of, PassPurpose::Refresh).await?;
         let mut customers = 0;
@@ -76,10 +76,10 @@ impl JobWork {
         }
         let warning = Some(pass.warning()).filter(|warning| !warning.is_empty());
         let warning = warning.map_or_else(String::new, |warning| format!("; {warning}"));
-        Ok(Outcome::succeeded(format!("insights as of {as_of}: {customers} customers visited{warning}")))
+        Ok(RunResult::succeeded(format!("insights as of {as_of}: {customers} customers visited{warning}")))
     }
 
-    async fn train(&self, target: Target, storing: Arc<AtomicBool>) -> Result<Outcome> {
+    async fn train(&self, target: Target, storing: Arc<AtomicBool>) -> Result<RunResult> {
         let trainer = Trainer {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
@@ -101,7 +101,7 @@ impl JobWork {
         match trainer.train(job, None).await {
             Ok(trained) => self.trained(&trained).await,
             Err(error) if error.is_lack_of_data() => {
-                Ok(Outcome { state: JobRunState::NotEnoughData, result: error.to_string() })
+                Ok(RunResult { state: JobRunState::NotEnoughData, text: error.to_string() })
             }
             Err(JobError::Service(error)) => Err(error),
             Err(error) => Err(Error::Internal(error.to_string())),
@@ -109,12 +109,12 @@ impl JobWork {
     }
 
     /// What came of a training. A new champion is one more reason for a pass, which is due at once.
-    async fn trained(&self, trained: &TrainingResult) -> Result<Outcome> {
+    async fn trained(&self, trained: &TrainingResult) -> Result<RunResult> {
         let (name, verdict) = (trained.name, &trained.verdict);
         if verdict.promoted {
             self.store.bring_forward(Job::Insights.name(), self.clock.now()).await?;
         }
         let state = if verdict.promoted { "now serves" } else { "is stored and does not serve" };
-        Ok(Outcome::succeeded(format!("{name} {state}: {}", verdict.reason)))
+        Ok(RunResult::succeeded(format!("{name} {state}: {}", verdict.reason)))
     }
 }
