@@ -91,6 +91,14 @@ impl Value {
     }
 }
 
+/// What follows from a customer's history.
+struct Known {
+    facts: Facts,
+    placement: Placement,
+    attributes: Attributes,
+    scores: Vec<Prediction>,
+}
+
 impl Insights {
     /// All that is known of a customer at `as_of`.
     ///
@@ -105,61 +113,27 @@ impl Insights {
         let pass = self.store.latest_pass(as_of).await?;
         let nobody = || Population::nobody(as_of, &self.spec);
         let population = pass.as_ref().map_or_else(nobody, |pass| pass.population.clone());
-        let history =
-            self.store.histories(std::slice::from_ref(&id)).await?.pop().flatten().ok_or_else(unknown)?;
-        let requests = self.score_requests(as_of, known_at).await?;
-        let (facts, placement, attributes, scores) = history.with(|history| {
-            let facts = Facts::of(history, as_of, known_at, &population.spec);
-            let facts = facts.ok_or_else(|| not_yet(customer_id, as_of))?;
-            let placement = Placement::of(history, &facts, (as_of, known_at), &population);
-            let version = history.version_at(as_of, known_at);
-            let attributes = version.map(|version| version.attributes.clone()).unwrap_or_default();
-            let mut scores = Vec::new();
-            for request in &requests {
-                match request.score(id.clone(), history) {
-                    Ok(score) => scores.push(score),
-                    // It is not of those whom the model is about.
-                    Err(Error::Precondition { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok((facts, placement, attributes, scores))
-        })??;
-        let common: Vec<&str> =
-            if pass.is_some() { population.common_attributes().collect() } else { Vec::new() };
-        let missing: Vec<String> = common
-            .iter()
-            .filter(|name| !attributes.contains_key(**name))
-            .map(|name| (*name).to_owned())
-            .collect();
-        let carried = (common.len() - missing.len()) as f64;
+        let known = self.known(customer_id, &id, (as_of, known_at), &population).await?;
+        let Known { facts, placement, attributes, scores } = known;
         let lead = scores.iter().find(|score| score.target == Target::Lead).map(|score| score.probability);
         let value = pass.as_ref().map(|pass| Value::new(&facts, lead, as_of, &pass.population.value));
-        let open_complaints = match facts.complaints_open {
-            0 => Vec::new(),
-            _ => {
-                let kinds = [kind::COMPLAINT.to_owned()];
-                self.store.contacts(&id, &kinds, (facts.last_resolution, as_of), CONTACTS).await?
-            }
-        };
-        // Who has bought nothing is not asked about: nothing follows from that.
-        let next_to_buy = match pass.as_ref().filter(|_| facts.purchases.is_some()) {
-            Some(pass) => self.next_to_buy(pass, std::slice::from_ref(&id), as_of).await?.remove(&id),
-            None => None,
+        let (completeness, missing_attributes) = match &pass {
+            Some(_) => completeness(&attributes, &population),
+            None => (None, Vec::new()),
         };
         let rules = &population.spec.worklist;
         let first_purchase = facts.purchases.map(|purchases| purchases.first_purchase);
         Ok(CustomerInsight {
-            next_to_buy: next_to_buy.unwrap_or_default(),
+            next_to_buy: self.next_of(&id, &facts, pass.as_ref(), as_of).await?,
             next_care: next_care_time(Some(&attributes), &rules.care_dates, first_purchase, as_of),
             held_out: is_held_out(rules.holdout_share, &rules.holdout_salt, &id),
             referrals_bought: self.referrals_bought(&id, as_of, known_at).await?,
             share_of_wallet: share_of_wallet(&facts, &attributes, &population),
-            completeness: (!common.is_empty()).then(|| carried / common.len() as f64),
-            missing_attributes: missing,
+            completeness,
+            missing_attributes,
             score_history: self.store.predictions_until(&id, as_of, SCORE_HISTORY).await?,
             contacts: self.last_contacts(&id, &population.spec.contact_kinds, as_of).await?,
-            open_complaints,
+            open_complaints: self.open_complaints(&id, &facts, as_of).await?,
             rfm_segment: placement.rfm_segment(&population).to_owned(),
             value: value.unwrap_or_default(),
             customer,
@@ -168,6 +142,57 @@ impl Insights {
             pass,
             scores,
         })
+    }
+
+    /// What follows from the history of a customer, who was asked for by an id that may be merged into its own.
+    async fn known(
+        &self,
+        customer_id: &str,
+        id: &str,
+        (as_of, known_at): (Time, Time),
+        population: &Population,
+    ) -> Result<Known> {
+        let unknown = || Error::unknown_customer(customer_id);
+        let history = self.store.histories(&[id.to_owned()]).await?.pop().flatten().ok_or_else(unknown)?;
+        let requests = self.score_requests(as_of, known_at).await?;
+        history.with(|history| {
+            let facts = Facts::of(history, as_of, known_at, &population.spec);
+            let facts = facts.ok_or_else(|| not_yet(customer_id, as_of))?;
+            let placement = Placement::of(history, &facts, (as_of, known_at), population);
+            let version = history.version_at(as_of, known_at);
+            let attributes = version.map(|version| version.attributes.clone()).unwrap_or_default();
+            let mut scores = Vec::new();
+            for request in &requests {
+                match request.score(id.to_owned(), history) {
+                    Ok(score) => scores.push(score),
+                    // It is not of those whom the model is about.
+                    Err(Error::Precondition { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(Known { facts, placement, attributes, scores })
+        })?
+    }
+
+    /// The complaints that no resolution has followed.
+    async fn open_complaints(&self, id: &str, facts: &Facts, as_of: Time) -> Result<Vec<Contact>> {
+        if facts.complaints_open == 0 {
+            return Ok(Vec::new());
+        }
+        let kinds = [kind::COMPLAINT.to_owned()];
+        Ok(self.store.contacts(id, &kinds, (facts.last_resolution, as_of), CONTACTS).await?)
+    }
+
+    /// What the customer may buy next. Who has bought nothing is not asked about: nothing follows from that.
+    async fn next_of(
+        &self,
+        id: &str,
+        facts: &Facts,
+        pass: Option<&Pass>,
+        as_of: Time,
+    ) -> Result<Vec<NextToBuy>> {
+        let Some(pass) = pass.filter(|_| facts.purchases.is_some()) else { return Ok(Vec::new()) };
+        Ok(self.next_to_buy(pass, &[id.to_owned()], as_of).await?.remove(id).unwrap_or_default())
     }
 
     async fn score_requests(&self, as_of: Time, now: Time) -> Result<Vec<ScoreRequest>> {
@@ -212,6 +237,18 @@ fn not_yet(customer_id: &str, as_of: Time) -> Error {
         reason: "NOT_YET_A_CUSTOMER",
         message: format!("nothing of customer `{customer_id}` had happened by {as_of}; ask for a later time"),
     }
+}
+
+/// The share of the common attributes that a customer has, and those that it does not have.
+fn completeness(attributes: &Attributes, population: &Population) -> (Option<f64>, Vec<String>) {
+    let common: Vec<&str> = population.common_attributes().collect();
+    let missing: Vec<String> = common
+        .iter()
+        .filter(|name| !attributes.contains_key(**name))
+        .map(|name| (*name).to_owned())
+        .collect();
+    let carried = (common.len() - missing.len()) as f64;
+    ((!common.is_empty()).then(|| carried / common.len() as f64), missing)
 }
 
 /// The net revenue of a year, from that of the window, by the attribute with what the customer spends in one.
