@@ -1,5 +1,7 @@
 //! Alerts: what rules found, who has seen it, and how far its delivery is.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tally_model::{
@@ -77,6 +79,8 @@ pub struct Delivery {
     pub attempts: i64,
     /// Why the last try failed; empty when it did not.
     pub last_error: String,
+    /// When it was tried first.
+    pub first_attempt: Option<Time>,
     /// When it is tried next, if it is pending.
     pub next_attempt: Time,
     /// When the receiver confirmed it.
@@ -109,7 +113,7 @@ pub struct AlertFilter {
     pub customer_id: Option<String>,
     /// Only those that somebody has seen, or that nobody has.
     pub acknowledged: Option<bool>,
-    /// Only those whose delivery is so far.
+    /// Only those whose delivery is in this state.
     pub delivery: Option<DeliveryState>,
 }
 
@@ -137,10 +141,10 @@ pub enum DeliveryResult {
 pub struct Lease {
     /// Who has it: a name that no other server has.
     pub owner: String,
-    /// Now.
+    /// Now, by the clock of the server: what is due by then may be claimed.
     pub now: Time,
-    /// When it ends.
-    pub until: Time,
+    /// How long it lasts. The clock of the database measures that, since those of two servers differ.
+    pub length: Duration,
 }
 
 /// A pass that no rule has looked at.
@@ -152,6 +156,26 @@ pub struct UnwatchedPass {
     pub as_of: Time,
     /// The pass that rules looked at before, about an earlier moment; None when there is none.
     pub before: Option<i64>,
+}
+
+/// Which complaints are looked through.
+#[derive(Clone, Copy, Debug)]
+pub struct ComplaintQuery {
+    /// Those that happened after this moment,
+    pub after: Time,
+    /// and up to this one.
+    pub until: Time,
+    /// Only those that are news; None for all.
+    pub news: Option<ComplaintNews>,
+}
+
+/// What nobody has looked at before.
+#[derive(Clone, Copy, Debug)]
+pub struct ComplaintNews {
+    /// Complaints that happened after this moment,
+    pub after: Time,
+    /// and those that were recorded after this one.
+    pub recorded_after: Time,
 }
 
 /// A complaint that no resolution under the same id has followed.
@@ -185,6 +209,8 @@ pub struct PromotionRefusal {
 /// Every method fails with a [`StoreError`](crate::StoreError) when the database does.
 #[async_trait]
 pub trait AlertStore: Send + Sync {
+    /// Leaves out the alerts whose cause has one of the rule already, or another one of these.
+    async fn without_known_causes(&self, alerts: Vec<NewAlert>) -> Result<Vec<NewAlert>>;
     /// Stores alerts, and their deliveries if `deliver`; alerts about a merged customer become those of its survivor.
     /// Leaves out those whose cause has an alert of the rule, and those about customers who do not exist any more.
     /// Returns the kinds of those that were stored.
@@ -207,8 +233,8 @@ pub trait AlertStore: Send + Sync {
 /// Every method fails with a [`StoreError`](crate::StoreError) when the database does.
 #[async_trait]
 pub trait AlertDeliveryStore: Send + Sync {
-    /// Leases at most `limit` alerts whose delivery is due, in the order of their sequence: of each customer the first one
-    /// that is pending.
+    /// Leases at most `limit` alerts whose delivery is due, of each customer the first one that is pending; those that
+    /// have been due for longest first.
     async fn claim_deliveries(&self, lease: Lease, limit: usize) -> Result<Vec<Alert>>;
     /// Stores how the try of `owner` to deliver an alert ended, if it still has the lease.
     async fn finish_delivery(
@@ -231,6 +257,9 @@ pub trait AlertSourceStore: Send + Sync {
     async fn unwatched_pass(&self) -> Result<Option<UnwatchedPass>>;
     /// Returns what at most `limit` customers of a pass are and were, with their places in the order of falling net
     /// revenue and id, those after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError::Aborted`](crate::StoreError::Aborted) when the earlier pass was removed meanwhile.
     async fn customer_changes(
         &self,
         pass: UnwatchedPass,
@@ -239,11 +268,10 @@ pub trait AlertSourceStore: Send + Sync {
     ) -> Result<Vec<(MemberCursor, CustomerChange)>>;
     /// Notes that rules have looked at a pass.
     async fn mark_watched(&self, pass_id: i64) -> Result<()>;
-    /// Returns at most `limit` complaints that happened after the first and up to the second time, those after `after` in
-    /// the order of their times, customers and ids.
+    /// Returns at most `limit` complaints, those after `after` in the order of their times, customers and ids.
     async fn open_complaints(
         &self,
-        between: (Time, Time),
+        query: ComplaintQuery,
         after: Option<&OpenComplaint>,
         limit: usize,
     ) -> Result<Vec<OpenComplaint>>;

@@ -244,8 +244,9 @@ pub trait InsightStore: Send + Sync {
     async fn begin_pass(&self, pass: NewPass) -> Result<i64>;
     /// Adds facts of customers to a pass; those of customers who do not exist any more, or were merged, are left out.
     async fn insert_facts(&self, pass_id: i64, facts: Vec<StoredFacts>) -> Result<()>;
-    /// Completes a pass: it takes the place of the one about the same moment.
-    async fn complete_pass(&self, pass_id: i64, population: &Population) -> Result<()>;
+    /// Completes a pass: it takes the place of the one about the same moment. Rules of alerts need not look at one that
+    /// was made on demand when they have looked at the one that it replaces.
+    async fn complete_pass(&self, pass_id: i64, population: &Population, on_demand: bool) -> Result<()>;
     /// Returns a pass by its number, as long as all of its facts are there, also when another took its place.
     async fn pass(&self, pass_id: i64) -> Result<Option<Pass>>;
     /// Returns the pass about a moment.

@@ -199,8 +199,9 @@ mod worklist;
 
 pub use affinities::{AffinityList, AffinityStore, BasketQuery, Baskets, NewAffinityList, NextToBuy};
 pub use alerts::{
-    Acknowledgement, Alert, AlertDeliveryStore, AlertFilter, AlertSourceStore, AlertStore, Delivery,
-    DeliveryResult, DeliveryState, Lease, NewAlert, OpenComplaint, PromotionRefusal, UnwatchedPass,
+    Acknowledgement, Alert, AlertDeliveryStore, AlertFilter, AlertSourceStore, AlertStore, ComplaintNews,
+    ComplaintQuery, Delivery, DeliveryResult, DeliveryState, Lease, NewAlert, OpenComplaint,
+    PromotionRefusal, UnwatchedPass,
 };
 pub use backup::{BackupError, BackupStore};
 pub use changes::{Change, ChangeStore};

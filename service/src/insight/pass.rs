@@ -23,7 +23,7 @@ use tracing::Instrument;
 
 use super::{Insights, worklist::work};
 use crate::{
-    histories::scan::{CustomerScan, Partition, par_chunks},
+    histories::scan::{CustomerScan, Partition, for_all_customers, par_chunks},
     platform::{
         blocking::run_blocking,
         error::{Error, Result},
@@ -165,7 +165,8 @@ impl InsightPass {
                 model.finish(&self.insights.scored).await?;
             }
         }
-        self.insights.store.complete_pass(self.pass_id, &self.population).await?;
+        let on_demand = self.purpose == PassPurpose::OnDemand;
+        self.insights.store.complete_pass(self.pass_id, &self.population, on_demand).await?;
         self.over = true;
         Ok(Some(self.progress))
     }
@@ -314,16 +315,10 @@ impl Insights {
         (as_of, known_at): (Time, Time),
         spec: Arc<InsightSpec>,
     ) -> Result<Population> {
-        let mut scan = CustomerScan::new(Arc::clone(&self.store), Partition::WHOLE);
+        let of_part = Arc::clone(&spec);
+        let part = move |customers: &[(String, Packed)]| sample_part(customers, (as_of, known_at), &of_part);
         let mut sample = PopulationSample::default();
-        while let Some(page) = scan.next().await? {
-            let spec = Arc::clone(&spec);
-            let parts = run_blocking(move || {
-                let part = |customers: &[(String, Packed)]| sample_part(customers, (as_of, known_at), &spec);
-                par_chunks(&page.histories, part).into_iter().collect::<Result<Vec<_>>>()
-            });
-            parts.await??.into_iter().for_each(|part| sample.merge(part));
-        }
+        for_all_customers(&self.store, part, |part| sample.merge(part)).await?;
         // Fitting the value model takes a while.
         run_blocking(move || {
             let begun = Instant::now();

@@ -65,6 +65,9 @@ impl BackupStore for Postgres {
 impl Engine for Postgres {
     type Db = Database;
 
+    const NOW: &'static str = "clock_timestamp()";
+    const MICROSECOND: &'static str = "INTERVAL '1 microsecond'";
+
     fn writer(&self) -> &str {
         &self.name
     }

@@ -8,6 +8,7 @@ use tally_model::{history::Attributes, time::Time};
 
 use super::{
     Backend, Engine, Stamp, Statement, Transaction,
+    alerts::lock_alerts,
     attribute_backfill::backfill,
     changes::{note_change, note_merge},
     merges::{merged_ids, survivor},
@@ -254,9 +255,10 @@ async fn delete<B: Backend>(store: &B, customer_id: &str) -> Result<bool> {
     let delete = Statement::new("DELETE FROM customers WHERE customer_id IN (");
     // This table has no foreign key. Writers of predictions keep the customer until they are done.
     let delete_latest = Statement::new("DELETE FROM latest_predictions WHERE customer_id IN (");
-    // Nor have these: they are not distributed. Writers of alerts lock the customer.
+    // Nor have these: they are not distributed.
     let delete_alerts = Statement::new("DELETE FROM alerts WHERE customer_id IN (");
     let delete_deliveries = Statement::new("DELETE FROM alert_deliveries WHERE customer_id IN (");
+    lock_alerts::<B>(&mut tx).await?;
     for mut statement in [delete, delete_latest, delete_alerts, delete_deliveries] {
         statement.push_list(ids.iter().map(|id| (*id).into())).push(")");
         B::run::<()>(&mut tx, statement).await?;

@@ -24,6 +24,11 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     /// The driver.
     type Db: Database;
 
+    /// The clock of the database, as a value of a column of times.
+    const NOW: &'static str;
+    /// What is added to such a value for a microsecond.
+    const MICROSECOND: &'static str;
+
     /// A name that no other open store has, noted with every change.
     fn writer(&self) -> &str;
 

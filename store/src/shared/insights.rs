@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use sqlx::FromRow;
 use tally_model::{
     insight::{Population, Segmentation},
     time::Time,
@@ -110,18 +111,38 @@ async fn remove_pass<B: Backend>(store: &B, pass_id: i64) -> Result<()> {
     .await
 }
 
-/// Of the complete passes that are to be kept, those that are neither the last of their month nor new enough.
-fn expired(kept: &[(i64, Stamp, Stamp)], before: Time) -> Vec<i64> {
-    let last_of_month = |pass_id: i64, as_of: Time| {
-        let month = as_of.month_start();
-        let later = |(_, other, _): &(i64, Stamp, Stamp)| other.0 > as_of && other.0.month_start() == month;
-        let twin = |(id, other, _): &(i64, Stamp, Stamp)| other.0 == as_of && *id > pass_id;
-        !kept.iter().any(|other| later(other) || twin(other))
+/// A pass that is to be kept.
+#[derive(FromRow)]
+struct KeptPass {
+    pass_id: i64,
+    as_of_time: Stamp,
+    known_time: Stamp,
+    watched: bool,
+}
+
+impl KeptPass {
+    /// The order of passes.
+    const fn order(&self) -> (Time, i64) {
+        (self.as_of_time.0, self.pass_id)
+    }
+
+    fn month(&self) -> Time {
+        self.as_of_time.0.month_start()
+    }
+}
+
+/// Of the complete passes that are to be kept, those that are neither the last of their month nor new enough, but for
+/// the latest one that rules have looked at: they compare the next one with it.
+fn expired(kept: &[KeptPass], before: Time) -> Vec<i64> {
+    let last_of_month = |pass: &KeptPass| {
+        !kept.iter().any(|other| other.order() > pass.order() && other.month() == pass.month())
     };
-    let is_expired = |(pass_id, as_of, known): &&(i64, Stamp, Stamp)| {
-        known.0 < before && !last_of_month(*pass_id, as_of.0)
+    let is_compared = |pass: &KeptPass| pass.watched && pass.as_of_time.0 <= pass.known_time.0;
+    let compared = kept.iter().filter(|pass| is_compared(pass)).map(KeptPass::order).max();
+    let is_expired = |pass: &&KeptPass| {
+        pass.known_time.0 < before && !last_of_month(pass) && Some(pass.order()) != compared
     };
-    kept.iter().filter(is_expired).map(|(pass_id, ..)| *pass_id).collect()
+    kept.iter().filter(is_expired).map(|pass| pass.pass_id).collect()
 }
 
 #[async_trait]
@@ -161,24 +182,27 @@ impl<B: Backend> InsightStore for B {
         .await
     }
 
-    async fn complete_pass(&self, pass_id: i64, population: &Population) -> Result<()> {
+    async fn complete_pass(&self, pass_id: i64, population: &Population, on_demand: bool) -> Result<()> {
         // Of two passes about one moment that end together, one is refused by the index and tries again.
         repeatable((self.clone(), population.clone()), move |shared| async move {
             let (store, population) = &*shared;
             let replace = Statement::new(
-                "UPDATE insight_passes SET state = 'replaced' WHERE state = 'complete' AND as_of_time = $1",
+                "UPDATE insight_passes SET state = 'replaced' WHERE state = 'complete' AND as_of_time = $1 \
+                 RETURNING watched",
             )
             .bind(population.as_of);
+            let mut tx = store.begin().await?;
+            let replaced: Vec<(bool,)> = B::run(&mut tx, replace).await?;
+            let watched = on_demand && replaced.iter().any(|(watched,)| *watched);
             let complete = Statement::new(
-                "UPDATE insight_passes SET state = 'complete', population = $1 WHERE pass_id = $2",
+                "UPDATE insight_passes SET state = 'complete', population = $1, watched = $2 WHERE pass_id = $3",
             )
             .bind(SqlValue::json(population)?)
+            .bind(watched)
             .bind(pass_id);
-            let mut tx = store.begin().await?;
             if let Some(notice) = B::NOTICE_FACTS {
                 B::run::<()>(&mut tx, Statement::new(notice)).await?;
             }
-            B::run::<()>(&mut tx, replace).await?;
             B::run::<()>(&mut tx, complete).await?;
             Ok(tx.commit().await?)
         })
@@ -217,7 +241,8 @@ impl<B: Backend> InsightStore for B {
         .bind(expiry.on_demand);
         let mut passes: Vec<i64> = self.read(select).await?.into_iter().map(|(pass_id,)| pass_id).collect();
         let select = Statement::new(
-            "SELECT pass_id, as_of_time, known_time FROM insight_passes WHERE state = 'complete' AND kept",
+            "SELECT pass_id, as_of_time, known_time, watched FROM insight_passes \
+             WHERE state = 'complete' AND kept",
         );
         passes.extend(expired(&self.read(select).await?, expiry.kept));
         for pass_id in &passes {

@@ -23,7 +23,7 @@ pub(crate) struct Stamps(pub(crate) Vec<Time>);
 pub(crate) enum SqlValue {
     Text(String),
     Int(Option<i64>),
-    Float(f64),
+    Float(Option<f64>),
     Bool(bool),
     Time(Time),
     Times(Vec<Time>),
@@ -58,6 +58,12 @@ impl From<Option<i64>> for SqlValue {
 
 impl From<f64> for SqlValue {
     fn from(number: f64) -> Self {
+        Self::Float(Some(number))
+    }
+}
+
+impl From<Option<f64>> for SqlValue {
+    fn from(number: Option<f64>) -> Self {
         Self::Float(number)
     }
 }
@@ -188,7 +194,7 @@ pub(crate) fn arguments<D: Database>(values: Vec<SqlValue>) -> Result<D::Argumen
 where
     for<'q> String: Encode<'q, D> + Type<D>,
     for<'q> Option<i64>: Encode<'q, D> + Type<D>,
-    for<'q> f64: Encode<'q, D> + Type<D>,
+    for<'q> Option<f64>: Encode<'q, D> + Type<D>,
     for<'q> bool: Encode<'q, D> + Type<D>,
     for<'q> Stamp: Encode<'q, D> + Type<D>,
     for<'q> Stamps: Encode<'q, D> + Type<D>,

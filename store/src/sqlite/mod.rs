@@ -98,6 +98,9 @@ impl Sqlite {
 impl Engine for Sqlite {
     type Db = Database;
 
+    const NOW: &'static str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
+    const MICROSECOND: &'static str = "1";
+
     fn writer(&self) -> &str {
         &self.name
     }

@@ -1,13 +1,18 @@
 //! What a rule finds. Texts name numbers, grades and times only: who it is about stands beside them.
 
 use super::rules::Condition;
-use crate::{insight::AbcClass, scoring::Grade};
+use crate::{
+    insight::{AbcClass, LifeCycle, value_at_risk},
+    scoring::Grade,
+};
 
 /// What a pass says of a customer, as far as rules look at it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CustomerState {
     /// The ABC class.
     pub abc: AbcClass,
+    /// The stage of the relation.
+    pub life_cycle: LifeCycle,
     /// The probability that it leaves, of a buyer, when there was a champion.
     pub churn_probability: Option<f64>,
     /// The grade of that.
@@ -56,12 +61,13 @@ impl Finding {
     }
 }
 
-/// The value at risk: P(churn) · CLV, in whole minor units; None without either.
-#[must_use]
-pub fn value_at_risk(state: &CustomerState) -> Option<i64> {
-    let (probability, clv) = (state.churn_probability?, state.clv?);
-    // CLVs are far below 2⁵³; a float above the range of integers becomes the greatest of them.
-    Some((probability * clv as f64).round() as i64)
+impl CustomerState {
+    /// The value at risk of the worklist, where the probability to leave is known: rules do not alert because of a model
+    /// that is missing.
+    fn value_at_risk(&self) -> Option<i64> {
+        self.churn_probability?;
+        value_at_risk(self.life_cycle, self.clv, self.churn_probability)
+    }
 }
 
 /// Two probabilities in percent, with as many decimals as show that they differ.
@@ -113,8 +119,8 @@ impl CustomerChange {
     }
 
     fn value_at_risk(&self, above: i64) -> Option<Finding> {
-        let now = value_at_risk(&self.now)?;
-        let before = self.before.as_ref().and_then(value_at_risk);
+        let now = self.now.value_at_risk()?;
+        let before = self.before.as_ref().and_then(CustomerState::value_at_risk);
         (now > above && before.is_none_or(|before| before <= above)).then(|| {
             let message = format!("the value at risk is {now} minor units, above {above}");
             let previous = before.map(|before| before as f64);
@@ -138,6 +144,7 @@ mod tests {
     fn state(probability: f64, churn: Grade, clv: i64) -> CustomerState {
         CustomerState {
             abc: AbcClass::A,
+            life_cycle: LifeCycle::Mature,
             churn_probability: Some(probability),
             churn_grade: Some(churn),
             lead_grade: None,
@@ -148,6 +155,7 @@ mod tests {
     fn lead(grade: Option<Grade>) -> CustomerState {
         CustomerState {
             abc: AbcClass::None,
+            life_cycle: LifeCycle::Lead,
             churn_probability: None,
             churn_grade: None,
             lead_grade: grade,
@@ -200,7 +208,9 @@ mod tests {
         let unknown = CustomerState { clv: None, ..at(0) };
         assert_eq!(found(Some(unknown.clone()), at(1_002), &rule), crossed);
         assert_eq!(found(Some(at(1)), unknown, &rule), None);
-        assert_eq!(value_at_risk(&state(1.0, Grade::D, i64::MAX)), Some(i64::MAX));
+        assert_eq!(state(1.0, Grade::D, i64::MAX).value_at_risk(), Some(i64::MAX));
+        let unscored = CustomerState { churn_probability: None, ..at(1_002) };
+        assert_eq!(found(Some(at(1)), unscored, &rule), None, "no model says that it may leave");
     }
 
     #[test]

@@ -5,5 +5,5 @@ mod decision;
 mod file;
 mod rules;
 
-pub use decision::{CustomerChange, CustomerState, Finding, value_at_risk};
+pub use decision::{CustomerChange, CustomerState, Finding};
 pub use rules::{AlertKind, AlertRule, AlertRules, Condition, WebhookSpec};

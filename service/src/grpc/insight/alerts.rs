@@ -21,7 +21,7 @@ use crate::{
         status::about,
     },
     insight::Alerts,
-    platform::error::{Error, Result},
+    platform::error::{Error, Result, Shortened},
 };
 
 /// Alerts that a watch reads at a time.
@@ -127,8 +127,7 @@ fn filter(validator: &mut Validator, request: &ListAlertsRequest) -> AlertFilter
         let kind = known(&name);
         if kind.is_none() {
             let names = AlertKind::ALL.map(AlertKind::name).join(", ");
-            let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-            validator.refuse("kind", format!("is `{shown}`; allowed are {names}"));
+            validator.refuse("kind", format!("is `{}`; allowed are {names}", Shortened(&name)));
         }
         kind.map(AlertKind::name)
     });

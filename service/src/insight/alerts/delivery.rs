@@ -101,9 +101,8 @@ pub(super) async fn run(alerts: Alerts, webhook: Arc<Webhook>) {
 }
 
 async fn claim(alerts: &Alerts, webhook: &Webhook, owner: &str, most: usize) -> Result<Vec<Alert>> {
-    let now = alerts.clock.now();
-    let until = Time(now.0 + micros(webhook.timeout + LEASE_MARGIN));
-    let lease = Lease { owner: owner.to_owned(), now, until };
+    let length = webhook.timeout + LEASE_MARGIN;
+    let lease = Lease { owner: owner.to_owned(), now: alerts.clock.now(), length };
     Ok(alerts.store.claim_deliveries(lease, most).await?)
 }
 
@@ -145,7 +144,9 @@ async fn try_once(alerts: &Alerts, webhook: &Webhook, alert: &Alert) -> Result<D
     let (now, error) = (alerts.clock.now(), error.to_string());
     tracing::debug!(error, alert = alert.found.alert_id, "an alert could not be delivered");
     let attempts = alert.delivery.as_ref().map_or(1, |delivery| delivery.attempts);
-    Ok(match now.0 - alert.create_time.0 >= DAY {
+    // Not since the alert was stored: no server may have been there to try.
+    let first = alert.delivery.as_ref().and_then(|delivery| delivery.first_attempt).unwrap_or(now);
+    Ok(match now.0 - first.0 >= DAY {
         true => DeliveryResult::Parked { error },
         false => DeliveryResult::Retry { at: Time(now.0 + micros(wait(attempts))), error },
     })

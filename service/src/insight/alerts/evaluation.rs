@@ -4,7 +4,10 @@
 //! A rule may look at the same thing again and again, also after a crash and on several servers: what it finds has a
 //! cause, of which only one alert is stored.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use tally_model::{
     insight::{
@@ -13,7 +16,7 @@ use tally_model::{
     },
     time::{DAY, Time},
 };
-use tally_store::{NewAlert, OpenComplaint, UnwatchedPass};
+use tally_store::{ComplaintNews, ComplaintQuery, NewAlert, OpenComplaint, UnwatchedPass};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Alerts, Subject, alert, models};
@@ -21,9 +24,14 @@ use crate::{insight::Insights, monitoring::HealthReceiver, platform::error::Resu
 
 /// How often what is new is looked at: passes and refusals.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often complaints are looked through.
+/// How often complaints are looked through for those that are news: open for too long since the last time, or recorded
+/// since then.
 const COMPLAINTS_EVERY: Duration = Duration::from_secs(10);
-/// How often what is counted in days is looked at. That a kind of interaction is silent takes a look at all interactions.
+/// How often all of them are: those that were imported as history, and those whose resolution was retracted.
+const ALL_COMPLAINTS_EVERY: Duration = Duration::from_secs(3_600);
+/// What was recorded so long before the last look may have been stored after it, by the clock of another server.
+const LATE_COMMIT: i64 = 60_000_000;
+/// How often what is counted in days is looked at. Since when a kind is silent takes a look at all interactions.
 const DAYS_EVERY: Duration = Duration::from_secs(3_600);
 /// Complaints that were open before a rule looked at them for the first time are looked at when they are not older than
 /// this, beyond the hours of the rule.
@@ -36,28 +44,60 @@ const HOUR: i64 = DAY / 24;
 pub(super) async fn run(alerts: Alerts, insights: Insights, mut health: HealthReceiver) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut complaints, mut days) = (Schedule::new(COMPLAINTS_EVERY), Schedule::new(DAYS_EVERY));
+    let (mut complaints, mut days) = (ComplaintRounds::new(), Schedule::new(DAYS_EVERY));
     // What is known already is news to this server.
     health.mark_changed();
     loop {
         ticks.tick().await;
         report("passes", watch_pass(&alerts, &insights).await);
         report("refused models", models::refused(&alerts).await);
-        if complaints.is_due() {
-            report("complaints", watch_complaints(&alerts, &insights).await);
-        }
+        complaints.watch(&alerts, &insights).await;
         if days.is_due() {
-            report("populations", models::not_scored(&alerts, &insights).await);
-            report("kinds of interaction", watch_kinds(&alerts).await);
+            let populations = report("populations", models::not_scored(&alerts, &insights).await);
+            if report("kinds of interaction", watch_kinds(&alerts).await) && populations {
+                days.done();
+            }
         }
         if health.has_changed().unwrap_or(false) {
             let known = health.borrow_and_update().clone();
-            report("models", models::unhealthy(&alerts, &insights, &known).await);
+            if !report("models", models::unhealthy(&alerts, &insights, &known).await) {
+                health.mark_changed();
+            }
         }
     }
 }
 
-/// When something is done again.
+/// When complaints were looked through.
+struct ComplaintRounds {
+    news: Schedule,
+    all: Schedule,
+    last: Option<Time>,
+}
+
+impl ComplaintRounds {
+    const fn new() -> Self {
+        let (news, all) = (Schedule::new(COMPLAINTS_EVERY), Schedule::new(ALL_COMPLAINTS_EVERY));
+        Self { news, all, last: None }
+    }
+
+    /// Looks through the complaints that it is time for.
+    async fn watch(&mut self, alerts: &Alerts, insights: &Insights) {
+        if !self.news.is_due() {
+            return;
+        }
+        let (now, all) = (alerts.clock.now(), self.all.is_due());
+        let since = self.last.filter(|_| !all);
+        if report("complaints", watch_complaints(alerts, insights, (now, since)).await) {
+            self.last = Some(now);
+            self.news.done();
+            if all {
+                self.all.done();
+            }
+        }
+    }
+}
+
+/// When something is to be done again: a while after it was done.
 struct Schedule {
     every: Duration,
     last: Option<Instant>,
@@ -68,19 +108,21 @@ impl Schedule {
         Self { every, last: None }
     }
 
-    fn is_due(&mut self) -> bool {
-        let due = self.last.is_none_or(|last| last.elapsed() >= self.every);
-        if due {
-            self.last = Some(Instant::now());
-        }
-        due
+    fn is_due(&self) -> bool {
+        self.last.is_none_or(|last| last.elapsed() >= self.every)
+    }
+
+    fn done(&mut self) {
+        self.last = Some(Instant::now());
     }
 }
 
-fn report(what: &str, result: Result<()>) {
-    if let Err(error) = result {
-        tracing::warn!(%error, "the rules of alerts about {what} could not be evaluated");
+/// Logs an error. Returns whether there is none.
+fn report(what: &str, result: Result<()>) -> bool {
+    if let Err(error) = &result {
+        tracing::warn!(%error, "the rules of alerts about {what} could not be evaluated; trying again");
     }
+    result.is_ok()
 }
 
 /// Compares the latest pass with the one that was compared before. The first one is only what later ones are compared
@@ -115,30 +157,57 @@ fn alert_of_pass(rule: &AlertRule, customer_id: &str, pass: UnwatchedPass, findi
     alert(rule, Subject::Customer(customer_id.to_owned()), (cause, pass.as_of), finding)
 }
 
-/// Finds complaints that are open for too long.
+/// Finds complaints that are open for too long: all of them, or those that are news since an earlier moment.
 #[tracing::instrument(name = "alerts of complaints", skip_all)]
-async fn watch_complaints(alerts: &Alerts, insights: &Insights) -> Result<()> {
+async fn watch_complaints(
+    alerts: &Alerts,
+    insights: &Insights,
+    (now, since): (Time, Option<Time>),
+) -> Result<()> {
     for rule in &alerts.settings.rules.rules {
         let Condition::ComplaintOpen { hours } = rule.condition else { continue };
-        let now = alerts.clock.now();
         // Open for longer than the limit: one that happened at the limit is not yet.
-        let to = Time(now.0 - i64::from(hours) * HOUR - 1);
-        let mut after = None;
+        let limit = |now: Time| Time(now.0 - i64::from(hours) * HOUR - 1);
+        let news =
+            |since: Time| ComplaintNews { after: limit(since), recorded_after: Time(since.0 - LATE_COMMIT) };
+        let (after, until) = (limit(now).plus_days(-COMPLAINT_DAYS), limit(now));
+        let query = ComplaintQuery { after, until, news: since.map(news) };
+        let mut last = None;
         loop {
-            let between = (to.plus_days(-COMPLAINT_DAYS), to);
-            let page = insights.store.open_complaints(between, after.as_ref(), PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.clone());
-            let mut found = Vec::new();
-            for complaint in page {
-                if !complaint.merged || is_open(&complaint, insights, now).await? {
-                    found.push(alert_of_complaint(rule, complaint, hours, now));
-                }
+            let page = insights.store.open_complaints(query, last.as_ref(), PAGE).await?;
+            last = page.last().cloned();
+            if last.is_none() {
+                break;
             }
-            alerts.record(found).await?;
+            record_open(alerts, insights, (rule, hours, now), page).await?;
         }
     }
     Ok(())
+}
+
+/// Stores the alerts of those complaints that have none yet. Only of these, the histories of merged customers are read.
+async fn record_open(
+    alerts: &Alerts,
+    insights: &Insights,
+    (rule, hours, now): (&AlertRule, u32, Time),
+    complaints: Vec<OpenComplaint>,
+) -> Result<()> {
+    let found = complaints.iter().map(|complaint| alert_of_complaint(rule, complaint, (hours, now)));
+    let unknown = insights.store.without_known_causes(found.collect()).await?;
+    let causes: HashSet<&str> = unknown.iter().map(|alert| alert.cause.as_str()).collect();
+    let mut closed = HashSet::new();
+    for complaint in complaints.iter().filter(|complaint| complaint.merged) {
+        let cause = cause_of_complaint(complaint);
+        if causes.contains(cause.as_str()) && !is_open(complaint, insights, now).await? {
+            closed.insert(cause);
+        }
+    }
+    alerts.record(unknown.into_iter().filter(|alert| !closed.contains(&alert.cause)).collect()).await
+}
+
+/// An id of the caller and a customer's, which have no control characters.
+fn cause_of_complaint(complaint: &OpenComplaint) -> String {
+    format!("{}\n{}", complaint.interaction_id, complaint.customer_id)
 }
 
 /// Whether no resolution under any id of a merged customer has followed a complaint.
@@ -150,8 +219,7 @@ async fn is_open(complaint: &OpenComplaint, insights: &Insights, now: Time) -> R
     Ok(resolution.is_none_or(|resolution| resolution < complaint.occur_time))
 }
 
-fn alert_of_complaint(rule: &AlertRule, complaint: OpenComplaint, hours: u32, now: Time) -> NewAlert {
-    let cause = format!("{} {}", complaint.interaction_id, complaint.customer_id);
+fn alert_of_complaint(rule: &AlertRule, complaint: &OpenComplaint, (hours, now): (u32, Time)) -> NewAlert {
     let hour = if hours == 1 { "hour" } else { "hours" };
     let open = (now.0 - complaint.occur_time.0) as f64 / HOUR as f64;
     let since = complaint.occur_time;
@@ -159,7 +227,8 @@ fn alert_of_complaint(rule: &AlertRule, complaint: OpenComplaint, hours: u32, no
         format!("a complaint has been open since {since}, for {open:.1} hours; the limit is {hours} {hour}");
     let finding = Finding::above(message, open, hours.into());
     let as_of = Time(complaint.occur_time.0 + i64::from(hours) * HOUR);
-    alert(rule, Subject::Customer(complaint.customer_id), (cause, as_of), finding)
+    let customer = Subject::Customer(complaint.customer_id.clone());
+    alert(rule, customer, (cause_of_complaint(complaint), as_of), finding)
 }
 
 /// Finds kinds of interaction of which none was recorded for too long. A kind that has never occurred is not silent.
@@ -190,4 +259,18 @@ async fn watch_kinds(alerts: &Alerts) -> Result<()> {
 /// Days as a text.
 pub(super) fn of_days(days: u32) -> String {
     if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_failed_is_due_in_the_next_round() {
+        let mut schedule = Schedule::new(DAYS_EVERY);
+        assert!(schedule.is_due() && schedule.is_due(), "nothing was done");
+        schedule.done();
+        assert!(!schedule.is_due());
+        assert!(Schedule { every: Duration::ZERO, ..schedule }.is_due());
+    }
 }

@@ -1,9 +1,9 @@
 //! Passes: when they are made, what they store, how long they are kept, and what predictions make of them.
 
-use tally_model::time::Time;
+use tally_model::{insight::InsightSpec, time::Time};
 use tally_proto::v1;
 use tally_service::insight::{InsightPass, PassPurpose};
-use tally_store::PassExpiry;
+use tally_store::{PassExpiry, StoreError, UnwatchedPass};
 use tonic::Code;
 
 use super::{AS_OF, paid};
@@ -18,6 +18,8 @@ on_both_stores!(
     callers_share_a_pass,
     a_look_ahead_is_not_the_latest_pass,
     who_has_gone_gets_no_pass,
+    a_pass_that_others_are_compared_with_does_not_expire,
+    rules_look_once_at_a_pass_that_other_settings_replace,
 );
 
 /// Stores a business and trains both models.
@@ -281,4 +283,35 @@ async fn who_has_gone_gets_no_pass(tally: Tally) {
     tally.refresh_insights(AS_OF).await.unwrap();
     let begun = tally.database.sql("SELECT count(*) FROM insight_passes").await;
     assert_eq!(begun, Some(2), "the one of the others and the last one");
+}
+
+async fn a_pass_that_others_are_compared_with_does_not_expire(tally: Tally) {
+    tally.backfill(vec![paid("ada", "1", "purchase", "2024-01-01", 100)]).await.unwrap();
+    let store = tally_store::open(&tally.database.url).await.unwrap();
+    let tomorrow = tally_service::platform::clock::system_clock().plus_days(1);
+    let all = PassExpiry { kept: tomorrow, on_demand: tomorrow };
+    for (as_of, removed) in [("2024-04-10", 0), ("2024-04-20", 0), ("2024-04-25", 1)] {
+        tally.refresh_insights(as_of).await.unwrap();
+        // The one before is compared with until rules have looked at the new one.
+        assert_eq!(store.remove_passes(all).await.unwrap(), removed, "{as_of}");
+        let pass = store.pass_about(time(as_of)).await.unwrap().unwrap();
+        store.mark_watched(pass.pass_id).await.unwrap();
+    }
+    let unwatched = UnwatchedPass { pass_id: 1, as_of: time(AS_OF), before: Some(1) };
+    let gone = store.customer_changes(unwatched, None, 10).await;
+    assert!(matches!(gone, Err(StoreError::Aborted)), "it was removed while it was read");
+}
+
+async fn rules_look_once_at_a_pass_that_other_settings_replace(tally: Tally) {
+    tally.backfill(vec![paid("ada", "1", "purchase", "2024-01-01", 100)]).await.unwrap();
+    tally.refresh_insights(AS_OF).await.unwrap();
+    let store = tally_store::open(&tally.database.url).await.unwrap();
+    let pass = store.unwatched_pass().await.unwrap().unwrap();
+    store.mark_watched(pass.pass_id).await.unwrap();
+    let spec = InsightSpec { window_days: 100, ..InsightSpec::default() };
+    let server = Tally::start_with_spec(tally.database.again(), spec).await;
+    assert_eq!(server.sizes("abc", Some(AS_OF)).await, [("none".to_owned(), 1)]);
+    assert_eq!(store.unwatched_pass().await.unwrap(), None);
+    server.refresh_insights(AS_OF).await.unwrap();
+    assert!(store.unwatched_pass().await.unwrap().is_some(), "one that was asked for is news");
 }

@@ -69,10 +69,19 @@ impl Tally {
 
     /// A server with rules of alerts; the files that they name are in `folder`.
     pub async fn with_alerts(database: Database, rules: &str, folder: &Path) -> Self {
+        Self::with_alerts_and_clock(database, (rules, folder), system_clock).await
+    }
+
+    /// The same with a clock of its own.
+    pub async fn with_alerts_and_clock(
+        database: Database,
+        (rules, folder): (&str, &Path),
+        clock: fn() -> Time,
+    ) -> Self {
         let rules = AlertRules::parse(rules).unwrap();
         let webhook = rules.webhook.as_ref().map(|spec| Arc::new(Webhook::open(spec, folder).unwrap()));
         let settings = AlertSettings { rules: Arc::new(rules), webhook };
-        let app = open_app(&database, system_clock).await.with_alerts(settings);
+        let app = open_app(&database, clock).await.with_alerts(settings);
         Self::serve(database, app, JobPlan::default()).await
     }
 

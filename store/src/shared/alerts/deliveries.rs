@@ -12,25 +12,36 @@ use crate::{
 
 /// Selects what is due, of each customer the first one that is pending only. An alert that is not pending is never
 /// pending again, and no earlier one appears later, so that what is found remains next in its order.
-fn select_due(lease: &Lease, limit: usize) -> Statement {
-    Statement::new(
-        "SELECT d.alert_id FROM alert_deliveries AS d \
-         WHERE d.state = 'pending' AND d.next_attempt_time <= $1 AND d.lease_until <= $2 \
-         AND (d.customer_id = '' OR NOT EXISTS (SELECT 1 FROM alert_deliveries AS e \
+fn select_due<B: Backend>(lease: &Lease, limit: usize) -> Statement {
+    let mut select = Statement::new(
+        "SELECT d.alert_id FROM alert_deliveries AS d WHERE d.state = 'pending' AND d.next_attempt_time <= ",
+    );
+    select.push_bind(lease.now).push(" AND (d.lease_owner = '' OR d.lease_until <= ").push(B::NOW);
+    select.push(
+        ") AND (d.customer_id = '' OR NOT EXISTS (SELECT 1 FROM alert_deliveries AS e \
            WHERE e.customer_id = d.customer_id AND e.state = 'pending' AND e.sequence < d.sequence)) \
-         ORDER BY d.sequence LIMIT $3",
-    )
-    .bind(lease.now)
-    .bind(lease.now)
-    .bind(limit as i64)
+         ORDER BY d.next_attempt_time, d.sequence LIMIT ",
+    );
+    select.push_bind(limit as i64);
+    select
 }
 
 /// Leases those of these alerts that no other server has leased meanwhile.
-fn claim(lease: &Lease, due: &[(String,)]) -> Statement {
-    let mut update = Statement::new("UPDATE alert_deliveries SET attempts = attempts + 1, lease_owner = ");
-    update.push_bind(lease.owner.as_str()).push(", lease_until = ").push_bind(lease.until);
-    update.push(" WHERE state = 'pending' AND lease_until <= ").push_bind(lease.now);
-    update.push(" AND alert_id IN (").push_list(due.iter().map(|(id,)| id.as_str().into()));
+fn claim<B: Backend>(lease: &Lease, due: &[(String,)]) -> Statement {
+    let length = i64::try_from(lease.length.as_micros()).unwrap_or(i64::MAX);
+    let mut update = Statement::new(
+        "UPDATE alert_deliveries SET attempts = attempts + 1, first_attempt_time = coalesce(first_attempt_time, ",
+    );
+    update.push_bind(lease.now).push("), lease_owner = ").push_bind(lease.owner.as_str());
+    update
+        .push(", lease_until = ")
+        .push(B::NOW)
+        .push(" + ")
+        .push_bind(length)
+        .push(" * ")
+        .push(B::MICROSECOND);
+    update.push(" WHERE state = 'pending' AND (lease_owner = '' OR lease_until <= ").push(B::NOW);
+    update.push(") AND alert_id IN (").push_list(due.iter().map(|(id,)| id.as_str().into()));
     update.push(") RETURNING alert_id");
     update
 }
@@ -39,14 +50,14 @@ fn claim(lease: &Lease, due: &[(String,)]) -> Statement {
 impl<B: Backend> AlertDeliveryStore for B {
     async fn claim_deliveries(&self, lease: Lease, limit: usize) -> Result<Vec<Alert>> {
         // Most of the time nothing is due, which is found out without waiting for other writers.
-        let due: Vec<(String,)> = self.read(select_due(&lease, limit)).await?;
+        let due: Vec<(String,)> = self.read(select_due::<B>(&lease, limit)).await?;
         if due.is_empty() {
             return Ok(Vec::new());
         }
         let claimed: Vec<(String,)> = repeatable((self.clone(), lease, due), move |shared| async move {
             let (store, lease, due) = &*shared;
             let mut tx = store.begin().await?;
-            let claimed = B::run(&mut tx, claim(lease, due)).await?;
+            let claimed = B::run(&mut tx, claim::<B>(lease, due)).await?;
             tx.commit().await?;
             Ok(claimed)
         })
@@ -74,8 +85,7 @@ impl<B: Backend> AlertDeliveryStore for B {
         };
         let mut update = Statement::new("UPDATE alert_deliveries SET state = ");
         update.push_bind(state.name()).push(", last_error = ").push_bind(error);
-        update.push(", next_attempt_time = ").push_bind(next).push(", lease_owner = '', lease_until = ");
-        update.push_bind(now);
+        update.push(", next_attempt_time = ").push_bind(next).push(", lease_owner = ''");
         if state == DeliveryState::Delivered {
             update.push(", deliver_time = ").push_bind(now);
         }

@@ -1,7 +1,8 @@
 //! Alerts.
 //!
 //! The numbers that order them come from one row, which the transaction of an alert locks until it commits: so the
-//! numbers become visible in their order, and who has read up to one has missed none.
+//! numbers become visible in their order, and who has read up to one has missed none. That lock also keeps alerts apart
+//! from the erasing and merging of their customers.
 
 mod deliveries;
 mod rows;
@@ -10,16 +11,18 @@ mod sources;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
-use tally_model::{insight::alert::AlertKind, time::Time};
+use tally_model::{
+    insight::alert::{AlertKind, Finding},
+    time::Time,
+};
 
 use super::{
     Backend, Statement, Transaction,
-    merges::survivor,
     transaction::{detached, repeatable},
 };
 use crate::{
     alerts::{Acknowledgement, Alert, AlertFilter, AlertStore, NewAlert},
-    error::{Result, StoreError},
+    error::Result,
 };
 use rows::{AlertRow, SELECT_ALERTS};
 
@@ -39,82 +42,94 @@ async fn without_known<B: Backend>(store: &B, alerts: Vec<NewAlert>) -> Result<V
     Ok(alerts.into_iter().filter(|alert| seen.insert((alert.rule.clone(), alert.cause.clone()))).collect())
 }
 
-/// Locks the customers of alerts, in the order of their ids, against being erased and merged; returns the survivor of
-/// each that exists.
-async fn locked<B: Backend>(tx: &mut Transaction<B>, alerts: &[NewAlert]) -> Result<HashMap<String, String>> {
-    let ids: BTreeSet<&str> = alerts.iter().filter_map(|alert| alert.customer_id.as_deref()).collect();
-    let mut survivors = HashMap::new();
-    for id in ids {
-        if let Some(survivor) = survivor::<B>(tx, id).await? {
-            survivors.insert(id.to_owned(), survivor);
-        }
-    }
-    let ends: BTreeSet<String> = survivors.values().cloned().collect();
-    for end in &ends {
-        B::lock_customer(tx, end).await?;
-        // It may have been merged before it was locked.
-        if survivor::<B>(tx, end).await?.as_ref() != Some(end) {
-            return Err(StoreError::Aborted);
-        }
-    }
-    Ok(survivors)
-}
-
-/// Appends a value that may be absent.
-fn push_number(statement: &mut Statement, number: Option<f64>) {
-    match number {
-        Some(number) => statement.push_bind(number),
-        None => statement.push("NULL"),
-    };
-}
-
-/// Stores one alert with this sequence; returns whether its cause had none.
-async fn insert<B: Backend>(
-    tx: &mut Transaction<B>,
-    (alert, customer_id): (&NewAlert, &str),
-    sequence: i64,
-    (now, deliver): (Time, bool),
-) -> Result<bool> {
-    let mut insert = Statement::new(
-        "INSERT INTO alerts (customer_id, alert_id, sequence, rule, kind, subject, cause, as_of_time, create_time, \
-         message, value, previous_value, limit_value) VALUES (",
-    );
-    insert.push_bind(customer_id).push(", ").push_bind(alert.alert_id.as_str()).push(", ");
-    insert.push_bind(sequence).push(", ").push_bind(alert.rule.as_str()).push(", ");
-    insert.push_bind(alert.kind.name()).push(", ").push_bind(alert.subject.as_str()).push(", ");
-    insert.push_bind(alert.cause.as_str()).push(", ").push_bind(alert.as_of).push(", ");
-    insert.push_bind(now).push(", ").push_bind(alert.finding.message.as_str());
-    for number in [alert.finding.value, alert.finding.previous, alert.finding.limit] {
-        insert.push(", ");
-        push_number(&mut insert, number);
-    }
-    insert.push(") ON CONFLICT (rule, cause, customer_id) DO NOTHING RETURNING 1");
-    let stored = !B::run::<()>(tx, insert).await?.is_empty();
-    if stored && deliver {
-        let delivery = Statement::new(
-            "INSERT INTO alert_deliveries (customer_id, alert_id, sequence, state, attempts, last_error, \
-             next_attempt_time, lease_owner, lease_until) VALUES ($1, $2, $3, 'pending', 0, '', $4, '', $5)",
-        )
-        .bind(customer_id)
-        .bind(alert.alert_id.as_str())
-        .bind(sequence)
-        .bind(now)
-        .bind(now);
-        B::run::<()>(tx, delivery).await?;
-    }
-    Ok(stored)
-}
-
-/// Stores alerts in one transaction.
-async fn insert_all<B: Backend>(store: &B, alerts: &[NewAlert], at: (Time, bool)) -> Result<Vec<AlertKind>> {
-    let mut tx = store.begin().await?;
-    let survivors = locked::<B>(&mut tx, alerts).await?;
+/// Keeps others from storing alerts until the transaction ends, and draws so many numbers. Returns the last of them.
+async fn draw<B: Backend>(tx: &mut Transaction<B>, numbers: usize) -> Result<i64> {
     let draw = Statement::new(
         "UPDATE alert_counter SET last_sequence = last_sequence + $1 WHERE counter = 1 RETURNING last_sequence",
     )
-    .bind(alerts.len() as i64);
-    let last = B::run::<(i64,)>(&mut tx, draw).await?.pop().map_or(0, |(last,)| last);
-    let mut stored = Vec::new();
+    .bind(numbers as i64);
+    Ok(B::run::<(i64,)>(tx, draw).await?.pop().map_or(0, |(last,)| last))
+}
+
+/// Keeps alerts from being stored until the transaction ends; waits for those that are. Who erases or merges a customer
+/// calls it before its statements about alerts: they find all alerts of the customer then, and whoever stores alerts
+/// afterwards finds the customer erased or merged. No customer has to be locked for it, which would hold up those who
+/// store interactions.
+pub(super) async fn lock_alerts<B: Backend>(tx: &mut Transaction<B>) -> Result<()> {
+    draw::<B>(tx, 0).await.map(drop)
+}
+
+/// Returns the survivor of each customer of the alerts that exists.
+async fn survivors<B: Backend>(
+    tx: &mut Transaction<B>,
+    alerts: &[NewAlert],
+) -> Result<HashMap<String, String>> {
+    let ids: BTreeSet<&str> = alerts.iter().filter_map(|alert| alert.customer_id.as_deref()).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut select = Statement::new(
+        "SELECT customer_id, coalesce(survivor_id, customer_id) FROM customers WHERE customer_id IN (",
+    );
+    select.push_list(ids.into_iter().map(Into::into)).push(")");
+    Ok(B::run::<(String, String)>(tx, select).await?.into_iter().collect())
+}
+
+/// Stores alerts, each with its customer or none and its sequence. Returns the ids of those whose cause had none.
+async fn insert<B: Backend>(
+    tx: &mut Transaction<B>,
+    alerts: &[(&NewAlert, &str, i64)],
+    now: Time,
+) -> Result<HashSet<String>> {
+    let mut insert = Statement::new(
+        "INSERT INTO alerts (customer_id, alert_id, sequence, rule, kind, subject, cause, as_of_time, create_time, \
+         message, value, previous_value, limit_value) ",
+    );
+    let row = |(alert, customer_id, sequence): &(&NewAlert, &str, i64)| {
+        let Finding { message, value, previous, limit } = &alert.finding;
+        [
+            (*customer_id).into(),
+            alert.alert_id.as_str().into(),
+            (*sequence).into(),
+            alert.rule.as_str().into(),
+            alert.kind.name().into(),
+            alert.subject.as_str().into(),
+            alert.cause.as_str().into(),
+            alert.as_of.into(),
+            now.into(),
+            message.as_str().into(),
+            (*value).into(),
+            (*previous).into(),
+            (*limit).into(),
+        ]
+    };
+    insert.push_rows(alerts.iter().map(row));
+    insert.push(" ON CONFLICT (rule, cause, customer_id) DO NOTHING RETURNING alert_id");
+    Ok(B::run::<(String,)>(tx, insert).await?.into_iter().map(|(id,)| id).collect())
+}
+
+/// Stores the deliveries of these alerts, which are due at once.
+async fn insert_deliveries<B: Backend>(tx: &mut Transaction<B>, alert_ids: &HashSet<String>) -> Result<()> {
+    let mut insert = Statement::new(
+        "INSERT INTO alert_deliveries (customer_id, alert_id, sequence, state, attempts, last_error, \
+         next_attempt_time, lease_owner, lease_until) \
+         SELECT customer_id, alert_id, sequence, 'pending', 0, '', create_time, '', create_time FROM alerts \
+         WHERE alert_id IN (",
+    );
+    insert.push_list(alert_ids.iter().map(|id| id.as_str().into())).push(")");
+    B::run::<()>(tx, insert).await.map(drop)
+}
+
+/// Stores alerts in one transaction.
+async fn insert_all<B: Backend>(
+    store: &B,
+    alerts: &[NewAlert],
+    (now, deliver): (Time, bool),
+) -> Result<Vec<AlertKind>> {
+    let mut tx = store.begin().await?;
+    let last = draw::<B>(&mut tx, alerts.len()).await?;
+    let survivors = survivors::<B>(&mut tx, alerts).await?;
+    let mut places: Vec<(&NewAlert, &str, i64)> = Vec::new();
     for (alert, sequence) in alerts.iter().zip(last - alerts.len() as i64 + 1..) {
         let customer_id = match &alert.customer_id {
             None => "",
@@ -123,12 +138,18 @@ async fn insert_all<B: Backend>(store: &B, alerts: &[NewAlert], at: (Time, bool)
                 None => continue,
             },
         };
-        if insert::<B>(&mut tx, (alert, customer_id), sequence, at).await? {
-            stored.push(alert.kind);
-        }
+        places.push((alert, customer_id, sequence));
+    }
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stored = insert::<B>(&mut tx, &places, now).await?;
+    if deliver && !stored.is_empty() {
+        insert_deliveries::<B>(&mut tx, &stored).await?;
     }
     tx.commit().await?;
-    Ok(stored)
+    let stored = alerts.iter().filter(|alert| stored.contains(&alert.alert_id));
+    Ok(stored.map(|alert| alert.kind).collect())
 }
 
 /// Appends `WHERE …` of the alerts that pass the filter.
@@ -159,6 +180,10 @@ async fn read_alerts<B: Backend>(store: &B, select: Statement) -> Result<Vec<Ale
 
 #[async_trait]
 impl<B: Backend> AlertStore for B {
+    async fn without_known_causes(&self, alerts: Vec<NewAlert>) -> Result<Vec<NewAlert>> {
+        without_known(self, alerts).await
+    }
+
     async fn insert_alerts(&self, alerts: Vec<NewAlert>, now: Time, deliver: bool) -> Result<Vec<AlertKind>> {
         let alerts = without_known(self, alerts).await?;
         let mut stored = Vec::new();
@@ -229,6 +254,7 @@ impl<B: Backend> AlertStore for B {
 
 /// Makes the alerts of a customer those of its survivor.
 pub(super) async fn merge_alerts<B: Backend>(tx: &mut Transaction<B>, from: &str, into: &str) -> Result<()> {
+    lock_alerts::<B>(tx).await?;
     let alerts = Statement::new("UPDATE alerts SET customer_id = $1 WHERE customer_id = $2");
     let deliveries = Statement::new("UPDATE alert_deliveries SET customer_id = $1 WHERE customer_id = $2");
     for statement in [alerts, deliveries] {

@@ -12,8 +12,8 @@ use crate::{
 /// Selects alerts `a` with their deliveries `d`.
 pub(super) const SELECT_ALERTS: &str = "SELECT a.customer_id, a.alert_id, a.sequence, a.rule, a.kind, a.subject, \
      a.cause, a.as_of_time, a.create_time, a.message, a.value, a.previous_value, a.limit_value, a.acknowledge_time, \
-     a.acknowledged_by, a.note, d.state AS delivery_state, d.attempts, d.last_error, d.next_attempt_time, \
-     d.deliver_time FROM alerts AS a LEFT JOIN alert_deliveries AS d \
+     a.acknowledged_by, a.note, d.state AS delivery_state, d.attempts, d.last_error, d.first_attempt_time, \
+     d.next_attempt_time, d.deliver_time FROM alerts AS a LEFT JOIN alert_deliveries AS d \
      ON d.customer_id = a.customer_id AND d.alert_id = a.alert_id";
 
 #[derive(FromRow)]
@@ -37,6 +37,7 @@ pub(super) struct AlertRow {
     delivery_state: Option<String>,
     attempts: Option<i64>,
     last_error: Option<String>,
+    first_attempt_time: Option<Stamp>,
     next_attempt_time: Option<Stamp>,
     deliver_time: Option<Stamp>,
 }
@@ -71,6 +72,7 @@ fn delivery(row: &AlertRow) -> Result<Option<Delivery>> {
         state,
         attempts: row.attempts.unwrap_or_default(),
         last_error: row.last_error.clone().unwrap_or_default(),
+        first_attempt: row.first_attempt_time.map(|time| time.0),
         next_attempt: next.0,
         deliver_time: row.deliver_time.map(|time| time.0),
     }))

@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use sqlx::FromRow;
 use tally_model::{
     insight::{
-        AbcClass,
+        AbcClass, LifeCycle,
         alert::{CustomerChange, CustomerState},
     },
     time::Time,
 };
 
 use crate::{
-    alerts::{AlertSourceStore, OpenComplaint, PromotionRefusal, UnwatchedPass},
+    alerts::{AlertSourceStore, ComplaintQuery, OpenComplaint, PromotionRefusal, UnwatchedPass},
     error::{Result, StoreError},
     insights::MemberCursor,
     shared::{Backend, Stamp, Statement, detached, names},
@@ -29,12 +29,14 @@ struct ChangeRow {
     customer_id: String,
     net_minor: i64,
     abc_class: String,
+    life_cycle: String,
     churn_probability: Option<f64>,
     churn_grade: Option<String>,
     lead_grade: Option<String>,
     clv_minor: Option<i64>,
     existed: bool,
     before_abc_class: Option<String>,
+    before_life_cycle: Option<String>,
     before_churn_probability: Option<f64>,
     before_churn_grade: Option<String>,
     before_lead_grade: Option<String>,
@@ -44,16 +46,18 @@ struct ChangeRow {
 impl ChangeRow {
     fn change(self, pass_id: i64) -> Result<(MemberCursor, CustomerChange)> {
         let cursor = MemberCursor { pass_id, net: self.net_minor, customer_id: self.customer_id.clone() };
-        let before_class = self.before_abc_class.unwrap_or_default();
+        let (abc, stage) = (abc_class(&self.abc_class)?, life_cycle(&self.life_cycle)?);
         let before = CustomerState {
-            abc: abc_class(if self.existed { &before_class } else { &self.abc_class })?,
+            abc: self.before_abc_class.as_deref().map_or(Ok(abc), abc_class)?,
+            life_cycle: self.before_life_cycle.as_deref().map_or(Ok(stage), life_cycle)?,
             churn_probability: self.before_churn_probability,
             churn_grade: self.before_churn_grade.as_deref().map(names::grade).transpose()?,
             lead_grade: self.before_lead_grade.as_deref().map(names::grade).transpose()?,
             clv: self.before_clv_minor,
         };
         let now = CustomerState {
-            abc: abc_class(&self.abc_class)?,
+            abc,
+            life_cycle: stage,
             churn_probability: self.churn_probability,
             churn_grade: self.churn_grade.as_deref().map(names::grade).transpose()?,
             lead_grade: self.lead_grade.as_deref().map(names::grade).transpose()?,
@@ -67,6 +71,11 @@ impl ChangeRow {
 fn abc_class(name: &str) -> Result<AbcClass> {
     let known = AbcClass::ALL.into_iter().find(|class| class.name() == name);
     known.ok_or_else(|| StoreError::Internal(format!("unknown stored ABC class `{name}`")))
+}
+
+fn life_cycle(name: &str) -> Result<LifeCycle> {
+    let known = LifeCycle::ALL.into_iter().find(|stage| stage.name() == name);
+    known.ok_or_else(|| StoreError::Internal(format!("unknown stored stage `{name}`")))
 }
 
 #[derive(FromRow)]
@@ -112,8 +121,9 @@ impl<B: Backend> AlertSourceStore for B {
         limit: usize,
     ) -> Result<Vec<(MemberCursor, CustomerChange)>> {
         let mut select = Statement::new(
-            "SELECT f.customer_id, f.net_minor, f.abc_class, f.churn_probability, f.churn_grade, f.lead_grade, \
-             f.clv_minor, b.customer_id IS NOT NULL AS existed, b.abc_class AS before_abc_class, \
+            "SELECT f.customer_id, f.net_minor, f.abc_class, f.life_cycle, f.churn_probability, f.churn_grade, \
+             f.lead_grade, f.clv_minor, b.customer_id IS NOT NULL AS existed, \
+             b.abc_class AS before_abc_class, b.life_cycle AS before_life_cycle, \
              b.churn_probability AS before_churn_probability, b.churn_grade AS before_churn_grade, \
              b.lead_grade AS before_lead_grade, b.clv_minor AS before_clv_minor \
              FROM customer_insights AS f LEFT JOIN customer_insights AS b \
@@ -127,6 +137,15 @@ impl<B: Backend> AlertSourceStore for B {
         }
         select.push(" ORDER BY f.net_minor DESC, f.customer_id LIMIT ").push_bind(limit as i64);
         let rows: Vec<ChangeRow> = self.read(select).await?;
+        if let Some(before) = pass.before {
+            // Its facts are removed after it was marked as removed, so that none were missing if it is not yet.
+            let there = Statement::new(
+                "SELECT 1 FROM insight_passes WHERE pass_id = $1 AND state IN ('complete', 'replaced')",
+            );
+            if self.read::<()>(there.bind(before)).await?.is_empty() {
+                return Err(StoreError::Aborted);
+            }
+        }
         rows.into_iter().map(|row| row.change(pass.pass_id)).collect()
     }
 
@@ -144,10 +163,11 @@ impl<B: Backend> AlertSourceStore for B {
 
     async fn open_complaints(
         &self,
-        (from, to): (Time, Time),
+        query: ComplaintQuery,
         after: Option<&OpenComplaint>,
         limit: usize,
     ) -> Result<Vec<OpenComplaint>> {
+        let ComplaintQuery { after: from, until, news } = query;
         // Citus joins by the customer alone, so resolutions under other ids of a merged customer are found elsewhere.
         let mut select = Statement::new(
             "SELECT i.customer_id, i.interaction_id, i.occur_time, \
@@ -155,7 +175,11 @@ impl<B: Backend> AlertSourceStore for B {
              FROM interactions AS i JOIN customers AS c ON c.customer_id = i.customer_id \
              WHERE i.kind = 'complaint' AND i.occur_time > ",
         );
-        select.push_bind(from).push(" AND i.occur_time <= ").push_bind(to);
+        select.push_bind(from).push(" AND i.occur_time <= ").push_bind(until);
+        if let Some(news) = news {
+            select.push(" AND (i.occur_time > ").push_bind(news.after).push(" OR i.record_time > ");
+            select.push_bind(news.recorded_after).push(")");
+        }
         if let Some(after) = after {
             select.push(" AND (i.occur_time, i.customer_id, i.interaction_id) > (");
             select.push_bind(after.occur_time).push(", ").push_bind(after.customer_id.as_str()).push(", ");
@@ -178,11 +202,14 @@ impl<B: Backend> AlertSourceStore for B {
     }
 
     async fn has_kind_since(&self, kind: &str, since: Time) -> Result<bool> {
+        // The maximum rather than one with LIMIT 1, for which PostgreSQL reads the table in its order, hoping to find one
+        // soon, instead of what the index says was recorded lately.
         let select =
-            Statement::new("SELECT 1 FROM interactions WHERE kind = $1 AND record_time > $2 LIMIT 1")
+            Statement::new("SELECT max(record_time) FROM interactions WHERE kind = $1 AND record_time > $2")
                 .bind(kind)
                 .bind(since);
-        Ok(!self.read::<()>(select).await?.is_empty())
+        let last: Option<(Option<Stamp>,)> = self.read_one(select).await?;
+        Ok(last.is_some_and(|(last,)| last.is_some()))
     }
 
     async fn last_of_kind(&self, kind: &str) -> Result<Option<Time>> {

@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, path::Path};
 
+use tally_model::time::{DAY, Time};
 use tally_proto::v1;
+use tally_service::platform::clock::system_clock;
 
 use super::{
     COMPLAINTS, complaint, metric_sum,
@@ -15,6 +17,7 @@ on_both_stores!(
     a_receiver_that_hangs_or_redirects_holds_up_nobody_else,
     a_receiver_is_trusted_by_its_authority_only,
     after_a_day_a_delivery_is_parked_and_holds_back_no_more,
+    a_clock_that_is_ahead_ends_no_lease_of_others,
 );
 
 async fn pending(tally: &Tally) -> i64 {
@@ -140,7 +143,13 @@ async fn after_a_day_a_delivery_is_parked_and_holds_back_no_more(tally: Tally) {
     eventually(async || !receiver.received().is_empty()).await;
     assert!(receiver.accepted().is_empty());
     let day = if tally.database.is_sqlite() { "86400000000" } else { "INTERVAL '1 day'" };
+    // However old an alert is: nobody may have been there to deliver it.
     tally.database.sql(&format!("UPDATE alerts SET create_time = create_time - {day}")).await;
+    let tries = receiver.received().len();
+    eventually(async || receiver.received().len() > tries + 1).await;
+    assert_eq!(pending(&tally).await, 2);
+    let first_try = format!("UPDATE alert_deliveries SET first_attempt_time = first_attempt_time - {day}");
+    tally.database.sql(&first_try).await;
     eventually(async || pending(&tally).await == 0).await;
 
     let delivery_state = v1::AlertDeliveryState::Parked.into();
@@ -149,6 +158,26 @@ async fn after_a_day_a_delivery_is_parked_and_holds_back_no_more(tally: Tally) {
     assert_eq!(parked.rule, "slow");
     assert_eq!(parked.delivery.as_ref().unwrap().last_error, "the receiver answered 503");
     assert_eq!(receiver.accepted()["ada"].len(), 1);
+}
+
+async fn a_clock_that_is_ahead_ends_no_lease_of_others(tally: Tally) {
+    let receiver = Receiver::start(|one, _| match one.customer() {
+        "hanging" => Answer::Hang,
+        _ => Answer::Status(200),
+    })
+    .await;
+    let rules = format!("{COMPLAINTS}{}", receiver.patient_table(60));
+    tally.backfill(vec![complaint("hanging", "1", 2_000)]).await.unwrap();
+    let _server = Tally::with_alerts(tally.database.again(), &rules, receiver.folder()).await;
+    eventually(async || receiver.received().len() == 1).await;
+    tally.backfill(vec![complaint("ada", "1", 2_000)]).await.unwrap();
+    let an_hour_ahead = || Time(system_clock().0 + DAY / 24);
+    let settings = (rules.as_str(), receiver.folder());
+    let _ahead = Tally::with_alerts_and_clock(tally.database.again(), settings, an_hour_ahead).await;
+    // Found and delivered by the server whose clock is ahead: by that of the other one it is not due yet.
+    eventually(async || receiver.accepted().contains_key("ada")).await;
+    let tried = receiver.received().into_iter().filter(|one| one.customer() == "hanging");
+    assert_eq!(tried.count(), 1);
 }
 
 async fn a_receiver_is_trusted_by_its_authority_only(tally: Tally) {

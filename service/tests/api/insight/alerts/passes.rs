@@ -119,6 +119,13 @@ async fn each_pass_is_compared_with_the_one_before_once(tally: Tally) {
         assert_eq!((alert.value, alert.previous_value), (probability(&now), probability(&before)));
         assert_eq!(alert.as_of_time, Some(timestamp(time(NOW))));
     }
+    // A server that dies in between has stored some of the alerts, and has not noted that it has looked at the pass.
+    tally.database.sql("DELETE FROM alerts WHERE rule IN ('rose', 'hot')").await;
+    let latest = "SELECT max(as_of_time) FROM insight_passes";
+    let forget = format!("UPDATE insight_passes SET watched = false WHERE as_of_time = ({latest})");
+    tally.database.sql(&forget).await;
+    watched(&tally, 2).await;
+    assert_eq!(subjects(&tally.wait_for_alerts(expected.len() as i64).await), expected);
     // The same pass again, one about an earlier moment, and one on demand are no news.
     tally.refresh_insights(NOW).await.unwrap();
     watched(&tally, 3).await;

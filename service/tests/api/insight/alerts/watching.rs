@@ -6,7 +6,7 @@ use tally_proto::v1;
 use tonic::{Code, Streaming};
 
 use super::{COMPLAINTS, complaint, subjects};
-use crate::support::{Tally, assert_refused, eventually, on_both_stores};
+use crate::support::{Database, DirectConnection, Tally, assert_refused, eventually, on_both_stores};
 
 on_both_stores!(
     a_watch_resumes_and_has_the_alerts_of_other_servers,
@@ -41,7 +41,7 @@ async fn a_watch_resumes_and_has_the_alerts_of_other_servers(mut tally: Tally) {
 
     let mut resumed = watch(&tally, &first[0].cursor, false).await;
     assert_eq!([customer(&next(&mut resumed).await), customer(&next(&mut resumed).await)], ["b", "c"]);
-    tally.backfill(vec![complaint("d", "1", 1_990)]).await.unwrap();
+    tally.record(vec![complaint("d", "1", 1_990)]).await;
     for stream in [&mut all, &mut new, &mut resumed] {
         let message = next(stream).await;
         assert_eq!(customer(&message), "d");
@@ -123,7 +123,7 @@ async fn a_merge_moves_alerts_and_an_erasure_erases_them(tally: Tally) {
     let both = [("slow".to_owned(), "ada".to_owned()), ("slow".to_owned(), "ada".to_owned())];
     assert_eq!(subjects(&tally.wait_for_alerts(2).await), both);
     // A complaint under the merged id is one of the survivor's; one that was alerted is not again.
-    tally.backfill(vec![complaint("bob", "2", 1_900), complaint("cy", "1", 1_900)]).await.unwrap();
+    tally.record(vec![complaint("bob", "2", 1_900), complaint("cy", "1", 1_900)]).await;
     let alerts = tally.wait_for_alerts(4).await;
     assert_eq!(alerts.iter().filter(|alert| alert.customer_id == "ada").count(), 3);
 
@@ -134,4 +134,36 @@ async fn a_merge_moves_alerts_and_an_erasure_erases_them(tally: Tally) {
         assert_eq!(rows, Some(1), "{table}");
     }
     eventually(async || receiver.received().iter().any(|one| one.customer() == "cy")).await;
+}
+
+/// Only the row that orders alerts keeps the two apart. In SQLite nobody writes at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_that_is_being_stored_is_erased_with_its_customer() {
+    let tally = Tally::start(Database::in_cluster().await).await;
+    tally.backfill(vec![complaint("ada", "1", 2_000), complaint("bob", "1", 2_000)]).await.unwrap();
+    let server = Tally::with_alerts(tally.database.again(), COMPLAINTS, Path::new("")).await;
+    tally.wait_for_alerts(2).await;
+    drop(server);
+    let mut other = DirectConnection::open(&tally).await;
+    other.execute("BEGIN").await;
+    other.execute("UPDATE alert_counter SET last_sequence = last_sequence + 1").await;
+    let columns = "sequence, rule, kind, subject, cause, as_of_time, create_time, message";
+    let more = format!(
+        "INSERT INTO alerts (customer_id, alert_id, {columns}) \
+         SELECT customer_id, 'another', 9, 'another rule', {} FROM alerts WHERE customer_id = 'ada'",
+        &columns["sequence, rule, ".len()..]
+    );
+    other.execute(&more).await;
+    let mut erasing = Box::pin(async { tally.delete("ada").await.unwrap() });
+    let waits = "SELECT count(*) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    tokio::select! {
+        biased;
+        () = &mut erasing => panic!("an erasure waits until alerts are stored"),
+        () = eventually(async || tally.database.sql(waits).await != Some(0)) => {}
+    }
+    other.execute("COMMIT").await;
+    erasing.await;
+    let left = tally.alerts(v1::ListAlertsRequest::default()).await;
+    assert_eq!(subjects(&left), [("slow".to_owned(), "bob".to_owned())]);
 }
