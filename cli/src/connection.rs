@@ -8,33 +8,38 @@ use tally_proto::v1::{
     model_service_client::ModelServiceClient, prediction_service_client::PredictionServiceClient,
     scoring_service_client::ScoringServiceClient,
 };
-use tonic::{
-    Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Status, service::interceptor::InterceptedService, transport::Channel};
 
-use crate::error::{ClientError, root_cause};
+use crate::{
+    args::ServerArgs,
+    error::{ClientError, root_cause},
+    tls::{self, Bearer},
+};
 
 /// Replies are larger than requests: ten thousand scores, each with all its reasons.
 const REPLY_BYTES: usize = 1 << 30;
 
+/// What calls go through.
+type Transport = InterceptedService<Channel, Bearer>;
+
 /// An open connection to a server.
 pub(crate) struct Connection {
     url: String,
-    channel: Channel,
+    channel: Transport,
 }
 
 impl Connection {
-    pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self, ClientError> {
+    pub(crate) async fn open(args: &ServerArgs) -> Result<Self, ClientError> {
+        let bearer = Bearer::of(args)?;
+        let endpoint = tls::endpoint(args)?;
         let url = endpoint.uri().to_string().trim_end_matches('/').to_owned();
         // The pings detect a server that vanishes without closing the connection during a long call.
         let endpoint = endpoint
-            .clone()
             .connect_timeout(Duration::from_secs(10))
             .http2_keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20));
         match endpoint.connect().await {
-            Ok(channel) => Ok(Self { url, channel }),
+            Ok(channel) => Ok(Self { url, channel: InterceptedService::new(channel, bearer) }),
             Err(error) => Err(ClientError::Unreachable { url, why: root_cause(&error) }),
         }
     }
@@ -44,31 +49,31 @@ impl Connection {
         ClientError::of_call(&self.url, status)
     }
 
-    pub(crate) fn customers(&self) -> CustomerServiceClient<Channel> {
+    pub(crate) fn customers(&self) -> CustomerServiceClient<Transport> {
         CustomerServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn interactions(&self) -> InteractionServiceClient<Channel> {
+    pub(crate) fn interactions(&self) -> InteractionServiceClient<Transport> {
         InteractionServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn scoring(&self) -> ScoringServiceClient<Channel> {
+    pub(crate) fn scoring(&self) -> ScoringServiceClient<Transport> {
         ScoringServiceClient::new(self.channel.clone()).max_decoding_message_size(REPLY_BYTES)
     }
 
-    pub(crate) fn predictions(&self) -> PredictionServiceClient<Channel> {
+    pub(crate) fn predictions(&self) -> PredictionServiceClient<Transport> {
         PredictionServiceClient::new(self.channel.clone()).max_decoding_message_size(REPLY_BYTES)
     }
 
-    pub(crate) fn deployment(&self) -> DeploymentServiceClient<Channel> {
+    pub(crate) fn deployment(&self) -> DeploymentServiceClient<Transport> {
         DeploymentServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn insights(&self) -> InsightServiceClient<Channel> {
+    pub(crate) fn insights(&self) -> InsightServiceClient<Transport> {
         InsightServiceClient::new(self.channel.clone()).max_decoding_message_size(REPLY_BYTES)
     }
 
-    pub(crate) fn models(&self) -> ModelServiceClient<Channel> {
+    pub(crate) fn models(&self) -> ModelServiceClient<Transport> {
         ModelServiceClient::new(self.channel.clone()).max_decoding_message_size(REPLY_BYTES)
     }
 }

@@ -1,6 +1,8 @@
 //! The arguments of `tally`, and with them its `--help`.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
 use tonic::transport::{Endpoint, Uri};
 
 mod admin;
@@ -14,6 +16,7 @@ mod models;
 mod names;
 mod predictions;
 mod scoring;
+mod token;
 mod worklist;
 
 pub use admin::AdminCommand;
@@ -30,6 +33,7 @@ pub use models::{ModelsCommand, PromoteArgs, RealisedArgs};
 pub use names::{AbcArg, GradeArg, LifeCycleArg, OnConflictArg, OrderArg, PeriodArg, TargetArg};
 pub use predictions::{PredictionFilterArgs, PredictionsCommand};
 pub use scoring::{ScoreAllArgs, ScoreArgs};
+pub use token::{BearerToken, NewTokenArgs, ScopeArg, TokenCommand};
 pub use worklist::{
     EffectArgs, EpisodesArgs, OutcomeArg, OutcomeArgs, PublishArgs, WorkKindArg, WorklistArgs,
     WorklistCommand,
@@ -50,16 +54,57 @@ decision is needed; 129, 130 or 143 interrupted by SIGHUP, Ctrl-C or SIGTERM. St
 #[derive(Parser, Debug)]
 #[command(name = "tally", version, after_help = AFTER_HELP)]
 pub struct Args {
-    /// The server, http://HOST:PORT
-    #[arg(long, global = true, env = "TALLY_SERVER", value_name = "URL", display_order = 100,
-          default_value = "http://127.0.0.1:50051", value_parser = server)]
-    pub server: Endpoint,
+    /// The server, and who calls it
+    #[command(flatten)]
+    pub server: ServerArgs,
     /// Print JSON, for programs
-    #[arg(long, global = true, display_order = 101)]
+    #[arg(long, global = true, display_order = 105)]
     pub json: bool,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The server, and who calls it.
+#[derive(ClapArgs, Debug)]
+pub struct ServerArgs {
+    /// The server, http://HOST:PORT or https://HOST:PORT
+    #[arg(long, global = true, env = "TALLY_SERVER", value_name = "URL", display_order = 100,
+          default_value = "http://127.0.0.1:50051", value_parser = server)]
+    pub server: Endpoint,
+    /// The token of the caller; others on this machine can read command lines, so better set the variable
+    #[arg(
+        long,
+        global = true,
+        env = "TALLY_TOKEN",
+        value_name = "TOKEN",
+        display_order = 101,
+        hide_env_values = true
+    )]
+    pub token: Option<BearerToken>,
+    /// The authorities that the server's certificate may come from, as PEM [default: the public ones]
+    #[arg(long, global = true, env = "TALLY_CA", value_name = "FILE", display_order = 102)]
+    pub ca: Option<PathBuf>,
+    /// The certificate of the caller, for servers that ask for one; as PEM
+    #[arg(
+        long,
+        global = true,
+        env = "TALLY_CERT",
+        value_name = "FILE",
+        display_order = 103,
+        requires = "key"
+    )]
+    pub cert: Option<PathBuf>,
+    /// The key of that certificate; as PEM, without a passphrase
+    #[arg(
+        long,
+        global = true,
+        env = "TALLY_KEY",
+        value_name = "FILE",
+        display_order = 104,
+        requires = "cert"
+    )]
+    pub key: Option<PathBuf>,
 }
 
 /// The commands.
@@ -98,17 +143,21 @@ pub enum Command {
     /// Back up the database of the server
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// Make tokens for callers of servers that check them
+    #[command(subcommand)]
+    Token(TokenCommand),
 }
 
 /// Reads the server's URL. Without this check, a missing scheme results in a misleading connection error.
 fn server(url: &str) -> Result<Endpoint, String> {
     let is_server = |uri: &Uri| {
         let authority = uri.authority().map_or("", |authority| authority.as_str());
-        uri.scheme_str() == Some("http") && uri.host().is_some() && !authority.contains('@')
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && !authority.contains('@')
     };
     let uri = url.parse::<Uri>().ok().filter(is_server);
-    uri.map(Endpoint::from)
-        .ok_or_else(|| "give it as http://HOST:PORT, such as http://127.0.0.1:50051".to_owned())
+    uri.map(Endpoint::from).ok_or_else(|| {
+        "give it as http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:50051".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -195,7 +244,14 @@ mod tests {
             "tally alerts list --limit 0",
             "tally alerts watch --all --cursor C",
             "tally --server localhost:50051 models list",
-            "tally --server https://localhost models list",
+            "tally --server ftp://localhost models list",
+            "tally --server https://user@localhost models list",
+            "tally --cert c.pem models list",
+            "tally token",
+            "tally token new --name crm",
+            "tally token new --name crm --scopes all",
+            "tally token new --name c/m --scopes read",
+            "tally token new --scopes read",
         ] {
             assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -41,10 +41,35 @@ pub enum ClientError {
         /// The options that import all the same.
         remedy: &'static str,
     },
-    /// No connection could be opened.
+    /// A file of the connection cannot be read.
+    #[error("{flag}: {}: {why}", .file.display())]
+    File {
+        /// The flag that names it.
+        flag: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The token is none.
+    #[error("TALLY_TOKEN or --token: a token is visible ASCII only, in one line")]
+    NoToken,
+    /// The certificates are for an encrypted connection, and the URL is for another one.
     #[error(
-        "cannot reach {url} ({why}): is tally-serve running? --server or TALLY_SERVER names another address"
+        "--ca and --cert are for servers with TLS, but {0} is not one; its URL would begin with https://"
     )]
+    NotEncrypted(String),
+    /// The certificates cannot be used.
+    #[error("the certificates of --ca, --cert and --key cannot be used: {0}")]
+    Tls(String),
+    /// The system gives no random bytes for a token.
+    #[error("the system gives no random numbers, so that no token was made")]
+    NoRandomness,
+    /// A token would have expired before it is made.
+    #[error("--expires is not in the future")]
+    ExpiredToken,
+    /// No connection could be opened.
+    #[error("cannot reach {url} ({why}): {}", connection_hint(.url, .why, "is tally-serve running?"))]
     Unreachable {
         /// The server's address.
         url: String,
@@ -52,7 +77,7 @@ pub enum ClientError {
         why: String,
     },
     /// The connection broke.
-    #[error("lost the connection to {url} ({why}): is tally-serve still running?")]
+    #[error("lost the connection to {url} ({why}): {}", connection_hint(.url, .why, "is tally-serve still running?"))]
     Lost {
         /// The server's address.
         url: String,
@@ -115,6 +140,28 @@ fn import_stopped(file: &Path, lines: Option<(u64, u64)>, stored: u64) -> String
     )
 }
 
+/// What to do about a connection that cannot be used.
+fn connection_hint(url: &str, why: &str, usual: &str) -> String {
+    if why.contains("UnknownIssuer") {
+        return "--ca or TALLY_CA names the file with the authority of the server's certificate".to_owned();
+    }
+    if why.contains("invalid peer certificate") {
+        return "the server's certificate is not one for this address and time".to_owned();
+    }
+    if why.contains("CertificateRequired") {
+        return "the server asks for a certificate; --cert and --key name one".to_owned();
+    }
+    if why.contains("received fatal alert") {
+        return "the server does not take the certificate of --cert".to_owned();
+    }
+    // A connection that one side does not want is closed, which may be noticed before the reason arrives.
+    let tls = match url.strip_prefix("http://") {
+        Some(rest) => format!("with TLS its URL is https://{rest}"),
+        None => "it may ask for a certificate, which --cert and --key name".to_owned(),
+    };
+    format!("{usual} --server or TALLY_SERVER names another address; {tls}")
+}
+
 impl ClientError {
     /// The exit code of the program, one of [`exit`] or that of the signal.
     #[must_use]
@@ -129,10 +176,16 @@ impl ClientError {
             | Self::NotConfirmed(_)
             | Self::File(..)
             | Self::NotScored { .. }
+            | Self::File { .. }
+            | Self::NoToken
+            | Self::NotEncrypted(_)
+            | Self::Tls(_)
+            | Self::ExpiredToken
             | Self::Refused(_) => exit::REFUSED,
             Self::Unreachable { .. }
             | Self::Lost { .. }
             | Self::CutShort(_)
+            | Self::NoRandomness
             | Self::Signals(_)
             | Self::Output(_) => exit::FAILED,
         }

@@ -111,6 +111,9 @@ impl fmt::Display for Refusal {
                 write!(f, "\n  {}: {}", printable(field), printable(description))?;
             }
         }
+        if self.code == Code::Unauthenticated {
+            f.write_str("\n  TALLY_TOKEN or --token gives the token of the caller")?;
+        }
         if let Some(seconds) = self.retry_seconds {
             write!(f, "\n  try again in {seconds:.1} s")?;
         }
