@@ -11,8 +11,9 @@ COPY --from=build /src/target/release/tally-serve /src/target/release/tally-trai
 USER tally
 WORKDIR /data
 VOLUME /data
-# A container has its own loopback interface, so listen on all its addresses and publish the ports on the host's
-# loopback: `docker run -p 127.0.0.1:50051:50051 -p 127.0.0.1:8080:8080`.
+# A container has its own loopback interface, so listen on all its addresses. That takes TLS and a check of callers:
+# TALLY_TLS_CERT, TALLY_TLS_KEY and TALLY_TOKENS or TALLY_JWKS (docs/security.md). To try it without, publish the ports on
+# the host's loopback: `docker run -e TALLY_INSECURE=true -p 127.0.0.1:50051:50051 -p 127.0.0.1:8080:8080 tally`.
 ENV TALLY_DATABASE=sqlite:///data/tally.db TALLY_LISTEN=0.0.0.0:50051 TALLY_HTTP=0.0.0.0:8080
 EXPOSE 50051 8080
 STOPSIGNAL SIGTERM

@@ -35,6 +35,7 @@ use crate::{
         supervisor::Supervisor,
     },
     scoring::{PopulationScored, Predictions, Scoring},
+    security::{ReloadFailures, Security},
 };
 
 /// The use cases of a server, and what they share.
@@ -83,6 +84,8 @@ pub struct Transport {
     pub http: Option<TcpListener>,
     /// After which time clients are asked to connect again, if ever.
     pub max_connection_age: Option<Duration>,
+    /// Encrypts connections and checks callers.
+    pub security: Security,
 }
 
 /// The optional background jobs of a server.
@@ -173,8 +176,9 @@ impl App {
     ) -> Result<(), ServeError> {
         let mut supervisor = Supervisor::new(&self.metrics);
         if let Some(http) = transport.http {
-            self.start_http(http, &mut supervisor)?;
+            self.start_http(http, &transport.security, &mut supervisor)?;
         }
+        self.follow_files(&transport.security, &mut supervisor);
         self.start_jobs(jobs, &mut supervisor);
         let runner = self.start_runner(jobs.plan, &mut supervisor);
         let feed = self.alerts.feed().clone();
@@ -186,16 +190,35 @@ impl App {
                 runner.stop().await;
             }
         };
-        let connections = Connections { listener: transport.grpc, max_age: transport.max_connection_age };
+        let connections = Connections {
+            listener: transport.grpc,
+            max_age: transport.max_connection_age,
+            security: transport.security,
+        };
         server::run(connections, self.grpc_services(), supervisor, shutdown).await
     }
 
-    fn start_http(&self, listener: TcpListener, supervisor: &mut Supervisor) -> io::Result<()> {
+    /// Starts to follow the files of tokens, keys and certificates.
+    fn follow_files(&self, security: &Security, supervisor: &mut Supervisor) {
+        let failures = ReloadFailures::new(&self.metrics);
+        if security.has_files() {
+            let security = security.clone();
+            supervisor.start("security files", move || security.clone().follow(failures.clone()));
+        }
+    }
+
+    fn start_http(
+        &self,
+        listener: TcpListener,
+        security: &Security,
+        supervisor: &mut Supervisor,
+    ) -> io::Result<()> {
         let listener = Arc::new(listener.into_std()?);
         let state = http::HttpState {
             store: Arc::clone(&self.store),
             histories: self.histories.clone(),
             metrics: Arc::clone(&self.metrics),
+            security: security.clone(),
         };
         supervisor.start("http", move || http::run(Arc::clone(&listener), state.clone()));
         Ok(())

@@ -1,7 +1,7 @@
 //! The demo: a simulated business, both models, and all customers scored. What it shows comes from
 //! [`tally_model::simulate`] and is called simulated wherever it appears.
 
-use std::{fmt::Write, net::SocketAddr, sync::Arc};
+use std::{fmt::Write, sync::Arc};
 
 use tally_model::{
     artifact::SplitKind,
@@ -31,6 +31,8 @@ use crate::{
 
 /// The setting that marks a database as simulated.
 const MARK: &str = "demo";
+/// Where the client looks for a server by itself.
+const DEFAULT_URL: &str = "http://127.0.0.1:50051";
 /// The seed of the simulated business.
 const SEED: u64 = 7;
 /// Customers that are stored at a time.
@@ -190,15 +192,15 @@ async fn example(predictions: &Predictions, target: Target) -> Result<Option<Str
     Ok(predictions.list(&filter, None, 1).await?.pop().map(|(prediction, _)| prediction.customer_id))
 }
 
-/// The banner: what the demo is, and what to try next.
+/// The banner: what the demo is, and what to try next at this URL.
 #[must_use]
-pub fn banner(demo: &DemoSummary, address: SocketAddr, database: &str) -> String {
+pub fn banner(demo: &DemoSummary, url: &str, database: &str) -> String {
     let mut text = format!(
         "\nThis is a demo: its {} customers are simulated; none of them exists.\n\n\
          Both models are trained and everybody is scored. Try, in another terminal:\n\n",
         demo.customers
     );
-    let server = if address.port() == 50051 { String::new() } else { format!(" --server http://{address}") };
+    let server = if url == DEFAULT_URL { String::new() } else { format!(" --server {url}") };
     let [lead, customer] = &demo.examples;
     let mut line = |command: &str, what: &str| {
         let _ = writeln!(text, "  {command:<72} # {what}");

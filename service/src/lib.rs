@@ -20,3 +20,4 @@ pub mod monitoring;
 pub mod platform;
 pub mod report;
 pub mod scoring;
+pub mod security;

@@ -37,7 +37,7 @@ pub enum ScopeArg {
     Read,
     /// Change what is stored of customers, and score or hand out all of them
     Write,
-    /// Choose the models that serve, and erase customers
+    /// Choose the models that serve, erase customers, and copy the database
     Admin,
 }
 

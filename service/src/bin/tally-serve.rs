@@ -1,6 +1,6 @@
 //! `tally-serve`: arguments in, server up, until SIGTERM, SIGHUP or Ctrl-C.
 
-use std::{net::SocketAddr, path::Path, process, sync::Arc, time::Duration};
+use std::{path::Path, process, sync::Arc, time::Duration};
 
 use clap::Parser;
 use tally_service::{
@@ -10,6 +10,7 @@ use tally_service::{
     failure::{Damaged, Failure, Interrupted, exit_code},
     integrity::{self, CheckedPart},
     platform::{clock::system_clock, progress, shutdown},
+    security::Security,
 };
 use tally_store::OpenOptions;
 use tally_terminal::{Interrupts, StopSignal};
@@ -87,17 +88,30 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let grpc =
         args.listen.bind().await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let http = listen_http(args.http.as_ref()).await?;
+    let security = security(args, &grpc, http.as_ref())?;
     let folder = demo_folder(args)?;
     let database = folder.as_ref().map_or_else(|| args.database().to_owned(), demo_database);
     let open = OpenOptions { create: true, connections: args.pool.database_connections };
     let store = tally_store::open_with(&database, open).await?;
-    let transport = Transport { grpc, http, max_connection_age: args.connection_age() };
+    let transport = Transport { grpc, http, max_connection_age: args.connection_age(), security };
     integrity::check_at_start(&*store).await?;
     let app =
         App::new(Arc::clone(&store), args.cache_bytes(), insight, system_clock).await?.with_alerts(alerts);
     let served = serve_app(args, app, transport, (&database, &interrupts)).await;
     shutdown::close(&*store).await;
     served
+}
+
+/// Reads what secures the server, and checks that it is enough for the addresses. Like listening, that comes before a
+/// migration.
+fn security(args: &ServeArgs, grpc: &TcpListener, http: Option<&TcpListener>) -> Result<Security, Failure> {
+    let mut addresses = vec![("--listen", grpc.local_addr()?)];
+    if let Some(http) = http {
+        addresses.push(("--http", http.local_addr()?));
+    }
+    let security = args.security.open(system_clock)?;
+    args.security.check_exposure(&addresses)?;
+    Ok(security)
 }
 
 /// Serves until the signal to stop; the name of the database is for the banner of the demo.
@@ -108,19 +122,21 @@ async fn serve_app(
     (database, interrupts): (&str, &Interrupts),
 ) -> Result<(), Failure> {
     let address = transport.grpc.local_addr()?;
+    let scheme = if transport.security.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{address}");
     if let Some(currency) = &args.currency {
         app.deployment.set_currency(currency).await?;
     }
     if args.demo {
         tokio::select! {
-            shown = show_demo(&app, args, address, database) => shown?,
+            shown = show_demo(&app, args, &url, database) => shown?,
             signal = interrupts.received() => {
                 return Err(demo_interrupted(&app, signal, args.database.is_none()).await);
             }
         }
     }
     if let Some(http) = &transport.http {
-        tally_terminal::print(&format!("metrics on http://{}/metrics", http.local_addr()?))?;
+        tally_terminal::print(&format!("metrics on {scheme}://{}/metrics", http.local_addr()?))?;
     }
     tally_terminal::print(&format!("tally-serve listens on {address}"))?;
     let jobs = Jobs {
@@ -163,9 +179,9 @@ fn demo_database(folder: &TempDir) -> String {
     format!("sqlite://{}", folder.path().join("tally.db").display())
 }
 
-async fn show_demo(app: &App, args: &ServeArgs, address: SocketAddr, database: &str) -> Result<(), Failure> {
+async fn show_demo(app: &App, args: &ServeArgs, url: &str, database: &str) -> Result<(), Failure> {
     let summary = demo::prepare(app, args.demo_customers, &progress::on_terminal()).await?;
-    let banner = demo::banner(&summary, address, &tally_store::without_password(database));
+    let banner = demo::banner(&summary, url, &tally_store::without_password(database));
     tally_terminal::print(&(banner + "\n"))?;
     Ok(())
 }

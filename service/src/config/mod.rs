@@ -3,11 +3,13 @@
 
 mod interval;
 mod listen;
+mod security;
 mod serve;
 mod train;
 
 pub use interval::JobInterval;
 pub use listen::ListenAddress;
+pub use security::SecurityArgs;
 pub use serve::{DEFAULT_HTTP_PORT, HttpAddress, ServeArgs, ServeCommand};
 pub use train::{SplitName, TargetName, TrainArgs};
 

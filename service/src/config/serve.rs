@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 use tally_model::insight::{InsightSpec, alert::AlertRules};
 
-use super::{DATABASE, EXIT_CODES, JobInterval, ListenAddress, LogArgs, PoolArgs};
+use super::{DATABASE, EXIT_CODES, JobInterval, ListenAddress, LogArgs, PoolArgs, SecurityArgs};
 use crate::{
     deployment::Currency,
     insight::{AlertSettings, Webhook},
@@ -34,6 +34,9 @@ pub struct ServeArgs {
     /// Host and port of /metrics, /healthz and /readyz; an empty value serves none [default: 127.0.0.1:8080, unless that is taken]
     #[arg(long, env = "TALLY_HTTP", value_name = "HOST:PORT", value_parser = http)]
     pub http: Option<HttpAddress>,
+    /// How connections are encrypted and callers checked
+    #[command(flatten)]
+    pub security: SecurityArgs,
     /// The currency of all amounts, an ISO 4217 code such as EUR; kept in the database, so that one start suffices
     #[arg(long, env = "TALLY_CURRENCY", value_name = "CODE")]
     pub currency: Option<Currency>,

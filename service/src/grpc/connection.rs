@@ -3,7 +3,9 @@
 
 use std::{
     io::{self, IoSlice},
+    net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,7 +13,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
+
+use crate::security::{PeerCertificate, SecuredStream};
 
 /// Writes below this size wait for the next write or for a flush.
 const SMALL: usize = 4 << 10;
@@ -57,11 +61,23 @@ impl<S: AsyncWrite + Unpin> CoalescingConnection<S> {
     }
 }
 
-impl Connected for CoalescingConnection<TcpStream> {
-    type ConnectInfo = TcpConnectInfo;
+/// Who is at the other end of a connection; in the extensions of its requests.
+#[derive(Clone)]
+pub struct ConnectionInfo {
+    /// Where the client is.
+    pub address: Option<SocketAddr>,
+    /// The certificate that it has shown.
+    pub certificate: Option<Arc<PeerCertificate>>,
+}
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+impl Connected for CoalescingConnection<SecuredStream<TcpStream>> {
+    type ConnectInfo = ConnectionInfo;
+
+    fn connect_info(&self) -> ConnectionInfo {
+        ConnectionInfo {
+            address: self.stream.get_ref().peer_addr().ok(),
+            certificate: self.stream.certificate(),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use super::{
     deployment::DeploymentRpc,
     insight::InsightRpc,
     interactions::InteractionRpc,
-    middleware::{CallMetrics, MiddlewareLayer},
+    middleware::{AccessLayer, CallMetrics, MiddlewareLayer},
     models::ModelRpc,
     predictions::PredictionRpc,
     readiness::Readiness,
@@ -37,6 +37,7 @@ use super::{
 use crate::{
     catalog::ModelCatalog,
     platform::{metrics::MetricsRegistry, supervisor::Supervisor},
+    security::{Access, Protocol, Security, secure},
 };
 
 /// How long calls in flight may take to end at shutdown. Without a bound, a silent connection would hold
@@ -100,6 +101,8 @@ pub(crate) struct Connections {
     /// The age at which the server asks a client to start no more calls on a connection (GOAWAY) and closes it once the
     /// open calls end. The client then connects again, and a load balancer can choose a newer server.
     pub(crate) max_age: Option<Duration>,
+    /// Encrypts connections and checks callers.
+    pub(crate) security: Security,
 }
 
 /// Serves gRPC until `shutdown` completes; then lets calls in flight end, and stops the
@@ -124,16 +127,14 @@ pub(crate) async fn run(
         async move { readiness.run().await }
     });
     let (stop, stopped) = oneshot::channel::<()>();
-    let server =
-        router(services, connections.max_age)?.add_service(health_service).serve_with_incoming_shutdown(
-            TcpIncoming::from(connections.listener)
-                .with_nodelay(Some(true))
-                .map_ok(CoalescingConnection::from),
-            async {
-                // Stopping and losing the sender mean the same.
-                let _ = stopped.await;
-            },
-        );
+    let Security { tls, access, .. } = connections.security;
+    let incoming = TcpIncoming::from(connections.listener).with_nodelay(Some(true));
+    let incoming = secure(incoming, tls, Protocol::Grpc).map_ok(CoalescingConnection::from);
+    let router = router(services, connections.max_age, access)?.add_service(health_service);
+    let server = router.serve_with_incoming_shutdown(incoming, async {
+        // Stopping and losing the sender mean the same.
+        let _ = stopped.await;
+    });
     tokio::pin!(server);
     let failed = tokio::select! {
         ended = &mut server => Some(ended),
@@ -154,11 +155,12 @@ pub(crate) async fn run(
     Ok(())
 }
 
-type TallyRouter = Router<Stack<MiddlewareLayer, Identity>>;
+type TallyRouter = Router<Stack<AccessLayer, Stack<MiddlewareLayer, Identity>>>;
 
 fn router(
     services: GrpcServices,
     max_age: Option<Duration>,
+    access: Option<Arc<Access>>,
 ) -> Result<TallyRouter, tonic_reflection::server::Error> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -182,6 +184,7 @@ fn router(
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .layer(MiddlewareLayer::new(CallMetrics::new(&services.metrics)))
+        .layer(AccessLayer::new(access))
         .add_service(service!(CustomerServiceServer, services.customers))
         .add_service(service!(InteractionServiceServer, services.interactions))
         .add_service(service!(ScoringServiceServer, services.scoring))

@@ -7,7 +7,10 @@ use tally_proto::limits::{MESSAGE_BYTES, METADATA_BYTES, VIOLATION_BYTES, VIOLAT
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::platform::error::{Error, Violation};
+use crate::{
+    platform::error::{Error, Violation},
+    security::Refusal,
+};
 
 /// The domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "tally.v1";
@@ -34,6 +37,22 @@ const fn code(error: &Error) -> Code {
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         about(&[])(error)
+    }
+}
+
+/// The refusal of a caller.
+impl From<&Refusal> for Status {
+    fn from(refusal: &Refusal) -> Self {
+        let code = match refusal.is_of_known_caller() {
+            true => Code::PermissionDenied,
+            false => Code::Unauthenticated,
+        };
+        let metadata = match refusal {
+            Refusal::Scope { scope, .. } => HashMap::from([("scope".to_owned(), scope.to_string())]),
+            _ => HashMap::new(),
+        };
+        let details = ErrorDetails::with_error_info(refusal.reason(), DOMAIN, metadata);
+        Self::with_error_details(code, refusal.to_string(), details)
     }
 }
 
@@ -120,7 +139,7 @@ fn unknown_encoding(status: &Status) -> Status {
 }
 
 /// The refusal of an RPC that does not exist.
-fn unknown_method() -> Status {
+pub(super) fn unknown_method() -> Status {
     let details = ErrorDetails::with_error_info("UNKNOWN_METHOD", DOMAIN, HashMap::new());
     let message = "this server has no such RPC; its reflection lists those that it has";
     Status::with_error_details(Code::Unimplemented, message, details)

@@ -3,7 +3,7 @@
 /// Somebody, or a program, on whose behalf something is changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// As far as is known; callers are not authenticated.
+    /// The caller that the credentials of the call name, where callers are checked, and what is known besides.
     pub name: String,
 }
 

@@ -15,4 +15,5 @@ mod programs;
 mod real_data;
 mod report;
 mod scoring;
+mod security;
 mod support;

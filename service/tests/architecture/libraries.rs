@@ -26,9 +26,14 @@ const NAMED: &[Named] = &[
         reason: "plain HTTP is served in http and console only",
     },
     Named {
-        libraries: &["hyper_rustls", "hyper_util", "rustls"],
+        libraries: &["hyper_rustls", "hyper_util"],
         by: &["service/src/insight/alerts/webhook.rs"],
         reason: "only webhooks call other servers; what is sent, and whether, is decided without knowing how",
+    },
+    Named {
+        libraries: &["ring", "rustls", "tokio_rustls", "webpki"],
+        by: &["service/src/security/", "service/src/insight/alerts/webhook.rs", "cli/src/token.rs"],
+        reason: "what is encrypted or signed can be reviewed in one place",
     },
     Named {
         libraries: &["sqlx"],

@@ -1,6 +1,7 @@
-//! The middleware around every call: its deadline, its span, its metrics, the check that a unary call has
+//! The middleware around every call: who may make it, its deadline, its span, its metrics, the check that a unary call has
 //! one message and metadata of an allowed size, and the contract's words for what tonic itself answers.
 
+mod access;
 mod call_metrics;
 mod deadline;
 mod metadata;
@@ -8,5 +9,6 @@ mod request_id;
 mod service;
 mod single_message;
 
+pub(super) use access::AccessLayer;
 pub(super) use call_metrics::CallMetrics;
 pub(super) use service::MiddlewareLayer;

@@ -1,5 +1,7 @@
 //! Messages of promotions and their previews.
 
+use std::sync::Arc;
+
 use tally_model::{spec::Target, training::compare::Comparison};
 use tally_proto::{
     limits,
@@ -13,9 +15,13 @@ use tonic::Request;
 
 use crate::{
     catalog::ModelName,
-    grpc::convert::{response, validator::Validator},
+    grpc::{
+        connection::ConnectionInfo,
+        convert::{response, validator::Validator},
+    },
     lifecycle::{PromotionPreview, PromotionRequest},
     platform::{actor::Actor, error::Result},
+    security::Caller,
 };
 
 pub(super) fn promotion_request(
@@ -45,15 +51,19 @@ fn checked_reason(validator: &mut Validator, reason: &str) -> String {
     reason.to_owned()
 }
 
-/// Who calls: what the caller says, which nobody checks, and its address.
+/// Who calls: by its credentials, if callers are checked; what it says itself, which nobody checks; and its address.
 fn actor<T>(validator: &mut Validator, request: &Request<T>, requested_by: &str) -> Actor {
     validator.remark("requested_by", requested_by, limits::ID_CHARS);
-    let address = request.remote_addr().map(|address| address.ip().to_string());
-    let said = Some(requested_by.to_owned()).filter(|said| !said.is_empty());
-    let name = match (said, address) {
-        (Some(said), Some(address)) => format!("{said} (unchecked) from {address}"),
-        (None, Some(address)) => address,
-        (said, None) => said.unwrap_or_default(),
+    let caller = request.extensions().get::<Arc<Caller>>().map(|caller| caller.name.clone());
+    let said = Some(requested_by).filter(|said| !said.is_empty()).map(|said| format!("{said} (unchecked)"));
+    let connection = request.extensions().get::<ConnectionInfo>();
+    let address =
+        connection.and_then(|connection| connection.address).map(|address| address.ip().to_string());
+    let who: Vec<String> = caller.into_iter().chain(said).collect();
+    let name = match (who.is_empty(), address) {
+        (false, Some(address)) => format!("{} from {address}", who.join(" as ")),
+        (true, Some(address)) => address,
+        (_, None) => who.join(" as "),
     };
     Actor { name }
 }

@@ -18,7 +18,8 @@ fn listening(database: &Database, arguments: &[&str]) -> Command {
 async fn a_server_listens_at_names_and_at_all_addresses() {
     for (listen, is_local) in [("localhost:0", true), (":0", false), ("0.0.0.0:0", false)] {
         let database = Database::sqlite();
-        let process = ServeProcess::spawn(listening(&database, &["--listen", listen, "--http", listen]));
+        let arguments = ["--listen", listen, "--http", listen, "--insecure"];
+        let process = ServeProcess::spawn(listening(&database, &arguments));
         let shown: SocketAddr = process.url().strip_prefix("http://").unwrap().parse().unwrap();
         assert_eq!(
             (shown.ip().is_loopback(), shown.ip().is_unspecified()),

@@ -27,7 +27,7 @@ pub struct ServeProcess {
     child: Child,
     /// What it printed before it listened.
     pub banner: String,
-    address: String,
+    pub address: String,
 }
 
 impl ServeProcess {

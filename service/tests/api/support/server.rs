@@ -21,6 +21,7 @@ use tally_service::{
     insight::{AlertSettings, Webhook},
     jobs::JobPlan,
     platform::clock::system_clock,
+    security::Security,
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::transport::Channel;
@@ -95,7 +96,12 @@ impl Tally {
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or(()) };
-            let transport = Transport { grpc: listener, http: Some(http_listener), max_connection_age: None };
+            let transport = Transport {
+                grpc: listener,
+                http: Some(http_listener),
+                max_connection_age: None,
+                security: Security::default(),
+            };
             app.serve(transport, Jobs { plan, ..Jobs::default() }, stopped).await.unwrap();
         });
         let url = format!("http://{address}");
