@@ -127,3 +127,35 @@ pub(super) fn comparison((champion, comparison): (ModelName, Comparison)) -> Mod
         upper: comparison.upper,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tally_model::time::Time;
+
+    use super::*;
+    use crate::security::{Scope, Scopes};
+
+    #[test]
+    fn the_actor_is_the_caller_as_far_as_it_is_known() {
+        let scopes = Scopes::from_iter([Scope::Admin]);
+        let caller = || Arc::new(Caller { name: "ops".to_owned(), scopes, expires: None });
+        let connection = || ConnectionInfo { address: "10.0.0.7:1".parse().ok(), certificate: None };
+        for (is_checked, said, is_remote, name) in [
+            (true, "ada@laptop", true, "ops as ada@laptop (unchecked) from 10.0.0.7"),
+            (true, "", true, "ops from 10.0.0.7"),
+            (true, "", false, "ops"),
+            (false, "ada@laptop", true, "ada@laptop (unchecked) from 10.0.0.7"),
+            (false, "", true, "10.0.0.7"),
+            (false, "", false, ""),
+        ] {
+            let mut request = Request::new(());
+            if is_checked {
+                request.extensions_mut().insert(caller());
+            }
+            if is_remote {
+                request.extensions_mut().insert(connection());
+            }
+            assert_eq!(actor(&mut Validator::new(Time(0)), &request, said).name, name);
+        }
+    }
+}
