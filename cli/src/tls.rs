@@ -64,7 +64,7 @@ pub(crate) fn endpoint(args: &ServerArgs) -> Result<Endpoint, ClientError> {
 }
 
 fn read(flag: &'static str, file: &Path) -> Result<Vec<u8>, ClientError> {
-    let refused = |why: String| ClientError::File { flag, file: file.to_owned(), why };
+    let refused = |why: String| ClientError::CertificateFile { flag, file: file.to_owned(), why };
     let bytes = fs::read(file).map_err(|error| refused(error.to_string()))?;
     match bytes.windows(10).any(|begin| begin == b"-----BEGIN") {
         true => Ok(bytes),

@@ -43,7 +43,7 @@ pub enum ClientError {
     },
     /// A file of the connection cannot be read.
     #[error("{flag}: {}: {why}", .file.display())]
-    File {
+    CertificateFile {
         /// The flag that names it.
         flag: &'static str,
         /// The file.
@@ -176,7 +176,7 @@ impl ClientError {
             | Self::NotConfirmed(_)
             | Self::File(..)
             | Self::NotScored { .. }
-            | Self::File { .. }
+            | Self::CertificateFile { .. }
             | Self::NoToken
             | Self::NotEncrypted(_)
             | Self::Tls(_)
