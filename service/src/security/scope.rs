@@ -121,6 +121,7 @@ const RULES: &[(&str, Rule)] = &[
     ("/tally.v1.InsightService/ListAffinities", Rule::Needs(Scope::Read)),
     ("/tally.v1.InsightService/ListJobs", Rule::Needs(Scope::Read)),
     ("/tally.v1.InsightService/ListWorklist", Rule::Needs(Scope::Read)),
+    ("/tally.v1.InsightService/ListEpisodes", Rule::Needs(Scope::Read)),
     ("/tally.v1.InsightService/PublishWorklist", Rule::Needs(Scope::Write)),
     ("/tally.v1.InsightService/RecordActionOutcome", Rule::Needs(Scope::Write)),
     ("/tally.v1.InsightService/GetActionEffect", Rule::Needs(Scope::Read)),
