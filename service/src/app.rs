@@ -5,6 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 use tally_model::insight::InsightSpec;
 use tally_store::Store;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog::ModelCatalog,
@@ -18,7 +19,7 @@ use crate::{
         page_token::PageTokens,
         predictions::PredictionRpc,
         scoring::ScoringRpc,
-        server::{self, Connections, GrpcServices, ServeError},
+        server::{self, Capacity, Connections, GrpcServices, ServeError},
     },
     histories::{Histories, packing},
     http,
@@ -84,6 +85,10 @@ pub struct Transport {
     pub http: Option<TcpListener>,
     /// After which time clients are asked to connect again, if ever.
     pub max_connection_age: Option<Duration>,
+    /// How many connections clients have at most.
+    pub max_connections: usize,
+    /// What calls there are at most.
+    pub capacity: Capacity,
     /// Encrypts connections and checks callers.
     pub security: Security,
 }
@@ -175,27 +180,36 @@ impl App {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
         let mut supervisor = Supervisor::new(&self.metrics);
+        let stopping = CancellationToken::new();
         if let Some(http) = transport.http {
-            self.start_http(http, &transport.security, &mut supervisor)?;
+            self.start_http(http, (&transport.security, stopping.clone()), &mut supervisor)?;
         }
         self.follow_files(&transport.security, &mut supervisor);
         self.start_jobs(jobs, &mut supervisor);
         let runner = self.start_runner(jobs.plan, &mut supervisor);
-        let feed = self.alerts.feed().clone();
-        let shutdown = async move {
+        let connections = Connections {
+            listener: transport.grpc,
+            most: transport.max_connections,
+            capacity: transport.capacity,
+            max_age: transport.max_connection_age,
+            security: transport.security,
+        };
+        let served = server::run(connections, self.grpc_services(), supervisor, stopping.clone());
+        let stop = async {
             shutdown.await;
+            stopping.cancel();
             // Watches would hold the shutdown as long as calls in flight may.
-            feed.close();
+            self.alerts.feed().close();
             if let Some(runner) = runner {
                 runner.stop().await;
             }
         };
-        let connections = Connections {
-            listener: transport.grpc,
-            max_age: transport.max_connection_age,
-            security: transport.security,
-        };
-        server::run(connections, self.grpc_services(), supervisor, shutdown).await
+        tokio::pin!(served);
+        tokio::select! {
+            // A transport that fails ends the server without a signal.
+            ended = &mut served => ended,
+            () = stop => served.await,
+        }
     }
 
     /// Starts to follow the files of tokens, keys and certificates.
@@ -210,7 +224,7 @@ impl App {
     fn start_http(
         &self,
         listener: TcpListener,
-        security: &Security,
+        (security, stopping): (&Security, CancellationToken),
         supervisor: &mut Supervisor,
     ) -> io::Result<()> {
         let listener = Arc::new(listener.into_std()?);
@@ -218,6 +232,7 @@ impl App {
             store: Arc::clone(&self.store),
             histories: self.histories.clone(),
             metrics: Arc::clone(&self.metrics),
+            stopping,
             security: security.clone(),
         };
         supervisor.start("http", move || http::run(Arc::clone(&listener), state.clone()));

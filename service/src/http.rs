@@ -1,29 +1,30 @@
 //! Plain HTTP beside gRPC, for operators: metrics, and whether the server is alive and ready.
 
-use std::{
-    io,
-    net::{self, SocketAddr},
-    pin::Pin,
-    sync::Arc,
-};
+use std::{io, net, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
-    extract::{ConnectInfo, State, connect_info::Connected},
+    Extension, Router,
+    extract::State,
     http::{
         HeaderMap, StatusCode,
         header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
     routing::get,
-    serve::{IncomingStream, Listener},
 };
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{StreamExt, stream};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use tally_store::Store;
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::timeout,
+    sync::Semaphore,
+    time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     histories::Histories,
@@ -36,12 +37,23 @@ use crate::{
     },
 };
 
+/// How long a client may take to send the head of a request, and may be idle.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long a connection lasts at most. Scrapers connect again by themselves.
+const CONNECTION_LASTS: Duration = Duration::from_secs(300);
+/// Connections at a time; others wait.
+const CONNECTIONS: usize = 64;
+/// How long no connection is accepted after the system could not give one.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What the HTTP handlers work with.
 #[derive(Clone)]
 pub(crate) struct HttpState {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) histories: Histories,
     pub(crate) metrics: Arc<MetricsRegistry>,
+    /// Cancelled when the server stops.
+    pub(crate) stopping: CancellationToken,
     pub(crate) security: Security,
 }
 
@@ -54,62 +66,54 @@ pub(crate) async fn run(listener: Arc<net::TcpListener>, state: HttpState) {
 }
 
 async fn serve(listener: &net::TcpListener, state: HttpState) -> io::Result<()> {
-    let listener = SecuredListener::new(TcpListener::from_std(listener.try_clone()?)?, &state.security)?;
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        .with_state(state);
-    axum::serve(listener, router.into_make_service_with_connect_info::<Peer>()).await
-}
-
-/// Accepts connections, encrypted where TLS is on.
-struct SecuredListener {
-    incoming: Pin<Box<dyn Stream<Item = io::Result<SecuredStream<TcpStream>>> + Send>>,
-    address: SocketAddr,
-}
-
-impl SecuredListener {
-    fn new(listener: TcpListener, security: &Security) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        let incoming = stream::unfold(listener, async |mut listener| {
-            let (stream, _) = Listener::accept(&mut listener).await;
-            Some((Ok(stream), listener))
+        .with_state(state.clone());
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let accepted = stream::unfold(TcpListener::from_std(listener.try_clone()?)?, async |listener| {
+        Some((Ok(accept(&listener).await), listener))
+    });
+    let mut incoming = Box::pin(secure(accepted, state.security.tls.clone(), Protocol::Http));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+        let Some(Ok(stream)) = incoming.next().await else { continue };
+        let served = serve_connection(stream, &router);
+        tokio::spawn(async move {
+            // It ends with an error when its client does not keep to HTTP, or is too slow.
+            let _ = timeout(CONNECTION_LASTS, served).await;
+            drop(place);
         });
-        let incoming = Box::pin(secure(incoming, security.tls.clone(), Protocol::Http));
-        Ok(Self { incoming, address })
     }
 }
 
-impl Listener for SecuredListener {
-    type Io = SecuredStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        loop {
-            // A client that is gone already has no address.
-            if let Some(Ok(stream)) = self.incoming.next().await
-                && let Ok(address) = stream.get_ref().peer_addr()
-            {
-                return (stream, address);
+/// The next connection.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted");
+                sleep(PAUSE).await;
             }
         }
     }
+}
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
+fn serve_connection(
+    stream: SecuredStream<TcpStream>,
+    router: &Router,
+) -> impl Future<Output = hyper::Result<()>> + use<> {
+    let router = router.clone().layer(Extension(Peer(stream.certificate())));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
 }
 
 /// The certificate that the client of a connection has shown.
 #[derive(Clone)]
 struct Peer(Option<Arc<PeerCertificate>>);
-
-impl Connected<IncomingStream<'_, SecuredListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, SecuredListener>) -> Self {
-        Self(stream.io().certificate())
-    }
-}
 
 /// The refusal of a caller that may not read, None for one that may.
 fn refusal(security: &Security, headers: &HeaderMap, Peer(certificate): Peer) -> Option<Response> {
@@ -125,7 +129,7 @@ fn refusal(security: &Security, headers: &HeaderMap, Peer(certificate): Peer) ->
 
 async fn metrics(
     State(state): State<HttpState>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
     if let Some(refused) = refusal(&state.security, &headers, peer) {
@@ -141,8 +145,11 @@ async fn metrics(
     }
 }
 
-/// Ready while the store answers; the gRPC health service reports whether a model serves.
+/// Ready while the store answers, until the server stops; the gRPC health service reports whether a model serves.
 async fn ready(State(state): State<HttpState>) -> Response {
+    if state.stopping.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n").into_response();
+    }
     match timeout(STORE_ANSWERS_WITHIN, state.store.ping()).await {
         Ok(Ok(())) => "ready\n".into_response(),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response(),

@@ -5,11 +5,11 @@ use std::{path::Path, process, sync::Arc, time::Duration};
 use clap::Parser;
 use tally_service::{
     app::{App, Jobs, Transport},
-    config::{DEFAULT_HTTP_PORT, HttpAddress, ListenAddress, ServeArgs, ServeCommand},
+    config::{DEFAULT_HTTP_PORT, HttpAddress, InheritedListeners, ListenAddress, ServeArgs, ServeCommand},
     demo,
     failure::{Damaged, Failure, Interrupted, exit_code},
     integrity::{self, CheckedPart},
-    platform::{clock::system_clock, progress, shutdown},
+    platform::{clock::system_clock, file_descriptors, progress, shutdown},
     security::Security,
 };
 use tally_store::OpenOptions;
@@ -85,15 +85,31 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     // What is wrong with the settings is reported before anything begins, and a port that is taken must not have cost
     // a migration.
     let (insight, alerts) = (args.insight_spec()?, args.alert_settings()?);
-    let grpc =
-        args.listen.bind().await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    let http = listen_http(args.http.as_ref()).await?;
+    file_descriptors::raise_limit();
+    let mut inherited = InheritedListeners::take();
+    let grpc = match inherited.next()? {
+        Some(listener) => listener,
+        None => {
+            args.listen.bind().await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?
+        }
+    };
+    let http = match inherited.next()? {
+        Some(listener) => Some(listener),
+        None => listen_http(args.http.as_ref()).await?,
+    };
     let security = security(args, &grpc, http.as_ref())?;
     let folder = demo_folder(args)?;
     let database = folder.as_ref().map_or_else(|| args.database().to_owned(), demo_database);
     let open = OpenOptions { create: true, connections: args.pool.database_connections };
     let store = tally_store::open_with(&database, open).await?;
-    let transport = Transport { grpc, http, max_connection_age: args.connection_age(), security };
+    let transport = Transport {
+        grpc,
+        http,
+        max_connection_age: args.connection_age(),
+        max_connections: args.max_connections as usize,
+        capacity: args.capacity(),
+        security,
+    };
     integrity::check_at_start(&*store).await?;
     let app =
         App::new(Arc::clone(&store), args.cache_bytes(), insight, system_clock).await?.with_alerts(alerts);

@@ -1,12 +1,14 @@
 //! The flags of the two programs that work on the database. Every flag is also an environment variable
 //! `TALLY_…`; besides, only NO_COLOR is read from the environment.
 
+mod inherited;
 mod interval;
 mod listen;
 mod security;
 mod serve;
 mod train;
 
+pub use inherited::InheritedListeners;
 pub use interval::JobInterval;
 pub use listen::ListenAddress;
 pub use security::SecurityArgs;

@@ -13,6 +13,7 @@ use tally_model::insight::{InsightSpec, alert::AlertRules};
 use super::{DATABASE, EXIT_CODES, JobInterval, ListenAddress, LogArgs, PoolArgs, SecurityArgs};
 use crate::{
     deployment::Currency,
+    grpc::server::Capacity,
     insight::{AlertSettings, Webhook},
     jobs::JobPlan,
     platform::error::{Error, Result},
@@ -44,6 +45,18 @@ pub struct ServeArgs {
     #[arg(long, env = "TALLY_MAX_CONNECTION_AGE", value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     pub max_connection_age: Option<u32>,
+    /// Connections of clients at most; with as many, a new one is closed at once unless another has not spoken yet
+    #[arg(long, env = "TALLY_MAX_CONNECTIONS", value_name = "N", default_value_t = 1_000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+    /// Memory for what calls in flight are sent and answered, in megabytes; calls for which there is none are refused
+    #[arg(long, env = "TALLY_MEMORY_IN_FLIGHT_MB", value_name = "MB", default_value_t = 128,
+          value_parser = clap::value_parser!(u32).range(32..=1_000_000))]
+    pub memory_in_flight_mb: u32,
+    /// Calls a second of each caller; as many at once, then evenly [default: any number]
+    #[arg(long, env = "TALLY_QUOTA_PER_SECOND", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub quota_per_second: Option<u32>,
     /// Memory for the histories of customers whose scores are asked for often, in megabytes; 0 keeps none
     #[arg(long, env = "TALLY_CACHE_MB", default_value_t = 256)]
     pub cache_mb: u32,
@@ -128,6 +141,15 @@ impl ServeArgs {
     #[must_use]
     pub fn connection_age(&self) -> Option<Duration> {
         self.max_connection_age.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// What calls there are at most.
+    #[must_use]
+    pub const fn capacity(&self) -> Capacity {
+        Capacity {
+            memory_in_flight: (self.memory_in_flight_mb as usize) << 20,
+            calls_per_second: self.quota_per_second,
+        }
     }
 
     /// The definitions of segments and key figures.

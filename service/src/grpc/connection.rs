@@ -15,6 +15,7 @@ use tokio::{
 };
 use tonic::transport::server::Connected;
 
+use super::accept::ClientConnection;
 use crate::security::{PeerCertificate, SecuredStream};
 
 /// Writes below this size wait for the next write or for a flush.
@@ -70,12 +71,12 @@ pub struct ConnectionInfo {
     pub certificate: Option<Arc<PeerCertificate>>,
 }
 
-impl Connected for CoalescingConnection<SecuredStream<TcpStream>> {
+impl Connected for CoalescingConnection<SecuredStream<ClientConnection<TcpStream>>> {
     type ConnectInfo = ConnectionInfo;
 
     fn connect_info(&self) -> ConnectionInfo {
         ConnectionInfo {
-            address: self.stream.get_ref().peer_addr().ok(),
+            address: self.stream.get_ref().get_ref().peer_addr().ok(),
             certificate: self.stream.certificate(),
         }
     }

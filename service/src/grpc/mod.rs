@@ -4,6 +4,7 @@
 //! in the file of its service, its checks by `convert::validator`, and behind it a use case in the room that
 //! it belongs to.
 
+mod accept;
 mod connection;
 mod convert;
 pub(crate) mod customers;

@@ -19,7 +19,8 @@ use super::{
         response,
         validator::Validator,
     },
-    status::about,
+    middleware::Reservation,
+    status::{Overload, about, overloaded},
 };
 use crate::{
     catalog::ModelCatalog,
@@ -29,6 +30,10 @@ use crate::{
     },
     scoring::{ScoreRequest, ScoredCustomer, Scoring, into_prediction},
 };
+
+/// What a score without reasons, and a reason, take in a response, in bytes.
+const SCORE_BYTES: usize = 400;
+const REASON_BYTES: usize = 150;
 
 /// The service.
 pub(crate) struct ScoringRpc {
@@ -75,16 +80,18 @@ impl ScoringService for ScoringRpc {
         &self,
         request: Request<BatchScoreLeadsRequest>,
     ) -> Result<Response<EncodedBatch>, Status> {
+        let memory = request.extensions().get().cloned();
         let request = request.into_inner();
-        self.batch(request.customer_ids, options!(Lead, request)).await
+        self.batch(request.customer_ids, options!(Lead, request), memory).await
     }
 
     async fn batch_predict_churn(
         &self,
         request: Request<BatchPredictChurnRequest>,
     ) -> Result<Response<EncodedBatch>, Status> {
+        let memory = request.extensions().get().cloned();
         let request = request.into_inner();
-        self.batch(request.customer_ids, options!(Churn, request)).await
+        self.batch(request.customer_ids, options!(Churn, request), memory).await
     }
 }
 
@@ -116,11 +123,15 @@ impl ScoringRpc {
         &self,
         customer_ids: Vec<String>,
         options: ScoreOptions,
+        memory: Option<Arc<Reservation>>,
     ) -> Result<Response<EncodedBatch>, Status> {
         let now = self.clock.now();
         let mut validator = Validator::new(now);
         validator.batch("customer_ids", customer_ids.len(), limits::BATCH);
         let request = self.request(&options, validator, now).await?;
+        if memory.is_some_and(|memory| !memory.grow(batch_bytes(customer_ids.len(), &request))) {
+            return Err(overloaded(&Overload::Memory));
+        }
         let subject = Subject::of(&request);
         let BatchIds { valid, places, refused } = BatchIds::new(customer_ids, now);
         // Errors name the ids that were sent, also where these are merged into others.
@@ -157,6 +168,12 @@ impl ScoringRpc {
         let model = model.map_err(about(&[("target", &options.target), ("model", &options.model)]))?;
         Ok(ScoreRequest::new(model, as_of, now, max_reasons))
     }
+}
+
+/// About how much memory the scores of a batch take, in bytes: once as items, and again as a message.
+fn batch_bytes(customers: usize, request: &ScoreRequest) -> usize {
+    let reasons = request.max_reasons.min(request.model.scorer.artifact().plan.width());
+    2 * customers * (SCORE_BYTES + reasons * REASON_BYTES)
 }
 
 /// What the errors of a request are about.

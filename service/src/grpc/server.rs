@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::TryStreamExt;
+use prometheus_client::metrics::gauge::Gauge;
 use tally_proto::{
     limits,
     v1::{
@@ -12,23 +13,25 @@ use tally_proto::{
         scoring_service_server::ScoringServiceServer,
     },
 };
-use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
 use tonic::{
     codec::CompressionEncoding,
-    transport::{
-        Server,
-        server::{Router, TcpIncoming},
-    },
+    transport::{Server, server::Router},
 };
 use tower::layer::util::{Identity, Stack};
 
 use super::{
+    accept,
     connection::CoalescingConnection,
     customers::CustomerRpc,
     deployment::DeploymentRpc,
     insight::InsightRpc,
     interactions::InteractionRpc,
-    middleware::{AccessLayer, CallMetrics, MiddlewareLayer},
+    middleware::{AccessLayer, CallMetrics, LoadSheddingLayer, MiddlewareLayer},
     models::ModelRpc,
     predictions::PredictionRpc,
     readiness::Readiness,
@@ -37,14 +40,21 @@ use super::{
 use crate::{
     catalog::ModelCatalog,
     platform::{metrics::MetricsRegistry, supervisor::Supervisor},
-    security::{Access, Protocol, Security, secure},
+    security::{Protocol, Security, secure},
 };
 
-/// How long calls in flight may take to end at shutdown. Without a bound, a silent connection would hold
-/// a graceful shutdown for ever.
+pub use super::middleware::Capacity;
+
+/// How long calls in flight may take to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(15);
+/// How long no call must have been in flight at shutdown, so that connections which are still open are not waited for:
+/// a client may have called before it learned of the shutdown.
+const QUIET: Duration = Duration::from_secs(1);
 /// The most streams that one connection may have open.
 const STREAMS: u32 = 200;
+/// How much of a request, and of all requests of a connection, a client may send before it is read, in bytes.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
 /// The largest headers that HTTP/2 reads, in bytes. The middleware refuses what is above the contract's limit, as one
 /// call; were this the limit, the connection would end, and with it the calls of others.
 const HEADER_BYTES: u32 = 1 << 20;
@@ -95,9 +105,13 @@ pub(crate) struct GrpcServices {
     pub(crate) metrics: Arc<MetricsRegistry>,
 }
 
-/// Where connections come from.
+/// Where connections come from, and what they bring.
 pub(crate) struct Connections {
     pub(crate) listener: TcpListener,
+    /// How many there are at most.
+    pub(crate) most: usize,
+    /// What calls there are at most.
+    pub(crate) capacity: Capacity,
     /// The age at which the server asks a client to start no more calls on a connection (GOAWAY) and closes it once the
     /// open calls end. The client then connects again, and a load balancer can choose a newer server.
     pub(crate) max_age: Option<Duration>,
@@ -105,7 +119,7 @@ pub(crate) struct Connections {
     pub(crate) security: Security,
 }
 
-/// Serves gRPC until `shutdown` completes; then lets calls in flight end, and stops the
+/// Serves gRPC until `stopping` is cancelled; then lets calls in flight end, and stops the
 /// background tasks.
 ///
 /// # Errors
@@ -114,7 +128,7 @@ pub(crate) async fn run(
     connections: Connections,
     services: GrpcServices,
     mut supervisor: Supervisor,
-    shutdown: impl Future<Output = ()> + Send,
+    stopping: CancellationToken,
 ) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let health_service = compressible!(health_service);
@@ -126,19 +140,25 @@ pub(crate) async fn run(
         let readiness = Arc::clone(&refreshed);
         async move { readiness.run().await }
     });
-    let (stop, stopped) = oneshot::channel::<()>();
+    let calls = CallMetrics::new(&services.metrics);
+    let in_flight = calls.in_flight();
     let Security { tls, access, .. } = connections.security;
-    let incoming = TcpIncoming::from(connections.listener).with_nodelay(Some(true));
+    let incoming = accept::connections(connections.listener, connections.most, &services.metrics);
     let incoming = secure(incoming, tls, Protocol::Grpc).map_ok(CoalescingConnection::from);
-    let router = router(services, connections.max_age, access)?.add_service(health_service);
-    let server = router.serve_with_incoming_shutdown(incoming, async {
-        // Stopping and losing the sender mean the same.
-        let _ = stopped.await;
-    });
+    // Cancelled when NOT_SERVING has been reported, so that watches hear of it before they end.
+    let reported = CancellationToken::new();
+    let layers = Layers {
+        calls,
+        access: AccessLayer::new(access),
+        shedding: LoadSheddingLayer::new(connections.capacity, &services.metrics, reported.clone()),
+    };
+    let server = router(services, layers, connections.max_age)?
+        .add_service(health_service)
+        .serve_with_incoming_shutdown(incoming, reported.clone().cancelled_owned());
     tokio::pin!(server);
     let failed = tokio::select! {
         ended = &mut server => Some(ended),
-        () = shutdown => None,
+        () = stopping.cancelled() => None,
     };
     supervisor.stop(READINESS).await;
     if let Some(ended) = failed {
@@ -146,8 +166,14 @@ pub(crate) async fn run(
     }
     tracing::info!("stopping: no new calls, those in flight may end");
     readiness.report_shutdown().await;
-    let _ = stop.send(());
-    match timeout(DRAIN, server).await {
+    reported.cancel();
+    let drained = async {
+        tokio::select! {
+            ended = &mut server => ended,
+            () = quiet(&in_flight) => Ok(()),
+        }
+    };
+    match timeout(DRAIN, drained).await {
         Ok(ended) => ended?,
         Err(_) => tracing::warn!("calls were still open after {DRAIN:?}; they are cut off"),
     }
@@ -155,12 +181,29 @@ pub(crate) async fn run(
     Ok(())
 }
 
-type TallyRouter = Router<Stack<AccessLayer, Stack<MiddlewareLayer, Identity>>>;
+/// Completes when no call has been in flight for a while.
+async fn quiet(in_flight: &Gauge) {
+    const LOOKS: u32 = 20;
+    let mut quiet_looks = 0;
+    while quiet_looks < LOOKS {
+        sleep(QUIET / LOOKS).await;
+        quiet_looks = if in_flight.get() == 0 { quiet_looks + 1 } else { 0 };
+    }
+}
+
+/// What is around every call.
+struct Layers {
+    calls: CallMetrics,
+    access: AccessLayer,
+    shedding: LoadSheddingLayer,
+}
+
+type TallyRouter = Router<Stack<LoadSheddingLayer, Stack<AccessLayer, Stack<MiddlewareLayer, Identity>>>>;
 
 fn router(
     services: GrpcServices,
+    Layers { calls, access, shedding }: Layers,
     max_age: Option<Duration>,
-    access: Option<Arc<Access>>,
 ) -> Result<TallyRouter, tonic_reflection::server::Error> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -183,8 +226,11 @@ fn router(
         .http2_max_header_list_size(HEADER_BYTES)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .layer(MiddlewareLayer::new(CallMetrics::new(&services.metrics)))
-        .layer(AccessLayer::new(access))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .layer(MiddlewareLayer::new(calls))
+        .layer(access)
+        .layer(shedding)
         .add_service(service!(CustomerServiceServer, services.customers))
         .add_service(service!(InteractionServiceServer, services.interactions))
         .add_service(service!(ScoringServiceServer, services.scoring))

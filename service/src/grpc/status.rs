@@ -1,6 +1,6 @@
 //! The only mapping of the service's errors to gRPC statuses.
 
-use std::{collections::HashMap, fmt::Display};
+use std::{collections::HashMap, fmt::Display, time::Duration};
 
 use prost::Message;
 use tally_proto::limits::{MESSAGE_BYTES, METADATA_BYTES, VIOLATION_BYTES, VIOLATIONS};
@@ -110,8 +110,82 @@ fn field_violations(violations: &[Violation]) -> Vec<FieldViolation> {
     shown.map(|violation| FieldViolation::new(&violation.field, &violation.description)).collect()
 }
 
+/// Why a server does not take on a call now.
+pub(super) enum Overload {
+    /// As many calls of its class run and wait as can be answered in time.
+    Busy,
+    /// The calls in flight hold all the memory that there is for them.
+    Memory,
+    /// The caller has used up its quota; when it may call again.
+    Quota(Duration),
+}
+
+impl Overload {
+    /// All machine-readable reasons.
+    pub(super) const REASONS: [&str; 3] = ["SERVER_BUSY", "OUT_OF_MEMORY_IN_FLIGHT", "QUOTA_EXCEEDED"];
+
+    /// The machine-readable reason.
+    pub(super) const fn reason(&self) -> &'static str {
+        let [busy, memory, quota] = Self::REASONS;
+        match self {
+            Self::Busy => busy,
+            Self::Memory => memory,
+            Self::Quota(_) => quota,
+        }
+    }
+
+    /// After which time it is worth to call again.
+    const fn retry_delay(&self) -> Duration {
+        match self {
+            Self::Busy => Duration::from_millis(200),
+            Self::Memory => Duration::from_millis(500),
+            Self::Quota(wait) => *wait,
+        }
+    }
+}
+
+/// The refusal of a call for which there is no room.
+pub(super) fn overloaded(overload: &Overload) -> Status {
+    let message = match overload {
+        Overload::Busy => "the server is busy with calls of this kind; try again after retry_delay",
+        Overload::Memory => "the calls in flight hold all the memory for them; try again after retry_delay",
+        Overload::Quota(_) => "the quota of calls a second is used up; try again after retry_delay",
+    };
+    let mut details = ErrorDetails::with_error_info(overload.reason(), DOMAIN, HashMap::new());
+    details.set_retry_info(Some(overload.retry_delay()));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// A status of the transport, with its reason.
+fn of_transport(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    Status::with_error_details(code, message, details)
+}
+
+/// The end of a call whose caller has reset it, or is gone.
+pub(super) fn caller_has_gone() -> Status {
+    of_transport(Code::Cancelled, "CALLER_GONE", "the caller has cancelled the call or is gone")
+}
+
+/// The refusal of a call whose message takes too long to arrive.
+pub(super) fn not_sent(within: Duration) -> Status {
+    let message = format!("the message was not sent within {within:?}");
+    of_transport(Code::DeadlineExceeded, "MESSAGE_NOT_SENT", message)
+}
+
+/// The end of a response that its caller does not read.
+pub(super) fn not_read(within: Duration) -> Status {
+    let message = format!("nothing of the response was read for {within:?}; call again");
+    of_transport(Code::DeadlineExceeded, "RESPONSE_NOT_READ", message)
+}
+
+/// The end of a stream because the server stops.
+pub(super) fn stopping() -> Status {
+    of_transport(Code::Unavailable, "SERVER_STOPPING", "the server is stopping; call again")
+}
+
 /// The refusal of a message above `limit` bytes.
-fn too_large(limit: usize) -> Status {
+pub(super) fn too_large(limit: usize) -> Status {
     let details = ErrorDetails::with_error_info("MESSAGE_TOO_LARGE", DOMAIN, limit_metadata(limit));
     let message = format!("the message is larger than {limit} bytes, decompressed; send it in parts");
     Status::with_error_details(Code::ResourceExhausted, message, details)
@@ -173,6 +247,16 @@ pub(super) fn contract_status(status: &Status) -> Option<Status> {
         Code::Internal if status.message().starts_with("failed to decode") => {
             Some(Error::invalid("message", "is not a valid encoding of this RPC's request").into())
         }
+        Code::Internal if status.message().contains("compressed-flag") => {
+            // The code is what gRPC demands here.
+            let message = "a message is compressed, but the call has no grpc-encoding";
+            Some(of_transport(Code::Internal, "COMPRESSION_WITHOUT_ENCODING", message))
+        }
+        Code::Internal if status.message().contains("invalid compression flag") => {
+            let allowed =
+                "begins with a flag that is not known; allowed are 0 and 1, for a compressed message";
+            Some(Error::invalid("message", allowed).into())
+        }
         Code::Unimplemented => Some(unknown_method()),
         _ => None,
     }
@@ -180,7 +264,7 @@ pub(super) fn contract_status(status: &Status) -> Option<Status> {
 
 /// The status of a broken message of a stream, the batch of this number.
 pub(super) fn broken_batch(status: &Status, number: usize) -> Status {
-    let Some(status) = contract_status(status) else { return status.clone() };
+    let status = contract_status(status).unwrap_or_else(|| status.clone());
     let mut details = status.get_error_details();
     if let Some(mut info) = details.error_info().cloned() {
         info.metadata.insert("batch".to_owned(), number.to_string());

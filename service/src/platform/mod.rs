@@ -4,6 +4,7 @@ pub mod actor;
 pub mod blocking;
 pub mod clock;
 pub mod error;
+pub mod file_descriptors;
 pub mod metrics;
 pub mod progress;
 pub mod readiness;

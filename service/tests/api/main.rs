@@ -10,6 +10,7 @@ mod ingest;
 mod insight;
 mod jobs;
 mod lifecycle;
+mod limits;
 mod monitoring;
 mod programs;
 mod real_data;

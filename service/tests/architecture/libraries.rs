@@ -26,7 +26,12 @@ const NAMED: &[Named] = &[
         reason: "plain HTTP is served in http and console only",
     },
     Named {
-        libraries: &["hyper_rustls", "hyper_util"],
+        libraries: &["hyper", "hyper_util"],
+        by: &["service/src/http", "service/src/insight/alerts/webhook.rs"],
+        reason: "plain HTTP is spoken where it is served, and where webhooks are sent",
+    },
+    Named {
+        libraries: &["hyper_rustls"],
         by: &["service/src/insight/alerts/webhook.rs"],
         reason: "only webhooks call other servers; what is sent, and whether, is decided without knowing how",
     },

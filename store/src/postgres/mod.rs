@@ -14,7 +14,10 @@ mod predictions;
 mod reports;
 mod stamp;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -90,6 +93,11 @@ impl Engine for Postgres {
 
     async fn begin(&self) -> Result<Transaction<Self>> {
         Ok(self.writers.begin().await?)
+    }
+
+    /// The driver cannot cancel: a query that nobody waits for runs to its end, and its connection is used again then.
+    async fn interruptible(_: &mut PgConnection) -> Result<Option<Arc<AtomicBool>>> {
+        Ok(None)
     }
 
     async fn run_each<R: StoredRow>(

@@ -1,6 +1,11 @@
 //! How statements reach a database: connections, transactions, rows.
 
-use sqlx::{Database, FromRow, Pool, postgres::PgRow, sqlite::SqliteRow};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use sqlx::{Database, FromRow, Pool, pool::PoolConnection, postgres::PgRow, sqlite::SqliteRow};
 
 use super::Statement;
 use crate::error::Result;
@@ -44,6 +49,11 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     /// Begins a transaction that may write.
     fn begin(&self) -> impl Future<Output = Result<Transaction<Self>>> + Send;
 
+    /// Returns a flag that ends the query of a connection when it is set, None where the driver has no such thing.
+    fn interruptible(
+        connection: &mut <Self::Db as Database>::Connection,
+    ) -> impl Future<Output = Result<Option<Arc<AtomicBool>>>> + Send;
+
     /// Runs a statement and hands over its rows, one after the other.
     fn run_each<R: StoredRow>(
         connection: &mut <Self::Db as Database>::Connection,
@@ -66,12 +76,14 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     /// Runs a statement outside of a transaction and returns its rows.
     fn read<R: StoredRow>(&self, statement: Statement) -> impl Future<Output = Result<Vec<R>>> + Send {
         async {
-            let mut connection = self.readers().acquire().await?;
-            Self::run(&mut connection, statement).await
+            let mut rows = Vec::new();
+            self.read_each(statement, |row| rows.push(row)).await?;
+            Ok(rows)
         }
     }
 
-    /// Runs a statement outside of a transaction and hands over its rows, for more of them than memory should hold.
+    /// Runs a statement outside of a transaction and hands over its rows, for more of them than memory should hold. One
+    /// that is planned anew, and so may take long, ends with its caller if it is interruptible.
     fn read_each<R: StoredRow>(
         &self,
         statement: Statement,
@@ -79,7 +91,14 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<()>> + Send {
         async {
             let mut connection = self.readers().acquire().await?;
-            Self::run_each(&mut connection, statement, each).await
+            if !statement.is_planned_anew() {
+                return Self::run_each(&mut connection, statement, each).await;
+            }
+            let interrupt = Self::interruptible(&mut connection).await?;
+            let mut read = LongRead::<Self> { connection, interrupt, has_ended: false };
+            let ended = Self::run_each(&mut read.connection, statement, each).await;
+            read.has_ended = true;
+            ended
         }
     }
 
@@ -91,5 +110,22 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     /// Returns the count that is the only value of a statement's only row.
     fn count(&self, statement: Statement) -> impl Future<Output = Result<u64>> + Send {
         async { Ok(self.read_one::<(i64,)>(statement).await?.map_or(0, |(count,)| count as u64)) }
+    }
+}
+
+/// A query that may take long. When its caller goes away, the driver would otherwise wait for its end before it uses the
+/// connection again.
+struct LongRead<E: Engine> {
+    connection: PoolConnection<E::Db>,
+    interrupt: Option<Arc<AtomicBool>>,
+    has_ended: bool,
+}
+
+impl<E: Engine> Drop for LongRead<E> {
+    fn drop(&mut self) {
+        if let Some(interrupt) = self.interrupt.take().filter(|_| !self.has_ended) {
+            interrupt.store(true, Relaxed);
+            self.connection.close_on_drop();
+        }
     }
 }

@@ -17,7 +17,16 @@ mod predictions;
 mod reports;
 mod stamp;
 
-use std::{io, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use futures_util::TryStreamExt;
 use sqlx::{
@@ -40,6 +49,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const WRITER_CACHE: &str = "-32768";
 /// Rows of a statement with bound values; SQLite allows 32,766 values.
 const BOUND_ROWS: usize = 500;
+/// Instructions of SQLite's virtual machine, some ten microseconds, between two looks whether a long query is to end.
+const STEPS: i32 = 1_000;
 /// Connections, one of them for writing.
 const CONNECTIONS: u32 = 5;
 
@@ -133,6 +144,13 @@ impl Engine for Sqlite {
         }
     }
 
+    async fn interruptible(connection: &mut SqliteConnection) -> Result<Option<Arc<AtomicBool>>> {
+        let interrupt = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&interrupt);
+        connection.lock_handle().await?.set_progress_handler(STEPS, move || !seen.load(Relaxed));
+        Ok(Some(interrupt))
+    }
+
     async fn run_each<R: StoredRow>(
         connection: &mut SqliteConnection,
         statement: Statement,
@@ -174,6 +192,30 @@ async fn has_ended(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_long_query_ends_with_its_caller() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = SqliteConnectOptions::new().filename(folder.path().join("tally.db"));
+        let one_reader = OpenOptions { connections: Some(2), ..OpenOptions::default() };
+        let store = Sqlite::open(file, one_reader, "test".into()).await.unwrap();
+        for _ in 0..3 {
+            let endless =
+                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n";
+            let read = store.read::<(i64,)>(Statement::new(endless).planned_anew());
+            tokio::time::timeout(Duration::from_millis(50), read).await.unwrap_err();
+        }
+        // The only connection is free again, and its handler ends no other query.
+        for _ in 0..2 {
+            let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 100000) \
+                        SELECT count(*) FROM n";
+            assert_eq!(store.read::<(i64,)>(Statement::new(many)).await.unwrap(), [(100_000,)]);
+            assert_eq!(
+                store.read::<(i64,)>(Statement::new(many).planned_anew()).await.unwrap(),
+                [(100_000,)]
+            );
+        }
+    }
 
     #[tokio::test]
     async fn writes_go_on_after_sqlite_has_rolled_back_by_itself() {

@@ -8,7 +8,7 @@ use std::{
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 use prost::Message;
 use prost_types::FileDescriptorSet;
@@ -37,8 +37,8 @@ struct MethodLabel {
 /// A method, with its metrics, which are looked up once instead of at every call.
 pub(in crate::grpc) struct Method {
     pub(super) name: String,
-    /// Whether the client sends a stream; otherwise it sends one message.
-    pub(super) client_streaming: bool,
+    /// Whether the response is a stream; otherwise it is one message.
+    pub(super) server_streaming: bool,
     succeeded: Counter,
     seconds: Histogram,
 }
@@ -50,6 +50,7 @@ pub(in crate::grpc) struct CallMetrics {
     /// Every other method, such as those of health and reflection.
     other: Arc<Method>,
     calls: Family<CallLabels, Counter>,
+    in_flight: Gauge,
 }
 
 impl CallMetrics {
@@ -60,9 +61,9 @@ impl CallMetrics {
         metrics.register_made("tally_rpc_duration_seconds", help, seconds.clone());
         let calls: Family<CallLabels, Counter> =
             metrics.register("tally_rpc_calls", "Calls that ended, by method and gRPC code");
-        let method = |name: String, client_streaming| {
+        let method = |name: String, server_streaming| {
             Arc::new(Method {
-                client_streaming,
+                server_streaming,
                 succeeded: calls.get_or_create_owned(&CallLabels { method: name.clone(), code: OK }),
                 seconds: seconds.get_or_create_owned(&MethodLabel { method: name.clone() }),
                 name,
@@ -75,7 +76,13 @@ impl CallMetrics {
                 .collect(),
             other: method(OTHER.to_owned(), true),
             calls,
+            in_flight: metrics.register("tally_rpc_calls_in_flight", "Calls that have begun and not ended"),
         }
+    }
+
+    /// The number of calls that have not ended.
+    pub(in crate::grpc) fn in_flight(&self) -> Gauge {
+        self.in_flight.clone()
     }
 
     /// The method at this path of a URL.
@@ -85,6 +92,7 @@ impl CallMetrics {
 
     /// Begins to measure a call.
     pub(super) fn start(self: &Arc<Self>, method: &Arc<Method>) -> RunningCall {
+        self.in_flight.inc();
         RunningCall {
             metrics: Arc::clone(self),
             method: Arc::clone(method),
@@ -94,8 +102,8 @@ impl CallMetrics {
     }
 }
 
-/// The methods of our services, such as `tally.v1.ScoringService/PredictChurn`, and whether their clients
-/// send streams.
+/// The methods of our services, such as `tally.v1.ScoringService/PredictChurn`, and whether their responses are
+/// streams.
 fn methods() -> Vec<(String, bool)> {
     // The descriptor is part of this program and served by reflection; were it damaged, every call would
     // count as another one.
@@ -105,7 +113,7 @@ fn methods() -> Vec<(String, bool)> {
     services
         .flat_map(|(package, service)| {
             service.method.iter().map(move |method| {
-                (format!("{package}.{}/{}", service.name(), method.name()), method.client_streaming())
+                (format!("{package}.{}/{}", service.name(), method.name()), method.server_streaming())
             })
         })
         .collect()
@@ -126,6 +134,7 @@ impl RunningCall {
         if std::mem::replace(&mut self.over, true) {
             return None;
         }
+        self.metrics.in_flight.dec();
         let Method { name, succeeded, seconds, .. } = &*self.method;
         if code == OK {
             succeeded.inc();

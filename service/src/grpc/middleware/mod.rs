@@ -1,5 +1,5 @@
-//! The middleware around every call: who may make it, its deadline, its span, its metrics, the check that a unary call has
-//! one message and metadata of an allowed size, and the contract's words for what tonic itself answers.
+//! The middleware around every call: who may make it, its deadline, its span, its metrics, the check that its metadata has
+//! an allowed size, and the contract's words for what tonic itself answers; within it, load shedding.
 
 mod access;
 mod call_metrics;
@@ -7,8 +7,10 @@ mod deadline;
 mod metadata;
 mod request_id;
 mod service;
-mod single_message;
+mod shedding;
 
 pub(super) use access::AccessLayer;
 pub(super) use call_metrics::CallMetrics;
 pub(super) use service::MiddlewareLayer;
+pub use shedding::Capacity;
+pub(super) use shedding::{LoadSheddingLayer, Reservation};

@@ -5,23 +5,27 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tally_proto::limits::METADATA_BYTES;
-use tokio::{task::block_in_place, time::timeout};
+use tokio::{
+    task::block_in_place,
+    time::{Instant, Sleep, sleep_until, timeout_at},
+};
 use tonic::{Code, Status, body::Body, codec::SingleMessageCompressionOverride};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
 use super::{
     call_metrics::{CallMetrics, RunningCall},
-    deadline::deadline,
+    deadline::time_limit,
     metadata::metadata_bytes,
     request_id::{self, RequestId, RequestIds},
-    single_message::SingleMessage,
 };
 use crate::{
     grpc::status::{code_name, contract_status, metadata_too_large},
@@ -75,24 +79,27 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let MiddlewareState { metrics, ids } = &*self.state;
-        let deadline = deadline(request.headers());
         let method = metrics.method(request.uri().path());
+        let limit = time_limit(request.headers(), method.server_streaming);
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let ends_response = deadline.filter(|_| method.server_streaming);
         let id = ids.of(request.headers());
         let span = tracing::info_span!("call", method = %method.name, request_id = %id);
         let ending = CallEnding { call: metrics.start(method), id, span: span.clone() };
         let size = metadata_bytes(request.headers());
-        if size > METADATA_BYTES {
-            let refused = ending.observe(metadata_too_large(size).into_http());
-            return Box::pin(std::future::ready(Ok(refused)));
-        }
-        let request = match method.client_streaming {
-            true => request,
-            false => request.map(|body| Body::new(SingleMessage::new(body))),
+        let refused = match limit {
+            _ if size > METADATA_BYTES => Some(metadata_too_large(size)),
+            // Its caller does not wait: nothing of it may begin.
+            Some(Duration::ZERO) => Some(Error::DeadlineExceeded.into()),
+            _ => None,
         };
+        if let Some(status) = refused {
+            return Box::pin(std::future::ready(Ok(ending.observe(status.into_http(), None))));
+        }
         let call = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         let call = async move {
             let ended = match deadline {
-                Some(deadline) => timeout(deadline, call).await,
+                Some(deadline) => timeout_at(deadline, call).await,
                 None => Ok(call.await),
             };
             let response = match ended {
@@ -101,7 +108,7 @@ where
                 Ok(Err(_)) => Status::from(Error::Internal("a handler panicked".to_owned())).into_http(),
                 Err(_) => Status::from(Error::DeadlineExceeded).into_http(),
             };
-            Ok(ending.observe(response))
+            Ok(ending.observe(response, ends_response))
         };
         Box::pin(call.instrument(span))
     }
@@ -130,8 +137,8 @@ struct CallEnding {
 
 impl CallEnding {
     /// Ends the call with its response: at once when that is an error as a whole, or else with its last
-    /// trailers. Errors carry the request id.
-    fn observe(mut self, mut response: Response<Body>) -> Response<Body> {
+    /// trailers, or at the deadline of a stream. Errors carry the request id.
+    fn observe(mut self, mut response: Response<Body>, deadline: Option<Instant>) -> Response<Body> {
         match Status::from_header_map(response.headers()) {
             Some(status) => {
                 self.insert_id(response.headers_mut());
@@ -140,7 +147,8 @@ impl CallEnding {
             }
             None => {
                 let compresses = is_compressed(&response);
-                response.map(|inner| Body::new(ObservedBody { inner, compresses, ending: self }))
+                let deadline = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
+                response.map(|inner| Body::new(ObservedBody { inner, compresses, deadline, ending: self }))
             }
         }
     }
@@ -171,7 +179,29 @@ struct ObservedBody {
     inner: Body,
     /// A large message takes tens of milliseconds to compress, for which other tasks leave this thread.
     compresses: bool,
+    /// When the stream ends, complete or not.
+    deadline: Option<Pin<Box<Sleep>>>,
     ending: CallEnding,
+}
+
+impl ObservedBody {
+    /// Polls the response; behind the deadline, it is its end.
+    fn poll_inner(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            self.deadline = None;
+            // Whoever sends the stream sees that nobody reads it any more.
+            self.inner = Body::empty();
+            let mut trailers = HeaderMap::new();
+            Status::from(Error::DeadlineExceeded).add_header(&mut trailers)?;
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        match self.compresses {
+            true => block_in_place(|| Pin::new(&mut self.inner).poll_frame(context)),
+            false => Pin::new(&mut self.inner).poll_frame(context),
+        }
+    }
 }
 
 impl http_body::Body for ObservedBody {
@@ -182,10 +212,7 @@ impl http_body::Body for ObservedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
-        let mut polled = match self.compresses {
-            true => block_in_place(|| Pin::new(&mut self.inner).poll_frame(context)),
-            false => Pin::new(&mut self.inner).poll_frame(context),
-        };
+        let mut polled = self.poll_inner(context);
         let code = match &mut polled {
             Poll::Ready(Some(Ok(frame))) => frame.trailers_mut().and_then(|trailers| {
                 let code = Status::from_header_map(trailers)?.code();

@@ -9,6 +9,7 @@ mod messages;
 mod pgbouncer;
 mod postgres_cluster;
 mod programs;
+pub mod raw_http2;
 mod requests;
 mod server;
 mod simulation;

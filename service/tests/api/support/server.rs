@@ -18,6 +18,7 @@ use tally_proto::v1::{
 };
 use tally_service::{
     app::{App, Jobs, Transport},
+    grpc::server::Capacity,
     insight::{AlertSettings, Webhook},
     jobs::JobPlan,
     platform::clock::system_clock,
@@ -62,6 +63,12 @@ impl Tally {
         Self::serve(database, app, JobPlan::default()).await
     }
 
+    /// Starts a server that takes on so many calls.
+    pub async fn start_with_capacity(database: Database, capacity: Capacity) -> Self {
+        let app = open_app(&database, system_clock).await;
+        Self::serve_with(database, app, (JobPlan::default(), capacity)).await
+    }
+
     /// Starts a server with a clock of its own, which runs the jobs of a plan by itself.
     pub async fn start_with(database: Database, clock: fn() -> Time, plan: JobPlan) -> Self {
         let app = open_app(&database, clock).await;
@@ -87,6 +94,11 @@ impl Tally {
     }
 
     async fn serve(database: Database, app: App, plan: JobPlan) -> Self {
+        let capacity = Capacity { memory_in_flight: 128 << 20, calls_per_second: None };
+        Self::serve_with(database, app, (plan, capacity)).await
+    }
+
+    async fn serve_with(database: Database, app: App, (plan, capacity): (JobPlan, Capacity)) -> Self {
         let app = Arc::new(app);
         let rooms = Arc::downgrade(&app);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -100,6 +112,8 @@ impl Tally {
                 grpc: listener,
                 http: Some(http_listener),
                 max_connection_age: None,
+                max_connections: 1_000,
+                capacity,
                 security: Security::default(),
             };
             app.serve(transport, Jobs { plan, ..Jobs::default() }, stopped).await.unwrap();
