@@ -2,8 +2,10 @@
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
+# The programs carry the list of their dependencies, which `cargo audit bin` reads.
+RUN cargo install cargo-auditable --version 0.7.7 --locked
 COPY . .
-RUN cargo build --release --locked --bins
+RUN cargo auditable build --release --locked --bins
 
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /data tally
