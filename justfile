@@ -39,6 +39,10 @@ tally *arguments:
 bench *sections:
     bench/run "$@"
 
+# Tests what faults do, everything or some rows: `just soak --small G1`.
+soak *rows:
+    ./soak "$@"
+
 # Builds the API docs as ./test does, and opens them.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --open
