@@ -25,6 +25,10 @@ class Sqlite(world.Sqlite):
     def create(self, database):
         self.drop(database)
 
+    def sql(self, database, statement):
+        # As input, since what begins with a comment would be an option.
+        return world.run("sqlite3", "-bail", self.file(database), input=statement)
+
     def integrity(self, database):
         """What `PRAGMA integrity_check` says; "ok" if nothing is wrong."""
         return self.sql(database, "PRAGMA integrity_check").strip()
@@ -34,7 +38,7 @@ class Sqlite(world.Sqlite):
         return 0
 
     def schema(self, database):
-        return self.sql(database, "SELECT name, sql FROM sqlite_master ORDER BY name")
+        return self.sql(database, "SELECT name, sql FROM sqlite_master WHERE name <> '_sqlx_migrations' ORDER BY name")
 
     def tables(self, database):
         listed = self.sql(database, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import resource
 import sys
 import time
 
@@ -29,7 +30,8 @@ def attacked(case, attack, seconds=5.0, memory=50, prepare=None):
     """Runs an attack beside an honest client; returns what the attacker saw. `memory`: growth allowed in MiB."""
     database = copy_of_business(case)
     server = Server(case, case.store.url(database))
-    server.wrapper = ["prlimit", "--nofile=65536:65536"]
+    # As many files as this machine allows; usual are 1,024.
+    server.wrapper = ["prlimit", f"--nofile={resource.getrlimit(resource.RLIMIT_NOFILE)[1]}"]
     with server:
         with Client(server.address) as client:
             traffic.buyers(case, client)
@@ -122,8 +124,9 @@ def answers(case, rows):
                 after = raw.CODES.get(connection.status(neighbour, 5), "no answer")
                 case.expect(after == "NOT_FOUND", f"after {name}, another stream is answered by {after}")
         case.note("; ".join(shown_answers))
-        case.note(f"memory +{server.memory() - idle:.0f} MiB")
-        case.expect(server.memory() - idle <= 50, "memory grew by more than 50 MiB")
+        grown = max(0.0, server.memory() - idle)
+        case.note(f"memory +{grown:.0f} MiB")
+        case.expect(grown <= 50, "memory grew by more than 50 MiB")
         with Client(server.address) as client:
             case.expect("raw" not in ledger.customers_of(client), "something was stored")
 
@@ -150,8 +153,8 @@ def malformed(case):
         ("a kind that is no enum value", invalid, lambda c: c.call("/tally.v1.PredictionService/ListPredictions",
                                                                  raw.message(b"\x08\x63"))),
         ("no enum value", invalid, lambda c: c.call("/tally.v1.PredictionService/ListPredictions", raw.message(b""))),
-        ("no message at all", invalid | {"INTERNAL"}, lambda c: c.call(UNARY, b"")),
-        ("half a message", invalid | {"INTERNAL"}, lambda c: c.call(UNARY, raw.message(b"\x0a\x01x")[:-1])),
+        ("no message at all", invalid, lambda c: c.call(UNARY, b"")),
+        ("half a message", invalid, lambda c: c.call(UNARY, raw.message(b"\x0a\x01x")[:-1])),
         ("attributes nested 200 deep", invalid, lambda c: c.call("/tally.v1.CustomerService/UpsertCustomers", raw.message(
             field(1, field(1, b"raw") + field(3, nested))))),
         ("an interaction of 1969", invalid, lambda c: c.call(RECORD, interaction(field(3, b"visit"), field(4, b"\x08"
@@ -196,4 +199,4 @@ def timeouts(case):
 
     answers(case, [("garbage", usual, call("soon")), ("negative", usual, call("-5S")), ("no unit", usual, call("5")),
                    ("enormous", usual, call("99999999H")), ("nine digits", usual, call("999999999S")),
-                   ("0n", {"DEADLINE_EXCEEDED", "INVALID_ARGUMENT"}, call("0n"))])
+                   ("0n", usual | {"DEADLINE_EXCEEDED"}, call("0n"))])

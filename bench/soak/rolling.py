@@ -137,7 +137,7 @@ def hot_reloads(case):
         for change in range(changes):
             begin = time.monotonic()
             try:
-                if change % 10 == 9:
+                if change % 2:
                     made = client.model.RollbackModel(pb.RollbackModelRequest(target=pb.TARGET_CHURN), timeout=10)
                 else:
                     target = both[1] if history[-1][2] == both[0] else both[0]
