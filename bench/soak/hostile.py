@@ -41,17 +41,20 @@ def attacked(case, attack, seconds=5.0, memory=50, prepare=None):
                      sizes=(1, 20), pause=0.003) as load:
             time.sleep(3)
             begin = time.monotonic()
-            before, idle = p99(load.outcomes, begin - 2, begin), server.memory()
+            idle = server.memory()
             with MemoryWatch(server) as watch:
                 command = [sys.executable, "-B", attacks.__file__, attack.__name__, server.address, str(seconds)]
                 seen = json.loads(world.run(*command))
                 end = time.monotonic()
+            time.sleep(3)
             during = p99(load.outcomes, begin, end)
+            # Others use the machine, too: the slower of before and after is what there is without the attack.
+            before = max(p99(load.outcomes, begin - 2.5, begin), p99(load.outcomes, end + 0.5, end + 3))
         codes = load.outcomes.codes()
         case.expect(set(codes) == {"OK"}, f"honest calls ended with {shown(codes)}")
         case.note(", ".join(f"{name} {shape(value)}" for name, value in seen.items()))
-        case.note(f"honest p99 {before:.1f} ms before, {during:.1f} ms during; memory +{watch.peak - idle:.0f} MiB")
-        case.expect(during <= 2 * before, f"the honest p99 is {during / before:.1f}× that before")
+        case.note(f"honest p99 {before:.1f} ms alone, {during:.1f} ms during; memory +{watch.peak - idle:.0f} MiB")
+        case.expect(during <= 2 * before, f"the honest p99 is {during / before:.1f}× that alone")
         case.expect(watch.peak - idle <= memory, f"memory grew by {watch.peak - idle:.0f} MiB, more than {memory}")
         with Client(server.address) as client:
             ledger.check(case, client, load.ledger.read(), "honest-")
@@ -65,14 +68,14 @@ def shape(value):
 @row("D1", "Rapid Reset", stores=SQLITE)
 def rapid_reset(case):
     seen = attacked(case, attacks.rapid_reset)
-    case.expect(seen["outcome"] == "GOAWAY ENHANCE_YOUR_CALM", f"the connection is {seen['outcome']}")
+    case.expect(seen["outcomes"] == ["GOAWAY ENHANCE_YOUR_CALM"], f"a connection is {seen['outcomes']}")
 
 
 @row("D2", "MadeYouReset", stores=SQLITE)
 def made_you_reset(case):
     seen = attacked(case, attacks.made_you_reset)
-    case.expect(seen["outcome"].startswith("GOAWAY"), f"the connection is {seen['outcome']}")
-    case.expect(seen["sent"] <= 2_400, f"GOAWAY only after {seen['sent']:,} streams")
+    case.expect(all(one.startswith("GOAWAY") for one in seen["outcomes"]), f"a connection is {seen['outcomes']}")
+    case.expect(seen["streams begun"] <= 2_400, f"GOAWAY only after {seen['streams begun']:,} streams")
 
 
 @row("D3", "10,000 streams on one connection", stores=SQLITE)
@@ -84,7 +87,8 @@ def idle_streams(case):
 @row("D4", "headers that never end (CONTINUATION)", stores=SQLITE)
 def continuation(case):
     seen = attacked(case, attacks.continuation)
-    case.expect(seen["outcome"] != "open", "the connection stays open")
+    case.expect("open" not in seen["outcomes"], "a connection stays open")
+    case.expect(seen["most on one"] < 64 << 20, f"{seen['most on one']:,} bytes of headers were taken")
 
 
 @row("D5", "header list of 16 MB by compression", stores=SQLITE)

@@ -45,7 +45,7 @@ class Connection:
         self.server_settings, self.resets, self.statuses, self.responses = {}, {}, {}, {}
         self.goaway, self.closed, self.received, self.next = None, threading.Event(), 0, 1
         # What may be sent on the connection (0), and beyond the initial window on each stream.
-        self.room = {0: 65_535}
+        self.room, self.last_stream = {0: 65_535}, 0
         self.reading, self._decoder, self._changed, self._sending = reading, hpack.Decoder(), threading.Condition(), threading.Lock()
         body = b"".join(struct.pack(">HI", name, value) for name, value in settings)
         first = frame(SETTINGS, 0, 0, body) + (frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", window)) if window else b"")
@@ -74,8 +74,8 @@ class Connection:
         elif kind == PING and not flags & ACK:
             self.send(frame(PING, ACK, 0, payload))
         elif kind == GOAWAY:
-            # The last of them has the reason.
-            self.goaway = struct.unpack_from(">I", payload, 4)[0]
+            # The last of them has the reason, and the last stream that the server has begun.
+            self.last_stream, self.goaway = struct.unpack_from(">II", payload)
         elif kind == RST_STREAM:
             self.resets[stream] = struct.unpack(">I", payload)[0]
         elif kind == HEADERS:
