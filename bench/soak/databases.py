@@ -69,8 +69,8 @@ class Postgres(world.Postgres):
     def psql(self, database, sql):
         return world.run(*self.client("psql", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql))
 
-    def url(self, database):
-        return f"postgres://postgres@localhost:{self.port}/{database}?host={self.folder}"
+    def url(self, database, role="postgres"):
+        return f"postgres://{role}@localhost:{self.port}/{database}?host={self.folder}"
 
     def tcp_url(self, database, port=None):
         return f"postgres://postgres@127.0.0.1:{port or self.port}/{database}?sslmode=disable"

@@ -18,7 +18,9 @@ use clap::{Parser, ValueEnum};
 use h2::client::{self, SendRequest};
 use prost::Message;
 use prost_types::Timestamp;
-use tally_proto::v1::{BatchPredictChurnRequest, Interaction, PredictChurnRequest, RecordInteractionsRequest};
+use tally_proto::v1::{
+    BatchPredictChurnRequest, Interaction, PredictChurnRequest, RecordInteractionsRequest,
+};
 use tokio::{net::TcpStream, task::LocalSet, time};
 
 type Failure = Box<dyn Error>;
@@ -46,6 +48,9 @@ struct Arguments {
     connections: usize,
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
+    /// The number of the first call
+    #[arg(long, default_value_t = 0)]
+    first: usize,
     /// The deadline of each call, which the server is told
     #[arg(long)]
     deadline_ms: Option<u64>,
@@ -111,12 +116,15 @@ struct Ending {
     code: String,
     took: Duration,
     retry_info: bool,
+    /// Whether it ended before the load did. Only that counts for the goodput.
+    in_time: bool,
 }
 
 #[derive(Default)]
 struct Endings {
     codes: BTreeMap<String, usize>,
     ok: Vec<u32>,
+    in_time: usize,
     refused: Vec<u32>,
     retry_info: usize,
     unanswered: usize,
@@ -130,6 +138,7 @@ impl Endings {
         match ending.code.as_str() {
             "0" => {
                 self.ok.push(micros);
+                self.in_time += usize::from(ending.in_time);
                 self.acked.push(n);
             }
             "8" => {
@@ -147,6 +156,7 @@ struct Load {
     ids: Vec<String>,
     connections: Vec<SendRequest<Bytes>>,
     endings: RefCell<Endings>,
+    begin: Instant,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -157,13 +167,14 @@ async fn main() -> Result<(), Failure> {
     for _ in 0..arguments.connections {
         connections.push(connect(arguments.address).await?);
     }
-    let load = Rc::new(Load { arguments, ids, connections, endings: RefCell::default() });
-    let begin = Instant::now();
-    LocalSet::new().run_until(run(Rc::clone(&load), begin)).await;
-    print(&load, begin.elapsed())
+    let load =
+        Rc::new(Load { arguments, ids, connections, endings: RefCell::default(), begin: Instant::now() });
+    LocalSet::new().run_until(run(Rc::clone(&load))).await;
+    print(&load)
 }
 
-async fn run(load: Rc<Load>, begin: Instant) {
+async fn run(load: Rc<Load>) {
+    let begin = load.begin;
     let length = Duration::from_secs_f64(load.arguments.seconds);
     let mut calls = tokio::task::JoinSet::new();
     if let Some(rate) = load.arguments.rate {
@@ -172,7 +183,7 @@ async fn run(load: Rc<Load>, begin: Instant) {
             let due = (begin.elapsed().as_secs_f64() * rate) as usize;
             while sent < due {
                 if load.endings.borrow().unanswered < UNANSWERED {
-                    calls.spawn_local(one(Rc::clone(&load), sent));
+                    calls.spawn_local(one(Rc::clone(&load), load.arguments.first + sent));
                 } else {
                     load.endings.borrow_mut().not_sent += 1;
                 }
@@ -184,7 +195,7 @@ async fn run(load: Rc<Load>, begin: Instant) {
         for worker in 0..load.arguments.in_flight {
             let load = Rc::clone(&load);
             calls.spawn_local(async move {
-                let mut n = worker;
+                let mut n = load.arguments.first + worker;
                 while begin.elapsed() < length {
                     one(Rc::clone(&load), n).await;
                     n += load.arguments.in_flight;
@@ -206,7 +217,8 @@ async fn one(load: Rc<Load>, n: usize) {
     };
     let mut endings = load.endings.borrow_mut();
     endings.unanswered -= 1;
-    endings.add(n, &Ending { code, took: begin.elapsed(), retry_info });
+    let in_time = load.begin.elapsed().as_secs_f64() <= load.arguments.seconds;
+    endings.add(n, &Ending { code, took: begin.elapsed(), retry_info, in_time });
 }
 
 /// The grpc-status of a call, and whether its details have a RetryInfo.
@@ -257,7 +269,7 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>, Failure> {
     Ok(sender)
 }
 
-fn print(load: &Load, elapsed: Duration) -> Result<(), Failure> {
+fn print(load: &Load) -> Result<(), Failure> {
     let mut endings = load.endings.take();
     if let Some(file) = &load.arguments.acked {
         let mut file = fs::File::create(file)?;
@@ -267,14 +279,17 @@ fn print(load: &Load, elapsed: Duration) -> Result<(), Failure> {
     }
     endings.ok.sort_unstable();
     endings.refused.sort_unstable();
-    println!("{}", serde_json::json!({
-        "seconds": load.arguments.seconds, "elapsed": elapsed.as_secs_f64(), "codes": endings.codes,
-        "ok": endings.ok.len(), "ok_per_second": endings.ok.len() as f64 / load.arguments.seconds,
-        "ok_p50_ms": quantile(&endings.ok, 0.5), "ok_p99_ms": quantile(&endings.ok, 0.99),
-        "refused": endings.refused.len(), "refused_p50_ms": quantile(&endings.refused, 0.5),
-        "refused_p99_ms": quantile(&endings.refused, 0.99), "retry_info": endings.retry_info,
-        "unanswered": endings.unanswered, "not_sent": endings.not_sent,
-    }));
+    println!(
+        "{}",
+        serde_json::json!({
+            "seconds": load.arguments.seconds, "codes": endings.codes,
+            "ok": endings.ok.len(), "ok_per_second": endings.in_time as f64 / load.arguments.seconds,
+            "ok_p50_ms": quantile(&endings.ok, 0.5), "ok_p99_ms": quantile(&endings.ok, 0.99),
+            "refused": endings.refused.len(), "refused_p50_ms": quantile(&endings.refused, 0.5),
+            "refused_p99_ms": quantile(&endings.refused, 0.99), "retry_info": endings.retry_info,
+            "unanswered": endings.unanswered, "not_sent": endings.not_sent,
+        })
+    );
     Ok(())
 }
 
