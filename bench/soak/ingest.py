@@ -16,11 +16,22 @@ from traffic import shown
 
 @row("A16", "the same batch eight times at once")
 def repeated(case):
-    database = copy_of_business(case)
+    with Server(case, case.store.url(copy_of_business(case))) as server:
+        send_to_all(case, [server.address] * 8)
+
+
+@row("L1", "the same batches to two servers at once")
+def two_servers(case):
+    url = case.store.url(copy_of_business(case))
+    with Server(case, url) as one, Server(case, url, name="other") as two:
+        send_to_all(case, [one.address, two.address] * 4)
+
+
+def send_to_all(case, addresses):
+    """Sends each of many batches to all addresses at once."""
     rounds, sent, recorded = max(10, case.options.kills), 0, 0
-    ledger = Ledger(case.folder / "ledger.jsonl")
-    with Server(case, case.store.url(database)) as server:
-        clients = [Client(server.address) for _ in range(8)]
+    ledger, clients = Ledger(case.folder / "ledger.jsonl"), [Client(address) for address in addresses]
+    try:
         outcomes = traffic.Outcomes()
         for number in range(rounds):
             items = traffic.batch(case.random, f"a{number}", [f"twice-{n}" for n in range(5)], case.random.randint(1, 500))
@@ -44,6 +55,7 @@ def repeated(case):
         case.expect(recorded == sent, f"{recorded} were counted as recorded of {sent}")
         case.note(f"{rounds} batches of {sent:,} interactions, each sent 8 times: {recorded:,} recorded")
         case.note(str(ledgers.check(case, clients[0], ledger.read(), "twice-")))
+    finally:
         for client in clients:
             client.close()
 

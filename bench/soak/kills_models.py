@@ -255,6 +255,26 @@ def migration(case):
     case.expect(ended == 0, f"{ended} servers had ended before they were killed")
 
 
+@row("L4", "two servers start at once on a database without tables")
+def two_migrators(case):
+    wanted, starts = reference_schema(case), []
+    for _ in range(5):
+        case.store.create("soak")
+        servers = [Server(case, case.store.url("soak"), name=f"server{n}") for n in range(2)]
+        begin = time.monotonic()
+        for server in servers:
+            server.begin()
+        try:
+            for server in servers:
+                server.wait_until_it_listens()
+            starts.append(time.monotonic() - begin)
+        finally:
+            for server in servers:
+                server.kill()
+        case.expect(case.store.schema("soak") == wanted, "the schema is another")
+    case.note(f"5 times both listen within {max(starts):.2f} s, with one schema")
+
+
 def migrations(store):
     return sorted((world.ROOT / "migrations" / store.NAME.lower().replace("postgresql", "postgres")).glob("*.sql"))
 

@@ -1,5 +1,8 @@
 """M: memory while streams are long and customers large."""
 
+import os
+import pathlib
+import statistics
 import threading
 import time
 
@@ -97,3 +100,55 @@ def large_customer(case):
             case.expect(took[0] <= 1.0, f"the first score took {took[0]:.1f} s")
             case.expect(alone <= GROWTH, f"memory grew by {alone:.0f} MiB, more than {GROWTH}")
     case.store.drop(database)
+
+
+@row("M5", "a long time under load: nothing grows")
+def long_run(case):
+    database, seconds = copy_of_business(case), max(120, 300 * case.options.minutes)
+    # The cache of histories is meant to grow, so it is small.
+    with Server(case, case.store.url(database), "--cache-mb", "8") as server:
+        with Client(server.address) as client:
+            traffic.buyers(case, client)
+        samples = []
+        with traffic.Traffic(case, server.address, "long", [f"long-{n}" for n in range(40)], readers=3, sizes=(1, 20),
+                             pause=0.01) as load:
+            begin = time.monotonic()
+            while time.monotonic() - begin < seconds:
+                files = len(list(pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir()))
+                samples.append((time.monotonic() - begin, server.memory(), files))
+                time.sleep(seconds / 100)
+        half = samples[len(samples) // 2:]
+        slope = statistics.linear_regression([at for at, _, _ in half], [memory for _, memory, _ in half]).slope * 3_600
+        first, last = (quantile(load.outcomes, begin + share * seconds, begin + (share + 0.2) * seconds) for share in (0.1, 0.8))
+        growth = half[-1][1] - half[0][1]
+        case.note(f"{seconds:.0f} s, {traffic.shown(load.outcomes.codes())}; in the second half memory {growth:+.1f} MiB "
+                  f"({slope:+.0f} MiB an hour), files {half[0][2]} to {half[-1][2]}; p99 of scores {first:.1f} ms at first, "
+                  f"{last:.1f} ms at last")
+        case.expect(set(load.outcomes.codes()) == {"OK"}, "calls failed")
+        case.expect(growth <= max(2, seconds / 3_600), f"memory grew by {growth:.1f} MiB")
+        case.expect(half[-1][2] <= half[0][2] + 5, "more and more files are open")
+
+
+def quantile(outcomes, since, until):
+    took = sorted(one.end - one.begin for one in outcomes.all if one.call == "score" and since <= one.end < until)
+    return took[int((len(took) - 1) * 0.99)] * 1e3
+
+
+@row("M7", "a log that nobody reads (full pipe)", stores=("SQLite",))
+def blocked_log(case):
+    database = copy_of_business(case)
+    reading, writing = os.pipe()
+    server = Server(case, case.store.url(database), log="debug")
+    server.stderr = writing
+    try:
+        with server:
+            with Client(server.address) as client:
+                traffic.buyers(case, client)
+            with traffic.Traffic(case, server.address, "log", ["log-1"], readers=3, pause=0.001) as load:
+                time.sleep(10)
+            case.note(f"{traffic.shown(load.outcomes.codes())} with a full pipe as the log at debug")
+            case.expect(set(load.outcomes.codes()) == {"OK"}, "calls failed")
+            case.expect(len(load.outcomes.all) > 2_000, "calls did not go on")
+    finally:
+        os.close(reading)
+        os.close(writing)

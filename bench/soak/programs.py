@@ -21,21 +21,22 @@ PATIENCE = 60
 class Server:
     """A tally-serve that can be killed and started again at the same address."""
 
-    def __init__(self, case, url, *options, port=None, name="server"):
+    def __init__(self, case, url, *options, port=None, name="server", log="warn"):
         self.port = port or world.free_port()
         self.address = f"127.0.0.1:{self.port}"
         http = [] if "--http" in options else ["--http", ""]
-        command = [PROGRAMS / "tally-serve", "--database", url, "--listen", self.address, "--log", "warn", *http, *options]
+        command = [PROGRAMS / "tally-serve", "--database", url, "--listen", self.address, "--log", log, *http, *options]
         self.command = [str(part) for part in command]
         self.log = case.folder / f"{name}.log"
         self.process = None
-        # A prefix, such as `prlimit --fsize=…`.
-        self.wrapper = []
+        # A prefix, such as `prlimit --fsize=…`, and where the log goes, if not into the file.
+        self.wrapper, self.stderr = [], None
 
     def begin(self):
         """Starts it, without waiting."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([*self.wrapper, *self.command], stdout=subprocess.PIPE, stderr=log, text=True)
+            self.process = subprocess.Popen([*self.wrapper, *self.command], stdout=subprocess.PIPE,
+                                            stderr=self.stderr or log, text=True)
         return self
 
     def start(self):

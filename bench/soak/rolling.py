@@ -73,6 +73,22 @@ def balanced(options):
         traffic.Client = plain
 
 
+@row("L10", "connections that are asked to go (--max-connection-age) under load", stores=("SQLite",))
+def connection_age(case):
+    database = copy_of_business(case)
+    with Server(case, case.store.url(database), "--max-connection-age", "2") as server:
+        with Client(server.address) as client:
+            traffic.buyers(case, client)
+        seconds = max(10, 60 * case.options.minutes)
+        with Traffic(case, server.address, "age", [f"age-{n}" for n in range(40)], readers=3, streams=0, pause=0.004) as load:
+            time.sleep(seconds)
+        case.note(f"{seconds:.0f} s, asked to go every 2 s: {shown(load.outcomes.codes())}")
+        case.expect(set(load.outcomes.codes()) == {"OK"}, "calls failed: " + "; ".join(
+            text[:90] for code in load.outcomes.codes() if code != "OK" for text in list(load.outcomes.texts(code))[:2]))
+        with Client(server.address) as client:
+            ledger.check(case, client, load.ledger.read(), "age-")
+
+
 @row("L8", "SIGTERM while clients hold on", stores=("SQLite",))
 def held_on(case):
     import raw
