@@ -33,7 +33,7 @@ def arguments():
     parser.add_argument("--small", action="store_true", help="a tenth of the kills, data and time")
     parser.add_argument("--store", choices=["sqlite", "postgres"], help="only this database")
     parser.add_argument("--no-build", action="store_true", help="use the programs as last built")
-    parser.add_argument("--report", action="store_true", help="also write docs/reliability.md when rows are named")
+    parser.add_argument("--report", action="store_true", help="only write docs/reliability.md from the last verdict of each row")
     parser.add_argument("row", nargs="*", help="the rows to test; a prefix of a name is enough [default: all]")
     options = parser.parse_args()
     if options.small:
@@ -55,6 +55,8 @@ def main():
         __import__(group)
     options = arguments()
     rows = chosen(options)
+    if options.report:
+        return report.write(options)
     options.seed = options.seed if options.seed is not None else random.randrange(1, 1_000_000)
     work = world.WORK / "soak"
     shutil.rmtree(work, ignore_errors=True)
@@ -64,8 +66,8 @@ def main():
     verdicts = test(rows, work, options)
     held, failed = (sum(verdict.held is answer for verdict in verdicts) for answer in (True, False))
     print(f"seed {options.seed}: {held} held, {failed} not held, {len(verdicts) - held - failed} not run")
-    if options.report or not (options.row or options.small or options.store):
-        report.write(verdicts, options)
+    if not (options.row or options.small or options.store):
+        report.write(options)
     sys.exit(1 if failed else 0)
 
 
@@ -86,6 +88,7 @@ def test(rows, work, options):
                 world.say(f"{row.name} {name}")
                 verdict = cases.run(row, stores[name], folder, options)
                 verdicts.append(verdict)
+                report.keep(verdict, options)
                 print(f"{verdict} ({verdict.seconds:.0f} s)", flush=True)
     return verdicts
 

@@ -27,7 +27,7 @@ class Sqlite(world.Sqlite):
 
     def sql(self, database, statement):
         # As input, since what begins with a comment would be an option.
-        return world.run("sqlite3", "-bail", self.file(database), input=statement)
+        return world.run("sqlite3", "-bail", "-cmd", ".timeout 5000", self.file(database), input=statement)
 
     def integrity(self, database):
         """What `PRAGMA integrity_check` says; "ok" if nothing is wrong."""
@@ -67,7 +67,8 @@ class Postgres(world.Postgres):
         return [str(part) for part in [world.binaries() / name, *where, *arguments]]
 
     def psql(self, database, sql):
-        return world.run(*self.client("psql", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql))
+        # As input, since an argument is limited to 128 kB.
+        return world.run(*self.client("psql", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1"), input=sql)
 
     def url(self, database, role="postgres"):
         return f"postgres://{role}@localhost:{self.port}/{database}?host={self.folder}"

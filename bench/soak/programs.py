@@ -176,7 +176,8 @@ class Client:
     def __init__(self, address, *options):
         import grpc
 
-        usual = {"grpc.initial_reconnect_backoff_ms": 20, "grpc.min_reconnect_backoff_ms": 20,
+        # `min_reconnect_backoff_ms` is also the time that an attempt to connect has.
+        usual = {"grpc.initial_reconnect_backoff_ms": 20, "grpc.min_reconnect_backoff_ms": 5_000,
                  "grpc.max_reconnect_backoff_ms": 100, "grpc.max_receive_message_length": 64 << 20,
                  "grpc.use_local_subchannel_pool": 1, "grpc.enable_retries": 0}
         self.channel = grpc.insecure_channel(address, options=list({**usual, **dict(options)}.items()))

@@ -1,12 +1,35 @@
-"""Writes the table of a run into docs/reliability.md."""
+"""Keeps the last verdict of each row, and writes the table into docs/reliability.md."""
 
+import dataclasses
+import json
 import os
 import platform
 import time
 
+import cases
+import programs
 import world
 
 BEGIN, END = "<!-- rows -->", "<!-- /rows -->"
+
+
+def kept(options):
+    return world.WORK / ("soak-small.json" if options.small else "soak.json")
+
+
+def keep(verdict, options):
+    """Keeps a verdict in place of the one that an earlier run had for the row."""
+    file = kept(options)
+    verdicts = json.loads(file.read_text()) if file.exists() else {}
+    run = f"commit {commit()} on {time.strftime('%Y-%m-%d')} with seed {options.seed}"
+    verdicts[f"{verdict.row} {verdict.store}"] = {**dataclasses.asdict(verdict), "run": run}
+    file.write_text(json.dumps(verdicts, indent=1))
+
+
+def commit():
+    described = world.run("git", "describe", "--always", "--dirty", cwd=world.ROOT).strip()
+    # Programs that were built elsewhere may be of another commit.
+    return described if programs.PROGRAMS == world.TALLY else f"{described} (programs of {programs.PROGRAMS})"
 
 
 def machine():
@@ -19,18 +42,23 @@ def machine():
 
 def table(verdicts):
     words = {True: "held", False: "**not held**", None: "not run"}
-    rows = [[one.row, one.what, one.store, words[one.held], one.figures.replace("|", "\\|")] for one in verdicts]
+    rows = [[one["row"], one["what"], one["store"], words[one["held"]], one["figures"].replace("|", "\\|").replace("\n", " ")]
+            for one in verdicts]
     head = ["row", "fault", "database", "", "figures"]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
-def write(verdicts, options):
-    """Replaces what is between the markers and keeps the text around them."""
+def write(options):
+    """Replaces what is between the markers, and keeps the text around them."""
     page = world.ROOT / "docs/reliability.md"
-    text = page.read_text()
-    commit = world.run("git", "describe", "--always", "--dirty", cwd=world.ROOT).strip()
-    held, failed = (sum(one.held is answer for one in verdicts) for answer in (True, False))
-    origin = (f"Run on {time.strftime('%Y-%m-%d')} at commit {commit} with seed {options.seed} and {options.kills} kills, on "
-              f"{machine()}. {held} rows held, {failed} not held, {len(verdicts) - held - failed} not run.")
+    text, verdicts = page.read_text(), json.loads(kept(options).read_text())
+    ordered = [verdicts[f"{row.name} {store}"] for row in cases.ROWS.values() for store in row.stores
+               if f"{row.name} {store}" in verdicts]
+    missing = [f"{row.name} on {store}" for row in cases.ROWS.values() for store in row.stores
+               if f"{row.name} {store}" not in verdicts]
+    held, failed = (sum(one["held"] is answer for one in ordered) for answer in (True, False))
+    parts = [f"On {machine()}.", "Runs: " + "; ".join(sorted({one["run"] for one in ordered})) + ".",
+             f"{held} held, {failed} not held, {len(ordered) - held - failed} not run."
+             + (f" Missing: {', '.join(missing)}." if missing else ""), table(ordered)]
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    page.write_text(f"{before}{BEGIN}\n{origin}\n\n{table(verdicts)}\n{END}{after}")
+    page.write_text(before + BEGIN + "\n" + "\n\n".join(parts) + "\n" + END + after)
