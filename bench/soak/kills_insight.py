@@ -31,7 +31,8 @@ def insight_pass(case):
             as_of, ledger = programs.now(), Ledger(case.folder / f"ledger-{kill}.jsonl")
             thread = threading.Thread(target=refresh, args=(server.address, as_of, ledger))
             thread.start()
-            time.sleep(case.random.uniform(0.0, 1.1) * whole)
+            # The pass of a server that has just started takes longer.
+            time.sleep(case.random.uniform(0.0, 2.0) * whole)
             server.kill()
             thread.join()
             server.start()
