@@ -56,7 +56,7 @@ def main():
     options = arguments()
     rows = chosen(options)
     if options.report:
-        return report.write(options)
+        return report.write()
     options.seed = options.seed if options.seed is not None else random.randrange(1, 1_000_000)
     work = world.WORK / "soak"
     shutil.rmtree(work, ignore_errors=True)
@@ -67,7 +67,7 @@ def main():
     held, failed = (sum(verdict.held is answer for verdict in verdicts) for answer in (True, False))
     print(f"seed {options.seed}: {held} held, {failed} not held, {len(verdicts) - held - failed} not run")
     if not (options.row or options.small or options.store):
-        report.write(options)
+        report.write()
     sys.exit(1 if failed else 0)
 
 

@@ -11,19 +11,17 @@ import programs
 import world
 
 BEGIN, END = "<!-- rows -->", "<!-- /rows -->"
-
-
-def kept(options):
-    return world.WORK / ("soak-small.json" if options.small else "soak.json")
+KEPT = world.WORK / "soak.json"
 
 
 def keep(verdict, options):
     """Keeps a verdict in place of the one that an earlier run had for the row."""
-    file = kept(options)
-    verdicts = json.loads(file.read_text()) if file.exists() else {}
+    verdicts = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     run = f"commit {commit()} on {time.strftime('%Y-%m-%d')} with seed {options.seed}"
-    verdicts[f"{verdict.row} {verdict.store}"] = {**dataclasses.asdict(verdict), "run": run}
-    file.write_text(json.dumps(verdicts, indent=1))
+    # A smaller run promises less.
+    figures = f"(--small) {verdict.figures}" if options.small else verdict.figures
+    verdicts[f"{verdict.row} {verdict.store}"] = {**dataclasses.asdict(verdict), "figures": figures, "run": run}
+    KEPT.write_text(json.dumps(verdicts, indent=1))
 
 
 def commit():
@@ -48,10 +46,10 @@ def table(verdicts):
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
-def write(options):
+def write():
     """Replaces what is between the markers, and keeps the text around them."""
     page = world.ROOT / "docs/reliability.md"
-    text, verdicts = page.read_text(), json.loads(kept(options).read_text())
+    text, verdicts = page.read_text(), json.loads(KEPT.read_text())
     ordered = [verdicts[f"{row.name} {store}"] for row in cases.ROWS.values() for store in row.stores
                if f"{row.name} {store}" in verdicts]
     missing = [f"{row.name} on {store}" for row in cases.ROWS.values() for store in row.stores
