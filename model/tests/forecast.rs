@@ -1,5 +1,7 @@
 //! The forecast of simulated buyers, and the stages of simulated customers.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod buyers;
 
 use buyers::Sampler;

@@ -33,12 +33,15 @@ impl DatabaseCopy {
         // Beside the database, since there is no other place that is known to have room.
         let beside = store.file().and_then(Path::parent).unwrap_or(Path::new(""));
         let place = if beside == Path::new("") { Path::new(".") } else { beside };
-        let folder =
-            tempfile::Builder::new().prefix(".").suffix(".backup").tempdir_in(place).map_err(failed)?;
+        let folder = tempfile::Builder::new()
+            .prefix(".")
+            .suffix(".backup")
+            .tempdir_in(place)
+            .map_err(|error| failed(&error))?;
         let path = folder.path().join("copy.db");
         store.back_up(&path).await?;
-        let file = File::open(path).map_err(failed)?;
-        let bytes = file.metadata().map_err(failed)?.len();
+        let file = File::open(path).map_err(|error| failed(&error))?;
+        let bytes = file.metadata().map_err(|error| failed(&error))?.len();
         Ok(Self { file, bytes, _folder: folder })
     }
 
@@ -53,17 +56,17 @@ impl DatabaseCopy {
     /// # Errors
     /// When the copy cannot be read.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        let mut file = self.file.try_clone().map_err(failed)?;
+        let mut file = self.file.try_clone().map_err(|error| failed(&error))?;
         let read = run_blocking(move || {
             let mut part = Vec::new();
             file.by_ref().take(PART_BYTES).read_to_end(&mut part).map(|_| part)
         });
-        let part = read.await?.map_err(failed)?;
+        let part = read.await?.map_err(|error| failed(&error))?;
         Ok(Some(part).filter(|part| !part.is_empty()))
     }
 }
 
-fn failed(error: io::Error) -> Error {
+fn failed(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::StorageFull,
         _ => Error::Unavailable(format!("the copy for a backup: {error}")),
@@ -74,7 +77,7 @@ impl From<BackupError> for Error {
     fn from(error: BackupError) -> Self {
         match error {
             BackupError::Postgres => Self::Precondition { reason: "NOT_SQLITE", message: error.to_string() },
-            BackupError::File(_, error) => failed(error),
+            BackupError::File(_, error) => failed(&error),
             BackupError::Exists(_) => Self::Internal(error.to_string()),
             BackupError::Store(error) => error.into(),
         }

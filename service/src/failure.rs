@@ -50,5 +50,5 @@ pub fn exit_code(failure: &(dyn StdError + 'static)) -> u8 {
 }
 
 const fn is_refusal_of_store(error: &StoreError) -> bool {
-    matches!(error, StoreError::InvalidUrl(_) | StoreError::Schema { .. })
+    matches!(error, StoreError::InvalidUrl(_) | StoreError::Schema { .. } | StoreError::Damaged(_))
 }

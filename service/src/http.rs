@@ -6,7 +6,7 @@ use axum::{
     Extension, Router,
     extract::State,
     http::{
-        HeaderMap, StatusCode,
+        HeaderMap, HeaderValue, StatusCode,
         header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
@@ -117,7 +117,7 @@ struct Peer(Option<Arc<PeerCertificate>>);
 
 /// The refusal of a caller that may not read, None for one that may.
 fn refusal(security: &Security, headers: &HeaderMap, Peer(certificate): Peer) -> Option<Response> {
-    let values = headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes());
+    let values = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
     let credentials = Credentials::new(values, certificate);
     let refusal: Refusal = security.access.as_ref()?.check(Rule::Needs(Scope::Read), &credentials).err()?;
     let text = format!("{refusal}\n");

@@ -46,6 +46,9 @@ pub enum StoreError {
     /// The disk of the database is full.
     #[error("storage full: nothing was stored")]
     StorageFull,
+    /// The file of the database is damaged, or no database.
+    #[error("the database is damaged; restore a backup: {0}")]
+    Damaged(String),
     /// The database cannot be reached.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -95,6 +98,7 @@ fn of_sqlite(code: &str, error: &sqlx::Error) -> StoreError {
     match primary_code(code) {
         SQLITE_ERROR if is_overflow(error) => StoreError::SumTooLarge,
         SQLITE_FULL => StoreError::StorageFull,
+        SQLITE_CORRUPT | SQLITE_NOTADB => StoreError::Damaged(error.to_string()),
         SQLITE_IOERR if code.parse() == Ok(SQLITE_IOERR_SHMSIZE) => StoreError::StorageFull,
         SQLITE_BUSY | SQLITE_LOCKED | SQLITE_READONLY | SQLITE_IOERR | SQLITE_CANTOPEN => {
             StoreError::Unavailable(error.to_string())

@@ -87,13 +87,13 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let (insight, alerts) = (args.insight_spec()?, args.alert_settings()?);
     file_descriptors::raise_limit();
     let mut inherited = InheritedListeners::take();
-    let grpc = match inherited.next()? {
+    let grpc = match inherited.take_next()? {
         Some(listener) => listener,
         None => {
             args.listen.bind().await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?
         }
     };
-    let http = match inherited.next()? {
+    let http = match inherited.take_next()? {
         Some(listener) => Some(listener),
         None => listen_http(args.http.as_ref()).await?,
     };

@@ -23,7 +23,7 @@ impl InheritedListeners {
     ///
     /// # Errors
     /// When it is not a TCP socket that listens.
-    pub fn next(&mut self) -> io::Result<Option<TcpListener>> {
+    pub fn take_next(&mut self) -> io::Result<Option<TcpListener>> {
         if self.next >= self.listeners.len() {
             return Ok(None);
         }

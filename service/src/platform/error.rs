@@ -194,6 +194,7 @@ impl From<StoreError> for Error {
             },
             StoreError::StorageFull => Self::StorageFull,
             StoreError::Unavailable(detail) => Self::Unavailable(detail),
+            StoreError::Damaged(_) => Self::Internal(error.to_string()),
             StoreError::Internal(detail) => Self::Internal(detail),
         }
     }

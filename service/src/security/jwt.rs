@@ -169,7 +169,7 @@ impl KeySet {
             return None;
         }
         key.public.verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?)?;
-        self.accept(decode(claims)?)
+        self.accept(&decode(claims)?)
     }
 
     /// The key of this id. Without an id, the only key.
@@ -181,7 +181,7 @@ impl KeySet {
         }
     }
 
-    fn accept(&self, claims: Claims) -> Option<Verified> {
+    fn accept(&self, claims: &Claims) -> Option<Verified> {
         let JwtSettings { issuer, audience } = &self.settings;
         let subject = &claims.sub;
         let has_subject = (1..=SUBJECT_BYTES).contains(&subject.len()) && !subject.contains(char::is_control);

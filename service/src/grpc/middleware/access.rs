@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, Either, Ready, ready};
-use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Status, body::Body};
@@ -95,10 +95,7 @@ where
 fn credentials(request: &Request<Body>) -> Credentials {
     let connection = request.extensions().get::<ConnectionInfo>();
     let certificate = connection.and_then(|connection| connection.certificate.clone());
-    Credentials::new(
-        request.headers().get_all(AUTHORIZATION).iter().map(|value| value.as_bytes()),
-        certificate,
-    )
+    Credentials::new(request.headers().get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes), certificate)
 }
 
 /// Checks the credentials of a call again and again.
@@ -180,19 +177,21 @@ impl http_body::Body for CheckedBody {
             Poll::Pending => true,
             Poll::Ready(frame) => matches!(frame, Some(Ok(frame)) if frame.is_data()),
         };
-        while goes_on {
+        if !goes_on {
+            return polled;
+        }
+        loop {
             let due = match polled.is_pending() {
                 true => self.poll_sleep(context).is_ready(),
                 false => Instant::now() >= self.check.next,
             };
             if !due {
-                break;
+                return polled;
             }
             if let Err(refusal) = self.check.run() {
                 return Poll::Ready(Some(self.refuse(&refusal)));
             }
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -49,18 +49,18 @@ pub(super) async fn run(alerts: Alerts, insights: Insights, mut health: HealthRe
     health.mark_changed();
     loop {
         ticks.tick().await;
-        report("passes", watch_pass(&alerts, &insights).await);
-        report("refused models", models::refused(&alerts).await);
+        report("passes", &watch_pass(&alerts, &insights).await);
+        report("refused models", &models::refused(&alerts).await);
         complaints.watch(&alerts, &insights).await;
         if days.is_due() {
-            let populations = report("populations", models::not_scored(&alerts, &insights).await);
-            if report("kinds of interaction", watch_kinds(&alerts).await) && populations {
+            let populations = report("populations", &models::not_scored(&alerts, &insights).await);
+            if report("kinds of interaction", &watch_kinds(&alerts).await) && populations {
                 days.done();
             }
         }
         if health.has_changed().unwrap_or(false) {
             let known = health.borrow_and_update().clone();
-            if !report("models", models::unhealthy(&alerts, &insights, &known).await) {
+            if !report("models", &models::unhealthy(&alerts, &insights, &known).await) {
                 health.mark_changed();
             }
         }
@@ -87,7 +87,7 @@ impl ComplaintRounds {
         }
         let (now, all) = (alerts.clock.now(), self.all.is_due());
         let since = self.last.filter(|_| !all);
-        if report("complaints", watch_complaints(alerts, insights, (now, since)).await) {
+        if report("complaints", &watch_complaints(alerts, insights, (now, since)).await) {
             self.last = Some(now);
             self.news.done();
             if all {
@@ -118,8 +118,8 @@ impl Schedule {
 }
 
 /// Logs an error. Returns whether there is none.
-fn report(what: &str, result: Result<()>) -> bool {
-    if let Err(error) = &result {
+fn report(what: &str, result: &Result<()>) -> bool {
+    if let Err(error) = result {
         tracing::warn!(%error, "the rules of alerts about {what} could not be evaluated; trying again");
     }
     result.is_ok()

@@ -107,7 +107,7 @@ fn message(descriptor: &MessageDescriptor, entropy: &mut Entropy<'_>, depth: usi
     let mut message = DynamicMessage::new(descriptor.clone());
     for field in descriptor.fields() {
         // Deeper than a value of JSON in a value of JSON only the fields that have no fields.
-        if depth > 5 && matches!(field.kind(), Kind::Message(_)) || entropy.byte() % 2 == 0 {
+        if depth > 5 && matches!(field.kind(), Kind::Message(_)) || entropy.byte().is_multiple_of(2) {
             continue;
         }
         let value = field_value(&field, entropy, depth);

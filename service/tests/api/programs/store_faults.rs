@@ -105,7 +105,7 @@ async fn a_damaged_file_is_not_served() {
     content.write_all(&[0xa5; 3 * 4_096]).unwrap();
     let (code, said) = check(&url(&file));
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("the structure of the database: DAMAGED"), "{said}");
+    assert!(said.to_lowercase().contains("damaged"), "{said}");
     let refused = program("tally-serve", &url(&file)).args(["--listen", "127.0.0.1:0"]).output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{said}");

@@ -106,7 +106,7 @@ mod tests {
     async fn large_messages_take_more_and_the_largest_everything() {
         let gate = gate(4, 0, Some(100));
         let turns = [gate.enter(99).await.unwrap(), gate.enter(299).await.unwrap()];
-        assert_eq!(turns.each_ref().map(|turn| turn.num_permits()), [1, 3]);
+        assert_eq!(turns.each_ref().map(Turn::num_permits), [1, 3]);
         assert!(gate.is_full() && gate.enter(0).await.is_none());
         drop(turns);
         let largest = gate.enter(usize::MAX).await.unwrap();
