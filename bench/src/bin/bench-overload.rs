@@ -51,7 +51,7 @@ struct Arguments {
     /// The number of the first call
     #[arg(long, default_value_t = 0)]
     first: usize,
-    /// The deadline of each call, which the server is told
+    /// The deadline of each call, sent to the server
     #[arg(long)]
     deadline_ms: Option<u64>,
     /// Write the numbers of the acknowledged requests to this file

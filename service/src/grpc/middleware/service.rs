@@ -191,7 +191,7 @@ impl ObservedBody {
             && deadline.as_mut().poll(context).is_ready()
         {
             self.deadline = None;
-            // Whoever sends the stream sees that nobody reads it any more.
+            // The sender of the stream notices that its reader is gone.
             self.inner = Body::empty();
             let mut trailers = HeaderMap::new();
             Status::from(Error::DeadlineExceeded).add_header(&mut trailers)?;

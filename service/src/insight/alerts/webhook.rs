@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(sent_to(&nobody).await, Err(SendError::UnknownHost));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        // Whoever connects is sent what is neither TLS nor HTTP.
+        // The server answers every connection with bytes that are neither TLS nor HTTP.
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let _ = stream.read(&mut [0; 65_536]).await;

@@ -74,8 +74,8 @@ impl Class {
             // megabyte takes all of it: SQLite stores batches one after the other.
             Self::ingest => limits(8, 64, Some(128 << 10), 16 << 10),
             Self::stream => limits(64, 0, None, 64 << 10),
-            // Those that compute long take turns among themselves; here they only may not take all memory. Whoever
-            // waits for a pass must not hold up the others.
+            // Long computations take turns elsewhere; this limit only bounds memory. A call that waits for a pass must
+            // not hold up the others.
             Self::report => limits(cores * 8, per_core(16), None, 4 << 20),
             Self::population => limits(2, 0, None, 8 << 20),
             Self::watch => limits(256, 0, None, 64 << 10),
