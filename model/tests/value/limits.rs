@@ -112,6 +112,33 @@ fn samples_that_do_not_suffice_are_reported() {
 }
 
 #[test]
+fn the_ends_of_an_interval_are_where_the_tails_begin() {
+    let mut model = cdnow();
+    for problem in [None, Some("none".to_owned())] {
+        model.gamma_gamma.problem = problem;
+        for money_variance in [0.0, 100.0, 10_000.0, 400_000.0, 4_000_000.0, 1e9] {
+            model.money_variance = money_variance;
+            for frequency in [0, 1, 3, 12, 100] {
+                let weeks = f64::from(frequency) / 2.0;
+                for age in [weeks + 1.0, weeks + 20.0] {
+                    let customer = buyer(frequency, weeks, age, i64::from(frequency) * 1_300);
+                    let [lower, upper] = model.interval(&customer).unwrap();
+                    let case = format!("{money_variance} {frequency} {age}: {lower} to {upper}");
+                    for (end, inside) in [(lower, 1.001), (upper, 0.999)] {
+                        if end == 0.0 {
+                            continue;
+                        }
+                        assert_eq!(model.contains(&customer, end * inside), Some(true), "{case}");
+                        assert_eq!(model.contains(&customer, end / inside), Some(false), "{case}");
+                    }
+                    assert!(upper > 0.0 || model.contains(&customer, 0.0) == Some(true), "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn without_money_parameters_everybody_spends_like_all() {
     let mut model = cdnow();
     model.gamma_gamma.problem = Some("none".to_owned());

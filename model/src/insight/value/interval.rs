@@ -157,16 +157,17 @@ impl MoneyLaw {
             let bend = -sign * point.bend / share - slope * slope;
             let newton = -excess / slope;
             let step = newton / (1.0 + newton * bend / (2.0 * slope)).clamp(0.5, 2.0);
-            let mut next = log + step.clamp(-3.0 * deviation - 1.0, 3.0 * deviation + 1.0);
-            if !(low..=high).contains(&next) {
-                let [low, high] = [low.max(log - 5.0 * deviation), high.min(log + 5.0 * deviation)];
-                next = low.midpoint(high);
-            }
-            let moved = (next - log).abs();
-            log = next;
-            if moved < SMALL_STEP * deviation {
+            if step.abs() < SMALL_STEP * deviation {
+                log += step;
                 break;
             }
+            let next = log + step.clamp(-3.0 * deviation - 1.0, 3.0 * deviation + 1.0);
+            // Between the steps of a law that is nearly discrete the slope is almost 0, and the step overshoots.
+            log = if low < next && next < high {
+                next
+            } else {
+                low.max(log - 5.0 * deviation).midpoint(high.min(log + 5.0 * deviation))
+            };
         }
         log
     }
