@@ -52,7 +52,7 @@ fn page(reply: &InsightServiceListAttributesResponse, of: &str) -> String {
     }
     let mut header = vec!["attribute", "type", "customers", "coverage", "", "distinct"];
     let mut rows: Vec<Vec<String>> = reply.attributes.iter().map(row).collect();
-    let columns = room(&header, &rows).max(VALUES);
+    let columns = room(&header, &rows, header.len(), VALUES);
     header.push("commonest values");
     for (row, attribute) in rows.iter_mut().zip(&reply.attributes) {
         row.push(commonest(attribute, columns));

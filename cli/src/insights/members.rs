@@ -178,11 +178,11 @@ mod tests {
         };
         let named = SegmentMember { name: "Ana Reyes".to_owned(), ..member("C1", "champions") };
         insta::assert_snapshot!(page_of(&["rfm"], &[named, lead.clone()]), @r"
-        customer  name      segment         revenue  returns  orders   growth  stage     overdue   churn
-        ─────────────────────────────────────────────────────────────────────────────────────────────────
-        C1        Ana Rey…  champions  1,234,567.89   123.45      89  +25.0 %  won_back      1.6  12.5 %
+        customer  name       segment         revenue  returns  orders   growth  stage     overdue   churn
+        ──────────────────────────────────────────────────────────────────────────────────────────────────
+        C1        Ana Reyes  champions  1,234,567.89   123.45      89  +25.0 %  won_back      1.6  12.5 %
           CLV 98,765.43
-        C2        –         (missing)          0.00     0.00       0        –  lead            –       –
+        C2        –          (missing)          0.00     0.00       0        –  lead            –       –
           CLV –
 
         showing 2 of 1,234 as of 2011-12-09T00:00:00Z

@@ -18,7 +18,7 @@ pub(crate) fn insert_bars(
     at: usize,
     shares: impl IntoIterator<Item = Option<f64>>,
 ) {
-    let columns = room(header, rows).clamp(NARROWEST, WIDEST);
+    let columns = room(header, rows, at, NARROWEST).min(WIDEST);
     header.insert(at, "");
     for (row, share) in rows.iter_mut().zip(shares.into_iter().chain(iter::repeat(None))) {
         row.insert(at, share.map(|share| bar(share, columns)).unwrap_or_default());

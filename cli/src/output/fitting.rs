@@ -6,8 +6,8 @@ use crate::output::cut;
 /// The fewest columns of a name.
 const NARROWEST: usize = 8;
 
-/// Inserts a column of texts at index `at` of a narrow table, cut to what the other columns leave, but to no fewer than
-/// `least`; with less room, the last columns become lines of their own.
+/// Inserts a column of texts at index `at` of a narrow table, cut to the room that there is, but to no fewer than `least`
+/// columns; with less room, the last columns become lines of their own.
 pub(crate) fn insert_texts<'a>(
     header: &mut Vec<&'a str>,
     rows: &mut [Vec<String>],
@@ -15,7 +15,7 @@ pub(crate) fn insert_texts<'a>(
     least: usize,
     texts: impl IntoIterator<Item = &'a str>,
 ) {
-    let columns = room(header, rows).max(least);
+    let columns = room(header, rows, at, least);
     header.insert(at, name);
     for (row, text) in rows.iter_mut().zip(texts) {
         row.insert(at, cut(text, columns));
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn names_are_as_wide_as_there_is_room() {
         let long = "Ada Augusta King, Countess of Lovelace";
-        for (other, shown) in [(20, long), (66, "Ada Augusta King, Co…"), (90, "Ada Aug…")] {
+        for (other, shown) in [(20, long), (66, "Ada Augusta King, Co…"), (79, "Ada Aug…"), (90, long)] {
             let mut header = vec!["customer", "other"];
             let row = |id: &str| vec![id.to_owned(), "x".repeat(other)];
             let mut rows = vec![row("C1"), row("C2")];

@@ -41,10 +41,15 @@ pub(crate) fn fits(header: &[&str], rows: &[Vec<String>]) -> bool {
     columns_beside(header, rows, header.len(), narrow_columns()) == header.len()
 }
 
-/// How many columns a narrow table leaves free for one more column.
-pub(crate) fn room(header: &[&str], rows: &[Vec<String>]) -> usize {
-    let beside: usize = (0..header.len()).map(|n| column_width(header, rows, n) + 2).sum();
-    narrow_columns().saturating_sub(beside)
+/// How many columns a narrow table has for one more column at index `at` that takes no fewer than `least`: as many as the
+/// others leave, and those of the last columns that become lines of their own anyway.
+pub(crate) fn room(header: &[&str], rows: &[Vec<String>], at: usize, least: usize) -> usize {
+    let columns = narrow_columns();
+    let mut widths: Vec<usize> = (0..header.len()).map(|n| column_width(header, rows, n) + 2).collect();
+    while widths.len() > at && widths.iter().sum::<usize>() + least > columns {
+        widths.pop();
+    }
+    columns.saturating_sub(widths.iter().sum()).max(least)
 }
 
 /// Lines as long as a narrow table at most, broken at spaces.
@@ -219,7 +224,7 @@ mod tests {
             assert!(text.lines().all(|line| tally_terminal::width(line) <= 100), "{text}");
         }
         let rows = vec![vec!["x".repeat(90), "12".to_owned()]];
-        assert_eq!(room(&["", ""], &rows), 99 - 90 - 2 - 2 - 2);
+        assert_eq!(room(&["", ""], &rows, 2, 0), 99 - 90 - 2 - 2 - 2);
         assert_eq!(narrow_text(&"word ".repeat(30)).lines().count(), 2);
         assert_eq!(narrow_text(&"w".repeat(101)), format!("{}…", "w".repeat(99)));
         let long = narrow_table(&["a", "b"], &[], [vec!["x".repeat(200), "y".repeat(200)]]);

@@ -151,13 +151,13 @@ mod tests {
         let held_out = Episode { held_out: true, ..episode("C4", "Cem Aydın") };
         let all = [episode("C1", "Ana Reyes"), done, visited, held_out];
         insta::assert_snapshot!(page(&all, "showing 4 of 9 open episodes"), @r"
-        customer  name      kind     action         as of       until       outcome             bought
-        ───────────────────────────────────────────────────────────────────────────────────────────────
-        C1        Ana Rey…  at risk  personal call  2026-01-31  2026-05-01  –                   no
-        C2        Ben Oko…  at risk  personal call  2026-01-31  2026-05-01  done                yes
-        C3        –         at risk  personal call  2026-01-31  2026-05-01  not reached: visit  no
+        customer  name       kind     action         as of       until       outcome             bought
+        ────────────────────────────────────────────────────────────────────────────────────────────────
+        C1        Ana Reyes  at risk  personal call  2026-01-31  2026-05-01  –                   no
+        C2        Ben Okoro  at risk  personal call  2026-01-31  2026-05-01  done                yes
+        C3        –          at risk  personal call  2026-01-31  2026-05-01  not reached: visit  no
           note On holiday until May.
-        C4        Cem Ayd…  at risk  (held out)     2026-01-31  2026-05-01  –                   no
+        C4        Cem Aydın  at risk  (held out)     2026-01-31  2026-05-01  –                   no
 
         showing 4 of 9 open episodes
         as of: the date of the list; purchases until the end of its time count, so far as they are known

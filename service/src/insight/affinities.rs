@@ -59,9 +59,9 @@ impl Insights {
         Ok(self.store.affinities(list.list_id, after, limit).await?)
     }
 
-    /// What customers are likely to buy next, by the affinities of a pass. Affinities that were computed before a customer
-    /// was erased or merged are good enough for it, and have nothing of a customer: to compute them takes far longer than
-    /// to look at a customer. ListAffinities computes them anew.
+    /// What customers are likely to buy next, by the affinities of a pass. Affinities from before an erasure or a merge are
+    /// used, too: they have nothing of any customer, and computing them takes far longer than reading a customer.
+    /// ListAffinities computes them again.
     pub(super) async fn next_to_buy(
         &self,
         pass: &Pass,

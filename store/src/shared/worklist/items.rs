@@ -3,7 +3,7 @@
 
 use sqlx::FromRow;
 use tally_model::{
-    insight::{WorkKind, WorkKinds},
+    insight::{OutcomeDays, WorkKind, WorkKinds},
     time::{DAY, Time},
 };
 
@@ -204,21 +204,27 @@ fn push_handed_out(statement: &mut Statement, as_of: Time) {
     statement.push_bind(day).push(" AND as_of_time < ").push_bind(day.plus_days(1)).push(")");
 }
 
+/// Appends when the windows of a list's episodes end, by the column of the life cycle.
+pub(super) fn push_until(statement: &mut Statement, filter: &WorkFilter, life_cycle: &'static str) {
+    let OutcomeDays { leads, buyers } = filter.outcome_days;
+    statement.push("CASE WHEN ").push(life_cycle).push(" = 'lead' THEN ");
+    statement.push_bind(filter.as_of.plus_days(leads.into())).push(" ELSE ");
+    statement.push_bind(filter.as_of.plus_days(buyers.into())).push(" END");
+}
+
 /// Appends the queries of `WITH` up to `listed`, the items of a list, with `is_open`, 1 for customers with an open
 /// episode of the kind.
 pub(super) fn push_listed(statement: &mut Statement, filter: &WorkFilter) {
     push_rules(statement, filter);
     push_open(statement, filter);
-    statement
-        .push(", items AS (SELECT ")
-        .push(COLUMNS)
-        .push(", f.worklist_order, r.bit, r.kind, r.cost, \
+    statement.push(", items AS (SELECT ").push(COLUMNS).push(
+        ", f.worklist_order, r.bit, r.kind, r.cost, \
                CAST(f.value_at_risk_minor AS DOUBLE PRECISION) * r.effect - r.cost AS gain, \
-               CASE WHEN o.first_time < CASE WHEN f.life_cycle = 'lead' THEN ")
-        .push_bind(filter.as_of.plus_days(filter.outcome_days.leads.into()))
-        .push(" ELSE ")
-        .push_bind(filter.as_of.plus_days(filter.outcome_days.buyers.into()))
-        .push(" END THEN 1 ELSE 0 END AS is_open, coalesce(o.is_of_list, 0) AS is_of_list")
+               CASE WHEN o.first_time < ",
+    );
+    push_until(statement, filter, "f.life_cycle");
+    statement
+        .push(" THEN 1 ELSE 0 END AS is_open, coalesce(o.is_of_list, 0) AS is_of_list")
         .push(CUSTOMERS)
         .push(
             " JOIN rules AS r ON (f.work_kinds & r.bit) > 0 AND coalesce(r.action, f.work_action) = f.work_action \

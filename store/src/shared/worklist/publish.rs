@@ -2,7 +2,7 @@
 
 use tally_model::time::Time;
 
-use super::items::push_listed;
+use super::items::{push_listed, push_until};
 use crate::{
     error::{Result, StoreError},
     shared::{Backend, Statement, transaction::repeatable},
@@ -51,14 +51,10 @@ fn insert(filter: &WorkFilter, now: Time) -> Statement {
              SELECT customer_id, kind, ",
         )
         .push_bind(filter.as_of)
-        .push(", CASE WHEN life_cycle = 'lead' THEN ")
-        .push_bind(filter.as_of.plus_days(filter.outcome_days.leads.into()))
-        .push(" ELSE ")
-        .push_bind(filter.as_of.plus_days(filter.outcome_days.buyers.into()))
-        .push(" END, ")
-        .push_bind(now)
-        .push(
-            ", work_action, held_out FROM listed WHERE is_open = 0 ON CONFLICT DO NOTHING RETURNING held_out",
-        );
+        .push(", ");
+    push_until(&mut insert, filter, "life_cycle");
+    insert.push(", ").push_bind(now).push(
+        ", work_action, held_out FROM listed WHERE is_open = 0 ON CONFLICT DO NOTHING RETURNING held_out",
+    );
     insert
 }
