@@ -147,7 +147,7 @@ impl App {
                 &metrics,
             ),
             scoring,
-            predictions: Predictions::new(of_store(), catalog.clone(), histories.clone()),
+            predictions: Predictions::new(of_store(), catalog.clone(), histories.clone(), of_clock()),
             promotions: Promotions::new(of_store(), catalog.clone(), of_clock()),
             monitoring: Monitoring::new(of_store(), catalog.clone(), of_clock()),
             monitoring_gauges: MonitoringGauges::new(&metrics),
@@ -194,22 +194,28 @@ impl App {
             max_age: transport.max_connection_age,
             security: transport.security,
         };
-        let served = server::run(connections, self.grpc_services(), supervisor, stopping.clone());
-        let stop = async {
-            shutdown.await;
-            stopping.cancel();
-            // Watches would hold the shutdown as long as calls in flight may.
-            self.alerts.feed().close();
-            if let Some(runner) = runner {
-                runner.stop().await;
+        let ended = {
+            let served = server::run(connections, self.grpc_services(), &mut supervisor, stopping.clone());
+            tokio::pin!(served);
+            tokio::select! {
+                // A transport that fails ends the server without a signal.
+                ended = &mut served => ended,
+                () = shutdown => {
+                    stopping.cancel();
+                    // Watches would hold the shutdown as long as calls in flight may.
+                    self.alerts.feed().close();
+                    // Calls and the run of a job end side by side, and the tasks behind them when both have.
+                    let stopped = async {
+                        if let Some(runner) = runner {
+                            runner.stop().await;
+                        }
+                    };
+                    tokio::join!(served, stopped).0
+                }
             }
         };
-        tokio::pin!(served);
-        tokio::select! {
-            // A transport that fails ends the server without a signal.
-            ended = &mut served => ended,
-            () = stop => served.await,
-        }
+        supervisor.stop_all().await;
+        ended
     }
 
     /// Starts to follow the files of tokens, keys and certificates.

@@ -119,15 +119,14 @@ pub(crate) struct Connections {
     pub(crate) security: Security,
 }
 
-/// Serves gRPC until `stopping` is cancelled; then lets calls in flight end, and stops the
-/// background tasks.
+/// Serves gRPC until `stopping` is cancelled; then lets calls in flight end.
 ///
 /// # Errors
 /// When the transport fails.
 pub(crate) async fn run(
     connections: Connections,
     services: GrpcServices,
-    mut supervisor: Supervisor,
+    supervisor: &mut Supervisor,
     stopping: CancellationToken,
 ) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -177,7 +176,6 @@ pub(crate) async fn run(
         Ok(ended) => ended?,
         Err(_) => tracing::warn!("calls were still open after {DRAIN:?}; they are cut off"),
     }
-    supervisor.stop_all().await;
     Ok(())
 }
 
