@@ -305,7 +305,7 @@ fn select_next<B: ReportSql>(
         .push_bind(after)
         .push(
             " UNION ALL SELECT customer, number, NULL FROM known), \
-             best AS (SELECT customer, min(place) AS place FROM likely GROUP BY customer, to_number \
+             best AS MATERIALIZED (SELECT customer, min(place) AS place FROM likely GROUP BY customer, to_number \
              HAVING count(*) = count(place)), \
              ranked AS (SELECT b.customer, t.value, f.value AS because, a.confidence_lower, a.lift, \
              row_number() OVER (PARTITION BY b.customer \
