@@ -57,7 +57,7 @@ impl Insights {
                 let stored = self.store.pass_about(as_of).await?;
                 stored.filter(|pass| pass.population.spec == *self.spec)
             }
-            None => self.store.latest_pass(Time::MAX).await?,
+            None => self.store.latest_pass(self.clock.now()).await?,
         })
     }
 

@@ -8,7 +8,10 @@ use tally_store::{Pass, Prediction, PredictionCursor, PredictionFilter, Store};
 use crate::{
     catalog::{ModelCatalog, ModelName},
     histories::Histories,
-    platform::error::{Error, Result, Shortened},
+    platform::{
+        clock::Clock,
+        error::{Error, Result, Shortened},
+    },
 };
 
 /// Predictions that an export reads at a time.
@@ -23,13 +26,19 @@ pub struct Predictions {
     pub(super) store: Arc<dyn Store>,
     pub(super) catalog: ModelCatalog,
     histories: Histories,
+    clock: Arc<Clock>,
 }
 
 impl Predictions {
     /// The predictions in `store`, made by the models of `catalog`; `histories` knows which ids are merged.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, catalog: ModelCatalog, histories: Histories) -> Self {
-        Self { store, catalog, histories }
+    pub fn new(
+        store: Arc<dyn Store>,
+        catalog: ModelCatalog,
+        histories: Histories,
+        clock: Arc<Clock>,
+    ) -> Self {
+        Self { store, catalog, histories, clock }
     }
 
     /// The filter, with the customer that a merged id is in its place.
@@ -79,7 +88,7 @@ impl Predictions {
     async fn pass(&self, of_pages: Option<i64>) -> Result<Pass> {
         match of_pages {
             Some(pass_id) => self.store.pass(pass_id).await?.ok_or_else(Error::pass_is_gone),
-            None => self.store.latest_pass(Time::MAX).await?.ok_or_else(|| Error::Precondition {
+            None => self.store.latest_pass(self.clock.now()).await?.ok_or_else(|| Error::Precondition {
                 reason: "NO_INSIGHTS",
                 message:
                     "there are no insights to filter or order by yet; make them with `tally insights refresh`"
