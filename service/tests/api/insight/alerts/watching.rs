@@ -126,6 +126,11 @@ async fn a_merge_moves_alerts_and_an_erasure_erases_them(tally: Tally) {
     tally.record(vec![complaint("bob", "2", 1_900), complaint("cy", "1", 1_900)]).await;
     let alerts = tally.wait_for_alerts(4).await;
     assert_eq!(alerts.iter().filter(|alert| alert.customer_id == "ada").count(), 3);
+    for customer_id in ["ada", "bob"] {
+        let request = v1::ListAlertsRequest { customer_id: customer_id.to_owned(), ..Default::default() };
+        let found = tally.insights().list_alerts(request).await.unwrap().into_inner();
+        assert_eq!((found.alerts.len(), found.total_size), (3, 3), "{customer_id}");
+    }
 
     tally.delete("bob").await.unwrap();
     assert_eq!(subjects(&tally.wait_for_alerts(1).await), [("slow".to_owned(), "cy".to_owned())]);
