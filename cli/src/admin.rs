@@ -6,14 +6,18 @@ use std::{
 };
 
 use tally_proto::v1::BackupDatabaseRequest;
-use tally_terminal::NewFile;
+use tally_terminal::{Interrupts, NewFile};
 
 use crate::{args::AdminCommand, connection::Connection, error::ClientError, output};
 
 /// Runs a command for who runs the server.
 pub(crate) async fn run(server: &Connection, command: &AdminCommand, json: bool) -> Result<(), ClientError> {
     let AdminCommand::Backup { file } = command;
-    let bytes = back_up(server, file).await?;
+    let interrupts = Interrupts::listen().map_err(ClientError::Signals)?;
+    let bytes = tokio::select! {
+        done = back_up(server, file) => done?,
+        signal = interrupts.received() => return Err(ClientError::Interrupted(signal)),
+    };
     let text = format!("the database is backed up in {}, {bytes} bytes", file.display());
     match json {
         true => output::print_json_line(&format!("{{\"bytes\":{bytes}}}"))?,
@@ -26,7 +30,8 @@ pub(crate) async fn run(server: &Connection, command: &AdminCommand, json: bool)
 async fn back_up(server: &Connection, path: &Path) -> Result<i64, ClientError> {
     let failed = |error| ClientError::File(path.to_owned(), error);
     if path.exists() {
-        return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        let exists = "exists already, and a backup takes the place of nothing";
+        return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, exists)));
     }
     let mut file = NewFile::create(path).map_err(failed)?;
     let request = BackupDatabaseRequest {};

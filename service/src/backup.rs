@@ -7,7 +7,6 @@ use std::{
 };
 
 use tally_store::{BackupError, Store};
-use tempfile::TempDir;
 
 use crate::platform::{
     blocking::run_blocking,
@@ -17,11 +16,15 @@ use crate::platform::{
 /// How many bytes are read at a time.
 const PART_BYTES: u64 = 256 << 10;
 
-/// A copy of the database, which is removed when this is dropped.
+/// The ends of the name of a folder in which a copy is made.
+const FOLDER: [&str; 2] = [".", ".backup"];
+/// The file in it that is locked meanwhile.
+const LOCK: &str = "lock";
+
+/// A copy of the database, which is gone when this is dropped.
 pub struct DatabaseCopy {
     file: File,
     bytes: u64,
-    _folder: TempDir,
 }
 
 impl DatabaseCopy {
@@ -30,19 +33,18 @@ impl DatabaseCopy {
     /// # Errors
     /// FAILED_PRECONDITION (NOT_SQLITE) when it is not SQLite's; when the copy cannot be written, or the store fails.
     pub async fn make(store: &dyn Store) -> Result<Self> {
-        // Beside the database, since there is no other place that is known to have room.
-        let beside = store.file().and_then(Path::parent).unwrap_or(Path::new(""));
-        let place = if beside == Path::new("") { Path::new(".") } else { beside };
-        let folder = tempfile::Builder::new()
-            .prefix(".")
-            .suffix(".backup")
-            .tempdir_in(place)
-            .map_err(|error| failed(&error))?;
+        let place = place(store).unwrap_or(Path::new("."));
+        let [prefix, suffix] = FOLDER;
+        let folder = tempfile::Builder::new().prefix(prefix).suffix(suffix).tempdir_in(place);
+        let folder = folder.map_err(|error| failed(&error))?;
+        let lock = File::create(folder.path().join(LOCK)).and_then(|lock| lock.lock().map(|()| lock));
+        let _lock = lock.map_err(|error| failed(&error))?;
         let path = folder.path().join("copy.db");
         store.back_up(&path).await?;
         let file = File::open(path).map_err(|error| failed(&error))?;
         let bytes = file.metadata().map_err(|error| failed(&error))?.len();
-        Ok(Self { file, bytes, _folder: folder })
+        // The system keeps the file, which has no name any more, for as long as it is open.
+        Ok(Self { file, bytes })
     }
 
     /// The size of the copy.
@@ -64,6 +66,36 @@ impl DatabaseCopy {
         let part = read.await?.map_err(|error| failed(&error))?;
         Ok(Some(part).filter(|part| !part.is_empty()))
     }
+}
+
+/// Where copies are made: beside the database, since there is no other place that is known to have room. None when it is
+/// not SQLite's.
+fn place(store: &dyn Store) -> Option<&Path> {
+    let beside = store.file()?.parent().unwrap_or(Path::new(""));
+    Some(if beside == Path::new("") { Path::new(".") } else { beside })
+}
+
+/// Removes what is left of copies whose server was killed while it made them.
+///
+/// # Errors
+/// When the folder of the database cannot be read, or what is left cannot be removed.
+pub fn remove_abandoned(store: &dyn Store) -> io::Result<()> {
+    let Some(place) = place(store) else { return Ok(()) };
+    for entry in place.read_dir()? {
+        let entry = entry?;
+        let [prefix, suffix] = FOLDER;
+        let is_ours = entry.file_name().to_str().is_some_and(|name| {
+            name.strip_prefix(prefix).is_some_and(|rest| rest.len() > suffix.len() && rest.ends_with(suffix))
+        });
+        // Without a lock it has just begun, or is somebody else's.
+        let Some(lock) = is_ours.then(|| File::open(entry.path().join(LOCK)).ok()).flatten() else {
+            continue;
+        };
+        if lock.try_lock().is_ok() {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn failed(error: &io::Error) -> Error {

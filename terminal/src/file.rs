@@ -44,9 +44,11 @@ impl NewFile {
         let mut prefix = OsString::from(".");
         prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidFilename)?);
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        fs::metadata(folder)?;
         let mut builder = tempfile::Builder::new();
         let builder = builder.prefix(&prefix).suffix(".tmp").permissions(permissions);
-        let file = builder.tempfile_in(folder.unwrap_or(Path::new(".")));
+        let file = builder.tempfile_in(folder);
         // Without the name of the temporary file, which says nothing to the reader.
         let file = file.map_err(|error| io::Error::from(error.kind()))?;
         Ok(Self(Place::Beside(file, path)))

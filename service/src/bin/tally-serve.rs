@@ -5,6 +5,7 @@ use std::{path::Path, process, sync::Arc, time::Duration};
 use clap::Parser;
 use tally_service::{
     app::{App, Jobs, Transport},
+    backup::remove_abandoned,
     config::{DEFAULT_HTTP_PORT, HttpAddress, InheritedListeners, ListenAddress, ServeArgs, ServeCommand},
     demo,
     failure::{Damaged, Failure, Interrupted, exit_code},
@@ -111,6 +112,8 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
         security,
     };
     integrity::check_at_start(&*store).await?;
+    remove_abandoned(&*store)
+        .map_err(|error| format!("cannot remove what is left of a backup beside the database: {error}"))?;
     let app =
         App::new(Arc::clone(&store), args.cache_bytes(), insight, system_clock).await?.with_alerts(alerts);
     let served = serve_app(args, app, transport, (&database, &interrupts)).await;

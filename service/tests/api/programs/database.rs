@@ -99,11 +99,30 @@ async fn a_server_sends_a_backup_of_its_database() {
         stderr(&output)
     };
     let exists = run(process.url(), &backup);
-    assert!(exists.contains("backup.db: entity already exists"), "{exists}");
+    assert!(exists.contains("backup.db: exists already"), "{exists}");
+    let nowhere = run(process.url(), &folder.path().join("no/such/backup.db"));
+    assert!(nowhere.contains("backup.db: No such file or directory"), "{nowhere}");
     let postgres = ServeProcess::start(&Database::postgres().await.url, &[]);
     let refused = run(postgres.url(), &folder.path().join("postgres.db"));
     assert!(refused.contains("pg_dump"), "{refused}");
     assert!(!folder.path().join("postgres.db").exists());
+}
+
+#[test]
+fn a_server_removes_what_a_killed_one_has_left_of_a_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tally.db");
+    let [abandoned, in_use, other] = [".a.backup", ".b.backup", ".c.backup"].map(|n| folder.path().join(n));
+    for path in [&abandoned, &in_use, &other] {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("copy.db"), "copy").unwrap();
+    }
+    fs::write(abandoned.join("lock"), "").unwrap();
+    let lock = fs::File::create(in_use.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let server = ServeProcess::start(&url(&file), &[]);
+    assert_eq!([&abandoned, &in_use, &other].map(|path| path.exists()), [false, true, true]);
+    drop((server, lock));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
