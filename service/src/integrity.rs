@@ -89,7 +89,17 @@ async fn check_models(store: &dyn Store) -> Result<CheckedPart> {
 async fn check_histories(store: &Arc<dyn Store>) -> Result<CheckedPart> {
     let mut scan = CustomerScan::new(Arc::clone(store), Partition::WHOLE);
     let (mut customers, mut problems) = (0, Problems::default());
-    while let Some(page) = scan.next().await? {
+    loop {
+        let page = match scan.next().await {
+            Ok(Some(page)) => page,
+            Ok(None) => break,
+            // Nothing behind it can be read.
+            Err(Error::Internal(problem)) => {
+                problems.add(format!("the histories after the first {customers} customers: {problem}"));
+                break;
+            }
+            Err(error) => return Err(error),
+        };
         customers += page.customers;
         let found = run_blocking(move || {
             par_chunks(&page.histories, |histories| {

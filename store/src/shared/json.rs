@@ -7,5 +7,5 @@ pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<String> {
 }
 
 pub(crate) fn from_json<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| StoreError::Internal(format!("stored JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| StoreError::Damaged(format!("stored JSON: {error}")))
 }
