@@ -101,6 +101,12 @@ impl Gate {
         Some(Error::Precondition { reason, message })
     }
 
+    /// Whether the candidate is worse than the champion, but no more than chance may cause.
+    pub(super) fn is_worse_by_chance(&self) -> bool {
+        let of = |comparison: &Comparison| comparison.difference > 0.0 && comparison.lower <= 0.0;
+        matches!(&self.against, ChampionComparison::Compared(_, comparison) if of(comparison))
+    }
+
     /// What it finds, and what follows from a comparison that the candidate loses.
     #[must_use]
     pub fn verdict(&self) -> String {
@@ -316,6 +322,19 @@ mod tests {
         let comparison = comparison(difference, upper);
         let champion = ModelName { target: Target::Churn, version: 1 };
         Gate { failed_checks: Vec::new(), against: ChampionComparison::Compared(champion, comparison) }
+    }
+
+    #[test]
+    fn worse_by_chance_is_an_interval_that_reaches_down_to_0() {
+        for (difference, lower, is_chance) in
+            [(0.001, -0.002, true), (0.001, 0.0, true), (0.001, 0.0005, false), (-0.001, -0.003, false)]
+        {
+            let champion = ModelName { target: Target::Churn, version: 1 };
+            let against = Comparison { lower, ..comparison(difference, 0.01) };
+            let against = ChampionComparison::Compared(champion, against);
+            let gate = Gate { failed_checks: Vec::new(), against };
+            assert_eq!(gate.is_worse_by_chance(), is_chance, "{difference} {lower}");
+        }
     }
 
     #[test]

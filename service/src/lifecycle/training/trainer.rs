@@ -196,9 +196,12 @@ impl Trainer {
                     continue;
                 }
             }
-            // That a training makes a model which is no better is nothing that has gone wrong.
+            // That a training makes a model which is no better is nothing that has gone wrong, nor that chance makes it
+            // look a little worse.
             if let Some(refusal) = gate.refusal(name).filter(|refusal| {
-                promote == Promote::Auto && !promoted && refusal.reason() != NO_BETTER_THAN_CHAMPION
+                let is_wrong = gate.is_stopped_by_checks() || !gate.is_worse_by_chance();
+                let is_no_better = refusal.reason() == NO_BETTER_THAN_CHAMPION;
+                promote == Promote::Auto && !promoted && !is_no_better && is_wrong
             }) {
                 note_refusal(store, name, refusal.reason(), self.clock.now()).await;
             }
