@@ -97,7 +97,7 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
         "value: the value at risk, what is likely to be lost, or, of a lead, to be won".to_owned(),
     ];
     lines.extend(is_ranked.then(|| {
-        "gain: value at risk · effect of the action (1 while nothing is measured) − its cost".to_owned()
+        "gain: value at risk · lower end of the effect of the action (1 while nothing is measured) − its cost".to_owned()
     }));
     lines.push("P: the probability that the customer leaves, or that the lead buys".to_owned());
     if any_handed_out {
@@ -254,7 +254,8 @@ mod tests {
         showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 more are left out, since their action costs more
           than it brings
         value: the value at risk, what is likely to be lost, or, of a lead, to be won
-        gain: value at risk · effect of the action (1 while nothing is measured) − its cost
+        gain: value at risk · lower end of the effect of the action (1 while nothing is measured) − its
+          cost
         P: the probability that the customer leaves, or that the lead buys
         amounts in EUR
         ");

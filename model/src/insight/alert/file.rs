@@ -98,8 +98,12 @@ impl RuleTable {
             AlertKind::GradeFell => Condition::GradeFell { abc: self.abc()? },
             AlertKind::ProbabilityRose => Condition::ProbabilityRose { by: self.by()?, abc: self.abc()? },
             AlertKind::ValueAtRisk => {
-                let above_minor =
-                    whole(self.above_minor.as_ref(), "above_minor", MINOR_UNITS, "0 to 10^15 minor units")?;
+                let above_minor = whole(
+                    self.above_minor.as_ref(),
+                    "above_minor",
+                    MINOR_UNITS,
+                    "whole numbers of minor units from 0 to 10^15",
+                )?;
                 Condition::ValueAtRisk { above_minor, abc: self.abc()? }
             }
             AlertKind::ComplaintOpen => Condition::ComplaintOpen {
@@ -252,11 +256,11 @@ mod tests {
             (rule("kind = \"probability_rose\"\nby = nan"), "by = nan"),
             (
                 rule("kind = \"value_at_risk\"\nabove_minor = -1"),
-                "rule \"r\": above_minor = -1: allowed are 0 to",
+                "rule \"r\": above_minor = -1: allowed are whole numbers of minor units from 0 to",
             ),
             (
                 rule("kind = \"value_at_risk\"\nabove_minor = \"\""),
-                "rule \"r\": above_minor = \"\": allowed are 0 to",
+                "rule \"r\": above_minor = \"\": allowed are whole numbers of",
             ),
             (
                 rule("kind = \"complaint_open\"\nhours = -1"),

@@ -40,7 +40,7 @@ fn numbers_that_their_type_does_not_hold_are_refused_as_others_are() {
         ),
         (
             &playbook("[[playbook]]\nabc = \"A\"\naction = \"call\"\ncost_minor = 1e3"),
-            "playbook entry 1: cost_minor = 1e3: allowed are 0 to 1000000000000, and the same in all entries of an action",
+            "playbook entry 1: cost_minor = 1e3: allowed are whole numbers from 0 to 1000000000000, and the same in all entries of an action",
         ),
     ] {
         assert_eq!(message(text), wanted, "{text}");

@@ -89,7 +89,7 @@ impl PlaybookEntry {
         check(is_name(&self.action), "action", format!("{:?}", self.action), allowed)?;
         let is_same = |other: &Self| other.action != self.action || other.cost_minor == self.cost_minor;
         let fine = (0..=MOST_MINOR).contains(&self.cost_minor) && before.iter().all(is_same);
-        let allowed = "0 to 1000000000000, and the same in all entries of an action";
+        let allowed = "whole numbers from 0 to 1000000000000, and the same in all entries of an action";
         check(fine, "cost_minor", self.cost_minor, allowed)?;
         let applies =
             everybody().any(|(cause, abc)| self.applies(cause, abc) && play(before, cause, abc).is_none());

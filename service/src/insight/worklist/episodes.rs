@@ -16,7 +16,8 @@ impl Insights {
     /// open one, and for no more than the day has places.
     ///
     /// # Errors
-    /// FAILED_PRECONDITION (NOT_YET) when the moment is in the future; when the store fails.
+    /// FAILED_PRECONDITION when the moment is in the future (NOT_YET), or when the pass is of other settings than those
+    /// of this server (OTHER_SETTINGS); when the store fails.
     pub async fn publish_worklist(&self, kinds: WorkKinds, as_of: Option<Time>) -> Result<(Pass, Published)> {
         let now = self.clock.now();
         if let Some(as_of) = as_of.filter(|as_of| *as_of > now) {
@@ -30,6 +31,17 @@ impl Insights {
         let pass = self.pass(as_of).await?;
         if pass.population.customers == 0 {
             return Ok((pass, Published { published: 0, held_out: 0, still_open: 0 }));
+        }
+        let (of_pass, own) = (&pass.population.spec, &self.spec);
+        if of_pass.worklist != own.worklist || of_pass.playbook != own.playbook {
+            return Err(Error::Precondition {
+                reason: "OTHER_SETTINGS",
+                message: format!(
+                    "the pass as of {} has other settings of the worklist than this server; a new pass, by \
+                     RefreshInsights, has these",
+                    pass.as_of
+                ),
+            });
         }
         let now = self.clock.now();
         let filter = self.work_filter(&pass, kinds, now).await?;

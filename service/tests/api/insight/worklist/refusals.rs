@@ -1,6 +1,6 @@
 //! What the worklist refuses.
 
-use tally_model::time::Time;
+use tally_model::{insight::InsightSpec, time::Time};
 use tally_proto::v1::{self, Outcome, WorkKind};
 use tally_service::platform::clock::system_clock;
 use tonic::Code;
@@ -11,6 +11,7 @@ use crate::support::{Tally, assert_refused, on_both_stores, timestamp};
 on_both_stores!(
     bad_requests_name_their_fields,
     lists_of_the_future_are_not_handed_out,
+    lists_of_other_settings_are_not_handed_out,
     an_empty_list_is_no_error
 );
 
@@ -93,6 +94,19 @@ async fn lists_of_the_future_are_not_handed_out(tally: Tally) {
     let reply = reply.unwrap().into_inner();
     assert_eq!(reply.published, 3);
     assert!(reply.as_of_time.unwrap().seconds < soon.0 / 1_000_000);
+}
+
+async fn lists_of_other_settings_are_not_handed_out(tally: Tally) {
+    tally.lost(&ids(1, false), days_ago(system_clock(), 1)).await;
+    tally.refresh_insights(&system_clock().to_string()).await.unwrap();
+    let settings = InsightSpec::parse("[worklist]\ncapacity = 12").unwrap();
+    let restarted = Tally::start_with_spec(tally.database.again(), settings).await;
+    let publish = v1::PublishWorklistRequest::default();
+    let refused = restarted.insights().publish_worklist(publish.clone()).await;
+    assert_refused(refused, Code::FailedPrecondition, "OTHER_SETTINGS", &[]);
+    restarted.refresh_insights(&system_clock().to_string()).await.unwrap();
+    let published = restarted.insights().publish_worklist(publish).await.unwrap();
+    assert_eq!(published.into_inner().published, 1);
 }
 
 async fn an_empty_list_is_no_error(tally: Tally) {
