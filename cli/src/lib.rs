@@ -2,13 +2,14 @@
 //!
 //! It knows the contract ([`tally_proto`]) and nothing else of Tally, like any other client. `args` holds
 //! the arguments; `import`, `customers`, `interactions`, `scoring`, `predictions`, `models`, `insights`, `worklist`,
-//! `alerts`, `jobs`, `admin` and `token` hold the commands; `output` holds what they print with.
+//! `alerts`, `jobs`, `admin`, `audit` and `token` hold the commands; `output` holds what they print with.
 
 use std::io::ErrorKind;
 
 mod admin;
 mod alerts;
 pub mod args;
+mod audit;
 mod connection;
 mod customers;
 mod environment;
@@ -52,6 +53,7 @@ pub async fn run(args: Args) -> Result<(), ClientError> {
         Command::Predictions(predictions) => predictions::run(&server.await?, predictions, args.json).await,
         Command::Models(models) => models::run(&server.await?, models, args.json).await,
         Command::Admin(admin) => admin::run(&server.await?, admin, args.json).await,
+        Command::Audit(audit) => audit::run(&server.await?, audit, args.json).await,
         Command::Alerts(alerts) => alerts::run(&server.await?, alerts, args.json).await,
         Command::Insights(insights) => insights::run(&server.await?, insights, args.json).await,
         Command::Jobs(jobs) => jobs::run(&server.await?, jobs, args.json).await,

@@ -26,7 +26,11 @@ use crate::{
     ingest::{Ingest, write_barrier::WriteBarrier},
     insight::{self, AlertSettings, Alerts, Insights},
     jobs::{JobList, JobMetrics, JobPlan, JobRunner},
-    lifecycle::{Promotions, retention},
+    lifecycle::{
+        Promotions,
+        interaction_retention::{self, KeepInteractions},
+        retention,
+    },
     listing::Listing,
     monitoring::{Monitoring, MonitoringGauges},
     platform::{
@@ -36,7 +40,7 @@ use crate::{
         supervisor::Supervisor,
     },
     scoring::{PopulationScored, Predictions, Scoring},
-    security::{ReloadFailures, Security},
+    security::{AuditLog, ReloadFailures, Security},
 };
 
 /// The use cases of a server, and what they share.
@@ -59,6 +63,8 @@ pub struct App {
     pub insights: Insights,
     /// What rules find.
     pub alerts: Alerts,
+    /// The audit log.
+    pub audit: AuditLog,
     /// The settings of the deployment.
     pub deployment: Deployment,
     /// Customers and interactions.
@@ -94,12 +100,14 @@ pub struct Transport {
 }
 
 /// The optional background jobs of a server.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Jobs {
     /// How often histories are packed.
     pub pack_every: Option<Duration>,
     /// How many days predictions are kept.
     pub keep_predictions_days: Option<u32>,
+    /// How many days interactions are kept, by kind.
+    pub keep_interactions: Option<KeepInteractions>,
     /// How many days the facts of all customers about a moment are kept, without which they are kept for ever.
     pub keep_insights_days: Option<u32>,
     /// What only one of several servers on a database does.
@@ -138,6 +146,7 @@ impl App {
                 insight,
             ),
             alerts: Alerts::new(of_store(), of_clock(), &metrics),
+            audit: AuditLog::new(of_store(), of_clock()),
             deployment: Deployment::new(of_store()),
             ingest: Ingest::new(
                 of_store(),
@@ -185,8 +194,9 @@ impl App {
             self.start_http(http, (&transport.security, stopping.clone()), &mut supervisor)?;
         }
         self.follow_files(&transport.security, &mut supervisor);
+        let plan = jobs.plan;
         self.start_jobs(jobs, &mut supervisor);
-        let runner = self.start_runner(jobs.plan, &mut supervisor);
+        let runner = self.start_runner(plan, &mut supervisor);
         let connections = Connections {
             listener: transport.grpc,
             most: transport.max_connections,
@@ -215,6 +225,7 @@ impl App {
             }
         };
         supervisor.stop_all().await;
+        self.audit.flush().await;
         ended
     }
 
@@ -223,7 +234,9 @@ impl App {
         let failures = ReloadFailures::new(&self.metrics);
         if security.has_files() {
             let security = security.clone();
-            supervisor.start("security files", move || security.clone().follow(failures.clone()));
+            let audit = self.audit.clone();
+            supervisor
+                .start("security files", move || security.clone().follow(failures.clone(), audit.clone()));
         }
     }
 
@@ -263,6 +276,8 @@ impl App {
 
     fn start_jobs(&self, jobs: Jobs, supervisor: &mut Supervisor) {
         let histories = self.histories.clone();
+        let audit = self.audit.clone();
+        supervisor.start("audit of refused calls", move || audit.clone().run());
         supervisor.start("changes of other servers", move || histories.clone().follow_changes());
         let (gauges, monitoring, scored) =
             (self.monitoring_gauges.clone(), self.monitoring.clone(), self.scored.clone());
@@ -276,6 +291,18 @@ impl App {
             let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
             supervisor.start("insight retention", move || {
                 insight::remove_expired(Arc::clone(&store), Arc::clone(&clock), days)
+            });
+        }
+        if let Some(keep) = jobs.keep_interactions {
+            let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+            let histories = self.histories.clone();
+            supervisor.start("interaction retention", move || {
+                interaction_retention::run(
+                    Arc::clone(&store),
+                    histories.clone(),
+                    Arc::clone(&clock),
+                    keep.clone(),
+                )
             });
         }
         if let Some(days) = jobs.keep_predictions_days {
@@ -306,6 +333,7 @@ impl App {
                 ingest: self.ingest.clone(),
                 catalog: self.catalog.clone(),
                 page_tokens: page_tokens(),
+                audit: self.audit.clone(),
                 clock: clock(),
             },
             interactions: InteractionRpc {
@@ -338,11 +366,19 @@ impl App {
                 insights: self.insights.clone(),
                 jobs: JobList::new(Arc::clone(&self.store), clock()),
                 alerts: self.alerts.clone(),
+                audit: self.audit.clone(),
                 page_tokens: page_tokens(),
                 clock: clock(),
             },
-            deployment: DeploymentRpc { deployment: self.deployment.clone(), store: Arc::clone(&self.store) },
+            deployment: DeploymentRpc {
+                deployment: self.deployment.clone(),
+                store: Arc::clone(&self.store),
+                audit: self.audit.clone(),
+                page_tokens: page_tokens(),
+                clock: clock(),
+            },
             catalog: self.catalog.clone(),
+            audit: self.audit.clone(),
             metrics: Arc::clone(&self.metrics),
         }
     }

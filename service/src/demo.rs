@@ -21,7 +21,7 @@ use crate::{
     insight::{InsightPass, PassPurpose},
     lifecycle::training::{JobError, Promote, Trainer, TrainingJob},
     platform::{
-        actor::Actor,
+        actor,
         blocking::Cores,
         error::{Error, Result},
         progress::{ProgressListener, ProgressStep},
@@ -85,7 +85,7 @@ async fn train(app: &App, target: Target, progress: &ProgressListener) -> Result
     let trainer = Trainer {
         store: Arc::clone(&app.store),
         clock: Arc::clone(&app.clock),
-        actor: Actor::of_this_process(),
+        actor: actor::of_this_process(),
         progress: Arc::clone(progress),
         cores: Cores::all(),
     };
@@ -98,7 +98,8 @@ async fn train(app: &App, target: Target, progress: &ProgressListener) -> Result
 async fn publish_worklist(app: &App, progress: &ProgressListener) -> Result<()> {
     let as_of = app.clock.now().plus_days(-PUBLISHED_DAYS_AGO);
     progress(ProgressStep::Begin("handing out a worklist".to_owned(), 1));
-    app.insights.publish_worklist(WorkKind::ALL.into_iter().collect(), Some(as_of)).await?;
+    let kinds = WorkKind::ALL.into_iter().collect();
+    app.insights.publish_worklist(kinds, Some(as_of), &actor::of_this_process()).await?;
     progress(ProgressStep::Done(1));
     Ok(())
 }

@@ -8,14 +8,20 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use tally_model::time::Time;
 use tally_proto::values::{currency_decimals, trimmed};
-use tally_store::Store;
+use tally_store::{NewAuditEvent, Store};
 
-use crate::platform::error::{Error, Result};
+use crate::platform::{
+    actor,
+    error::{Error, Result},
+};
 
 /// The settings in the database.
 const CURRENCY: &str = "currency";
 const AMOUNT_DECIMALS: &str = "amount_decimals";
+/// The action in the audit log.
+const SET_CURRENCY: &str = "SetCurrency";
 
 /// A currency of ISO 4217.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,10 +108,14 @@ impl Deployment {
     /// # Errors
     /// FAILED_PRECONDITION (OTHER_DECIMALS) when amounts of another number of decimals are stored; when the store
     /// fails.
-    pub async fn set_currency(&self, Currency { code, decimals }: &Currency) -> Result<()> {
+    pub async fn set_currency(&self, Currency { code, decimals }: &Currency, now: Time) -> Result<()> {
         let stored = self.settle_decimals(*decimals).await?;
         if stored == *decimals {
-            return Ok(self.0.store.replace_setting(CURRENCY, code.as_bytes()).await?);
+            if self.0.store.stored_setting(CURRENCY).await?.as_deref() != Some(code.as_bytes()) {
+                let event = NewAuditEvent::done(now, &actor::of_this_process(), SET_CURRENCY).about(code);
+                self.0.store.replace_setting(CURRENCY, code.as_bytes(), event).await?;
+            }
+            return Ok(());
         }
         Err(Error::Precondition {
             reason: "OTHER_DECIMALS",

@@ -14,6 +14,8 @@ pub struct Change {
     pub customer_ids: Vec<String>,
     /// Whether customers were merged, or merged ones erased; false when this very store wrote.
     pub merges: bool,
+    /// Whether customers were erased, whose ids are not noted; false when this very store wrote.
+    pub erasure: bool,
 }
 
 /// Reads and prunes the log of changes.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use tally_model::{history::Attributes, time::Time};
 
-use crate::error::Result;
+use crate::{audit::Actor, error::Result};
 
 /// A customer to be stored.
 #[derive(Clone, Debug)]
@@ -35,11 +35,13 @@ pub struct Customer {
     pub merged_customer_ids: Vec<String>,
 }
 
-/// What bringing attributes into the past has changed.
+/// The result of storing customers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BackfilledAttributes {
+pub struct Upserted {
+    /// The number of customers that were left out since they were erased.
+    pub erased: usize,
     /// The number of customers whose past has attributes that it did not have.
-    pub customers: usize,
+    pub backfilled: usize,
     /// The number of stored predictions that were made from that past.
     pub outdated_predictions: usize,
 }
@@ -64,13 +66,13 @@ pub struct StoredAttribute {
 pub trait CustomerStore: Send + Sync {
     /// Stores customers, all or none; their ids are distinct. A change of attributes or of `create_time` adds a
     /// version with the record time `now`. Attributes of the names `backfill` that a customer has never had are known
-    /// from its `create_time`, or from its first interaction where that is earlier.
+    /// from its `create_time`, or from its first interaction where that is earlier. Customers that were erased stay so.
     async fn upsert_customers(
         &self,
         customers: Vec<NewCustomer>,
         backfill: &[String],
         now: Time,
-    ) -> Result<BackfilledAttributes>;
+    ) -> Result<Upserted>;
     /// Returns one customer, or the one that this id is merged into; None when it is not stored.
     async fn customer(&self, customer_id: &str) -> Result<Option<Customer>>;
     /// Returns at most `limit` customers with an id above `after`, ordered by id, without ids that are merged into
@@ -84,7 +86,10 @@ pub trait CustomerStore: Send + Sync {
     async fn count_customers(&self) -> Result<u64>;
     /// Returns the attributes in the current records of all customers, by name.
     async fn attributes(&self) -> Result<Vec<StoredAttribute>>;
-    /// Erases a customer and everything stored about it, and the same of all ids that are the same customer; returns
-    /// false when there was none.
-    async fn delete_customer(&self, customer_id: &str) -> Result<bool>;
+    /// Erases a customer and everything stored about it, and the same of all ids that are the same customer; returns None
+    /// when there was none. A keyed hash of each id stays, by which later writes of the customer are recognised and left
+    /// out. Returns the erased ids, and the customers whose referrals had one of them and have it no more.
+    async fn delete_customer(&self, customer_id: &str, by: &Actor, now: Time) -> Result<Option<Vec<String>>>;
+    /// Lets erased customers be stored again. Returns how many of these ids were erased.
+    async fn lift_erasures(&self, customer_ids: Vec<String>, by: &Actor, now: Time) -> Result<usize>;
 }

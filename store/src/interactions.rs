@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tally_model::time::Time;
 
-use crate::error::Result;
+use crate::{audit::Actor, error::Result};
 
 /// An interaction. `(customer_id, interaction_id)` is its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +92,8 @@ pub struct Recorded {
     pub moved: usize,
     /// The number of stored predictions whose past has changed.
     pub outdated_predictions: usize,
+    /// The number of interactions that were left out since their customers were erased.
+    pub erased: usize,
 }
 
 /// The key of an interaction.
@@ -161,7 +163,8 @@ impl InteractionCursor {
 /// Every method fails with a [`StoreError`](crate::StoreError) when the database does.
 #[async_trait]
 pub trait InteractionStore: Send + Sync {
-    /// Stores interactions, all or none. The first interaction of an unknown customer creates the customer.
+    /// Stores interactions, all or none. The first interaction of an unknown customer creates the customer; those of
+    /// erased customers are left out.
     ///
     /// A key whose last content was retracted is free: other content is recorded, the same content is a duplicate,
     /// except with [`OnConflict::Correct`].
@@ -183,6 +186,7 @@ pub trait InteractionStore: Send + Sync {
         keys: Vec<InteractionKey>,
         retract_time: Time,
         reason: String,
+        by: &Actor,
     ) -> Result<Retracted>;
     /// Returns at most `limit` interactions of a customer, newest first, behind `after`; with `retracted`, also the
     /// retracted ones.

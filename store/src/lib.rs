@@ -1,7 +1,7 @@
 //! Everything that Tally stores, on SQLite or PostgreSQL.
 //!
 //! What is stored is grouped into aggregates: customers, interactions, histories, models, predictions, populations,
-//! insights, affinities, the worklist, alerts, reports, jobs, changes and settings. Each has a module with its types and one small
+//! insights, affinities, the worklist, alerts, reports, jobs, the audit log, changes and settings. Each has a module with its types and one small
 //! trait; [`Store`] unites the traits, and [`open`] returns one for the database of a URL. Both databases give the same
 //! results to the bit. No other crate names sqlx, and this one knows nothing of requests or of how errors reach a
 //! caller.
@@ -175,10 +175,12 @@ use uuid::Uuid;
 
 mod affinities;
 mod alerts;
+mod audit;
 mod backup;
 mod changes;
 mod customers;
 mod error;
+mod exports;
 mod histories;
 mod insights;
 mod integrity;
@@ -191,6 +193,7 @@ mod populations;
 mod postgres;
 mod predictions;
 mod reports;
+mod retention;
 mod settings;
 mod shared;
 mod sqlite;
@@ -203,10 +206,12 @@ pub use alerts::{
     ComplaintQuery, Delivery, DeliveryResult, DeliveryState, Lease, NewAlert, OpenComplaint,
     PromotionRefusal, UnwatchedPass,
 };
+pub use audit::{Actor, AuditEvent, AuditFilter, AuditHead, AuditStore, NewAuditEvent};
 pub use backup::{BackupError, BackupStore};
 pub use changes::{Change, ChangeStore};
-pub use customers::{BackfilledAttributes, Customer, CustomerStore, NewCustomer, StoredAttribute};
+pub use customers::{Customer, CustomerStore, NewCustomer, StoredAttribute, Upserted};
 pub use error::{RefusedItem, Result, StoreError};
+pub use exports::{ExportStore, ExportTable};
 pub use histories::HistoryStore;
 pub use insights::{
     AttributeValues, Contact, InsightStore, Member, MemberCursor, MemberFilter, NewPass, Pass, PassExpiry,
@@ -230,6 +235,7 @@ pub use reports::{
     CampaignQuery, CampaignSums, Cohort, CohortSums, Dimension, ReportStore, Sales, SalesQuery, SalesSums,
     ValueSums,
 };
+pub use retention::{InteractionExpiry, RemovedInteractions, RetentionStore};
 pub use settings::SettingStore;
 use url::DatabaseUrl;
 pub use url::without_password;
@@ -257,6 +263,9 @@ pub trait Store:
     + AlertStore
     + AlertDeliveryStore
     + AlertSourceStore
+    + AuditStore
+    + ExportStore
+    + RetentionStore
     + ChangeStore
     + SettingStore
     + IntegrityStore

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use tally_model::time::Time;
 
-use crate::error::Result;
+use crate::{audit::Actor, error::Result};
 
 /// What became of a merge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub trait MergeStore: Send + Sync {
     /// Merges the customer `from` into `into`, or into what that is merged into, from `now` on: their histories count
     /// as one, `into` gets a version with the attributes that it lacks and the earlier `create_time`, and `from` has no
     /// latest prediction any more. The two ids differ.
-    async fn merge_customers(&self, from: &str, into: &str, now: Time) -> Result<MergeResult>;
+    async fn merge_customers(&self, from: &str, into: &str, now: Time, by: &Actor) -> Result<MergeResult>;
     /// Returns all ids that are merged, each with the customer that it is.
     async fn merges(&self) -> Result<Vec<(String, String)>>;
 }

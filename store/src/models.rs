@@ -129,9 +129,10 @@ pub trait ModelStore: Send + Sync {
     async fn evaluated(&self, target: Target, version: i64) -> Result<Option<Vec<u8>>>;
     /// Returns the holdout rows that neither version was trained on, ordered by customer and moment.
     async fn pairs(&self, target: Target, candidate: i64, champion: i64) -> Result<Vec<Pair>>;
-    /// Moves the champion and stores the audit row, both or neither. Returns false when `promotion.from` is no
-    /// longer the champion, or the sequence number is taken.
-    async fn promote(&self, promotion: Promotion) -> Result<bool>;
+    /// Moves the champion, adds the move to the line of champions and to the audit log, all or nothing. Returns false when
+    /// `promotion.from` is no longer the champion, or the sequence number is taken. `request_id` is that of the call that
+    /// asked for it; empty when none did.
+    async fn promote(&self, promotion: Promotion, request_id: &str) -> Result<bool>;
     /// Returns at most `limit` promotions of a target with a sequence number below `before`, newest first.
     async fn promotions(&self, target: Target, before: Option<i64>, limit: usize) -> Result<Vec<Promotion>>;
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::error::Result;
+use crate::{audit::NewAuditEvent, error::Result};
 
 /// Reads and changes settings.
 #[async_trait]
@@ -20,9 +20,9 @@ pub trait SettingStore: Send + Sync {
     /// When the database fails.
     async fn stored_setting(&self, name: &str) -> Result<Option<Vec<u8>>>;
 
-    /// Stores the value of a setting in place of any other.
+    /// Stores the value of a setting in place of any other, and the event in the audit log, both or neither.
     ///
     /// # Errors
     /// When the database fails.
-    async fn replace_setting(&self, name: &str, value: &[u8]) -> Result<()>;
+    async fn replace_setting(&self, name: &str, value: &[u8], event: NewAuditEvent) -> Result<()>;
 }

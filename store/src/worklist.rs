@@ -9,7 +9,7 @@ use tally_model::{
     time::Time,
 };
 
-use crate::error::Result;
+use crate::{audit::Actor, error::Result};
 
 /// Which items are on a list.
 #[derive(Clone, Debug)]
@@ -287,7 +287,7 @@ pub trait WorklistStore: Send + Sync {
     async fn ranked_count(&self, filter: &WorkFilter, include_held_out: bool) -> Result<RankedCount>;
     /// Stores an episode for each item of the list, held-out customers included, but for customers with an open
     /// episode of the kind: one whose window overlaps.
-    async fn publish_worklist(&self, filter: &WorkFilter, now: Time) -> Result<Published>;
+    async fn publish_worklist(&self, filter: &WorkFilter, now: Time, by: &Actor) -> Result<Published>;
     /// Stores what came of an action in the episode of the customer that is open `now`. The settings say whether a
     /// customer is held out who has episodes only under ids that are merged into it.
     async fn record_outcome(

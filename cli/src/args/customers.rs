@@ -11,6 +11,12 @@ pub enum CustomersCommand {
         #[arg(value_name = "ID")]
         customer_id: String,
     },
+    /// Print everything that is stored about a customer, as JSON, one object a line
+    Export {
+        /// Its id; all ids that are merged with it are exported, too
+        #[arg(value_name = "ID")]
+        customer_id: String,
+    },
     /// Erase a customer and everything stored about it
     Delete(DeleteCustomerArgs),
     /// Say that two ids are one person; their histories count as one from now on, and earlier scores replay as they were

@@ -50,6 +50,9 @@ pub struct ImportArgs {
     /// What to do with an interaction whose ids are stored with different content
     #[arg(long, value_enum, value_name = "ACTION", default_value = "fail")]
     pub on_conflict: OnConflictArg,
+    /// Bring customers back that were erased; otherwise their rows are left out and counted
+    #[arg(long)]
+    pub recreate_erased: bool,
     /// Only check the files, and store nothing
     #[arg(long)]
     pub check: bool,

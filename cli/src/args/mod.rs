@@ -7,6 +7,7 @@ use tonic::transport::{Endpoint, Uri};
 
 mod admin;
 mod alerts;
+mod audit;
 mod customers;
 mod import;
 mod insights;
@@ -21,6 +22,7 @@ mod worklist;
 
 pub use admin::AdminCommand;
 pub use alerts::{AlertsCommand, AlertsListArgs, DeliveryArg};
+pub use audit::{AuditCommand, AuditHash, AuditListArgs};
 pub use customers::{CustomersCommand, DeleteCustomerArgs};
 pub use import::ImportArgs;
 pub use insights::{
@@ -41,8 +43,8 @@ pub use worklist::{
 
 const AFTER_HELP: &str = "\
 With --json, standard output is nothing but JSON: one object per line for score, predictions lead|churn,
-interactions list, models list|realised|history, insights members, worklist list|episodes and alerts list|watch, a
-single object for the other commands.
+interactions list, models list|realised|history, insights members, worklist list|episodes, alerts list|watch,
+audit list and customers export, a single object for the other commands.
 Fields have the names of the contract (proto/tally/v1), times are RFC 3339, and enums are names without prefix
 (LEAD, COLD, A). A customer that cannot be scored has the line {\"customer_id\": …, \"status\": …} in place of
 its score.
@@ -112,7 +114,7 @@ pub struct ServerArgs {
 pub enum Command {
     /// Import customers and interactions from CSV or .xlsx files; repeating an import is harmless
     Import(ImportArgs),
-    /// Show, erase or merge customers
+    /// Show, export, erase or merge customers
     #[command(subcommand)]
     Customers(CustomersCommand),
     /// List or retract the interactions of a customer
@@ -143,6 +145,9 @@ pub enum Command {
     /// Back up the database of the server
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// List what was done and who was refused, or check that this log is whole
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Make tokens for callers of servers that check them
     #[command(subcommand)]
     Token(TokenCommand),
@@ -238,6 +243,9 @@ mod tests {
             "tally worklist outcome C1 at_risk perhaps",
             "tally worklist episodes --customer",
             "tally worklist effect --from then",
+            "tally audit",
+            "tally audit list --limit 0",
+            "tally audit verify --head abc",
             "tally alerts",
             "tally alerts ack",
             "tally alerts list --delivery lost",

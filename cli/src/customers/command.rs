@@ -1,6 +1,8 @@
 //! Chooses what to do with a customer.
 
-use tally_proto::v1::{Customer, DeleteCustomerRequest, GetCustomerRequest, MergeCustomersRequest};
+use tally_proto::v1::{
+    Customer, DeleteCustomerRequest, ExportCustomerRequest, GetCustomerRequest, MergeCustomersRequest,
+};
 use tonic::{Code, Status};
 
 use super::{confirm::confirm, record::record};
@@ -19,6 +21,7 @@ pub(crate) async fn run(
 ) -> Result<(), ClientError> {
     match command {
         CustomersCommand::Get { customer_id } => get(server, customer_id, json).await,
+        CustomersCommand::Export { customer_id } => export(server, customer_id).await,
         CustomersCommand::Delete(args) => delete(server, args, json).await,
         CustomersCommand::Merge { from, into } => merge(server, from, into, json).await,
     }
@@ -31,9 +34,20 @@ async fn get(server: &Connection, customer_id: &str, json: bool) -> Result<(), C
     Ok(output::show(&customer, json, record)?)
 }
 
+/// Prints an export. It has no form for people: what they need is in the file.
+async fn export(server: &Connection, customer_id: &str) -> Result<(), ClientError> {
+    let request = ExportCustomerRequest { customer_id: customer_id.to_owned() };
+    let stream = server.customers().export_customer(request).await.map_err(|status| server.error(&status))?;
+    let mut parts = stream.into_inner();
+    while let Some(part) = parts.message().await.map_err(|status| server.error(&status))? {
+        output::print_json(&part)?;
+    }
+    Ok(())
+}
+
 async fn delete(server: &Connection, args: &DeleteCustomerArgs, json: bool) -> Result<(), ClientError> {
     let customer = whole_name(server, &args.customer_id).await?;
-    let question = format!("erase customer {customer}, with all its interactions and predictions, for good?");
+    let question = format!("erase customer {customer}, with all that is stored about it, for good?");
     if !args.yes && !confirm(&question)? {
         return Err(ClientError::NotConfirmed("nothing was erased"));
     }

@@ -1,4 +1,4 @@
-//! `tally customers`: shows, erases and merges customers.
+//! `tally customers`: shows, exports, erases and merges customers.
 
 mod command;
 mod confirm;

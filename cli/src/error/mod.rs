@@ -113,6 +113,14 @@ pub enum ClientError {
         /// The number of customers asked for.
         asked: u64,
     },
+    /// The audit log was changed, or events of it are missing.
+    #[error("the audit log is broken at event {sequence}: {why}")]
+    BrokenAudit {
+        /// The first event that is wrong or missing.
+        sequence: i64,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// What cannot be undone was not confirmed. Nothing was done.
     #[error("{0}")]
     NotConfirmed(&'static str),
@@ -185,6 +193,7 @@ impl ClientError {
             Self::Unreachable { .. }
             | Self::Lost { .. }
             | Self::CutShort(_)
+            | Self::BrokenAudit { .. }
             | Self::NoRandomness
             | Self::Signals(_)
             | Self::Output(_) => exit::FAILED,

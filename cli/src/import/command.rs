@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 
 use super::{
     check::{Checked, FirstPass},
-    customers::{self, CustomerLayout},
+    customers::{self, CustomerLayout, CustomerOptions},
     decision::decide,
     findings::{CustomerIds, Findings, IdPlace, TableReport},
     inputs::Inputs,
@@ -208,13 +208,18 @@ async fn send(
     let remark = remark_on_signal(interrupts);
     let mut totals = ImportTotals::default();
     if let Some(file) = files.customers {
-        totals.customers = customers::send(server, file, &backfill_attributes, interrupts).await?;
+        let options = CustomerOptions {
+            backfill_attributes: &backfill_attributes,
+            recreate_erased: args.recreate_erased,
+        };
+        totals.customers = customers::send(server, file, options, interrupts).await?;
     }
     if let Some(file) = files.interactions {
         let options = UploadOptions {
             backfill: args.backfill,
             on_conflict: args.on_conflict.value(),
             amount_decimals: state.amount_decimals.or_else(|| file.layout.decimals_to_settle()),
+            recreate_erased: args.recreate_erased,
         };
         let sent = interactions::send(server, file, options, interrupts).await;
         totals.interactions = sent.inspect_err(|_| {

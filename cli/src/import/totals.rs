@@ -21,10 +21,12 @@ impl ImportTotals {
         json!({
             "upserted": customers.upserted,
             "backfilled": customers.backfilled,
+            "erased_customers": customers.erased,
             "recorded": interactions.recorded,
             "duplicates": interactions.duplicates,
             "corrected": interactions.corrected,
             "skipped": interactions.skipped,
+            "erased_interactions": interactions.erased,
             "late": interactions.late,
             "moved": interactions.moved,
             "outdated_predictions": self.outdated_predictions(),
@@ -43,8 +45,10 @@ impl ImportTotals {
             counted(interactions.duplicates, "duplicates"),
         ];
         let seldom = [
+            (customers.erased, "customers left out since they were erased"),
             (customers.backfilled, "customers with attributes brought into the past"),
             (interactions.corrected, "corrected"),
+            (interactions.erased, "interactions of erased customers left out"),
             (interactions.skipped, "skipped since another content is stored"),
             (interactions.moved, "of the duplicates known earlier than before"),
             (self.outdated_predictions(), "stored predictions marked, since their past has changed"),
@@ -88,6 +92,9 @@ mod tests {
         assert_eq!(totals.text(), "2 customers upserted, 12,001 interactions recorded, 0 duplicates, 0.2 s");
         (totals.interactions.corrected, totals.customers.outdated_predictions) = (1, 3);
         assert!(totals.text().contains("duplicates, 1 corrected, 3 stored predictions marked"));
+        (totals.customers.erased, totals.interactions.erased) = (4, 5);
+        assert!(totals.text().contains("4 customers left out since they were erased"));
+        assert!(totals.text().contains("5 interactions of erased customers left out"));
         let json: Value = serde_json::from_str(&totals.json(&json!({}))).unwrap();
         assert_eq!(
             (&json["recorded"], &json["corrected"], &json["seconds"]),

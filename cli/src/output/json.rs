@@ -57,6 +57,8 @@ fn value(value: &Field, kind: &Kind) -> io::Result<Json> {
         (Field::I64(number), _) => json!(number),
         (Field::F64(number), _) => json!(number),
         (Field::String(text), _) => json!(text),
+        // Hashes, as the commands print and take them.
+        (Field::Bytes(bytes), _) => json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
         (Field::EnumNumber(number), Kind::Enum(names)) => json!(enum_name(names, *number)),
         (Field::List(items), _) => {
             items.iter().map(|item| self::value(item, kind)).collect::<Result<_, _>>()?

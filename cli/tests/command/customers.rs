@@ -20,6 +20,11 @@ async fn what_a_customer_and_a_merge_look_like() {
     for (arguments, expected) in [
         (vec!["get", "C1"], "customer  C1\n"),
         (vec!["merge", "C2", "C1"], "C2 is merged into C1\n\ncustomer  C1\n"),
+        (
+            vec!["export", "C1"],
+            "{\"customer\":{\"attributes\":null,\"create_time\":null,\"customer_id\":\"C1\",\"merged_customer_ids\":[],\"name\":\"\"}}\n\
+             {\"row\":{\"table\":\"customers\",\"values\":{}}}\n",
+        ),
         (vec!["delete", "C1", "--yes"], "C1 is erased\n"),
         (vec!["delete", "C1", "--yes", "--json"], "{}\n"),
     ] {

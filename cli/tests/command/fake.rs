@@ -9,20 +9,24 @@ use std::{
 use clap::Parser;
 use futures_util::{Stream, StreamExt};
 use prost::Message;
+use prost_types::Struct;
 use tally_proto::EncodedBatch;
 use tally_proto::v1::{
-    BackupDatabaseRequest, BackupDatabaseResponse, BatchPredictChurnRequest, BatchResult,
+    AuditEvent, BackupDatabaseRequest, BackupDatabaseResponse, BatchPredictChurnRequest, BatchResult,
     BatchScoreLeadsRequest, ComparePredictionsRequest, ComparePredictionsResponse, Customer,
-    DeleteCustomerRequest, DeleteCustomerResponse, ExportPredictionsRequest, ExportPredictionsResponse,
-    GetCustomerRequest, GetCustomerResponse, GetDeploymentRequest, GetDeploymentResponse, Interaction,
-    ListAttributesRequest, ListAttributesResponse, ListCustomersRequest, ListCustomersResponse,
+    DeleteCustomerRequest, DeleteCustomerResponse, ExportCustomerRequest, ExportCustomerResponse,
+    ExportPredictionsRequest, ExportPredictionsResponse, GetCustomerRequest, GetCustomerResponse,
+    GetDeploymentRequest, GetDeploymentResponse, Interaction, ListAttributesRequest, ListAttributesResponse,
+    ListAuditEventsRequest, ListAuditEventsResponse, ListCustomersRequest, ListCustomersResponse,
     ListInteractionsRequest, ListInteractionsResponse, ListPredictionsRequest, ListPredictionsResponse,
     MergeCustomersRequest, MergeCustomersResponse, PredictChurnRequest, RecordInteractionsRequest,
     RecordInteractionsResponse, ReplayPredictionRequest, ReplayPredictionResponse,
     RetractInteractionsRequest, RetractInteractionsResponse, Score, ScoreLeadRequest, ScorePopulationRequest,
-    ScorePopulationResponse, StoredAttribute, UpsertCustomersRequest, UpsertCustomersResponse, batch_result,
+    ScorePopulationResponse, StoredAttribute, StoredRow, UpsertCustomersRequest, UpsertCustomersResponse,
+    batch_result,
     customer_service_server::{CustomerService, CustomerServiceServer, SERVICE_NAME as CUSTOMERS},
     deployment_service_server::{DeploymentService, DeploymentServiceServer, SERVICE_NAME as DEPLOYMENT},
+    export_customer_response::Part,
     insight_service_server::{InsightServiceServer, SERVICE_NAME as INSIGHTS},
     interaction_service_server::{
         InteractionService, InteractionServiceServer, SERVICE_NAME as INTERACTIONS,
@@ -78,6 +82,9 @@ pub struct Knowledge {
     pub insights: InsightReplies,
     /// The parts of a copy of the database.
     pub backup: Vec<BackupDatabaseResponse>,
+    /// The audit log, and its end.
+    pub audit: Vec<AuditEvent>,
+    pub audit_head: (i64, Vec<u8>),
     /// The reply to each batch of interactions.
     pub recorded: RecordInteractionsResponse,
 }
@@ -128,6 +135,25 @@ impl DeploymentService for FakeServer {
         let amount_decimals = self.knowledge()?.amount_decimals;
         Ok(Response::new(GetDeploymentResponse { amount_decimals, ..Default::default() }))
     }
+
+    async fn list_audit_events(
+        &self,
+        request: Request<ListAuditEventsRequest>,
+    ) -> Result<Response<ListAuditEventsResponse>, Status> {
+        let knowledge = self.knowledge()?;
+        let mut events = knowledge.audit;
+        let head = knowledge.audit_head;
+        if !request.get_ref().oldest_first {
+            events.reverse();
+        }
+        Ok(Response::new(ListAuditEventsResponse {
+            total_size: events.len() as i64,
+            events,
+            head_sequence: head.0,
+            head_hash: head.1,
+            next_page_token: String::new(),
+        }))
+    }
 }
 
 #[async_trait]
@@ -172,6 +198,21 @@ impl PredictionService for FakeServer {
 
 #[async_trait]
 impl CustomerService for FakeServer {
+    type ExportCustomerStream = Pin<Box<dyn Stream<Item = Result<ExportCustomerResponse, Status>> + Send>>;
+
+    async fn export_customer(
+        &self,
+        request: Request<ExportCustomerRequest>,
+    ) -> Result<Response<Self::ExportCustomerStream>, Status> {
+        let customer = Customer { customer_id: request.into_inner().customer_id, ..Customer::default() };
+        let parts = [
+            Part::Customer(customer),
+            Part::Row(StoredRow { table: "customers".to_owned(), values: Some(Struct::default()) }),
+        ];
+        let parts = parts.map(|part| Ok(ExportCustomerResponse { part: Some(part) }));
+        Ok(Response::new(Box::pin(futures_util::stream::iter(parts))))
+    }
+
     async fn merge_customers(
         &self,
         request: Request<MergeCustomersRequest>,
@@ -193,7 +234,7 @@ impl CustomerService for FakeServer {
         &self,
         request: Request<UpsertCustomersRequest>,
     ) -> Result<Response<UpsertCustomersResponse>, Status> {
-        let UpsertCustomersRequest { customers, backfill_attributes } = request.into_inner();
+        let UpsertCustomersRequest { customers, backfill_attributes, .. } = request.into_inner();
         let upserted = customers.len() as i64;
         let mut received = self.0.lock().unwrap();
         received.customers.extend(customers);

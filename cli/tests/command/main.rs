@@ -4,6 +4,7 @@
 
 mod admin;
 mod alerts;
+mod audit;
 mod customers;
 mod fake;
 mod help;

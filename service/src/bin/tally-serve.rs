@@ -144,7 +144,7 @@ async fn serve_app(
     let scheme = if transport.security.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{address}");
     if let Some(currency) = &args.currency {
-        app.deployment.set_currency(currency).await?;
+        app.deployment.set_currency(currency, app.clock.now()).await?;
     }
     if args.demo {
         tokio::select! {
@@ -161,6 +161,7 @@ async fn serve_app(
     let jobs = Jobs {
         pack_every: Some(Duration::from_secs(args.pack_every_seconds.into())),
         keep_predictions_days: args.keep_predictions_days,
+        keep_interactions: args.keep_interactions.clone(),
         keep_insights_days: Some(args.keep_insights_days),
         plan: args.plan(),
     };

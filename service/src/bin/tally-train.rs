@@ -29,7 +29,7 @@ use tally_service::{
     histories::scan::Partition,
     lifecycle::training::{Trainer, TrainingJob},
     platform::{
-        actor::Actor,
+        actor,
         blocking::Cores,
         clock::{Clock, system_clock},
         error::Error,
@@ -89,7 +89,7 @@ async fn train_all(
         stores.store(matches!(step, ProgressStep::Store), Ordering::Relaxed);
         terminal(step);
     });
-    let trainer = Trainer { store, clock, actor: Actor::of_this_process(), progress, cores: Cores::all() };
+    let trainer = Trainer { store, clock, actor: actor::of_this_process(), progress, cores: Cores::all() };
     let mut failures = Vec::new();
     for target in args.targets() {
         let job = TrainingJob {

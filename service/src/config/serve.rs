@@ -16,6 +16,7 @@ use crate::{
     grpc::server::Capacity,
     insight::{AlertSettings, Webhook},
     jobs::JobPlan,
+    lifecycle::interaction_retention::KeepInteractions,
     platform::error::{Error, Result},
 };
 
@@ -68,6 +69,9 @@ pub struct ServeArgs {
     #[arg(long, env = "TALLY_KEEP_PREDICTIONS_DAYS", value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub keep_predictions_days: Option<u32>,
+    /// Remove interactions this many days after they happened, by kind, such as visit=365,email=90; * is all kinds that are not named [default: keep all]
+    #[arg(long, env = "TALLY_KEEP_INTERACTIONS", value_name = "KIND=DAYS,…")]
+    pub keep_interactions: Option<KeepInteractions>,
     /// The definitions of segments and key figures, a TOML file with the keys of docs/metrics.md [default: those printed there]
     #[arg(long, env = "TALLY_INSIGHT", value_name = "FILE")]
     pub insight: Option<PathBuf>,

@@ -5,24 +5,29 @@ use std::{collections::HashMap, fmt::Display};
 use tally_proto::{
     limits,
     v1::{
-        DeleteCustomerRequest, DeleteCustomerResponse, GetCustomerRequest, GetCustomerResponse,
-        ListAttributesRequest, ListAttributesResponse, ListCustomersRequest, ListCustomersResponse,
-        MergeCustomersRequest, MergeCustomersResponse, UpsertCustomersRequest, UpsertCustomersResponse,
-        customer_service_server::CustomerService,
+        DeleteCustomerRequest, DeleteCustomerResponse, ExportCustomerRequest, ExportCustomerResponse,
+        GetCustomerRequest, GetCustomerResponse, ListAttributesRequest, ListAttributesResponse,
+        ListCustomersRequest, ListCustomersResponse, MergeCustomersRequest, MergeCustomersResponse,
+        UpsertCustomersRequest, UpsertCustomersResponse, customer_service_server::CustomerService,
     },
 };
 use tally_store::NewCustomer;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
+    caller::actor,
     convert::{page, response, validator::Validator},
+    export,
     page_token::PageTokens,
+    predictions::stream,
     status::about,
 };
 use crate::{
     catalog::ModelCatalog,
     ingest::Ingest,
     platform::{clock::Clock, error::Result},
+    security::AuditLog,
 };
 
 /// The service.
@@ -30,6 +35,7 @@ pub(crate) struct CustomerRpc {
     pub(crate) ingest: Ingest,
     pub(crate) catalog: ModelCatalog,
     pub(crate) page_tokens: PageTokens,
+    pub(crate) audit: AuditLog,
     pub(crate) clock: std::sync::Arc<Clock>,
 }
 
@@ -38,11 +44,25 @@ const LIST: &str = "ListCustomers";
 
 #[async_trait]
 impl CustomerService for CustomerRpc {
+    type ExportCustomerStream = ReceiverStream<Result<ExportCustomerResponse, Status>>;
+
+    async fn export_customer(
+        &self,
+        request: Request<ExportCustomerRequest>,
+    ) -> Result<Response<Self::ExportCustomerStream>, Status> {
+        let by = actor(&request, "");
+        let id = self.id(request.into_inner().customer_id)?;
+        let export = self.ingest.export_customer(&id).await.map_err(about(&[("customer_id", &id)]))?;
+        self.audit.note(self.audit.done(&by, "ExportCustomer").about_customer(&id)).await?;
+        Ok(Response::new(stream(move |messages| async move { export::send(export, &messages).await })))
+    }
+
     async fn merge_customers(
         &self,
         request: Request<MergeCustomersRequest>,
     ) -> Result<Response<MergeCustomersResponse>, Status> {
         let pending = self.ingest.begin();
+        let by = actor(&request, "");
         let MergeCustomersRequest { from_customer_id: from, into_customer_id: into } = request.into_inner();
         let mut validator = Validator::new(pending.record_time);
         let from = validator.id("from_customer_id", from);
@@ -52,7 +72,7 @@ impl CustomerService for CustomerRpc {
             validator.refuse("into_customer_id", same);
         }
         let (from, into) = validator.finish((from, into))?;
-        let merged = self.ingest.merge_customers(pending, from.clone(), into.clone()).await;
+        let merged = self.ingest.merge_customers(pending, (from.clone(), into.clone()), by).await;
         let subject: [(&str, &dyn Display); 2] = [("from_customer_id", &from), ("into_customer_id", &into)];
         let customer = response::customer(merged.map_err(about(&subject))?);
         Ok(Response::new(MergeCustomersResponse { customer: Some(customer) }))
@@ -72,18 +92,24 @@ impl CustomerService for CustomerRpc {
         request: Request<UpsertCustomersRequest>,
     ) -> Result<Response<UpsertCustomersResponse>, Status> {
         let pending = self.ingest.begin();
+        let by = request.get_ref().recreate_erased.then(|| actor(&request, ""));
         let mut request = request.into_inner();
         let mut validator = Validator::new(pending.record_time);
         let backfill = std::mem::take(&mut request.backfill_attributes);
         let backfill = validator.attribute_names("backfill_attributes", backfill);
         let mut customers = new_customers(request, validator)?;
         self.catalog.read_attributes(&mut customers);
-        let upserted = customers.len() as i64;
-        let backfilled = self.ingest.upsert_customers(pending, customers, backfill).await?;
+        if let Some(by) = by {
+            let ids = customers.iter().map(|customer| customer.customer_id.clone()).collect();
+            self.ingest.lift_erasures(ids, &by, pending.record_time).await?;
+        }
+        let sent = customers.len();
+        let upserted = self.ingest.upsert_customers(pending, customers, backfill).await?;
         Ok(Response::new(UpsertCustomersResponse {
-            upserted,
-            backfilled: backfilled.customers as i64,
-            outdated_predictions: backfilled.outdated_predictions as i64,
+            upserted: (sent - upserted.erased) as i64,
+            backfilled: upserted.backfilled as i64,
+            outdated_predictions: upserted.outdated_predictions as i64,
+            erased: upserted.erased as i64,
         }))
     }
 
@@ -116,8 +142,9 @@ impl CustomerService for CustomerRpc {
         &self,
         request: Request<DeleteCustomerRequest>,
     ) -> Result<Response<DeleteCustomerResponse>, Status> {
+        let by = actor(&request, "");
         let id = self.id(request.into_inner().customer_id)?;
-        let deleted = self.ingest.delete_customer(id.clone()).await;
+        let deleted = self.ingest.delete_customer(id.clone(), by).await;
         deleted.map_err(about(&[("customer_id", &id)]))?;
         Ok(Response::new(DeleteCustomerResponse {}))
     }

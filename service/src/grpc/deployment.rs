@@ -4,28 +4,44 @@ use std::sync::Arc;
 
 use tally_proto::v1::{
     BackupDatabaseRequest, BackupDatabaseResponse, GetDeploymentRequest, GetDeploymentResponse,
-    deployment_service_server::DeploymentService,
+    ListAuditEventsRequest, ListAuditEventsResponse, deployment_service_server::DeploymentService,
 };
 use tally_store::Store;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::predictions::{Messages, stream};
+use super::{
+    audit,
+    caller::actor,
+    page_token::PageTokens,
+    predictions::{Messages, stream},
+};
 use crate::{
     backup::DatabaseCopy,
     deployment::{Deployment, DeploymentSettings},
-    platform::error::Result,
+    platform::{clock::Clock, error::Result},
+    security::AuditLog,
 };
 
 /// The service.
 pub(crate) struct DeploymentRpc {
     pub(crate) deployment: Deployment,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) audit: AuditLog,
+    pub(crate) page_tokens: PageTokens,
+    pub(crate) clock: Arc<Clock>,
 }
 
 #[async_trait]
 impl DeploymentService for DeploymentRpc {
     type BackupDatabaseStream = ReceiverStream<Result<BackupDatabaseResponse, Status>>;
+
+    async fn list_audit_events(
+        &self,
+        request: Request<ListAuditEventsRequest>,
+    ) -> Result<Response<ListAuditEventsResponse>, Status> {
+        audit::list(self, request.into_inner()).await.map(Response::new)
+    }
 
     async fn get_deployment(
         &self,
@@ -41,9 +57,10 @@ impl DeploymentService for DeploymentRpc {
 
     async fn backup_database(
         &self,
-        _: Request<BackupDatabaseRequest>,
+        request: Request<BackupDatabaseRequest>,
     ) -> Result<Response<Self::BackupDatabaseStream>, Status> {
         let copy = DatabaseCopy::make(&*self.store).await?;
+        self.audit.note(self.audit.done(&actor(&request, ""), "BackupDatabase")).await?;
         Ok(Response::new(stream(move |messages| async move { send(copy, &messages).await })))
     }
 }

@@ -11,13 +11,14 @@ use tally_proto::{
         interaction_service_server::InteractionService,
     },
 };
-use tally_store::{InteractionCursor, InteractionKey};
+use tally_store::{InteractionCursor, InteractionKey, Recorded};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use tracing::Instrument;
 
 use super::{
+    caller::actor,
     convert::{page, response, validator::Validator},
     page_token::PageTokens,
     status::{about, broken_batch},
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     deployment::Deployment,
     ingest::{Ingest, InteractionBatch},
-    platform::{blocking::run_blocking, clock::Clock, error::Result},
+    platform::{actor::Actor, blocking::run_blocking, clock::Clock, error::Result},
 };
 
 /// The service.
@@ -46,12 +47,13 @@ impl InteractionService for InteractionRpc {
         request: Request<RetractInteractionsRequest>,
     ) -> Result<Response<RetractInteractionsResponse>, Status> {
         let pending = self.ingest.begin();
+        let by = actor(&request, "");
         let RetractInteractionsRequest { keys, reason } = request.into_inner();
         let mut validator = Validator::new(pending.record_time);
         validator.remark("reason", &reason, limits::VALUE_CHARS);
         let keys = retracted_keys(&mut validator, keys);
         let keys = validator.finish(keys)?;
-        let retracted = self.ingest.retract_interactions(pending, keys, reason).await?;
+        let retracted = self.ingest.retract_interactions(pending, keys, reason, by).await?;
         Ok(Response::new(RetractInteractionsResponse {
             retracted: retracted.retracted as i64,
             already_retracted: retracted.already_retracted as i64,
@@ -62,7 +64,8 @@ impl InteractionService for InteractionRpc {
         &self,
         request: Request<RecordInteractionsRequest>,
     ) -> Result<Response<RecordInteractionsResponse>, Status> {
-        Ok(Response::new(record(&self.ingest, &self.deployment, request.into_inner()).await?))
+        let by = request.get_ref().recreate_erased.then(|| actor(&request, ""));
+        Ok(Response::new(self.recording().record(request.into_inner(), by.as_ref()).await?))
     }
 
     type StreamInteractionsStream = ReceiverStream<Result<RecordInteractionsResponse, Status>>;
@@ -73,8 +76,8 @@ impl InteractionService for InteractionRpc {
     ) -> Result<Response<Self::StreamInteractionsStream>, Status> {
         // One acknowledgement at a time: a client that does not read slows its own stream down.
         let (acknowledge, acknowledgements) = mpsc::channel(1);
-        let stream =
-            record_stream(self.ingest.clone(), self.deployment.clone(), request.into_inner(), acknowledge);
+        let by = actor(&request, "");
+        let stream = record_stream(self.recording(), request.into_inner(), by, acknowledge);
         tokio::spawn(stream.in_current_span());
         Ok(Response::new(ReceiverStream::new(acknowledgements)))
     }
@@ -100,16 +103,14 @@ impl InteractionService for InteractionRpc {
 
 /// Stores batch after batch and acknowledges each, until the client ends, is gone, or a batch fails.
 async fn record_stream(
-    ingest: Ingest,
-    deployment: Deployment,
+    recording: Recording,
     mut batches: Streaming<RecordInteractionsRequest>,
+    by: Actor,
     acknowledge: mpsc::Sender<Result<RecordInteractionsResponse, Status>>,
 ) {
     for number in 0_usize.. {
         let response = match batches.message().await {
-            Ok(Some(batch)) => {
-                record(&ingest, &deployment, batch).await.map_err(about(&[("batch", &number)]))
-            }
+            Ok(Some(batch)) => recording.record(batch, Some(&by)).await.map_err(about(&[("batch", &number)])),
             Ok(None) => break,
             Err(status) => Err(broken_batch(&status, number)),
         };
@@ -120,22 +121,43 @@ async fn record_stream(
     }
 }
 
-/// Stores one batch, all or nothing.
-async fn record(
-    ingest: &Ingest,
-    deployment: &Deployment,
-    request: RecordInteractionsRequest,
-) -> Result<RecordInteractionsResponse> {
-    let pending = ingest.begin();
-    let now = pending.record_time;
-    let large = request.interactions.len() > INLINE;
-    let parse = move || parse(request, now);
-    let (batch, amount_decimals) = if large { run_blocking(parse).await? } else { parse() }?;
-    if let Some(decimals) = amount_decimals {
-        deployment.accept_decimals(decimals).await?;
+/// What storing a batch takes.
+struct Recording {
+    ingest: Ingest,
+    deployment: Deployment,
+}
+
+impl InteractionRpc {
+    fn recording(&self) -> Recording {
+        Recording { ingest: self.ingest.clone(), deployment: self.deployment.clone() }
     }
-    let stored = ingest.record_interactions(pending, batch).await?;
-    Ok(RecordInteractionsResponse {
+}
+
+impl Recording {
+    /// Stores one batch, all or nothing. With `recreate_erased` it is stored on behalf of `by`.
+    async fn record(
+        &self,
+        request: RecordInteractionsRequest,
+        by: Option<&Actor>,
+    ) -> Result<RecordInteractionsResponse> {
+        let pending = self.ingest.begin();
+        let now = pending.record_time;
+        let by = by.filter(|_| request.recreate_erased);
+        let large = request.interactions.len() > INLINE;
+        let parse = move || parse(request, now);
+        let (batch, amount_decimals) = if large { run_blocking(parse).await? } else { parse() }?;
+        if let Some(decimals) = amount_decimals {
+            self.deployment.accept_decimals(decimals).await?;
+        }
+        if let Some(by) = by {
+            self.ingest.lift_erasures(batch.customer_ids().to_vec(), by, now).await?;
+        }
+        Ok(recorded(self.ingest.record_interactions(pending, batch).await?))
+    }
+}
+
+const fn recorded(stored: Recorded) -> RecordInteractionsResponse {
+    RecordInteractionsResponse {
         recorded: stored.recorded as i64,
         duplicates: stored.duplicates as i64,
         corrected: stored.corrected as i64,
@@ -143,7 +165,8 @@ async fn record(
         late: stored.late as i64,
         moved: stored.moved as i64,
         outdated_predictions: stored.outdated_predictions as i64,
-    })
+        erased: stored.erased as i64,
+    }
 }
 
 /// The interactions, and the number of decimals of their amounts.

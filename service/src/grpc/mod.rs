@@ -5,10 +5,13 @@
 //! it belongs to.
 
 mod accept;
+mod audit;
+mod caller;
 mod connection;
 mod convert;
 pub(crate) mod customers;
 pub(crate) mod deployment;
+mod export;
 pub(crate) mod insight;
 pub(crate) mod interactions;
 mod middleware;

@@ -31,7 +31,7 @@ use super::{
     deployment::DeploymentRpc,
     insight::InsightRpc,
     interactions::InteractionRpc,
-    middleware::{AccessLayer, CallMetrics, LoadSheddingLayer, MiddlewareLayer},
+    middleware::{AccessLayer, AuditLayer, CallMetrics, LoadSheddingLayer, MiddlewareLayer},
     models::ModelRpc,
     predictions::PredictionRpc,
     readiness::Readiness,
@@ -40,7 +40,7 @@ use super::{
 use crate::{
     catalog::ModelCatalog,
     platform::{metrics::MetricsRegistry, supervisor::Supervisor},
-    security::{Protocol, Security, secure},
+    security::{AuditLog, Protocol, Security, secure},
 };
 
 pub use super::middleware::Capacity;
@@ -101,6 +101,8 @@ pub(crate) struct GrpcServices {
     pub(crate) deployment: DeploymentRpc,
     /// Decides whether scoring is ready.
     pub(crate) catalog: ModelCatalog,
+    /// Counts the calls that are refused.
+    pub(crate) audit: AuditLog,
     /// Counts the calls.
     pub(crate) metrics: Arc<MetricsRegistry>,
 }
@@ -148,7 +150,8 @@ pub(crate) async fn run(
     let reported = CancellationToken::new();
     let layers = Layers {
         calls,
-        access: AccessLayer::new(access),
+        access: AccessLayer::new(access, services.audit.clone()),
+        audit: AuditLayer::new(services.audit.clone()),
         shedding: LoadSheddingLayer::new(connections.capacity, &services.metrics, reported.clone()),
     };
     let server = router(services, layers, connections.max_age)?
@@ -193,14 +196,16 @@ async fn quiet(in_flight: &Gauge) {
 struct Layers {
     calls: CallMetrics,
     access: AccessLayer,
+    audit: AuditLayer,
     shedding: LoadSheddingLayer,
 }
 
-type TallyRouter = Router<Stack<LoadSheddingLayer, Stack<AccessLayer, Stack<MiddlewareLayer, Identity>>>>;
+type TallyRouter =
+    Router<Stack<LoadSheddingLayer, Stack<AuditLayer, Stack<AccessLayer, Stack<MiddlewareLayer, Identity>>>>>;
 
 fn router(
     services: GrpcServices,
-    Layers { calls, access, shedding }: Layers,
+    Layers { calls, access, audit, shedding }: Layers,
     max_age: Option<Duration>,
 ) -> Result<TallyRouter, tonic_reflection::server::Error> {
     let reflection = || {
@@ -228,6 +233,7 @@ fn router(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .layer(MiddlewareLayer::new(calls))
         .layer(access)
+        .layer(audit)
         .layer(shedding)
         .add_service(service!(CustomerServiceServer, services.customers))
         .add_service(service!(InteractionServiceServer, services.interactions))

@@ -256,6 +256,10 @@ impl Histories {
         };
         let changed = |change: &Change| {
             self.forget(&change.customer_ids);
+            if change.erasure {
+                // Whose data was erased is not noted.
+                self.forget_all();
+            }
             if change.merges {
                 self.0.survivors.set_outdated();
             }
@@ -295,7 +299,7 @@ impl Histories {
     }
 
     /// Forgets these customers, and those that they are merged into.
-    fn forget(&self, customer_ids: &[String]) {
+    pub fn forget(&self, customer_ids: &[String]) {
         let survivors = self.0.survivors.among(customer_ids);
         let mut pending = self.pending();
         for customer_id in customer_ids.iter().chain(&survivors) {

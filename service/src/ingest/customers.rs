@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tally_store::{BackfilledAttributes, Customer, MergeResult, NewCustomer, StoredAttribute};
+use tally_store::{Actor, Customer, MergeResult, NewCustomer, StoredAttribute, Upserted};
 
 use super::{Ingest, PendingWrite};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 
 impl Ingest {
     /// Stores customers, all or none. Their ids are distinct. Attributes of the names `backfill` that a
-    /// customer has never had count from its beginning on.
+    /// customer has never had count from its beginning on. Erased customers are left out.
     ///
     /// # Errors
     /// When the store fails.
@@ -21,7 +21,7 @@ impl Ingest {
         pending: PendingWrite,
         customers: Vec<NewCustomer>,
         backfill: Vec<String>,
-    ) -> Result<BackfilledAttributes> {
+    ) -> Result<Upserted> {
         let PendingWrite { write, record_time } = pending;
         let ids: Vec<String> = customers.iter().map(|customer| customer.customer_id.clone()).collect();
         if !backfill.is_empty() {
@@ -74,15 +74,15 @@ impl Ingest {
     pub async fn merge_customers(
         &self,
         pending: PendingWrite,
-        from: String,
-        into: String,
+        (from, into): (String, String),
+        by: Actor,
     ) -> Result<Customer> {
         let PendingWrite { write, record_time } = pending;
         let (store, histories, listing) =
             (Arc::clone(&self.store), self.histories.clone(), self.listing.clone());
         let ids = vec![from.clone(), into.clone()];
         let merge = async move {
-            let merge = store.merge_customers(&from, &into, record_time);
+            let merge = store.merge_customers(&from, &into, record_time, &by);
             let update = |survivors: &Survivors, result: &MergeResult| {
                 if let MergeResult::Merged { survivor } = result {
                     survivors.merged(&from, survivor);
@@ -110,13 +110,16 @@ impl Ingest {
     ///
     /// # Errors
     /// NOT_FOUND when it is not stored; when the store fails.
-    pub async fn delete_customer(&self, customer_id: String) -> Result<()> {
+    pub async fn delete_customer(&self, customer_id: String, by: Actor) -> Result<()> {
         let survivor = self.histories.merges().of(&customer_id).unwrap_or_else(|| customer_id.clone());
         let ids = vec![customer_id.clone(), survivor.clone()];
         let (store, histories, id) = (Arc::clone(&self.store), self.histories.clone(), customer_id.clone());
+        let now = self.clock.now();
         let delete = async move {
-            let update = |survivors: &Survivors, _: &bool| survivors.erased(&survivor);
-            histories.merges().change(store.delete_customer(&id), update).await
+            let update = |survivors: &Survivors, _: &Option<Vec<String>>| survivors.erased(&survivor);
+            let erased = histories.merges().change(store.delete_customer(&id, &by, now), update).await?;
+            histories.forget(erased.as_deref().unwrap_or_default());
+            Ok(erased.is_some())
         };
         let deleted = self.run(self.barrier.enter(), ids, delete).await?;
         if deleted { Ok(()) } else { Err(Error::unknown_customer(&customer_id)) }

@@ -3,8 +3,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use tally_store::{
-    Interaction, InteractionCursor, InteractionKey, ListedInteraction, OnConflict, RecordOptions, Recorded,
-    Retracted,
+    Actor, Interaction, InteractionCursor, InteractionKey, ListedInteraction, OnConflict, RecordOptions,
+    Recorded, Retracted,
 };
 
 use super::{Ingest, PendingWrite};
@@ -38,8 +38,16 @@ impl InteractionBatch {
     }
 }
 
+impl InteractionBatch {
+    /// Whose the interactions are, each once.
+    #[must_use]
+    pub fn customer_ids(&self) -> &[String] {
+        &self.customer_ids
+    }
+}
+
 impl Ingest {
-    /// Stores a batch of interactions.
+    /// Stores a batch of interactions, without those of erased customers.
     ///
     /// # Errors
     /// ALREADY_EXISTS when one of the keys is stored with other content and conflicts fail; when the store fails.
@@ -83,11 +91,12 @@ impl Ingest {
         pending: PendingWrite,
         keys: Vec<InteractionKey>,
         reason: String,
+        by: Actor,
     ) -> Result<Retracted> {
         let PendingWrite { write, record_time } = pending;
         let ids: HashSet<String> = keys.iter().map(|key| key.customer_id.clone()).collect();
         let store = Arc::clone(&self.store);
-        let retract = async move { store.retract_interactions(keys, record_time, reason).await };
+        let retract = async move { store.retract_interactions(keys, record_time, reason, &by).await };
         self.run(write, ids.into_iter().collect(), retract).await
     }
 

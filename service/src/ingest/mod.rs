@@ -2,16 +2,18 @@
 
 pub mod backfills;
 mod customers;
+mod export;
 mod interactions;
 pub mod write_barrier;
 
+pub use export::{CustomerExport, ExportPart};
 pub use interactions::InteractionBatch;
 
 use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 use tally_model::time::Time;
-use tally_store::Store;
+use tally_store::{Actor, Store};
 
 use crate::{
     histories::Histories,
@@ -62,6 +64,15 @@ impl Ingest {
         // In this order: at any later time of the clock the write is seen at the barrier.
         let write = self.barrier.enter();
         PendingWrite { write, record_time: self.clock.now() }
+    }
+
+    /// Lets those of these customers who were erased be stored again.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn lift_erasures(&self, customer_ids: Vec<String>, by: &Actor, now: Time) -> Result<()> {
+        self.store.lift_erasures(customer_ids, by, now).await?;
+        Ok(())
     }
 
     /// Tells those who are storing scores of a backfill about these customers.

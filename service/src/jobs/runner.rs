@@ -27,7 +27,7 @@ use super::{
 use crate::{
     insight::Insights,
     platform::{
-        actor::Actor,
+        actor,
         clock::Clock,
         error::{Error, Result},
     },
@@ -102,7 +102,7 @@ impl JobRunner {
             work: JobWork { store, insights, clock },
             jobs,
             metrics,
-            server: format!("{}, process {}", Actor::of_this_process().name, process::id()),
+            server: format!("{}, process {}", actor::of_this_process().name, process::id()),
             stop: watch::Sender::new(false),
             busy: Mutex::default(),
         }

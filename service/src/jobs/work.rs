@@ -18,7 +18,7 @@ use crate::{
     insight::{InsightPass, Insights, PassPurpose},
     lifecycle::training::{JobError, Promote, Trainer, TrainingJob, TrainingResult},
     platform::{
-        actor::Actor,
+        actor,
         blocking::Cores,
         clock::Clock,
         error::{Error, Result},
@@ -83,7 +83,7 @@ impl JobWork {
         let trainer = Trainer {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
-            actor: Actor::of_this_process(),
+            actor: actor::of_this_process(),
             progress: Arc::new(move |step| {
                 storing.store(matches!(step, ProgressStep::Store), Ordering::Relaxed);
             }),

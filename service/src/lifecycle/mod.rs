@@ -1,7 +1,8 @@
-//! The life of a model: training, the gate, promotion and rollback, and the retention of predictions.
+//! The life of a model: training, the gate, promotion and rollback, and the retention of predictions and interactions.
 
 mod champion_state;
 mod gate;
+pub mod interaction_retention;
 mod preview;
 mod promotion;
 mod refusal;

@@ -74,7 +74,7 @@ impl Promotions {
         }
         let next = state.next(name, PromotionKind::Promote, by, reason, &self.clock);
         let promotion = Promotion { forced, gate_result: gate.to_string(), ..next };
-        Ok((self.carry_out(promotion).await?, gate))
+        Ok((self.carry_out(promotion, by).await?, gate))
     }
 
     /// Goes back to the champion before the present one. The next rollback goes back to the one before
@@ -97,7 +97,7 @@ impl Promotions {
         })?;
         let former = ModelName { target, version: former };
         self.readable(former).await?;
-        self.carry_out(state.next(former, PromotionKind::Rollback, by, reason, &self.clock)).await
+        self.carry_out(state.next(former, PromotionKind::Rollback, by, reason, &self.clock), by).await
     }
 
     /// Shows what a promotion would change, before anything moves: every customer is graded by the
@@ -151,8 +151,8 @@ impl Promotions {
         Model::prepare(stored).await
     }
 
-    async fn carry_out(&self, promotion: Promotion) -> Result<Promotion> {
-        if !self.store.promote(promotion.clone()).await? {
+    async fn carry_out(&self, promotion: Promotion, by: &Actor) -> Result<Promotion> {
+        if !self.store.promote(promotion.clone(), &by.request_id).await? {
             let message = format!("the {} champion was moved by somebody else meanwhile", promotion.target);
             return Err(Error::Conflict(format!("{message}; look at it and try again")));
         }

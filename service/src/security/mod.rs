@@ -3,6 +3,7 @@
 //! It is called by the transports only, and knows none of them: use cases get a [`Caller`] at most.
 
 mod access;
+mod audit;
 mod caller;
 mod certificate;
 mod connections;
@@ -19,13 +20,14 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use access::{Access, Credentials};
+pub use audit::{AuditLog, is_audited};
 pub use caller::Caller;
 pub use certificate::PeerCertificate;
 pub use connections::{SecuredStream, secure};
 pub use jwt::{JwtSettings, KeySet};
 pub use refusal::Refusal;
 pub use reload::{Reloadable, SettingsFile};
-pub use scope::{Rule, Scope, Scopes, rule};
+pub use scope::{Rule, Scope, Scopes, known_path, rule};
 pub use tls::{Protocol, Tls, TlsFiles};
 pub use tokens::TokenFile;
 
@@ -77,7 +79,7 @@ impl Security {
     }
 
     /// Reads the files again whenever they change, until it is cancelled. Of a bad file the last good content counts.
-    pub async fn follow(self, failures: ReloadFailures) {
+    pub async fn follow(self, failures: ReloadFailures, audit: AuditLog) {
         let mut ticks = interval(POLL_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -85,6 +87,7 @@ impl Security {
             let security = self.clone();
             let polled = run_blocking(move || security.poll_files()).await;
             for taken in polled.unwrap_or_else(|error| vec![Err(error)]) {
+                audit.note_reload(&taken).await;
                 match taken {
                     Ok(flags) => tracing::info!("read again: {flags}"),
                     Err(error) => {

@@ -11,7 +11,7 @@ pub enum Scope {
     Read,
     /// Change what is stored of customers, and score or hand out all of them.
     Write,
-    /// Choose the models that serve, erase customers, and copy the database.
+    /// Choose the models that serve, erase and export customers, read the audit log, and copy the database.
     Admin,
 }
 
@@ -89,6 +89,7 @@ const RULES: &[(&str, Rule)] = &[
     ("/tally.v1.CustomerService/GetCustomer", Rule::Needs(Scope::Read)),
     ("/tally.v1.CustomerService/ListCustomers", Rule::Needs(Scope::Read)),
     ("/tally.v1.CustomerService/DeleteCustomer", Rule::Needs(Scope::Admin)),
+    ("/tally.v1.CustomerService/ExportCustomer", Rule::Needs(Scope::Admin)),
     ("/tally.v1.CustomerService/MergeCustomers", Rule::Needs(Scope::Write)),
     ("/tally.v1.CustomerService/ListAttributes", Rule::Needs(Scope::Read)),
     ("/tally.v1.InteractionService/RecordInteractions", Rule::Needs(Scope::Write)),
@@ -131,6 +132,7 @@ const RULES: &[(&str, Rule)] = &[
     ("/tally.v1.InsightService/WatchAlerts", Rule::Needs(Scope::Read)),
     ("/tally.v1.DeploymentService/GetDeployment", Rule::Needs(Scope::Read)),
     ("/tally.v1.DeploymentService/BackupDatabase", Rule::Needs(Scope::Admin)),
+    ("/tally.v1.DeploymentService/ListAuditEvents", Rule::Needs(Scope::Admin)),
 ];
 
 static BY_PATH: LazyLock<HashMap<&str, Rule>> = LazyLock::new(|| RULES.iter().copied().collect());
@@ -139,6 +141,12 @@ static BY_PATH: LazyLock<HashMap<&str, Rule>> = LazyLock::new(|| RULES.iter().co
 #[must_use]
 pub fn rule(path: &str) -> Option<Rule> {
     BY_PATH.get(path).copied()
+}
+
+/// The path of an RPC, as the table has it; None when there is no such RPC.
+#[must_use]
+pub fn known_path(path: &str) -> Option<&'static str> {
+    BY_PATH.get_key_value(path).map(|(known, _)| *known)
 }
 
 #[cfg(test)]

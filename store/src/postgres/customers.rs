@@ -1,7 +1,5 @@
 //! Customers: rows in by `UNNEST`.
 
-use std::collections::HashMap;
-
 use tally_model::time::Time;
 
 use super::{Postgres, column, keeps_statements, try_column};
@@ -10,6 +8,7 @@ use crate::{
     error::Result,
     shared::{
         Stamp, Transaction,
+        arrivals::KnownRow,
         customers::{CustomerSql, CustomerUpdate, LockedRow, VersionRow, VersionWrite},
         json::to_json,
     },
@@ -93,21 +92,17 @@ impl CustomerSql for Postgres {
         Ok(())
     }
 
-    async fn create_customers(tx: &mut Transaction<Self>, first_seen: &[(&str, Time)]) -> Result<()> {
-        // The upsert locks every row that it meets. Most batches change none of their customers: these are left out,
-        // so that writers of the same customers run side by side. When one of them is erased meanwhile, the foreign
-        // key of its interactions fails, and the batch is repeated.
-        let known: Vec<(String, Stamp, bool)> = sqlx::query_as(
+    async fn known_customers(tx: &mut Transaction<Self>, customer_ids: &[&str]) -> Result<Vec<KnownRow>> {
+        Ok(sqlx::query_as(
             "SELECT customer_id, create_time, stated FROM customers WHERE customer_id = ANY($1)",
         )
-        .bind(column(first_seen, |(customer_id, _)| *customer_id))
+        .bind(customer_ids)
         .persistent(keeps_statements(tx))
         .fetch_all(&mut **tx)
-        .await?;
-        let changed = changed(first_seen, &known);
-        if changed.is_empty() {
-            return Ok(());
-        }
+        .await?)
+    }
+
+    async fn create_customers(tx: &mut Transaction<Self>, first_seen: &[(&str, Time)]) -> Result<()> {
         sqlx::query(
             "INSERT INTO customers (customer_id, name, create_time, stated, revision) \
              SELECT customer_id, '', create_time, false, 0 \
@@ -115,8 +110,8 @@ impl CustomerSql for Postgres {
              ON CONFLICT (customer_id) DO UPDATE SET create_time = excluded.create_time \
              WHERE NOT customers.stated AND customers.create_time > excluded.create_time",
         )
-        .bind(column(&changed, |(customer_id, _)| *customer_id))
-        .bind(column(&changed, |(_, time)| Stamp(*time)))
+        .bind(column(first_seen, |(customer_id, _)| *customer_id))
+        .bind(column(first_seen, |(_, time)| Stamp(*time)))
         .persistent(keeps_statements(tx))
         .execute(&mut **tx)
         .await?;
@@ -138,27 +133,4 @@ impl CustomerSql for Postgres {
                              WHERE v.customer_id = c.customer_id ORDER BY v.version DESC LIMIT 1) AS latest \
          CROSS JOIN LATERAL json_each(latest.attributes) AS a \
          WHERE c.merged_into IS NULL GROUP BY 1, 2";
-}
-
-/// Those customers of a batch that are unknown, or that only interactions have created, all of them later.
-fn changed<'a>(first_seen: &[(&'a str, Time)], known: &[(String, Stamp, bool)]) -> Vec<(&'a str, Time)> {
-    let known: HashMap<&str, (Time, bool)> =
-        known.iter().map(|(id, create_time, stated)| (id.as_str(), (create_time.0, *stated))).collect();
-    let is_changed = |(id, time): &&(&str, Time)| {
-        known.get(id).is_none_or(|(create_time, stated)| !stated && create_time > time)
-    };
-    first_seen.iter().filter(is_changed).copied().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn customers_that_stay_as_they_are_are_left_out() {
-        let known = [("later", 9, false), ("earlier", 1, false), ("stated", 9, true)]
-            .map(|(id, time, stated)| (id.to_owned(), Stamp(Time(time)), stated));
-        let seen = ["earlier", "later", "new", "stated"].map(|id| (id, Time(5)));
-        assert_eq!(changed(&seen, &known), [("later", Time(5)), ("new", Time(5))]);
-    }
 }

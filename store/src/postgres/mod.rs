@@ -28,7 +28,9 @@ pub(crate) use connect::Server;
 use crate::{
     backup::{BackupError, BackupStore},
     error::Result,
-    shared::{Engine, Statement, StoredRow, Transaction, arguments},
+    shared::{
+        Engine, Statement, StoredRow, Transaction, arguments, customer_key::CustomerKey, erasures::read_key,
+    },
 };
 
 /// COPY is worth its round trips from this number of rows on.
@@ -43,6 +45,7 @@ pub(crate) struct Postgres {
     /// connection plans for itself.
     histories: PgPool,
     name: Arc<str>,
+    key: CustomerKey,
 }
 
 impl Postgres {
@@ -50,7 +53,9 @@ impl Postgres {
     pub(crate) async fn open(server: Server, connections: Option<u32>, name: Arc<str>) -> Result<Self> {
         let [writers, readers, histories] = server.connect(connections).await?;
         migrate::migrate(&writers).await?;
-        Ok(Self { writers, readers, histories, name })
+        let mut store = Self { writers, readers, histories, name, key: CustomerKey::default() };
+        store.key = read_key(&store).await?;
+        Ok(store)
     }
 }
 
@@ -74,6 +79,13 @@ impl Engine for Postgres {
     fn writer(&self) -> &str {
         &self.name
     }
+
+    fn customer_key(&self) -> &CustomerKey {
+        &self.key
+    }
+
+    /// PostgreSQL's own vacuum removes what was deleted from its files.
+    async fn clean_up_after_erasure(&self) {}
 
     fn readers(&self) -> &PgPool {
         &self.readers

@@ -12,7 +12,7 @@ use super::{
     customers::{LockedRow, VersionWrite},
 };
 use crate::{
-    customers::{BackfilledAttributes, NewCustomer},
+    customers::{NewCustomer, Upserted},
     error::Result,
 };
 
@@ -46,7 +46,7 @@ pub(super) async fn backfill<'a, B: Backend>(
     customers: &'a [NewCustomer],
     locked: &HashMap<&str, &LockedRow>,
     (names, now): (&[String], Time),
-) -> Result<(Vec<&'a str>, BackfilledAttributes)> {
+) -> Result<(Vec<&'a str>, Upserted)> {
     let mut found: BTreeMap<&str, Backfill<'a>> = BTreeMap::new();
     for customer in customers {
         let mut attributes = customer.attributes.clone();
@@ -78,7 +78,7 @@ pub(super) async fn backfill<'a, B: Backend>(
     let changes: Vec<ChangedPast<'_>> = found.values().map(Backfill::changed_past).collect();
     let outdated_predictions = mark_predictions::<B>(tx, &changes, now).await?;
     let ids: Vec<&str> = found.into_keys().collect();
-    let backfilled = BackfilledAttributes { customers: ids.len(), outdated_predictions };
+    let backfilled = Upserted { erased: 0, backfilled: ids.len(), outdated_predictions };
     Ok((ids, backfilled))
 }
 

@@ -1,5 +1,7 @@
 //! A batch of interactions, made ready to be stored.
 
+use std::collections::HashSet;
+
 use tally_model::time::Time;
 
 use crate::{
@@ -9,6 +11,7 @@ use crate::{
 
 /// The interactions of a batch, each key once, in the order of their keys, so that two batches lock rows in the
 /// same order.
+#[derive(Clone)]
 pub(super) struct SortedBatch {
     pub(super) items: Vec<Interaction>,
     /// The index of each item in the request.
@@ -52,6 +55,14 @@ impl SortedBatch {
             }
         }
         Ok(batch)
+    }
+
+    /// The batch without the items of these customers.
+    pub(super) fn without(&self, customer_ids: &HashSet<String>) -> Self {
+        let items = self.items.iter().zip(&self.indices);
+        let kept = items.filter(|(item, _)| !customer_ids.contains(&item.customer_id));
+        let (items, indices) = kept.map(|(item, index)| (item.clone(), *index)).unzip();
+        Self { items, indices, repeated: self.repeated, skipped: self.skipped }
     }
 
     /// The key of each item.

@@ -27,9 +27,20 @@ pub(super) async fn note_change<E: Engine>(
     insert_change(store, tx, &ids, false).await
 }
 
-/// Notes as [`note_change`] does that customers were merged, or merged ones erased.
+/// Notes as [`note_change`] does that customers were merged.
 pub(super) async fn note_merge<E: Engine>(store: &E, tx: &mut Transaction<E>, ids: &[&str]) -> Result<()> {
     insert_change(store, tx, ids, true).await
+}
+
+/// Notes as [`note_change`] does that customers were erased, without their ids; `merges` when merged ones are among them.
+pub(super) async fn note_erasure<E: Engine>(store: &E, tx: &mut Transaction<E>, merges: bool) -> Result<()> {
+    let insert = Statement::new(
+        "INSERT INTO changes (writer, customer_ids, merges, erasure) VALUES ($1, '[]', $2, true)",
+    )
+    .bind(store.writer())
+    .bind(merges);
+    E::run::<()>(tx, insert).await?;
+    Ok(())
 }
 
 async fn insert_change<E: Engine>(
@@ -54,6 +65,7 @@ struct ChangeRow {
     change_id: i64,
     customer_ids: String,
     merges: bool,
+    erasure: bool,
 }
 
 impl TryFrom<ChangeRow> for Change {
@@ -61,7 +73,7 @@ impl TryFrom<ChangeRow> for Change {
 
     fn try_from(row: ChangeRow) -> Result<Self> {
         let customer_ids = from_json(&row.customer_ids)?;
-        Ok(Self { change_id: row.change_id, customer_ids, merges: row.merges })
+        Ok(Self { change_id: row.change_id, customer_ids, merges: row.merges, erasure: row.erasure })
     }
 }
 
@@ -75,9 +87,10 @@ impl<B: Backend> ChangeStore for B {
     async fn changes(&self, after: i64, also: &[i64]) -> Result<Vec<Change>> {
         let mut statement = Statement::new(
             "SELECT change_id, CASE WHEN writer = $1 THEN '[]' ELSE customer_ids END AS customer_ids, \
-             merges AND writer <> $2 AS merges \
-             FROM changes WHERE change_id > $3",
+             merges AND writer <> $2 AS merges, erasure AND writer <> $3 AS erasure \
+             FROM changes WHERE change_id > $4",
         )
+        .bind(self.writer())
         .bind(self.writer())
         .bind(self.writer())
         .bind(after);

@@ -1,6 +1,9 @@
 //! Customers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use async_trait::async_trait;
 use sqlx::{FromRow, types::Json};
@@ -8,14 +11,16 @@ use tally_model::{history::Attributes, time::Time};
 
 use super::{
     Backend, Engine, Stamp, Statement, Transaction,
-    alerts::lock_alerts,
+    arrivals::KnownRow,
     attribute_backfill::backfill,
-    changes::{note_change, note_merge},
-    merges::{merged_ids, survivor},
+    changes::note_change,
+    erasures::{erase, erased_among, lift},
+    merges::merged_ids,
     transaction::repeatable,
 };
 use crate::{
-    customers::{BackfilledAttributes, Customer, CustomerStore, NewCustomer, StoredAttribute},
+    audit::Actor,
+    customers::{Customer, CustomerStore, NewCustomer, StoredAttribute, Upserted},
     error::{Result, StoreError},
 };
 
@@ -53,8 +58,14 @@ pub(crate) trait CustomerSql: Engine {
         versions: &[VersionWrite<'_>],
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Creates the customers of interactions that do not exist, with the time of the earliest interaction; lowers
-    /// `create_time` of those that only interactions have created.
+    /// Returns those of these customers that exist.
+    fn known_customers(
+        tx: &mut Transaction<Self>,
+        customer_ids: &[&str],
+    ) -> impl Future<Output = Result<Vec<KnownRow>>> + Send;
+
+    /// Creates customers of interactions, with the time of the earliest interaction; lowers `create_time` of those that
+    /// only interactions have created.
     fn create_customers(
         tx: &mut Transaction<Self>,
         first_seen: &[(&str, Time)],
@@ -204,9 +215,15 @@ async fn upsert<B: Backend>(
     store: &B,
     customers: &[NewCustomer],
     (names, now): (&[String], Time),
-) -> Result<BackfilledAttributes> {
+) -> Result<Upserted> {
     let mut tx = store.begin().await?;
+    let (customers, erased) = without_erased(store, &mut tx, customers).await?;
+    let customers = &*customers;
+    if customers.is_empty() {
+        return Ok(Upserted { erased, ..Upserted::default() });
+    }
     let locked = B::lock_customers(&mut tx, customers, now).await?;
+    check_created(store, &mut tx, &locked).await?;
     let locked = locked.iter().map(|row| (row.customer_id.as_str(), row)).collect();
     let (mut changed, backfilled) = backfill::<B>(&mut tx, customers, &locked, (names, now)).await?;
     let versions = B::latest_versions(&mut tx, customers).await?;
@@ -219,7 +236,33 @@ async fn upsert<B: Backend>(
     let ids = customers.iter().map(|customer| customer.customer_id.as_str()).collect();
     note_change(store, &mut tx, ids).await?;
     tx.commit().await?;
-    Ok(backfilled)
+    Ok(Upserted { erased, ..backfilled })
+}
+
+/// Those of the customers that are not erased, and how many are.
+async fn without_erased<'a, B: Backend>(
+    store: &B,
+    tx: &mut Transaction<B>,
+    customers: &'a [NewCustomer],
+) -> Result<(Cow<'a, [NewCustomer]>, usize)> {
+    let ids: Vec<&str> = customers.iter().map(|customer| customer.customer_id.as_str()).collect();
+    let erased = erased_among(store, tx, &ids).await?;
+    if erased.is_empty() {
+        return Ok((Cow::Borrowed(customers), 0));
+    }
+    let is_kept = |customer: &&NewCustomer| !erased.contains(&customer.customer_id);
+    let kept: Vec<NewCustomer> = customers.iter().filter(is_kept).cloned().collect();
+    Ok((Cow::Owned(kept), erased.len()))
+}
+
+/// Checks that none of the customers that were just created is one that others have created and erased meanwhile.
+async fn check_created<B: Backend>(store: &B, tx: &mut Transaction<B>, locked: &[LockedRow]) -> Result<()> {
+    let created = locked.iter().filter(|row| row.revision == 0).map(|row| row.customer_id.as_str());
+    let created: Vec<&str> = if B::WRITES_ALONE { Vec::new() } else { created.collect() };
+    match erased_among(store, tx, &created).await?.is_empty() {
+        true => Ok(()),
+        false => Err(StoreError::Aborted),
+    }
 }
 
 /// The customers of the rows, each with the ids that are merged into it.
@@ -240,39 +283,6 @@ async fn with_merged_ids<B: Backend>(store: &B, rows: Vec<CustomerRow>) -> Resul
     Ok(rows.into_iter().map(customer).collect())
 }
 
-/// Erases the customer that an id is, and all ids that are the same one.
-async fn delete<B: Backend>(store: &B, customer_id: &str) -> Result<bool> {
-    let mut tx = store.begin().await?;
-    let Some(id) = survivor::<B>(&mut tx, customer_id).await? else { return Ok(false) };
-    B::lock_customer(&mut tx, &id).await?;
-    // It may have been merged before it was locked.
-    if survivor::<B>(&mut tx, &id).await?.as_ref() != Some(&id) {
-        return Err(StoreError::Aborted);
-    }
-    let merged = merged_ids::<B>(&mut tx, vec![id.clone()]).await?;
-    let merged = merged.values().flatten().map(|merged| merged.customer_id.as_str());
-    let ids: Vec<&str> = std::iter::once(id.as_str()).chain(merged).collect();
-    let delete = Statement::new("DELETE FROM customers WHERE customer_id IN (");
-    // This table has no foreign key. Writers of predictions keep the customer until they are done.
-    let delete_latest = Statement::new("DELETE FROM latest_predictions WHERE customer_id IN (");
-    // Nor have these: they are not distributed.
-    let delete_alerts = Statement::new("DELETE FROM alerts WHERE customer_id IN (");
-    let delete_deliveries = Statement::new("DELETE FROM alert_deliveries WHERE customer_id IN (");
-    lock_alerts::<B>(&mut tx).await?;
-    for mut statement in [delete, delete_latest, delete_alerts, delete_deliveries] {
-        statement.push_list(ids.iter().map(|id| (*id).into())).push(")");
-        B::run::<()>(&mut tx, statement).await?;
-    }
-    let erased = Statement::new("UPDATE insight_passes SET revision = revision + 1");
-    B::run::<()>(&mut tx, erased).await?;
-    match ids.as_slice() {
-        [_] => note_change(store, &mut tx, ids).await?,
-        several => note_merge(store, &mut tx, several).await?,
-    }
-    tx.commit().await?;
-    Ok(true)
-}
-
 #[async_trait]
 impl<B: Backend> CustomerStore for B {
     async fn upsert_customers(
@@ -280,7 +290,7 @@ impl<B: Backend> CustomerStore for B {
         mut customers: Vec<NewCustomer>,
         backfill: &[String],
         now: Time,
-    ) -> Result<BackfilledAttributes> {
+    ) -> Result<Upserted> {
         // Rows are locked in the order of their ids, so that two batches cannot deadlock.
         customers.sort_by(|a, b| a.customer_id.cmp(&b.customer_id));
         repeatable((self.clone(), customers, backfill.to_vec()), move |shared| async move {
@@ -348,12 +358,21 @@ impl<B: Backend> CustomerStore for B {
         Ok(found.into_iter().map(|(name, attribute)| StoredAttribute { name, ..attribute }).collect())
     }
 
-    async fn delete_customer(&self, customer_id: &str) -> Result<bool> {
-        repeatable((self.clone(), customer_id.to_owned()), |shared| async move {
-            let (store, customer_id) = &*shared;
-            delete(store, customer_id).await
-        })
-        .await
+    async fn delete_customer(&self, customer_id: &str, by: &Actor, now: Time) -> Result<Option<Vec<String>>> {
+        let deleted =
+            repeatable((self.clone(), customer_id.to_owned(), by.clone()), move |shared| async move {
+                let (store, customer_id, by) = &*shared;
+                erase(store, customer_id, by, now).await
+            })
+            .await?;
+        if deleted.is_some() {
+            self.clean_up_after_erasure().await;
+        }
+        Ok(deleted)
+    }
+
+    async fn lift_erasures(&self, customer_ids: Vec<String>, by: &Actor, now: Time) -> Result<usize> {
+        lift(self, customer_ids, by, now).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{
 
 use sqlx::{Database, FromRow, Pool, pool::PoolConnection, postgres::PgRow, sqlite::SqliteRow};
 
-use super::Statement;
+use super::{Statement, customer_key::CustomerKey};
 use crate::error::Result;
 
 /// A transaction of an [`Engine`].
@@ -36,6 +36,12 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
 
     /// A name that no other open store has, noted with every change.
     fn writer(&self) -> &str;
+
+    /// Hashes the ids of customers.
+    fn customer_key(&self) -> &CustomerKey;
+
+    /// Removes what an erasure, which is committed, has left behind in files.
+    fn clean_up_after_erasure(&self) -> impl Future<Output = ()> + Send;
 
     /// Closes all connections, when those that are in use have been returned.
     fn close(&self) -> impl Future<Output = Result<()>> + Send;

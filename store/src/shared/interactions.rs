@@ -14,6 +14,7 @@ use super::{
     transaction::repeatable,
 };
 use crate::{
+    audit::Actor,
     error::{Result, StoreError},
     interactions::{
         Interaction, InteractionCursor, InteractionKey, InteractionStore, ListedInteraction, RecordOptions,
@@ -172,11 +173,12 @@ impl<B: Backend> InteractionStore for B {
         keys: Vec<InteractionKey>,
         retract_time: Time,
         reason: String,
+        by: &Actor,
     ) -> Result<Retracted> {
-        let context = (self.clone(), SortedKeys::new(keys), reason);
+        let context = (self.clone(), SortedKeys::new(keys), reason, by.clone());
         repeatable(context, move |shared| async move {
-            let (store, keys, reason) = &*shared;
-            retract(store, keys, retract_time, reason).await
+            let (store, keys, reason, by) = &*shared;
+            retract(store, keys, (retract_time, by), reason).await
         })
         .await
     }

@@ -12,10 +12,11 @@ use tally_model::{
 };
 
 use super::{
-    Backend, Engine, Stamp, Statement, Transaction, alerts::merge_alerts, changes::note_merge,
+    Backend, Engine, Stamp, Statement, Transaction, alerts::merge_alerts, audit, changes::note_merge,
     customers::VersionWrite, histories::HistorySql, transaction::repeatable,
 };
 use crate::{
+    audit::{Actor, NewAuditEvent},
     error::{Result, StoreError},
     merges::{MergeResult, MergeStore},
 };
@@ -296,7 +297,11 @@ async fn check_merge<B: Backend>(
     })
 }
 
-async fn merge<B: Backend>(store: &B, from: &str, into: &str, now: Time) -> Result<MergeResult> {
+async fn merge<B: Backend>(
+    store: &B,
+    (from, into): (&str, &str),
+    (now, by): (Time, &Actor),
+) -> Result<MergeResult> {
     let mut tx = store.begin().await?;
     let survivor = match check_merge::<B>(&mut tx, from, into).await? {
         Ok(survivor) => survivor,
@@ -310,6 +315,8 @@ async fn merge<B: Backend>(store: &B, from: &str, into: &str, now: Time) -> Resu
     }
     write_merge::<B>(&mut tx, from, &survivor, now).await?;
     B::forget_packed(&mut tx, &[&survivor]).await?;
+    let event = |id: &&str| NewAuditEvent::done(now, by, "MergeCustomers").about_customer(id);
+    audit::append(store, &mut tx, [from, survivor.as_str()].iter().map(event).collect()).await?;
     note_merge(store, &mut tx, &locked).await?;
     tx.commit().await?;
     Ok(MergeResult::Merged { survivor })
@@ -317,10 +324,11 @@ async fn merge<B: Backend>(store: &B, from: &str, into: &str, now: Time) -> Resu
 
 #[async_trait]
 impl<B: Backend> MergeStore for B {
-    async fn merge_customers(&self, from: &str, into: &str, now: Time) -> Result<MergeResult> {
-        repeatable((self.clone(), from.to_owned(), into.to_owned()), move |shared| async move {
-            let (store, from, into) = &*shared;
-            merge(store, from, into, now).await
+    async fn merge_customers(&self, from: &str, into: &str, now: Time, by: &Actor) -> Result<MergeResult> {
+        let context = (self.clone(), from.to_owned(), into.to_owned(), by.clone());
+        repeatable(context, move |shared| async move {
+            let (store, from, into, by) = &*shared;
+            merge(store, (from.as_str(), into.as_str()), (now, by)).await
         })
         .await
     }

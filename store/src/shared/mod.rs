@@ -4,13 +4,18 @@
 
 mod affinities;
 mod alerts;
+pub(crate) mod arrivals;
 mod attribute_backfill;
+mod audit;
 mod backfill;
 mod batch;
 mod changes;
 mod create_times;
+pub(crate) mod customer_key;
 pub(crate) mod customers;
 mod engine;
+pub(crate) mod erasures;
+mod exports;
 pub(crate) mod histories;
 mod insight_rows;
 pub(crate) mod insights;
@@ -25,7 +30,9 @@ mod prediction_filter;
 pub(crate) mod prediction_rows;
 pub(crate) mod predictions;
 mod recording;
+mod referrals;
 pub(crate) mod reports;
+mod retention;
 mod retractions;
 mod settings;
 mod statement;

@@ -11,11 +11,12 @@ use tally_model::{
 };
 
 use super::{
-    Backend, Stamp, Statement, Transaction, names,
+    Backend, Stamp, Statement, Transaction, audit, names,
     statement::SqlValue,
     transaction::{detached, repeatable},
 };
 use crate::{
+    audit::{Actor, NewAuditEvent},
     error::{Result, StoreError},
     models::{HoldoutScore, ModelStore, Promotion, PromotionKind, StoredEvaluation, StoredModel},
 };
@@ -161,7 +162,7 @@ fn move_champion(promotion: &Promotion) -> Statement {
     if promotion.from.is_some() { statement.bind(promotion.from) } else { statement }
 }
 
-/// Stores the audit row of a promotion; returns no row when the sequence number is taken, as it is when the champion
+/// Adds a promotion to the line of champions; returns no row when the sequence number is taken, as it is when the champion
 /// changed and changed back in the meantime.
 fn insert_promotion(promotion: &Promotion) -> Statement {
     Statement::new(
@@ -179,6 +180,17 @@ fn insert_promotion(promotion: &Promotion) -> Statement {
     .bind(promotion.forced)
     .bind(promotion.reason.as_str())
     .bind(promotion.gate_result.as_str())
+}
+
+/// The event of a move in the audit log.
+fn audit_event(promotion: &Promotion, request_id: &str) -> NewAuditEvent {
+    let by = Actor { name: promotion.who.clone(), request_id: request_id.to_owned() };
+    let action = match promotion.kind {
+        PromotionKind::Rollback => "RollbackModel",
+        PromotionKind::Promote | PromotionKind::Training => "PromoteModel",
+    };
+    let model = format!("{}/{}", promotion.target.name(), promotion.to);
+    NewAuditEvent::done(promotion.time, &by, action).about(model)
 }
 
 #[async_trait]
@@ -262,8 +274,8 @@ impl<B: Backend> ModelStore for B {
         Ok(self.read::<PairRow>(select).await?.into_iter().map(Pair::from).collect())
     }
 
-    async fn promote(&self, promotion: Promotion) -> Result<bool> {
-        let store = self.clone();
+    async fn promote(&self, promotion: Promotion, request_id: &str) -> Result<bool> {
+        let (store, event) = (self.clone(), audit_event(&promotion, request_id));
         detached(async move {
             let mut tx = store.begin().await?;
             for statement in [move_champion(&promotion), insert_promotion(&promotion)] {
@@ -272,6 +284,7 @@ impl<B: Backend> ModelStore for B {
                     return Ok(false);
                 }
             }
+            audit::append(&store, &mut tx, vec![event]).await?;
             tx.commit().await?;
             Ok(true)
         })

@@ -6,11 +6,13 @@ use tally_model::time::{DAY, Time};
 
 use super::{
     Backend, Transaction,
+    arrivals::admit,
     backfill::{self, ChangedPast},
     batch::SortedBatch,
     changes::note_change,
     create_times::settle_create_times,
     merges::SurvivorsOf,
+    referrals::without_references,
     retractions::{LastRetractions, retract_stored},
 };
 use crate::{
@@ -21,15 +23,36 @@ use crate::{
 /// The reason of a retraction by [`OnConflict::Correct`].
 const CORRECTED: &str = "corrected";
 
-/// Stores a batch.
+/// Stores a batch, without the interactions of erased customers, and without references to them.
 pub(super) async fn record<B: Backend>(
     store: &B,
     batch: &SortedBatch,
     options: RecordOptions,
 ) -> Result<Recorded> {
     let mut tx = store.begin().await?;
+    let erased = admit(store, &mut tx, &batch.first_seen()).await?;
+    let batch = without_references(store, &mut tx, batch).await?;
+    let batch = &*batch;
+    if erased.is_empty() {
+        return record_admitted(store, tx, batch, options).await;
+    }
+    let admitted = batch.without(&erased);
+    let erased = batch.items.len() - admitted.items.len();
+    let recorded = record_admitted(store, tx, &admitted, options).await?;
+    Ok(Recorded { erased, ..recorded })
+}
+
+/// Stores a batch whose customers exist.
+async fn record_admitted<B: Backend>(
+    store: &B,
+    mut tx: Transaction<B>,
+    batch: &SortedBatch,
+    options: RecordOptions,
+) -> Result<Recorded> {
+    if batch.items.is_empty() {
+        return Ok(Compared::default().counts(batch, 0));
+    }
     let (customer_ids, keys) = (batch.customer_ids(), batch.keys());
-    B::create_customers(&mut tx, &batch.first_seen()).await?;
     let retracted = LastRetractions::read::<B>(&mut tx, &customer_ids, &keys).await?;
     let items = to_insert::<B>(&mut tx, batch, &retracted, options).await?;
     let before = stored_before::<B>(&mut tx, batch, options).await?;
@@ -51,21 +74,25 @@ pub(super) async fn record<B: Backend>(
     // After the insert, whose foreign keys lock the customers against a merge.
     let survivors = SurvivorsOf::read::<B>(&mut tx, &customer_ids).await?;
     let touched = survivors.with(&customer_ids);
-    if !(retracted.is_empty() && found.conflicts.is_empty() && survivors.is_empty()) {
+    let settles = !(retracted.is_empty() && found.conflicts.is_empty() && survivors.is_empty());
+    if settles {
         settle_create_times::<B>(&mut tx, &touched).await?;
     }
-    if inserted + found.moved_rows + found.corrected > 0 {
+    let changes = inserted + found.moved_rows + found.corrected > 0;
+    if changes {
         // After the insert as well: see the table.
         B::forget_packed(&mut tx, &touched).await?;
     }
     let mut outdated_predictions = 0;
     if let Some(before) = &before {
         found.changes.extend(backfill::of_new(&items, before, options.record_time));
-        let changes = backfill::with_survivors(found.changes.clone(), &survivors);
-        outdated_predictions =
-            backfill::mark_predictions::<B>(&mut tx, &changes, options.record_time).await?;
+        let past = backfill::with_survivors(found.changes.clone(), &survivors);
+        outdated_predictions = backfill::mark_predictions::<B>(&mut tx, &past, options.record_time).await?;
     }
-    note_change(store, &mut tx, touched).await?;
+    // What changes nothing locks no customer: noted, an id could outlive the erasure of its customer.
+    if changes || settles {
+        note_change(store, &mut tx, touched).await?;
+    }
     tx.commit().await?;
     Ok(Recorded { outdated_predictions, ..found.counts(batch, inserted) })
 }
@@ -236,6 +263,7 @@ impl Compared<'_> {
             late: self.late,
             moved: self.moved_rows,
             outdated_predictions: 0,
+            erased: 0,
         }
     }
 }

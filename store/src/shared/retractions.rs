@@ -7,14 +7,17 @@ use sqlx::FromRow;
 use tally_model::time::Time;
 
 use super::{
-    Backend, Engine, SqlValue, Stamp, Statement, Transaction, changes::note_change,
+    Backend, Engine, SqlValue, Stamp, Statement, Transaction, audit, changes::note_change,
     create_times::settle_create_times, interactions::InteractionRow, merges::SurvivorsOf,
 };
 use crate::{
+    audit::{Actor, NewAuditEvent},
     error::{RefusedItem, Result, StoreError},
     interactions::{Interaction, InteractionKey, Retracted},
 };
 
+/// The action in the audit log.
+const ACTION: &str = "RetractInteractions";
 /// Rows of a statement with bound values; SQLite allows 32,766 values.
 const BOUND_ROWS: usize = 1_000;
 
@@ -170,7 +173,7 @@ impl SortedKeys {
 pub(super) async fn retract<B: Backend>(
     store: &B,
     keys: &SortedKeys,
-    retract_time: Time,
+    (retract_time, by): (Time, &Actor),
     reason: &str,
 ) -> Result<Retracted> {
     let (pairs, customer_ids) = (keys.pairs(), keys.customer_ids());
@@ -196,9 +199,20 @@ pub(super) async fn retract<B: Backend>(
         let touched = survivors.with(&customer_ids);
         settle_create_times::<B>(&mut tx, &touched).await?;
         B::forget_packed(&mut tx, &touched).await?;
+        let event = retraction(&customer_ids, retracted.len(), NewAuditEvent::done(retract_time, by, ACTION));
+        audit::append(store, &mut tx, vec![event]).await?;
         note_change(store, &mut tx, touched).await?;
     }
     tx.commit().await?;
     let already_retracted = pairs.len() - retracted.len() + keys.repeated;
     Ok(Retracted { retracted: retracted.len(), already_retracted })
+}
+
+/// The event of a retraction; it names its customer when that is one.
+fn retraction(customer_ids: &[&str], retracted: usize, event: NewAuditEvent) -> NewAuditEvent {
+    let event = NewAuditEvent { count: retracted as i64, ..event };
+    match customer_ids {
+        [one] => event.about_customer(one),
+        several => event.about(format!("{} customers", several.len())),
+    }
 }

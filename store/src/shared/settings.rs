@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{Backend, Statement, transaction::detached};
+use super::{Backend, Statement, audit, transaction::detached};
 use crate::{
+    audit::NewAuditEvent,
     error::{Result, StoreError},
     settings::SettingStore,
 };
@@ -35,7 +36,7 @@ impl<B: Backend> SettingStore for B {
         Ok(self.read_one::<(Vec<u8>,)>(select).await?.map(|(value,)| value))
     }
 
-    async fn replace_setting(&self, name: &str, value: &[u8]) -> Result<()> {
+    async fn replace_setting(&self, name: &str, value: &[u8], event: NewAuditEvent) -> Result<()> {
         let replace = Statement::new(
             "INSERT INTO settings (name, value) VALUES ($1, $2) \
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -46,6 +47,7 @@ impl<B: Backend> SettingStore for B {
         detached(async move {
             let mut tx = store.begin().await?;
             B::run::<()>(&mut tx, replace).await?;
+            audit::append(&store, &mut tx, vec![event]).await?;
             Ok(tx.commit().await?)
         })
         .await

@@ -9,6 +9,7 @@ use crate::{
     error::Result,
     shared::{
         Stamp, Transaction,
+        arrivals::KnownRow,
         customers::{CustomerSql, CustomerUpdate, LockedRow, VersionRow, VersionWrite},
         json::to_json,
     },
@@ -87,6 +88,16 @@ impl CustomerSql for Sqlite {
     /// A transaction that writes keeps out all others.
     async fn lock_for_backfill(_: &mut Transaction<Self>, _: &[&str]) -> Result<()> {
         Ok(())
+    }
+
+    async fn known_customers(tx: &mut Transaction<Self>, customer_ids: &[&str]) -> Result<Vec<KnownRow>> {
+        Ok(sqlx::query_as(
+            "SELECT c.customer_id, c.create_time, c.stated FROM json_each($1) AS asked \
+             JOIN customers AS c ON c.customer_id = asked.value",
+        )
+        .bind(Json(customer_ids))
+        .fetch_all(&mut **tx)
+        .await?)
     }
 
     async fn create_customers(tx: &mut Transaction<Self>, first_seen: &[(&str, Time)]) -> Result<()> {

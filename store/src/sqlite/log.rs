@@ -1,4 +1,4 @@
-//! The end of the write-ahead log.
+//! The write-ahead log.
 
 use std::time::Duration;
 
@@ -13,6 +13,22 @@ const TRIES: u32 = 4;
 /// the same time comes first.
 const WAIT_MS: u32 = 20;
 const WAITS: u32 = 60;
+
+/// How long an attempt to empty the log waits for writers and readers. Others cannot write meanwhile.
+const EMPTYING: Duration = Duration::from_millis(100);
+
+/// Moves everything that is in the log into the file and makes the log empty. Returns whether it is; readers of an older
+/// state prevent that.
+pub(super) async fn empty(file: &SqliteConnectOptions) -> bool {
+    let emptied = async {
+        let mut connection: SqliteConnection = file.clone().busy_timeout(EMPTYING).connect().await?;
+        let checkpoint = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)");
+        let busy: sqlx::Result<i64> = checkpoint.fetch_one(&mut connection).await;
+        connection.close().await?;
+        busy
+    };
+    matches!(emptied.await, Ok(0))
+}
 
 /// Takes a closed database out of WAL mode, so that nothing is outside of its file. In WAL mode it can be read only
 /// with an index of its log, which a reader without write access cannot make. While other programs have the database

@@ -33,13 +33,16 @@ use sqlx::{
     Connection, Sqlite as Database, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::{sync::Mutex, time::sleep};
 
 pub(crate) use backup::backup;
 
 use crate::{
     error::{Result, StoreError},
     options::OpenOptions,
-    shared::{Engine, Statement, StoredRow, Transaction, arguments},
+    shared::{
+        Engine, Statement, StoredRow, Transaction, arguments, customer_key::CustomerKey, erasures::read_key,
+    },
 };
 
 /// How long a connection waits for a locked file, and a caller for a free connection.
@@ -51,6 +54,8 @@ const WRITER_CACHE: &str = "-32768";
 const BOUND_ROWS: usize = 500;
 /// Instructions of SQLite's virtual machine, some ten microseconds, between two looks whether a long query is to end.
 const STEPS: i32 = 1_000;
+/// How often the log is tried to be emptied while readers need it.
+const EMPTY_EVERY: Duration = Duration::from_secs(1);
 /// Connections, one of them for writing.
 const CONNECTIONS: u32 = 5;
 
@@ -62,6 +67,9 @@ pub(crate) struct Sqlite {
     file: SqliteConnectOptions,
     opened: FileId,
     name: Arc<str>,
+    key: CustomerKey,
+    /// Held while the log is waited for to be emptied.
+    emptying: Arc<Mutex<()>>,
 }
 
 /// A file, whatever its name: its device and its number there.
@@ -94,7 +102,12 @@ impl Sqlite {
             pool.acquire_timeout(TIMEOUT).test_before_acquire(false)
         };
         let writer = pool(1).after_release(|connection, _| Box::pin(has_ended(connection)));
-        let writer = writer.connect_with(options.clone().pragma("cache_size", WRITER_CACHE)).await?;
+        let writer = writer
+            .connect_with(
+                // What is deleted is overwritten, so that nothing of an erased customer stays in free space.
+                options.clone().pragma("cache_size", WRITER_CACHE).pragma("secure_delete", "ON"),
+            )
+            .await?;
         // All migrations run in one writing transaction: all or none, and a second program waits.
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::migrate!("../migrations/sqlite").run(&mut *tx).await?;
@@ -102,7 +115,12 @@ impl Sqlite {
         let readers = how.connections.unwrap_or(CONNECTIONS).saturating_sub(1).max(1);
         let readers = pool(readers).connect_with(options).await?;
         let opened = FileId::of(file.get_filename()).map_err(sqlx::Error::Io)?;
-        Ok(Self { writer, readers, file, opened, name })
+        let (key, emptying) = (CustomerKey::default(), Arc::default());
+        let mut store = Self { writer, readers, file, opened, name, key, emptying };
+        store.key = read_key(&store).await?;
+        // A program that was killed may have left an erasure in the log.
+        store.clean_up_after_erasure().await;
+        Ok(store)
     }
 }
 
@@ -114,6 +132,25 @@ impl Engine for Sqlite {
 
     fn writer(&self) -> &str {
         &self.name
+    }
+
+    fn customer_key(&self) -> &CustomerKey {
+        &self.key
+    }
+
+    /// Moves the log into the file, where what was deleted is overwritten, and empties it. Readers of an older state
+    /// keep the log from that, which is then tried again until they have ended.
+    async fn clean_up_after_erasure(&self) {
+        if log::empty(&self.file).await {
+            return;
+        }
+        let store = self.clone();
+        tokio::spawn(async move {
+            let _one_at_a_time = store.emptying.lock().await;
+            while !store.writer.is_closed() && !log::empty(&store.file).await {
+                sleep(EMPTY_EVERY).await;
+            }
+        });
     }
 
     fn readers(&self) -> &SqlitePool {

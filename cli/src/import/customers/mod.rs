@@ -9,4 +9,4 @@ mod tests;
 
 pub(super) use check::check;
 pub(super) use layout::CustomerLayout;
-pub(super) use send::send;
+pub(super) use send::{CustomerOptions, send};

@@ -16,12 +16,20 @@ use crate::{
     },
 };
 
+/// How customers are stored.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::import) struct CustomerOptions<'a> {
+    /// The attributes that are brought into the past.
+    pub(in crate::import) backfill_attributes: &'a [String],
+    pub(in crate::import) recreate_erased: bool,
+}
+
 /// Sends the customers of a file. Batches do not overlap, so that of two rows of the same customer the
 /// later one stays. A signal ends it between batches. Returns the totals of all replies.
 pub(in crate::import) async fn send(
     server: &Connection,
     file: Checked<CustomerLayout>,
-    backfill_attributes: &[String],
+    options: CustomerOptions<'_>,
     interrupts: &Interrupts,
 ) -> Result<UpsertCustomersResponse, ClientError> {
     let Checked { source, layout, rows } = file;
@@ -38,8 +46,11 @@ pub(in crate::import) async fn send(
         };
         let Some(batch) = batch else { break };
         let RowBatch { items, lines } = batch.map_err(|error| upload.stopped(error.into()))?;
-        let backfill_attributes = backfill_attributes.to_vec();
-        let request = UpsertCustomersRequest { customers: items, backfill_attributes };
+        let request = UpsertCustomersRequest {
+            customers: items,
+            backfill_attributes: options.backfill_attributes.to_vec(),
+            recreate_erased: options.recreate_erased,
+        };
         let mut retries = Retries::new();
         let reply = loop {
             let status = match client.upsert_customers(request.clone()).await {
@@ -55,6 +66,7 @@ pub(in crate::import) async fn send(
         totals.upserted += reply.upserted;
         totals.backfilled += reply.backfilled;
         totals.outdated_predictions += reply.outdated_predictions;
+        totals.erased += reply.erased;
         upload.rows += lines.len() as u64;
         bar.set_position(upload.rows);
     }

@@ -121,6 +121,7 @@ pub(super) fn requests(
             backfill: options.backfill,
             on_conflict: options.on_conflict.into(),
             amount_decimals: options.amount_decimals.map(i32::from),
+            recreate_erased: options.recreate_erased,
         };
         // The call may have ended while the file was read.
         if let Err(batch) = in_flight.add(batch) {

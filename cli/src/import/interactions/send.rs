@@ -26,6 +26,7 @@ pub(in crate::import) struct UploadOptions {
     pub(in crate::import) on_conflict: OnConflict,
     /// With how many decimals amounts have become minor units; None if it does not matter.
     pub(in crate::import) amount_decimals: Option<u8>,
+    pub(in crate::import) recreate_erased: bool,
 }
 
 /// Streams at a time.
@@ -146,4 +147,5 @@ fn add(totals: &mut RecordInteractionsResponse, reply: &RecordInteractionsRespon
     totals.late += reply.late;
     totals.moved += reply.moved;
     totals.outdated_predictions += reply.outdated_predictions;
+    totals.erased += reply.erased;
 }

@@ -152,7 +152,7 @@ fn filter(validator: &mut Validator, request: &ListAlertsRequest) -> AlertFilter
     }
 }
 
-fn response(alert: Alert) -> v1::Alert {
+pub(in crate::grpc) fn response(alert: Alert) -> v1::Alert {
     let Alert { found, create_time, acknowledgement, delivery, .. } = alert;
     let seen = acknowledgement.as_ref();
     v1::Alert {

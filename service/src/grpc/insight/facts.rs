@@ -7,11 +7,12 @@ use tally_proto::v1::{
 use tally_store::{Contact, Prediction};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tonic::{Request, Status};
 
 use super::{InsightRpc, affinities::next_to_buy};
 use crate::{
     grpc::{
+        caller::actor,
         convert::{
             response::{self, timestamp},
             validator::Validator,
@@ -24,13 +25,15 @@ use crate::{
 };
 
 /// RefreshInsights.
-pub(super) fn refresh(
+pub(super) async fn refresh(
     rpc: &InsightRpc,
-    request: &RefreshInsightsRequest,
+    request: &Request<RefreshInsightsRequest>,
 ) -> Result<ReceiverStream<Result<RefreshInsightsResponse, Status>>, Status> {
     let mut validator = Validator::new(rpc.clock.now());
-    let as_of = validator.as_of(request.as_of_time.as_ref());
+    let as_of = validator.as_of(request.get_ref().as_of_time.as_ref());
     let as_of = validator.finish(as_of)?;
+    let event = rpc.audit.done(&actor(request, ""), "RefreshInsights").about(as_of.to_string());
+    rpc.audit.note(event).await?;
     let insights = rpc.insights.clone();
     Ok(stream(move |messages| async move { report_progress(&insights, as_of, &messages).await }))
 }

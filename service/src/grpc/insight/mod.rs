@@ -14,4 +14,5 @@ mod service;
 mod value;
 mod worklist;
 
+pub(in crate::grpc) use alerts::response as alert_response;
 pub(crate) use service::InsightRpc;

@@ -24,6 +24,7 @@ use crate::{
     insight::{Alerts, Insights},
     jobs::JobList,
     platform::clock::Clock,
+    security::AuditLog,
 };
 
 /// The service.
@@ -32,6 +33,7 @@ pub(crate) struct InsightRpc {
     pub(crate) jobs: JobList,
     pub(crate) alerts: Alerts,
     pub(crate) page_tokens: PageTokens,
+    pub(crate) audit: AuditLog,
     pub(crate) clock: Arc<Clock>,
 }
 
@@ -44,7 +46,7 @@ impl InsightService for InsightRpc {
         &self,
         request: Request<RefreshInsightsRequest>,
     ) -> Result<Response<Self::RefreshInsightsStream>, Status> {
-        facts::refresh(self, &request.into_inner()).map(Response::new)
+        facts::refresh(self, &request).await.map(Response::new)
     }
 
     async fn get_customer_insight(
@@ -132,7 +134,7 @@ impl InsightService for InsightRpc {
         &self,
         request: Request<PublishWorklistRequest>,
     ) -> Result<Response<PublishWorklistResponse>, Status> {
-        worklist::publish(self, request.into_inner()).await.map(Response::new)
+        worklist::publish(self, request).await.map(Response::new)
     }
 
     async fn record_action_outcome(

@@ -10,11 +10,12 @@ use tally_proto::{
     },
 };
 use tally_store::{EffectFilter, Episode, NewOutcome, OutcomeReport};
-use tonic::Status;
+use tonic::{Request, Status};
 
 use super::{InsightRpc, affinities::next_to_buy, range};
 use crate::{
     grpc::{
+        caller::actor,
         convert::{
             page,
             response::{self, timestamp},
@@ -60,13 +61,14 @@ pub(super) async fn list(
 /// PublishWorklist.
 pub(super) async fn publish(
     rpc: &InsightRpc,
-    request: PublishWorklistRequest,
+    request: Request<PublishWorklistRequest>,
 ) -> Result<PublishWorklistResponse, Status> {
+    let (by, request) = (actor(&request, ""), request.into_inner());
     let mut validator = Validator::new(rpc.clock.now());
     let kinds = kinds(&mut validator, &request.kinds);
     let as_of = request.as_of_time.as_ref().map(|time| validator.time("as_of_time", time));
     let (kinds, as_of) = validator.finish((kinds, as_of))?;
-    let (pass, published) = rpc.insights.publish_worklist(kinds, as_of).await?;
+    let (pass, published) = rpc.insights.publish_worklist(kinds, as_of, &by).await?;
     Ok(PublishWorklistResponse {
         published: published.published,
         held_out: published.held_out,

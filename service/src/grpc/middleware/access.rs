@@ -15,8 +15,12 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
 use crate::{
-    grpc::{connection::ConnectionInfo, status::unknown_method},
-    security::{Access, Caller, Credentials, Refusal, Rule, rule},
+    grpc::{
+        caller::caller_name,
+        connection::ConnectionInfo,
+        status::{code_name, unknown_method},
+    },
+    security::{Access, AuditLog, Caller, Credentials, Refusal, Rule, known_path, rule},
 };
 
 /// How often the credentials of a call that goes on are checked: they may expire or be withdrawn.
@@ -26,12 +30,15 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Puts [`CheckedService`] around a service.
 #[derive(Clone)]
-pub(in crate::grpc) struct AccessLayer(Option<Arc<Access>>);
+pub(in crate::grpc) struct AccessLayer {
+    access: Option<Arc<Access>>,
+    audit: AuditLog,
+}
 
 impl AccessLayer {
-    /// Checks callers; without `access` everybody may call everything.
-    pub(in crate::grpc) const fn new(access: Option<Arc<Access>>) -> Self {
-        Self(access)
+    /// Checks callers and counts in `audit` whom it refuses; without `access` everybody may call everything.
+    pub(in crate::grpc) const fn new(access: Option<Arc<Access>>, audit: AuditLog) -> Self {
+        Self { access, audit }
     }
 }
 
@@ -39,7 +46,7 @@ impl<S> Layer<S> for AccessLayer {
     type Service = CheckedService<S>;
 
     fn layer(&self, inner: S) -> CheckedService<S> {
-        CheckedService { inner, access: self.0.clone() }
+        CheckedService { inner, access: self.access.clone(), audit: self.audit.clone() }
     }
 }
 
@@ -48,6 +55,7 @@ impl<S> Layer<S> for AccessLayer {
 pub(in crate::grpc) struct CheckedService<S> {
     inner: S,
     access: Option<Arc<Access>>,
+    audit: AuditLog,
 }
 
 type Checked<S> = Either<
@@ -77,7 +85,9 @@ where
         match access.check(rule, &credentials) {
             Err(refusal) => {
                 tracing::debug!(reason = refusal.reason(), "refused");
-                Either::Right(Either::Left(ready(Ok(Status::from(&refusal).into_http()))))
+                let status = Status::from(&refusal);
+                count(&self.audit, &refusal, &request, &status);
+                Either::Right(Either::Left(ready(Ok(status.into_http()))))
             }
             Ok(None) => Either::Left(self.inner.call(request)),
             Ok(Some(caller)) => {
@@ -89,6 +99,16 @@ where
                 Either::Right(Either::Right(Box::pin(call)))
             }
         }
+    }
+}
+
+/// Counts a refusal.
+fn count(audit: &AuditLog, refusal: &Refusal, request: &Request<Body>, status: &Status) {
+    let Some(path) = known_path(request.uri().path()) else { return };
+    let outcome = code_name(status.code());
+    match refusal {
+        Refusal::Scope { caller, .. } => audit.count(caller, path, outcome),
+        _ => audit.count(&caller_name(request.extensions()), path, outcome),
     }
 }
 

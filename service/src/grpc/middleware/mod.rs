@@ -2,6 +2,7 @@
 //! an allowed size, and the contract's words for what tonic itself answers; within it, load shedding.
 
 mod access;
+mod audited;
 mod call_metrics;
 mod deadline;
 mod metadata;
@@ -10,7 +11,9 @@ mod service;
 mod shedding;
 
 pub(super) use access::AccessLayer;
+pub(super) use audited::AuditLayer;
 pub(super) use call_metrics::CallMetrics;
+pub(super) use request_id::RequestId;
 pub(super) use service::MiddlewareLayer;
 pub use shedding::Capacity;
 pub(super) use shedding::{LoadSheddingLayer, Reservation};

@@ -22,7 +22,7 @@ pub(super) struct RequestIds {
 
 /// The id of one call.
 #[derive(Clone)]
-pub(super) enum RequestId {
+pub(in crate::grpc) enum RequestId {
     /// From the caller.
     Received(Box<str>),
     /// Made here.

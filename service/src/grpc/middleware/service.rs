@@ -77,7 +77,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let MiddlewareState { metrics, ids } = &*self.state;
         let method = metrics.method(request.uri().path());
         let limit = time_limit(request.headers(), method.server_streaming);
@@ -85,6 +85,7 @@ where
         let ends_response = deadline.filter(|_| method.server_streaming);
         let id = ids.of(request.headers());
         let span = tracing::info_span!("call", method = %method.name, request_id = %id);
+        request.extensions_mut().insert(id.clone());
         let ending = CallEnding { call: metrics.start(method), id, span: span.clone() };
         let size = metadata_bytes(request.headers());
         let refused = match limit {

@@ -1,7 +1,5 @@
 //! Messages of promotions and their previews.
 
-use std::sync::Arc;
-
 use tally_model::{spec::Target, training::compare::Comparison};
 use tally_proto::{
     limits,
@@ -16,12 +14,11 @@ use tonic::Request;
 use crate::{
     catalog::ModelName,
     grpc::{
-        connection::ConnectionInfo,
+        caller,
         convert::{response, validator::Validator},
     },
     lifecycle::{PromotionPreview, PromotionRequest},
     platform::{actor::Actor, error::Result},
-    security::Caller,
 };
 
 pub(super) fn promotion_request(
@@ -51,21 +48,10 @@ fn checked_reason(validator: &mut Validator, reason: &str) -> String {
     reason.to_owned()
 }
 
-/// Who calls: by its credentials, if callers are checked; what it says itself, which nobody checks; and its address.
+/// Who calls.
 fn actor<T>(validator: &mut Validator, request: &Request<T>, requested_by: &str) -> Actor {
     validator.remark("requested_by", requested_by, limits::ID_CHARS);
-    let caller = request.extensions().get::<Arc<Caller>>().map(|caller| caller.name.clone());
-    let said = Some(requested_by).filter(|said| !said.is_empty()).map(|said| format!("{said} (unchecked)"));
-    let connection = request.extensions().get::<ConnectionInfo>();
-    let address =
-        connection.and_then(|connection| connection.address).map(|address| address.ip().to_string());
-    let who: Vec<String> = caller.into_iter().chain(said).collect();
-    let name = match (who.is_empty(), address) {
-        (false, Some(address)) => format!("{} from {address}", who.join(" as ")),
-        (true, Some(address)) => address,
-        (_, None) => who.join(" as "),
-    };
-    Actor { name }
+    caller::actor(request, requested_by)
 }
 
 /// A preview, without the model and the moment that were asked for.
@@ -125,37 +111,5 @@ pub(super) fn comparison((champion, comparison): (ModelName, Comparison)) -> Mod
         difference: comparison.difference,
         lower: comparison.lower,
         upper: comparison.upper,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tally_model::time::Time;
-
-    use super::*;
-    use crate::security::{Scope, Scopes};
-
-    #[test]
-    fn the_actor_is_the_caller_as_far_as_it_is_known() {
-        let scopes = Scopes::from_iter([Scope::Admin]);
-        let caller = || Arc::new(Caller { name: "ops".to_owned(), scopes, expires: None });
-        let connection = || ConnectionInfo { address: "10.0.0.7:1".parse().ok(), certificate: None };
-        for (is_checked, said, is_remote, name) in [
-            (true, "ada@laptop", true, "ops as ada@laptop (unchecked) from 10.0.0.7"),
-            (true, "", true, "ops from 10.0.0.7"),
-            (true, "", false, "ops"),
-            (false, "ada@laptop", true, "ada@laptop (unchecked) from 10.0.0.7"),
-            (false, "", true, "10.0.0.7"),
-            (false, "", false, ""),
-        ] {
-            let mut request = Request::new(());
-            if is_checked {
-                request.extensions_mut().insert(caller());
-            }
-            if is_remote {
-                request.extensions_mut().insert(connection());
-            }
-            assert_eq!(actor(&mut Validator::new(Time(0)), &request, said).name, name);
-        }
     }
 }

@@ -8,7 +8,10 @@ use tally_store::{
 
 use crate::{
     insight::Insights,
-    platform::error::{Error, Result},
+    platform::{
+        actor::Actor,
+        error::{Error, Result},
+    },
 };
 
 impl Insights {
@@ -18,7 +21,12 @@ impl Insights {
     /// # Errors
     /// FAILED_PRECONDITION when the moment is in the future (NOT_YET), or when the pass is of other settings than those
     /// of this server (OTHER_SETTINGS); when the store fails.
-    pub async fn publish_worklist(&self, kinds: WorkKinds, as_of: Option<Time>) -> Result<(Pass, Published)> {
+    pub async fn publish_worklist(
+        &self,
+        kinds: WorkKinds,
+        as_of: Option<Time>,
+        by: &Actor,
+    ) -> Result<(Pass, Published)> {
         let now = self.clock.now();
         if let Some(as_of) = as_of.filter(|as_of| *as_of > now) {
             return Err(Error::Precondition {
@@ -45,7 +53,7 @@ impl Insights {
         }
         let now = self.clock.now();
         let filter = self.work_filter(&pass, kinds, now).await?;
-        let published = self.store.publish_worklist(&filter, now).await?;
+        let published = self.store.publish_worklist(&filter, now, by).await?;
         Ok((pass, published))
     }
 

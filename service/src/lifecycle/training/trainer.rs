@@ -192,7 +192,8 @@ impl Trainer {
                 let kind = PromotionKind::Training;
                 let next = state.next(name, kind, &self.actor, why.to_owned(), &self.clock);
                 let forced = gate.refusal(name).is_some();
-                if !store.promote(Promotion { forced, gate_result: gate.to_string(), ..next }).await? {
+                let promotion = Promotion { forced, gate_result: gate.to_string(), ..next };
+                if !store.promote(promotion, &self.actor.request_id).await? {
                     continue;
                 }
             }

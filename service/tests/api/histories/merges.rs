@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use tally_model::{history::History, time::Time};
-use tally_store::{Interaction, InteractionKey, MergeResult, RecordOptions, Store};
+use tally_store::{Actor, Interaction, InteractionKey, MergeResult, RecordOptions, Store};
 
 use super::samples::{expected, expected_with, interactions, read};
 use crate::support::{Tally, on_both_stores, time};
@@ -21,7 +21,10 @@ const MERGED: &str = "2024-06-01";
 
 async fn merge(store: &dyn Store, from: &str, into: &str, at: Time) {
     let survivor = into.to_owned();
-    assert_eq!(store.merge_customers(from, into, at).await.unwrap(), MergeResult::Merged { survivor });
+    assert_eq!(
+        store.merge_customers(from, into, at, &Actor::default()).await.unwrap(),
+        MergeResult::Merged { survivor }
+    );
 }
 
 fn own(customer: usize) -> History {
@@ -67,7 +70,7 @@ async fn a_survivor_has_the_history_of_all_its_ids(tally: Tally) {
     pack_all(store).await;
     assert_eq!(read(store, &ids).await, histories);
     assert_eq!(store.customer_ids("", 10).await.unwrap(), ["c2"]);
-    assert!(store.delete_customer("c1").await.unwrap());
+    assert!(store.delete_customer("c1", &Actor::default(), Time::MIN).await.unwrap().is_some());
     assert_eq!(read(store, &ids).await, [None, None, None]);
     assert_eq!(tally.database.sql("SELECT count(*) FROM packed_histories").await, Some(0));
 }
@@ -87,7 +90,14 @@ async fn what_is_retracted_under_a_merged_id_is_retracted_for_its_survivor(tally
         interaction_id: item.interaction_id.clone(),
     };
     let keys = wrong.iter().map(key).collect();
-    assert_eq!(store.retract_interactions(keys, retracted, String::new()).await.unwrap().retracted, 34);
+    assert_eq!(
+        store
+            .retract_interactions(keys, retracted, String::new(), &Actor::default())
+            .await
+            .unwrap()
+            .retracted,
+        34
+    );
     let with_times = items.into_iter().map(|item| (item.clone(), wrong.contains(&item).then_some(retracted)));
     let own_0 = expected_with(with_times.collect(), &[]);
     let histories = [Some(own_0.clone()), Some(own(1).unite(&[(own_0, merged)]))];

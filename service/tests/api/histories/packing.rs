@@ -13,7 +13,7 @@ use tally_model::{
     history::{AttributeValue, Attributes, History, Version},
     time::Time,
 };
-use tally_store::{Interaction, InteractionKey, NewCustomer, RecordOptions, Store};
+use tally_store::{Actor, Interaction, InteractionKey, NewCustomer, RecordOptions, Store};
 use tokio::task::JoinHandle;
 
 use super::samples::{expected, expected_with, interactions, read};
@@ -88,7 +88,7 @@ async fn histories_are_in_order_and_packing_does_not_change_them(tally: Tally) {
     tally.database.sql("UPDATE packed_histories SET format = 0").await;
     assert_eq!(unpacked().await.unwrap(), ["c0", "c1", "c2"]);
     assert_eq!(read(&*store, &asked[..1]).await, histories[..1]);
-    assert!(store.delete_customer("c2").await.unwrap());
+    assert!(store.delete_customer("c2", &Actor::default(), Time::MIN).await.unwrap().is_some());
     assert_eq!(tally.database.sql("SELECT count(*) FROM packed_histories").await, Some(0));
 }
 
@@ -103,7 +103,10 @@ async fn retracted_interactions_are_in_their_places(tally: Tally) {
         interaction_id: item.interaction_id.clone(),
     };
     let retract = async |items: &[Interaction], time: Time| {
-        store.retract_interactions(items.iter().map(key).collect(), time, String::new()).await.unwrap()
+        store
+            .retract_interactions(items.iter().map(key).collect(), time, String::new(), &Actor::default())
+            .await
+            .unwrap()
     };
     let [first, second, third] = ["2024-05-01", "2024-05-02", "2024-05-03"].map(time);
     let some: Vec<Interaction> = interactions(0).into_iter().step_by(3).collect();

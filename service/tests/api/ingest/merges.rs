@@ -98,7 +98,9 @@ async fn a_merged_customer_is_listed_once_and_erased_as_a_whole(tally: Tally) {
         assert_refused(tally.delete(id).await, Code::NotFound, "CUSTOMER_NOT_FOUND", &[]);
     }
     assert_eq!(tally.database.sql("SELECT count(*) FROM interactions").await, Some(1));
-    // The id is free again.
+    // The ids are free again.
+    let erased = ["x", "y", "z"].map(|id| customer(id, "2024-01-01", &[]));
+    assert_eq!(tally.recreate(erased.to_vec()).await.unwrap(), 3);
     assert_eq!(tally.backfill(visits()).await.unwrap(), (3, 1));
     let ids = ["other", "x", "y", "z"];
     assert_eq!(listed(&tally).await, ids.map(|id| owned(id, &[])));
@@ -156,7 +158,7 @@ async fn other_servers_learn_of_merges_and_erasures(tally: Tally) {
     assert_eq!(other.customer("a").await.unwrap().customer_id, "b");
     other.delete("a").await.unwrap();
     assert_refused(tally.customer("b").await, Code::NotFound, "CUSTOMER_NOT_FOUND", &[]);
-    tally.upsert(vec![customer("a", "2024-01-01", &[])]).await.unwrap();
+    tally.recreate(vec![customer("a", "2024-01-01", &[])]).await.unwrap();
     // The first server forgets that `a` was merged.
     let known = async || tally.customer("a").await.is_ok_and(|customer| customer.customer_id == "a");
     eventually(known).await;

@@ -6,6 +6,8 @@ mod contention;
 mod corrections;
 mod customers;
 mod durability;
+mod erasure;
+mod export;
 mod import;
 mod interactions;
 mod items;

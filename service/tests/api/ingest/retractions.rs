@@ -4,7 +4,7 @@ use tally_proto::v1;
 use tally_service::platform::clock::system_clock;
 use tonic::Code;
 
-use crate::support::{Tally, assert_refused, interaction, on_both_stores, timestamp};
+use crate::support::{Tally, assert_refused, customer, interaction, on_both_stores, timestamp};
 
 on_both_stores!(
     a_retracted_interaction_leaves_the_list_and_is_shown_when_asked_for,
@@ -145,6 +145,7 @@ async fn an_erased_customer_takes_its_retractions_along(tally: Tally) {
     assert_eq!(tally.database.sql(stored).await, Some(1));
     tally.delete("c").await.unwrap();
     assert_eq!(tally.database.sql(stored).await, Some(0));
+    assert_eq!(tally.recreate(vec![customer("c", "2024-01-01", &[])]).await.unwrap(), 1);
     assert_eq!(tally.backfill(orders("c", 3)).await.unwrap(), (3, 0), "the customer is a new one");
 }
 

@@ -46,7 +46,8 @@ async fn store(tally: &Tally, seed: u64) -> Vec<String> {
     let customers = 5 + draw(&mut state, 60);
     let start = time("2022-01-15");
     for n in 0..customers * 8 {
-        let customer = format!("c{}", draw(&mut state, customers));
+        // Those of other seeds were erased, and stay so.
+        let customer = format!("{seed}c{}", draw(&mut state, customers));
         let kind = KINDS[draw(&mut state, KINDS.len() as u64) as usize];
         // Many at midnight, or at the same time as others.
         let step = [1, 86_400, 10 * 86_400][draw(&mut state, 3) as usize];
@@ -56,7 +57,7 @@ async fn store(tally: &Tally, seed: u64) -> Vec<String> {
         all.push(sale(&customer, &format!("{seed}-{n}"), kind, &occurred, amount));
     }
     tally.backfill(all).await.unwrap();
-    let ids = (0..customers).map(|n| format!("c{n}"));
+    let ids = (0..customers).map(|n| format!("{seed}c{n}"));
     let known: Vec<v1::Customer> = ids
         .clone()
         .map(|id| v1::Customer {

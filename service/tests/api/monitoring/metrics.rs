@@ -165,7 +165,7 @@ async fn promote_unreadable(store: &dyn Store, target: Target, from: Option<i64>
         reason: String::new(),
         gate_result: String::new(),
     };
-    assert!(store.promote(promotion).await.unwrap());
+    assert!(store.promote(promotion, "").await.unwrap());
 }
 
 async fn a_model_that_cannot_be_read_is_counted(tally: Tally) {

@@ -7,6 +7,7 @@ mod exports;
 mod help;
 mod hostile_names;
 mod interrupts;
+mod personal_data;
 mod pooler;
 mod readme;
 mod serve;

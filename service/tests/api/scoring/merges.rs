@@ -190,7 +190,7 @@ async fn a_merge_counts_at_once_here_and_soon_on_other_servers(tally: Tally) {
     let erased =
         simulated_customer(&business_until_today().iter().find(|one| one.customer_id == into).unwrap());
     tally.delete(&from).await.unwrap();
-    tally.upsert(vec![v1::Customer { customer_id: from.clone(), ..erased }]).await.unwrap();
+    tally.recreate(vec![v1::Customer { customer_id: from.clone(), ..erased }]).await.unwrap();
     tally.backfill(vec![buy(&from, "alone")]).await.unwrap();
     assert_eq!(purchases(&tally, &from).await, 1.0);
     eventually(async || {

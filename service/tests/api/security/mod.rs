@@ -1,5 +1,6 @@
 //! Who may call, and encrypted connections: through the real programs, with certificates and tokens made for each test.
 
+mod audit;
 mod certificates;
 mod client;
 mod jwts;
@@ -52,7 +53,7 @@ pub struct Secured {
     pub authority: Authority,
     pub process: ServeProcess,
     pub encrypted: bool,
-    _database: Database,
+    pub database: Database,
 }
 
 impl Secured {
@@ -78,7 +79,7 @@ impl Secured {
         let database = Database::sqlite();
         folder.write("ca.pem", &authority.pem);
         let process = ServeProcess::start(&database.url, arguments);
-        Self { folder, authority, process, encrypted, _database: database }
+        Self { folder, authority, process, encrypted, database }
     }
 
     /// A connection without a certificate of its own.

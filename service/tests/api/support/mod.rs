@@ -14,6 +14,7 @@ mod requests;
 mod server;
 mod simulation;
 mod training;
+mod walk;
 
 pub use assertions::{assert_refused, eventually};
 pub use database::Database;

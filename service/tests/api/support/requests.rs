@@ -16,6 +16,12 @@ impl Tally {
         Ok(response.into_inner().upserted)
     }
 
+    /// Stores customers, of whom some were erased.
+    pub async fn recreate(&self, customers: Vec<v1::Customer>) -> Result<i64, Status> {
+        let request = v1::UpsertCustomersRequest { customers, recreate_erased: true, ..Default::default() };
+        Ok(self.customers().upsert_customers(request).await?.into_inner().upserted)
+    }
+
     /// Erases a customer.
     pub async fn delete(&self, customer_id: &str) -> Result<(), Status> {
         let request = v1::DeleteCustomerRequest { customer_id: customer_id.to_owned() };
@@ -29,7 +35,7 @@ impl Tally {
         attributes: &[&str],
     ) -> Result<v1::UpsertCustomersResponse, Status> {
         let backfill_attributes = attributes.iter().map(|name| (*name).to_owned()).collect();
-        let request = v1::UpsertCustomersRequest { customers, backfill_attributes };
+        let request = v1::UpsertCustomersRequest { customers, backfill_attributes, ..Default::default() };
         Ok(self.customers().upsert_customers(request).await?.into_inner())
     }
 

@@ -16,6 +16,7 @@ use tally_model::{
 
 use super::Backend;
 use crate::{
+    audit::Actor,
     error::{Result, StoreError},
     worklist::{
         EffectFilter, Episode, EpisodeCount, EpisodeCursor, EpisodeFilter, ListedEpisode, NewOutcome,
@@ -69,8 +70,8 @@ impl<B: Backend> WorklistStore for B {
         items::ranked_count(self, filter, include_held_out).await
     }
 
-    async fn publish_worklist(&self, filter: &WorkFilter, now: Time) -> Result<Published> {
-        publish::publish(self, filter, now).await
+    async fn publish_worklist(&self, filter: &WorkFilter, now: Time, by: &Actor) -> Result<Published> {
+        publish::publish(self, filter, now, by).await
     }
 
     async fn record_outcome(

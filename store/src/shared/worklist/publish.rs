@@ -4,14 +4,20 @@ use tally_model::time::Time;
 
 use super::items::{push_listed, push_until};
 use crate::{
+    audit::{Actor, NewAuditEvent},
     error::{Result, StoreError},
-    shared::{Backend, Statement, transaction::repeatable},
+    shared::{Backend, Statement, audit, transaction::repeatable},
     worklist::{Published, WorkFilter},
 };
 
-pub(super) async fn publish<B: Backend>(store: &B, filter: &WorkFilter, now: Time) -> Result<Published> {
-    repeatable((store.clone(), filter.clone()), move |shared| async move {
-        let (store, filter) = &*shared;
+pub(super) async fn publish<B: Backend>(
+    store: &B,
+    filter: &WorkFilter,
+    now: Time,
+    by: &Actor,
+) -> Result<Published> {
+    repeatable((store.clone(), filter.clone(), by.clone()), move |shared| async move {
+        let (store, filter, by) = &*shared;
         let mut tx = store.begin().await?;
         // Only one at a time, and each sees the episodes of those before it: the row stays locked until the end.
         let lock = Statement::new(
@@ -33,6 +39,9 @@ pub(super) async fn publish<B: Backend>(store: &B, filter: &WorkFilter, now: Tim
         if B::run::<()>(&mut tx, whole).await?.is_empty() {
             return Err(StoreError::Aborted);
         }
+        let event = NewAuditEvent::done(now, by, "PublishWorklist").about(filter.as_of.to_string());
+        let event = NewAuditEvent { count: inserted.len() as i64, ..event };
+        audit::append(store, &mut tx, vec![event]).await?;
         tx.commit().await?;
         let published = inserted.len() as i64;
         let held_out = inserted.iter().filter(|(held_out,)| *held_out).count() as i64;
