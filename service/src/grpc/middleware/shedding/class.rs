@@ -101,6 +101,7 @@ const METHODS: &[(&str, Class)] = &[
     ("ScoringService/BatchScoreLeads", Class::batch),
     ("ScoringService/BatchPredictChurn", Class::batch),
     ("CustomerService/UpsertCustomers", Class::ingest),
+    ("CustomerService/ExportCustomer", Class::report),
     ("InteractionService/RecordInteractions", Class::ingest),
     ("InteractionService/RetractInteractions", Class::ingest),
     ("InteractionService/StreamInteractions", Class::stream),
