@@ -16,7 +16,7 @@ const BOOLEANS: [&str; 4] = ["has_merged", "held_out", "label", "stated"];
 /// Columns with JSON; some are texts.
 const DOCUMENTS: [&str; 2] = ["attributes", "properties"];
 /// How SQLite's columns of moments end.
-const TIMES: &str = "_time";
+const TIMES: [&str; 2] = ["_time", "_until"];
 
 /// A row of any table.
 struct AnyRow(Map<String, Value>);
@@ -27,7 +27,9 @@ impl FromRow<'_, SqliteRow> for AnyRow {
             let raw = row.try_get_raw(n)?;
             Ok(match raw.type_info().name() {
                 _ if raw.is_null() => Value::Null,
-                "INTEGER" if name.ends_with(TIMES) => Time(row.try_get(n)?).to_string().into(),
+                "INTEGER" if TIMES.iter().any(|end| name.ends_with(end)) => {
+                    Time(row.try_get(n)?).to_string().into()
+                }
                 "INTEGER" if BOOLEANS.contains(&name) => row.try_get::<bool, _>(n)?.into(),
                 "INTEGER" => row.try_get::<i64, _>(n)?.into(),
                 "REAL" => row.try_get::<f64, _>(n)?.into(),
