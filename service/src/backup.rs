@@ -6,13 +6,17 @@ use std::{
     path::Path,
 };
 
-use tally_store::{BackupError, Store};
+use tally_model::time::Time;
+use tally_store::{BackupError, NewAuditEvent, Store};
 
 use crate::platform::{
+    actor,
     blocking::run_blocking,
     error::{Error, Result},
 };
 
+/// The action in the audit log.
+pub const BACKUP: &str = "BackupDatabase";
 /// How many bytes are read at a time.
 const PART_BYTES: u64 = 256 << 10;
 
@@ -96,6 +100,15 @@ pub fn remove_abandoned(store: &dyn Store) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Notes in the audit log of the database of `url` that this process has copied it into `file`.
+///
+/// # Errors
+/// When the database cannot be written, or is of another version.
+pub async fn note(url: &str, file: &Path, now: Time) -> Result<(), BackupError> {
+    let event = NewAuditEvent::done(now, &actor::of_this_process(), BACKUP).about(file.display().to_string());
+    tally_store::note_backup(url, event).await
 }
 
 fn failed(error: &io::Error) -> Error {

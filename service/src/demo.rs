@@ -122,7 +122,7 @@ async fn fill(app: &App, customers: u32, progress: &ProgressListener) -> Result<
     let today = app.clock.now().day_number() * DAY;
     let content = format!("{customers} customers, seed {SEED}, until {today}");
     let mark = if before == 0 { content.as_bytes() } else { b"" };
-    let marked = app.store.setting(MARK, mark).await?;
+    let marked = app.store.setting(MARK, mark, None).await?;
     if marked.is_empty() {
         return Err(Error::Precondition {
             reason: "NOT_A_DEMO",

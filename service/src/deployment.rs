@@ -13,15 +13,16 @@ use tally_proto::values::{currency_decimals, trimmed};
 use tally_store::{NewAuditEvent, Store};
 
 use crate::platform::{
-    actor,
+    actor::{self, Actor},
     error::{Error, Result},
 };
 
 /// The settings in the database.
 const CURRENCY: &str = "currency";
 const AMOUNT_DECIMALS: &str = "amount_decimals";
-/// The action in the audit log.
+/// The actions in the audit log.
 const SET_CURRENCY: &str = "SetCurrency";
+const SET_AMOUNT_DECIMALS: &str = "SetAmountDecimals";
 
 /// A currency of ISO 4217.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,8 +99,10 @@ impl Deployment {
     }
 
     /// Stores the number of decimals, unless one is stored; returns the stored one.
-    async fn settle_decimals(&self, decimals: u8) -> Result<u8> {
-        let stored = self.0.store.setting(AMOUNT_DECIMALS, decimals.to_string().as_bytes()).await?;
+    async fn settle_decimals(&self, decimals: u8, by: &Actor, now: Time) -> Result<u8> {
+        let value = decimals.to_string();
+        let event = NewAuditEvent::done(now, by, SET_AMOUNT_DECIMALS).about(value.as_str());
+        let stored = self.0.store.setting(AMOUNT_DECIMALS, value.as_bytes(), Some(event)).await?;
         self.known_decimals(&stored)
     }
 
@@ -109,10 +112,11 @@ impl Deployment {
     /// FAILED_PRECONDITION (OTHER_DECIMALS) when amounts of another number of decimals are stored; when the store
     /// fails.
     pub async fn set_currency(&self, Currency { code, decimals }: &Currency, now: Time) -> Result<()> {
-        let stored = self.settle_decimals(*decimals).await?;
+        let by = actor::of_this_process();
+        let stored = self.settle_decimals(*decimals, &by, now).await?;
         if stored == *decimals {
             if self.0.store.stored_setting(CURRENCY).await?.as_deref() != Some(code.as_bytes()) {
-                let event = NewAuditEvent::done(now, &actor::of_this_process(), SET_CURRENCY).about(code);
+                let event = NewAuditEvent::done(now, &by, SET_CURRENCY).about(code);
                 self.0.store.replace_setting(CURRENCY, code.as_bytes(), event).await?;
             }
             return Ok(());
@@ -126,17 +130,17 @@ impl Deployment {
         })
     }
 
-    /// Accepts amounts that were turned into minor units with so many decimals. The first number above 0 is stored
+    /// Accepts amounts that `by` has turned into minor units with so many decimals. The first number above 0 is stored
     /// for good where there is none.
     ///
     /// # Errors
     /// FAILED_PRECONDITION (OTHER_DECIMALS) when the deployment has another number; when the store fails.
-    pub async fn accept_decimals(&self, decimals: u8) -> Result<()> {
+    pub async fn accept_decimals(&self, decimals: u8, by: impl FnOnce() -> Actor, now: Time) -> Result<()> {
         let stored = match self.amount_decimals().await? {
             Some(stored) => stored,
             // Amounts without decimals may be whole euros as well as yen.
             None if decimals == 0 => return Ok(()),
-            None => self.settle_decimals(decimals).await?,
+            None => self.settle_decimals(decimals, &by(), now).await?,
         };
         if stored == decimals {
             return Ok(());

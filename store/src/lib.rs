@@ -1,10 +1,10 @@
 //! Everything that Tally stores, on SQLite or PostgreSQL.
 //!
 //! What is stored is grouped into aggregates: customers, interactions, histories, models, predictions, populations,
-//! insights, affinities, the worklist, alerts, reports, jobs, the audit log, changes and settings. Each has a module with its types and one small
-//! trait; [`Store`] unites the traits, and [`open`] returns one for the database of a URL. Both databases give the same
-//! results to the bit. No other crate names sqlx, and this one knows nothing of requests or of how errors reach a
-//! caller.
+//! insights, affinities, the worklist, alerts, reports, jobs, the audit log, exports, changes and settings. Each has a
+//! module with its types and one small trait; [`Store`] unites the traits, and [`open`] returns one for the database of a
+//! URL. Both databases give the same results to the bit. No other crate names sqlx, and this one knows nothing of
+//! requests or of how errors reach a caller.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -337,6 +337,17 @@ pub fn files(url: &str) -> Result<Vec<PathBuf>> {
 pub async fn backup(url: &str, file: &Path) -> Result<(), BackupError> {
     match url.parse::<DatabaseUrl>()? {
         DatabaseUrl::Sqlite(database) => sqlite::backup(database, file).await,
+        DatabaseUrl::Postgres { .. } => Err(BackupError::Postgres),
+    }
+}
+
+/// Notes in the audit log of the SQLite database of `url` that it was copied.
+///
+/// # Errors
+/// When the database is of PostgreSQL or another version, or cannot be written.
+pub async fn note_backup(url: &str, event: NewAuditEvent) -> Result<(), BackupError> {
+    match url.parse::<DatabaseUrl>()? {
+        DatabaseUrl::Sqlite(database) => Ok(sqlite::note_backup(database, event).await?),
         DatabaseUrl::Postgres { .. } => Err(BackupError::Postgres),
     }
 }

@@ -7,12 +7,12 @@ use crate::{audit::NewAuditEvent, error::Result};
 /// Reads and changes settings.
 #[async_trait]
 pub trait SettingStore: Send + Sync {
-    /// Returns the value of a setting, after storing `initial` when there is none. All servers on the same database
-    /// get the same value.
+    /// Returns the value of a setting, after storing `initial`, and the event in the audit log, when there is none. All
+    /// servers on the same database get the same value.
     ///
     /// # Errors
     /// When the database fails.
-    async fn setting(&self, name: &str, initial: &[u8]) -> Result<Vec<u8>>;
+    async fn setting(&self, name: &str, initial: &[u8], event: Option<NewAuditEvent>) -> Result<Vec<u8>>;
 
     /// Returns the value of a setting, if there is one.
     ///

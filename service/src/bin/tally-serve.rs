@@ -50,6 +50,10 @@ async fn backup(database: &str, file: &Path) -> Result<(), Failure> {
         }
     }
     tally_terminal::print(&format!("the database is backed up in {}", file.display()))?;
+    // Who may only read the database may copy it as well.
+    if let Err(error) = tally_service::backup::note(database, file, system_clock()).await {
+        tally_terminal::remark(&format!("the audit log does not have this backup: {error}"));
+    }
     Ok(())
 }
 

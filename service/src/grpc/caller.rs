@@ -10,7 +10,11 @@ use crate::{platform::actor::Actor, security::Caller};
 
 /// The actor of a call. `requested_by` is what the caller says of itself; it may be empty.
 pub(super) fn actor<T>(request: &Request<T>, requested_by: &str) -> Actor {
-    let extensions = request.extensions();
+    actor_of(request.extensions(), requested_by)
+}
+
+/// The actor of the call with these extensions.
+pub(super) fn actor_of(extensions: &Extensions, requested_by: &str) -> Actor {
     let caller = caller(extensions);
     let said = Some(requested_by).filter(|said| !said.is_empty()).map(|said| format!("{said} (unchecked)"));
     let who: Vec<String> = caller.into_iter().chain(said).collect();

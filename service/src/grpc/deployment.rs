@@ -17,7 +17,7 @@ use super::{
     predictions::{Messages, stream},
 };
 use crate::{
-    backup::DatabaseCopy,
+    backup::{BACKUP, DatabaseCopy},
     deployment::{Deployment, DeploymentSettings},
     platform::{clock::Clock, error::Result},
     security::AuditLog,
@@ -60,7 +60,7 @@ impl DeploymentService for DeploymentRpc {
         request: Request<BackupDatabaseRequest>,
     ) -> Result<Response<Self::BackupDatabaseStream>, Status> {
         let copy = DatabaseCopy::make(&*self.store).await?;
-        self.audit.note(self.audit.done(&actor(&request, ""), "BackupDatabase")).await?;
+        self.audit.note(self.audit.done(&actor(&request, ""), BACKUP)).await?;
         Ok(Response::new(stream(move |messages| async move { send(copy, &messages).await })))
     }
 }

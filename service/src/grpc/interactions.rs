@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Extensions;
 use tally_model::time::Time;
 use tally_proto::{
     limits,
@@ -18,7 +19,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 use tracing::Instrument;
 
 use super::{
-    caller::actor,
+    caller::{actor, actor_of},
     convert::{page, response, validator::Validator},
     page_token::PageTokens,
     status::{about, broken_batch},
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     deployment::Deployment,
     ingest::{Ingest, InteractionBatch},
-    platform::{actor::Actor, blocking::run_blocking, clock::Clock, error::Result},
+    platform::{blocking::run_blocking, clock::Clock, error::Result},
 };
 
 /// The service.
@@ -64,8 +65,8 @@ impl InteractionService for InteractionRpc {
         &self,
         request: Request<RecordInteractionsRequest>,
     ) -> Result<Response<RecordInteractionsResponse>, Status> {
-        let by = request.get_ref().recreate_erased.then(|| actor(&request, ""));
-        Ok(Response::new(self.recording().record(request.into_inner(), by.as_ref()).await?))
+        let (_, extensions, request) = request.into_parts();
+        Ok(Response::new(self.recording().record(request, &extensions).await?))
     }
 
     type StreamInteractionsStream = ReceiverStream<Result<RecordInteractionsResponse, Status>>;
@@ -76,8 +77,8 @@ impl InteractionService for InteractionRpc {
     ) -> Result<Response<Self::StreamInteractionsStream>, Status> {
         // One acknowledgement at a time: a client that does not read slows its own stream down.
         let (acknowledge, acknowledgements) = mpsc::channel(1);
-        let by = actor(&request, "");
-        let stream = record_stream(self.recording(), request.into_inner(), by, acknowledge);
+        let (_, extensions, batches) = request.into_parts();
+        let stream = record_stream(self.recording(), batches, extensions, acknowledge);
         tokio::spawn(stream.in_current_span());
         Ok(Response::new(ReceiverStream::new(acknowledgements)))
     }
@@ -105,12 +106,14 @@ impl InteractionService for InteractionRpc {
 async fn record_stream(
     recording: Recording,
     mut batches: Streaming<RecordInteractionsRequest>,
-    by: Actor,
+    extensions: Extensions,
     acknowledge: mpsc::Sender<Result<RecordInteractionsResponse, Status>>,
 ) {
     for number in 0_usize.. {
         let response = match batches.message().await {
-            Ok(Some(batch)) => recording.record(batch, Some(&by)).await.map_err(about(&[("batch", &number)])),
+            Ok(Some(batch)) => {
+                recording.record(batch, &extensions).await.map_err(about(&[("batch", &number)]))
+            }
             Ok(None) => break,
             Err(status) => Err(broken_batch(&status, number)),
         };
@@ -134,23 +137,23 @@ impl InteractionRpc {
 }
 
 impl Recording {
-    /// Stores one batch, all or nothing. With `recreate_erased` it is stored on behalf of `by`.
+    /// Stores one batch of a call with these extensions, all or nothing.
     async fn record(
         &self,
         request: RecordInteractionsRequest,
-        by: Option<&Actor>,
+        extensions: &Extensions,
     ) -> Result<RecordInteractionsResponse> {
         let pending = self.ingest.begin();
         let now = pending.record_time;
-        let by = by.filter(|_| request.recreate_erased);
+        let (by, recreate_erased) = (|| actor_of(extensions, ""), request.recreate_erased);
         let large = request.interactions.len() > INLINE;
         let parse = move || parse(request, now);
         let (batch, amount_decimals) = if large { run_blocking(parse).await? } else { parse() }?;
         if let Some(decimals) = amount_decimals {
-            self.deployment.accept_decimals(decimals).await?;
+            self.deployment.accept_decimals(decimals, by, now).await?;
         }
-        if let Some(by) = by {
-            self.ingest.lift_erasures(batch.customer_ids().to_vec(), by, now).await?;
+        if recreate_erased {
+            self.ingest.lift_erasures(batch.customer_ids().to_vec(), &by(), now).await?;
         }
         Ok(recorded(self.ingest.record_interactions(pending, batch).await?))
     }

@@ -31,7 +31,7 @@ impl PageTokens {
     /// When the store fails.
     pub async fn new(store: &dyn Store) -> Result<Self> {
         let fresh = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
-        Ok(Self { key: store.setting("page_token_key", &fresh).await?.into() })
+        Ok(Self { key: store.setting("page_token_key", &fresh, None).await?.into() })
     }
 
     fn seal(&self, scope: &impl Serialize, cursor: &impl Serialize) -> Result<String> {

@@ -35,7 +35,7 @@ pub(crate) async fn read_key<B: Backend>(store: &B) -> Result<CustomerKey> {
         return Ok(CustomerKey(key));
     }
     let fresh = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
-    Ok(CustomerKey(store.setting(KEY, &fresh).await?))
+    Ok(CustomerKey(store.setting(KEY, &fresh, None).await?))
 }
 
 /// Returns those of these ids, of whom none is stored, that were erased.

@@ -11,9 +11,9 @@ use crate::{
 
 #[async_trait]
 impl<B: Backend> SettingStore for B {
-    async fn setting(&self, name: &str, initial: &[u8]) -> Result<Vec<u8>> {
+    async fn setting(&self, name: &str, initial: &[u8], event: Option<NewAuditEvent>) -> Result<Vec<u8>> {
         let insert = Statement::new(
-            "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING RETURNING 1",
         )
         .bind(name)
         .bind(initial);
@@ -21,8 +21,9 @@ impl<B: Backend> SettingStore for B {
         let store = self.clone();
         detached(async move {
             let mut tx = store.begin().await?;
-            B::run::<()>(&mut tx, insert).await?;
+            let is_first = !B::run::<()>(&mut tx, insert).await?.is_empty();
             let value = B::run::<(Vec<u8>,)>(&mut tx, select).await?.pop();
+            audit::append(&store, &mut tx, event.filter(|_| is_first).into_iter().collect()).await?;
             tx.commit().await?;
             value
                 .map(|(value,)| value)

@@ -7,11 +7,14 @@ use std::{
 
 use async_trait::async_trait;
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+use uuid::Uuid;
 
-use super::{Sqlite, TIMEOUT, must_exist};
+use super::{MIGRATIONS, Sqlite, TIMEOUT, must_exist};
 use crate::{
+    audit::{AuditStore, NewAuditEvent},
     backup::{BackupError, BackupStore},
-    error::StoreError,
+    error::{Result, StoreError},
+    options::OpenOptions,
     shared::Engine,
 };
 
@@ -25,6 +28,24 @@ impl BackupStore for Sqlite {
         self.check_in_place()?;
         backup(self.file.clone(), file).await
     }
+}
+
+/// Notes in the audit log of a database that it was copied. The schema stays as it is, so it has to be that of this
+/// program.
+pub(crate) async fn note_backup(database: SqliteConnectOptions, event: NewAuditEvent) -> Result<()> {
+    let mut connection = database.clone().busy_timeout(TIMEOUT).connect().await?;
+    let version = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut connection);
+    let version: Option<i64> = version.await?;
+    connection.close().await?;
+    let own = MIGRATIONS.iter().map(|migration| migration.version).max();
+    if version != own {
+        let message = "the schema is that of another version of this program".to_owned();
+        return Err(StoreError::Schema { reason: "OTHER_SCHEMA", message });
+    }
+    let existing = OpenOptions { create: false, ..OpenOptions::default() };
+    let store = Sqlite::open(database, existing, Uuid::new_v4().to_string().into()).await?;
+    store.append_audit(vec![event]).await?;
+    store.close().await
 }
 
 /// Copies a database into a new file, as it is at the begin of the copy. Others may read and write meanwhile.

@@ -33,9 +33,10 @@ use sqlx::{
     Connection, Sqlite as Database, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+    migrate::Migrator,
 use tokio::{sync::Mutex, time::sleep};
 
-pub(crate) use backup::backup;
+pub(crate) use backup::{backup, note_backup};
 
 use crate::{
     error::{Result, StoreError},
@@ -47,6 +48,8 @@ use crate::{
 
 /// How long a connection waits for a locked file, and a caller for a free connection.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// What makes the schema.
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 /// Page cache of the writing connection; SQLite takes a negative number as KiB. A batch touches pages all over the
 /// indexes; with the default of 2 MiB they would be written and read again within it.
 const WRITER_CACHE: &str = "-32768";
@@ -110,7 +113,7 @@ impl Sqlite {
             .await?;
         // All migrations run in one writing transaction: all or none, and a second program waits.
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::migrate!("../migrations/sqlite").run(&mut *tx).await?;
+        MIGRATIONS.run(&mut *tx).await?;
         tx.commit().await?;
         let readers = how.connections.unwrap_or(CONNECTIONS).saturating_sub(1).max(1);
         let readers = pool(readers).connect_with(options).await?;

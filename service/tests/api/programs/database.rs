@@ -77,6 +77,7 @@ async fn a_backup_holds_everything_while_the_server_serves() {
         files(folder.path()).iter().all(|name| !name.contains("partial") && !name.starts_with("backup.db-"))
     );
     assert_eq!(customers(&backup).await, 40);
+    assert!(process.cli(&["audit", "list"]).contains("BackupDatabase"));
     let again = run();
     assert!(!again.status.success() && stderr(&again).contains("exists already"), "{}", stderr(&again));
 }
@@ -92,6 +93,7 @@ async fn a_server_sends_a_backup_of_its_database() {
     assert!(said.contains(&format!("is backed up in {}, {bytes} bytes", backup.display())), "{said}");
     assert!(files(folder.path()).iter().all(|name| !name.starts_with('.')), "{:?}", files(folder.path()));
     assert_eq!(customers(&backup).await, 40);
+    assert!(process.cli(&["audit", "list"]).contains("BackupDatabase"));
     let run = |url: String, file: &Path| {
         let output =
             program("tally", "").args(["--server", &url, "admin", "backup", text(file)]).output().unwrap();

@@ -15,6 +15,15 @@ async fn events(tally: &Tally, request: v1::ListAuditEventsRequest) -> v1::ListA
 async fn what_is_done_is_in_the_log(tally: Tally) {
     tally.upsert(["a", "b", "c"].map(|id| customer(id, "2024-01-01", &[])).into()).await.unwrap();
     tally.backfill(vec![interaction("c", "i", "visit", "2024-01-02")]).await.unwrap();
+    // The first amounts settle how many decimals they have.
+    let batch = v1::RecordInteractionsRequest {
+        interactions: vec![interaction("c", "j", "visit", "2024-01-02")],
+        amount_decimals: Some(2),
+        ..Default::default()
+    };
+    for _ in 0..2 {
+        tally.interactions().record_interactions(batch.clone()).await.unwrap();
+    }
     tally.retract(&[("c", "i")]).await.unwrap();
     tally.merge("a", "b").await.unwrap();
     let export = v1::ExportCustomerRequest { customer_id: "b".to_owned() };
@@ -33,6 +42,7 @@ async fn what_is_done_is_in_the_log(tally: Tally) {
     let shown: Vec<(&str, &str, i64)> =
         log.events.iter().map(|event| (event.action.as_str(), event.outcome.as_str(), event.count)).collect();
     let expected = [
+        ("SetAmountDecimals", "OK", 1),
         ("RetractInteractions", "OK", 1),
         ("MergeCustomers", "OK", 1),
         ("MergeCustomers", "OK", 1),
@@ -43,8 +53,8 @@ async fn what_is_done_is_in_the_log(tally: Tally) {
     ];
     assert_eq!(shown, expected);
     assert!(log.events.iter().all(|event| event.caller == "127.0.0.1"), "{log:?}");
-    assert_eq!(log.events[4].request_id, "erase-1");
-    assert_eq!((log.head_sequence, &log.head_hash), (7, &log.events[6].hash));
+    assert_eq!(log.events[5].request_id, "erase-1");
+    assert_eq!((log.head_sequence, &log.head_hash), (8, &log.events[7].hash));
     // A customer is found by its id, which is not in the log.
     let of_a = v1::ListAuditEventsRequest { customer_id: "a".to_owned(), page_size: 1, ..Default::default() };
     let first = events(&tally, of_a.clone()).await;
@@ -52,8 +62,8 @@ async fn what_is_done_is_in_the_log(tally: Tally) {
     let second =
         events(&tally, v1::ListAuditEventsRequest { page_token: first.next_page_token, ..of_a }).await;
     assert_eq!(second.events[0].action, "MergeCustomers");
-    assert_ne!(log.events[1].customer_hash, log.events[2].customer_hash);
-    assert!(tally.cli(&["audit", "verify"]).starts_with("the audit log is whole: 7 events"));
+    assert_ne!(log.events[2].customer_hash, log.events[3].customer_hash);
+    assert!(tally.cli(&["audit", "verify"]).starts_with("the audit log is whole: 8 events"));
 }
 
 async fn several_servers_append_to_one_chain(tally: Tally) {
