@@ -1,6 +1,6 @@
 //! Interactions: in by `COPY` or `UNNEST`.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Row};
 
 use super::{COPY_ROWS, Postgres, binary, column, keeps_statements, try_column};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     interactions::Interaction,
     shared::{
         Stamp, Transaction,
-        interactions::{InteractionRow, InteractionSql},
+        interactions::{Inserted, InteractionRow, InteractionSql},
         json::to_json,
     },
 };
@@ -19,7 +19,7 @@ impl InteractionSql for Postgres {
 
     const WRITES_ALONE: bool = false;
 
-    async fn insert_interactions(tx: &mut Transaction<Self>, items: &[Interaction]) -> Result<usize> {
+    async fn insert_interactions(tx: &mut Transaction<Self>, items: &[Interaction]) -> Result<Inserted> {
         if items.len() >= COPY_ROWS {
             // COPY is by far the fastest, but has no ON CONFLICT: it is tried in the hope that all of the batch is
             // new. Databases report a conflict in several ways; any other error occurs again in the statement below.
@@ -27,7 +27,7 @@ impl InteractionSql for Postgres {
             match copy(&mut attempt, items).await {
                 Ok(()) => {
                     attempt.commit().await?;
-                    return Ok(items.len());
+                    return Ok(Inserted { rows: items.len(), customer_ids: None });
                 }
                 Err(_) => attempt.rollback().await?,
             }
@@ -65,14 +65,14 @@ impl InteractionSql for Postgres {
     }
 }
 
-/// Stores those interactions that are new and returns their number.
-async fn insert(tx: &mut Transaction<Postgres>, items: &[Interaction]) -> Result<usize> {
+/// Stores those interactions that are new.
+async fn insert(tx: &mut Transaction<Postgres>, items: &[Interaction]) -> Result<Inserted> {
     let inserted = sqlx::query(
         "INSERT INTO interactions (customer_id, interaction_id, kind, occur_time, record_time, \
          amount_minor, channel, properties) \
          SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::timestamptz[], \
          $5::timestamptz[], $6::bigint[], $7::text[], $8::text[]::json[]) \
-         ON CONFLICT (customer_id, interaction_id) DO NOTHING RETURNING 1",
+         ON CONFLICT (customer_id, interaction_id) DO NOTHING RETURNING customer_id",
     )
     .bind(column(items, |item| item.customer_id.as_str()))
     .bind(column(items, |item| item.interaction_id.as_str()))
@@ -85,7 +85,12 @@ async fn insert(tx: &mut Transaction<Postgres>, items: &[Interaction]) -> Result
     .persistent(keeps_statements(tx))
     .fetch_all(&mut **tx)
     .await?;
-    Ok(inserted.len())
+    let rows = inserted.len();
+    let customer_ids = match rows < items.len() {
+        true => Some(inserted.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?),
+        false => None,
+    };
+    Ok(Inserted { rows, customer_ids })
 }
 
 /// Stores interactions; fails when one of the keys is stored.

@@ -66,21 +66,22 @@ pub(super) fn with_survivors<'a>(
     changes
 }
 
-/// Moves the record times of these interactions back to when they happened; returns their number.
+/// Moves the record times of these interactions back to when they happened; returns the customer of each.
 pub(super) async fn move_back<E: CustomerSql>(
     tx: &mut Transaction<E>,
     customer_ids: &[&str],
     keys: &[(&str, &str)],
     now: Time,
-) -> Result<usize> {
+) -> Result<Vec<String>> {
     // This keeps out whoever packs a history, as the foreign keys of new interactions do.
     E::lock_for_backfill(tx, customer_ids).await?;
     let mut update = Statement::new(
         "UPDATE interactions SET record_time = occur_time WHERE record_time > occur_time AND occur_time <= ",
     );
     update.push_bind(now).push(" AND (customer_id, interaction_id) IN (");
-    update.push_rows(keys.iter().map(key_values)).push(") RETURNING 1");
-    Ok(E::run::<()>(tx, update).await?.len())
+    update.push_rows(keys.iter().map(key_values)).push(") RETURNING customer_id");
+    let moved: Vec<(String,)> = E::run(tx, update).await?;
+    Ok(moved.into_iter().map(|(customer_id,)| customer_id).collect())
 }
 
 /// Whether any prediction is stored.

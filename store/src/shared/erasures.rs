@@ -13,7 +13,7 @@ use super::{
     customer_key::CustomerKey,
     json::{from_json, to_json},
     merges::{merged_ids, survivor},
-    referrals::forget_references,
+    referrals::{forget_references, keep_out_references},
     transaction::repeatable,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The setting with the key.
-const KEY: &str = "customer_hash_key";
+pub(super) const KEY: &str = "customer_hash_key";
 /// Hashes of a statement; SQLite allows 32,766 values.
 const HASHES: usize = 10_000;
 /// The action of those who lift the mark of an erasure.
@@ -70,6 +70,7 @@ pub(super) async fn erase<B: Backend>(
     now: Time,
 ) -> Result<Option<Vec<String>>> {
     let mut tx = store.begin().await?;
+    keep_out_references::<B>(&mut tx).await?;
     let Some(id) = survivor::<B>(&mut tx, customer_id).await? else { return Ok(None) };
     B::lock_customer(&mut tx, &id).await?;
     // It may have been merged before it was locked.

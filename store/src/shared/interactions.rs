@@ -31,11 +31,11 @@ pub(crate) trait InteractionSql: Engine {
     /// Whether a writing transaction keeps out all others from its beginning.
     const WRITES_ALONE: bool;
 
-    /// Stores the interactions whose keys are not stored, and returns their number.
+    /// Stores the interactions whose keys are not stored.
     fn insert_interactions(
         tx: &mut Transaction<Self>,
         items: &[Interaction],
-    ) -> impl Future<Output = Result<usize>> + Send;
+    ) -> impl Future<Output = Result<Inserted>> + Send;
 
     /// Returns the stored interactions with these keys (customer and interaction id).
     fn stored_interactions(
@@ -48,6 +48,14 @@ pub(crate) trait InteractionSql: Engine {
         tx: &mut Transaction<Self>,
         customer_ids: &[&str],
     ) -> impl Future<Output = Result<Vec<String>>> + Send;
+}
+
+/// Interactions that were stored.
+pub(crate) struct Inserted {
+    /// Their number.
+    pub(crate) rows: usize,
+    /// Whose they are, unless all were stored or this is the only transaction that writes.
+    pub(crate) customer_ids: Option<Vec<String>>,
 }
 
 #[derive(FromRow)]

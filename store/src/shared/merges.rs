@@ -169,6 +169,15 @@ impl SurvivorsOf {
         all
     }
 
+    /// These ids and what each of them is merged into, each once.
+    pub(super) fn with_those_of<'a>(&'a self, customer_ids: &[&'a str]) -> Vec<&'a str> {
+        let survivors = customer_ids.iter().flat_map(|id| self.of(id)).map(|(survivor, _)| survivor);
+        let mut all: Vec<&str> = customer_ids.iter().copied().chain(survivors).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// The survivors of an id, each with the time from which the rows of the id count as its own.
     pub(super) fn of<'a>(&'a self, customer_id: &str) -> impl Iterator<Item = (&'a str, Time)> {
         let start = self.0.get(customer_id).map(|into| (into, into.merge_time));

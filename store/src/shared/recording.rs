@@ -30,9 +30,9 @@ pub(super) async fn record<B: Backend>(
     options: RecordOptions,
 ) -> Result<Recorded> {
     let mut tx = store.begin().await?;
-    let erased = admit(store, &mut tx, &batch.first_seen()).await?;
     let batch = without_references(store, &mut tx, batch).await?;
     let batch = &*batch;
+    let erased = admit(store, &mut tx, &batch.first_seen()).await?;
     if erased.is_empty() {
         return record_admitted(store, tx, batch, options).await;
     }
@@ -57,7 +57,7 @@ async fn record_admitted<B: Backend>(
     let items = to_insert::<B>(&mut tx, batch, &retracted, options).await?;
     let before = stored_before::<B>(&mut tx, batch, options).await?;
     let inserted = B::insert_interactions(&mut tx, &items).await?;
-    let mut found = match inserted < items.len() {
+    let mut found = match inserted.rows < items.len() {
         // This reads the rows inserted just now as well, which are equal to the batch.
         true => {
             let stored = B::stored_interactions(&mut tx, &keys).await?;
@@ -78,7 +78,7 @@ async fn record_admitted<B: Backend>(
     if settles {
         settle_create_times::<B>(&mut tx, &touched).await?;
     }
-    let changes = inserted + found.moved_rows + found.corrected > 0;
+    let changes = inserted.rows + found.moved_of.len() + found.corrected > 0;
     if changes {
         // After the insert as well: see the table.
         B::forget_packed(&mut tx, &touched).await?;
@@ -89,12 +89,16 @@ async fn record_admitted<B: Backend>(
         let past = backfill::with_survivors(found.changes.clone(), &survivors);
         outdated_predictions = backfill::mark_predictions::<B>(&mut tx, &past, options.record_time).await?;
     }
-    // What changes nothing locks no customer: noted, an id could outlive the erasure of its customer.
     if changes || settles {
-        note_change(store, &mut tx, touched).await?;
+        let written = match &inserted.customer_ids {
+            None if retracted.is_empty() => touched,
+            None => found.written(batch, items.iter().map(|item| item.key().0), options, &survivors),
+            Some(new) => found.written(batch, new.iter().map(String::as_str), options, &survivors),
+        };
+        note_change(store, &mut tx, written).await?;
     }
     tx.commit().await?;
-    Ok(Recorded { outdated_predictions, ..found.counts(batch, inserted) })
+    Ok(Recorded { outdated_predictions, ..found.counts(batch, inserted.rows) })
 }
 
 /// The interactions to insert: without those that were retracted with the same content and stay so. One whose key was
@@ -166,8 +170,8 @@ pub(super) struct Compared<'a> {
     moved: Vec<usize>,
     late: usize,
     changes: Vec<ChangedPast<'a>>,
-    /// The number of rows whose record time was moved back.
-    moved_rows: usize,
+    /// The customers of the rows whose record time was moved back.
+    moved_of: Vec<String>,
     /// The number of conflicts that were corrected.
     corrected: usize,
 }
@@ -225,7 +229,7 @@ impl Compared<'_> {
         let mut ids: Vec<&str> = keys.iter().map(|(customer_id, _)| *customer_id).collect();
         ids.sort_unstable();
         ids.dedup();
-        self.moved_rows = backfill::move_back::<B>(tx, &ids, &keys, options.record_time).await?;
+        self.moved_of = backfill::move_back::<B>(tx, &ids, &keys, options.record_time).await?;
         Ok(())
     }
 
@@ -245,13 +249,28 @@ impl Compared<'_> {
         corrections.sort_by(|a, b| a.key().cmp(&b.key()));
         let keys: Vec<_> = corrections.iter().map(Interaction::key).collect();
         let retracted = retract_stored::<B>(tx, &keys, record_time, CORRECTED).await?.len();
-        let inserted = B::insert_interactions(tx, &corrections).await?;
+        let inserted = B::insert_interactions(tx, &corrections).await?.rows;
         if (retracted, inserted) != (keys.len(), keys.len()) {
             // Somebody else has just changed one of them.
             return Err(StoreError::Aborted);
         }
         self.corrected = inserted;
         Ok(())
+    }
+
+    /// The customers of whom something was written, with those that they are merged into; `new` are those of the rows that
+    /// were inserted.
+    fn written<'b>(
+        &'b self,
+        batch: &'b SortedBatch,
+        new: impl Iterator<Item = &'b str>,
+        options: RecordOptions,
+        survivors: &'b SurvivorsOf,
+    ) -> Vec<&'b str> {
+        let corrects = options.on_conflict == OnConflict::Correct;
+        let corrected = self.conflicts.iter().filter(|_| corrects).map(|n| batch.items[*n].key().0);
+        let moved = self.moved_of.iter().map(String::as_str);
+        survivors.with_those_of(&new.chain(moved).chain(corrected).collect::<Vec<_>>())
     }
 
     fn counts(&self, batch: &SortedBatch, inserted: usize) -> Recorded {
@@ -261,7 +280,7 @@ impl Compared<'_> {
             corrected: self.corrected,
             skipped: self.conflicts.len() - self.corrected + batch.skipped,
             late: self.late,
-            moved: self.moved_rows,
+            moved: self.moved_of.len(),
             outdated_predictions: 0,
             erased: 0,
         }

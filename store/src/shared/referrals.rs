@@ -10,7 +10,9 @@ use sqlx::{FromRow, types::Json};
 use tally_model::history::kind;
 
 use super::{
-    Backend, Engine, SqlValue, Stamp, Statement, Transaction, batch::SortedBatch, erasures::erased_among,
+    Backend, SqlValue, Stamp, Statement, Transaction,
+    batch::SortedBatch,
+    erasures::{KEY, erased_among},
     merges::SurvivorsOf,
 };
 use crate::{error::Result, interactions::Interaction};
@@ -21,13 +23,18 @@ fn referred(item: &Interaction) -> Option<&str> {
     properties.get(kind::REFERRED_CUSTOMER_ID).map(String::as_str)
 }
 
-/// The batch without references to erased customers.
-pub(super) async fn without_references<'a, E: Engine>(
-    store: &E,
-    tx: &mut Transaction<E>,
+/// The batch without references to erased customers. It is the first that a transaction does: until it ends, no customer
+/// to whom it refers can be erased.
+pub(super) async fn without_references<'a, B: Backend>(
+    store: &B,
+    tx: &mut Transaction<B>,
     batch: &'a SortedBatch,
 ) -> Result<Cow<'a, SortedBatch>> {
     let ids: BTreeSet<&str> = batch.items.iter().filter_map(referred).collect();
+    if ids.is_empty() {
+        return Ok(Cow::Borrowed(batch));
+    }
+    lock_references::<B>(tx, " FOR SHARE").await?;
     let ids: Vec<&str> = ids.into_iter().collect();
     let erased = erased_among(store, tx, &ids).await?;
     if erased.is_empty() {
@@ -40,6 +47,22 @@ pub(super) async fn without_references<'a, E: Engine>(
         }
     }
     Ok(Cow::Owned(batch))
+}
+
+/// Keeps apart transactions that store references, which share the lock, from those that erase customers: an erasure would
+/// not see a reference that is not committed.
+async fn lock_references<B: Backend>(tx: &mut Transaction<B>, how: &'static str) -> Result<()> {
+    if B::WRITES_ALONE {
+        return Ok(());
+    }
+    let mut lock = Statement::new("SELECT 1 FROM settings WHERE name = ");
+    lock.push_bind(KEY).push(how);
+    B::run::<()>(tx, lock).await.map(drop)
+}
+
+/// Waits for transactions that store references, and keeps out others. It is the first that an erasure does.
+pub(super) async fn keep_out_references<B: Backend>(tx: &mut Transaction<B>) -> Result<()> {
+    lock_references::<B>(tx, " FOR UPDATE").await
 }
 
 /// A referral; one that is retracted has a time of that.
@@ -57,10 +80,12 @@ impl ReferralRow {
         self.properties.0.remove(kind::REFERRED_CUSTOMER_ID);
         let properties = SqlValue::json(&self.properties.0)?;
         let update = match self.retract_time {
-            None => "UPDATE interactions SET properties = $1 WHERE customer_id = $2 AND interaction_id = $3",
+            None => {
+                "UPDATE interactions SET properties = $1 WHERE customer_id = $2 AND interaction_id = $3 RETURNING 1"
+            }
             Some(_) => {
                 "UPDATE retracted_interactions SET properties = $1 WHERE customer_id = $2 AND interaction_id = $3 \
-                 AND retract_time = $4"
+                 AND retract_time = $4 RETURNING 1"
             }
         };
         let update = Statement::new(update)
@@ -97,12 +122,19 @@ pub(super) async fn forget_references<B: Backend>(
         return Ok(Vec::new());
     }
     let referrers: BTreeSet<String> = rows.iter().map(|row| row.customer_id.clone()).collect();
-    let referrers: Vec<&str> = referrers.iter().map(String::as_str).collect();
-    // Against those who pack the histories meanwhile.
-    B::lock_for_backfill(tx, &referrers).await?;
-    for row in rows {
-        B::run::<()>(tx, row.update()?).await?;
+    for referrer in &referrers {
+        // Against those who pack the histories meanwhile. Citus locks rows of one customer at a time.
+        B::lock_for_backfill(tx, &[referrer.as_str()]).await?;
     }
+    let mut changed = BTreeSet::new();
+    for row in rows {
+        let referrer = row.customer_id.clone();
+        // Unless it was erased meanwhile as well.
+        if !B::run::<()>(tx, row.update()?).await?.is_empty() {
+            changed.insert(referrer);
+        }
+    }
+    let referrers: Vec<&str> = changed.iter().map(String::as_str).collect();
     let survivors = SurvivorsOf::read::<B>(tx, &referrers).await?;
     let touched = survivors.with(&referrers);
     B::forget_packed(tx, &touched).await?;

@@ -71,8 +71,10 @@ async fn remove<B: Backend>(
         }
         let changed: BTreeSet<&str> = removed.iter().map(String::as_str).collect();
         let changed: Vec<&str> = changed.into_iter().collect();
-        // Against those who pack the histories meanwhile.
-        B::lock_for_backfill(&mut tx, &changed).await?;
+        for customer_id in changed.iter().copied() {
+            // Against those who pack the histories meanwhile. Citus locks rows of one customer at a time.
+            B::lock_for_backfill(&mut tx, &[customer_id]).await?;
+        }
         let survivors = SurvivorsOf::read::<B>(&mut tx, &changed).await?;
         let touched = survivors.with(&changed);
         B::forget_packed(&mut tx, &touched).await?;

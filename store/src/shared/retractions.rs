@@ -194,6 +194,9 @@ pub(super) async fn retract<B: Backend>(
         }
     }
     if !retracted.is_empty() {
+        let mut customer_ids: Vec<&str> = retracted.iter().map(|item| item.customer_id.as_str()).collect();
+        customer_ids.sort_unstable();
+        customer_ids.dedup();
         // After the insert, whose foreign keys lock the customers: see the table.
         let survivors = SurvivorsOf::read::<B>(&mut tx, &customer_ids).await?;
         let touched = survivors.with(&customer_ids);

@@ -8,7 +8,7 @@ use crate::{
     interactions::Interaction,
     shared::{
         Stamp, Transaction,
-        interactions::{InteractionRow, InteractionSql},
+        interactions::{Inserted, InteractionRow, InteractionSql},
     },
 };
 
@@ -18,8 +18,8 @@ impl InteractionSql for Sqlite {
 
     const WRITES_ALONE: bool = true;
 
-    async fn insert_interactions(tx: &mut Transaction<Self>, items: &[Interaction]) -> Result<usize> {
-        let mut inserted = 0;
+    async fn insert_interactions(tx: &mut Transaction<Self>, items: &[Interaction]) -> Result<Inserted> {
+        let mut rows = 0;
         for part in items.chunks(BOUND_ROWS) {
             let mut query = QueryBuilder::<Database>::new(
                 "INSERT INTO interactions (customer_id, interaction_id, kind, occur_time, record_time, \
@@ -34,9 +34,9 @@ impl InteractionSql for Sqlite {
             // Only the statement of a full part is used again. SQLite's count is exact, and RETURNING would take
             // half as long again as the insert.
             let query = query.build().persistent(part.len() == BOUND_ROWS);
-            inserted += query.execute(&mut **tx).await?.rows_affected() as usize;
+            rows += query.execute(&mut **tx).await?.rows_affected() as usize;
         }
-        Ok(inserted)
+        Ok(Inserted { rows, customer_ids: None })
     }
 
     async fn stored_interactions(

@@ -171,14 +171,23 @@ async fn every_id_of_an_erased_customer_is_known(tally: Tally) {
 async fn an_erasure_beside_writes_comes_before_or_after_each(tally: Tally) {
     for round in 0..10 {
         let id = format!("race-{round}");
-        tally.upsert(vec![customer(&id, "2024-01-01", &[])]).await.unwrap();
-        let record = |n: usize| {
+        let first = interaction(&id, "first", "visit", "2024-01-02");
+        record(&tally, vec![first.clone()], false).await;
+        let send = |interactions: Vec<v1::Interaction>| {
             let mut client = tally.interactions();
-            let interactions =
-                (0..3).map(|part| interaction(&id, &format!("{}", n * 3 + part), "visit", "2024-01-02"));
-            let request =
-                v1::RecordInteractionsRequest { interactions: interactions.collect(), ..Default::default() };
+            let request = v1::RecordInteractionsRequest { interactions, ..Default::default() };
             tokio::spawn(async move { client.record_interactions(request).await })
+        };
+        let record = |n: usize| {
+            let visit = |part| interaction(&id, &format!("{}", n * 3 + part), "visit", "2024-01-02");
+            send((0..3).map(visit).collect())
+        };
+        // Another one refers to the customer, beside a duplicate of the customer's.
+        let refer = |n: usize| {
+            let referral =
+                interaction(&format!("friend-{n}"), &format!("of {round}"), "referral", "2024-01-02");
+            let properties = [("referred_customer_id".to_owned(), id.clone())].into();
+            send(vec![first.clone(), v1::Interaction { properties, ..referral }])
         };
         let upsert = || {
             let mut client = tally.customers();
@@ -188,18 +197,22 @@ async fn an_erasure_beside_writes_comes_before_or_after_each(tally: Tally) {
         };
         let mut recording: Vec<_> = (0..4).map(record).collect();
         let mut upserting = vec![upsert()];
+        let mut referring: Vec<_> = (0..3).map(refer).collect();
         let delete = tally.delete(&id);
         recording.extend((4..8).map(record));
         upserting.push(upsert());
+        referring.extend((3..6).map(refer));
         delete.await.unwrap();
-        for call in recording {
-            // All of a batch or nothing. Many that get in each other's way may be too many for one of them.
-            match call.await.unwrap() {
-                Ok(reply) => {
-                    let reply = reply.into_inner();
-                    assert!([(3, 0), (0, 3)].contains(&(reply.recorded, reply.erased)), "{reply:?}");
+        for (calls, allowed) in [(recording, [(3, 0), (0, 3)]), (referring, [(1, 0), (1, 1)])] {
+            for call in calls {
+                // All of the customer's or nothing. Many that get in each other's way may be too many for one of them.
+                match call.await.unwrap() {
+                    Ok(reply) => {
+                        let reply = reply.into_inner();
+                        assert!(allowed.contains(&(reply.recorded, reply.erased)), "{reply:?}");
+                    }
+                    Err(status) => assert_eq!(status.code(), Code::Aborted, "{status:?}"),
                 }
-                Err(status) => assert_eq!(status.code(), Code::Aborted, "{status:?}"),
             }
         }
         for call in upserting {
