@@ -85,6 +85,10 @@ impl Engine for Postgres {
     }
 
     /// PostgreSQL's own vacuum removes what was deleted from its files.
+    async fn note_erasure_in_files(_: &mut Transaction<Self>) -> Result<()> {
+        Ok(())
+    }
+
     async fn clean_up_after_erasure(&self) {}
 
     fn readers(&self) -> &PgPool {

@@ -40,7 +40,10 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     /// Hashes the ids of customers.
     fn customer_key(&self) -> &CustomerKey;
 
-    /// Removes what an erasure, which is committed, has left behind in files.
+    /// Notes in the transaction of an erasure what [`Engine::clean_up_after_erasure`] has to do.
+    fn note_erasure_in_files(tx: &mut Transaction<Self>) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes what erasures, which are committed, have left behind in files.
     fn clean_up_after_erasure(&self) -> impl Future<Output = ()> + Send;
 
     /// Closes all connections, when those that are in use have been returned.

@@ -84,6 +84,7 @@ pub(super) async fn erase<B: Backend>(
     insert_hashes(store, &mut tx, &ids, now).await?;
     let referrers = forget_references::<B>(&mut tx, &ids).await?;
     forget_in_changes::<B>(&mut tx, &ids).await?;
+    B::note_erasure_in_files(&mut tx).await?;
     let event = |id: &&str| NewAuditEvent::done(now, by, "DeleteCustomer").about_customer(id);
     audit::append(store, &mut tx, ids.iter().map(event).collect()).await?;
     note_change(store, &mut tx, referrers.iter().map(String::as_str).collect()).await?;

@@ -6,6 +6,7 @@
 //! and probabilities are bound as numbers.
 
 mod backup;
+mod clean_up;
 mod customers;
 mod histories;
 mod insights;
@@ -15,6 +16,7 @@ mod log;
 mod merges;
 mod predictions;
 mod reports;
+mod scrub;
 mod stamp;
 
 use std::{
@@ -31,10 +33,10 @@ use std::{
 use futures_util::TryStreamExt;
 use sqlx::{
     Connection, Sqlite as Database, SqliteConnection, SqlitePool,
+    migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-    migrate::Migrator,
-use tokio::{sync::Mutex, time::sleep};
+use tokio::sync::Mutex;
 
 pub(crate) use backup::{backup, note_backup};
 
@@ -46,10 +48,10 @@ use crate::{
     },
 };
 
-/// How long a connection waits for a locked file, and a caller for a free connection.
-const TIMEOUT: Duration = Duration::from_secs(5);
 /// What makes the schema.
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+/// How long a connection waits for a locked file, and a caller for a free connection.
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Page cache of the writing connection; SQLite takes a negative number as KiB. A batch touches pages all over the
 /// indexes; with the default of 2 MiB they would be written and read again within it.
 const WRITER_CACHE: &str = "-32768";
@@ -57,8 +59,6 @@ const WRITER_CACHE: &str = "-32768";
 const BOUND_ROWS: usize = 500;
 /// Instructions of SQLite's virtual machine, some ten microseconds, between two looks whether a long query is to end.
 const STEPS: i32 = 1_000;
-/// How often the log is tried to be emptied while readers need it.
-const EMPTY_EVERY: Duration = Duration::from_secs(1);
 /// Connections, one of them for writing.
 const CONNECTIONS: u32 = 5;
 
@@ -71,8 +71,8 @@ pub(crate) struct Sqlite {
     opened: FileId,
     name: Arc<str>,
     key: CustomerKey,
-    /// Held while the log is waited for to be emptied.
-    emptying: Arc<Mutex<()>>,
+    /// Held by the task that removes what erasures leave behind.
+    cleaning_up: Arc<Mutex<()>>,
 }
 
 /// A file, whatever its name: its device and its number there.
@@ -118,10 +118,10 @@ impl Sqlite {
         let readers = how.connections.unwrap_or(CONNECTIONS).saturating_sub(1).max(1);
         let readers = pool(readers).connect_with(options).await?;
         let opened = FileId::of(file.get_filename()).map_err(sqlx::Error::Io)?;
-        let (key, emptying) = (CustomerKey::default(), Arc::default());
-        let mut store = Self { writer, readers, file, opened, name, key, emptying };
+        let (key, cleaning_up) = (CustomerKey::default(), Arc::default());
+        let mut store = Self { writer, readers, file, opened, name, key, cleaning_up };
         store.key = read_key(&store).await?;
-        // A program that was killed may have left an erasure in the log.
+        // A program that was killed may not have finished it.
         store.clean_up_after_erasure().await;
         Ok(store)
     }
@@ -141,19 +141,12 @@ impl Engine for Sqlite {
         &self.key
     }
 
-    /// Moves the log into the file, where what was deleted is overwritten, and empties it. Readers of an older state
-    /// keep the log from that, which is then tried again until they have ended.
+    async fn note_erasure_in_files(tx: &mut Transaction<Self>) -> Result<()> {
+        clean_up::note(tx).await
+    }
+
     async fn clean_up_after_erasure(&self) {
-        if log::empty(&self.file).await {
-            return;
-        }
-        let store = self.clone();
-        tokio::spawn(async move {
-            let _one_at_a_time = store.emptying.lock().await;
-            while !store.writer.is_closed() && !log::empty(&store.file).await {
-                sleep(EMPTY_EVERY).await;
-            }
-        });
+        clean_up::clean_up(self).await;
     }
 
     fn readers(&self) -> &SqlitePool {
