@@ -1,18 +1,27 @@
 //! Sheets of an .xlsx workbook as rows.
 
-use std::path::Path;
+use std::{io::BufReader, iter::Peekable, path::Path, vec::IntoIter};
 
-use calamine::{Data, ExcelDateTime, Range, Reader, Xlsx, open_workbook};
+use calamine::{Data, DataRef, ExcelDateTime, Reader, Xlsx, XlsxError, open_workbook};
 use csv::StringRecord;
 
 use crate::{error::CsvError, import::rows::Rows};
 
-/// The rows of one sheet.
+/// The rows of one sheet. Only cells that have something are kept: the last of a million rows may be all there is.
 pub(super) struct SheetRows {
-    cells: Range<Data>,
+    /// The cells that are not read yet, row by row.
+    cells: Peekable<IntoIter<SheetCell>>,
+    first_column: u32,
+    /// The number of columns from the first that has a cell to the last.
+    width: usize,
     header: StringRecord,
-    /// The next row, counted from the first that has a cell.
-    next: usize,
+}
+
+/// A cell of a row and a column, counted from 0.
+struct SheetCell {
+    row: u32,
+    column: u32,
+    value: Data,
 }
 
 impl SheetRows {
@@ -34,8 +43,12 @@ impl SheetRows {
             let wanted = sheet.map(|sheet| format!(" `{sheet}`")).unwrap_or_default();
             CsvError::of_file(file, format!("has no sheet{wanted}; it has: {}", names.join(", ")))
         })?;
-        let cells = book.worksheet_range(&name).map_err(not_read)?;
-        let mut rows = Self { cells, header: StringRecord::new(), next: 0 };
+        let cells = cells(&mut book, &name).map_err(not_read)?;
+        let columns = || cells.iter().map(|cell| cell.column);
+        let (first_column, last) = (columns().min().unwrap_or(0), columns().max().unwrap_or(0));
+        let width = (last - first_column) as usize + 1;
+        let cells = cells.into_iter().peekable();
+        let mut rows = Self { cells, first_column, width, header: StringRecord::new() };
         let mut header = StringRecord::new();
         rows.read(&mut header)
             .ok_or_else(|| CsvError::of_file(file, format!("has the empty sheet `{name}`")))?;
@@ -45,20 +58,32 @@ impl SheetRows {
 
     /// Reads the next row that is not empty, and returns its number.
     fn read(&mut self, record: &mut StringRecord) -> Option<u64> {
-        let (height, width) = self.cells.get_size();
-        while self.next < height {
-            let row = self.next;
-            self.next += 1;
-            let cells = (0..width).map(|column| self.cells.get((row, column)).map(text).unwrap_or_default());
-            record.clear();
-            record.extend(cells);
-            if record.iter().any(|text| !text.is_empty()) {
-                let first_row = self.cells.start().map_or(0, |(row, _)| row);
-                return Some(u64::from(first_row) + row as u64 + 1);
+        loop {
+            let row = self.cells.peek()?.row;
+            let mut fields = vec![String::new(); self.width];
+            while let Some(cell) = self.cells.next_if(|cell| cell.row == row) {
+                fields[(cell.column - self.first_column) as usize] = text(&cell.value);
+            }
+            if fields.iter().any(|text| !text.is_empty()) {
+                record.clear();
+                record.extend(&fields);
+                return Some(u64::from(row) + 1);
             }
         }
-        None
     }
+}
+
+/// The cells of a sheet that have something, row by row. Of several in one place, the last comes last.
+fn cells(book: &mut Xlsx<BufReader<std::fs::File>>, sheet: &str) -> Result<Vec<SheetCell>, XlsxError> {
+    let (mut cells, mut reader) = (Vec::new(), book.worksheet_cells_reader(sheet)?);
+    while let Some(cell) = reader.next_cell()? {
+        let (row, column) = cell.get_position();
+        if *cell.get_value() != DataRef::Empty {
+            cells.push(SheetCell { row, column, value: cell.get_value().clone().into() });
+        }
+    }
+    cells.sort_by_key(|cell| (cell.row, cell.column));
+    Ok(cells)
 }
 
 impl Rows for SheetRows {
