@@ -69,7 +69,7 @@ impl PurchaseDays {
     /// Whole days since the last purchase.
     #[must_use]
     pub const fn recency_days(&self, as_of: Time) -> i64 {
-        (as_of.0 - self.last_purchase.0).div_euclid(DAY)
+        as_of.0.saturating_sub(self.last_purchase.0).div_euclid(DAY)
     }
 }
 

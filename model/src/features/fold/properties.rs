@@ -73,7 +73,7 @@ impl<'a> PropertyTallies<'a> {
         for number in history.numbers_until(as_of).iter().rev() {
             let Some(kind) = history.kind_if_visible(number.event, as_of, known_at) else { continue };
             if let Some(place) = places[kind as usize * width + number.property as usize] {
-                let age = as_of.0 - history.occur_time(number.event).0;
+                let age = as_of.0.saturating_sub(history.occur_time(number.event).0);
                 let interval = plan.windows_days.iter().position(|days| age < i64::from(*days) * DAY);
                 sums[place * intervals + interval.unwrap_or(intervals - 1)] += number.value;
                 let tally = &mut tallies[place];

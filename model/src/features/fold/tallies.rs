@@ -146,7 +146,7 @@ impl<'a> Tallies<'a> {
     }
 
     pub(super) fn add(&mut self, event: Event, as_of: Time) {
-        let age = as_of.0 - event.occur_time.0;
+        let age = as_of.0.saturating_sub(event.occur_time.0);
         let within = |days: u32| age < i64::from(days) * DAY;
         while self.plan.windows_days.get(self.totals.interval).is_some_and(|days| !within(*days)) {
             self.totals.interval += 1;

@@ -37,6 +37,9 @@ const SHAPE_RECORDED_APART: u64 = 2;
 const SHAPE_MARK_BITS: u32 = 2;
 /// The mark of a shape that is retracted, above all kinds: few histories have one.
 const SHAPE_RETRACTED: u64 = 1 << 40;
+/// The most texts of a shape: the contract allows 50 properties and a channel. Without a limit, the few bytes of an event
+/// could stand for any number of texts.
+const SHAPE_TEXTS: usize = 64;
 /// The forms of a value: an integer number of these units, or the eight bytes of the float.
 const VALUE_UNITS: [f64; 2] = [1.0, 100.0];
 const VALUE_FLOAT: u64 = VALUE_UNITS.len() as u64;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    DecodeError, SHAPE_AMOUNT, SHAPE_MARK_BITS, SHAPE_RECORDED_APART, SHAPE_RETRACTED, TAG_FALSE, TAG_NUMBER,
-    TAG_TEXT, TAG_TRUE, VALUE_FLOAT, VALUE_FORM_BITS, VALUE_UNITS,
+    DecodeError, SHAPE_AMOUNT, SHAPE_MARK_BITS, SHAPE_RECORDED_APART, SHAPE_RETRACTED, SHAPE_TEXTS,
+    TAG_FALSE, TAG_NUMBER, TAG_TEXT, TAG_TRUE, VALUE_FLOAT, VALUE_FORM_BITS, VALUE_UNITS,
 };
 use crate::{
     history::{
@@ -208,7 +208,7 @@ impl<'a> ByteReader<'a> {
             for _ in 0..self.length()? {
                 shapes.properties.push(self.index(properties)?);
             }
-            for _ in 0..self.length()? {
+            for _ in 0..self.index(SHAPE_TEXTS + 1)? {
                 shapes.texts.push((self.index(properties)?, self.index(values + 1)?.checked_sub(1)));
             }
             let (numbers, texts) = (number..shapes.properties.len(), text..shapes.texts.len());
@@ -228,8 +228,11 @@ impl<'a> ByteReader<'a> {
             let shape = usize::try_from(bytes.number()?).ok().and_then(|shape| shapes.list.get(shape));
             let ShapeRanges { kind_and_marks, numbers: own_numbers, texts: own_texts } =
                 shape.ok_or(DecodeError)?;
-            occurred =
-                if event == 0 { bytes.signed()? } else { occurred.wrapping_add(bytes.number()? as i64) };
+            occurred = match event {
+                0 => bytes.signed()?,
+                // Events are in order of time.
+                _ => occurred.checked_add_unsigned(bytes.number()?).ok_or(DecodeError)?,
+            };
             let late = if kind_and_marks & SHAPE_RECORDED_APART == 0 { 0 } else { bytes.signed()? };
             let mut kind = ((kind_and_marks & !SHAPE_RETRACTED) >> SHAPE_MARK_BITS) as u32;
             if kind_and_marks & SHAPE_RETRACTED != 0 {
