@@ -14,7 +14,7 @@ mod connection;
 mod customers;
 mod environment;
 mod error;
-mod import;
+pub mod import;
 mod insights;
 mod interactions;
 mod jobs;

@@ -52,7 +52,7 @@ pub(super) fn read_ahead<L: Layout>(source: InputTable, layout: L) -> Batches<L:
 }
 
 /// The rows of a table without those that are bad.
-fn good_rows<L: Layout>(
+pub(super) fn good_rows<L: Layout>(
     rows: &mut dyn Rows,
     layout: &L,
 ) -> impl Iterator<Item = Result<(u64, L::Item), CsvError>> {

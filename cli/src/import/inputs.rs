@@ -26,6 +26,11 @@ pub(super) struct InputTable {
 }
 
 impl InputTable {
+    /// A file that is a table as it is.
+    pub(super) const fn of(file: Arc<InputFile>) -> Self {
+        Self { file, mapping: None }
+    }
+
     /// The file as messages name it.
     pub(super) fn name(&self) -> &Path {
         self.file.name()

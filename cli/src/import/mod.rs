@@ -13,6 +13,7 @@ mod batches;
 mod check;
 mod columns;
 mod command;
+mod contents;
 mod currencies;
 mod customers;
 mod decision;
@@ -31,3 +32,4 @@ mod totals;
 mod upload;
 
 pub(crate) use command::run;
+pub use contents::{FileContents, read_customers, read_interactions};

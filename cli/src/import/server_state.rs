@@ -11,6 +11,7 @@ use super::findings::ValueType;
 use crate::{connection::Connection, error::ClientError};
 
 /// What the server already knows. An older server that cannot say so knows nothing.
+#[derive(Default)]
 pub(super) struct ServerState {
     /// The currency of all amounts; empty if none is set.
     pub(super) currency: String,
