@@ -61,6 +61,11 @@ const ALLOWED: &[Allowed] = &[
         may: &["tally-proto", "tally-terminal", "tokio", "tonic"],
         reason: "the command is a gRPC client like any other; what it needs beyond the contract, other clients would need too",
     },
+    Allowed {
+        krate: "tally-fuzz",
+        may: &["tally-", "tokio", "tonic"],
+        reason: "it runs what is there as it is; it has no SQL, no HTTP and no fit of its own",
+    },
 ];
 
 /// A crate, and prefixes of the names of crates that must not be compiled into it.
