@@ -131,3 +131,19 @@ fn only_a_retraction_adds_bytes() {
     // Five more for the mark of the shape, six for the time.
     assert_eq!(history.pack().as_bytes().len(), before.len() + 5 + 6);
 }
+
+/// A history of the kind `a` with a shape of so many texts, and two events: the second so much later than the first.
+fn written(texts: u8, later: &[u8]) -> Packed {
+    let names = [&[1, 1][..], b"a", &[1, 1], b"p", &[0, 0]].concat();
+    let shape = [&[1, 0, 0, texts][..], &[0, 0].repeat(texts.into())].concat();
+    let events = [&[2, 0, 0, 0][..], later].concat();
+    Packed::from_bytes(&[names, shape, events, vec![0]].concat())
+}
+
+#[test]
+fn what_no_history_has_is_damage() {
+    assert!(written(64, &[5]).unpack().is_ok());
+    assert!(written(65, &[5]).unpack().is_err(), "more texts than an interaction can have");
+    let back = [0xfb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+    assert!(written(0, &back).unpack().is_err(), "an event before the one before it");
+}
