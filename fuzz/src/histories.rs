@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use tally_model::{
     artifact::Artifact,
-    history::Packed,
+    history::{History, Packed},
     insight::{Facts, InsightSpec},
     scoring::Scorer,
     time::Time,
@@ -30,7 +30,7 @@ pub fn histories(data: &[u8]) {
     let again = history.pack();
     let unpacked = again.unpack().expect("what is packed can be read");
     assert_eq!(unpacked.pack(), again, "packing again gives the same bytes");
-    assert_eq!(packed.with(|seen| seen.pack()).as_ref(), Ok(&again), "a used buffer gives the same history");
+    assert_eq!(packed.with(History::pack).as_ref(), Ok(&again), "a used buffer gives the same history");
     assert_eq!(unpacked.events().count(), history.events().count(), "no event is lost");
     SCORERS.iter().for_each(|scorer| check_score(scorer, &history));
     let _ = Facts::of(&history, Time::MAX, Time::MAX, &InsightSpec::default());
