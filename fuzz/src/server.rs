@@ -171,7 +171,7 @@ async fn store_champion(store: &dyn Store, target: Target, artifact: &[u8]) {
         reason: String::new(),
         gate_result: String::new(),
     };
-    assert!(store.promote(promotion).await.expect("a model can be promoted"), "it is the first champion");
+    assert!(store.promote(promotion, "").await.expect("a model can be promoted"), "it is the first champion");
 }
 
 /// Sends and receives encoded messages as they are.

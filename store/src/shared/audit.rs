@@ -50,8 +50,7 @@ fn hash(previous: &[u8], event: &AuditEvent) -> Vec<u8> {
     for number in [event.sequence, event.time.0, event.count] {
         hash.update(number.to_be_bytes());
     }
-    let texts =
-        [&event.by.name, &event.by.request_id, &event.action, &event.subject].map(|text| text.as_bytes());
+    let texts = [&event.by.name, &event.by.request_id, &event.action, &event.subject].map(String::as_bytes);
     for bytes in texts.into_iter().chain([event.customer_hash.as_slice(), event.outcome.as_bytes()]) {
         hash.update((bytes.len() as u64).to_be_bytes());
         hash.update(bytes);

@@ -98,7 +98,8 @@ async fn old_interactions_are_removed_by_kind(tally: Tally) {
     assert_eq!(tally.database.sql(old).await, Some(0));
     // Neither what was packed nor what is in the memory of another server has them any more.
     let events = async |histories: Vec<_>| -> Vec<usize> {
-        let count = |history: tally_model::history::Packed| history.with(|history| history.len()).unwrap();
+        let count =
+            |history: tally_model::history::Packed| history.with(tally_model::history::History::len).unwrap();
         histories.into_iter().map(|history| count(Option::unwrap(history))).collect()
     };
     let expected = [1_500 + 3 + 3, 2, 1];

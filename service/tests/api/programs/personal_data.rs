@@ -99,7 +99,7 @@ impl Contract {
                 Type::Double => encoding::double::encode(tag, &0.5, &mut bytes),
                 Type::Bytes => encoding::bytes::encode(tag, &CONTENT.as_bytes().to_vec(), &mut bytes),
                 _ if field.label() == Label::Repeated => {
-                    encoding::int64::encode_packed(tag, &[1], &mut bytes)
+                    encoding::int64::encode_packed(tag, &[1], &mut bytes);
                 }
                 _ => encoding::int64::encode(tag, &1, &mut bytes),
             }
