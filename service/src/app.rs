@@ -38,6 +38,7 @@ use crate::{
         error::Result,
         metrics::MetricsRegistry,
         supervisor::Supervisor,
+        telemetry,
     },
     scoring::{PopulationScored, Predictions, Scoring},
     security::{AuditLog, ReloadFailures, Security},
@@ -127,6 +128,8 @@ impl App {
         time: TimeSource,
     ) -> Result<Self> {
         let metrics = Arc::new(MetricsRegistry::default());
+        let help = "Lines of the log dropped because nobody read them";
+        metrics.register_made("tally_log_lines_dropped", help, telemetry::dropped_lines());
         let clock = Arc::new(Clock::new(time));
         let barrier = WriteBarrier::default();
         let page_tokens = PageTokens::new(&*store).await?;

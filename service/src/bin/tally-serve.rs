@@ -10,7 +10,7 @@ use tally_service::{
     demo,
     failure::{Damaged, Failure, Interrupted, exit_code},
     integrity::{self, CheckedPart},
-    platform::{clock::system_clock, file_descriptors, progress, shutdown},
+    platform::{clock::system_clock, file_descriptors, progress, shutdown, telemetry},
     security::Security,
 };
 use tally_store::OpenOptions;
@@ -24,7 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() {
     let args = ServeArgs::parse();
-    args.log.start();
+    let log = args.log.start();
     let done = match &args.command {
         Some(ServeCommand::Backup { file }) => backup(args.database(), file).await,
         None if args.check => check(&args).await,
@@ -33,10 +33,11 @@ async fn main() {
     let code = match done {
         Ok(()) => 0,
         Err(error) => {
-            tally_terminal::remark(&format!("error: {error}"));
+            telemetry::remark(&format!("error: {error}"));
             exit_code(&*error)
         }
     };
+    drop(log);
     // Without waiting for threads that go on computing after a signal.
     process::exit(code.into());
 }

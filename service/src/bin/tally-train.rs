@@ -34,7 +34,7 @@ use tally_service::{
         clock::{Clock, system_clock},
         error::Error,
         progress::{self, ProgressStep},
-        shutdown,
+        shutdown, telemetry,
     },
     report,
 };
@@ -47,20 +47,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() {
     let args = TrainArgs::parse();
+    let log = args.log.start();
     let failures = run(&args).await.unwrap_or_else(|error| {
-        tally_terminal::remark(&format!("error: {error}"));
+        telemetry::remark(&format!("error: {error}"));
         vec![error]
     });
     let codes: Vec<u8> = failures.iter().map(|failure| exit_code(&**failure)).collect();
     // An interruption outweighs a failure, and that a refusal.
     let code = codes.iter().find(|code| **code > 2).or(codes.iter().min()).copied().unwrap_or_default();
+    drop(log);
     // Without waiting for threads that go on computing after a signal.
     process::exit(code.into());
 }
 
 /// Trains the targets that are asked for and returns the failures.
 async fn run(args: &TrainArgs) -> Result<Vec<Failure>, Failure> {
-    args.log.start();
     let interrupts = Interrupts::listen()?;
     let spec = args.read_spec()?;
     let clock = Arc::new(Clock::new(system_clock));
@@ -111,7 +112,7 @@ async fn train_all(
             },
         };
         if let Err(error) = trained {
-            tally_terminal::remark(&format!("error: {target}: {error}"));
+            telemetry::remark(&format!("error: {target}: {error}"));
             let ends = error.is::<Interrupted>();
             failures.push(error);
             if ends {

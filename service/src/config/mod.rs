@@ -19,7 +19,7 @@ use clap::Args;
 
 use tracing_subscriber::filter::Targets;
 
-use crate::platform::telemetry::{self, LogFormat, log_filter};
+use crate::platform::telemetry::{self, Log, LogFormat, log_filter};
 
 /// The default database of both programs.
 const DATABASE: &str = "sqlite://tally.db";
@@ -49,9 +49,9 @@ pub struct LogArgs {
 
 impl LogArgs {
     /// Starts to log. Colours appear only on a terminal, and not if NO_COLOR is set (<https://no-color.org>).
-    pub fn start(&self) {
+    pub fn start(&self) -> Log {
         let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        telemetry::start(self.filter.clone(), self.format, colours);
+        telemetry::start(self.filter.clone(), self.format, colours)
     }
 }
 

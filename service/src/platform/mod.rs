@@ -5,6 +5,7 @@ pub mod blocking;
 pub mod clock;
 pub mod error;
 pub mod file_descriptors;
+mod log_lines;
 pub mod metrics;
 pub mod progress;
 pub mod readiness;

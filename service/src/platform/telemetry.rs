@@ -1,17 +1,22 @@
-//! Logging to standard error; standard output is for results.
+//! Logging to standard error; standard output is for results. Logging never waits for whoever reads it.
 
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     fmt::Write,
     io::{IsTerminal, stderr},
+    panic::{self, PanicHookInfo},
 };
 
-use tally_terminal::EscapedWriter;
+use prometheus_client::metrics::counter::Counter;
+use tally_terminal::{EscapedWriter, lines_printable};
 use tracing_subscriber::{
     field::MakeExt,
     filter::{LevelFilter, Targets},
     fmt,
     prelude::*,
 };
+
+use super::log_lines::{self, LogOutput};
 
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -40,14 +45,37 @@ pub fn log_filter(text: &str) -> Result<Targets, String> {
     text.parse().map_err(|error| format!("{error}"))
 }
 
+/// The log of a program, for as long as that runs. When it is dropped, it waits a moment for the last lines to be
+/// written; `process::exit` does not drop it.
+#[must_use]
+pub struct Log(());
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        log_lines::flush();
+    }
+}
+
+/// Writes lines for the person who runs the program, whatever the filter says, after those that were logged before.
+pub fn remark(text: &str) {
+    log_lines::add(format!("{}\n", lines_printable(text)).as_bytes());
+}
+
+/// How many lines of the log were dropped since nobody read them.
+#[must_use]
+pub fn dropped_lines() -> Counter {
+    log_lines::dropped()
+}
+
 /// Starts to log what passes `filter`, with `colours` if standard error is a terminal.
 ///
 /// The filter knows levels and modules but no fields of spans: looking at those takes some 2,500 instructions
 /// a call. Text writes the fields plainly: every call has a span with two
 /// fields, and the subscriber's own formatter takes 3,400 instructions for them.
-pub fn start(filter: Targets, format: LogFormat, colours: bool) {
+pub fn start(filter: Targets, format: LogFormat, colours: bool) -> Log {
+    log_lines::start();
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = fmt::layer().with_writer(stderr).with_ansi(colours && stderr().is_terminal());
+    let lines = fmt::layer().with_writer(|| LogOutput).with_ansi(colours && stderr().is_terminal());
     match format {
         LogFormat::Text => {
             let fields = fmt::format::debug_fn(|writer, field, value| {
@@ -61,4 +89,14 @@ pub fn start(filter: Targets, format: LogFormat, colours: bool) {
         }
         LogFormat::Json => registry.with(lines.json()).init(),
     }
+    // The standard library would wait for whoever reads standard error.
+    panic::set_hook(Box::new(log_panic));
+    Log(())
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(place, backtrace, "panicked: {}", panic.payload_as_str().unwrap_or_default());
 }

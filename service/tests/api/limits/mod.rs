@@ -1,5 +1,6 @@
 //! How much a server takes on, and from whom: what is refused, what is cut off, and that the calls of others go on.
 
+mod blocked_log;
 mod connections;
 mod deadlines;
 mod hostile_http2;

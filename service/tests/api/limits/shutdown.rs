@@ -32,7 +32,7 @@ async fn connect(process: &ServeProcess) -> Channel {
 }
 
 /// Waits for the end of a process, which must come soon.
-async fn ends_soon(mut process: ServeProcess) {
+pub(super) async fn ends_soon(mut process: ServeProcess) {
     let ended = tokio::task::spawn_blocking(move || process.wait());
     assert!(timeout(SOON, ended).await.expect("the server ends soon").unwrap().success());
 }
@@ -68,8 +68,7 @@ async fn nothing_that_is_idle_delays_the_end() {
 async fn a_server_that_stops_is_not_ready() {
     let database = Database::sqlite();
     let process = ServeProcess::start(&database.url, &[]);
-    let http = process.banner.strip_prefix("metrics on http://").unwrap().trim_end();
-    let http = http.strip_suffix("/metrics").unwrap().parse().unwrap();
+    let http = process.http();
     let (head, _) = get(http, "/readyz").await;
     assert!(head.starts_with("HTTP/1.0 200"), "{head}");
     // A stream that is in use keeps the server up.

@@ -27,8 +27,7 @@ async fn a_server_listens_at_names_and_at_all_addresses() {
             "{listen}"
         );
         TcpStream::connect(("127.0.0.1", shown.port())).await.unwrap();
-        let http = process.banner.strip_prefix("metrics on http://").unwrap().trim_end();
-        let http: SocketAddr = http.strip_suffix("/metrics").unwrap().parse().unwrap();
+        let http = process.http();
         let (head, _) = get(SocketAddr::new([127, 0, 0, 1].into(), http.port()), "/healthz").await;
         assert!(head.starts_with("HTTP/1.0 200"), "{listen}: {head}");
     }

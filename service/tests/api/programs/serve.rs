@@ -43,8 +43,7 @@ async fn calls_in_progress_end_before_the_server_does() {
 async fn plain_http_has_probes_and_metrics_and_an_empty_address_turns_it_off() {
     for database in Database::both().await {
         let process = ServeProcess::start(&database.url, &[]);
-        let address = process.banner.strip_prefix("metrics on http://").unwrap().trim_end();
-        let address = address.strip_suffix("/metrics").unwrap().parse().unwrap();
+        let address = process.http();
         for (path, status) in
             [("/healthz", "200"), ("/readyz", "200"), ("/metrics", "200"), ("/elsewhere", "404")]
         {

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -56,6 +57,12 @@ impl ServeProcess {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it serves its metrics.
+    pub fn http(&self) -> SocketAddr {
+        let address = self.banner.lines().find_map(|line| line.strip_prefix("metrics on http://"));
+        address.unwrap().strip_suffix("/metrics").unwrap().parse().unwrap()
     }
 
     /// Runs `tally` against this server. Returns what it prints.
