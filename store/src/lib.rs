@@ -283,6 +283,10 @@ pub trait Store:
     /// # Errors
     /// When SQLite cannot write what is still in its log; nothing is lost then, the next start reads the log.
     async fn close(&self) -> Result<()>;
+
+    /// The same store for work of minutes that must not fail because of a busy moment: it waits for five seconds, not
+    /// for one, when all connections to PostgreSQL are in use.
+    fn patient(&self) -> Arc<dyn Store>;
 }
 
 /// Opens the database of `url` (`sqlite://PATH` or `postgres://…`), creates it if it is a SQLite file that does not

@@ -63,7 +63,7 @@ async fn check(args: &ServeArgs) -> Result<(), Failure> {
     let interrupts = Interrupts::listen()?;
     let open = OpenOptions { create: false, connections: args.pool.database_connections };
     let checked = async {
-        let store = tally_store::open_with(args.database(), open).await?;
+        let store = tally_store::open_with(args.database(), open).await?.patient();
         let checked = integrity::check(&store).await;
         shutdown::close(&*store).await;
         Ok::<_, Failure>(checked?)

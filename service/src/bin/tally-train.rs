@@ -70,7 +70,7 @@ async fn run(args: &TrainArgs) -> Result<Vec<Failure>, Failure> {
     let outputs = Outputs::open(args)?;
     // Only a server creates a database: a misspelt name must not become an empty one.
     let options = OpenOptions { create: false, connections: args.pool.database_connections };
-    let store = tally_store::open_with(&args.database, options).await?;
+    let store = tally_store::open_with(&args.database, options).await?.patient();
     let failures = train_all(args, Arc::clone(&store), (spec, clock, as_of), outputs, &interrupts).await;
     shutdown::close(&*store).await;
     Ok(failures)

@@ -101,6 +101,11 @@ impl Insights {
         }
     }
 
+    /// The same for work that lasts, see [`Store::patient`].
+    fn patient(&self) -> Self {
+        Self { store: self.store.patient(), scoring: self.scoring.patient(), ..self.clone() }
+    }
+
     /// Computes a report, when fewer than the most that may be are being computed. One that has begun runs to its end.
     ///
     /// # Errors

@@ -96,6 +96,7 @@ impl InsightPass {
         purpose: PassPurpose,
         making: OwnedMutexGuard<()>,
     ) -> Result<Self> {
+        let insights = &insights.patient();
         insights.catalog.refresh().await?;
         let now = insights.clock.now();
         let max_reasons = if purpose == PassPurpose::Refresh { STORED_REASONS } else { 0 };

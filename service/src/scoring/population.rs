@@ -93,6 +93,7 @@ impl Population {
         partition: Partition,
     ) -> Result<Self> {
         let span = tracing::info_span!("population", model = %request.model.name, as_of = %request.as_of);
+        let scoring = &scoring.patient();
         let run = ModelRun::new(scoring, request);
         scoring.barrier.wait_for_in_flight().await;
         let total = scoring.store.count_customers().await?;

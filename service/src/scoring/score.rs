@@ -39,6 +39,11 @@ impl Scoring {
         Self { store, histories, barrier, clock }
     }
 
+    /// The same for work that lasts, see [`Store::patient`].
+    pub(crate) fn patient(&self) -> Self {
+        Self { store: self.store.patient(), ..self.clone() }
+    }
+
     /// Waits for the writes that are in flight.
     pub(crate) async fn wait_for_writes(&self) {
         self.barrier.wait_for_in_flight().await;

@@ -4,19 +4,22 @@
 //! the driver sends a statement in two steps, between which the session may change, even a single read needs a
 //! transaction. Both cost time, so that they are done only behind a pooler.
 
-use std::{io::ErrorKind, time::Duration};
+use std::{io::ErrorKind, pin::pin, time::Duration};
 
 use backon::{ConstantBuilder, Retryable};
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool, Row,
+    ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{sleep, timeout};
 
 use crate::error::{Result, StoreError};
 
-/// How long a caller waits for a free connection, and a start for the server.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long opening a connection may take, and how long a start waits for the server.
+pub(super) const OPENED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a caller waits for a connection when all are in use. Those that wait longer would only grow in number.
+pub(super) const FREE_WITHIN: Duration = Duration::from_millis(900);
 /// How long after a refused connection the next is tried: the server may be starting.
 const RETRY: Duration = Duration::from_millis(250);
 /// Connections unless told otherwise.
@@ -99,8 +102,19 @@ async fn begin(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::raw_sql("BEGIN READ ONLY").execute(connection).await.map(drop)
 }
 
+/// Takes a connection from a pool: one that becomes free within `free_within`, or a new one.
+pub(super) async fn acquire(pool: &PgPool, free_within: Duration) -> sqlx::Result<PoolConnection<Postgres>> {
+    let mut acquired = pin!(pool.acquire());
+    match timeout(free_within, &mut acquired).await {
+        Ok(acquired) => acquired,
+        Err(_) if pool.size() >= pool.options().get_max_connections() => Err(sqlx::Error::PoolTimedOut),
+        // One is being opened, which may take longer.
+        Err(_) => acquired.await,
+    }
+}
+
 fn pool(connections: u32) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT)
+    PgPoolOptions::new().max_connections(connections).acquire_timeout(OPENED_WITHIN)
 }
 
 /// Whether a session belongs to a connection for as long as that is open. Behind a pooler in session mode this is not
@@ -123,8 +137,8 @@ async fn is_direct(options: &PgConnectOptions) -> sqlx::Result<bool> {
 async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let is_refused = |error: &sqlx::Error| matches!(error, sqlx::Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused);
     let once =
-        async || timeout(ACQUIRE_TIMEOUT, options.connect()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-    let tries = (ACQUIRE_TIMEOUT.as_millis() / RETRY.as_millis()) as usize;
+        async || timeout(OPENED_WITHIN, options.connect()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    let tries = (OPENED_WITHIN.as_millis() / RETRY.as_millis()) as usize;
     once.retry(ConstantBuilder::new().with_delay(RETRY).with_max_times(tries))
         .sleep(sleep)
         .when(is_refused)

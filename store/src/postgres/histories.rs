@@ -3,14 +3,13 @@
 use std::{collections::HashMap, slice};
 
 use futures_util::{StreamExt, stream};
-use sqlx::{
-    PgConnection, PgPool, Postgres as Database, Row, ValueRef, pool::PoolConnection, postgres::PgRow,
-};
+use sqlx::{PgConnection, Postgres as Database, Row, ValueRef, pool::PoolConnection, postgres::PgRow};
 use tally_model::history::{History, Packed, Version};
 
 use super::{
     Postgres,
     binary::{self, elements},
+    connect::acquire,
     keeps_statements,
 };
 use crate::{
@@ -76,7 +75,7 @@ macro_rules! histories {
 
 impl HistorySql for Postgres {
     async fn packed_of(&self, customer_ids: &[String]) -> Result<HashMap<String, Packed>> {
-        let mut connection = self.histories.acquire().await?;
+        let mut connection = self.history_connection().await?;
         // With one id, Citus finds that only one worker is concerned.
         let query = match customer_ids {
             [one] => sqlx::query(
@@ -97,7 +96,7 @@ impl HistorySql for Postgres {
     }
 
     async fn history_connection(&self) -> Result<PoolConnection<Database>> {
-        Ok(self.histories.acquire().await?)
+        Ok(acquire(&self.histories, self.free_within).await?)
     }
 
     /// With one row a customer.
@@ -126,18 +125,19 @@ impl HistorySql for Postgres {
 
     /// Each customer in a transaction of its own, so that its writers wait as short as possible.
     async fn pack_histories(&self, customer_ids: Vec<String>) -> Result<usize> {
-        let packs = customer_ids.into_iter().map(|id| detached(pack_one(self.writers.clone(), id)));
+        let packs = customer_ids.into_iter().map(|id| detached(pack_one(self.clone(), id)));
         let packed: Vec<Result<bool>> = stream::iter(packs).buffer_unordered(PACKERS).collect().await;
         packed.into_iter().try_fold(0, |count, one| Ok(count + usize::from(one?)))
     }
 }
 
 /// Packs a customer's history; returns false when another transaction has locked the customer, or it does not exist.
-async fn pack_one(pool: PgPool, customer_id: String) -> Result<bool> {
+async fn pack_one(store: Postgres, customer_id: String) -> Result<bool> {
     // Each statement must see what was committed before it, whatever the default of the database is.
-    let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    let mut tx = store.begin().await?;
     // What a crash loses is packed again.
-    sqlx::raw_sql("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
+    let settings = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off";
+    sqlx::raw_sql(settings).execute(&mut *tx).await?;
     let Some(has_merged) = try_lock(&mut tx, &customer_id).await? else { return Ok(false) };
     if has_merged {
         // None joins or leaves them while their survivor is locked.

@@ -17,13 +17,15 @@ mod stamp;
 use std::{
     path::Path,
     sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use sqlx::{Connection, PgConnection, PgPool, Postgres as Database};
+use sqlx::{Connection, PgConnection, PgPool, Postgres as Database, pool::PoolConnection};
 
 pub(crate) use connect::Server;
+use connect::{FREE_WITHIN, OPENED_WITHIN, acquire};
 
 use crate::{
     backup::{BackupError, BackupStore},
@@ -44,6 +46,8 @@ pub(crate) struct Postgres {
     /// Reads histories, on few connections: planning the statement takes longer than reading a customer, and each
     /// connection plans for itself.
     histories: PgPool,
+    /// How long to wait for a connection when all are in use.
+    free_within: Duration,
     name: Arc<str>,
     key: CustomerKey,
 }
@@ -53,7 +57,7 @@ impl Postgres {
     pub(crate) async fn open(server: Server, connections: Option<u32>, name: Arc<str>) -> Result<Self> {
         let [writers, readers, histories] = server.connect(connections).await?;
         migrate::migrate(&writers).await?;
-        let mut store = Self { writers, readers, histories, name, key: CustomerKey::default() };
+        let mut store = Self { writers, readers, histories, free_within: FREE_WITHIN, name, key: CustomerKey::default() };
         store.key = read_key(&store).await?;
         Ok(store)
     }
@@ -91,8 +95,12 @@ impl Engine for Postgres {
 
     async fn clean_up_after_erasure(&self) {}
 
-    fn readers(&self) -> &PgPool {
-        &self.readers
+    fn patient(&self) -> Self {
+        Self { free_within: OPENED_WITHIN, ..self.clone() }
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Database>> {
+        Ok(acquire(&self.readers, self.free_within).await?)
     }
 
     async fn close(&self) -> Result<()> {
@@ -108,7 +116,8 @@ impl Engine for Postgres {
     }
 
     async fn begin(&self) -> Result<Transaction<Self>> {
-        Ok(self.writers.begin().await?)
+        // As `Pool::begin` does, after it has waited.
+        Ok(sqlx::Transaction::begin(acquire(&self.writers, self.free_within).await?, None).await?)
     }
 
     /// The driver cannot cancel: a query that nobody waits for runs to its end, and its connection is used again then.

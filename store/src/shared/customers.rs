@@ -272,7 +272,7 @@ async fn with_merged_ids<B: Backend>(store: &B, rows: Vec<CustomerRow>) -> Resul
     let mut merged = match survivors.is_empty() {
         true => HashMap::new(),
         false => {
-            let mut connection = store.readers().acquire().await?;
+            let mut connection = store.reader().await?;
             merged_ids::<B>(&mut connection, survivors).await?
         }
     };

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use sqlx::{Database, FromRow, Pool, pool::PoolConnection, postgres::PgRow, sqlite::SqliteRow};
+use sqlx::{Database, FromRow, pool::PoolConnection, postgres::PgRow, sqlite::SqliteRow};
 
 use super::{Statement, customer_key::CustomerKey};
 use crate::error::Result;
@@ -49,8 +49,11 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     /// Closes all connections, when those that are in use have been returned.
     fn close(&self) -> impl Future<Output = Result<()>> + Send;
 
-    /// The connections for reading outside of transactions.
-    fn readers(&self) -> &Pool<Self::Db>;
+    /// The same store for work that lasts, see [`Store::patient`](crate::Store::patient).
+    fn patient(&self) -> Self;
+
+    /// A connection for reading outside of transactions.
+    fn reader(&self) -> impl Future<Output = Result<PoolConnection<Self::Db>>> + Send;
 
     /// Checks that the database is still the one that was opened.
     fn check_in_place(&self) -> Result<()>;
@@ -99,7 +102,7 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
         each: impl FnMut(R) + Send,
     ) -> impl Future<Output = Result<()>> + Send {
         async {
-            let mut connection = self.readers().acquire().await?;
+            let mut connection = self.reader().await?;
             if !statement.is_planned_anew() {
                 return Self::run_each(&mut connection, statement, each).await;
             }

@@ -39,6 +39,8 @@ mod statement;
 mod transaction;
 mod worklist;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::{BackupStore, IntegrityStore, Store, error::Result};
@@ -94,5 +96,9 @@ impl<B: Backend> Store for B {
 
     async fn close(&self) -> Result<()> {
         Engine::close(self).await
+    }
+
+    fn patient(&self) -> Arc<dyn Store> {
+        Arc::new(Engine::patient(self))
     }
 }

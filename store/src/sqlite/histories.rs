@@ -58,7 +58,7 @@ impl HistorySql for Sqlite {
     }
 
     async fn history_connection(&self) -> Result<PoolConnection<Database>> {
-        Ok(self.readers.acquire().await?)
+        self.reader().await
     }
 
     /// In one row, since each row wakes a thread.

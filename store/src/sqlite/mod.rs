@@ -34,6 +34,7 @@ use futures_util::TryStreamExt;
 use sqlx::{
     Connection, Sqlite as Database, SqliteConnection, SqlitePool,
     migrate::Migrator,
+    pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::Mutex;
@@ -149,8 +150,13 @@ impl Engine for Sqlite {
         clean_up::clean_up(self).await;
     }
 
-    fn readers(&self) -> &SqlitePool {
-        &self.readers
+    /// All are: whoever waits for the only writer gets it soon.
+    fn patient(&self) -> Self {
+        self.clone()
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Database>> {
+        Ok(self.readers.acquire().await?)
     }
 
     async fn close(&self) -> Result<()> {

@@ -9,6 +9,7 @@ mod hostile_names;
 mod interrupts;
 mod personal_data;
 mod pooler;
+mod postgres_faults;
 mod readme;
 mod serve;
 mod store_faults;

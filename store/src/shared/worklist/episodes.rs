@@ -96,7 +96,7 @@ pub(super) async fn open_of<B: Backend>(
     customer_ids: &[String],
     now: Time,
 ) -> Result<HashMap<(String, WorkKind), Episode>> {
-    let mut connection = store.readers().acquire().await?;
+    let mut connection = store.reader().await?;
     let mut open = HashMap::new();
     for episode in read_open::<B>(&mut connection, customer_ids, now).await? {
         open.entry((episode.customer_id.clone(), episode.kind)).or_insert(episode);

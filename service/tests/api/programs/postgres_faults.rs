@@ -1,0 +1,53 @@
+//! What a server does when PostgreSQL is busy or cut off.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tally_proto::v1::{self, interaction_service_client::InteractionServiceClient};
+use tokio::task::JoinSet;
+use tonic::{Code, Request, Status, transport::Channel};
+
+use crate::support::{Database, ServeProcess, interaction};
+
+async fn connect(process: &ServeProcess) -> InteractionServiceClient<Channel> {
+    InteractionServiceClient::new(Channel::from_shared(process.url()).unwrap().connect().await.unwrap())
+}
+
+/// Records an interaction within a time.
+async fn record(
+    mut client: InteractionServiceClient<Channel>,
+    id: &str,
+    within: Duration,
+) -> Result<i64, Status> {
+    let interactions = vec![interaction("c", id, "visit", "2024-01-01")];
+    let mut request = Request::new(v1::RecordInteractionsRequest { interactions, ..Default::default() });
+    request.set_timeout(within);
+    Ok(client.record_interactions(request).await?.into_inner().recorded)
+}
+
+/// A transaction that keeps others out of a table until its connection is closed.
+async fn lock(database: &Database, table: &str) -> PgConnection {
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    let lock = AssertSqlSafe(format!("BEGIN; LOCK TABLE {table}"));
+    sqlx::raw_sql(lock).execute(&mut connection).await.unwrap();
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_finds_all_connections_in_use_is_refused_soon() {
+    let database = Database::in_cluster().await;
+    let process = ServeProcess::start(&database.url, &["--database-connections", "4"]);
+    let client = connect(&process).await;
+    let lock = lock(&database, "customers").await;
+    let mut calls = JoinSet::new();
+    for n in 0..12 {
+        let client = client.clone();
+        calls.spawn(async move { record(client, &n.to_string(), Duration::from_secs(4)).await });
+    }
+    let codes = calls.join_all().await.into_iter().map(|result| result.unwrap_err().code());
+    let (refused, late): (Vec<_>, Vec<_>) = codes.partition(|code| *code == Code::Unavailable);
+    assert!(refused.len() >= 9, "a quarter of four connections does not write: {refused:?} {late:?}");
+    assert!(late.iter().all(|code| *code == Code::DeadlineExceeded), "{late:?}");
+    lock.close().await.unwrap();
+    assert_eq!(record(client, "after", Duration::from_secs(20)).await.unwrap(), 1);
+}
