@@ -125,7 +125,7 @@
 //!         .bind(note.create_time)
 //!         .bind(note.text.as_str());
 //!         let store = self.clone();
-//!         detached(async move {
+//!         detached(self, async move {
 //!             let mut tx = store.begin().await?;
 //!             let inserted: Vec<(String,)> = B::run(&mut tx, insert).await?;
 //!             tx.commit().await?;

@@ -4,16 +4,17 @@
 //! the driver sends a statement in two steps, between which the session may change, even a single read needs a
 //! transaction. Both cost time, so that they are done only behind a pooler.
 
-use std::{io::ErrorKind, pin::pin, time::Duration};
+use std::{io::ErrorKind, time::Duration};
 
 use backon::{ConstantBuilder, Retryable};
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row,
-    pool::PoolConnection,
+    ConnectOptions, Connection, PgConnection, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
+use super::connections::{Connections, Pools};
 use crate::error::{Result, StoreError};
 
 /// How long opening a connection may take, and how long a start waits for the server.
@@ -26,6 +27,16 @@ const RETRY: Duration = Duration::from_millis(250);
 const CONNECTIONS: u32 = 16;
 /// A connection that was in use within this time is not tested before its next use.
 const TRUSTED: Duration = Duration::from_secs(1);
+/// How long a connection that was idle may take to show that it still works, before another is opened instead.
+const TESTED_WITHIN: Duration = Duration::from_secs(2);
+/// What the server does about sessions whose client is cut off: a transaction that nobody goes on with ends.
+const SESSION: [(&str, &str); 5] = [
+    ("idle_in_transaction_session_timeout", "15s"),
+    ("tcp_user_timeout", "10s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+];
 /// A setting of no meaning, given when a connection is opened: a pooler opens its own connections.
 const DIRECT: (&str, &str) = ("tally.direct", "on");
 /// The code of an error in the protocol, with which a pooler refuses a parameter that it does not know.
@@ -39,8 +50,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Connects to the server; returns the pools of connections for writing, for reading, and for reading histories.
-    pub(super) async fn connect(self, connections: Option<u32>) -> Result<[PgPool; 3]> {
+    /// Connects to the server.
+    pub(super) async fn connect(self, connections: Option<u32>) -> Result<Connections> {
         let connections = connections.unwrap_or(CONNECTIONS).max(2);
         // Numbers come in binary, for which this parameter means nothing; poolers refuse it.
         let options = self.options.extra_float_digits(None);
@@ -53,18 +64,49 @@ impl Server {
             Some(keeps) => keeps,
             None => is_direct(&options).await.map_err(unavailable)?,
         };
-        let pools = match keeps_statements {
-            true => direct_pools(&options, connections),
-            false => pooled_pools(&options.clone().statement_cache_capacity(0), connections),
+        let opened = match keeps_statements {
+            true => with_settings(options.clone()),
+            false => options.clone().statement_cache_capacity(0),
         };
+        let opener = Opener { options: opened, keeps_statements, connections };
+        let connections = Connections::new(opener);
         // A database that cannot be reached is an error now, not at the first request.
-        drop(pools[0].acquire().await.map_err(unavailable)?);
-        Ok(pools)
+        drop(connections.pools().writers.acquire().await.map_err(unavailable)?);
+        Ok(connections)
+    }
+}
+
+/// Adds the settings of a session that the URL does not have.
+fn with_settings(options: PgConnectOptions) -> PgConnectOptions {
+    let given = options.get_options().unwrap_or_default().to_owned();
+    let missing = SESSION.into_iter().filter(|(name, _)| !given.contains(name));
+    options.options(missing)
+}
+
+/// Opens connections.
+pub(super) struct Opener {
+    options: PgConnectOptions,
+    keeps_statements: bool,
+    connections: u32,
+}
+
+impl Opener {
+    /// Opens a connection of its own.
+    pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
+        self.options.connect().await
+    }
+
+    /// Pools that open connections when they are needed.
+    pub(super) fn pools(&self) -> Pools {
+        match self.keeps_statements {
+            true => direct_pools(&self.options, self.connections),
+            false => pooled_pools(&self.options, self.connections),
+        }
     }
 }
 
 /// A quarter of the connections reads histories, the others do everything else.
-fn direct_pools(options: &PgConnectOptions, connections: u32) -> [PgPool; 3] {
+fn direct_pools(options: &PgConnectOptions, connections: u32) -> Pools {
     let histories = (connections / 4).max(1);
     let keeping = |connections| {
         pool(connections).after_connect(|connection, _| {
@@ -72,45 +114,47 @@ fn direct_pools(options: &PgConnectOptions, connections: u32) -> [PgPool; 3] {
             Box::pin(async { sqlx::query("SELECT 1").execute(connection).await.map(drop) })
         })
     };
-    let both = keeping(connections - histories).connect_lazy_with(options.clone());
+    let both = tested(keeping(connections - histories)).connect_lazy_with(options.clone());
     let histories = keeping(histories).test_before_acquire(false).before_acquire(|connection, about| {
         Box::pin(async move {
             if about.idle_for > TRUSTED {
-                connection.ping().await?;
+                test(connection.ping()).await?;
             }
             Ok(true)
         })
     });
-    [both.clone(), both, histories.connect_lazy_with(options.clone())]
+    let histories = histories.connect_lazy_with(options.clone());
+    Pools { writers: both.clone(), readers: both, histories, given_up: CancellationToken::new() }
 }
 
 /// Half of the connections writes. The others are in a transaction from when they are taken until they are returned.
-fn pooled_pools(options: &PgConnectOptions, connections: u32) -> [PgPool; 3] {
+fn pooled_pools(options: &PgConnectOptions, connections: u32) -> Pools {
     let writers = connections / 2;
     let readers = pool(connections - writers)
         .test_before_acquire(false)
         .after_connect(|connection, _| Box::pin(begin(connection)))
-        .before_acquire(|connection, _| Box::pin(async { begin(connection).await.map(|()| true) }))
+        .before_acquire(|connection, _| Box::pin(async { test(begin(connection)).await.map(|()| true) }))
         .after_release(|connection, _| {
             Box::pin(async { sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true) })
         })
         .connect_lazy_with(options.clone());
-    [pool(writers).connect_lazy_with(options.clone()), readers.clone(), readers]
+    let writers = tested(pool(writers)).connect_lazy_with(options.clone());
+    Pools { writers, histories: readers.clone(), readers, given_up: CancellationToken::new() }
+}
+
+/// A pool that tests each connection before it is used again.
+fn tested(pool: PgPoolOptions) -> PgPoolOptions {
+    pool.test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(async move { test(connection.ping()).await.map(|()| true) }))
+}
+
+/// Waits for the answer of a connection that was idle.
+async fn test(answer: impl Future<Output = sqlx::Result<()>>) -> sqlx::Result<()> {
+    timeout(TESTED_WITHIN, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 async fn begin(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::raw_sql("BEGIN READ ONLY").execute(connection).await.map(drop)
-}
-
-/// Takes a connection from a pool: one that becomes free within `free_within`, or a new one.
-pub(super) async fn acquire(pool: &PgPool, free_within: Duration) -> sqlx::Result<PoolConnection<Postgres>> {
-    let mut acquired = pin!(pool.acquire());
-    match timeout(free_within, &mut acquired).await {
-        Ok(acquired) => acquired,
-        Err(_) if pool.size() >= pool.options().get_max_connections() => Err(sqlx::Error::PoolTimedOut),
-        // One is being opened, which may take longer.
-        Err(_) => acquired.await,
-    }
 }
 
 fn pool(connections: u32) -> PgPoolOptions {

@@ -9,7 +9,7 @@ use tally_model::history::{History, Packed, Version};
 use super::{
     Postgres,
     binary::{self, elements},
-    connect::acquire,
+    connections::acquire,
     keeps_statements,
 };
 use crate::{
@@ -96,7 +96,7 @@ impl HistorySql for Postgres {
     }
 
     async fn history_connection(&self) -> Result<PoolConnection<Database>> {
-        Ok(acquire(&self.histories, self.free_within).await?)
+        Ok(acquire(&self.connections.pools().histories, self.free_within).await?)
     }
 
     /// With one row a customer.
@@ -125,7 +125,7 @@ impl HistorySql for Postgres {
 
     /// Each customer in a transaction of its own, so that its writers wait as short as possible.
     async fn pack_histories(&self, customer_ids: Vec<String>) -> Result<usize> {
-        let packs = customer_ids.into_iter().map(|id| detached(pack_one(self.clone(), id)));
+        let packs = customer_ids.into_iter().map(|id| detached(self, pack_one(self.clone(), id)));
         let packed: Vec<Result<bool>> = stream::iter(packs).buffer_unordered(PACKERS).collect().await;
         packed.into_iter().try_fold(0, |count, one| Ok(count + usize::from(one?)))
     }

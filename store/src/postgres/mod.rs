@@ -3,6 +3,7 @@
 
 mod binary;
 mod connect;
+mod connections;
 mod customers;
 mod histories;
 mod insights;
@@ -22,10 +23,11 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use sqlx::{Connection, PgConnection, PgPool, Postgres as Database, pool::PoolConnection};
+use sqlx::{Connection, PgConnection, Postgres as Database, pool::PoolConnection};
 
 pub(crate) use connect::Server;
-use connect::{FREE_WITHIN, OPENED_WITHIN, acquire};
+use connect::{FREE_WITHIN, OPENED_WITHIN};
+use connections::{Connections, acquire};
 
 use crate::{
     backup::{BackupError, BackupStore},
@@ -41,11 +43,7 @@ const COPY_ROWS: usize = 100;
 /// The store on PostgreSQL.
 #[derive(Clone)]
 pub(crate) struct Postgres {
-    writers: PgPool,
-    readers: PgPool,
-    /// Reads histories, on few connections: planning the statement takes longer than reading a customer, and each
-    /// connection plans for itself.
-    histories: PgPool,
+    connections: Arc<Connections>,
     /// How long to wait for a connection when all are in use.
     free_within: Duration,
     name: Arc<str>,
@@ -55,9 +53,9 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Opens the database with at most this many connections, or as many as suit a server.
     pub(crate) async fn open(server: Server, connections: Option<u32>, name: Arc<str>) -> Result<Self> {
-        let [writers, readers, histories] = server.connect(connections).await?;
-        migrate::migrate(&writers).await?;
-        let mut store = Self { writers, readers, histories, free_within: FREE_WITHIN, name, key: CustomerKey::default() };
+        let connections = Arc::new(server.connect(connections).await?);
+        migrate::migrate(&connections.pools().writers).await?;
+        let mut store = Self { connections, free_within: FREE_WITHIN, name, key: CustomerKey::default() };
         store.key = read_key(&store).await?;
         Ok(store)
     }
@@ -100,11 +98,11 @@ impl Engine for Postgres {
     }
 
     async fn reader(&self) -> Result<PoolConnection<Database>> {
-        Ok(acquire(&self.readers, self.free_within).await?)
+        Ok(acquire(&self.connections.pools().readers, self.free_within).await?)
     }
 
     async fn close(&self) -> Result<()> {
-        for pool in [&self.readers, &self.histories, &self.writers] {
+        for pool in self.connections.pools().all() {
             pool.close().await;
         }
         Ok(())
@@ -116,8 +114,13 @@ impl Engine for Postgres {
     }
 
     async fn begin(&self) -> Result<Transaction<Self>> {
-        // As `Pool::begin` does, after it has waited.
-        Ok(sqlx::Transaction::begin(acquire(&self.writers, self.free_within).await?, None).await?)
+        let connection = acquire(&self.connections.pools().writers, self.free_within).await?;
+        // As `Pool::begin` does.
+        Ok(sqlx::Transaction::begin(connection, None).await?)
+    }
+
+    async fn unless_lost<T: Send>(&self, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        self.connections.unless_silent(work).await
     }
 
     /// The driver cannot cancel: a query that nobody waits for runs to its end, and its connection is used again then.

@@ -334,7 +334,7 @@ impl<B: Backend> AffinityStore for B {
         list: NewAffinityList,
         affinities: Vec<Affinity>,
     ) -> Result<AffinityList> {
-        repeatable((self.clone(), list, affinities), move |shared| async move {
+        repeatable(self, (self.clone(), list, affinities), move |shared| async move {
             let (store, list, affinities) = &*shared;
             insert(store, list, affinities).await
         })

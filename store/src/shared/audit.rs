@@ -124,7 +124,7 @@ fn push_filter<E: Engine>(store: &E, statement: &mut Statement, filter: &AuditFi
 #[async_trait]
 impl<B: Backend> AuditStore for B {
     async fn append_audit(&self, events: Vec<NewAuditEvent>) -> Result<()> {
-        repeatable((self.clone(), events), |shared| async move {
+        repeatable(self, (self.clone(), events), |shared| async move {
             let (store, events) = &*shared;
             let mut tx = store.begin().await?;
             append(store, &mut tx, events.clone()).await?;

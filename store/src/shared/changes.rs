@@ -106,7 +106,7 @@ impl<B: Backend> ChangeStore for B {
     async fn prune_changes(&self, up_to: i64) -> Result<()> {
         let delete = Statement::new("DELETE FROM changes WHERE change_id <= $1").bind(up_to);
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             B::run::<()>(&mut tx, delete).await?;
             Ok(tx.commit().await?)

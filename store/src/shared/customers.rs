@@ -272,8 +272,11 @@ async fn with_merged_ids<B: Backend>(store: &B, rows: Vec<CustomerRow>) -> Resul
     let mut merged = match survivors.is_empty() {
         true => HashMap::new(),
         false => {
-            let mut connection = store.reader().await?;
-            merged_ids::<B>(&mut connection, survivors).await?
+            let reading = store.unless_lost(async {
+                let mut connection = store.reader().await?;
+                merged_ids::<B>(&mut connection, survivors).await
+            });
+            reading.await?
         }
     };
     let customer = |row: CustomerRow| {
@@ -293,7 +296,7 @@ impl<B: Backend> CustomerStore for B {
     ) -> Result<Upserted> {
         // Rows are locked in the order of their ids, so that two batches cannot deadlock.
         customers.sort_by(|a, b| a.customer_id.cmp(&b.customer_id));
-        repeatable((self.clone(), customers, backfill.to_vec()), move |shared| async move {
+        repeatable(self, (self.clone(), customers, backfill.to_vec()), move |shared| async move {
             let (store, customers, backfill) = &*shared;
             upsert(store, customers, (backfill, now)).await
         })
@@ -360,7 +363,7 @@ impl<B: Backend> CustomerStore for B {
 
     async fn delete_customer(&self, customer_id: &str, by: &Actor, now: Time) -> Result<Option<Vec<String>>> {
         let deleted =
-            repeatable((self.clone(), customer_id.to_owned(), by.clone()), move |shared| async move {
+            repeatable(self, (self.clone(), customer_id.to_owned(), by.clone()), move |shared| async move {
                 let (store, customer_id, by) = &*shared;
                 erase(store, customer_id, by, now).await
             })

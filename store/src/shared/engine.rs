@@ -61,6 +61,12 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     /// Begins a transaction that may write.
     fn begin(&self) -> impl Future<Output = Result<Transaction<Self>>> + Send;
 
+    /// Does some work with the database, unless that has become silent: then the work is dropped.
+    fn unless_lost<T: Send>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send,
+    ) -> impl Future<Output = Result<T>> + Send;
+
     /// Returns a flag that ends the query of a connection when it is set, None where the driver has no such thing.
     fn interruptible(
         connection: &mut <Self::Db as Database>::Connection,
@@ -101,7 +107,7 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
         statement: Statement,
         each: impl FnMut(R) + Send,
     ) -> impl Future<Output = Result<()>> + Send {
-        async {
+        self.unless_lost(async {
             let mut connection = self.reader().await?;
             if !statement.is_planned_anew() {
                 return Self::run_each(&mut connection, statement, each).await;
@@ -111,7 +117,7 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
             let ended = Self::run_each(&mut read.connection, statement, each).await;
             read.has_ended = true;
             ended
-        }
+        })
     }
 
     /// Runs a statement outside of a transaction and returns its only row, None when there is none.

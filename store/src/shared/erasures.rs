@@ -145,7 +145,7 @@ async fn forget_in_changes<E: Engine>(tx: &mut Transaction<E>, ids: &[&str]) -> 
 
 /// Lifts the marks of these ids, so that they can be stored again; returns how many of them had one.
 pub(super) async fn lift<B: Backend>(store: &B, ids: Vec<String>, by: &Actor, now: Time) -> Result<usize> {
-    repeatable((store.clone(), ids, by.clone()), move |shared| async move {
+    repeatable(store, (store.clone(), ids, by.clone()), move |shared| async move {
         let (store, ids, by) = &*shared;
         let mut tx = store.begin().await?;
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();

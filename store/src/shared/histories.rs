@@ -182,8 +182,11 @@ impl<B: Backend> HistoryStore for B {
         let others = customer_ids.iter().filter(|id| !found.contains_key(id.as_str()));
         let others: Vec<String> = others.cloned().collect();
         if !others.is_empty() {
-            let mut connection = self.history_connection().await?;
-            let read = united_histories::<B>(&mut connection, &others).await?;
+            let reading = self.unless_lost(async {
+                let mut connection = self.history_connection().await?;
+                united_histories::<B>(&mut connection, &others).await
+            });
+            let read = reading.await?;
             found.extend(read.into_iter().map(|(id, history)| (id, history.pack())));
         }
         Ok(customer_ids.iter().map(|id| found.get(id).cloned()).collect())

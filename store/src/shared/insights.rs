@@ -91,7 +91,7 @@ async fn remove_pass<B: Backend>(store: &B, pass_id: i64) -> Result<()> {
         );
         delete.push_bind(pass_id).push(" LIMIT ").push_bind(REMOVED_ROWS as i64).push(") RETURNING 1");
         let owned = store.clone();
-        let removed = detached(async move {
+        let removed = detached(store, async move {
             let mut tx = owned.begin().await?;
             let removed = B::run::<()>(&mut tx, delete).await?.len();
             tx.commit().await?;
@@ -102,9 +102,9 @@ async fn remove_pass<B: Backend>(store: &B, pass_id: i64) -> Result<()> {
         }
     }
     let delete = Statement::new("DELETE FROM insight_passes WHERE pass_id = $1").bind(pass_id);
-    let store = store.clone();
-    detached(async move {
-        let mut tx = store.begin().await?;
+    let owned = store.clone();
+    detached(store, async move {
+        let mut tx = owned.begin().await?;
         B::run::<()>(&mut tx, delete).await?;
         Ok(tx.commit().await?)
     })
@@ -156,7 +156,7 @@ impl<B: Backend> InsightStore for B {
         .bind(pass.known_at)
         .bind(pass.kept);
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             let ids: Vec<(i64,)> = B::run(&mut tx, insert).await?;
             tx.commit().await?;
@@ -166,7 +166,7 @@ impl<B: Backend> InsightStore for B {
     }
 
     async fn insert_facts(&self, pass_id: i64, facts: Vec<StoredFacts>) -> Result<()> {
-        repeatable((self.clone(), facts), move |shared| async move {
+        repeatable(self, (self.clone(), facts), move |shared| async move {
             let (store, facts) = &*shared;
             let mut tx = store.begin().await?;
             let ids: Vec<&str> = facts.iter().map(|facts| facts.customer_id.as_str()).collect();
@@ -184,7 +184,7 @@ impl<B: Backend> InsightStore for B {
 
     async fn complete_pass(&self, pass_id: i64, population: &Population, on_demand: bool) -> Result<()> {
         // Of two passes about one moment that end together, one is refused by the index and tries again.
-        repeatable((self.clone(), population.clone()), move |shared| async move {
+        repeatable(self, (self.clone(), population.clone()), move |shared| async move {
             let (store, population) = &*shared;
             let replace = Statement::new(
                 "UPDATE insight_passes SET state = 'replaced' WHERE state = 'complete' AND as_of_time = $1 \
@@ -250,7 +250,7 @@ impl<B: Backend> InsightStore for B {
             let hide = Statement::new("UPDATE insight_passes SET state = 'removed' WHERE pass_id = $1")
                 .bind(*pass_id);
             let store = self.clone();
-            detached(async move {
+            detached(self, async move {
                 let mut tx = store.begin().await?;
                 B::run::<()>(&mut tx, hide).await?;
                 Ok(tx.commit().await?)

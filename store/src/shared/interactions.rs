@@ -169,10 +169,9 @@ impl<B: Backend> InteractionStore for B {
         let sort = move || SortedBatch::new(interactions, options.on_conflict);
         let sorted = tokio::task::spawn_blocking(sort).await;
         let batch = sorted.map_err(|error| StoreError::Internal(error.to_string()))??;
-        repeatable(
-            (self.clone(), batch),
-            move |shared| async move { record(&shared.0, &shared.1, options).await },
-        )
+        repeatable(self, (self.clone(), batch), move |shared| async move {
+            record(&shared.0, &shared.1, options).await
+        })
         .await
     }
 
@@ -184,7 +183,7 @@ impl<B: Backend> InteractionStore for B {
         by: &Actor,
     ) -> Result<Retracted> {
         let context = (self.clone(), SortedKeys::new(keys), reason, by.clone());
-        repeatable(context, move |shared| async move {
+        repeatable(self, context, move |shared| async move {
             let (store, keys, reason, by) = &*shared;
             retract(store, keys, (retract_time, by), reason).await
         })

@@ -153,7 +153,7 @@ impl<B: Backend> JobStore for B {
         .bind(now)
         .bind(JobRunState::Running.name());
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             let claimed = !B::run::<(i64,)>(&mut tx, claim).await?.is_empty();
             if claimed {
@@ -201,7 +201,7 @@ impl<B: Backend> JobStore for B {
             .bind(ended.job.as_str())
             .bind(ended.run_id - KEPT_RUNS);
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             let released = !B::run::<(i64,)>(&mut tx, release).await?.is_empty();
             if released {
@@ -227,9 +227,9 @@ impl<B: Backend> JobStore for B {
 
 /// Runs a statement that returns the rows that it changes, in a transaction of its own. Returns whether there were any.
 async fn changed<B: Backend>(store: &B, statement: Statement) -> Result<bool> {
-    let store = store.clone();
-    detached(async move {
-        let mut tx = store.begin().await?;
+    let owned = store.clone();
+    detached(store, async move {
+        let mut tx = owned.begin().await?;
         let rows = B::run::<(String,)>(&mut tx, statement).await?;
         tx.commit().await?;
         Ok(!rows.is_empty())

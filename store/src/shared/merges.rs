@@ -335,7 +335,7 @@ async fn merge<B: Backend>(
 impl<B: Backend> MergeStore for B {
     async fn merge_customers(&self, from: &str, into: &str, now: Time, by: &Actor) -> Result<MergeResult> {
         let context = (self.clone(), from.to_owned(), into.to_owned(), by.clone());
-        repeatable(context, move |shared| async move {
+        repeatable(self, context, move |shared| async move {
             let (store, from, into, by) = &*shared;
             merge(store, (from.as_str(), into.as_str()), (now, by)).await
         })

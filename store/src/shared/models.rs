@@ -196,7 +196,7 @@ fn audit_event(promotion: &Promotion, request_id: &str) -> NewAuditEvent {
 #[async_trait]
 impl<B: Backend> ModelStore for B {
     async fn insert_model(&self, model: StoredModel, evaluation: StoredEvaluation) -> Result<i64> {
-        repeatable((self.clone(), model, evaluation), |shared| async move {
+        repeatable(self, (self.clone(), model, evaluation), |shared| async move {
             let (store, model, evaluation) = &*shared;
             let mut tx = store.begin().await?;
             // Two trainings that end together take the same number; one of them is repeated.
@@ -276,7 +276,7 @@ impl<B: Backend> ModelStore for B {
 
     async fn promote(&self, promotion: Promotion, request_id: &str) -> Result<bool> {
         let (store, event) = (self.clone(), audit_event(&promotion, request_id));
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             for statement in [move_champion(&promotion), insert_promotion(&promotion)] {
                 if B::run::<(i64,)>(&mut tx, statement).await?.is_empty() {

@@ -50,7 +50,7 @@ impl<B: Backend> PopulationStore for B {
         .bind(population.counts.customers as i64)
         .bind(SqlValue::json(&population.counts)?);
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             B::run::<()>(&mut tx, upsert).await?;
             Ok(tx.commit().await?)

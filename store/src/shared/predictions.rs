@@ -92,14 +92,15 @@ fn select_expired(target: Target, before: Time, after: &(Time, String)) -> State
 }
 
 /// Removes predictions and returns their number.
-async fn remove<B: Backend>(store: B, expired: Vec<ExpiredRow>) -> Result<u64> {
+async fn remove<B: Backend>(store: &B, expired: Vec<ExpiredRow>) -> Result<u64> {
     let mut delete = Statement::new("DELETE FROM predictions WHERE (prediction_id, customer_id) IN (");
     let keys = expired
         .iter()
         .map(|(_, prediction_id, customer_id)| [prediction_id.as_str().into(), customer_id.as_str().into()]);
     delete.push_rows(keys).push(") RETURNING 1");
-    detached(async move {
-        let mut tx = store.begin().await?;
+    let owned = store.clone();
+    detached(store, async move {
+        let mut tx = owned.begin().await?;
         let removed = B::run::<()>(&mut tx, delete).await?.len();
         tx.commit().await?;
         Ok(removed as u64)
@@ -147,7 +148,7 @@ fn select_past(filter: &PastPredictionFilter) -> Statement {
 #[async_trait]
 impl<B: Backend> PredictionStore for B {
     async fn insert_predictions(&self, new: Arc<NewPredictions>) -> Result<HashSet<String>> {
-        repeatable((self.clone(), new), |shared| async move {
+        repeatable(self, (self.clone(), new), |shared| async move {
             let (store, new) = &*shared;
             let mut tx = store.begin().await?;
             let mut kept: Vec<&Prediction> = new.predictions.iter().collect();
@@ -168,7 +169,7 @@ impl<B: Backend> PredictionStore for B {
     }
 
     async fn forget_latest(&self, target: Target, as_of: Time, customer_ids: Vec<String>) -> Result<()> {
-        repeatable((self.clone(), customer_ids), move |shared| async move {
+        repeatable(self, (self.clone(), customer_ids), move |shared| async move {
             let (store, customer_ids) = &*shared;
             let mut tx = store.begin().await?;
             B::forget_latest(&mut tx, (target, as_of), customer_ids).await?;
@@ -179,7 +180,7 @@ impl<B: Backend> PredictionStore for B {
 
     async fn listed_until_ended(&self, customer_ids: &[String]) -> Result<Vec<ListedPrediction>> {
         let (store, ids) = (self.clone(), customer_ids.to_vec());
-        let rows = detached(async move {
+        let rows = detached(self, async move {
             let mut tx = store.begin().await?;
             let rows = B::listed_until_ended(&mut tx, &ids).await?;
             tx.commit().await?;
@@ -193,7 +194,7 @@ impl<B: Backend> PredictionStore for B {
             .bind(target.name())
             .bind(as_of);
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             B::run::<()>(&mut tx, delete).await?;
             Ok(tx.commit().await?)
@@ -202,7 +203,7 @@ impl<B: Backend> PredictionStore for B {
     }
 
     async fn mark_backfilled(&self, predictions: Vec<((String, String), Time)>) -> Result<()> {
-        repeatable((self.clone(), predictions), |shared| async move {
+        repeatable(self, (self.clone(), predictions), |shared| async move {
             let (store, predictions) = &*shared;
             let mut tx = store.begin().await?;
             for part in predictions.chunks(MARKED_ROWS) {
@@ -294,7 +295,7 @@ impl<B: Backend> PredictionStore for B {
                 let expired: Vec<ExpiredRow> = self.read(select_expired(target, before, &after)).await?;
                 let Some((time, id, _)) = expired.last() else { break };
                 after = (time.0, id.clone());
-                removed += remove(self.clone(), expired).await?;
+                removed += remove(self, expired).await?;
             }
         }
         Ok(removed)

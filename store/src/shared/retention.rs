@@ -61,7 +61,7 @@ async fn remove<B: Backend>(
     ids: &[String],
     expiry: &InteractionExpiry,
 ) -> Result<Vec<String>> {
-    repeatable((store.clone(), ids.to_vec(), expiry.clone()), move |shared| async move {
+    repeatable(store, (store.clone(), ids.to_vec(), expiry.clone()), move |shared| async move {
         let (store, ids, expiry) = &*shared;
         let mut tx = store.begin().await?;
         let removed: Vec<(String,)> = B::run(&mut tx, delete(table, ids, expiry)).await?;

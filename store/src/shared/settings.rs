@@ -19,7 +19,7 @@ impl<B: Backend> SettingStore for B {
         .bind(initial);
         let select = Statement::new("SELECT value FROM settings WHERE name = $1").bind(name);
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             let is_first = !B::run::<()>(&mut tx, insert).await?.is_empty();
             let value = B::run::<(Vec<u8>,)>(&mut tx, select).await?.pop();
@@ -45,7 +45,7 @@ impl<B: Backend> SettingStore for B {
         .bind(name)
         .bind(value);
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             B::run::<()>(&mut tx, replace).await?;
             audit::append(&store, &mut tx, vec![event]).await?;

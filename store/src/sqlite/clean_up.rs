@@ -50,9 +50,9 @@ async fn once(store: &Sqlite) -> Result<bool> {
     }
     // Unless another one is due by now, whose program does it.
     let done = Statement::new("DELETE FROM settings WHERE name = $1 AND value = $2").bind(DUE);
-    let (store, done) = (store.clone(), done.bind(due.as_slice()));
-    detached(async move {
-        let mut tx = store.begin().await?;
+    let (owned, done) = (store.clone(), done.bind(due.as_slice()));
+    detached(store, async move {
+        let mut tx = owned.begin().await?;
         Sqlite::run::<()>(&mut tx, done).await?;
         Ok(tx.commit().await?)
     })

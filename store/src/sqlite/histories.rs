@@ -90,7 +90,7 @@ impl HistorySql for Sqlite {
     /// In one transaction: as long as it lasts, nobody else writes.
     async fn pack_histories(&self, customer_ids: Vec<String>) -> Result<usize> {
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             let histories = united_histories::<Self>(&mut tx, &customer_ids).await?;
             for (customer_id, history) in &histories {

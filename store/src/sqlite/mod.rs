@@ -183,6 +183,11 @@ impl Engine for Sqlite {
         }
     }
 
+    /// A file is not lost.
+    async fn unless_lost<T: Send>(&self, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        work.await
+    }
+
     async fn interruptible(connection: &mut SqliteConnection) -> Result<Option<Arc<AtomicBool>>> {
         let interrupt = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&interrupt);

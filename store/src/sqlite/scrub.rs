@@ -32,15 +32,16 @@ pub(super) async fn scrub(store: &Sqlite) -> Result<()> {
         let left: Vec<i64> =
             pages.iter().filter(|(number, page)| clean(*number, page).is_some()).map(|(n, _)| *n).collect();
         if !left.is_empty() {
-            overwrite(store.clone(), left).await?;
+            overwrite(store, left).await?;
         }
     }
     Ok(())
 }
 
-async fn overwrite(store: Sqlite, numbers: Vec<i64>) -> Result<()> {
-    detached(async move {
-        let mut tx = store.begin().await?;
+async fn overwrite(store: &Sqlite, numbers: Vec<i64>) -> Result<()> {
+    let owned = store.clone();
+    detached(store, async move {
+        let mut tx = owned.begin().await?;
         for number in numbers {
             overwrite_page(&mut tx, number).await?;
         }

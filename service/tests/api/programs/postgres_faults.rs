@@ -7,7 +7,7 @@ use tally_proto::v1::{self, interaction_service_client::InteractionServiceClient
 use tokio::task::JoinSet;
 use tonic::{Code, Request, Status, transport::Channel};
 
-use crate::support::{Database, ServeProcess, interaction};
+use crate::support::{Database, Proxy, ServeProcess, eventually, interaction};
 
 async fn connect(process: &ServeProcess) -> InteractionServiceClient<Channel> {
     InteractionServiceClient::new(Channel::from_shared(process.url()).unwrap().connect().await.unwrap())
@@ -50,4 +50,25 @@ async fn who_finds_all_connections_in_use_is_refused_soon() {
     assert!(late.iter().all(|code| *code == Code::DeadlineExceeded), "{late:?}");
     lock.close().await.unwrap();
     assert_eq!(record(client, "after", Duration::from_secs(20)).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_packets_vanish_from_are_given_up() {
+    let database = Database::in_cluster().await;
+    let proxy = Proxy::start(&database).await;
+    let process = ServeProcess::start(&proxy.url(), &[]);
+    let client = connect(&process).await;
+    assert_eq!(record(client.clone(), "before", Duration::from_secs(20)).await.unwrap(), 1);
+    proxy.swallow();
+    let listed = v1::ListInteractionsRequest { customer_id: "c".to_owned(), ..Default::default() };
+    let mut reading = client.clone();
+    let (written, read) = tokio::join!(
+        record(client.clone(), "meanwhile", Duration::from_secs(20)),
+        reading.list_interactions(Request::new(listed))
+    );
+    assert_eq!(written.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(read.unwrap_err().code(), Code::Unavailable);
+    // Those of that time stay dead.
+    proxy.carry_new_connections();
+    eventually(async || record(client.clone(), "after", Duration::from_secs(2)).await.is_ok()).await;
 }

@@ -9,6 +9,7 @@ mod messages;
 mod pgbouncer;
 mod postgres_cluster;
 mod programs;
+mod proxy;
 pub mod raw_http2;
 mod requests;
 mod server;
@@ -23,6 +24,7 @@ pub use http::{get, metric_value};
 pub use messages::{customer, interaction, score_of, time, timestamp};
 pub use pgbouncer::PgBouncer;
 pub use programs::{ServeProcess, program, text};
+pub use proxy::Proxy;
 pub use server::{Tally, open_app};
 pub use simulation::{business, has_kind, simulated_customer, simulated_interactions};
 

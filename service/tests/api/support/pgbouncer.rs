@@ -58,7 +58,7 @@ impl Drop for PgBouncer {
 }
 
 /// The folder of the server's socket and the name of the database.
-fn place(url: &str) -> (String, String) {
+pub(super) fn place(url: &str) -> (String, String) {
     let (rest, folder) = url.split_once("?host=").expect("a database of the cluster");
     (folder.to_owned(), rest.rsplit('/').next().unwrap().to_owned())
 }

@@ -54,14 +54,15 @@ impl<B: Backend> AlertDeliveryStore for B {
         if due.is_empty() {
             return Ok(Vec::new());
         }
-        let claimed: Vec<(String,)> = repeatable((self.clone(), lease, due), move |shared| async move {
-            let (store, lease, due) = &*shared;
-            let mut tx = store.begin().await?;
-            let claimed = B::run(&mut tx, claim::<B>(lease, due)).await?;
-            tx.commit().await?;
-            Ok(claimed)
-        })
-        .await?;
+        let claimed: Vec<(String,)> =
+            repeatable(self, (self.clone(), lease, due), move |shared| async move {
+                let (store, lease, due) = &*shared;
+                let mut tx = store.begin().await?;
+                let claimed = B::run(&mut tx, claim::<B>(lease, due)).await?;
+                tx.commit().await?;
+                Ok(claimed)
+            })
+            .await?;
         if claimed.is_empty() {
             return Ok(Vec::new());
         }
@@ -92,7 +93,7 @@ impl<B: Backend> AlertDeliveryStore for B {
         update.push(" WHERE alert_id = ").push_bind(alert_id);
         update.push(" AND lease_owner = ").push_bind(owner);
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             B::run::<()>(&mut tx, update).await?;
             Ok(tx.commit().await?)

@@ -192,7 +192,7 @@ impl<B: Backend> AlertStore for B {
         let mut stored = Vec::new();
         for part in alerts.chunks(STORED_AT_ONCE) {
             stored.extend(
-                repeatable((self.clone(), part.to_vec()), move |shared| async move {
+                repeatable(self, (self.clone(), part.to_vec()), move |shared| async move {
                     let (store, part) = &*shared;
                     insert_all(store, part, (now, deliver)).await
                 })
@@ -243,7 +243,7 @@ impl<B: Backend> AlertStore for B {
         .bind(seen.note.as_str())
         .bind(alert_id);
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             B::run::<()>(&mut tx, update).await?;
             Ok(tx.commit().await?)

@@ -153,7 +153,7 @@ impl<B: Backend> AlertSourceStore for B {
         let update =
             Statement::new("UPDATE insight_passes SET watched = true WHERE pass_id = $1").bind(pass_id);
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             B::run::<()>(&mut tx, update).await?;
             Ok(tx.commit().await?)
@@ -228,7 +228,7 @@ impl<B: Backend> AlertSourceStore for B {
         .bind(refusal.reason.as_str())
         .bind(refusal.refuse_time);
         let store = self.clone();
-        detached(async move {
+        detached(self, async move {
             let mut tx = store.begin().await?;
             B::run::<()>(&mut tx, insert).await?;
             Ok(tx.commit().await?)

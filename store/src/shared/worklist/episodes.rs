@@ -96,9 +96,12 @@ pub(super) async fn open_of<B: Backend>(
     customer_ids: &[String],
     now: Time,
 ) -> Result<HashMap<(String, WorkKind), Episode>> {
-    let mut connection = store.reader().await?;
+    let reading = store.unless_lost(async {
+        let mut connection = store.reader().await?;
+        read_open::<B>(&mut connection, customer_ids, now).await
+    });
     let mut open = HashMap::new();
-    for episode in read_open::<B>(&mut connection, customer_ids, now).await? {
+    for episode in reading.await? {
         open.entry((episode.customer_id.clone(), episode.kind)).or_insert(episode);
     }
     Ok(open)

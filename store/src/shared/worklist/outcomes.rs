@@ -18,7 +18,7 @@ pub(super) async fn record<B: Backend>(
     settings: &WorklistSpec,
     now: Time,
 ) -> Result<OutcomeResult> {
-    repeatable((store.clone(), outcome, settings.clone()), move |shared| async move {
+    repeatable(store, (store.clone(), outcome, settings.clone()), move |shared| async move {
         let (store, outcome, settings) = &*shared;
         let mut tx = store.begin().await?;
         let Some(customer_id) = survivor::<B>(&mut tx, &outcome.customer_id).await? else {

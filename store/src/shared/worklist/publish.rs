@@ -16,7 +16,7 @@ pub(super) async fn publish<B: Backend>(
     now: Time,
     by: &Actor,
 ) -> Result<Published> {
-    repeatable((store.clone(), filter.clone(), by.clone()), move |shared| async move {
+    repeatable(store, (store.clone(), filter.clone(), by.clone()), move |shared| async move {
         let (store, filter, by) = &*shared;
         let mut tx = store.begin().await?;
         // Only one at a time, and each sees the episodes of those before it: the row stays locked until the end.
