@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use tally_model::{insight::Affinity, time::Time};
 use tally_proto::limits;
 use tally_store::{AffinityList, BasketQuery, NewAffinityList, NextToBuy, Pass};
+use tracing::Instrument;
 
 use super::{Insights, passes::NOBODY};
 use crate::platform::{
@@ -30,11 +31,13 @@ impl Insights {
             return Ok(list);
         }
         let (insights, pass, property) = (self.clone(), pass.clone(), property.to_owned());
-        self.report(async move {
+        let computed = async move {
             let _computing = computing;
-            insights.compute_affinities(&pass, property).await
-        })
-        .await
+            insights.report(insights.compute_affinities(&pass, property)).await
+        };
+        // To its end, since whoever asks next needs it as well.
+        let computed = tokio::spawn(computed.in_current_span()).await;
+        computed.map_err(|error| Error::Internal(format!("affinities: {error}")))?
     }
 
     /// The list that a page follows.

@@ -15,13 +15,12 @@ mod segments;
 mod value;
 mod worklist;
 
-use std::{fmt::Display, sync::Arc};
+use std::sync::Arc;
 
 use tally_model::{insight::InsightSpec, time::Time};
 use tally_proto::limits::REPORT_ROWS as ROWS;
 use tally_store::Store;
 use tokio::sync::{Mutex, Semaphore};
-use tracing::Instrument;
 
 use crate::{
     catalog::ModelCatalog,
@@ -48,8 +47,7 @@ pub use value::{Backtest, ValueReport};
 use worklist::CountCache;
 pub use worklist::{EffectLine, ListedWork, Worklist, WorklistCursor, WorklistRequest};
 
-/// Reports that are computed at a time. A database goes on with a statement also when its caller has gone, so that more
-/// could take all connections from those who score and write.
+/// Reports that are computed at a time: more could take all connections from those who score and write.
 const REPORTS: usize = 2;
 
 /// Answers what is asked about customers. Clones share everything.
@@ -106,21 +104,14 @@ impl Insights {
         Self { store: self.store.patient(), scoring: self.scoring.patient(), ..self.clone() }
     }
 
-    /// Computes a report, when fewer than the most that may be are being computed. One that has begun runs to its end.
+    /// Computes a report, when fewer than the most that may be are being computed.
     ///
     /// # Errors
     /// What the work returns.
-    pub async fn report<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        let closed = |error: &dyn Display| Error::Internal(format!("a report: {error}"));
-        let permit = Arc::clone(&self.reports).acquire_owned().await.map_err(|error| closed(&error))?;
-        let work = async move {
-            let _permit = permit;
-            work.await
-        };
-        tokio::spawn(work.in_current_span()).await.map_err(|error| closed(&error))?
+    pub async fn report<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let permit = self.reports.acquire().await;
+        let _permit = permit.map_err(|error| Error::Internal(format!("a report: {error}")))?;
+        work.await
     }
 
     /// When the first purchase happened; None before there is one.

@@ -29,8 +29,9 @@ const CONNECTIONS: u32 = 16;
 const TRUSTED: Duration = Duration::from_secs(1);
 /// How long a connection that was idle may take to show that it still works, before another is opened instead.
 const TESTED_WITHIN: Duration = Duration::from_secs(2);
-/// What the server does about sessions whose client is cut off: a transaction that nobody goes on with ends.
-const SESSION: [(&str, &str); 5] = [
+/// What the server does about sessions whose client is gone: their statements and transactions end.
+const SESSION: [(&str, &str); 6] = [
+    ("client_connection_check_interval", "1s"),
     ("idle_in_transaction_session_timeout", "15s"),
     ("tcp_user_timeout", "10s"),
     ("tcp_keepalives_idle", "5"),

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, slice};
 
 use futures_util::{StreamExt, stream};
-use sqlx::{PgConnection, Postgres as Database, Row, ValueRef, pool::PoolConnection, postgres::PgRow};
+use sqlx::{PgConnection, Row, ValueRef, postgres::PgRow};
 use tally_model::history::{History, Packed, Version};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::{Result, StoreError},
     shared::{
-        Engine, Transaction, detached,
+        Engine, Reader, Transaction, detached,
         histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, StoredHistory, insert_packed},
         json::from_json,
         merges::{MergedId, merged_ids, united_histories},
@@ -75,7 +75,7 @@ macro_rules! histories {
 
 impl HistorySql for Postgres {
     async fn packed_of(&self, customer_ids: &[String]) -> Result<HashMap<String, Packed>> {
-        let mut connection = self.history_connection().await?;
+        let mut reader = self.history_reader().await?;
         // With one id, Citus finds that only one worker is concerned.
         let query = match customer_ids {
             [one] => sqlx::query(
@@ -87,16 +87,14 @@ impl HistorySql for Postgres {
             )
             .bind(several),
         };
-        let rows = query
-            .persistent(keeps_statements(&connection))
-            .bind(Packed::FORMAT)
-            .fetch_all(&mut *connection)
-            .await?;
+        let rows =
+            query.persistent(keeps_statements(&reader)).bind(Packed::FORMAT).fetch_all(&mut *reader).await?;
+        reader.end();
         rows.iter().map(|row| Ok((row.try_get(0)?, Packed::from_bytes(row.try_get(1)?)))).collect()
     }
 
-    async fn history_connection(&self) -> Result<PoolConnection<Database>> {
-        Ok(acquire(&self.connections.pools().histories, self.free_within).await?)
+    async fn history_reader(&self) -> Result<Reader<Self>> {
+        Ok(Reader::new(acquire(&self.connections.pools().histories, self.free_within).await?))
     }
 
     /// With one row a customer.

@@ -24,6 +24,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use sqlx::{Connection, PgConnection, Postgres as Database, pool::PoolConnection};
+use tokio::time::timeout;
 
 pub(crate) use connect::Server;
 use connect::{FREE_WITHIN, OPENED_WITHIN};
@@ -33,10 +34,15 @@ use crate::{
     backup::{BackupError, BackupStore},
     error::Result,
     shared::{
-        Engine, Statement, StoredRow, Transaction, arguments, customer_key::CustomerKey, erasures::read_key,
+        Engine, Reader, Statement, StoredRow, Transaction, arguments, customer_key::CustomerKey,
+        erasures::read_key,
     },
 };
 
+/// How long a connection may take to show that it can be used again.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a query goes on that its caller has left. Most end within milliseconds, and their connections stay open.
+const LEFT_WITHIN: Duration = Duration::from_secs(1);
 /// COPY is worth its round trips from this number of rows on.
 const COPY_ROWS: usize = 100;
 
@@ -97,8 +103,15 @@ impl Engine for Postgres {
         Self { free_within: OPENED_WITHIN, ..self.clone() }
     }
 
-    async fn reader(&self) -> Result<PoolConnection<Database>> {
-        Ok(acquire(&self.connections.pools().readers, self.free_within).await?)
+    async fn reader(&self) -> Result<Reader<Self>> {
+        Ok(Reader::new(acquire(&self.connections.pools().readers, self.free_within).await?))
+    }
+
+    /// The pool sees whether a connection still answers. One that is in a query that was left has little time for that:
+    /// the server ends the query when its connection is closed (`client_connection_check_interval`).
+    fn give_back(connection: &mut PoolConnection<Database>, has_ended: bool) {
+        let within = if has_ended { ANSWERED_WITHIN } else { LEFT_WITHIN };
+        tokio::spawn(timeout(within, connection.return_to_pool()));
     }
 
     async fn close(&self) -> Result<()> {
@@ -123,7 +136,7 @@ impl Engine for Postgres {
         self.connections.unless_silent(work).await
     }
 
-    /// The driver cannot cancel: a query that nobody waits for runs to its end, and its connection is used again then.
+    /// The driver cannot cancel a query; see [`give_back`](Self::give_back).
     async fn interruptible(_: &mut PgConnection) -> Result<Option<Arc<AtomicBool>>> {
         Ok(None)
     }

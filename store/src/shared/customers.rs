@@ -273,8 +273,10 @@ async fn with_merged_ids<B: Backend>(store: &B, rows: Vec<CustomerRow>) -> Resul
         true => HashMap::new(),
         false => {
             let reading = store.unless_lost(async {
-                let mut connection = store.reader().await?;
-                merged_ids::<B>(&mut connection, survivors).await
+                let mut reader = store.reader().await?;
+                let read = merged_ids::<B>(&mut reader, survivors).await;
+                reader.end();
+                read
             });
             reading.await?
         }

@@ -1,8 +1,11 @@
 //! How statements reach a database: connections, transactions, rows.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use sqlx::{Database, FromRow, pool::PoolConnection, postgres::PgRow, sqlite::SqliteRow};
@@ -53,7 +56,10 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     fn patient(&self) -> Self;
 
     /// A connection for reading outside of transactions.
-    fn reader(&self) -> impl Future<Output = Result<PoolConnection<Self::Db>>> + Send;
+    fn reader(&self) -> impl Future<Output = Result<Reader<Self>>> + Send;
+
+    /// Returns a connection to its pool, after a query that `has_ended` or was left by its caller.
+    fn give_back(connection: &mut PoolConnection<Self::Db>, has_ended: bool);
 
     /// Checks that the database is still the one that was opened.
     fn check_in_place(&self) -> Result<()>;
@@ -108,15 +114,13 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
         each: impl FnMut(R) + Send,
     ) -> impl Future<Output = Result<()>> + Send {
         self.unless_lost(async {
-            let mut connection = self.reader().await?;
-            if !statement.is_planned_anew() {
-                return Self::run_each(&mut connection, statement, each).await;
+            let mut reader = self.reader().await?;
+            if statement.is_planned_anew() {
+                reader.interrupt = Self::interruptible(&mut reader).await?;
             }
-            let interrupt = Self::interruptible(&mut connection).await?;
-            let mut read = LongRead::<Self> { connection, interrupt, has_ended: false };
-            let ended = Self::run_each(&mut read.connection, statement, each).await;
-            read.has_ended = true;
-            ended
+            let read = Self::run_each(&mut reader, statement, each).await;
+            reader.end();
+            read
         })
     }
 
@@ -131,19 +135,45 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     }
 }
 
-/// A query that may take long. When its caller goes away, the driver would otherwise wait for its end before it uses the
-/// connection again.
-struct LongRead<E: Engine> {
+/// A connection for reading. When its caller goes away in the middle of a query, the driver would wait for the end of the
+/// query before it uses the connection again.
+pub(crate) struct Reader<E: Engine> {
     connection: PoolConnection<E::Db>,
     interrupt: Option<Arc<AtomicBool>>,
     has_ended: bool,
 }
 
-impl<E: Engine> Drop for LongRead<E> {
+impl<E: Engine> Reader<E> {
+    pub(crate) const fn new(connection: PoolConnection<E::Db>) -> Self {
+        Self { connection, interrupt: None, has_ended: false }
+    }
+
+    /// Returns the connection after its last query.
+    pub(crate) fn end(mut self) {
+        self.has_ended = true;
+    }
+}
+
+impl<E: Engine> Deref for Reader<E> {
+    type Target = <E::Db as Database>::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        &self.connection
+    }
+}
+
+impl<E: Engine> DerefMut for Reader<E> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.connection
+    }
+}
+
+impl<E: Engine> Drop for Reader<E> {
     fn drop(&mut self) {
         if let Some(interrupt) = self.interrupt.take().filter(|_| !self.has_ended) {
             interrupt.store(true, Relaxed);
             self.connection.close_on_drop();
         }
+        E::give_back(&mut self.connection, self.has_ended);
     }
 }

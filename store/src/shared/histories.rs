@@ -7,14 +7,13 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use sqlx::pool::PoolConnection;
 use tally_model::{
     history::{History, Packed, kind},
     time::Time,
 };
 
 use super::{
-    Backend, Engine, Statement, Transaction,
+    Backend, Engine, Reader, Statement, Transaction,
     json::from_json,
     merges::{Connection, united_histories},
 };
@@ -35,8 +34,8 @@ pub(crate) trait HistorySql: Engine {
         customer_ids: &[String],
     ) -> impl Future<Output = Result<HashMap<String, Packed>>> + Send;
 
-    /// Opens a connection for reading histories.
-    fn history_connection(&self) -> impl Future<Output = Result<PoolConnection<Self::Db>>> + Send;
+    /// A connection for reading histories.
+    fn history_reader(&self) -> impl Future<Output = Result<Reader<Self>>> + Send;
 
     /// Returns the histories of those ids that exist, from their own rows, in one statement.
     fn read_histories(
@@ -178,17 +177,19 @@ impl<'de> Deserialize<'de> for Properties<'de> {
 #[async_trait]
 impl<B: Backend> HistoryStore for B {
     async fn histories(&self, customer_ids: &[String]) -> Result<Vec<Option<Packed>>> {
-        let mut found = self.packed_of(customer_ids).await?;
-        let others = customer_ids.iter().filter(|id| !found.contains_key(id.as_str()));
-        let others: Vec<String> = others.cloned().collect();
-        if !others.is_empty() {
-            let reading = self.unless_lost(async {
-                let mut connection = self.history_connection().await?;
-                united_histories::<B>(&mut connection, &others).await
-            });
-            let read = reading.await?;
-            found.extend(read.into_iter().map(|(id, history)| (id, history.pack())));
-        }
+        let reading = self.unless_lost(async {
+            let mut found = self.packed_of(customer_ids).await?;
+            let others = customer_ids.iter().filter(|id| !found.contains_key(id.as_str()));
+            let others: Vec<String> = others.cloned().collect();
+            if !others.is_empty() {
+                let mut reader = self.history_reader().await?;
+                let read = united_histories::<B>(&mut reader, &others).await;
+                reader.end();
+                found.extend(read?.into_iter().map(|(id, history)| (id, history.pack())));
+            }
+            Ok(found)
+        });
+        let found = reading.await?;
         Ok(customer_ids.iter().map(|id| found.get(id).cloned()).collect())
     }
 

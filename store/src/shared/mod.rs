@@ -52,7 +52,7 @@ use merges::MergeSql;
 use predictions::PredictionSql;
 use reports::ReportSql;
 
-pub(crate) use engine::{Engine, StoredRow, Transaction};
+pub(crate) use engine::{Engine, Reader, StoredRow, Transaction};
 pub(crate) use statement::{SqlValue, Stamp, Stamps, Statement, arguments};
 pub(crate) use transaction::detached;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Row, Sqlite as Database, SqliteConnection, pool::PoolConnection, types::Json};
+use sqlx::{Row, SqliteConnection, types::Json};
 use tally_model::{
     history::{History, Packed, Version},
     time::Time,
@@ -12,7 +12,7 @@ use super::Sqlite;
 use crate::{
     error::{Result, StoreError},
     shared::{
-        Engine, Transaction, detached,
+        Engine, Reader, Transaction, detached,
         histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, StoredHistory, insert_packed},
         json::from_json,
         merges::united_histories,
@@ -57,7 +57,7 @@ impl HistorySql for Sqlite {
         rows.iter().map(|row| Ok((row.try_get(0)?, Packed::from_bytes(row.try_get(1)?)))).collect()
     }
 
-    async fn history_connection(&self) -> Result<PoolConnection<Database>> {
+    async fn history_reader(&self) -> Result<Reader<Self>> {
         self.reader().await
     }
 

@@ -45,7 +45,8 @@ use crate::{
     error::{Result, StoreError},
     options::OpenOptions,
     shared::{
-        Engine, Statement, StoredRow, Transaction, arguments, customer_key::CustomerKey, erasures::read_key,
+        Engine, Reader, Statement, StoredRow, Transaction, arguments, customer_key::CustomerKey,
+        erasures::read_key,
     },
 };
 
@@ -155,9 +156,12 @@ impl Engine for Sqlite {
         self.clone()
     }
 
-    async fn reader(&self) -> Result<PoolConnection<Database>> {
-        Ok(self.readers.acquire().await?)
+    async fn reader(&self) -> Result<Reader<Self>> {
+        Ok(Reader::new(self.readers.acquire().await?))
     }
+
+    /// What is interruptible is interrupted; the rest ends soon.
+    fn give_back(_: &mut PoolConnection<Database>, _: bool) {}
 
     async fn close(&self) -> Result<()> {
         self.readers.close().await;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tally_proto::v1::{self, interaction_service_client::InteractionServiceClient};
+use tally_proto::v1::{
+    self, insight_service_client::InsightServiceClient, interaction_service_client::InteractionServiceClient,
+};
 use tokio::task::JoinSet;
 use tonic::{Code, Request, Status, transport::Channel};
 
@@ -71,4 +73,26 @@ async fn connections_that_packets_vanish_from_are_given_up() {
     // Those of that time stay dead.
     proxy.carry_new_connections();
     eventually(async || record(client.clone(), "after", Duration::from_secs(2)).await.is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_ends_soon_after_its_caller_has_left() {
+    let database = Database::in_cluster().await;
+    let process = ServeProcess::start(&database.url, &["--pack-every-seconds", "86400"]);
+    let channel = Channel::from_shared(process.url()).unwrap().connect().await.unwrap();
+    let client = InteractionServiceClient::new(channel.clone());
+    assert_eq!(record(client, "before", Duration::from_secs(20)).await.unwrap(), 1);
+    let lock = lock(&database, "interactions").await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND application_name = 'tally' AND wait_event_type = 'Lock'";
+    let mut reports = InsightServiceClient::new(channel.clone());
+    let report = tokio::spawn(async move { reports.get_kpis(v1::GetKpisRequest::default()).await });
+    let mut lists = InteractionServiceClient::new(channel);
+    let listed = v1::ListInteractionsRequest { customer_id: "c".to_owned(), ..Default::default() };
+    let list = tokio::spawn(async move { lists.list_interactions(listed).await });
+    eventually(async || database.sql(waiting).await >= Some(2)).await;
+    report.abort();
+    list.abort();
+    eventually(async || database.sql(waiting).await == Some(0)).await;
+    lock.close().await.unwrap();
 }

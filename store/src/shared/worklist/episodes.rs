@@ -97,8 +97,10 @@ pub(super) async fn open_of<B: Backend>(
     now: Time,
 ) -> Result<HashMap<(String, WorkKind), Episode>> {
     let reading = store.unless_lost(async {
-        let mut connection = store.reader().await?;
-        read_open::<B>(&mut connection, customer_ids, now).await
+        let mut reader = store.reader().await?;
+        let read = read_open::<B>(&mut reader, customer_ids, now).await;
+        reader.end();
+        read
     });
     let mut open = HashMap::new();
     for episode in reading.await? {
