@@ -226,7 +226,7 @@ pub use jobs::{EndedRun, JobRun, JobRunState, JobStore, StoredJob};
 pub use merges::{MergeResult, MergeStore};
 pub use models::{HoldoutScore, ModelStore, Promotion, PromotionKind, StoredEvaluation, StoredModel};
 pub use options::OpenOptions;
-pub use populations::{PopulationStore, ScoredPopulation};
+pub use populations::{PopulationStore, ScoredPopulation, ScoringRun};
 pub use predictions::{
     InsightFilter, ListedPrediction, NewPredictions, PastPrediction, PastPredictionFilter, Prediction,
     PredictionCursor, PredictionFilter, PredictionOrder, PredictionStore,

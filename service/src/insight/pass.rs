@@ -102,7 +102,13 @@ impl InsightPass {
         let max_reasons = if purpose == PassPurpose::Refresh { STORED_REASONS } else { 0 };
         let models = insights.catalog.champions().into_iter();
         let models = models.map(|model| ScoreRequest::new(model, as_of, now, max_reasons));
-        let models: Vec<ModelRun> = models.map(|request| ModelRun::new(&insights.scoring, request)).collect();
+        let run = |request| ModelRun::new(&insights.scoring, request, Partition::WHOLE);
+        let models: Vec<ModelRun> = models.map(run).collect();
+        if purpose == PassPurpose::Refresh {
+            for model in &models {
+                model.begin().await?;
+            }
+        }
         insights.scoring.wait_for_writes().await;
         let total = insights.store.count_customers().await?;
         let mut population = insights.population((as_of, now), Arc::clone(&insights.spec)).await?;

@@ -2,7 +2,7 @@
 //! constant memory. While pages are stored, the next one is scored and the one after that is read.
 //!
 //! Customers who are not eligible any more leave the latest predictions. The caller may stop between pages; what is
-//! stored until then stays. A run that reaches its end also stores how the population is distributed, for the drift of
+//! stored until then stays, until a run about the same takes its place. A run that reaches its end also stores how the population is distributed, for the drift of
 //! the model.
 
 use std::{collections::HashSet, sync::Arc};
@@ -20,7 +20,7 @@ use tally_model::{
     scoring::PreparedScore,
     time::Time,
 };
-use tally_store::{Prediction, ScoredPopulation, StoredScore};
+use tally_store::{Prediction, ScoredPopulation, ScoringRun, StoredScore};
 use tokio::{sync::Notify, task::JoinHandle};
 use tracing::{Instrument, Span};
 
@@ -94,7 +94,8 @@ impl Population {
     ) -> Result<Self> {
         let span = tracing::info_span!("population", model = %request.model.name, as_of = %request.as_of);
         let scoring = &scoring.patient();
-        let run = ModelRun::new(scoring, request);
+        let run = ModelRun::new(scoring, request, partition);
+        run.begin().await?;
         scoring.barrier.wait_for_in_flight().await;
         let total = scoring.store.count_customers().await?;
         Ok(Self {
@@ -176,6 +177,9 @@ pub(crate) struct ModelRun {
     scoring: Scoring,
     backfills: Arc<BackfillWatch>,
     pub(crate) request: ScoreRequest,
+    partition: Partition,
+    /// When it began.
+    score_time: Time,
     counts: Counts,
     /// When the interactions that were known happened.
     activity: Activity,
@@ -183,13 +187,31 @@ pub(crate) struct ModelRun {
 
 impl ModelRun {
     /// A run to be made after the writes that are in flight now.
-    pub(crate) fn new(scoring: &Scoring, request: ScoreRequest) -> Self {
+    pub(crate) fn new(scoring: &Scoring, request: ScoreRequest, partition: Partition) -> Self {
         Self {
             scoring: scoring.clone(),
             backfills: Arc::new(scoring.barrier.backfills().watch()),
             counts: Counts::new(&request.model.scorer.artifact().reference),
             activity: Activity::default(),
+            partition,
+            score_time: scoring.clock.now(),
             request,
+        }
+    }
+
+    /// Notes the run, before anything of it is stored, so that it can be repeated if it is interrupted.
+    pub(crate) async fn begin(&self) -> Result<()> {
+        Ok(self.scoring.store.begin_scoring(self.noted()).await?)
+    }
+
+    fn noted(&self) -> ScoringRun {
+        let name = self.request.model.name;
+        ScoringRun {
+            target: name.target,
+            model_version: name.version,
+            as_of: self.request.as_of,
+            score_time: self.score_time,
+            partition: (self.partition.number, self.partition.of),
         }
     }
 
@@ -207,11 +229,11 @@ impl ModelRun {
             unlisted.extend(chunk.unlisted);
         }
         let (scoring, backfills) = (self.scoring.clone(), Arc::clone(&self.backfills));
-        let request = self.request.clone();
+        let (request, score_time) = (self.request.clone(), self.score_time);
         async move {
             let target = request.model.name.target;
             let gone: Vec<String> = unlisted.iter().cloned().collect();
-            let stored = scoring.store_scores(results, (&request, unlisted), &backfills).await?;
+            let stored = scoring.store_scores(results, (&request, unlisted, score_time), &backfills).await?;
             // Who is not eligible now leaves the list also when it holds a prediction about a later moment.
             for (until, ids) in [(request.as_of, ineligible), (Time::MAX, gone)] {
                 if !ids.is_empty() {
@@ -222,7 +244,8 @@ impl ModelRun {
         }
     }
 
-    /// Stores how the population is distributed, after the last page.
+    /// Stores how the population is distributed, after the last page, and removes what an interrupted run about the same
+    /// has left.
     pub(crate) async fn finish(&self, scored: &PopulationScored) -> Result<()> {
         let name = self.request.model.name;
         let population = ScoredPopulation {
@@ -235,6 +258,7 @@ impl ModelRun {
         if !self.is_listed() {
             self.scoring.store.forget_run(name.target, self.request.as_of).await?;
         }
+        self.scoring.store.end_scoring(self.noted()).await?;
         self.scoring.store.insert_population(population).await?;
         scored.0.notify_one();
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use tally_model::time::Time;
 use tally_store::{NewPredictions, Prediction, Store};
 use uuid::Uuid;
 
@@ -115,11 +116,11 @@ impl Scoring {
                 budget.spend(results.len()).await;
             }
         }
-        self.store_scores(results, (request, unlisted), &backfills).await
+        self.store_scores(results, (request, unlisted, self.clock.now()), &backfills).await
     }
 
     /// Stores the scores among `results`, which answer `request`, and gives each its id; those of `unlisted` customers
-    /// are not listed. The score of a customer that was deleted
+    /// are not listed. They are of `score_time`. The score of a customer that was deleted
     /// meanwhile becomes NOT_FOUND. Those of customers that were backfilled meanwhile are marked.
     ///
     /// # Errors
@@ -127,10 +128,9 @@ impl Scoring {
     pub(super) async fn store_scores(
         &self,
         results: Vec<Result<Prediction>>,
-        (request, unlisted): (&ScoreRequest, HashSet<String>),
+        (request, unlisted, score_time): (&ScoreRequest, HashSet<String>, Time),
         backfills: &BackfillWatch,
     ) -> Result<Vec<Result<Prediction>>> {
-        let score_time = self.clock.now();
         let (mut rows, mut refused) = (Vec::with_capacity(results.len()), Vec::with_capacity(results.len()));
         for result in results {
             let result = result.map(|prediction| {

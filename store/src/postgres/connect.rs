@@ -8,7 +8,7 @@ use std::{io::ErrorKind, time::Duration};
 
 use backon::{ConstantBuilder, Retryable};
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool, Row,
+    ConnectOptions, Connection, PgConnection, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{sleep, timeout};

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     error::{Result, StoreError},
+    populations::ScoringRun,
     predictions::{
         ListedPrediction, NewPredictions, PastPrediction, PastPredictionFilter, Prediction, PredictionCursor,
         PredictionFilter, PredictionStore,
@@ -89,6 +90,29 @@ fn select_expired(target: Target, before: Time, after: &(Time, String)) -> State
     .bind(after.0)
     .bind(after.1.as_str())
     .bind(REMOVED_ROWS as i64)
+}
+
+/// Removes the predictions of a run that are not the latest.
+pub(super) async fn remove_of_run<B: Backend>(store: &B, run: &ScoringRun) -> Result<()> {
+    loop {
+        let select = Statement::new(
+            "SELECT p.score_time, p.prediction_id, p.customer_id FROM predictions AS p \
+             LEFT JOIN latest_predictions AS l ON l.customer_id = p.customer_id \
+             AND l.target = p.target AND l.prediction_id = p.prediction_id \
+             WHERE p.target = $1 AND p.score_time = $2 AND p.model_version = $3 AND p.as_of_time = $4 \
+             AND l.prediction_id IS NULL ORDER BY p.prediction_id LIMIT $5",
+        )
+        .bind(run.target.name())
+        .bind(run.score_time)
+        .bind(run.model_version)
+        .bind(run.as_of)
+        .bind(REMOVED_ROWS as i64);
+        let left: Vec<ExpiredRow> = store.read(select).await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        remove(store, left).await?;
+    }
 }
 
 /// Removes predictions and returns their number.

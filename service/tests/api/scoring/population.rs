@@ -8,7 +8,11 @@ use tonic::{Code, Status};
 use super::{NOW, is_same, trained};
 use crate::support::{Tally, assert_refused, on_both_stores, time, timestamp};
 
-on_both_stores!(partitions_score_everybody_once, invalid_partitions_are_refused);
+on_both_stores!(
+    partitions_score_everybody_once,
+    a_repeated_run_takes_the_place_of_an_interrupted_one,
+    invalid_partitions_are_refused,
+);
 
 /// Scores one partition. Returns the number of stored predictions.
 async fn score_partition(tally: &Tally, partition: i32, partitions: i32) -> Result<i64, Status> {
@@ -46,6 +50,39 @@ async fn partitions_score_everybody_once(tally: Tally) {
         at_once.into_iter().map(|score| (score.customer_id.clone(), score)).collect();
     assert_eq!(at_once.len(), in_partitions.len());
     assert!(in_partitions.iter().all(|score| is_same(score, &at_once[&score.customer_id])));
+}
+
+/// A run that was killed before its last act leaves its note and its predictions.
+async fn a_repeated_run_takes_the_place_of_an_interrupted_one(tally: Tally) {
+    trained(&tally).await;
+    let [first, second] =
+        [score_partition(&tally, 0, 2).await.unwrap(), score_partition(&tally, 1, 2).await.unwrap()];
+    let all = async || tally.every_prediction(v1::Target::Churn).await;
+    let customer_id = all().await[0].customer_id.clone();
+    let persisted = tally
+        .predict_churn(v1::PredictChurnRequest {
+            customer_id,
+            as_of_time: Some(timestamp(time(NOW))),
+            persist: true,
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+    assert_eq!(tally.database.sql("SELECT count(*) FROM scoring_runs").await, Some(0));
+    let interrupted = "INSERT INTO scoring_runs SELECT target, model_version, as_of_time, min(score_time), 1, 2 \
+                       FROM predictions WHERE score_time = (SELECT max(score_time) FROM predictions WHERE \
+                       prediction_id <> 'ID') GROUP BY target, model_version, as_of_time";
+    tally.database.sql(&interrupted.replace("ID", &persisted.prediction_id)).await;
+
+    // Not the other half.
+    score_partition(&tally, 0, 2).await.unwrap();
+    assert_eq!(all().await.len() as i64, 2 * first + second + 1);
+    score_partition(&tally, 1, 2).await.unwrap();
+    let stored = all().await;
+    assert_eq!(stored.len() as i64, 2 * first + second + 1, "a run that has ended stays");
+    assert!(stored.iter().any(|score| score.prediction_id == persisted.prediction_id));
+    assert_eq!(tally.latest_predictions(v1::Target::Churn).await.len() as i64, first + second);
+    assert_eq!(tally.database.sql("SELECT count(*) FROM scoring_runs").await, Some(0));
 }
 
 async fn invalid_partitions_are_refused(tally: Tally) {
