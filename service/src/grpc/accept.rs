@@ -18,12 +18,12 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::platform::metrics::MetricsRegistry;
+use crate::{platform::metrics::MetricsRegistry, security::SecuredStream};
 
-/// How long a client may take to send the preface of HTTP/2.
+/// How long a client may take to send the preface of HTTP/2, after a handshake if there is one.
 const SPEAKS_WITHIN: Duration = Duration::from_secs(10);
 /// The length of the preface of HTTP/2 (RFC 9113, section 3.4).
-const PREFACE_BYTES: usize = 24;
+pub(super) const PREFACE_BYTES: usize = 24;
 /// How long no connection is accepted after the system could not give one, as when there are no file descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -110,7 +110,7 @@ impl Connections {
         silent.ends.insert(number, end.clone());
         drop(silent);
         let silence =
-            Silence { read: 0, lasts: Box::pin(sleep(SPEAKS_WITHIN)), ends: Box::pin(end.cancelled_owned()) };
+            Silence { lasts: Box::pin(sleep(SPEAKS_WITHIN)), ends: Box::pin(end.cancelled_owned()) };
         ClientConnection {
             stream,
             silence: Some(silence),
@@ -138,8 +138,6 @@ pub(super) struct ClientConnection<S> {
 }
 
 struct Silence {
-    /// Bytes of the preface that have been read.
-    read: usize,
     lasts: Pin<Box<Sleep>>,
     ends: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -170,27 +168,31 @@ impl<S> ClientConnection<S> {
     }
 }
 
+/// A connection that is told when its client has sent the preface of HTTP/2. Under TLS only the one who decrypts sees it.
+pub(super) trait Speaks {
+    fn has_spoken(&mut self);
+}
+
+impl<S> Speaks for SecuredStream<ClientConnection<S>> {
+    fn has_spoken(&mut self) {
+        let connection = self.get_mut();
+        connection.silence = None;
+        connection.place.has_spoken();
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for ClientConnection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
-        let Some(silence) = &mut this.silence else { return polled };
-        silence.read += buffer.filled().len() - before;
-        if silence.read >= PREFACE_BYTES {
-            this.silence = None;
-            this.place.has_spoken();
-        } else if polled.is_pending()
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let Some(silence) = &mut self.silence else { return polled };
+        let has_ended = polled.is_pending()
             && (silence.lasts.as_mut().poll(context).is_ready()
-                || silence.ends.as_mut().poll(context).is_ready())
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        polled
+                || silence.ends.as_mut().poll(context).is_ready());
+        if has_ended { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { polled }
     }
 }
 
@@ -232,6 +234,9 @@ mod tests {
     };
 
     use super::*;
+    use crate::grpc::connection::CoalescingConnection;
+
+    type Connection = CoalescingConnection<SecuredStream<ClientConnection<DuplexStream>>>;
 
     const PREFACE: &[u8; PREFACE_BYTES] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -244,9 +249,9 @@ mod tests {
         })
     }
 
-    fn open(connections: &Arc<Connections>) -> (ClientConnection<DuplexStream>, DuplexStream) {
+    fn open(connections: &Arc<Connections>) -> (Connection, DuplexStream) {
         let (stream, client) = duplex(100);
-        (connections.open(stream), client)
+        (SecuredStream::Plain(connections.open(stream)).into(), client)
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tonic::transport::server::Connected;
 
-use super::accept::ClientConnection;
+use super::accept::{ClientConnection, PREFACE_BYTES, Speaks};
 use crate::security::{PeerCertificate, SecuredStream};
 
 /// Writes below this size wait for the next write or for a flush.
@@ -31,11 +31,13 @@ const SMALL: usize = 4 << 10;
 pub struct CoalescingConnection<S> {
     stream: S,
     waiting: Vec<u8>,
+    /// Bytes of the preface that have not arrived.
+    unspoken: usize,
 }
 
 impl<S> From<S> for CoalescingConnection<S> {
     fn from(stream: S) -> Self {
-        Self { stream, waiting: Vec::new() }
+        Self { stream, waiting: Vec::new(), unspoken: PREFACE_BYTES }
     }
 }
 
@@ -82,13 +84,21 @@ impl Connected for CoalescingConnection<SecuredStream<ClientConnection<TcpStream
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for CoalescingConnection<S> {
+impl<S: AsyncRead + Speaks + Unpin> AsyncRead for CoalescingConnection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if self.unspoken > 0 {
+            self.unspoken = self.unspoken.saturating_sub(buffer.filled().len() - before);
+            if self.unspoken == 0 {
+                self.stream.has_spoken();
+            }
+        }
+        polled
     }
 }
 

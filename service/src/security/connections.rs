@@ -41,6 +41,14 @@ impl<S> SecuredStream<S> {
         }
     }
 
+    /// The connection below, which only who has decrypted may read.
+    pub fn get_mut(&mut self) -> &mut S {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_mut().0,
+        }
+    }
+
     /// The certificate that the client has shown. Reads it anew each time.
     pub fn certificate(&self) -> Option<Arc<PeerCertificate>> {
         let Self::Tls(stream) = self else { return None };

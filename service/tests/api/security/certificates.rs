@@ -1,10 +1,11 @@
 //! Certificates of clients, and certificates of the server that are replaced while it serves.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::net::TcpStream;
+use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 use tokio_rustls::{
     TlsConnector,
+    client::TlsStream,
     rustls::{
         ClientConfig, RootCertStore,
         crypto::ring,
@@ -99,8 +100,8 @@ async fn a_certificate_that_is_revoked_ends_an_open_connection_too() {
     assert!(read(&server, Some(&crm), &[]).await.is_err());
 }
 
-/// The certificate that a server shows on a new connection.
-async fn shown(server: &Secured) -> CertificateDer<'static> {
+/// An encrypted connection on which nothing has been said.
+async fn encrypted(server: &Secured) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(server.authority.pem.as_bytes()).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -110,8 +111,12 @@ async fn shown(server: &Secured) -> CertificateDer<'static> {
         .with_no_client_auth();
     let stream = TcpStream::connect(&server.process.address).await.unwrap();
     let connector = TlsConnector::from(Arc::new(config));
-    let stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
-    stream.get_ref().1.peer_certificates().unwrap()[0].clone()
+    connector.connect("localhost".try_into().unwrap(), stream).await.unwrap()
+}
+
+/// The certificate that a server shows on a new connection.
+async fn shown(server: &Secured) -> CertificateDer<'static> {
+    encrypted(server).await.get_ref().1.peer_certificates().unwrap()[0].clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,6 +140,16 @@ async fn the_certificate_of_the_server_is_replaced_under_load_without_a_failed_c
         shown(&server).await == expected
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_says_nothing_after_its_handshake_is_disconnected() {
+    let server = Secured::with_tls(&token_entry("reader", "tally_reader", "read", ""), &[]);
+    let mut silent = encrypted(&server).await;
+    // What the server says first, and then the end.
+    let mut said = Vec::new();
+    let closed = timeout(Duration::from_secs(60), silent.read_to_end(&mut said)).await;
+    assert!(closed.is_ok(), "it is closed within a minute");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
