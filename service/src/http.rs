@@ -1,13 +1,18 @@
 //! Plain HTTP beside gRPC, for operators: metrics, and whether the server is alive and ready.
 
-use std::{io, net, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{self, IpAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Extension, Router,
     extract::State,
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
+        header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
     routing::get,
@@ -105,25 +110,40 @@ fn serve_connection(
     stream: SecuredStream<TcpStream>,
     router: &Router,
 ) -> impl Future<Output = hyper::Result<()>> + use<> {
-    let router = router.clone().layer(Extension(Peer(stream.certificate())));
+    let router = router.clone().layer(Extension(Peer {
+        address: stream.get_ref().peer_addr().ok().map(|address| address.ip()),
+        certificate: stream.certificate(),
+    }));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
     http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
 }
 
-/// The certificate that the client of a connection has shown.
+/// The client of a connection, and the certificate that it has shown.
 #[derive(Clone)]
-struct Peer(Option<Arc<PeerCertificate>>);
+struct Peer {
+    address: Option<IpAddr>,
+    certificate: Option<Arc<PeerCertificate>>,
+}
 
 /// The refusal of a caller that may not read, None for one that may.
-fn refusal(security: &Security, headers: &HeaderMap, Peer(certificate): Peer) -> Option<Response> {
+fn refusal(
+    security: &Security,
+    headers: &HeaderMap,
+    Peer { address, certificate }: Peer,
+) -> Option<Response> {
     let values = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
     let credentials = Credentials::new(values, certificate);
-    let refusal: Refusal = security.access.as_ref()?.check(Rule::Needs(Scope::Read), &credentials).err()?;
+    let refusal: Refusal =
+        security.access.as_ref()?.admit(Rule::Needs(Scope::Read), &credentials, address).err()?;
     let text = format!("{refusal}\n");
-    Some(match refusal.is_of_known_caller() {
-        true => (StatusCode::FORBIDDEN, text).into_response(),
-        false => (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], text).into_response(),
+    Some(match refusal {
+        Refusal::TooManyFailures { wait } => {
+            let seconds = wait.as_secs_f64().ceil().to_string();
+            (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds)], text).into_response()
+        }
+        _ if refusal.is_of_known_caller() => (StatusCode::FORBIDDEN, text).into_response(),
+        _ => (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], text).into_response(),
     })
 }
 

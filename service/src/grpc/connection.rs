@@ -5,7 +5,7 @@ use std::{
     io::{self, IoSlice},
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll, ready},
 };
 
@@ -71,6 +71,8 @@ pub struct ConnectionInfo {
     pub address: Option<SocketAddr>,
     /// The certificate that it has shown.
     pub certificate: Option<Arc<PeerCertificate>>,
+    /// Whether a call on the connection had valid credentials.
+    pub is_trusted: Arc<AtomicBool>,
 }
 
 impl Connected for CoalescingConnection<SecuredStream<ClientConnection<TcpStream>>> {
@@ -80,6 +82,7 @@ impl Connected for CoalescingConnection<SecuredStream<ClientConnection<TcpStream
         ConnectionInfo {
             address: self.stream.get_ref().get_ref().peer_addr().ok(),
             certificate: self.stream.certificate(),
+            is_trusted: Arc::default(),
         }
     }
 }

@@ -43,15 +43,19 @@ impl From<Error> for Status {
 /// The refusal of a caller.
 impl From<&Refusal> for Status {
     fn from(refusal: &Refusal) -> Self {
-        let code = match refusal.is_of_known_caller() {
-            true => Code::PermissionDenied,
-            false => Code::Unauthenticated,
+        let code = match refusal {
+            Refusal::TooManyFailures { .. } => Code::ResourceExhausted,
+            _ if refusal.is_of_known_caller() => Code::PermissionDenied,
+            _ => Code::Unauthenticated,
         };
         let metadata = match refusal {
             Refusal::Scope { scope, .. } => HashMap::from([("scope".to_owned(), scope.to_string())]),
             _ => HashMap::new(),
         };
-        let details = ErrorDetails::with_error_info(refusal.reason(), DOMAIN, metadata);
+        let mut details = ErrorDetails::with_error_info(refusal.reason(), DOMAIN, metadata);
+        if let Refusal::TooManyFailures { wait } = refusal {
+            details.set_retry_info(Some(*wait));
+        }
         Self::with_error_details(code, refusal.to_string(), details)
     }
 }

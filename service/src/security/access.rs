@@ -1,12 +1,12 @@
 //! The check of a call's credentials: a bearer token or the certificate of its connection becomes a [`Caller`].
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use tally_model::time::Time;
 
 use super::{
-    caller::Caller, certificate::PeerCertificate, jwt::KeySet, refusal::Refusal, reload::Reloadable,
-    scope::Rule, tls::Tls, tokens::TokenFile,
+    caller::Caller, certificate::PeerCertificate, failures::Failures, jwt::KeySet, refusal::Refusal,
+    reload::Reloadable, scope::Rule, tls::Tls, tokens::TokenFile,
 };
 use crate::platform::clock::TimeSource;
 
@@ -38,22 +38,47 @@ pub struct Access {
     tokens: Option<Arc<Reloadable<TokenFile>>>,
     keys: Option<Arc<Reloadable<KeySet>>>,
     tls: Option<Arc<Reloadable<Tls>>>,
+    failures: Failures,
     time: TimeSource,
 }
 
 impl Access {
-    pub(super) const fn new(
+    pub(super) fn new(
         tokens: Option<Arc<Reloadable<TokenFile>>>,
         keys: Option<Arc<Reloadable<KeySet>>>,
         tls: Option<Arc<Reloadable<Tls>>>,
         time: TimeSource,
     ) -> Self {
-        Self { tokens, keys, tls, time }
+        Self { tokens, keys, tls, failures: Failures::default(), time }
     }
 
     /// The time.
     pub fn now(&self) -> Time {
         (self.time)()
+    }
+
+    /// What [`check`](Self::check) says of a call from an address that has not guessed too often.
+    ///
+    /// # Errors
+    /// Why the call is refused.
+    pub fn admit(
+        &self,
+        rule: Rule,
+        credentials: &Credentials,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Arc<Caller>>, Refusal> {
+        let Some(address) = address.filter(|_| rule != Rule::Open) else {
+            return self.check(rule, credentials);
+        };
+        let now = Instant::now();
+        if let Some(wait) = self.failures.refused_for(address, now) {
+            return Err(Refusal::TooManyFailures { wait });
+        }
+        self.check(rule, credentials).inspect_err(|refusal| {
+            if refusal.is_wrong_guess() {
+                self.failures.add(address, now);
+            }
+        })
     }
 
     /// Who calls, when the rule allows it; None when the rule allows everybody.

@@ -7,6 +7,7 @@ mod audit;
 mod caller;
 mod certificate;
 mod connections;
+mod failures;
 mod jwt;
 mod refusal;
 mod reload;

@@ -1,5 +1,7 @@
 //! Why a call is refused, whatever it asks for.
 
+use std::time::Duration;
+
 use super::scope::Scope;
 
 /// Why a call is refused.
@@ -14,6 +16,12 @@ pub enum Refusal {
     /// Nobody has this token.
     #[error("the token is not valid here")]
     Unknown,
+    /// Its credentials are not looked at: many from its address were wrong.
+    #[error("too many calls from this address had wrong credentials; try again after retry_delay")]
+    TooManyFailures {
+        /// How long that goes on.
+        wait: Duration,
+    },
     /// The token is of a later time.
     #[error("the token is not valid yet")]
     NotYetValid,
@@ -42,11 +50,17 @@ impl Refusal {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Missing => "NO_CREDENTIALS",
+            Self::TooManyFailures { .. } => "TOO_MANY_FAILURES",
             Self::Malformed | Self::Unknown | Self::NotYetValid => "INVALID_CREDENTIALS",
             Self::Expired | Self::CertificateEnded => "EXPIRED_CREDENTIALS",
             Self::UnknownCertificate => "UNKNOWN_CERTIFICATE",
             Self::Scope { .. } => "MISSING_SCOPE",
         }
+    }
+
+    /// Whether the credentials are of nobody.
+    pub(super) const fn is_wrong_guess(&self) -> bool {
+        matches!(self, Self::Malformed | Self::Unknown | Self::NotYetValid)
     }
 
     /// Whether it is known who calls, so that other credentials of the same caller would be refused, too.

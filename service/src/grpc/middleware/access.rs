@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
     time::Duration,
 };
@@ -81,8 +81,12 @@ where
         let Some(rule) = rule(request.uri().path()) else {
             return Either::Right(Either::Left(ready(Ok(unknown_method().into_http()))));
         };
+        let connection = request.extensions().get::<ConnectionInfo>().cloned();
         let credentials = credentials(&request);
-        match access.check(rule, &credentials) {
+        // A client that was let in, or the proxy of one, is not shut out by what others do at its address.
+        let unknown = connection.as_ref().filter(|connection| !connection.is_trusted.load(Relaxed));
+        let address = unknown.and_then(|connection| connection.address).map(|address| address.ip());
+        match access.admit(rule, &credentials, address) {
             Err(refusal) => {
                 tracing::debug!(reason = refusal.reason(), "refused");
                 let status = Status::from(&refusal);
@@ -91,6 +95,9 @@ where
             }
             Ok(None) => Either::Left(self.inner.call(request)),
             Ok(Some(caller)) => {
+                if let Some(connection) = connection {
+                    connection.is_trusted.store(true, Relaxed);
+                }
                 let check = RepeatedCheck::new(Arc::clone(access), rule, credentials, &caller);
                 request.extensions_mut().insert(caller);
                 let call = self.inner.call(request);

@@ -1,18 +1,23 @@
 //! Tokens of the token file: what counts as one, until when, and how the file is replaced while it serves.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use tally_model::time::Time;
 use tally_proto::v1;
 use tally_service::platform::clock::system_clock;
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use super::{
     Secured,
     client::{Client, GET},
+    programs::get_with,
     token_entry,
 };
 use crate::support::{assert_refused, eventually, interaction};
@@ -91,7 +96,7 @@ async fn tokens_are_replaced_under_load_without_a_failed_call() {
     // A bad file changes nothing, is counted once, and a good one counts again.
     server.folder.write("tokens.toml", "[[token]]\nname = 1\n");
     let failures = async || {
-        let (_, text) = super::programs::get_with(server.http(), "/metrics", Some("tally_new")).await;
+        let (_, text) = get_with(server.http(), "/metrics", Some("tally_new")).await;
         let line =
             text.lines().find(|line| line.starts_with("tally_security_reload_failures_total ")).unwrap();
         line.rsplit_once(' ').unwrap().1.to_owned()
@@ -139,4 +144,25 @@ async fn a_stream_ends_when_its_token_expires_and_keeps_what_was_acknowledged() 
     request.metadata_mut().insert("authorization", "Bearer tally_long".parse().unwrap());
     let listed = sender.list_interactions(request).await.unwrap().into_inner();
     assert_eq!(listed.interactions.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_guesses_tokens_is_refused_unseen_and_clients_that_were_let_in_are_not() {
+    let server = Secured::with_tokens(&token_entry("crm", "tally_good", "read", ""), &[]);
+    let (known, guesser) = (server.client().await, server.client().await);
+    known.get("tally_good").await.unwrap();
+    for n in 0..60 {
+        let guessed = guesser.get(&format!("tally_{n}")).await;
+        assert_refused(guessed, Code::Unauthenticated, "INVALID_CREDENTIALS", &[]);
+    }
+    for token in ["tally_60", "tally_good"] {
+        let refused = guesser.get(token).await;
+        let wait = refused.as_ref().unwrap_err().get_details_retry_info().unwrap().retry_delay.unwrap();
+        assert!(wait <= Duration::from_secs(60), "{wait:?}");
+        assert_refused(refused, Code::ResourceExhausted, "TOO_MANY_FAILURES", &[]);
+    }
+    let (head, _) = get_with(server.http(), "/metrics", Some("tally_good")).await;
+    assert!(head.starts_with("HTTP/1.0 429") && head.contains("retry-after: "), "{head}");
+    assert!(get_with(server.http(), "/readyz", None).await.0.starts_with("HTTP/1.0 200"));
+    known.get("tally_good").await.unwrap();
 }
