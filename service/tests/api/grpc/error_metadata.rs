@@ -6,13 +6,18 @@ use tally_proto::v1;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::{Tally, customer, interaction, on_both_stores, time, timestamp};
+use crate::support::{
+    Tally, customer, interaction, on_both_stores,
+    raw_http2::{DATA, END_HEADERS, END_STREAM, HEADERS, RawConnection},
+    time, timestamp,
+};
 
 on_both_stores!(
     errors_about_stored_things_name_them,
     errors_about_names_in_a_filter_name_them,
     invalid_items_are_named_by_index,
     errors_of_a_stream_name_its_batch,
+    an_error_is_headers_alone,
 );
 
 fn named<T: std::fmt::Debug>(result: Result<T, Status>) -> Vec<(String, String)> {
@@ -102,4 +107,25 @@ async fn errors_of_a_stream_name_its_batch(tally: Tally) {
     let mut answers = tally.interactions().stream_interactions(sent).await.unwrap().into_inner();
     assert_eq!(answers.message().await.unwrap().unwrap().duplicates, 1);
     assert_eq!(named(answers.message().await), pairs(&[("batch", "1"), ("limit", "4194304")]));
+}
+
+/// Clients of gRPC in C, such as that of Python, take an error with an empty body for a broken response.
+async fn an_error_is_headers_alone(tally: Tally) {
+    let mut connection = RawConnection::open(&tally.url).await;
+    let methods = [
+        "CustomerService/GetCustomer",
+        "PredictionService/ScorePopulation",
+        "InteractionService/RecordInteractions",
+        "InsightService/GetKpis",
+        "InsightService/WatchAlerts",
+    ];
+    for (method, stream) in methods.into_iter().zip((1..).step_by(2)) {
+        let headers = connection.call(method);
+        assert!(connection.send(HEADERS, END_HEADERS, stream, &headers).await);
+        // The field 1 as a number, which none of these messages has.
+        assert!(connection.send(DATA, END_STREAM, stream, &[0, 0, 0, 0, 3, 0x09, 1, 1]).await);
+        let answer = connection.read_until(|frame| frame.stream == stream && frame.kind <= HEADERS).await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.kind, answer.flags & END_STREAM), (HEADERS, END_STREAM), "{method}: {answer:?}");
+    }
 }

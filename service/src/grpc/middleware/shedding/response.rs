@@ -4,7 +4,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
@@ -82,9 +82,22 @@ impl http_body::Body for HeldBody {
             }
         }
     }
+
+    /// True of an error, which is headers alone. Sent as headers and an empty body, clients of gRPC in C take it for a
+    /// broken response.
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Watched(watched) => watched.lock().as_ref().is_some_and(Unsent::has_ended),
+            Self::Plain(plain) => plain.as_ref().is_none_or(Unsent::has_ended),
+        }
+    }
 }
 
 impl Unsent {
+    fn has_ended(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if self.rest.is_empty() {
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
@@ -137,12 +150,16 @@ impl Watched {
     }
 
     fn take(&self) -> Option<Unsent> {
-        self.unsent.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Unsent>> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polls = self.polls.load(Relaxed);
-        let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsent = self.lock();
         let Some(unsent) = unsent.as_mut() else {
             return Poll::Ready(Some(Ok(trailers(&status::not_read(READ_WITHIN)))));
         };
@@ -184,6 +201,10 @@ impl http_body::Body for EndingBody {
             return Poll::Ready(Some(Ok(trailers(&Status::ok("")))));
         }
         polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.has_ended || self.body.is_end_stream()
     }
 }
 
