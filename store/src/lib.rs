@@ -311,7 +311,7 @@ pub async fn open_with(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>
         DatabaseUrl::Sqlite(file) => Ok(Arc::new(sqlite::Sqlite::open(file, options, name).await?)),
         DatabaseUrl::Postgres { options: server, keeps_statements } => {
             let server = postgres::Server { options: server, keeps_statements };
-            Ok(Arc::new(postgres::Postgres::open(server, options.connections, name).await?))
+            Ok(Arc::new(postgres::Postgres::open(server, options, name).await?))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `tally-serve`: arguments in, server up, until SIGTERM, SIGHUP or Ctrl-C.
 
-use std::{path::Path, process, sync::Arc, time::Duration};
+use std::{path::Path, pin::pin, process, sync::Arc, time::Duration};
 
 use clap::Parser;
 use tally_service::{
@@ -13,10 +13,13 @@ use tally_service::{
     platform::{clock::system_clock, file_descriptors, progress, shutdown, telemetry},
     security::Security,
 };
-use tally_store::OpenOptions;
+use tally_store::Store;
 use tally_terminal::{Interrupts, StopSignal};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
+
+/// How long it takes to open the database before that is logged.
+const SAID_AFTER: Duration = Duration::from_secs(2);
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -61,7 +64,7 @@ async fn backup(database: &str, file: &Path) -> Result<(), Failure> {
 /// Checks what is stored. What is damaged is an error.
 async fn check(args: &ServeArgs) -> Result<(), Failure> {
     let interrupts = Interrupts::listen()?;
-    let open = OpenOptions { create: false, connections: args.pool.database_connections };
+    let open = args.pool.open_options(false);
     let checked = async {
         let store = tally_store::open_with(args.database(), open).await?.patient();
         let checked = integrity::check(&store).await;
@@ -106,8 +109,7 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let security = security(args, &grpc, http.as_ref())?;
     let folder = demo_folder(args)?;
     let database = folder.as_ref().map_or_else(|| args.database().to_owned(), demo_database);
-    let open = OpenOptions { create: true, connections: args.pool.database_connections };
-    let store = tally_store::open_with(&database, open).await?;
+    let store = open(args, &database, &interrupts).await?;
     let transport = Transport {
         grpc,
         http,
@@ -124,6 +126,23 @@ async fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let served = serve_app(args, app, transport, (&database, &interrupts)).await;
     shutdown::close(&*store).await;
     served
+}
+
+/// Opens the database, for which it may have to wait.
+async fn open(args: &ServeArgs, database: &str, interrupts: &Interrupts) -> Result<Arc<dyn Store>, Failure> {
+    let mut opening = pin!(tally_store::open_with(database, args.pool.open_options(true)));
+    let opened = tokio::select! {
+        opened = &mut opening => return Ok(opened?),
+        () = sleep(SAID_AFTER) => {
+            tracing::warn!("the database does not answer yet, or is being migrated");
+            tokio::select! {
+                opened = &mut opening => Ok(opened?),
+                signal = interrupts.received() => Err(signal),
+            }
+        }
+        signal = interrupts.received() => Err(signal),
+    };
+    opened.map_err(|signal| Interrupted { signal, state: "the database was not open yet".to_owned() }.into())
 }
 
 /// Reads what secures the server, and checks that it is enough for the addresses. Like listening, that comes before a

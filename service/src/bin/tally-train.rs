@@ -38,7 +38,7 @@ use tally_service::{
     },
     report,
 };
-use tally_store::{OpenOptions, Store};
+use tally_store::Store;
 use tally_terminal::{Interrupts, NewFile, StopSignal};
 
 #[global_allocator]
@@ -69,8 +69,7 @@ async fn run(args: &TrainArgs) -> Result<Vec<Failure>, Failure> {
     // A file that cannot be written must not have cost a model.
     let outputs = Outputs::open(args)?;
     // Only a server creates a database: a misspelt name must not become an empty one.
-    let options = OpenOptions { create: false, connections: args.pool.database_connections };
-    let store = tally_store::open_with(&args.database, options).await?.patient();
+    let store = tally_store::open_with(&args.database, args.pool.open_options(false)).await?.patient();
     let failures = train_all(args, Arc::clone(&store), (spec, clock, as_of), outputs, &interrupts).await;
     shutdown::close(&*store).await;
     Ok(failures)

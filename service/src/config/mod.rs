@@ -15,8 +15,10 @@ pub use security::SecurityArgs;
 pub use serve::{DEFAULT_HTTP_PORT, HttpAddress, ServeArgs, ServeCommand};
 pub use train::{SplitName, TargetName, TrainArgs};
 
-use clap::Args;
+use std::time::Duration;
 
+use clap::Args;
+use tally_store::OpenOptions;
 use tracing_subscriber::filter::Targets;
 
 use crate::platform::telemetry::{self, Log, LogFormat, log_filter};
@@ -24,13 +26,26 @@ use crate::platform::telemetry::{self, Log, LogFormat, log_filter};
 /// The default database of both programs.
 const DATABASE: &str = "sqlite://tally.db";
 
-/// How many connections a program has to the database.
+/// How a program connects to the database.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PoolArgs {
     /// Connections to the database at most [default: 16 to PostgreSQL, 5 to SQLite]
     #[arg(long, env = "TALLY_DATABASE_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub database_connections: Option<u32>,
+    /// Seconds to wait at the start for a PostgreSQL that does not answer yet
+    #[arg(long, env = "TALLY_DATABASE_WAIT_SECONDS", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=3_600))]
+    pub database_wait_seconds: u32,
 }
+
+impl PoolArgs {
+    /// How to open the database; with `create`, a file of SQLite is made where there is none.
+    #[must_use]
+    pub const fn open_options(&self, create: bool) -> OpenOptions {
+        let wait = Duration::from_secs(self.database_wait_seconds as u64);
+        OpenOptions { create, connections: self.database_connections, wait }
+    }
+}
+
 /// What the exit codes of both programs mean.
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed, and may succeed later; 2 refused, for the arguments or what is stored; 129, 130 or 143

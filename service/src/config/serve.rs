@@ -27,7 +27,7 @@ pub struct ServeArgs {
     /// sqlite://PATH (created when absent) or postgres://USER:PASSWORD@HOST/NAME [default: sqlite://tally.db; with --demo a temporary file]
     #[arg(long, env = "TALLY_DATABASE", hide_env_values = true, global = true)]
     pub database: Option<String>,
-    /// How many connections
+    /// How to connect
     #[command(flatten)]
     pub pool: PoolArgs,
     /// Host and port of the gRPC server; :PORT is all addresses of the machine, and port 0 takes a free one

@@ -28,7 +28,7 @@ pub struct TrainArgs {
     /// sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME
     #[arg(long, env = "TALLY_DATABASE", hide_env_values = true, default_value = DATABASE)]
     pub database: String,
-    /// How many connections
+    /// How to connect
     #[command(flatten)]
     pub pool: PoolArgs,
     /// Train as if it were this moment: nothing later is read [default: now]

@@ -50,7 +50,11 @@ mod tests {
     fn the_actor_is_the_caller_as_far_as_it_is_known() {
         let scopes = Scopes::from_iter([Scope::Admin]);
         let caller = || Arc::new(Caller { name: "ops".to_owned(), scopes, expires: None });
-        let connection = || ConnectionInfo { address: "10.0.0.7:1".parse().ok(), certificate: None };
+        let connection = || ConnectionInfo {
+            address: "10.0.0.7:1".parse().ok(),
+            certificate: None,
+            is_trusted: Arc::default(),
+        };
         for (is_checked, said, is_remote, name) in [
             (true, "ada@laptop", true, "ops as ada@laptop (unchecked) from 10.0.0.7"),
             (true, "", true, "ops from 10.0.0.7"),

@@ -4,9 +4,12 @@
 //! the driver sends a statement in two steps, between which the session may change, even a single read needs a
 //! transaction. Both cost time, so that they are done only behind a pooler.
 
-use std::{io::ErrorKind, time::Duration};
+use std::{
+    io::ErrorKind,
+    time::{Duration, Instant},
+};
 
-use backon::{ConstantBuilder, Retryable};
+use backon::{ExponentialBuilder, Retryable};
 use sqlx::{
     ConnectOptions, Connection, PgConnection, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -15,14 +18,17 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connections::{Connections, Pools};
-use crate::error::{Result, StoreError};
+use crate::{
+    error::{Result, StoreError},
+    options::OpenOptions,
+};
 
-/// How long opening a connection may take, and how long a start waits for the server.
+/// How long opening a connection may take.
 pub(super) const OPENED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection when all are in use. Those that wait longer would only grow in number.
 pub(super) const FREE_WITHIN: Duration = Duration::from_millis(900);
-/// How long after a refused connection the next is tried: the server may be starting.
-const RETRY: Duration = Duration::from_millis(250);
+/// How long a start waits between its tries to connect, at first and at last.
+const RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 /// Connections unless told otherwise.
 const CONNECTIONS: u32 = 16;
 /// A connection that was in use within this time is not tested before its next use.
@@ -52,8 +58,8 @@ pub(crate) struct Server {
 
 impl Server {
     /// Connects to the server.
-    pub(super) async fn connect(self, connections: Option<u32>) -> Result<Connections> {
-        let connections = connections.unwrap_or(CONNECTIONS).max(2);
+    pub(super) async fn connect(self, how: OpenOptions) -> Result<Connections> {
+        let connections = how.connections.unwrap_or(CONNECTIONS).max(2);
         // Numbers come in binary, for which this parameter means nothing; poolers refuse it.
         let options = self.options.extra_float_digits(None);
         let options = match options.get_application_name() {
@@ -61,14 +67,11 @@ impl Server {
             None => options.application_name("tally"),
         };
         let unavailable = |error| unavailable(&options, &error);
-        let keeps_statements = match self.keeps_statements {
-            Some(keeps) => keeps,
-            None => is_direct(&options).await.map_err(unavailable)?,
-        };
-        let opened = match keeps_statements {
-            true => with_settings(options.clone()),
-            false => options.clone().statement_cache_capacity(0),
-        };
+        let is_direct = is_direct(&options, how.wait).await.map_err(unavailable)?;
+        let keeps_statements = self.keeps_statements.unwrap_or(is_direct);
+        // A pooler refuses settings.
+        let opened = if is_direct { with_settings(options.clone()) } else { options.clone() };
+        let opened = if keeps_statements { opened } else { opened.statement_cache_capacity(0) };
         let opener = Opener { options: opened, keeps_statements, connections };
         let connections = Connections::new(opener);
         // A database that cannot be reached is an error now, not at the first request.
@@ -164,9 +167,9 @@ fn pool(connections: u32) -> PgPoolOptions {
 
 /// Whether a session belongs to a connection for as long as that is open. Behind a pooler in session mode this is not
 /// found out, and true would be faster there.
-async fn is_direct(options: &PgConnectOptions) -> sqlx::Result<bool> {
+async fn is_direct(options: &PgConnectOptions, wait: Duration) -> sqlx::Result<bool> {
     let options = options.clone().options([DIRECT]);
-    let mut connection = match connect(&options).await {
+    let mut connection = match connect(&options, wait).await {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(PROTOCOL_VIOLATION) => {
             return Ok(false);
         }
@@ -178,16 +181,39 @@ async fn is_direct(options: &PgConnectOptions) -> sqlx::Result<bool> {
     Ok(setting.as_deref() == Some(DIRECT.1))
 }
 
-/// Connects, and waits a while for a server that is starting.
-async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
-    let is_refused = |error: &sqlx::Error| matches!(error, sqlx::Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused);
+/// Connects, and waits for a server that is not there yet.
+async fn connect(options: &PgConnectOptions, wait: Duration) -> sqlx::Result<PgConnection> {
+    let begun = Instant::now();
     let once =
         async || timeout(OPENED_WITHIN, options.connect()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-    let tries = (OPENED_WITHIN.as_millis() / RETRY.as_millis()) as usize;
-    once.retry(ConstantBuilder::new().with_delay(RETRY).with_max_times(tries))
+    let [first, last] = RETRY;
+    once.retry(ExponentialBuilder::new().with_min_delay(first).with_max_delay(last).without_max_times())
         .sleep(sleep)
-        .when(is_refused)
+        .when(|error| begun.elapsed() < wait && may_come(error))
         .await
+}
+
+/// Whether a server that could not be reached may be on its way. One that refuses the user, or whose name nobody knows,
+/// is not.
+fn may_come(error: &sqlx::Error) -> bool {
+    use ErrorKind as Kind;
+    match error {
+        // Of a socket, there is no file yet.
+        sqlx::Error::Io(error) => matches!(
+            error.kind(),
+            Kind::ConnectionRefused
+                | Kind::ConnectionReset
+                | Kind::HostUnreachable
+                | Kind::NetworkUnreachable
+                | Kind::NotFound
+                | Kind::TimedOut
+                | Kind::UnexpectedEof
+        ),
+        sqlx::Error::PoolTimedOut => true,
+        // It is starting or stopping, or has no connection to spare.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| ["57P03", "53300"].contains(&&*code)),
+        _ => false,
+    }
 }
 
 /// The error of a connection, which says where to.

@@ -33,6 +33,7 @@ use connections::{Connections, acquire};
 use crate::{
     backup::{BackupError, BackupStore},
     error::Result,
+    options::OpenOptions,
     shared::{
         Engine, Reader, Statement, StoredRow, Transaction, arguments, customer_key::CustomerKey,
         erasures::read_key,
@@ -57,9 +58,9 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Opens the database with at most this many connections, or as many as suit a server.
-    pub(crate) async fn open(server: Server, connections: Option<u32>, name: Arc<str>) -> Result<Self> {
-        let connections = Arc::new(server.connect(connections).await?);
+    /// Opens the database.
+    pub(crate) async fn open(server: Server, how: OpenOptions, name: Arc<str>) -> Result<Self> {
+        let connections = Arc::new(server.connect(how).await?);
         migrate::migrate(&connections.pools().writers).await?;
         let mut store = Self { connections, free_within: FREE_WITHIN, name, key: CustomerKey::default() };
         store.key = read_key(&store).await?;

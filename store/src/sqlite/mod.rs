@@ -54,6 +54,9 @@ use crate::{
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 /// How long a connection waits for a locked file, and a caller for a free connection.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// The first version in which a log that is begun anew at the wrong moment does not damage the database
+/// (<https://sqlite.org/wal.html#walresetbug>).
+const SOUND: [u32; 3] = [3, 51, 3];
 /// Page cache of the writing connection; SQLite takes a negative number as KiB. A batch touches pages all over the
 /// indexes; with the default of 2 MiB they would be written and read again within it.
 const WRITER_CACHE: &str = "-32768";
@@ -113,6 +116,7 @@ impl Sqlite {
                 options.clone().pragma("cache_size", WRITER_CACHE).pragma("secure_delete", "ON"),
             )
             .await?;
+        must_be_sound(&sqlx::query_scalar::<_, String>("SELECT sqlite_version()").fetch_one(&writer).await?)?;
         // All migrations run in one writing transaction: all or none, and a second program waits.
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         MIGRATIONS.run(&mut *tx).await?;
@@ -214,6 +218,17 @@ impl Engine for Sqlite {
     }
 }
 
+/// Checks that this program is not linked with a SQLite that can damage a database.
+fn must_be_sound(version: &str) -> Result<()> {
+    let numbers: Vec<u32> = version.split('.').map_while(|number| number.parse().ok()).collect();
+    match numbers.as_slice() >= SOUND.as_slice() {
+        true => Ok(()),
+        false => Err(StoreError::Internal(format!(
+            "this program is linked with SQLite {version}, which can damage databases; it takes 3.51.3 or later"
+        ))),
+    }
+}
+
 /// Checks that a database is there: SQLite would only say that it cannot open it.
 fn must_exist(file: &SqliteConnectOptions) -> Result<()> {
     let path = file.get_filename();
@@ -240,6 +255,16 @@ async fn has_ended(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sqlite_that_damages_databases_is_refused() {
+        for version in ["3.51.3", "3.51.10", "3.52.0", "4.0.0"] {
+            assert!(must_be_sound(version).is_ok(), "{version}");
+        }
+        for version in ["3.51.2", "3.50.9", "3.7", ""] {
+            assert!(must_be_sound(version).unwrap_err().to_string().contains("3.51.3 or later"), "{version}");
+        }
+    }
 
     #[tokio::test]
     async fn a_long_query_ends_with_its_caller() {
