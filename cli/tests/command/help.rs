@@ -50,7 +50,8 @@ fn words(line: &str) -> Vec<String> {
         quoted ^= c == '"';
         c == ' ' && !quoted
     };
-    let parts = line.split(is_end).filter(|part| !part.is_empty());
+    // What follows is for the shell.
+    let parts = line.split(is_end).filter(|part| !part.is_empty()).take_while(|part| *part != ">");
     parts.map(|part| part.replace('"', "")).collect()
 }
 
