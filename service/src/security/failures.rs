@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Wrong credentials of an address before its calls are refused unseen.
-const MOST: u32 = 60;
+const MOST: u32 = 1_000;
 /// For how long they count, from the first one on.
 const COUNTED_FOR: Duration = Duration::from_secs(60);
 /// Addresses that are kept in mind, some 500 KB. Nobody guesses 32 random bytes from more of them either.
