@@ -85,8 +85,13 @@ fn row(row: &ActionEffect) -> Vec<String> {
         row.effect.map_or_else(dash, short),
         interval.map_or_else(dash, |(lower, upper)| format!("{}…{}", short(lower), short(upper))),
         count(row.open),
-        row.more_needed.map_or_else(dash, count),
+        row.more_needed.map_or_else(dash, needed),
     ]
+}
+
+/// Beyond a million the number says no more than that there is hardly an effect, and takes the room of the others.
+fn needed(episodes: i64) -> String {
+    if episodes > 1_000_000 { "> 1 M".to_owned() } else { count(episodes) }
 }
 
 /// Percentage points without their unit, which the notes name.
@@ -156,7 +161,9 @@ mod tests {
             more_needed: Some(1_000_000_000),
             ..ActionEffect::default()
         };
-        assert_fits(&page(&reply(vec![wide]), &[]));
+        let shown = page(&reply(vec![wide]), &[]);
+        assert_fits(&shown);
+        assert!(shown.contains("> 1 M"), "{shown}");
     }
 
     #[test]
