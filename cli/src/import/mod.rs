@@ -1,7 +1,7 @@
 //! `tally import`: reads both files to the end before anything is sent, then reads them again and sends
 //! them in batches, in constant memory.
 //!
-//! `source` reads files as tables of [`rows`], `mapping` makes those of exports of other products, `inputs` are the
+//! `source` reads files as tables of `rows`, `mapping` makes those of exports of other products, `inputs` are the
 //! tables that the command line names. `columns` finds
 //! columns, and a `layout` turns rows into messages, with the values of `fields`, `times` and `amounts`. The first pass
 //! (`check`) collects `findings`, by which `decision` lets the import go on; `batches` groups the messages of the
