@@ -37,7 +37,7 @@ pub(super) async fn list(rpc: &InsightRpc, request: ListAlertsRequest) -> Result
     let (size, filter) = validator.finish((size, filter))?;
     let scope = ("ListAlerts", &filter);
     let before: Option<i64> = rpc.page_tokens.open(&scope, &request.page_token)?;
-    let (found, total) = rpc.alerts.list(&filter, before, size + 1).await?;
+    let (found, total) = rpc.alerts.list(filter.clone(), before, size + 1).await?;
     let (alerts, last) = page::cut(found, size, |alert| alert.sequence, response);
     let next_page_token = rpc.page_tokens.next(&scope, last)?;
     Ok(ListAlertsResponse { alerts, next_page_token, total_size: total as i64 })

@@ -99,18 +99,24 @@ impl Alerts {
         &self.feed
     }
 
-    /// At most `limit` alerts, newest first, before the one with this sequence, and how many pass the filter.
+    /// At most `limit` alerts, newest first, before the one with this sequence, and how many pass the filter. Those of a
+    /// merged customer are its survivor's.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn list(
         &self,
-        filter: &AlertFilter,
+        mut filter: AlertFilter,
         before: Option<i64>,
         limit: usize,
     ) -> Result<(Vec<Alert>, u64)> {
-        let total = self.store.count_alerts(filter).await?;
-        Ok((self.store.alerts(filter, before, limit).await?, total))
+        if let Some(id) = &filter.customer_id
+            && let Some(customer) = self.store.customer(id).await?
+        {
+            filter.customer_id = Some(customer.customer_id);
+        }
+        let total = self.store.count_alerts(&filter).await?;
+        Ok((self.store.alerts(&filter, before, limit).await?, total))
     }
 
     /// Notes who has seen an alert, unless somebody had before.

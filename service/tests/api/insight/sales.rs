@@ -135,7 +135,9 @@ async fn each_customer_counts_once_and_a_merged_one_as_its_survivor(tally: Tally
     tally.delete("b").await.unwrap();
     let report = tally.sales(months("2024-01-01", "2024-03-01", "channel")).await.unwrap();
     assert!(report.rows.is_empty(), "all of its ids are erased");
-    // The ids are free again, and customers of their own.
+    // Once they are brought back, they are customers of their own.
+    let again = ids.map(|id| v1::Customer { customer_id: id.to_owned(), ..Default::default() });
+    assert_eq!(tally.recreate(again.to_vec()).await.unwrap(), 4);
     tally.backfill(of_each("2024-01-05")).await.unwrap();
     let report = tally.sales(months("2024-01-01", "2024-03-01", "")).await.unwrap();
     assert_eq!(report.total.unwrap().customers, 4);

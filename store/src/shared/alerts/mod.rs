@@ -162,10 +162,7 @@ fn push_filter(statement: &mut Statement, filter: &AlertFilter) {
         statement.push(" AND a.kind = ").push_bind(kind);
     }
     if let Some(customer_id) = &filter.customer_id {
-        // Alerts of before a merge are moved to the survivor.
-        statement
-            .push(" AND a.customer_id = coalesce((SELECT survivor_id FROM customers WHERE customer_id = ");
-        statement.push_bind(customer_id.as_str()).push("), ").push_bind(customer_id.as_str()).push(")");
+        statement.push(" AND a.customer_id = ").push_bind(customer_id.as_str());
     }
     match filter.acknowledged {
         Some(true) => statement.push(" AND a.acknowledge_time IS NOT NULL"),
