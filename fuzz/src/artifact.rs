@@ -49,7 +49,7 @@ fn check(artifact: Artifact) {
     }
 }
 
-/// Scores a customer who may be whoever: what comes out is a probability.
+/// Scores any customer; the result is a probability.
 pub(crate) fn check_score(scorer: &Scorer, history: &History) {
     for as_of in [Time::MIN, now(), Time::MAX] {
         let Ok(score) = scorer.score(history, as_of, as_of, 5, Score::of) else { continue };

@@ -3,7 +3,7 @@
 //!
 //! The programs in `fuzz_targets/` let libFuzzer look for such bytes, with `corpus/` to begin with; `tests/corpus.rs`
 //! runs the same functions on the corpus and on mutations of it, as part of `./test`. `examples/corpus.rs` writes the
-//! valid part of the corpus anew.
+//! valid part of the corpus again.
 #![expect(
     clippy::expect_used,
     clippy::panic,

@@ -98,7 +98,7 @@ impl Chain {
         match &self.noted {
             Some(_) if !self.found => Err(Self::broken(
                 self.sequence + 1,
-                "no event has the hash of --head, so that events are missing or the log was written anew",
+                "no event has the hash of --head, so events are missing, or the log was rewritten",
             )),
             _ => Ok(()),
         }

@@ -168,7 +168,7 @@ impl<S> ClientConnection<S> {
     }
 }
 
-/// A connection that is told when its client has sent the preface of HTTP/2. Under TLS only the one who decrypts sees it.
+/// A connection that is told when its client has sent the preface of HTTP/2. Under TLS, only what decrypts the connection sees it.
 pub(super) trait Speaks {
     fn has_spoken(&mut self);
 }

@@ -35,7 +35,7 @@ impl Insights {
             let _computing = computing;
             insights.report(insights.compute_affinities(&pass, property)).await
         };
-        // To its end, since whoever asks next needs it as well.
+        // Runs to its end, since the next caller needs the result as well.
         let computed = tokio::spawn(computed.in_current_span()).await;
         computed.map_err(|error| Error::Internal(format!("affinities: {error}")))?
     }

@@ -1,4 +1,4 @@
-//! Logging to standard error; standard output is for results. Logging never waits for whoever reads it.
+//! Logging to standard error; standard output is for results. Logging never waits for its reader.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -89,7 +89,7 @@ pub fn start(filter: Targets, format: LogFormat, colours: bool) -> Log {
         }
         LogFormat::Json => registry.with(lines.json()).init(),
     }
-    // The standard library would wait for whoever reads standard error.
+    // The standard library would wait for the reader of standard error.
     panic::set_hook(Box::new(log_panic));
     Log(())
 }
