@@ -82,7 +82,7 @@ mod tests {
         let over = start + COUNTED_FOR;
         assert_eq!(failures.refused_for(one, over), None);
         failures.add(one, over);
-        assert_eq!(failures.refused_for(one, over), None, "it begins anew");
+        assert_eq!(failures.refused_for(one, over), None, "the count starts again");
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Connections {
         let old = mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), new);
         old.given_up.cancel();
         for pool in old.all() {
-            // Whoever waits for one of its connections is told; that those end is not waited for.
+            // Callers that wait for a connection get an error at once. Nothing here waits for the connections in use.
             drop(pool.close());
         }
     }

@@ -54,7 +54,7 @@ use crate::{
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 /// How long a connection waits for a locked file, and a caller for a free connection.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The first version in which a log that is begun anew at the wrong moment does not damage the database
+/// The first version in which resetting the write-ahead log at the wrong moment does not damage the database
 /// (<https://sqlite.org/wal.html#walresetbug>).
 const SOUND: [u32; 3] = [3, 51, 3];
 /// Page cache of the writing connection; SQLite takes a negative number as KiB. A batch touches pages all over the
@@ -155,7 +155,7 @@ impl Engine for Sqlite {
         clean_up::clean_up(self).await;
     }
 
-    /// All are: whoever waits for the only writer gets it soon.
+    /// Every store is: a caller that waits for the only writer gets it soon.
     fn patient(&self) -> Self {
         self.clone()
     }

@@ -139,7 +139,7 @@ async fn call(channel: &Channel, path: &str, bytes: Vec<u8>) -> Result<usize, St
     Ok(count)
 }
 
-/// Whoever is stored, scored, refused and erased.
+/// The customers that are stored, scored, refused and erased.
 async fn live(channel: &Channel) {
     let person = v1::Customer {
         name: CONTENT.to_owned(),
