@@ -128,6 +128,9 @@ pub struct Published {
     pub held_out: i64,
     /// Items of customers with an open episode of the kind, which got none.
     pub still_open: i64,
+    /// Episodes of lists of the same UTC day, these included, without those of held-out customers; None without a
+    /// capacity.
+    pub handed_out: Option<i64>,
 }
 
 /// What came of an action, as it is reported.
@@ -203,6 +206,8 @@ pub struct EpisodeFilter {
     pub customer_id: Option<String>,
     /// Only those that are open at `now`.
     pub open_only: bool,
+    /// Only those of which nothing was reported, and whose customer is not held out.
+    pub without_outcome: bool,
     /// Purchases before this moment count.
     pub now: Time,
 }

@@ -351,7 +351,8 @@ impl<B: Backend> CustomerStore for B {
 
     async fn attributes(&self) -> Result<Vec<StoredAttribute>> {
         let mut found: BTreeMap<String, StoredAttribute> = BTreeMap::new();
-        let rows: Vec<(String, String, i64)> = self.read(Statement::new(B::COUNT_ATTRIBUTES)).await?;
+        let rows: Vec<(String, String, i64)> =
+            self.read(Statement::new(B::COUNT_ATTRIBUTES).lasting()).await?;
         for (name, of_type, count) in rows {
             let attribute = found.entry(name).or_default();
             *match of_type.as_str() {

@@ -107,7 +107,7 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     }
 
     /// Runs a statement outside of a transaction and hands over its rows, for more of them than memory should hold. One
-    /// that is planned anew, and so may take long, ends with its caller if it is interruptible.
+    /// that may take long ends with its caller if it is interruptible.
     fn read_each<R: StoredRow>(
         &self,
         statement: Statement,
@@ -115,7 +115,7 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<()>> + Send {
         self.unless_lost(async {
             let mut reader = self.reader().await?;
-            if statement.is_planned_anew() {
+            if statement.may_last() {
                 reader.interrupt = Self::interruptible(&mut reader).await?;
             }
             let read = Self::run_each(&mut reader, statement, each).await;
@@ -129,9 +129,10 @@ pub(crate) trait Engine: Clone + Send + Sync + 'static {
         async { Ok(self.read(statement).await?.pop()) }
     }
 
-    /// Returns the count that is the only value of a statement's only row.
+    /// Returns the count that is the only value of a statement's only row. It ends with its caller if it is
+    /// interruptible, since what is counted may be much.
     fn count(&self, statement: Statement) -> impl Future<Output = Result<u64>> + Send {
-        async { Ok(self.read_one::<(i64,)>(statement).await?.map_or(0, |(count,)| count as u64)) }
+        async { Ok(self.read_one::<(i64,)>(statement.lasting()).await?.map_or(0, |(count,)| count as u64)) }
     }
 }
 

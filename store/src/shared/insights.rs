@@ -267,7 +267,7 @@ impl<B: Backend> InsightStore for B {
         segmentation: &Segmentation,
         limit: usize,
     ) -> Result<Vec<SegmentSums>> {
-        let mut select = Statement::new("SELECT ");
+        let mut select = Statement::new("SELECT ").lasting();
         push_segment::<B>(&mut select, segmentation);
         select
             .push(
@@ -290,7 +290,7 @@ impl<B: Backend> InsightStore for B {
         limit: usize,
     ) -> Result<Vec<SegmentMove>> {
         let mut select =
-            Statement::new("SELECT before.segment AS from_segment, after.segment AS to_segment, ");
+            Statement::new("SELECT before.segment AS from_segment, after.segment AS to_segment, ").lasting();
         select.push("count(*) AS customers FROM (SELECT f.customer_id, ");
         push_segment::<B>(&mut select, segmentation);
         select.push(" AS segment FROM customer_insights AS f WHERE f.pass_id = ").push_bind(to);
@@ -340,7 +340,8 @@ impl<B: Backend> InsightStore for B {
 
     async fn attribute_values(&self, filter: &MemberFilter, top: usize) -> Result<Vec<AttributeValues>> {
         let mut select =
-            Statement::new("WITH counted AS (SELECT a.key AS name, a.value AS value, count(*) AS customers");
+            Statement::new("WITH counted AS (SELECT a.key AS name, a.value AS value, count(*) AS customers")
+                .lasting();
         push_members::<B>(&mut select, B::EACH_ATTRIBUTE, filter);
         select.push(
             " GROUP BY 1, 2), ranked AS (SELECT name, value, customers, \

@@ -93,11 +93,12 @@ pub(crate) struct Statement {
     sql: Cow<'static, str>,
     values: Vec<SqlValue>,
     planned_anew: bool,
+    lasts: bool,
 }
 
 impl Statement {
     pub(crate) const fn new(sql: &'static str) -> Self {
-        Self { sql: Cow::Borrowed(sql), values: Vec::new(), planned_anew: false }
+        Self { sql: Cow::Borrowed(sql), values: Vec::new(), planned_anew: false, lasts: false }
     }
 
     /// Has the statement planned for its values each time. Otherwise PostgreSQL keeps it prepared and may soon use one
@@ -110,6 +111,17 @@ impl Statement {
     /// Whether the statement is planned for its values each time.
     pub(crate) const fn is_planned_anew(&self) -> bool {
         self.planned_anew
+    }
+
+    /// Says that the statement reads many rows, and so ends with its caller where that is possible.
+    pub(crate) const fn lasting(mut self) -> Self {
+        self.lasts = true;
+        self
+    }
+
+    /// Whether the statement may take long: those that are planned anew may, too.
+    pub(crate) const fn may_last(&self) -> bool {
+        self.lasts || self.planned_anew
     }
 
     /// Gives the next placeholder of the SQL its value.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tally_model::counted;
 
 use super::{Sqlite, TIMEOUT};
 use crate::{
@@ -45,8 +46,8 @@ async fn problems(connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>
     let lost = (!references.is_empty()).then(|| {
         let (table, _, parent, _) = &references[0];
         format!(
-            "{} rows refer to rows that do not exist, the first of {table} to one of {parent}",
-            references.len()
+            "{} to rows that do not exist, the first of {table} to one of {parent}",
+            counted(references.len(), "row refers", "rows refer")
         )
     });
     Ok(pages.into_iter().filter(|line| line != "ok").chain(lost).collect())

@@ -277,6 +277,8 @@ mod tests {
                 "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n";
             let read = store.read::<(i64,)>(Statement::new(endless).planned_anew());
             tokio::time::timeout(Duration::from_millis(50), read).await.unwrap_err();
+            let count = store.count(Statement::new(endless));
+            tokio::time::timeout(Duration::from_millis(50), count).await.unwrap_err();
         }
         // The only connection is free again, and its handler ends no other query.
         for _ in 0..2 {

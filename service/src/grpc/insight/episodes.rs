@@ -36,11 +36,11 @@ pub(super) async fn list(
     let is_given = !request.customer_id.is_empty();
     let customer_id = is_given.then(|| validator.id("customer_id", request.customer_id));
     let (size, kinds, customer_id) = validator.finish((size, kinds, customer_id))?;
-    let open_only = request.open_only;
-    let scope = ("ListEpisodes", kinds.0, &customer_id, open_only);
+    let (open_only, without_outcome) = (request.open_only, request.without_outcome);
+    let scope = ("ListEpisodes", kinds.0, &customer_id, open_only, without_outcome);
     let after: Option<Place> = rpc.page_tokens.open(&scope, &request.page_token)?;
     let now = after.as_ref().map_or(now, |after| after.now);
-    let filter = EpisodeFilter { kinds, customer_id: customer_id.clone(), open_only, now };
+    let filter = EpisodeFilter { kinds, customer_id: customer_id.clone(), open_only, without_outcome, now };
     let found = rpc.insights.episodes(filter, after.as_ref().map(|after| &after.episode), size + 1).await;
     let named = customer_id.clone().unwrap_or_default();
     let (found, total) = found.map_err(about(&[("customer_id", &named)]))?;

@@ -54,7 +54,8 @@ pub(super) async fn list(
         as_of_time: Some(timestamp(pass.as_of)),
         known_time: Some(timestamp(pass.known_at)),
         not_paying: found.not_paying,
-        places_left: found.places_left,
+        places_left: found.places.map(|places| places.left),
+        places_used: found.places.map(|places| places.used),
     })
 }
 
@@ -68,12 +69,14 @@ pub(super) async fn publish(
     let kinds = kinds(&mut validator, &request.kinds);
     let as_of = request.as_of_time.as_ref().map(|time| validator.time("as_of_time", time));
     let (kinds, as_of) = validator.finish((kinds, as_of))?;
-    let (pass, published) = rpc.insights.publish_worklist(kinds, as_of, &by).await?;
+    let (pass, published, places) = rpc.insights.publish_worklist(kinds, as_of, &by).await?;
     Ok(PublishWorklistResponse {
         published: published.published,
         held_out: published.held_out,
         still_open: published.still_open,
         as_of_time: Some(timestamp(pass.as_of)),
+        places_left: places.map(|places| places.left),
+        places_used: places.map(|places| places.used),
     })
 }
 

@@ -6,6 +6,7 @@ use tally_store::{
     Episode, EpisodeCursor, EpisodeFilter, ListedEpisode, NewOutcome, OutcomeResult, Pass, Published,
 };
 
+use super::list::Places;
 use crate::{
     insight::Insights,
     platform::{
@@ -16,7 +17,8 @@ use crate::{
 
 impl Insights {
     /// Stores an episode for each item of the list about `as_of`, or of the latest pass, but for customers who have an
-    /// open one, and for no more than the day has places.
+    /// open one, and for no more than the day has places. Returns the pass, what was stored, and the places of the day
+    /// afterwards; None without a capacity.
     ///
     /// # Errors
     /// FAILED_PRECONDITION when the moment is in the future (NOT_YET), or when the pass is of other settings than those
@@ -26,7 +28,7 @@ impl Insights {
         kinds: WorkKinds,
         as_of: Option<Time>,
         by: &Actor,
-    ) -> Result<(Pass, Published)> {
+    ) -> Result<(Pass, Published, Option<Places>)> {
         let now = self.clock.now();
         if let Some(as_of) = as_of.filter(|as_of| *as_of > now) {
             return Err(Error::Precondition {
@@ -38,7 +40,8 @@ impl Insights {
         }
         let pass = self.pass(as_of).await?;
         if pass.population.customers == 0 {
-            return Ok((pass, Published { published: 0, held_out: 0, still_open: 0 }));
+            let none = Published { published: 0, held_out: 0, still_open: 0, handed_out: Some(0) };
+            return Ok((pass, none, Places::of(self.spec.worklist.capacity, Some(0))));
         }
         let (of_pass, own) = (&pass.population.spec, &self.spec);
         if of_pass.worklist != own.worklist || of_pass.playbook != own.playbook {
@@ -54,7 +57,7 @@ impl Insights {
         let now = self.clock.now();
         let filter = self.work_filter(&pass, kinds, now).await?;
         let published = self.store.publish_worklist(&filter, now, by).await?;
-        Ok((pass, published))
+        Ok((pass, published, Places::of(own.worklist.capacity, published.handed_out)))
     }
 
     /// Stores what came of an action, in place of what was reported before.

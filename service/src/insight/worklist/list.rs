@@ -61,8 +61,25 @@ pub struct Worklist {
     pub total: i64,
     /// How many are left out because they do not pay.
     pub not_paying: i64,
-    /// How many items the lists of its UTC day can still hand out; None without a capacity.
-    pub places_left: Option<i64>,
+    /// The places of its UTC day; None without a capacity.
+    pub places: Option<Places>,
+}
+
+/// How many items the lists of a UTC day hand out. Held-out customers take no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Those that they have handed out.
+    pub used: i64,
+    /// Those that they can still hand out.
+    pub left: i64,
+}
+
+impl Places {
+    /// The places of a day with this capacity, of which so many are used.
+    pub(super) fn of(capacity: Option<u32>, used: Option<i64>) -> Option<Self> {
+        // A capacity that was lowered since may be less than what was handed out.
+        capacity.zip(used).map(|(capacity, used)| Self { used, left: (i64::from(capacity) - used).max(0) })
+    }
 }
 
 /// An item of a list.
@@ -99,12 +116,12 @@ impl Insights {
         let after = after.map(|after| after.item);
         let held_out = request.include_held_out;
         let items = self.store.work_items(&filter, held_out, after.as_ref(), request.limit).await?;
-        let (total, not_paying, places_left) = match &filter.ranking {
+        let (total, not_paying, places) = match &filter.ranking {
             None => (total(&self.work_counts(pass).await?, request), 0, None),
-            Some(ranking) => {
+            Some(_) => {
                 let count = self.store.ranked_count(&filter, held_out).await?;
-                let left = ranking.capacity.map(|capacity| (capacity - count.handed_out).max(0));
-                (count.items, count.not_paying, left)
+                let capacity = pass.population.spec.worklist.capacity;
+                (count.items, count.not_paying, Places::of(capacity, Some(count.handed_out)))
             }
         };
         let (reasons, next, mut open) = tokio::try_join!(
@@ -124,7 +141,7 @@ impl Insights {
                 item,
             }
         };
-        Ok(Worklist { items: items.into_iter().map(listed).collect(), total, not_paying, places_left })
+        Ok(Worklist { items: items.into_iter().map(listed).collect(), total, not_paying, places })
     }
 
     /// Which items of a pass are on a list, and what ranks them, by the settings of the pass.

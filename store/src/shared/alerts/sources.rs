@@ -214,6 +214,7 @@ impl<B: Backend> AlertSourceStore for B {
 
     async fn last_of_kind(&self, kind: &str) -> Result<Option<Time>> {
         let select = Statement::new("SELECT max(record_time) FROM interactions WHERE kind = $1").bind(kind);
+        let select = select.lasting();
         let last: Option<(Option<Stamp>,)> = self.read_one(select).await?;
         Ok(last.and_then(|(last,)| last).map(|last| last.0))
     }

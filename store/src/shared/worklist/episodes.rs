@@ -116,6 +116,9 @@ fn push_filter(statement: &mut Statement, filter: &EpisodeFilter) {
     if filter.open_only {
         push_open(statement, filter.now);
     }
+    if filter.without_outcome {
+        statement.push(" AND e.outcome IS NULL AND NOT e.held_out");
+    }
     if let Some(customer_id) = &filter.customer_id {
         statement.push(" AND e.");
         push_family(statement, customer_id);

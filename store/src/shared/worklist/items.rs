@@ -129,7 +129,7 @@ pub(super) async fn by_value<B: Backend>(
 /// customer of each row would take much longer.
 pub(super) async fn counts<B: Backend>(store: &B, pass_id: i64) -> Result<Vec<WorkCount>> {
     let counted = async |from: &'static str| {
-        let mut select = Statement::new("SELECT f.work_kinds, f.held_out, count(*) FROM ");
+        let mut select = Statement::new("SELECT f.work_kinds, f.held_out, count(*) FROM ").lasting();
         select.push(from).push("f.pass_id = ").push_bind(pass_id);
         select.push(" AND f.work_kinds > 0 GROUP BY f.work_kinds, f.held_out");
         store.read::<(i64, bool, i64)>(select).await
@@ -198,7 +198,7 @@ pub(super) async fn ranked_count<B: Backend>(
 }
 
 /// Appends how many items the lists of the UTC day of `as_of` have handed out.
-fn push_handed_out(statement: &mut Statement, as_of: Time) {
+pub(super) fn push_handed_out(statement: &mut Statement, as_of: Time) {
     let day = Time(as_of.day_number() * DAY);
     statement.push("(SELECT count(*) FROM worklist_episodes WHERE NOT held_out AND as_of_time >= ");
     statement.push_bind(day).push(" AND as_of_time < ").push_bind(day.plus_days(1)).push(")");

@@ -2,7 +2,7 @@
 
 use tally_model::time::Time;
 
-use super::items::{push_listed, push_until};
+use super::items::{push_handed_out, push_listed, push_until};
 use crate::{
     audit::{Actor, NewAuditEvent},
     error::{Result, StoreError},
@@ -39,13 +39,21 @@ pub(super) async fn publish<B: Backend>(
         if B::run::<()>(&mut tx, whole).await?.is_empty() {
             return Err(StoreError::Aborted);
         }
+        let handed_out = match filter.ranking.as_ref().and_then(|ranking| ranking.capacity) {
+            None => None,
+            Some(_) => {
+                let mut count = Statement::new("SELECT ");
+                push_handed_out(&mut count, filter.as_of);
+                B::run::<(i64,)>(&mut tx, count).await?.pop().map(|(count,)| count)
+            }
+        };
         let event = NewAuditEvent::done(now, by, "PublishWorklist").about(filter.as_of.to_string());
         let event = NewAuditEvent { count: inserted.len() as i64, ..event };
         audit::append(store, &mut tx, vec![event]).await?;
         tx.commit().await?;
         let published = inserted.len() as i64;
         let held_out = inserted.iter().filter(|(held_out,)| *held_out).count() as i64;
-        Ok(Published { published, held_out, still_open: listed - published })
+        Ok(Published { published, held_out, still_open: listed - published, handed_out })
     })
     .await
 }

@@ -91,6 +91,45 @@ async fn to_publish_again_hands_out_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_without_places_left_says_so() {
+    for database in Database::both().await {
+        let tally = start(database, 3, &[ids(5, false), ids(2, true)].concat()).await;
+        let publish = async |as_of: Time| {
+            let as_of_time = Some(timestamp(as_of));
+            let request = v1::PublishWorklistRequest { as_of_time, kinds: vec![WorkKind::WinBack.into()] };
+            tally.insights().publish_worklist(request).await.unwrap().into_inner()
+        };
+        let (as_of, later) = (noon(5), an_hour_after(noon(5)));
+        let first = publish(as_of).await;
+        assert_eq!(
+            (first.published - first.held_out, first.places_used, first.places_left),
+            (3, Some(3), Some(0))
+        );
+        // A new list of the same day has nothing to hand out, and says why.
+        let second = publish(later).await;
+        assert_eq!((second.published, second.places_used, second.places_left), (0, Some(3), Some(0)));
+        let list = v1::ListWorklistRequest { as_of_time: Some(timestamp(later)), ..Default::default() };
+        let list = tally.worklist(list).await.unwrap();
+        assert_eq!((list.items.len(), list.places_used, list.places_left), (0, Some(3), Some(0)));
+        let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let shown = words(tally.cli(&["worklist", "list", "--as-of", &later.to_string()]));
+        assert!(shown.contains("all 3 places of the day are used"), "{shown}");
+        let shown = words(tally.cli(&["worklist", "publish", "--as-of", &later.to_string()]));
+        assert!(
+            shown.starts_with("published 0 items") && shown.contains("all 3 places of the day are used"),
+            "{shown}"
+        );
+        // The next day has places again; without a capacity there are none to count.
+        let next = publish(noon(4)).await;
+        assert_eq!((next.places_used, next.places_left), (Some(2), Some(1)));
+        let unlimited = Tally::start(tally.database.again()).await;
+        let list = v1::ListWorklistRequest { as_of_time: Some(timestamp(noon(3))), ..Default::default() };
+        let list = unlimited.worklist(list).await.unwrap();
+        assert_eq!((list.places_used, list.places_left), (None, None));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn publications_at_the_same_time_share_the_places_of_the_day() {
     for database in Database::both().await {
         let tally = start(database.again(), 7, &ids(12, false)).await;

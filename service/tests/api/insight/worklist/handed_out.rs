@@ -149,12 +149,35 @@ async fn episodes_are_listed_with_what_came_of_them(tally: Tally) {
     assert_eq!(reported.until_time, Some(timestamp(open.plus_days(90))));
     assert_eq!((earlier.outcome(), earlier.outcome_action.as_deref()), (Outcome::Unspecified, None));
 
+    let to_do = v1::ListEpisodesRequest { without_outcome: true, page_size: 2, ..open_only() };
+    let to_do = tally.episodes(to_do).await;
+    let expected = tally.episodes(open_only()).await.into_iter();
+    let expected: Vec<v1::Episode> =
+        expected.filter(|episode| !episode.held_out && episode.customer_id != treated[4]).collect();
+    assert_eq!((to_do.len(), to_do), (5, expected), "nobody who is held out, and nobody who was reported");
+    assert_eq!(tally.episodes(v1::ListEpisodesRequest { without_outcome: true, ..all() }).await.len(), 11);
+    let shown = tally.cli(&["worklist", "episodes", "--without-outcome"]);
+    assert!(shown.contains("showing 5 of 5 open episodes without an outcome"), "{shown}");
+
     assert_merged_and_erased(&tally, &treated).await;
+}
+
+/// How many rows of the view pass a condition.
+async fn viewed(tally: &Tally, condition: &str) -> i64 {
+    tally.database.sql(&format!("SELECT count(*) FROM v_episodes WHERE {condition}")).await.unwrap()
 }
 
 /// A survivor has the episodes and the purchases of all its ids, and an erased customer none.
 async fn assert_merged_and_erased(tally: &Tally, treated: &[String]) {
+    let declined = "outcome = 'DECLINED' AND outcome_action = 'visit' AND outcome_note = 'Moved away.'";
+    assert_eq!(viewed(tally, &format!("customer_id = '{}' AND {declined}", treated[4])).await, 1);
+    let counts = [viewed(tally, "held_out").await, viewed(tally, "outcome IS NULL").await];
+    assert_eq!(counts, [4, 15]);
+    let times = "as_of_time < until_time AND as_of_time < publish_time AND action = 'personal mail'";
+    assert_eq!(viewed(tally, times).await, 16);
     tally.merge(&treated[0], &treated[5]).await.unwrap();
+    assert_eq!(viewed(tally, &format!("customer_id = '{}'", treated[5])).await, 4);
+    assert_eq!(viewed(tally, &format!("published_id = '{}'", treated[0])).await, 2);
     for id in [&treated[0], &treated[5]] {
         let request = v1::ListEpisodesRequest { customer_id: id.clone(), page_size: 1, ..Default::default() };
         let own = tally.episodes(request).await;
@@ -167,6 +190,7 @@ async fn assert_merged_and_erased(tally: &Tally, treated: &[String]) {
     assert!(all.len() == 16 && places(&all).is_sorted());
     tally.delete(&treated[5]).await.unwrap();
     assert_eq!(tally.episodes(v1::ListEpisodesRequest::default()).await.len(), 12);
+    assert_eq!(viewed(tally, "true").await, 12);
     let request = v1::ListEpisodesRequest { customer_id: treated[5].clone(), ..Default::default() };
     let gone = tally.insights().list_episodes(request).await;
     assert_refused(gone, Code::NotFound, "CUSTOMER_NOT_FOUND", &[]);
