@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Serialize};
 
 /// One day in microseconds.
@@ -82,8 +83,17 @@ impl fmt::Display for Time {
 
 /// The text is not a time that Tally accepts.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a time of the years 1970 to 9999, such as 2026-01-31 or 2026-01-31T13:45:00Z")]
-pub struct ParseTimeError(String);
+pub enum ParseTimeError {
+    /// No time.
+    #[error("`{0}` is not a time of the years 1970 to 9999, such as 2026-01-31 or 2026-01-31T13:45:00Z")]
+    NoTime(String),
+    /// A time with an offset that no place of the earth has, as `tally` refuses it.
+    #[error("`{0}` is farther from UTC than any place; allowed are offsets from -14:00 to +14:00")]
+    FarOffset(String),
+}
+
+/// The farthest offset from UTC, in seconds.
+const FARTHEST_OFFSET: i32 = 14 * 3_600;
 
 /// RFC 3339 with an offset (`2026-01-31T13:45:00Z`), or a date, which means its midnight in UTC.
 impl FromStr for Time {
@@ -93,9 +103,12 @@ impl FromStr for Time {
         let is_date = text.len() == "2026-01-31".len();
         let full = if is_date { format!("{text}T00:00:00Z") } else { text.to_owned() };
         let time = full.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_microsecond()));
-        match time {
-            Some(time) if (Self::MIN..=Self::MAX).contains(&time) => Ok(time),
-            _ => Err(ParseTimeError(text.to_owned())),
+        let time = time.filter(|time| (Self::MIN..=Self::MAX).contains(time));
+        let time = time.ok_or_else(|| ParseTimeError::NoTime(text.to_owned()))?;
+        let offset = Pieces::parse(&full).ok().and_then(|pieces| pieces.to_numeric_offset());
+        match offset.is_none_or(|offset| offset.seconds().abs() <= FARTHEST_OFFSET) {
+            true => Ok(time),
+            false => Err(ParseTimeError::FarOffset(text.to_owned())),
         }
     }
 }
@@ -133,6 +146,14 @@ mod tests {
             assert_eq!((of(text).month(), of(text).weekday()), (month, weekday), "{text}");
         }
         assert_eq!(Time(-DAY).weekday(), 2);
+    }
+
+    #[test]
+    fn offsets_are_those_of_the_earth() {
+        assert_eq!("2011-09-09T14:00:00+14:00".parse(), "2011-09-09".parse::<Time>());
+        for text in ["2011-09-09T14:00:00+14:01", "2011-09-09T14:00:00-25:00"] {
+            assert_eq!(text.parse::<Time>(), Err(ParseTimeError::FarOffset(text.to_owned())));
+        }
     }
 
     #[test]

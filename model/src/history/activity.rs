@@ -3,7 +3,10 @@
 //! and visits go on.
 
 use super::{History, kind};
-use crate::time::{DAY, Time};
+use crate::{
+    counted,
+    time::{DAY, Time},
+};
 
 /// Fewer active days than this say nothing about the usual pace.
 const FEWEST_ACTIVE_DAYS: usize = 10;
@@ -211,6 +214,7 @@ impl Silence {
             1 => format!("only one {interaction}"),
             few => format!("only {few} {interaction}s"),
         };
+        let days = counted(*days, "day", "days");
         let (consequence, data) = match self.kind {
             None => ("everybody looks inactive", "the data".to_owned()),
             Some(kind::CANCEL) => ("nobody seems to leave", format!("the {interaction}s")),
@@ -218,7 +222,7 @@ impl Silence {
         };
         let usual = if *usual_days == 1 { "a day".to_owned() } else { format!("{usual_days} days") };
         format!(
-            "{what} in the {days} days before {as_of}, so that {consequence}: {data} end on {}, and before that \
+            "{what} in the {days} before {as_of}, so that {consequence}: {data} end on {}, and before that \
              {interaction}s were at most {usual} apart",
             date(*since)
         )

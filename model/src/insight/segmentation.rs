@@ -6,6 +6,7 @@ use super::{
     AbcClass, LifeCycle, Population, TypicalInterval, ValueLoyalty,
     spec::{AbcBy, NONE, OTHER},
 };
+use crate::counted;
 
 /// A way to divide all customers into segments; each customer is in one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,7 +83,7 @@ impl Segmentation {
     #[must_use]
     pub fn definition(&self, population: &Population) -> String {
         let spec = &population.spec;
-        let days = spec.window_days;
+        let days = counted(spec.window_days, "day", "days");
         let cycle = &spec.life_cycle;
         match self {
             Self::Abc => {
@@ -92,17 +93,17 @@ impl Segmentation {
                     AbcBy::Profit => "profit",
                 };
                 format!(
-                    "A: the customers who bring the first {a} % of the {by} of the {days} days; B: up to {b} %; C: \
+                    "A: the customers who bring the first {a} % of the {by} of the {days}; B: up to {b} %; C: \
                      the others who bought in them; none: no purchase in them"
                 )
             }
             Self::Rfm => format!(
                 "segments of the scores for recency, frequency and money (5 is best, each a fifth of the customers \
-                 who bought in the {days} days); none: no purchase in them"
+                 who bought in the {days}); none: no purchase in them"
             ),
             Self::RfmCell => format!(
                 "the scores for recency, frequency and money as three digits (5 is best, each a fifth of the \
-                 customers who bought in the {days} days); none: no purchase in them"
+                 customers who bought in the {days}); none: no purchase in them"
             ),
             Self::LifeCycle => format!(
                 "lead: never bought; new: one purchase day; growing: up to {}; mature: more; won_back: the last \
@@ -116,7 +117,7 @@ impl Segmentation {
             ),
             Self::ValueLoyalty => format!(
                 "high: class A and 60 loyalty points or more; potential: one of the two; low: neither; none: no \
-                 purchase in the {days} days"
+                 purchase in the {days}"
             ),
             Self::Attribute(name) => format!("the values of the attribute `{name}`; empty: no value"),
         }

@@ -202,6 +202,13 @@ pub(super) fn check(
     if fine { Ok(()) } else { Err(SpecError::value(key, value, allowed)) }
 }
 
+/// The settings as TOML, defaults included.
+impl fmt::Display for InsightSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&toml::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
 impl Serialize for TypicalInterval {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

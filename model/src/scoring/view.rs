@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Scorer, prepared::Contribution, scorer::FeatureInfo};
-use crate::{features::explain::FeatureValue, label::Basis};
+use crate::{counted, features::explain::FeatureValue, label::Basis};
 
 /// The grade of a score, seen from the business: one quarter of the training rows each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,8 @@ impl fmt::Display for OldLead {
         let Self { days, learned_days } = self;
         write!(
             f,
-            "The lead is {days} days old, older than any that the model has learned from ({learned_days} days)"
+            "The lead is {days} days old, older than any that the model has learned from ({})",
+            counted(*learned_days, "day", "days")
         )
     }
 }

@@ -1,7 +1,7 @@
 //! From the text of a file to checked settings.
 
 use serde::{Serialize, de::DeserializeOwned};
-use toml::Value;
+use toml::{Table, Value};
 
 use super::SpecError;
 
@@ -16,15 +16,56 @@ pub(crate) fn parse<File: DeserializeOwned + Serialize, Checked>(
     text: &str,
     checked: impl Fn(File) -> Result<Checked, SpecError>,
 ) -> Result<Checked, SpecError> {
+    if let Some(at) = text.find('\0') {
+        return Err(SpecError::Nul { line: text[..at].matches('\n').count() + 1 });
+    }
     let file = match toml::from_str(text) {
         Ok(file) => file,
         Err(error) => {
-            return Err(not_a_number_of_its_type(text, &error, checked).unwrap_or(SpecError::Toml(error)));
+            return Err(wrong_header::<File>(text)
+                .or_else(|| not_a_number_of_its_type(text, &error, checked))
+                .unwrap_or(SpecError::Toml(error)));
         }
     };
     let (given, understood) = (toml::from_str(text)?, Value::try_from(&file));
     let list = understood.ok().and_then(|understood| list_for_a_table("", &given, &understood));
-    list.map_or_else(|| checked(file), |key| Err(SpecError::List { key }))
+    list.map_or_else(|| checked(file), Err)
+}
+
+/// The error about `[key]` where `[[key]]` belongs, or the reverse. serde says that it expected a sequence or a map, or
+/// what it expected of the first key of a table that it reads from a list.
+fn wrong_header<File: DeserializeOwned>(text: &str) -> Option<SpecError> {
+    wrong_header_within::<File>(&[], &toml::from_str(text).ok()?)
+}
+
+fn wrong_header_within<File: DeserializeOwned>(path: &[&str], given: &Table) -> Option<SpecError> {
+    let (table, list) = (Value::Table(Table::new()), Value::Array(vec![Value::Table(Table::new())]));
+    given.iter().find_map(|(name, value)| {
+        let path = [path, &[name.as_str()]].concat();
+        let takes = |value: &Value| takes::<File>(&path, value);
+        match value {
+            Value::Table(_) if takes(&list) && !takes(&table) => {
+                Some(SpecError::Table { key: path.join(".") })
+            }
+            Value::Table(within) => wrong_header_within::<File>(&path, within),
+            Value::Array(of) if of.iter().any(Value::is_table) && takes(&table) && !takes(&list) => {
+                Some(list_error(path.join("."), false))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Whether a file may have a value of this kind at a key, apart from what else belongs into it.
+fn takes<File: DeserializeOwned>(path: &[&str], value: &Value) -> bool {
+    let within = |value, name: &&str| Value::Table(Table::from_iter([((*name).to_owned(), value)]));
+    let file: Result<File, toml::de::Error> = path.iter().rev().fold(value.clone(), within).try_into();
+    file.map_or_else(|error| error.message().starts_with("missing field"), |_| true)
+}
+
+fn list_error(key: String, is_entry: bool) -> SpecError {
+    let header = if is_entry { format!("[[{key}]]") } else { format!("[{key}]") };
+    SpecError::List { key, header }
 }
 
 /// The error about a value that is not even of the type of its key, such as −1 or "many" where a number of days belongs;
@@ -44,19 +85,21 @@ fn not_a_number_of_its_type<File: DeserializeOwned, Checked>(
     })
 }
 
-/// The first key with a list that was understood as a table: serde takes a list for the values of the keys in their order,
-/// and an empty one for a table without any.
-fn list_for_a_table(key: &str, given: &Value, understood: &Value) -> Option<String> {
+/// The error about the first list that was understood as a table: serde takes a list for the values of the keys in their
+/// order, and an empty one for a table without any.
+fn list_for_a_table(key: &str, given: &Value, understood: &Value) -> Option<SpecError> {
     match (given, understood) {
         (Value::Table(given), Value::Table(understood)) => given.iter().find_map(|(name, given)| {
             let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
             list_for_a_table(&key, given, understood.get(name)?)
         }),
-        (Value::Array(given), Value::Array(understood)) => given
-            .iter()
-            .zip(understood)
-            .find_map(|(given, understood)| list_for_a_table(key, given, understood)),
-        (Value::Array(_), Value::Table(_)) => Some(key.to_owned()),
+        (Value::Array(given), Value::Array(understood)) => {
+            given.iter().zip(understood).find_map(|(given, understood)| match (given, understood) {
+                (Value::Array(_), Value::Table(_)) => Some(list_error(key.to_owned(), true)),
+                _ => list_for_a_table(key, given, understood),
+            })
+        }
+        (Value::Array(_), Value::Table(_)) => Some(list_error(key.to_owned(), false)),
         _ => None,
     }
 }

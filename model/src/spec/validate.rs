@@ -33,10 +33,36 @@ pub enum SpecError {
         allowed: &'static str,
     },
     /// A list in the place of a table, which serde would take for the values of its keys.
-    #[error("{key} is a list; allowed are tables, such as [{key}] with its keys below")]
+    #[error("{key} is a list; allowed are tables, such as {header} with its keys below")]
     List {
         /// The key of the table.
         key: String,
+        /// The line that begins one: `[key]`, or `[[key]]` where there may be several.
+        header: String,
+    },
+    /// A table in the place of a list of tables.
+    #[error(
+        "{key} is a table; allowed are lists of tables, such as [[{key}]] with the keys of an entry below"
+    )]
+    Table {
+        /// The key of the list.
+        key: String,
+    },
+    /// A key that is not one of those that go with another one.
+    #[error("unknown field `{key}` {with}: allowed are {allowed}")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// What decides which keys there are, such as `with the kind lead_hot`.
+        with: String,
+        /// The keys that there are.
+        allowed: &'static str,
+    },
+    /// A character that no text has.
+    #[error("line {line} has a NUL character (U+0000); allowed is text in UTF-8")]
+    Nul {
+        /// The line, the first one is 1.
+        line: usize,
     },
     /// A mistake in one of several tables of the same name.
     #[error("{place}: {error}")]
@@ -54,6 +80,11 @@ impl SpecError {
         Self::Value { key, value: shortened(value.to_string()), allowed }
     }
 
+    /// A key that does not go with another one; of a long one, the message has the beginning.
+    pub(crate) fn unknown_key(key: &str, with: String, allowed: &'static str) -> Self {
+        Self::UnknownKey { key: shortened(key.to_owned()), with, allowed }
+    }
+
     /// The mistake, in one of several tables of the same name.
     pub(crate) fn within(self, place: String) -> Self {
         Self::Within { place, error: Box::new(self) }
@@ -66,7 +97,11 @@ impl SpecError {
                 value.contains(number).then(|| Self::value(key, value.replace(number, given), allowed))
             }
             Self::Within { place, error } => Some(error.with_value(number, given)?.within(place)),
-            Self::Toml(_) | Self::List { .. } => None,
+            Self::Toml(_)
+            | Self::List { .. }
+            | Self::Table { .. }
+            | Self::UnknownKey { .. }
+            | Self::Nul { .. } => None,
         }
     }
 }

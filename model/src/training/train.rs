@@ -3,6 +3,7 @@
 
 use crate::{
     artifact::{Artifact, SplitKind},
+    counted,
     evaluation::metrics::{Metrics, reliability},
     features::{Plan, bg_nbd::Purchases, profile::LeadAges},
     label::LabelDefinition,
@@ -50,8 +51,9 @@ pub struct TrainingInput<'a> {
 pub enum TrainError {
     /// Too few rows.
     #[error(
-        "too little data: have {rows} snapshots, {positives} with the outcome and {} without; \
-         need {FEWEST_ROWS} snapshots, {FEWEST_OF_A_CLASS} of each",
+        "too little data: have {}, {positives} with the outcome and {} without; need {FEWEST_ROWS} snapshots, \
+         {FEWEST_OF_A_CLASS} of each",
+        counted(*.rows, "snapshot", "snapshots"),
         .rows - .positives
     )]
     TooLittle {
@@ -62,8 +64,9 @@ pub enum TrainError {
     },
     /// All rows of the training part or of the holdout have the same label.
     #[error(
-        "too little data: have {positives} of {rows} snapshots with the outcome in one part of the {split} split; \
+        "too little data: have {positives} of {snapshots} with the outcome in one part of the {split} split; \
          need some with and some without it: more customers, or another --seed",
+        snapshots = counted(*.rows, "snapshot", "snapshots"),
         split = SplitKind::Random.name()
     )]
     OneSided {
@@ -73,7 +76,7 @@ pub enum TrainError {
         positives: usize,
     },
     /// Every feature has the same value in all rows.
-    #[error("no feature varies over the {0} snapshots: there is nothing to learn from")]
+    #[error("no feature varies over the {}: there is nothing to learn from", counted(*.0, "snapshot", "snapshots"))]
     NothingVaries(usize),
     /// The optimum was not found.
     #[error(transparent)]

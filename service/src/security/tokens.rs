@@ -73,7 +73,12 @@ impl TokenFile {
         // The error itself would repeat the line, which may hold what is none of the log's business.
         let entries: Entries = toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            format!("line {line}: {}", error.message())
+            match text.lines().nth(line - 1).map(str::trim) {
+                Some(header @ ("[token]" | "[certificate]")) => {
+                    format!("line {line}: {header} begins one table; every entry begins with [{header}]")
+                }
+                _ => format!("line {line}: {}", error.message()),
+            }
         })?;
         if entries.token.is_empty() && entries.certificate.is_empty() {
             return Err("has no [[token]] and no [[certificate]]".to_owned());
@@ -213,7 +218,7 @@ mod tests {
             |san: &str| format!("[[certificate]]\nname = \"b\"\nsan = \"{san}\"\nscopes = [\"read\"]\n");
         for (text, message) in [
             (String::new(), "has no [[token]]"),
-            ("[token]\n".to_owned(), "line 1: "),
+            ("[token]\n".to_owned(), "line 1: [token] begins one table; every entry begins with [[token]]"),
             (
                 entry("tally_canary", "scopes = [\"read\"]"),
                 "[[token]] 1: sha256 has to be the 64 hexadecimal digits",

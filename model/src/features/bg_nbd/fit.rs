@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BgNbd, Purchases, likelihood::Likelihood};
 use crate::{
+    counted,
     newton::{Ascent, Derivatives, GREATEST, LEAST, Surface},
     parallel::par_map,
 };
@@ -63,9 +64,9 @@ impl BgNbd {
         let groups = CustomerGroups::new(customers);
         let too_few = (groups.repeat_buyers() < FEWEST_REPEAT_BUYERS).then(|| {
             format!(
-                "{} of {} customers bought on more than one day; need {FEWEST_REPEAT_BUYERS}",
+                "{} of {} bought on more than one day; need {FEWEST_REPEAT_BUYERS}",
                 groups.repeat_buyers(),
-                customers.len()
+                counted(customers.len(), "customer", "customers")
             )
         });
         let best = if too_few.is_some() { groups.first_start() } else { groups.maximum() };

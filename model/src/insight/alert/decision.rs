@@ -1,7 +1,8 @@
-//! What a rule finds. Texts name numbers, grades and times only: who it is about stands beside them.
+//! What a rule finds. Texts name numbers, money, grades and times only: who it is about stands beside them.
 
 use super::rules::Condition;
 use crate::{
+    features::explain::money,
     insight::{AbcClass, LifeCycle, value_at_risk},
     scoring::Grade,
 };
@@ -79,16 +80,16 @@ fn percent_apart(probabilities: [f64; 2]) -> [String; 2] {
 }
 
 impl CustomerChange {
-    /// What a rule about customers finds; None for rules about anything else.
+    /// What a rule about customers finds; None for rules about anything else. Money in its text has so many decimals.
     #[must_use]
-    pub fn finding(&self, condition: &Condition) -> Option<Finding> {
+    pub fn finding(&self, condition: &Condition, amount_decimals: u8) -> Option<Finding> {
         match condition {
             Condition::GradeFell { abc } => self.is_among(abc).then(|| self.fallen_grade()).flatten(),
             Condition::ProbabilityRose { by, abc } => {
                 self.is_among(abc).then(|| self.risen_probability(*by)).flatten()
             }
             Condition::ValueAtRisk { above_minor, abc } => {
-                self.is_among(abc).then(|| self.value_at_risk(*above_minor)).flatten()
+                self.is_among(abc).then(|| self.value_at_risk(*above_minor, amount_decimals)).flatten()
             }
             Condition::LeadHot => self.hot_lead(),
             _ => None,
@@ -118,11 +119,12 @@ impl CustomerChange {
         })
     }
 
-    fn value_at_risk(&self, above: i64) -> Option<Finding> {
+    fn value_at_risk(&self, above: i64, amount_decimals: u8) -> Option<Finding> {
         let now = self.now.value_at_risk()?;
         let before = self.before.as_ref().and_then(CustomerState::value_at_risk);
         (now > above && before.is_none_or(|before| before <= above)).then(|| {
-            let message = format!("the value at risk is {now} minor units, above {above}");
+            let [at_risk, limit] = [now, above].map(|minor| money(minor, amount_decimals));
+            let message = format!("the value at risk is {at_risk}, above {limit}");
             let previous = before.map(|before| before as f64);
             Finding { previous, ..Finding::above(message, now as f64, above as f64) }
         })
@@ -165,7 +167,7 @@ mod tests {
 
     fn found(before: Option<CustomerState>, now: CustomerState, condition: &Condition) -> Option<String> {
         let change = CustomerChange { customer_id: "ada".into(), before, now };
-        change.finding(condition).map(|finding| finding.message)
+        change.finding(condition, 2).map(|finding| finding.message)
     }
 
     #[test]
@@ -200,11 +202,15 @@ mod tests {
     fn the_value_at_risk_crosses_the_limit_once() {
         let rule = Condition::ValueAtRisk { above_minor: 500, abc: Vec::new() };
         let at = |clv| state(0.5, Grade::C, clv);
-        let crossed = Some("the value at risk is 501 minor units, above 500".to_owned());
+        let crossed = Some("the value at risk is 5.01, above 5.00".to_owned());
         assert_eq!(found(Some(at(1_000)), at(1_000), &rule), None, "at the limit");
         assert_eq!(found(Some(at(1_000)), at(1_002), &rule), crossed);
         assert_eq!(found(Some(at(1_002)), at(2_000), &rule), None, "it was above before");
         assert_eq!(found(None, at(1_002), &rule), crossed, "a new customer");
+        let new = CustomerChange { customer_id: "ada".into(), before: None, now: at(1_002) };
+        let finding = new.finding(&rule, 0).unwrap();
+        assert_eq!(finding.message, "the value at risk is 501, above 500", "a currency without decimals");
+        assert_eq!((finding.value, finding.limit), (Some(501.0), Some(500.0)), "in minor units");
         let unknown = CustomerState { clv: None, ..at(0) };
         assert_eq!(found(Some(unknown.clone()), at(1_002), &rule), crossed);
         assert_eq!(found(Some(at(1)), unknown, &rule), None);

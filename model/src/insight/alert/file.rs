@@ -49,6 +49,14 @@ struct RuleTable {
     interaction_kind: Option<String>,
 }
 
+/// What every rule has.
+#[derive(Deserialize)]
+struct RuleHead {
+    #[serde(rename = "name")]
+    _name: String,
+    kind: AlertKind,
+}
+
 impl AlertRules {
     /// Parses and checks a file.
     ///
@@ -65,7 +73,7 @@ impl RulesFile {
         let mut rules: Vec<AlertRule> = Vec::new();
         for (n, table) in self.rule.into_iter().enumerate() {
             let place = place(&table, n + 1);
-            let rule = table.try_into().map_err(SpecError::from).and_then(RuleTable::checked);
+            let rule = RuleTable::read(table).and_then(RuleTable::checked);
             let rule = rule.map_err(|error| error.within(place))?;
             let is_new = rules.iter().all(|other| other.name != rule.name);
             check(is_new, "name", format!("{:?}", rule.name), "names that no rule before it has")
@@ -89,6 +97,18 @@ fn place(table: &Table, number: usize) -> String {
 }
 
 impl RuleTable {
+    /// Reads a rule. Its kind is read first: it says which keys there are, of which serde would name those of all kinds.
+    fn read(table: Table) -> Result<Self, SpecError> {
+        let RuleHead { kind, .. } = table.clone().try_into()?;
+        let has_key = |kind: AlertKind, key: &str| kind.keys().split(", ").any(|one| one == key);
+        match table.keys().find(|key| !AlertKind::ALL.into_iter().any(|kind| has_key(kind, key))) {
+            None => Ok(table.try_into()?),
+            Some(key) => {
+                Err(SpecError::unknown_key(key, format!("with the kind {}", kind.name()), kind.keys()))
+            }
+        }
+    }
+
     fn checked(self) -> Result<AlertRule, SpecError> {
         let allowed = "1 to 64 characters, none of them a control character";
         check(is_name(&self.name), "name", format!("{:?}", self.name), allowed)?;
@@ -241,7 +261,24 @@ mod tests {
                 rule("kind = \"lead_hot\"\nhours = 3"),
                 "rule \"r\": hours = 3 with the kind lead_hot: allowed are name, kind",
             ),
-            (rule("kind = \"lead_hot\"\nhour = 3"), "rule \"r\": unknown field `hour`"),
+            (
+                rule("kind = \"lead_hot\"\nhour = 3"),
+                "rule \"r\": unknown field `hour` with the kind lead_hot: allowed are name, kind",
+            ),
+            (
+                rule("kinds = \"visit\"\ndays = 3\nkind = \"kind_silent\""),
+                "rule \"r\": unknown field `kinds` with the kind kind_silent: allowed are name, kind, interaction_kind, days",
+            ),
+            (rule("hour = 3"), "rule \"r\": missing field `kind`"),
+            (
+                "[rule]\nname = \"r\"\nkind = \"lead_hot\"".to_owned(),
+                "rule is a table; allowed are lists of tables, such as [[rule]] with the keys of an entry below",
+            ),
+            (
+                "[[webhook]]\nurl = \"https://a\"".to_owned(),
+                "webhook is a list; allowed are tables, such as [webhook] with its keys below",
+            ),
+            ("[[rule]]\nname = \"\0\"".to_owned(), "line 2 has a NUL character (U+0000)"),
             (
                 rule("kind = \"grade_fell\"\nabc = [\"\"]"),
                 "rule \"r\": abc = \"\": allowed are \"A\", \"B\", \"C\" and \"none\"",

@@ -4,6 +4,7 @@
 mod decision;
 mod file;
 mod rules;
+mod text;
 
 pub use decision::{CustomerChange, CustomerState, Finding};
 pub use rules::{AlertKind, AlertRule, AlertRules, Condition, WebhookSpec};

@@ -111,16 +111,55 @@ fn a_value_of_another_kind_is_shown_where_it_stands() {
 
 #[test]
 fn a_list_is_no_table() {
-    for (text, key) in [
-        ("abc = []", "abc"),
-        ("abc = [\"net\", 0.5]", "abc"),
-        ("worklist = { outcome_days = [90, 30] }", "worklist.outcome_days"),
-        ("playbook = [[\"price\", \"A\", \"call\", 0], { action = \"mail\" }]", "playbook"),
-        ("[rfm]\nsegment = [[\"a\", [1, 5], [1, 5], [1, 5]]]", "rfm.segment"),
+    for (text, key, header) in [
+        ("abc = []", "abc", "[abc]"),
+        ("abc = [\"net\", 0.5]", "abc", "[abc]"),
+        ("[[abc]]\nby = \"net\"", "abc", "[abc]"),
+        ("[[value]]\nmargin_rate = 0.5", "value", "[value]"),
+        ("worklist = { outcome_days = [90, 30] }", "worklist.outcome_days", "[worklist.outcome_days]"),
+        ("[[worklist.outcome_days]]\nbuyers = 90", "worklist.outcome_days", "[worklist.outcome_days]"),
+        ("playbook = [[\"price\", \"A\", \"call\", 0], { action = \"mail\" }]", "playbook", "[[playbook]]"),
+        ("[rfm]\nsegment = [[\"a\", [1, 5], [1, 5], [1, 5]]]", "rfm.segment", "[[rfm.segment]]"),
     ] {
-        let wanted = format!("{key} is a list; allowed are tables, such as [{key}] with its keys below");
+        let wanted = format!("{key} is a list; allowed are tables, such as {header} with its keys below");
         assert_eq!(message(text), wanted, "{text}");
     }
+}
+
+#[test]
+fn a_table_is_no_list_of_tables() {
+    for (text, key) in [
+        ("[playbook]\naction = \"call\"", "playbook"),
+        ("playbook = {}", "playbook"),
+        ("[value]\nmargin_rate = 0.5\n[playbook]\naction = \"call\"", "playbook"),
+        ("[rfm.segment]\nname = \"a\"", "rfm.segment"),
+    ] {
+        let wanted = format!(
+            "{key} is a table; allowed are lists of tables, such as [[{key}]] with the keys of an entry below"
+        );
+        assert_eq!(message(text), wanted, "{text}");
+    }
+    let of_names = message("[contact_kinds]\ncall = true");
+    assert!(of_names.contains("expected a sequence") && !of_names.contains("[["), "{of_names}");
+}
+
+#[test]
+fn the_text_of_settings_has_the_same_settings() {
+    for file in [
+        "",
+        "window_days = 30\n[life_cycle]\ntypical_interval_days = 30\n[value]\nmargin_rate = 0.5",
+        "[worklist]\ncapacity = 20\noutcome_days = { buyers = 60, leads = 20 }",
+        &playbook("[[playbook]]\nabc = \"A\"\ncause = \"price\"\naction = \"call\"\ncost_minor = 500"),
+    ] {
+        let spec = InsightSpec::parse(file).unwrap();
+        assert_eq!(InsightSpec::parse(&spec.to_string()).unwrap(), spec, "{spec}");
+    }
+}
+
+#[test]
+fn what_is_no_text_is_named() {
+    let wanted = "line 2 has a NUL character (U+0000); allowed is text in UTF-8";
+    assert_eq!(message("window_days = 30\nsla_hours = \0"), wanted);
 }
 
 #[test]

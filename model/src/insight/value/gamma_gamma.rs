@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BuyerPurchases;
 use crate::{
+    counted,
     newton::{Ascent, Derivatives, GREATEST, LEAST, Surface},
     parallel::par_map,
     special::{digamma_and_trigamma, ln_beta},
@@ -62,8 +63,8 @@ impl GammaGamma {
         let sample = ScaledMoney::new(buyers);
         let too_few = (sample.customers.len() < FEWEST_CUSTOMERS).then(|| {
             format!(
-                "{} customers have the money of repeat purchases; need {FEWEST_CUSTOMERS}",
-                sample.customers.len()
+                "{} the money of repeat purchases; need {FEWEST_CUSTOMERS}",
+                counted(sample.customers.len(), "customer has", "customers have")
             )
         });
         let best = if too_few.is_some() { sample.first_start() } else { sample.maximum() };

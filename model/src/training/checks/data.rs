@@ -2,6 +2,7 @@
 
 use super::{CheckInput, FailedCheck};
 use crate::{
+    counted,
     features::profile::UnknownName,
     history::kind,
     spec::{ChurnEvent, Target},
@@ -18,8 +19,9 @@ pub(super) fn silence(input: &CheckInput<'_>) -> Option<FailedCheck> {
     let is_silent = |as_of: &&Time| artifact.outcome.horizon_end(**as_of) > silence.since;
     let (silent, rows) = (input.rows.as_of.iter().filter(is_silent).count(), input.rows.len());
     let message = format!(
-        "{}; the horizons of {silent} of {rows} snapshots reach beyond that, so that their labels say nothing",
-        silence.message(artifact.as_of)
+        "{}; the horizons of {silent} of {} reach beyond that, so that their labels say nothing",
+        silence.message(artifact.as_of),
+        counted(rows, "snapshot", "snapshots")
     );
     let blocking = silent as f64 > SILENT_SHARE * rows as f64;
     Some(FailedCheck { blocking, ..FailedCheck::blocking("SILENCE", message, silence.remedy()) })
@@ -46,8 +48,9 @@ pub(super) fn cancel_is_not_the_event(input: &CheckInput<'_>) -> Option<FailedCh
         return None;
     }
     let message = format!(
-        "{cancels} `cancel` interactions are stored, but the model predicts inactivity: no purchase within {} days",
-        outcome.horizon_days
+        "{} stored, but the model predicts inactivity: no purchase within {}",
+        counted(cancels, "`cancel` interaction is", "`cancel` interactions are"),
+        counted(outcome.horizon_days, "day", "days")
     );
     let remedy = "if customers leave by cancelling, set `event = \"cancel\"` under [churn] in the spec";
     Some(FailedCheck::remark("CANCEL_IS_NOT_THE_EVENT", message, remedy.to_owned()))

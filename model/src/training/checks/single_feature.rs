@@ -1,7 +1,7 @@
 //! How well each feature predicts the outcome by itself.
 
 use super::{CheckInput, FailedCheck};
-use crate::features::Measure;
+use crate::{counted, features::Measure};
 
 /// Rows, or customers, that are looked at; more are sampled evenly.
 const ROWS: usize = 20_000;
@@ -64,7 +64,7 @@ impl SingleFeatures {
         };
         let message = format!(
             "the model has {}, and {which} anything about the outcome alone (AUC of at least {INFORMATIVE})",
-            if self.used == 1 { "1 feature".to_owned() } else { format!("{} features", self.used) }
+            counted(self.used, "feature", "features")
         );
         let remedy =
             "import further kinds of interactions or attributes, or let the spec use those that are stored";

@@ -10,6 +10,8 @@ use std::{
 };
 
 use tally_model::{
+    artifact::CENTS,
+    counted,
     insight::{
         Facts,
         alert::{AlertRule, Condition, Finding},
@@ -45,6 +47,7 @@ pub(super) async fn run(alerts: Alerts, insights: Insights, mut health: HealthRe
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut complaints, mut days) = (ComplaintRounds::new(), Schedule::new(DAYS_EVERY));
+    let mut unknown_kinds = HashSet::new();
     // What is known already is news to this server.
     health.mark_changed();
     loop {
@@ -54,7 +57,8 @@ pub(super) async fn run(alerts: Alerts, insights: Insights, mut health: HealthRe
         complaints.watch(&alerts, &insights).await;
         if days.is_due() {
             let populations = report("populations", &models::not_scored(&alerts, &insights).await);
-            if report("kinds of interaction", &watch_kinds(&alerts).await) && populations {
+            if report("kinds of interaction", &watch_kinds(&alerts, &mut unknown_kinds).await) && populations
+            {
                 days.done();
             }
         }
@@ -134,6 +138,7 @@ async fn watch_pass(alerts: &Alerts, insights: &Insights) -> Result<()> {
     }
     let Some(pass) = insights.store.unwatched_pass().await? else { return Ok(()) };
     if pass.before.is_some() {
+        let decimals = alerts.deployment.settings().await?.amount_decimals.unwrap_or(CENTS);
         let mut after = None;
         loop {
             let changes = insights.store.customer_changes(pass, after, PAGE).await?;
@@ -141,7 +146,7 @@ async fn watch_pass(alerts: &Alerts, insights: &Insights) -> Result<()> {
             after = Some(last.clone());
             let found = changes.iter().flat_map(|(_, change)| {
                 let of_rule = move |rule: &AlertRule| {
-                    let finding = change.finding(&rule.condition)?;
+                    let finding = change.finding(&rule.condition, decimals)?;
                     Some(alert_of_pass(rule, &change.customer_id, pass, finding))
                 };
                 alerts.settings.rules.rules.iter().filter_map(of_rule)
@@ -220,20 +225,21 @@ async fn is_open(complaint: &OpenComplaint, insights: &Insights, now: Time) -> R
 }
 
 fn alert_of_complaint(rule: &AlertRule, complaint: &OpenComplaint, (hours, now): (u32, Time)) -> NewAlert {
-    let hour = if hours == 1 { "hour" } else { "hours" };
     let open = (now.0 - complaint.occur_time.0) as f64 / HOUR as f64;
     let since = complaint.occur_time;
+    let limit = counted(hours, "hour", "hours");
     let message =
-        format!("a complaint has been open since {since}, for {open:.1} hours; the limit is {hours} {hour}");
+        format!("a complaint has been open since {since}, for {open:.1} hours; the limit is {limit}");
     let finding = Finding::above(message, open, hours.into());
     let as_of = Time(complaint.occur_time.0 + i64::from(hours) * HOUR);
     let customer = Subject::Customer(complaint.customer_id.clone());
     alert(rule, customer, (cause_of_complaint(complaint), as_of), finding)
 }
 
-/// Finds kinds of interaction of which none was recorded for too long. A kind that has never occurred is not silent.
+/// Finds kinds of interaction of which none was recorded for too long. A kind that has never occurred is not silent, but
+/// may be misspelt: that is logged once, and noted in `unknown`.
 #[tracing::instrument(name = "alerts of kinds", skip_all)]
-async fn watch_kinds(alerts: &Alerts) -> Result<()> {
+async fn watch_kinds(alerts: &Alerts, unknown: &mut HashSet<String>) -> Result<()> {
     let mut found = Vec::new();
     for rule in &alerts.settings.rules.rules {
         let Condition::KindSilent { interaction_kind, days } = &rule.condition else { continue };
@@ -241,7 +247,15 @@ async fn watch_kinds(alerts: &Alerts) -> Result<()> {
         if alerts.store.has_kind_since(interaction_kind, since).await? {
             continue;
         }
-        if let Some(last) = alerts.store.last_of_kind(interaction_kind).await?.filter(|last| *last < since) {
+        let last = alerts.store.last_of_kind(interaction_kind).await?;
+        if last.is_none() && unknown.insert(interaction_kind.clone()) {
+            tracing::warn!(
+                "the rule {:?} of alerts has no effect yet: no interaction of the kind {interaction_kind:?} was ever \
+                 stored; is it spelt as in the data?",
+                rule.name
+            );
+        }
+        if let Some(last) = last.filter(|last| *last < since) {
             let finding = Finding {
                 limit: Some((*days).into()),
                 ..Finding::plain(format!(
@@ -258,7 +272,7 @@ async fn watch_kinds(alerts: &Alerts) -> Result<()> {
 
 /// Days as a text.
 pub(super) fn of_days(days: u32) -> String {
-    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
+    counted(days, "day", "days")
 }
 
 #[cfg(test)]

@@ -25,10 +25,13 @@ use tally_store::{Acknowledgement, Alert, AlertFilter, NewAlert, Store};
 use uuid::Uuid;
 
 use super::Insights;
-use crate::platform::{
-    clock::Clock,
-    error::{Error, Result},
-    metrics::MetricsRegistry,
+use crate::{
+    deployment::Deployment,
+    platform::{
+        clock::Clock,
+        error::{Error, Result, Shortened},
+        metrics::MetricsRegistry,
+    },
 };
 use delivery::DeliveryMetrics;
 pub use feed::AlertFeed;
@@ -53,6 +56,8 @@ struct KindLabel {
 pub struct Alerts {
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
+    /// Says how many decimals money has.
+    deployment: Deployment,
     settings: AlertSettings,
     /// Wakes those who watch.
     feed: AlertFeed,
@@ -72,6 +77,7 @@ impl Alerts {
             drop(stored.get_or_create(&KindLabel { kind: kind.name() }));
         }
         Self {
+            deployment: Deployment::new(Arc::clone(&store)),
             store,
             clock,
             settings: AlertSettings::default(),
@@ -119,18 +125,25 @@ impl Alerts {
         Ok((self.store.alerts(&filter, before, limit).await?, total))
     }
 
-    /// Notes who has seen an alert, unless somebody had before.
+    /// Notes who has seen an alert. Whoever repeats a call, because its reply was lost, gets the same reply.
     ///
     /// # Errors
-    /// NOT_FOUND (ALERT_NOT_FOUND) when it is not stored; when the store fails.
+    /// NOT_FOUND (ALERT_NOT_FOUND) when it is not stored; FAILED_PRECONDITION (ALREADY_ACKNOWLEDGED) when it was
+    /// acknowledged before, by somebody else or with another note; when the store fails.
     pub async fn acknowledge(&self, alert_id: &str, who: String, note: String) -> Result<Alert> {
         let seen = Acknowledgement { time: self.clock.now(), who, note };
-        let alert = self.store.acknowledge_alert(alert_id, seen).await?;
-        alert.ok_or_else(|| Error::NotFound {
+        let alert = self.store.acknowledge_alert(alert_id, seen.clone()).await?;
+        let alert = alert.ok_or_else(|| Error::NotFound {
             reason: "ALERT_NOT_FOUND",
             about: vec![("alert_id", alert_id.to_owned())],
             message: format!("no alert `{alert_id}` is stored"),
-        })
+        })?;
+        match &alert.acknowledgement {
+            Some(stored) if (&stored.who, &stored.note) != (&seen.who, &seen.note) => {
+                Err(acknowledged_before(alert_id, stored))
+            }
+            _ => Ok(alert),
+        }
     }
 
     /// At most `limit` alerts that were stored after the one with this sequence, in order.
@@ -177,6 +190,15 @@ impl Alerts {
         }
         Ok(())
     }
+}
+
+/// What was noted before stays. Its note is left out, since errors are logged and notes may be about persons.
+fn acknowledged_before(alert_id: &str, Acknowledgement { time, who, .. }: &Acknowledgement) -> Error {
+    let message = format!(
+        "alert `{alert_id}` was acknowledged by `{}` at {time}; that stays, and nothing was added to it",
+        Shortened(who)
+    );
+    Error::Precondition { reason: "ALREADY_ACKNOWLEDGED", message }
 }
 
 /// Whom or what an alert is about.

@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
 };
 
 /// One of the three programs, with a database for those that need one.
@@ -68,6 +68,11 @@ impl ServeProcess {
     /// Runs `tally` against this server. Returns what it prints.
     pub fn cli(&self, arguments: &[&str]) -> String {
         cli(&self.url(), arguments)
+    }
+
+    /// Its log, if the command that was spawned pipes it.
+    pub fn stderr(&mut self) -> ChildStderr {
+        self.child.stderr.take().unwrap()
     }
 
     pub fn id(&self) -> u32 {

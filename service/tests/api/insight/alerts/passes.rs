@@ -119,6 +119,13 @@ async fn each_pass_is_compared_with_the_one_before_once(tally: Tally) {
         assert_eq!((alert.value, alert.previous_value), (probability(&now), probability(&before)));
         assert_eq!(alert.as_of_time, Some(timestamp(time(NOW))));
     }
+    for alert in alerts.iter().filter(|alert| alert.rule == "much") {
+        let minor = alert.value.unwrap() as i64;
+        assert_eq!(Some(minor), now[&alert.customer_id].value_at_risk);
+        // As all money, with the decimals of the currency, or two while it is not known.
+        let message = format!("the value at risk is {}.{:02}, above 10.00", minor / 100, minor % 100);
+        assert_eq!(alert.message, message);
+    }
     // A server that dies in between has stored some of the alerts, and has not noted that it has looked at the pass.
     tally.database.sql("DELETE FROM alerts WHERE rule IN ('rose', 'hot')").await;
     let latest = "SELECT max(as_of_time) FROM insight_passes";

@@ -1,13 +1,17 @@
 //! Rules about complaints, kinds of interaction and models, at and past their limits.
 
-use std::path::Path;
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+};
 
 use tally_proto::v1;
 use tonic::Code;
 
 use super::{COMPLAINTS, complaint, metric_sum, minutes_ago, subjects};
 use crate::support::{
-    Tally, assert_refused, business, eventually, interaction, on_both_stores, program, text, time, timestamp,
+    ServeProcess, Tally, assert_refused, business, eventually, interaction, on_both_stores, program, text,
+    time, timestamp,
 };
 
 on_both_stores!(
@@ -188,13 +192,37 @@ async fn a_model_that_ranks_badly_is_found(tally: Tally) {
 }
 
 #[test]
+fn a_kind_of_which_nothing_was_ever_stored_is_named_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("tally.db").display());
+    let file = folder.path().join("alerts.toml");
+    let rule = "[[rule]]\nname = \"quiet\"\nkind = \"kind_silent\"\ninteraction_kind = \"vist\"\ndays = 3";
+    std::fs::write(&file, rule).unwrap();
+    let mut serve = program("tally-serve", &database);
+    serve.args(["--listen", "127.0.0.1:0", "--alerts", text(&file)]).stderr(std::process::Stdio::piped());
+    let mut process = ServeProcess::spawn(serve);
+    let mut log = BufReader::new(process.stderr()).lines().map(Result::unwrap);
+    let warning = log.find(|line| line.contains("has no effect yet")).unwrap();
+    assert!(warning.contains("the rule \"quiet\" of alerts"), "{warning}");
+    assert!(warning.contains("no interaction of the kind \"vist\" was ever stored"), "{warning}");
+    process.terminate();
+}
+
+#[test]
 fn a_file_that_is_wrong_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite://{}", folder.path().join("tally.db").display());
     let file = folder.path().join("alerts.toml");
     let webhook = "[webhook]\nurl = \"https://localhost/\"\nsecret_file = \"none\"";
     for (rules, named) in [
-        ("[[rule]]\nname = \"x\"\nkind = \"lead_hot\"\nhour = 1", "rule \"x\": unknown field `hour`"),
+        (
+            "[[rule]]\nname = \"x\"\nkind = \"lead_hot\"\nhour = 1",
+            "rule \"x\": unknown field `hour` with the kind lead_hot: allowed are name, kind",
+        ),
+        (
+            "[rule]\nname = \"x\"\nkind = \"lead_hot\"",
+            "rule is a table; allowed are lists of tables, such as [[rule]]",
+        ),
         (webhook, "webhook.secret_file"),
         (&webhook.replace("https://localhost", "http://example.com"), "webhook.url"),
         (&webhook.replace("localhost/", "localhost:99999/"), "webhook.url"),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tally_model::time::Time;
 use tally_proto::v1;
 use tonic::{Code, Streaming};
 
@@ -81,7 +82,20 @@ async fn alerts_are_filtered_and_acknowledged_once(tally: Tally) {
     let seen = acknowledge(id, "eve").await.unwrap();
     assert_eq!((seen.acknowledged_by.as_str(), seen.note.as_str()), ("eve", "I call"));
     assert!(seen.acknowledge_time.is_some());
-    assert_eq!(acknowledge(id, "mallory").await.unwrap(), seen, "the first one stays");
+    assert_eq!(acknowledge(id, "eve").await.unwrap(), seen, "a call is repeated");
+    let refused = acknowledge(id, "mallory").await;
+    let message = refused.as_ref().unwrap_err().message().to_owned();
+    let time = seen.acknowledge_time.unwrap();
+    let when = Time(time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000);
+    assert!(message.contains(&format!("was acknowledged by `eve` at {when}")), "{message}");
+    assert_refused(refused, Code::FailedPrecondition, "ALREADY_ACKNOWLEDGED", &[]);
+    let stored = tally.alerts(v1::ListAlertsRequest { acknowledged: Some(true), ..Default::default() }).await;
+    assert_eq!(stored, [seen], "the first one stays");
+    let shown = tally.cli(&["alerts", "list", "--customer", "ada"]);
+    assert!(
+        shown.contains(&format!("eve {}", &when.to_string()[..19])) && shown.contains("I call"),
+        "{shown}"
+    );
     assert_refused(acknowledge("there", "eve").await, Code::NotFound, "ALERT_NOT_FOUND", &[]);
     assert_refused(acknowledge("", "").await, Code::InvalidArgument, "INVALID_REQUEST", &["alert_id", "who"]);
 
