@@ -379,6 +379,7 @@ impl App {
                 audit: self.audit.clone(),
                 page_tokens: page_tokens(),
                 clock: clock(),
+                settings: [self.insights.spec().to_string(), self.alerts.settings().rules.to_string()],
             },
             catalog: self.catalog.clone(),
             audit: self.audit.clone(),

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use tally_model::time::Time;
+use tally_model::{counted, time::Time};
 use tally_proto::values::{currency_decimals, trimmed};
 use tally_store::{NewAuditEvent, Store};
 
@@ -109,17 +109,24 @@ impl Deployment {
     /// Makes this the currency of all amounts.
     ///
     /// # Errors
-    /// FAILED_PRECONDITION (OTHER_DECIMALS) when amounts of another number of decimals are stored; when the store
-    /// fails.
-    pub async fn set_currency(&self, Currency { code, decimals }: &Currency, now: Time) -> Result<()> {
+    /// FAILED_PRECONDITION (OTHER_DECIMALS) when amounts of another number of decimals are stored, (OTHER_CURRENCY) when
+    /// there are customers and another currency is set, whose amounts would get another name; when the store fails.
+    pub async fn set_currency(&self, currency: &Currency, now: Time) -> Result<()> {
+        let Currency { code, decimals } = currency;
         let by = actor::of_this_process();
         let stored = self.settle_decimals(*decimals, &by, now).await?;
         if stored == *decimals {
-            if self.0.store.stored_setting(CURRENCY).await?.as_deref() != Some(code.as_bytes()) {
-                let event = NewAuditEvent::done(now, &by, SET_CURRENCY).about(code);
-                self.0.store.replace_setting(CURRENCY, code.as_bytes(), event).await?;
+            let known = self.settings().await?.currency;
+            if known.as_ref() == Some(code) {
+                return Ok(());
             }
-            return Ok(());
+            if let Some(known) = known
+                && self.0.store.count_customers().await? > 0
+            {
+                return Err(other_currency(&known, code));
+            }
+            let event = NewAuditEvent::done(now, &by, SET_CURRENCY).about(code);
+            return Ok(self.0.store.replace_setting(CURRENCY, code.as_bytes(), event).await?);
         }
         Err(Error::Precondition {
             reason: "OTHER_DECIMALS",
@@ -148,10 +155,22 @@ impl Deployment {
         Err(Error::Precondition {
             reason: "OTHER_DECIMALS",
             message: format!(
-                "the amounts were sent with {decimals} decimals, but those of this deployment have {stored}; \
-                 send minor units of {stored} decimals and amount_decimals = {stored}"
+                "the amounts were sent with {}, but those of this deployment have {stored}; send minor units of {} and \
+                 amount_decimals = {stored}",
+                counted(decimals, "decimal", "decimals"),
+                counted(stored, "decimal", "decimals")
             ),
         })
+    }
+}
+
+fn other_currency(stored: &str, code: &str) -> Error {
+    Error::Precondition {
+        reason: "OTHER_CURRENCY",
+        message: format!(
+            "the amounts in this database are in {stored}, and --currency {code} would only rename them; start with \
+             --currency {stored} or without it, or use another database"
+        ),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tally_model::spec::Target;
+use tally_model::{counted, spec::Target};
 use tally_store::{Store, StructureReport};
 
 use crate::{
@@ -83,7 +83,7 @@ async fn check_models(store: &dyn Store) -> Result<CheckedPart> {
             problems.add(format!("the champion {} is not stored", ModelName { target, version }));
         }
     }
-    Ok(CheckedPart { part: format!("{read} models"), problems: problems.named() })
+    Ok(CheckedPart { part: counted(read, "model", "models"), problems: problems.named() })
 }
 
 async fn check_histories(store: &Arc<dyn Store>) -> Result<CheckedPart> {
@@ -95,7 +95,10 @@ async fn check_histories(store: &Arc<dyn Store>) -> Result<CheckedPart> {
             Ok(None) => break,
             // Nothing behind it can be read.
             Err(Error::Internal(problem)) => {
-                problems.add(format!("the histories after the first {customers} customers: {problem}"));
+                problems.add(format!(
+                    "the histories after the first {}: {problem}",
+                    counted(customers, "customer", "customers")
+                ));
                 break;
             }
             Err(error) => return Err(error),
@@ -112,7 +115,8 @@ async fn check_histories(store: &Arc<dyn Store>) -> Result<CheckedPart> {
         });
         found.await?.into_iter().flatten().for_each(|problem| problems.add(problem));
     }
-    Ok(CheckedPart { part: format!("the histories of {customers} customers"), problems: problems.named() })
+    let part = format!("the histories of {}", counted(customers, "customer", "customers"));
+    Ok(CheckedPart { part, problems: problems.named() })
 }
 
 /// Problems of a kind.

@@ -3,6 +3,7 @@
 use std::{path::Path, pin::pin, process, sync::Arc, time::Duration};
 
 use clap::Parser;
+use tally_model::counted;
 use tally_service::{
     app::{App, Jobs, Transport},
     backup::remove_abandoned,
@@ -10,7 +11,10 @@ use tally_service::{
     demo,
     failure::{Damaged, Failure, Interrupted, exit_code},
     integrity::{self, CheckedPart},
-    platform::{clock::system_clock, file_descriptors, progress, shutdown, telemetry},
+    platform::{
+        clock::{check_system_clock, system_clock},
+        file_descriptors, progress, shutdown, telemetry,
+    },
     security::Security,
 };
 use tally_store::Store;
@@ -28,12 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() {
     let args = ServeArgs::parse();
     let log = args.log.start();
-    let done = match &args.command {
-        Some(ServeCommand::Backup { file }) => backup(args.database(), file).await,
-        None if args.check => check(&args).await,
-        None => serve(&args).await,
-    };
-    let code = match done {
+    let code = match run(&args).await {
         Ok(()) => 0,
         Err(error) => {
             telemetry::remark(&format!("error: {error}"));
@@ -43,6 +42,15 @@ async fn main() {
     drop(log);
     // Without waiting for threads that go on computing after a signal.
     process::exit(code.into());
+}
+
+async fn run(args: &ServeArgs) -> Result<(), Failure> {
+    check_system_clock()?;
+    match &args.command {
+        Some(ServeCommand::Backup { file }) => backup(args.database(), file).await,
+        None if args.check => check(args).await,
+        None => serve(args).await,
+    }
 }
 
 async fn backup(database: &str, file: &Path) -> Result<(), Failure> {
@@ -234,7 +242,10 @@ async fn show_demo(app: &App, args: &ServeArgs, url: &str, database: &str) -> Re
 async fn demo_interrupted(app: &App, signal: StopSignal, temporary: bool) -> Failure {
     let rest = match app.ingest.count_customers().await {
         _ if temporary => "its temporary database is removed".to_owned(),
-        Ok(customers) => format!("{customers} customers are stored; starting it again completes it"),
+        Ok(customers) => {
+            let customers = counted(customers, "customer is", "customers are");
+            format!("{customers} stored; starting it again completes it")
+        }
         Err(error) => error.to_string(),
     };
     Interrupted { signal, state: format!("the demo is not complete; {rest}") }.into()

@@ -31,7 +31,7 @@ use tally_service::{
     platform::{
         actor,
         blocking::Cores,
-        clock::{Clock, system_clock},
+        clock::{Clock, check_system_clock, system_clock},
         error::Error,
         progress::{self, ProgressStep},
         shutdown, telemetry,
@@ -62,6 +62,7 @@ async fn main() {
 
 /// Trains the targets that are asked for and returns the failures.
 async fn run(args: &TrainArgs) -> Result<Vec<Failure>, Failure> {
+    check_system_clock()?;
     let interrupts = Interrupts::listen()?;
     let spec = args.read_spec()?;
     let clock = Arc::new(Clock::new(system_clock));

@@ -39,7 +39,7 @@ pub struct ServeArgs {
     /// How connections are encrypted and callers checked
     #[command(flatten)]
     pub security: SecurityArgs,
-    /// The currency of all amounts, an ISO 4217 code such as EUR; kept in the database, so that one start suffices
+    /// The currency of all amounts, an ISO 4217 code such as EUR; kept in the database, so that one start suffices. It converts nothing: another one is refused once customers are stored
     #[arg(long, env = "TALLY_CURRENCY", value_name = "CODE")]
     pub currency: Option<Currency>,
     /// Ask clients to connect again after this many seconds; their open calls end first [default: never]

@@ -15,9 +15,13 @@ use crate::{
     platform::error::{Error, Result},
 };
 
+/// That both models or one of them are named, which the usage that is derived from the arguments does not say.
+const USAGE: &str = "tally-train [OPTIONS] <TARGET>
+       tally-train [OPTIONS] --all";
+
 /// Trains a model on the stored interactions and stores it as the next version.
 #[derive(Parser, Debug)]
-#[command(name = "tally-train", version, after_help = EXIT_CODES)]
+#[command(name = "tally-train", version, after_help = EXIT_CODES, override_usage = USAGE)]
 pub struct TrainArgs {
     /// What the model predicts
     #[arg(value_enum, required_unless_present = "all", conflicts_with = "all")]

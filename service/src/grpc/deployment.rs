@@ -30,6 +30,8 @@ pub(crate) struct DeploymentRpc {
     pub(crate) audit: AuditLog,
     pub(crate) page_tokens: PageTokens,
     pub(crate) clock: Arc<Clock>,
+    /// The definitions of insight and the rules of early warning, as TOML.
+    pub(crate) settings: [String; 2],
 }
 
 #[async_trait]
@@ -48,10 +50,13 @@ impl DeploymentService for DeploymentRpc {
         _: Request<GetDeploymentRequest>,
     ) -> Result<Response<GetDeploymentResponse>, Status> {
         let DeploymentSettings { currency, amount_decimals } = self.deployment.settings().await?;
+        let [insight_settings, alert_rules] = self.settings.clone();
         Ok(Response::new(GetDeploymentResponse {
             currency: currency.unwrap_or_default(),
             amount_decimals: amount_decimals.map(i32::from),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            insight_settings,
+            alert_rules,
         }))
     }
 

@@ -99,6 +99,12 @@ impl Insights {
         }
     }
 
+    /// The definitions by which this server computes.
+    #[must_use]
+    pub fn spec(&self) -> &InsightSpec {
+        &self.spec
+    }
+
     /// The same for work that lasts, see [`Store::patient`].
     fn patient(&self) -> Self {
         Self { store: self.store.patient(), scoring: self.scoring.patient(), ..self.clone() }

@@ -7,6 +7,7 @@ use std::sync::{
 
 use tally_model::{
     artifact::SplitKind,
+    counted,
     spec::{Spec, Target},
     training::train::TrainingOptions,
 };
@@ -76,7 +77,8 @@ impl JobWork {
         }
         let warning = Some(pass.warning()).filter(|warning| !warning.is_empty());
         let warning = warning.map_or_else(String::new, |warning| format!("; {warning}"));
-        Ok(RunResult::succeeded(format!("insights as of {as_of}: {customers} customers visited{warning}")))
+        let customers = counted(customers, "customer", "customers");
+        Ok(RunResult::succeeded(format!("insights as of {as_of}: {customers} visited{warning}")))
     }
 
     async fn train(&self, target: Target, storing: Arc<AtomicBool>) -> Result<RunResult> {

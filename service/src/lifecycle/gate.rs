@@ -7,6 +7,7 @@ use std::fmt;
 
 use tally_model::{
     artifact::Artifact,
+    counted,
     label::LabelDefinition,
     spec::{ChurnEvent, Target},
     training::{
@@ -239,8 +240,8 @@ impl fmt::Display for ChampionComparison {
                 };
                 write!(
                     f,
-                    "{words} {champion} on the same {} rows: log loss {:.4} against {:.4}, {}",
-                    c.rows,
+                    "{words} {champion} on the same {}: log loss {:.4} against {:.4}, {}",
+                    counted(c.rows, "row", "rows"),
                     c.candidate_log_loss,
                     c.champion_log_loss,
                     difference(c)
@@ -276,10 +277,11 @@ fn signed(number: f64) -> String {
 /// What a model predicts, in words. Two models can be compared when they predict the same.
 #[must_use]
 pub fn predicts(outcome: &LabelDefinition) -> String {
+    let days = counted(outcome.horizon_days, "day", "days");
     match (outcome.target, outcome.event) {
-        (Target::Lead, _) => format!("a purchase within {} days", outcome.horizon_days),
-        (Target::Churn, ChurnEvent::Inactivity) => format!("inactivity for {} days", outcome.horizon_days),
-        (Target::Churn, ChurnEvent::Cancel) => format!("a cancel within {} days", outcome.horizon_days),
+        (Target::Lead, _) => format!("a purchase within {days}"),
+        (Target::Churn, ChurnEvent::Inactivity) => format!("inactivity for {days}"),
+        (Target::Churn, ChurnEvent::Cancel) => format!("a cancel within {days}"),
     }
 }
 

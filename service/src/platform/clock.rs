@@ -38,17 +38,46 @@ impl Clock {
     }
 }
 
+/// The clock of the machine cannot be right.
+#[derive(Debug, thiserror::Error)]
+#[error("the clock of this machine shows a time before 1970; set it and start again")]
+pub struct WrongClock;
+
 /// The system's clock, to the microsecond.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the only place of the service that reads the clock")]
 pub fn system_clock() -> Time {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_1970 = read_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)).min(Time::MAX)
+}
+
+/// Checks at the start of a program that the clock can be right: identifiers, HTTP and TLS have no times before 1970,
+/// and the libraries for them panic.
+///
+/// # Errors
+/// When it shows a time before 1970.
+pub fn check_system_clock() -> Result<(), WrongClock> {
+    check(read_clock())
+}
+
+fn check(now: SystemTime) -> Result<(), WrongClock> {
+    now.duration_since(UNIX_EPOCH).map(drop).map_err(|_| WrongClock)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the only place of the service that reads the clock")]
+fn read_clock() -> SystemTime {
+    SystemTime::now()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_before_1970_is_refused() {
+        assert!(check(UNIX_EPOCH).is_ok() && check_system_clock().is_ok());
+        let error = check(UNIX_EPOCH - std::time::Duration::from_micros(1)).unwrap_err().to_string();
+        assert!(error.contains("before 1970; set it"), "{error}");
+    }
 
     #[test]
     fn a_clock_whose_source_stands_still_goes_on() {

@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
-use tally_model::evaluation::metrics::{Metrics, ReliabilityBin};
+use tally_model::{
+    counted,
+    evaluation::metrics::{Metrics, ReliabilityBin},
+};
 use tally_terminal::printable;
 
 use super::{
@@ -40,21 +43,21 @@ pub fn render(result: &TrainingResult, columns: Option<usize>) -> String {
 fn summary(result: &TrainingResult) -> String {
     let (artifact, card) = (&result.artifact, &result.artifact.card);
     format!(
-        "{}: {} within {} days, trained on {} snapshots of {} customers, {:.1} % with the outcome\n\
+        "{}: {} within {}, trained on {} of {}, {:.1} % with the outcome\n\
          about {}\n\
-         snapshots from {} to {}, {} columns of {} features\n\
+         snapshots from {} to {}, {} of {}\n\
          fitted as {}",
         result.name,
         result.name.target,
-        artifact.outcome.horizon_days,
-        card.rows,
-        card.customers,
+        counted(artifact.outcome.horizon_days, "day", "days"),
+        counted(card.rows, "snapshot", "snapshots"),
+        counted(card.customers, "customer", "customers"),
         100.0 * card.positives as f64 / card.rows as f64,
         eligible(&artifact.outcome),
         card.from,
         card.to,
-        artifact.weights.len(),
-        artifact.encoder.features.len(),
+        counted(artifact.weights.len(), "column", "columns"),
+        counted(artifact.encoder.features.len(), "feature", "features"),
         fitted_as(&card.chosen),
     )
 }
@@ -63,8 +66,8 @@ fn summary(result: &TrainingResult) -> String {
 fn lead_ages(result: &TrainingResult) -> String {
     let Some(leads) = result.artifact.card.leads else { return String::new() };
     format!(
-        "\nlearned from leads of up to {} days; {:.1} % of the {} leads to be scored are older",
-        leads.oldest_days,
+        "\nlearned from leads of up to {}; {:.1} % of the {} leads to be scored are older",
+        counted(leads.oldest_days, "day", "days"),
         100.0 * leads.older_share(),
         leads.leads
     )
@@ -80,7 +83,8 @@ fn holdout(result: &TrainingResult) -> String {
     }
     align_right(&mut table, 1..7);
     let (split, metrics) = (card.split.name(), &card.holdout);
-    format!("holdout ({split} split, {} rows, {} with the outcome)\n{table}", metrics.rows, metrics.positives)
+    let rows = counted(metrics.rows, "row", "rows");
+    format!("holdout ({split} split, {rows}, {} with the outcome)\n{table}", metrics.positives)
 }
 
 fn metrics_row(name: &str, metrics: &Metrics) -> [String; 7] {
@@ -114,7 +118,8 @@ fn strongest(result: &TrainingResult) -> String {
     for Coefficient { feature, column, coefficient } in all.iter().take(STRONGEST) {
         table.add_row([format!("{coefficient:+.3}"), printable(feature), printable(column)]);
     }
-    format!("strongest of {} columns (log-odds; for numbers, per standard deviation)\n{table}", all.len())
+    let columns = counted(all.len(), "column", "columns");
+    format!("strongest of {columns} (log-odds; for numbers, per standard deviation)\n{table}")
 }
 
 fn verdict(result: &TrainingResult) -> String {

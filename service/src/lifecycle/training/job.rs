@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tally_model::{
     artifact::Artifact,
+    counted,
     evaluation::drift::DriftReport,
     features::profile::RecordingLag,
     spec::{Spec, Target},
@@ -58,10 +59,10 @@ pub enum JobError {
     Train(#[from] TrainError),
     /// The data do not suffice, and most of them became known too late to be learned from.
     #[error(
-        "{error}; {late} of {interactions} interactions were recorded more than a day after they happened, so models \
+        "{error}; {late} of {interactions} recorded more than a day after they happened, so models \
          may not use them for the past; import them again with --backfill",
         late = .lag.late,
-        interactions = .lag.interactions
+        interactions = counted(.lag.interactions, "interaction was", "interactions were")
     )]
     RecordedLate {
         /// What is missing.

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use tally_model::{
+    counted,
     features::profile::DataProfile,
     history::kind,
     label::LabelDefinition,
@@ -65,31 +66,33 @@ fn kinds(profile: &DataProfile) -> String {
 fn what_was_known(profile: &DataProfile, now: Time, customers: u64) -> String {
     let late = match profile.recording_lag() {
         lag if lag.late > 0 => format!(
-            " ({} of {} interactions were recorded more than a day after they happened)",
-            lag.late, lag.interactions
+            " ({} of {} recorded more than a day after they happened)",
+            lag.late,
+            counted(lag.interactions, "interaction was", "interactions were")
         ),
         _ => String::new(),
     };
+    let of = counted(customers, "customer", "customers");
     match profile.activity().range() {
         Some((first, last)) => format!(
-            "known at {now} of {customers} customers are {}, the first of {}, the last of {}{late}",
+            "known at {now} of {of} are {}, the first of {}, the last of {}{late}",
             kinds(profile),
             date(first),
             date(last)
         ),
         None => {
-            format!("no interaction of the {customers} customers had happened and was known at {now}{late}")
+            format!("no interaction of the {of} had happened and was known at {now}{late}")
         }
     }
 }
 
 fn what_is_needed(profile: &DataProfile, outcome: &LabelDefinition, now: Time) -> String {
-    let days = outcome.horizon_days;
-    let latest = now.plus_days(-i64::from(days));
+    let latest = now.plus_days(-i64::from(outcome.horizon_days));
+    let days = counted(outcome.horizon_days, "day", "days");
     let knows = |kind: &str| profile.kinds().contains_key(kind);
     match (outcome.target, outcome.event) {
         (Target::Lead, _) => format!(
-            "leads are learned from before their first purchase and {days} days before that moment, at {latest}, at \
+            "leads are learned from before their first purchase and {days} before that moment, at {latest}, at \
              the latest: nobody was known as a lead by then"
         ),
         (Target::Churn, ChurnEvent::Inactivity) if !knows(kind::PURCHASE) => {
@@ -103,7 +106,7 @@ fn what_is_needed(profile: &DataProfile, outcome: &LabelDefinition, now: Time) -
             )
         }
         (Target::Churn, ChurnEvent::Inactivity) => format!(
-            "the latest snapshot lies {days} days before that moment, at {latest}: nobody was known to have bought by \
+            "the latest snapshot lies {days} before that moment, at {latest}: nobody was known to have bought by \
              then; more time or a shorter horizon (`--horizon-days`) helps"
         ),
         (Target::Churn, ChurnEvent::Cancel)
@@ -116,7 +119,7 @@ fn what_is_needed(profile: &DataProfile, outcome: &LabelDefinition, now: Time) -
             )
         }
         (Target::Churn, ChurnEvent::Cancel) => format!(
-            "the latest snapshot lies {days} days before that moment, at {latest}: nobody was known by then who could \
+            "the latest snapshot lies {days} before that moment, at {latest}: nobody was known by then who could \
              cancel; more time or a shorter horizon (`--horizon-days`) helps"
         ),
     }

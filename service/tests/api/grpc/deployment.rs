@@ -5,7 +5,7 @@ use tonic::{Code, Status, transport::Channel};
 
 use super::{assert_empty, assert_invalid};
 use crate::support::{
-    Database, ServeProcess, Tally, assert_refused, business, interaction, on_both_stores, program, time,
+    Database, ServeProcess, Tally, assert_refused, business, interaction, on_both_stores, program, text, time,
 };
 
 on_both_stores!(
@@ -96,9 +96,33 @@ async fn a_currency_is_kept_and_another_of_other_decimals_is_refused() {
             "{message}"
         );
         let renamed = ServeProcess::start(&database.url, &["--currency", "EUR"]);
-        assert_eq!(currency(&renamed).await, ("EUR".to_owned(), Some(2)));
+        assert_eq!(currency(&renamed).await, ("EUR".to_owned(), Some(2)), "nothing is stored yet");
+        let tally = Tally::start(database.again()).await;
+        record(&tally, "c", None).await.unwrap();
+        let refused = start("USD");
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{message}");
+        let wanted = "the amounts in this database are in EUR, and --currency USD would only rename them";
+        assert!(message.contains(wanted), "{message}");
+        let same = ServeProcess::start(&database.url, &["--currency", "EUR"]);
+        assert_eq!(currency(&same).await, ("EUR".to_owned(), Some(2)));
         let message = String::from_utf8(start("euro").stderr).unwrap();
         assert!(message.contains("--currency") && message.contains("ISO 4217"), "{message}");
+    }
+}
+
+#[test]
+fn a_server_says_what_it_runs_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let [database, insight, alerts] =
+        ["tally.db", "insight.toml", "alerts.toml"].map(|name| folder.path().join(name));
+    std::fs::write(&insight, "[worklist]\ncapacity = 17").unwrap();
+    std::fs::write(&alerts, "[[rule]]\nname = \"slow\"\nkind = \"complaint_open\"\nhours = 48").unwrap();
+    let flags = ["--insight", text(&insight), "--alerts", text(&alerts)];
+    let server = ServeProcess::start(&format!("sqlite://{}", database.display()), &flags);
+    let shown = server.cli(&["admin", "settings"]);
+    for line in ["capacity = 17", "window_days = 365", "[[rule]]", "name = \"slow\"", "hours = 48"] {
+        assert!(shown.lines().any(|shown| shown.trim() == line), "{line}: {shown}");
     }
 }
 

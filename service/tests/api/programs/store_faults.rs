@@ -117,11 +117,34 @@ async fn a_check_reads_all_that_is_stored(tally: Tally) {
     tally.train(&["churn", "--as-of", "2024-06-01"]);
     let (code, said) = check(&tally.database.url);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("1 models: ok") && said.contains("the histories of 400 customers: ok"), "{said}");
+    assert!(said.contains("1 model: ok") && said.contains("the histories of 400 customers: ok"), "{said}");
     tally.database.sql("UPDATE models SET artifact = substr(artifact, 1, length(artifact) - 9)").await;
     let (code, said) = check(&tally.database.url);
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("1 models: DAMAGED") && said.contains("churn/1 cannot be read"), "{said}");
+    assert!(said.contains("1 model: DAMAGED") && said.contains("churn/1 cannot be read"), "{said}");
+}
+
+/// The columns of PostgreSQL hold no damaged JSON.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_json_is_named() {
+    for damage in [
+        "UPDATE interactions SET properties = '{\"page\": ' WHERE customer_id = 'c7'",
+        "UPDATE customer_versions SET attributes = '{\"city\": ' WHERE customer_id = 'c7'",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tally.db");
+        let mut process = ServeProcess::start(&url(&file), &[]);
+        assert_eq!(record(&mut client(&process).await, 0).await.unwrap(), 500);
+        assert!(process.terminate().success());
+        let database = Database::at(url(&file));
+        database.sql("DELETE FROM packed_histories").await;
+        assert_eq!(check(&url(&file)).0, Some(0));
+        database.sql(damage).await;
+        let (code, said) = check(&url(&file));
+        assert_eq!(code, Some(2), "{damage}: {said}");
+        assert!(said.contains("the histories of") && said.contains("DAMAGED"), "{damage}: {said}");
+        assert!(said.contains("JSON"), "{damage}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
