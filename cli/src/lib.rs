@@ -2,7 +2,8 @@
 //!
 //! It knows the contract ([`tally_proto`]) and nothing else of Tally, like any other client. `args` holds
 //! the arguments; `import`, `customers`, `interactions`, `scoring`, `predictions`, `models`, `insights`, `worklist`,
-//! `alerts`, `jobs`, `admin`, `audit` and `token` hold the commands; `output` holds what they print with.
+//! `alerts`, `jobs`, `admin`, `audit` and `token` hold the commands; `paging` reads lists, and `output` holds
+//! what they print with.
 
 use std::io::ErrorKind;
 
@@ -20,6 +21,7 @@ mod interactions;
 mod jobs;
 mod models;
 mod output;
+mod paging;
 mod predictions;
 mod scoring;
 mod time;
@@ -40,6 +42,7 @@ use connection::Connection;
 /// Why the command failed, as a text for the terminal. A reader that closes standard output early is no
 /// error.
 pub async fn run(args: Args) -> Result<(), ClientError> {
+    environment::check_clock(environment::system_clock())?;
     let server = Connection::open(&args.server);
     let result = match &args.command {
         Command::Token(token) => token::run(token, args.json),

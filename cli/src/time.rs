@@ -3,26 +3,39 @@
 
 use jiff::{
     civil::{Date, DateTime, Time},
-    fmt::strtime::{self, BrokenDownTime},
-    tz::TimeZone,
+    fmt::{
+        strtime::{self, BrokenDownTime},
+        temporal::Pieces,
+    },
+    tz::{Offset, TimeZone},
 };
 use prost_types::Timestamp;
 
+/// Hours from UTC that no place of the earth is beyond; XML Schema allows as many. RFC 3339 has offsets of up to 23:59
+/// and jiff reads up to 25:59, but such an offset is a mistake, and its time would be off by up to a day.
+const FARTHEST_HOURS: i32 = 14;
+
 /// The text is not a time that Tally accepts.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a time of the years 1970 to 9999, such as 2026-01-31 or 2026-01-31T13:45:00Z")]
-pub struct InvalidTime(String);
+pub enum InvalidTime {
+    /// No time.
+    #[error("`{0}` is not a time of the years 1970 to 9999, such as 2026-01-31 or 2026-01-31T13:45:00Z")]
+    NoTime(String),
+    /// A time with an offset that is none of the earth.
+    #[error("`{0}` is farther from UTC than any place; allowed are offsets from -14:00 to +14:00")]
+    FarOffset(String),
+}
 
 /// Reads a time with an offset (`2026-01-31T13:45:00Z`), or a date, which is its midnight in UTC.
 pub(crate) fn parse(text: &str) -> Result<jiff::Timestamp, InvalidTime> {
-    let moment = with_offset(text).or_else(|| {
+    let moment = with_offset(text)?.or_else(|| {
         let (moment, is_date) = civil(text)?;
         is_date.then(|| TimeZone::UTC.to_timestamp(moment).ok()).flatten()
     });
     moment
         .and_then(|moment| jiff::Timestamp::from_microsecond(moment.as_microsecond()).ok())
         .filter(|moment| *moment >= jiff::Timestamp::UNIX_EPOCH)
-        .ok_or_else(|| InvalidTime(text.to_owned()))
+        .ok_or_else(|| InvalidTime::NoTime(text.to_owned()))
 }
 
 /// A moment, or a day whose first moment depends on the time zone.
@@ -48,25 +61,46 @@ impl Moment {
 /// Reads a time with an offset, or a date, for [`Moment::begin`].
 pub(crate) fn moment(text: &str) -> Result<Moment, InvalidTime> {
     let time = parse(text)?;
-    let day = civil(text).filter(|(_, is_date)| *is_date && with_offset(text).is_none());
+    let day = civil(text).filter(|(_, is_date)| *is_date && with_offset(text) == Ok(None));
     Ok(day.map_or(Moment::Time(time), |(moment, _)| Moment::Day(moment.date())))
 }
 
 /// Reads a time with an offset from UTC as programs write it: RFC 3339, also with a space in place of the T, before
-/// the offset, or with an offset such as +0400, +00 and UTC; and the dates of HTTP and e-mail.
-pub(crate) fn with_offset(text: &str) -> Option<jiff::Timestamp> {
-    if let Ok(moment) = text.parse() {
-        return Some(moment);
+/// the offset, or with an offset such as +0400, +00 and UTC; and the dates of HTTP and e-mail. None for any other text.
+///
+/// # Errors
+/// When the offset is none of the earth.
+pub(crate) fn with_offset(text: &str) -> Result<Option<jiff::Timestamp>, InvalidTime> {
+    let (moment, offset) = match offset_time(text) {
+        None => return Ok(None),
+        Some(found) => found,
+    };
+    if is_of_the_earth(offset) { Ok(Some(moment)) } else { Err(InvalidTime::FarOffset(text.to_owned())) }
+}
+
+/// Whether there are clocks with this offset from UTC.
+pub(crate) fn is_of_the_earth(offset: Offset) -> bool {
+    offset.seconds().abs() <= FARTHEST_HOURS * 3_600
+}
+
+fn offset_time(text: &str) -> Option<(jiff::Timestamp, Offset)> {
+    let of_rfc_3339 = |text: &str| {
+        let offset = || Pieces::parse(text).ok().and_then(|pieces| pieces.to_numeric_offset());
+        Some((text.parse().ok()?, offset().unwrap_or(Offset::UTC)))
+    };
+    if let Some(found) = of_rfc_3339(text) {
+        return Some(found);
     }
     if !text.starts_with(|c: char| c.is_ascii_digit()) {
-        return jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok();
+        let zoned = jiff::fmt::rfc2822::DateTimeParser::new().parse_zoned(text).ok()?;
+        return Some((zoned.timestamp(), zoned.offset()));
     }
     let (local, offset) = match text.rsplit_once(' ')? {
         (local, "UTC" | "GMT" | "Z" | "z") => (local, "Z"),
         (local, offset) if offset.starts_with(['+', '-']) => (local, offset),
         _ => return None,
     };
-    format!("{}{offset}", local.trim_end()).parse().ok()
+    of_rfc_3339(&format!("{}{offset}", local.trim_end()))
 }
 
 /// Reads a time without an offset, such as `2026-01-31 13:45` or `2026/1/31`, and whether it is a date alone.
@@ -122,6 +156,9 @@ pub(crate) fn time_format(text: &str) -> Result<TimeFormat, String> {
 pub(crate) fn time_zone(text: &str) -> Result<TimeZone, String> {
     let offset = ["%:z", "%z"].iter().find_map(|pattern| BrokenDownTime::parse(pattern, text).ok()?.offset());
     match offset {
+        Some(offset) if !is_of_the_earth(offset) => {
+            Err("give an offset from UTC from -14:00 to +14:00; no place is farther".to_owned())
+        }
         Some(offset) => Ok(TimeZone::fixed(offset)),
         None => TimeZone::get(text)
             .map_err(|_| "give a name such as Europe/Berlin, or an offset such as +08:00".to_owned()),
@@ -203,7 +240,26 @@ mod tests {
     #[test]
     fn other_texts_are_refused() {
         for text in ["", "yesterday", "2011-13-01", "2011-09-09T12:00:00", "1969-12-31", "-000001-01-01"] {
-            assert_eq!(parse(text), Err(InvalidTime(text.to_owned())));
+            assert_eq!(parse(text), Err(InvalidTime::NoTime(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn offsets_are_those_of_the_earth() {
+        assert_eq!(parse("2025-04-05T14:00:00+14:00"), parse("2025-04-05T00:00:00Z"));
+        assert_eq!(parse("2025-04-05T00:00:00-14:00"), parse("2025-04-05T14:00:00Z"));
+        for text in [
+            "2025-04-05T17:06:21+14:01",
+            "2025-04-05T17:06:21-18:00",
+            "2025-04-05T17:06:21+23:59",
+            "2025-04-05 17:06:21 +2559",
+            "Sat, 05 Apr 2025 17:06:21 +2300",
+        ] {
+            assert_eq!(parse(text), Err(InvalidTime::FarOffset(text.to_owned())));
+        }
+        assert!(time_zone("+14:00").is_ok() && time_zone("-1400").is_ok());
+        for text in ["+14:30", "-23:00"] {
+            assert!(time_zone(text).unwrap_err().contains("-14:00 to +14:00"), "{text}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! It knows nothing of customers, models and servers.
 
+mod counted;
 mod escape;
 pub mod exit;
 mod file;
@@ -11,6 +12,7 @@ mod print;
 pub mod progress;
 mod wrap;
 
+pub use counted::counted;
 pub use escape::{EscapedWriter, json_escaped, lines_printable, printable};
 pub use file::NewFile;
 pub use interrupt::{Interrupts, StopSignal};

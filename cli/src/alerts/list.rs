@@ -1,61 +1,45 @@
 //! `tally alerts list`: alerts, page by page.
 
-use indicatif::HumanCount;
-use tally_proto::{
-    limits,
-    v1::{Alert, AlertDelivery, AlertDeliveryState, ListAlertsRequest},
-};
+use tally_proto::v1::{Alert, AlertDelivery, AlertDeliveryState, ListAlertsRequest};
 
 use crate::{
     args::AlertsListArgs,
     connection::Connection,
     error::ClientError,
     output::{self, DASH, cut, datetime, narrow_table, narrow_text},
+    paging::{self, showing},
 };
 
-/// The most columns of a rule, and of what an alert is about.
+/// The most columns of a rule, of what an alert is about, of who acknowledged it, and of the note.
 const RULE: usize = 20;
 const ABOUT: usize = 20;
+const WHO: usize = 60;
+const NOTE: usize = 80;
 
 /// Prints the alerts: JSON page by page, text in one table.
 pub(super) async fn list(server: &Connection, args: &AlertsListArgs, json: bool) -> Result<(), ClientError> {
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let mut request = first_page(args, limit);
-    let mut client = server.insights();
-    let (mut shown, mut total, mut rows) = (0, 0, Vec::new());
-    loop {
-        let page = client.list_alerts(request.clone()).await;
-        let mut page = page.map_err(|status| server.error(&status))?.into_inner();
-        page.alerts.truncate(limit - shown);
-        shown += page.alerts.len();
-        total = if request.page_token.is_empty() { page.total_size } else { total };
-        if json {
-            page.alerts.iter().try_for_each(output::print_json)?;
-        } else {
-            rows.append(&mut page.alerts);
-        }
-        request.page_token = page.next_page_token;
-        if shown == limit || request.page_token.is_empty() {
-            break;
-        }
-    }
-    let showing = format!("showing {} of {}", HumanCount(shown as u64), HumanCount(total.unsigned_abs()));
+    let listed = paging::read(args.limit, json, async |page_size, page_token| {
+        let request = ListAlertsRequest { page_size, page_token, ..request(args) };
+        let page = server.insights().list_alerts(request).await;
+        Ok(page.map_err(|status| server.error(&status))?.into_inner())
+    });
+    let listed = listed.await?;
+    let showing = showing(listed.shown, listed.first.total_size);
     if json {
         output::remark(&showing);
         return Ok(());
     }
-    Ok(output::print(&text(&rows, &showing))?)
+    Ok(output::print(&text(&listed.items, &showing))?)
 }
 
-fn first_page(args: &AlertsListArgs, limit: usize) -> ListAlertsRequest {
+fn request(args: &AlertsListArgs) -> ListAlertsRequest {
     ListAlertsRequest {
         rule: args.rule.clone().unwrap_or_default(),
         kind: args.kind.clone().unwrap_or_default(),
         customer_id: args.customer.clone().unwrap_or_default(),
         acknowledged: args.open.then_some(false),
         delivery_state: args.delivery.map_or(AlertDeliveryState::Unspecified, Into::into).into(),
-        page_size: limit.min(limits::LONGEST_PAGE) as i32,
-        page_token: String::new(),
+        ..ListAlertsRequest::default()
     }
 }
 
@@ -64,28 +48,44 @@ fn text(alerts: &[Alert], showing: &str) -> String {
         return format!("no alerts; {showing}");
     }
     // Where nobody has seen an alert, or there is no webhook, the column would be empty.
-    let with_seen = alerts.iter().any(|alert| alert.acknowledge_time.is_some());
-    let with_sent = alerts.iter().any(|alert| alert.delivery.is_some());
+    let with = Columns {
+        seen: alerts.iter().any(|alert| alert.acknowledge_time.is_some()),
+        note: alerts.iter().any(|alert| !alert.note.is_empty()),
+        sent: alerts.iter().any(|alert| alert.delivery.is_some()),
+    };
     let mut header = vec!["when", "rule", "about", "why"];
-    header.extend(with_seen.then_some("seen"));
-    header.extend(with_sent.then_some("sent"));
+    header.extend(with.seen.then_some("acknowledged by"));
+    header.extend(with.note.then_some("note"));
+    header.extend(with.sent.then_some("sent"));
     header.push("id");
-    let table = narrow_table(&header, &[], alerts.iter().map(|alert| row(alert, with_seen, with_sent)));
+    let table = narrow_table(&header, &[], alerts.iter().map(|alert| row(alert, with)));
     let notes = format!("{showing}\n`tally alerts ack ID` says that somebody has seen one");
     format!("{table}\n\n{}", narrow_text(&notes))
 }
 
-fn row(alert: &Alert, with_seen: bool, with_sent: bool) -> Vec<String> {
+/// Which of the columns that may be empty a table has.
+#[derive(Clone, Copy)]
+struct Columns {
+    seen: bool,
+    note: bool,
+    sent: bool,
+}
+
+fn row(alert: &Alert, with: Columns) -> Vec<String> {
     let sent = || alert.delivery.as_ref().map_or_else(|| DASH.to_owned(), sent);
-    let seen = || if alert.acknowledge_time.is_some() { "yes" } else { DASH }.to_owned();
+    let seen = || match alert.acknowledge_time.as_ref() {
+        None => DASH.to_owned(),
+        time => format!("{} {}", cut(&alert.acknowledged_by, WHO), datetime(time)),
+    };
     let mut cells = vec![
         datetime(alert.create_time.as_ref()),
         cut(&alert.rule, RULE),
         cut(about(alert), ABOUT),
         output::printable(&alert.message),
     ];
-    cells.extend(with_seen.then(seen));
-    cells.extend(with_sent.then(sent));
+    cells.extend(with.seen.then(seen));
+    cells.extend(with.note.then(|| cut(&alert.note, NOTE)));
+    cells.extend(with.sent.then(sent));
     cells.push(output::printable(&alert.alert_id));
     cells
 }
@@ -118,7 +118,9 @@ mod tests {
             customer_id: "C1042-and-a-much-longer-number".to_owned(),
             message: "the churn grade fell from B to D".to_owned(),
             create_time: Some(Timestamp { seconds: 1_769_839_212, nanos: 0 }),
-            acknowledge_time: Some(Timestamp::default()),
+            acknowledge_time: Some(Timestamp { seconds: 1_769_839_272, nanos: 0 }),
+            acknowledged_by: "ada@desk".to_owned(),
+            note: "I call".to_owned(),
             delivery: Some(AlertDelivery {
                 state: AlertDeliveryState::Parked.into(),
                 last_error: "the receiver refuses connections".to_owned(),
@@ -135,7 +137,10 @@ mod tests {
             ..Default::default()
         };
         let without = text(std::slice::from_ref(&other), "showing 1 of 1");
-        assert!(!without.contains("seen –") && !without.contains("sent –"), "{without}");
+        assert!(
+            !without.contains("acknowledged") && !without.contains("note") && !without.contains("sent –"),
+            "{without}"
+        );
         let shown = text(&[alert, other], "showing 2 of 2");
         assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
         insta::assert_snapshot!(shown, @r"

@@ -13,4 +13,6 @@ pub enum AdminCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Show what the server runs with: currency, definitions of insight, and rules of early warning
+    Settings,
 }

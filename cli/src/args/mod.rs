@@ -142,7 +142,7 @@ pub enum Command {
     /// List or watch what the rules of early warning found, or say who takes care of it
     #[command(subcommand)]
     Alerts(AlertsCommand),
-    /// Back up the database of the server
+    /// Back up the database of the server, or show its settings
     #[command(subcommand)]
     Admin(AdminCommand),
     /// List what was done and who was refused, or check that this log is whole

@@ -84,6 +84,9 @@ pub struct EpisodesArgs {
     /// Those whose time is over, too
     #[arg(long)]
     pub all: bool,
+    /// Only those about whom nothing was reported, and who are not held out
+    #[arg(long)]
+    pub without_outcome: bool,
     /// How many to list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: u64,

@@ -1,16 +1,13 @@
 //! `tally audit list`: events, page by page.
 
-use indicatif::HumanCount;
-use tally_proto::{
-    limits,
-    v1::{AuditEvent, ListAuditEventsRequest},
-};
+use tally_proto::v1::{AuditEvent, ListAuditEventsRequest};
 
 use crate::{
     args::AuditListArgs,
     connection::Connection,
     error::ClientError,
     output::{self, DASH, count, cut, datetime, narrow_table, narrow_text},
+    paging::{self, showing},
 };
 
 /// The most columns of an action, and of who did it.
@@ -21,36 +18,23 @@ const HASH: usize = 12;
 
 /// Prints the events: JSON page by page, text in one table.
 pub(super) async fn list(server: &Connection, args: &AuditListArgs, json: bool) -> Result<(), ClientError> {
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let mut request = ListAuditEventsRequest {
-        page_size: limit.min(limits::LONGEST_PAGE) as i32,
-        customer_id: args.customer.clone().unwrap_or_default(),
-        ..ListAuditEventsRequest::default()
-    };
-    let mut client = server.deployment();
-    let (mut shown, mut total, mut rows) = (0, 0, Vec::new());
-    loop {
-        let page = client.list_audit_events(request.clone()).await;
-        let mut page = page.map_err(|status| server.error(&status))?.into_inner();
-        page.events.truncate(limit - shown);
-        shown += page.events.len();
-        total = if request.page_token.is_empty() { page.total_size } else { total };
-        if json {
-            page.events.iter().try_for_each(output::print_json)?;
-        } else {
-            rows.append(&mut page.events);
-        }
-        request.page_token = page.next_page_token;
-        if shown == limit || request.page_token.is_empty() {
-            break;
-        }
-    }
-    let showing = format!("showing {} of {}", HumanCount(shown as u64), HumanCount(total.unsigned_abs()));
+    let listed = paging::read(args.limit, json, async |page_size, page_token| {
+        let request = ListAuditEventsRequest {
+            page_size,
+            page_token,
+            customer_id: args.customer.clone().unwrap_or_default(),
+            ..ListAuditEventsRequest::default()
+        };
+        let page = server.deployment().list_audit_events(request).await;
+        Ok(page.map_err(|status| server.error(&status))?.into_inner())
+    });
+    let listed = listed.await?;
+    let showing = showing(listed.shown, listed.first.total_size);
     if json {
         output::remark(&showing);
         return Ok(());
     }
-    Ok(output::print(&text(&rows, &showing))?)
+    Ok(output::print(&text(&listed.items, &showing))?)
 }
 
 fn text(events: &[AuditEvent], showing: &str) -> String {

@@ -1,6 +1,5 @@
 //! `tally audit verify`: computes the hashes of the log again.
 
-use indicatif::HumanCount;
 use prost_types::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -9,7 +8,12 @@ use tally_proto::{
     v1::{AuditEvent, ListAuditEventsRequest},
 };
 
-use crate::{args::AuditHash, connection::Connection, error::ClientError, output};
+use crate::{
+    args::AuditHash,
+    connection::Connection,
+    error::ClientError,
+    output::{self, counted},
+};
 
 /// The events as far as they have been read.
 struct Chain {
@@ -44,13 +48,13 @@ pub(super) async fn verify(
         }
     };
     chain.check_end(&end)?;
-    let (events, head) = (HumanCount(chain.sequence.unsigned_abs()), hex(&chain.hash));
+    let (events, head) = (counted(chain.sequence, "event", "events"), hex(&chain.hash));
     let line = json!({ "events": chain.sequence, "head_hash": head });
     if json {
         return Ok(output::print_json_line(&line.to_string())?);
     }
     Ok(output::print(&format!(
-        "the audit log is whole: {events} events\nhead {head}\nKeep the head elsewhere: `tally audit verify --head {head}` \
+        "the audit log is whole: {events}\nhead {head}\nKeep the head elsewhere: `tally audit verify --head {head}` \
          finds out later whether events up to this one are missing."
     ))?)
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use indicatif::HumanCount;
-use tally_terminal::{StopSignal, exit};
+use tally_terminal::{StopSignal, counted, exit};
 use tonic::Status;
 
 mod csv;
@@ -24,8 +24,8 @@ pub enum ClientError {
     Csv(#[from] CsvError),
     /// Rows of the files are bad. Nothing is stored.
     #[error(
-        "{} bad rows; nothing is stored:{text}\n  --skip-bad FILE imports the others, and --ignore COLUMN leaves a \
-         column out", HumanCount(*.count)
+        "{}; nothing is stored:{text}\n  --skip-bad FILE imports the others, and --ignore COLUMN leaves a column out",
+        counted(*.count, "bad row", "bad rows")
     )]
     BadRows {
         /// How many.
@@ -68,6 +68,9 @@ pub enum ClientError {
     /// A token would have expired before it is made.
     #[error("--expires is not in the future")]
     ExpiredToken,
+    /// The clock of the machine cannot be right.
+    #[error("the clock of this machine shows a time before 1970; set it and start again")]
+    WrongClock,
     /// No connection could be opened.
     #[error("cannot reach {url} ({why}): {}", connection_hint(.url, .why, "is tally-serve running?"))]
     Unreachable {
@@ -106,7 +109,7 @@ pub enum ClientError {
     #[error("{}: {}", .0.display(), .1)]
     File(PathBuf, io::Error),
     /// Some customers have no score; the reason of each is printed.
-    #[error("{} of {} customers could not be scored", HumanCount(*.failed), HumanCount(*.asked))]
+    #[error("{} of {} could not be scored", HumanCount(*.failed), counted(*.asked, "customer", "customers"))]
     NotScored {
         /// The number of customers without a score.
         failed: u64,
@@ -142,9 +145,9 @@ fn import_stopped(file: &Path, lines: Option<(u64, u64)>, stored: u64) -> String
         None => String::new(),
     };
     format!(
-        "the import of {} stopped{batch}; {} of its rows are stored, and importing them again is harmless",
+        "the import of {} stopped{batch}; {} stored, and importing them again is harmless",
         file.display(),
-        HumanCount(stored)
+        counted(stored, "of its rows is", "of its rows are")
     )
 }
 
@@ -195,6 +198,7 @@ impl ClientError {
             | Self::CutShort(_)
             | Self::BrokenAudit { .. }
             | Self::NoRandomness
+            | Self::WrongClock
             | Self::Signals(_)
             | Self::Output(_) => exit::FAILED,
         }

@@ -2,6 +2,8 @@
 
 use tally_proto::limits;
 
+use crate::output::counted;
+
 /// A decimal number: `digits` divided by 10 to the power of `decimals`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Amount {
@@ -62,8 +64,8 @@ impl AmountReader {
         let Some(amount) = Amount::read(text, self.mark) else { return Err(self.not_an_amount(text)) };
         match self.decimals {
             Some(decimals) if amount.decimals > decimals => Err(format!(
-                "`{text}` has {} decimals, but the deployment's currency has {decimals}",
-                amount.decimals
+                "`{text}` has {}, but the deployment's currency has {decimals}",
+                counted(amount.decimals, "decimal", "decimals")
             )),
             Some(decimals) if amount.minor(decimals).is_none() => Err(too_large(text)),
             // At least 2, since another row of the file may have them.

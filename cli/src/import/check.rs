@@ -6,7 +6,6 @@ use std::{
 };
 
 use csv::StringRecord;
-use indicatif::HumanCount;
 use tally_proto::v1::OnConflict;
 use tally_terminal::progress;
 
@@ -19,7 +18,10 @@ use super::{
     rows::Rows,
     server_state::ServerState,
 };
-use crate::{error::CsvError, output::printable};
+use crate::{
+    error::CsvError,
+    output::{counted, printable},
+};
 
 /// A file that has been read to its end.
 pub(super) struct Checked<L> {
@@ -93,9 +95,9 @@ impl CheckedRows {
     pub(super) fn note_left_out(&self, source: &InputTable, items: &str, findings: &mut Findings) {
         for (reason, count) in self.left_out.reasons() {
             let text = format!(
-                "{}: {} rows give no {items}, since {}",
+                "{}: {} no {items}, since {}",
                 source.name().display(),
-                HumanCount(count),
+                counted(count, "row gives", "rows give"),
                 printable(&reason)
             );
             findings.note("ROWS_LEFT_OUT", count, text);

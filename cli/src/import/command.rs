@@ -7,7 +7,6 @@ use std::{
     time::Instant,
 };
 
-use indicatif::HumanCount;
 use tally_terminal::Interrupts;
 use tokio::task::AbortHandle;
 
@@ -25,7 +24,7 @@ use crate::{
     args::ImportArgs,
     connection::Connection,
     error::{ClientError, CsvError},
-    output::{self, count},
+    output::{self, counted},
 };
 
 /// Both files, read to their ends.
@@ -162,8 +161,8 @@ fn remark_what_is_accepted(args: &ImportArgs, findings: &Findings) {
     for table in findings.tables.iter().filter(|table| table.bad.count > 0) {
         let file = table.bad.file.as_deref().unwrap_or(Path::new("")).display();
         output::remark(&format!(
-            "{} bad rows are left out, and written to {file}:{}",
-            HumanCount(table.bad.count),
+            "{} left out, and written to {file}:{}",
+            counted(table.bad.count, "bad row is", "bad rows are"),
             table.bad.text()
         ));
     }
@@ -224,7 +223,8 @@ async fn send(
         let sent = interactions::send(server, file, options, interrupts).await;
         totals.interactions = sent.inspect_err(|_| {
             if totals.customers.upserted > 0 {
-                output::remark(&format!("{} customers are stored", count(totals.customers.upserted)));
+                let customers = counted(totals.customers.upserted, "customer is", "customers are");
+                output::remark(&format!("{customers} stored"));
             }
         })?;
     }

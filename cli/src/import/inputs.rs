@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use indicatif::{HumanCount, ProgressBar};
+use indicatif::ProgressBar;
 
 use super::{
     fields::NumberReader,
@@ -16,7 +16,7 @@ use super::{
     source::{FileOptions, InputFile},
     times::TimeReader,
 };
-use crate::{args::ImportArgs, environment::system_clock, error::CsvError};
+use crate::{args::ImportArgs, environment::system_clock, error::CsvError, output::counted};
 
 /// A table that is imported.
 #[derive(Clone)]
@@ -62,9 +62,9 @@ impl InputTable {
         }
         if let Some(encoding) = self.file.guessed_encoding().filter(|_| foreign_ids > 0) {
             let text = format!(
-                "{file}: {} rows have ids with letters beyond ASCII, and the encoding {encoding} is only guessed; \
+                "{file}: {} ids with letters beyond ASCII, and the encoding {encoding} is only guessed; \
                  --encoding names the right one",
-                HumanCount(foreign_ids)
+                counted(foreign_ids, "row has", "rows have")
             );
             findings.doubt("GUESSED_ENCODING", foreign_ids, text);
         }

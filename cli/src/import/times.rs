@@ -8,7 +8,7 @@ use jiff::{
 };
 use tally_proto::values::is_placeholder;
 
-use crate::time::{self, TimeFormat};
+use crate::time::{self, InvalidTime, TimeFormat};
 
 /// Reads the times of a file.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,7 @@ impl TimeReader {
     fn usual(&self, text: &str) -> Result<Timestamp, String> {
         // Nothing as short as a date has an offset.
         if text.len() > "2026-01-31".len()
-            && let Some(moment) = time::with_offset(text)
+            && let Some(moment) = time::with_offset(text).map_err(|error| error.to_string())?
         {
             return Ok(moment);
         }
@@ -63,7 +63,10 @@ impl TimeReader {
         let not_so = |error| format!("`{text}` is not written as --time-format says: {error}");
         let parts = BrokenDownTime::parse(pattern, text).map_err(not_so)?;
         if let Ok(moment) = parts.to_timestamp() {
-            return Ok(moment);
+            return match parts.offset().is_none_or(time::is_of_the_earth) {
+                true => Ok(moment),
+                false => Err(InvalidTime::FarOffset(text.to_owned()).to_string()),
+            };
         }
         let date = parts.to_date().map_err(not_so)?;
         match parts.hour() {
@@ -179,6 +182,18 @@ mod tests {
         assert!(read(None, "%d.%m.%Y %H:%M", "05.04.2025 17:06").unwrap_err().contains("--time-zone"));
         assert!(read(None, "unix", "1743872781000").is_err());
         assert!(time_format("dd.mm.yyyy").is_err());
+    }
+
+    #[test]
+    fn offsets_that_no_place_has_are_refused() {
+        for (format, text) in [
+            ("", "2025-04-05T17:06:21+25:00"),
+            ("", "2025-04-05 17:06:21 -1830"),
+            ("%d/%b/%Y:%H:%M:%S %z", "05/Apr/2025:17:06:21 +2000"),
+        ] {
+            let message = read(None, format, text).unwrap_err();
+            assert!(message.contains("allowed are offsets from -14:00 to +14:00"), "{text}: {message}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use indicatif::HumanCount;
 use serde_json::{Value, json};
 use tally_proto::v1::{RecordInteractionsResponse, UpsertCustomersResponse};
+use tally_terminal::counted;
 
 /// What the server has stored.
 #[derive(Default)]
@@ -40,21 +41,39 @@ impl ImportTotals {
     pub(super) fn text(&self) -> String {
         let Self { customers, interactions, time } = self;
         let mut parts = vec![
-            counted(customers.upserted, "customers upserted"),
-            counted(interactions.recorded, "interactions recorded"),
-            counted(interactions.duplicates, "duplicates"),
+            counted(customers.upserted, "customer upserted", "customers upserted"),
+            counted(interactions.recorded, "interaction recorded", "interactions recorded"),
+            counted(interactions.duplicates, "duplicate", "duplicates"),
         ];
+        let [skipped, moved] =
+            ["skipped since another content is stored", "of the duplicates known earlier than before"];
         let seldom = [
-            (customers.erased, "customers left out since they were erased"),
-            (customers.backfilled, "customers with attributes brought into the past"),
-            (interactions.corrected, "corrected"),
-            (interactions.erased, "interactions of erased customers left out"),
-            (interactions.skipped, "skipped since another content is stored"),
-            (interactions.moved, "of the duplicates known earlier than before"),
-            (self.outdated_predictions(), "stored predictions marked, since their past has changed"),
+            (
+                customers.erased,
+                "customer left out since it was erased",
+                "customers left out since they were erased",
+            ),
+            (
+                customers.backfilled,
+                "customer with attributes brought into the past",
+                "customers with attributes brought into the past",
+            ),
+            (interactions.corrected, "corrected", "corrected"),
+            (
+                interactions.erased,
+                "interaction of an erased customer left out",
+                "interactions of erased customers left out",
+            ),
+            (interactions.skipped, skipped, skipped),
+            (interactions.moved, moved, moved),
+            (
+                self.outdated_predictions(),
+                "stored prediction marked, since its past has changed",
+                "stored predictions marked, since their past has changed",
+            ),
         ];
-        parts
-            .extend(seldom.iter().filter(|(count, _)| *count > 0).map(|(count, what)| counted(*count, what)));
+        let seldom = seldom.into_iter().filter(|(count, ..)| *count > 0);
+        parts.extend(seldom.map(|(count, one, many)| counted(count, one, many)));
         format!("{}, {:.1} s", parts.join(", "), time.as_secs_f64())
     }
 
@@ -63,11 +82,11 @@ impl ImportTotals {
         let (late, recorded) = (self.interactions.late, self.interactions.recorded);
         (late * 2 > recorded).then(|| {
             format!(
-                "warning: {} of {} new interactions happened more than a day ago and count as known only from now on, \
+                "warning: {} of {} happened more than a day ago and count as known only from now on, \
                  so models cannot learn from them. If this is history, import the same file again with --backfill: \
                  that mends it",
                 HumanCount(late.unsigned_abs()),
-                HumanCount(recorded.unsigned_abs())
+                counted(recorded, "new interaction", "new interactions")
             )
         })
     }
@@ -75,10 +94,6 @@ impl ImportTotals {
     const fn outdated_predictions(&self) -> i64 {
         self.customers.outdated_predictions + self.interactions.outdated_predictions
     }
-}
-
-fn counted(count: i64, what: &str) -> String {
-    format!("{} {what}", HumanCount(count.unsigned_abs()))
 }
 
 #[cfg(test)]
@@ -90,6 +105,9 @@ mod tests {
         let mut totals = ImportTotals { time: Duration::from_millis(250), ..Default::default() };
         (totals.customers.upserted, totals.interactions.recorded) = (2, 12_001);
         assert_eq!(totals.text(), "2 customers upserted, 12,001 interactions recorded, 0 duplicates, 0.2 s");
+        (totals.customers.upserted, totals.interactions.recorded, totals.interactions.duplicates) = (1, 1, 1);
+        assert_eq!(totals.text(), "1 customer upserted, 1 interaction recorded, 1 duplicate, 0.2 s");
+        (totals.interactions.duplicates, totals.interactions.recorded) = (0, 12_001);
         (totals.interactions.corrected, totals.customers.outdated_predictions) = (1, 3);
         assert!(totals.text().contains("duplicates, 1 corrected, 3 stored predictions marked"));
         (totals.customers.erased, totals.interactions.erased) = (4, 5);
@@ -109,6 +127,8 @@ mod tests {
         (totals.interactions.late, totals.interactions.recorded) = (5, 10);
         assert_eq!(totals.late_warning(), None);
         totals.interactions.late = 6;
-        assert!(totals.late_warning().unwrap().contains("6 of 10"));
+        assert!(totals.late_warning().unwrap().contains("6 of 10 new interactions happened"));
+        (totals.interactions.late, totals.interactions.recorded) = (1, 1);
+        assert!(totals.late_warning().unwrap().contains("1 of 1 new interaction happened"));
     }
 }

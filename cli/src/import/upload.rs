@@ -6,7 +6,7 @@ use indicatif::HumanCount;
 use tally_terminal::StopSignal;
 use tonic::Status;
 
-use crate::{connection::Connection, error::ClientError};
+use crate::{connection::Connection, error::ClientError, output::counted};
 
 /// A file that is being sent.
 pub(super) struct Upload<'a> {
@@ -54,9 +54,9 @@ impl<'a> Upload<'a> {
             return Ok(());
         }
         let message = format!(
-            "{} of {} rows were acknowledged; did the file change during the import?",
+            "{} of {} acknowledged; did the file change during the import?",
             HumanCount(self.rows),
-            HumanCount(rows)
+            counted(rows, "row was", "rows were")
         );
         Err(self.stopped(ClientError::CutShort(message)))
     }

@@ -1,16 +1,15 @@
 //! `tally insights affinities`: which values of a property customers buy together.
 
-use tally_proto::{
-    limits,
-    v1::{Affinity, ListAffinitiesRequest, ListAffinitiesResponse},
-};
+use tally_proto::v1::{Affinity, ListAffinitiesRequest, ListAffinitiesResponse};
 
 use crate::{
     args::AffinitiesArgs,
     connection::Connection,
     error::ClientError,
-    output::{self, count, cut, datetime, decimals, narrow_table, narrow_text, percent, printable, share},
-    time,
+    output::{
+        self, count, counted, cut, datetime, decimals, narrow_table, narrow_text, percent, printable, share,
+    },
+    paging, time,
 };
 
 /// The most columns of a value.
@@ -22,53 +21,33 @@ pub(super) async fn affinities(
     args: &AffinitiesArgs,
     json: bool,
 ) -> Result<(), ClientError> {
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let mut request = ListAffinitiesRequest {
-        property: args.property.clone().unwrap_or_default(),
-        as_of_time: args.as_of.map(time::timestamp),
-        page_size: limit.min(limits::LONGEST_PAGE) as i32,
-        page_token: String::new(),
-    };
-    let mut client = server.insights();
-    let (mut shown, mut rows) = (0, Vec::new());
-    let last = loop {
-        let page = client.list_affinities(request.clone()).await;
-        let mut page = page.map_err(|status| server.error(&status))?.into_inner();
-        page.affinities.truncate(limit - shown);
-        shown += page.affinities.len();
-        if json {
-            page.affinities.iter().try_for_each(output::print_json)?;
-        } else {
-            rows.append(&mut page.affinities);
-        }
-        request.page_token = std::mem::take(&mut page.next_page_token);
-        if shown == limit || request.page_token.is_empty() {
-            break page;
-        }
-    };
-    let showing = showing(shown, &last);
+    let listed = paging::read(args.limit, json, async |page_size, page_token| {
+        let request = ListAffinitiesRequest {
+            property: args.property.clone().unwrap_or_default(),
+            as_of_time: args.as_of.map(time::timestamp),
+            page_size,
+            page_token,
+        };
+        let page = server.insights().list_affinities(request).await;
+        Ok(page.map_err(|status| server.error(&status))?.into_inner())
+    });
+    let listed = listed.await?;
+    let showing = showing(listed.shown, &listed.first);
     if json {
         output::remark(&showing);
         return Ok(());
     }
-    Ok(output::print(&page(&ListAffinitiesResponse { affinities: rows, ..last }, &showing))?)
+    let reply = ListAffinitiesResponse { affinities: listed.items, ..listed.first };
+    Ok(output::print(&page(&reply, &showing))?)
 }
 
 fn showing(shown: usize, reply: &ListAffinitiesResponse) -> String {
-    format!(
-        "showing {} of {} as of {}",
-        count(shown as i64),
-        count(reply.total_size),
-        datetime(reply.as_of_time.as_ref())
-    )
+    format!("{} as of {}", paging::showing(shown, reply.total_size), datetime(reply.as_of_time.as_ref()))
 }
 
 fn page(reply: &ListAffinitiesResponse, showing: &str) -> String {
     let property = printable(&reply.property);
-    let of = match reply.customers {
-        1 => "1 customer bought".to_owned(),
-        customers => format!("{} customers bought", count(customers)),
-    };
+    let of = counted(reply.customers, "customer bought", "customers bought");
     let of = format!("{of} something with the property `{property}` in the window");
     if reply.affinities.is_empty() {
         return narrow_text(&format!("no affinities: {of}\n{showing}"));
@@ -82,11 +61,12 @@ fn page(reply: &ListAffinitiesResponse, showing: &str) -> String {
          of all customers that bought it; lift: confidence by that"
             .to_owned(),
     ];
-    for (left_out, what) in
-        [(reply.values_left_out, "less common values"), (reply.affinities_left_out, "weaker affinities")]
-    {
+    for (left_out, one, many) in [
+        (reply.values_left_out, "less common value", "less common values"),
+        (reply.affinities_left_out, "weaker affinity", "weaker affinities"),
+    ] {
         if left_out > 0 {
-            notes.push(format!("left out: {} {what}", count(left_out)));
+            notes.push(format!("left out: {}", counted(left_out, one, many)));
         }
     }
     format!("{}\n\n{}", narrow_table(&header, &[1, 3, 4, 5, 6, 7], rows), narrow_text(&notes.join("\n")))

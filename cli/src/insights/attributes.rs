@@ -8,7 +8,7 @@ use crate::{
     args::AttributesArgs,
     connection::Connection,
     error::ClientError,
-    output::{self, bar, count, cut, datetime, narrow_table, narrow_text, printable, ratio, room},
+    output::{self, bar, count, counted, cut, datetime, narrow_table, narrow_text, printable, ratio, room},
     time,
 };
 
@@ -46,7 +46,7 @@ fn page(reply: &InsightServiceListAttributesResponse, of: &str) -> String {
     if reply.customers == 0 {
         return narrow_text(&format!("no customers{of} as of {as_of}"));
     }
-    let customers = format!("{} customers{of} as of {as_of}", count(reply.customers));
+    let customers = format!("{}{of} as of {as_of}", counted(reply.customers, "customer", "customers"));
     if reply.attributes.is_empty() {
         return narrow_text(&format!("no attributes: {customers}"));
     }

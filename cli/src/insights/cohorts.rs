@@ -7,7 +7,7 @@ use crate::{
     args::RangeArgs,
     connection::Connection,
     error::ClientError,
-    output::{self, DASH, count, fits, narrow_table, narrow_text},
+    output::{self, DASH, count, counted, fits, narrow_table, narrow_text},
 };
 
 /// Prints the cohorts.
@@ -45,7 +45,9 @@ fn page(reply: &GetCohortsResponse, names: &Names) -> String {
         notes.push(PARTIAL.to_owned());
     }
     if shown < most {
-        notes.push(format!("{} more {periods} are left out; --json has all", most - shown));
+        let one = format!("more {} is left out", periods.trim_end_matches('s'));
+        let many = format!("more {periods} are left out");
+        notes.push(format!("{}; --json has all", counted((most - shown) as u64, &one, &many)));
     }
     format!("{}\n\n{}", narrow_table(&header, &numbers, rows), narrow_text(&notes.join("\n")))
 }

@@ -1,11 +1,7 @@
 //! `tally insights members`: the customers of a segment, page by page.
 
-use indicatif::HumanCount;
 use prost_types::Timestamp;
-use tally_proto::{
-    limits,
-    v1::{ListSegmentMembersRequest, ListSegmentMembersResponse, SegmentMember},
-};
+use tally_proto::v1::{ListSegmentMembersRequest, SegmentMember};
 
 use super::reply;
 use crate::{
@@ -16,7 +12,7 @@ use crate::{
         self, Currency, DASH, count, cut, datetime, decimals, growth, insert_names, narrow_table,
         narrow_text, percent, printable,
     },
-    time,
+    paging, time,
 };
 
 /// The most columns of an id, which a UUID has, and of the name of a segment.
@@ -25,51 +21,33 @@ const SEGMENT: usize = 16;
 
 /// Prints the customers: JSON page by page, text in one table.
 pub(super) async fn members(server: &Connection, args: &MembersArgs, json: bool) -> Result<(), ClientError> {
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let mut request = first_page(args, limit);
-    let mut client = server.insights();
-    let (mut shown, mut first, mut rows) = (0, None, Vec::new());
-    loop {
-        let page = client.list_segment_members(request.clone()).await;
-        let page = page.map_err(|status| server.error(&status))?.into_inner();
-        let ListSegmentMembersResponse { mut members, next_page_token, total_size, as_of_time, .. } = page;
-        members.truncate(limit - shown);
-        shown += members.len();
-        first.get_or_insert((total_size, as_of_time));
-        if json {
-            members.iter().try_for_each(output::print_json)?;
-        } else {
-            rows.append(&mut members);
-        }
-        request.page_token = next_page_token;
-        if shown == limit || request.page_token.is_empty() {
-            break;
-        }
-    }
-    let (total, as_of) = first.unwrap_or_default();
-    let showing = showing(shown, total, as_of.as_ref());
+    let listed = paging::read(args.limit, json, async |page_size, page_token| {
+        let request = ListSegmentMembersRequest { page_size, page_token, ..request(args) };
+        let page = server.insights().list_segment_members(request).await;
+        Ok(page.map_err(|status| server.error(&status))?.into_inner())
+    });
+    let listed = listed.await?;
+    let showing = showing(listed.shown, listed.first.total_size, listed.first.as_of_time.as_ref());
     if json {
         output::remark(&showing);
         return Ok(());
     }
     let currency = reply::currency(server).await?;
-    Ok(output::print(&page(&rows, args, &showing, &currency))?)
+    Ok(output::print(&page(&listed.items, args, &showing, &currency))?)
 }
 
-fn first_page(args: &MembersArgs, limit: usize) -> ListSegmentMembersRequest {
+fn request(args: &MembersArgs) -> ListSegmentMembersRequest {
     ListSegmentMembersRequest {
         segmentation: args.segmentation.clone(),
         segment: args.segment.clone().unwrap_or_default(),
         as_of_time: args.as_of.map(time::timestamp),
-        page_size: limit.min(limits::LONGEST_PAGE) as i32,
-        page_token: String::new(),
         missing_value: args.missing_value,
+        ..ListSegmentMembersRequest::default()
     }
 }
 
 fn showing(shown: usize, total: i64, as_of: Option<&Timestamp>) -> String {
-    let (shown, total) = (HumanCount(shown as u64), HumanCount(total.unsigned_abs()));
-    format!("showing {shown} of {total} as of {}", datetime(as_of))
+    format!("{} as of {}", paging::showing(shown, total), datetime(as_of))
 }
 
 fn page(members: &[SegmentMember], args: &MembersArgs, showing: &str, currency: &Currency) -> String {

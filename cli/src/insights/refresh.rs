@@ -7,7 +7,7 @@ use tally_terminal::progress;
 use crate::{
     connection::Connection,
     error::ClientError,
-    output::{self, count, moment, printable},
+    output::{self, count, counted, moment, printable},
     time,
 };
 
@@ -44,9 +44,11 @@ async fn run(
 }
 
 fn summary(last: &RefreshInsightsResponse) -> String {
-    format!("insights as of {}: {} customers visited", moment(last.as_of_time.as_ref()), count(last.total))
+    let customers = counted(last.total, "customer", "customers");
+    format!("insights as of {}: {customers} visited", moment(last.as_of_time.as_ref()))
 }
 
 fn unfinished(last: &RefreshInsightsResponse) -> String {
-    format!("{} of {} customers are done, and there are no new insights", count(last.done), count(last.total))
+    let customers = counted(last.total, "customer", "customers");
+    format!("{} of {customers} done, and there are no new insights", count(last.done))
 }

@@ -2,6 +2,8 @@
 
 use tally_proto::v1::CustomerInsight;
 
+use crate::output::counted;
+
 /// Says whether the customer buys as often as can be expected.
 pub(super) fn rhythm(insight: &CustomerInsight) -> String {
     let Some(recency) = insight.recency_days else { return "no purchase yet".to_owned() };
@@ -27,7 +29,7 @@ pub(super) fn rhythm(insight: &CustomerInsight) -> String {
 
 /// `1 day`, `2 days`.
 pub(super) fn days(days: i64) -> String {
-    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
+    counted(days, "day", "days")
 }
 
 /// An interval with as many decimals as matter.

@@ -7,7 +7,7 @@ use super::reply;
 use crate::{
     connection::Connection,
     error::ClientError,
-    output::{Currency, count, datetime, decimals, narrow_table, narrow_text, printable, ratio},
+    output::{Currency, count, counted, datetime, decimals, narrow_table, narrow_text, printable, ratio},
     time,
 };
 
@@ -24,9 +24,9 @@ pub(super) async fn value(
 
 fn page(model: &ValueModel, currency: &Currency) -> String {
     let title = format!(
-        "lifetime values as of {}, of the {} days after it",
+        "lifetime values as of {}: the profit that customers will bring in the {} after it",
         datetime(model.as_of_time.as_ref()),
-        model.horizon_days
+        days(model.horizon_days)
     );
     let new = match model.new_customer_clv_minor {
         Some(clv) => format!(
@@ -36,17 +36,16 @@ fn page(model: &ValueModel, currency: &Currency) -> String {
         None => "there are no lifetime values".to_owned(),
     };
     let rates = format!(
-        "{} of the revenue counts as value, discounted by {} a year",
+        "{} of the revenue counts as profit, and what comes a year later counts {} less",
         ratio(Some(model.margin_rate)),
         ratio(Some(model.discount_rate))
     );
+    let (purchases, money) =
+        (model.bg_nbd.clone().unwrap_or_default(), model.gamma_gamma.clone().unwrap_or_default());
     let mut parts = vec![
         narrow_text(&format!("{title}\n{new}\n{rates}")),
-        parameters(
-            &model.bg_nbd.clone().unwrap_or_default(),
-            &model.gamma_gamma.clone().unwrap_or_default(),
-            currency,
-        ),
+        parameters(&purchases, &money, currency),
+        narrow_text(&legend(&purchases, &money, currency)),
     ];
     let of_fit = [
         ("purchases", model.bg_nbd.as_ref().map(|fit| &fit.problem)),
@@ -63,8 +62,8 @@ fn page(model: &ValueModel, currency: &Currency) -> String {
         parts.push(narrow_text(&format!("warning: {}; {next}", printable(&model.warning))));
     }
     parts.push(narrow_text(&match &model.backtest {
-        Some(backtest) => in_hindsight(backtest, currency),
-        None => format!("a model of {} days ago could not be fitted", model.horizon_days),
+        Some(backtest) => in_hindsight(backtest, model.horizon_days, currency),
+        None => format!("a model of {} ago could not be fitted", days(model.horizon_days)),
     }));
     parts.join("\n\n")
 }
@@ -90,17 +89,48 @@ fn parameters(purchases: &BgNbd, money: &GammaGamma, currency: &Currency) -> Str
     narrow_table(&["model of", "parameters", "customers", "log-likelihood"], &[2, 3], rows)
 }
 
+/// What the columns mean, and the parameters of a model that could be fitted.
+fn legend(purchases: &BgNbd, money: &GammaGamma, currency: &Currency) -> String {
+    let mut lines = Vec::new();
+    if purchases.converged && purchases.problem.is_empty() {
+        lines.push(format!(
+            "purchases: while they stay, customers buy {} times a week on average (r / α), and after a purchase {} of \
+             them leave (a / (a + b))",
+            decimals(Some(purchases.r / purchases.alpha), 3),
+            ratio(Some(purchases.a / (purchases.a + purchases.b)))
+        ));
+    }
+    if money.converged && money.problem.is_empty() {
+        let mean = money.p * money.v / (money.q - 1.0);
+        lines.push(format!(
+            "money: a day on which a customer buys brings {} on average (p · v / (q − 1))",
+            currency.mean(Some(mean))
+        ));
+    }
+    lines.push(
+        "customers: those that the model is fitted to; log-likelihood: the greater, the better it fits them"
+            .to_owned(),
+    );
+    lines.join("\n")
+}
+
 /// What the model of a horizon ago expected, beside what came.
-fn in_hindsight(backtest: &ValueBacktest, currency: &Currency) -> String {
+fn in_hindsight(backtest: &ValueBacktest, horizon_days: i32, currency: &Currency) -> String {
     format!(
-        "as of {} the same model expected a profit of {} from {} buyers; they brought {}, and {} of them what is \
-         inside their 95 % interval",
+        "tested on the past: as of {}, by what had happened until then, a profit of {} was expected from {} in the {} \
+         after it; they brought {}. Of each buyer the model gives a 95 % interval; {} of them brought what is inside of \
+         theirs",
         datetime(backtest.as_of_time.as_ref()),
         currency.money(backtest.expected_minor),
-        count(backtest.customers),
+        counted(backtest.customers, "buyer", "buyers"),
+        days(horizon_days),
         currency.money(backtest.actual_minor),
         ratio(Some(backtest.inside_interval))
     )
+}
+
+fn days(number: i32) -> String {
+    counted(number, "day", "days")
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! Lists interactions, page by page.
 
-use tally_proto::{
-    limits,
-    v1::{Interaction, ListInteractionsRequest, ListInteractionsResponse},
-};
+use tally_proto::v1::{Interaction, ListInteractionsRequest};
 
 use crate::{
     args::ListInteractionsArgs,
     connection::Connection,
     error::ClientError,
-    output::{self, datetime, printable, table},
+    insights::currency,
+    output::{self, Currency, datetime, printable, table},
+    paging,
 };
 
 /// Prints the interactions of a customer: JSON page by page, text in one table.
@@ -18,38 +17,28 @@ pub(super) async fn list(
     args: &ListInteractionsArgs,
     json: bool,
 ) -> Result<(), ClientError> {
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let mut request = ListInteractionsRequest {
-        customer_id: args.customer_id.clone(),
-        page_size: limit.min(limits::LONGEST_PAGE) as i32,
-        page_token: String::new(),
-        show_retracted: args.retracted,
-    };
-    let mut client = server.interactions();
-    let (mut shown, mut rows) = (0, Vec::new());
-    loop {
-        let page = client.list_interactions(request.clone()).await;
-        let page = page.map_err(|status| server.error(&status))?.into_inner();
-        let ListInteractionsResponse { mut interactions, next_page_token } = page;
-        interactions.truncate(limit - shown);
-        shown += interactions.len();
-        if json {
-            interactions.iter().try_for_each(output::print_json)?;
-        } else {
-            rows.append(&mut interactions);
-        }
-        request.page_token = next_page_token;
-        if shown == limit || request.page_token.is_empty() {
-            break;
-        }
-    }
-    if !request.page_token.is_empty() {
+    let listed = paging::read(args.limit, json, async |page_size, page_token| {
+        let request = ListInteractionsRequest {
+            customer_id: args.customer_id.clone(),
+            page_size,
+            page_token,
+            show_retracted: args.retracted,
+        };
+        let page = server.interactions().list_interactions(request).await;
+        Ok(page.map_err(|status| server.error(&status))?.into_inner())
+    });
+    let listed = listed.await?;
+    if listed.has_more {
         output::remark("there are more; --limit lists them");
     }
-    if json { Ok(()) } else { Ok(output::print(&interactions_table(&rows))?) }
+    if json {
+        return Ok(());
+    }
+    let currency = currency(server).await?;
+    Ok(output::print(&interactions_table(&listed.items, &currency))?)
 }
 
-fn interactions_table(interactions: &[Interaction]) -> String {
+fn interactions_table(interactions: &[Interaction], currency: &Currency) -> String {
     if interactions.is_empty() {
         return "no interactions".to_owned();
     }
@@ -68,24 +57,19 @@ fn interactions_table(interactions: &[Interaction]) -> String {
             printable(&interaction.kind),
             datetime(interaction.occur_time.as_ref()),
             datetime(interaction.record_time.as_ref()),
-            interaction.amount_minor.map(|amount| amount.to_string()).unwrap_or_default(),
+            interaction.amount_minor.map(|amount| currency.amount(amount)).unwrap_or_default(),
             printable(&interaction.channel),
             printable(&properties.join(" ")),
             state,
         ]
     });
-    let header = [
-        "customer",
-        "interaction",
-        "kind",
-        "occurred",
-        "recorded",
-        "amount (minor)",
-        "channel",
-        "properties",
-        "",
-    ];
-    table(&header, &[5], rows)
+    let header =
+        ["customer", "interaction", "kind", "occurred", "recorded", "amount", "channel", "properties", ""];
+    let table = table(&header, &[5], rows);
+    match currency.note().filter(|_| interactions.iter().any(|one| one.amount_minor.is_some())) {
+        None => table,
+        Some(note) => format!("{table}\n\n{note}"),
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +77,7 @@ mod tests {
     use prost_types::Timestamp;
 
     use super::*;
+    use crate::insights::samples::euro;
 
     #[test]
     fn interactions_are_a_table() {
@@ -110,12 +95,14 @@ mod tests {
         };
         let visit =
             Interaction { customer_id: "C2".to_owned(), kind: "visit".to_owned(), ..Default::default() };
-        insta::assert_snapshot!(interactions_table(&[retracted, visit]), @r"
-        customer  interaction  kind      occurred              recorded              amount (minor)  channel  properties
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-        C1        I1           purchase  2011-09-09T00:00:00Z  2011-09-09T00:00:01Z            1250  shop     sku=a units=2  retracted 2011-09-10T00:00:00Z
+        insta::assert_snapshot!(interactions_table(&[retracted, visit], &euro()), @r"
+        customer  interaction  kind      occurred              recorded              amount  channel  properties
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+        C1        I1           purchase  2011-09-09T00:00:00Z  2011-09-09T00:00:01Z   12.50  shop     sku=a units=2  retracted 2011-09-10T00:00:00Z
         C2                     visit
+
+        amounts in EUR
         ");
-        assert_eq!(interactions_table(&[]), "no interactions");
+        assert_eq!(interactions_table(&[], &euro()), "no interactions");
     }
 }

@@ -4,7 +4,7 @@ use tally_proto::v1::{
     GetDeploymentResponse, GradeChange, ModelComparison, PreviewPromotionResponse, Promotion,
 };
 
-use crate::output::{Currency, count, datetime, enum_name, printable, share, table};
+use crate::output::{Currency, count, counted, datetime, enum_name, printable, share, table};
 
 /// The result of a promotion or rollback.
 pub(super) fn promoted(promotion: &Promotion) -> String {
@@ -49,11 +49,11 @@ pub(super) fn preview(preview: &PreviewPromotionResponse, deployment: &GetDeploy
     let (model, champion) = (printable(&preview.model), printable(&preview.champion));
     let mut parts = vec![
         format!(
-            "{model} in place of {champion}, as of {}\n{} of {} customers would change grade ({}); \
+            "{model} in place of {champion}, as of {}\n{} of {} would change grade ({}); \
              they account for {} of {} purchased in 365 days",
             datetime(preview.as_of_time.as_ref()),
             count(preview.changed_customers),
-            count(preview.customers),
+            counted(preview.customers, "customer", "customers"),
             share(preview.changed_customers, preview.customers),
             money(preview.changed_amount_minor),
             money(preview.amount_minor),
@@ -86,10 +86,10 @@ fn grades(changes: &[GradeChange]) -> String {
 
 fn compared(model: &str, c: &ModelComparison) -> String {
     format!(
-        "On the same {} holdout rows of {} customers\n  log loss    {:.4} {model}, {:.4} {}\n  \
+        "On the same {} of {}\n  log loss    {:.4} {model}, {:.4} {}\n  \
          difference  {:+.4} (95 % {:+.4} to {:+.4}); below 0 {model} is better",
-        count(c.rows),
-        count(c.customers),
+        counted(c.rows, "holdout row", "holdout rows"),
+        counted(c.customers, "customer", "customers"),
         c.candidate_log_loss,
         c.champion_log_loss,
         printable(&c.champion),

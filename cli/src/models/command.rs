@@ -20,7 +20,7 @@ pub(crate) async fn run(server: &Connection, command: &ModelsCommand, json: bool
     let failed = |status| server.error(&status);
     match command {
         ModelsCommand::List { target } => {
-            let models = list::models(server, target.map_or(0, TargetArg::number)).await.map_err(failed)?;
+            let models = list::models(server, target.map_or(0, TargetArg::number)).await?;
             Ok(output::show_all(&models, json, list::models_table)?)
         }
         ModelsCommand::Show { name } => show(server, name, json).await,
@@ -44,7 +44,7 @@ pub(crate) async fn run(server: &Connection, command: &ModelsCommand, json: bool
             Ok(output::show(reply.get_ref(), json, |preview| champion::preview(preview, &deployment))?)
         }
         ModelsCommand::History { target } => {
-            let promotions = list::promotions(server, target.number()).await.map_err(failed)?;
+            let promotions = list::promotions(server, target.number()).await?;
             Ok(output::show_all(&promotions, json, champion::history)?)
         }
     }

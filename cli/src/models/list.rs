@@ -1,43 +1,32 @@
 //! Reads the lists of models and promotions page by page; models as a table.
 
 use tally_proto::v1::{ListModelsRequest, ListPromotionsRequest, Model, Promotion};
-use tonic::Status;
 
 use crate::{
     connection::Connection,
-    output::{DASH, count, datetime, number, printable, share, table},
+    error::ClientError,
+    output::{DASH, count, counted, datetime, number, printable, share, table},
+    paging,
 };
 
 /// All models of a target, or of all targets with 0.
-pub(super) async fn models(server: &Connection, target: i32) -> Result<Vec<Model>, Status> {
-    let mut client = server.models();
-    let mut models = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = ListModelsRequest { target, page_size: 0, page_token };
-        let page = client.list_models(request).await?.into_inner();
-        models.extend(page.models);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(models);
-        }
-    }
+pub(super) async fn models(server: &Connection, target: i32) -> Result<Vec<Model>, ClientError> {
+    let models = paging::read_all(async |page_size, page_token| {
+        let request = ListModelsRequest { target, page_size, page_token };
+        let page = server.models().list_models(request).await;
+        Ok(page.map_err(|status| server.error(&status))?.into_inner())
+    });
+    models.await
 }
 
 /// All changes of a target's champion.
-pub(super) async fn promotions(server: &Connection, target: i32) -> Result<Vec<Promotion>, Status> {
-    let mut client = server.models();
-    let mut promotions = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = ListPromotionsRequest { target, page_size: 0, page_token };
-        let page = client.list_promotions(request).await?.into_inner();
-        promotions.extend(page.promotions);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(promotions);
-        }
-    }
+pub(super) async fn promotions(server: &Connection, target: i32) -> Result<Vec<Promotion>, ClientError> {
+    let promotions = paging::read_all(async |page_size, page_token| {
+        let request = ListPromotionsRequest { target, page_size, page_token };
+        let page = server.models().list_promotions(request).await;
+        Ok(page.map_err(|status| server.error(&status))?.into_inner())
+    });
+    promotions.await
 }
 
 /// Models with their holdout metrics.
@@ -70,7 +59,7 @@ fn row(model: &Model) -> Vec<String> {
         printable(&model.name),
         state(model).to_owned(),
         datetime(model.as_of_time.as_ref()),
-        of_artifact(format!("{} days", model.horizon_days)),
+        of_artifact(counted(model.horizon_days, "day", "days")),
         of_artifact(count(model.rows)),
         of_artifact(share(model.positives, model.rows)),
         of_artifact(number(holdout.auc)),

@@ -2,7 +2,7 @@
 
 use tally_proto::v1::{Drift, FeatureDrift, GetDriftResponse, RealisedMonth};
 
-use crate::output::{count, datetime, number, percent, printable, share, table};
+use crate::output::{count, counted, datetime, number, percent, printable, share, table};
 
 /// The drift of the score and of features, the greatest first, and how many features are left out.
 pub(super) fn drift(drift: &GetDriftResponse, left_out: usize) -> String {
@@ -20,12 +20,15 @@ pub(super) fn drift(drift: &GetDriftResponse, left_out: usize) -> String {
     let header = ["", "PSI", "", "mean, in standard deviations", "missing", "beyond what was learned from"];
     let more = match left_out {
         0 => String::new(),
-        features => format!("\n\nand {features} features that drifted less; without --top all are listed"),
+        features => {
+            let features = counted(features as u64, "feature", "features");
+            format!("\n\nand {features} that drifted less; without --top all are listed")
+        }
     };
     format!(
-        "{}: {} customers as of {}, {} of them unknown at that time, against {} at its training\n\n{}{more}",
+        "{}: {} as of {}, {} of them unknown at that time, against {} at its training\n\n{}{more}",
         printable(&drift.model),
-        count(drift.customers),
+        counted(drift.customers, "customer", "customers"),
         datetime(drift.as_of_time.as_ref()),
         count(drift.cold_customers),
         count(drift.training_rows),
@@ -68,17 +71,17 @@ pub(super) fn realised(months: &[RealisedMonth]) -> String {
     let before = sum(|month| month.rows_before_cutoff);
     if before > 0 {
         parts.push(format!(
-            "{} of these lie before the data cut-off of their model, which may have learned from them: \
-             metrics that include them look better than they are",
-            count(before)
+            "{} before the data cut-off of their model, which may have learned from them: metrics that include them \
+             look better than they are",
+            counted(before, "of these lies", "of these lie")
         ));
     }
     let silent = sum(|month| month.rows_in_silence);
     if silent > 0 {
         parts.push(format!(
-            "{} of these were followed by no interactions of anybody for more than a tenth of their horizon: the data \
+            "{} followed by no interactions of anybody for more than a tenth of their horizon: the data \
              probably end before, and what happened is not known; import the interactions since",
-            count(silent)
+            counted(silent, "of these was", "of these were")
         ));
     }
     parts.join("\n\n")

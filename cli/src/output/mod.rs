@@ -20,7 +20,9 @@ pub(crate) use format::{
 pub(crate) use json::unscored;
 pub(crate) use money::Currency;
 pub(crate) use table::{fits, narrow_table, narrow_text, room, table};
-pub(crate) use tally_terminal::{print_json as print_json_line, print_wrapped as print, printable, remark};
+pub(crate) use tally_terminal::{
+    counted, print_json as print_json_line, print_wrapped as print, printable, remark,
+};
 
 /// Prints a message: as JSON, or as `text` puts it.
 pub(crate) fn show<M: Message + Name>(

@@ -3,7 +3,7 @@
 use tally_proto::v1::{ComparePredictionsResponse, LogOddsChange, Reason, Score};
 
 use crate::{
-    output::{datetime, printable, table},
+    output::{counted, datetime, printable, table},
     scoring::figures,
 };
 
@@ -61,8 +61,9 @@ fn change(name: &str, part: &LogOddsChange) -> Vec<Vec<String>> {
     }
     if !others.is_empty() {
         let sum = others.iter().map(|feature| feature.log_odds).sum();
-        let more = if shown.is_empty() { "" } else { " more" };
-        rows.push(change_row("", sum, &format!("{}{more} features", others.len()), ""));
+        let (one, many) =
+            if shown.is_empty() { ("feature", "features") } else { ("more feature", "more features") };
+        rows.push(change_row("", sum, &counted(others.len() as u64, one, many), ""));
     }
     rows
 }

@@ -1,16 +1,13 @@
 //! Lists stored predictions, page by page.
 
-use indicatif::HumanCount;
-use tally_proto::{
-    limits,
-    v1::{ListPredictionsRequest, ListPredictionsResponse, Score},
-};
+use tally_proto::v1::{ListPredictionsRequest, Score};
 
 use crate::{
     args::{PredictionFilterArgs, TargetArg},
     connection::Connection,
     error::ClientError,
     output::{self, datetime, printable, table},
+    paging::{self, showing},
     scoring::{figures, grades, reason},
     time,
 };
@@ -22,41 +19,27 @@ pub(super) async fn list(
     filter: &PredictionFilterArgs,
     json: bool,
 ) -> Result<(), ClientError> {
-    let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-    let mut request = first_page(target, filter, limit);
-    let mut client = server.predictions();
-    let (mut shown, mut total, mut rows) = (0, None, Vec::new());
-    loop {
-        let page = client.list_predictions(request.clone()).await;
-        let page = page.map_err(|status| server.error(&status))?.into_inner();
-        let ListPredictionsResponse { mut predictions, next_page_token, total_size } = page;
-        predictions.truncate(limit - shown);
-        shown += predictions.len();
-        total.get_or_insert(total_size);
-        if json {
-            predictions.iter().try_for_each(output::print_json)?;
-        } else {
-            rows.append(&mut predictions);
-        }
-        request.page_token = next_page_token;
-        if shown == limit || request.page_token.is_empty() {
-            break;
-        }
-    }
-    let total = total.unwrap_or_default().unsigned_abs();
-    let showing = format!("showing {} of {}", HumanCount(shown as u64), HumanCount(total));
+    let listed = paging::read(filter.limit, json, async |page_size, page_token| {
+        let request = ListPredictionsRequest { page_size, page_token, ..request(target, filter) };
+        let page = server.predictions().list_predictions(request).await;
+        Ok(page.map_err(|status| server.error(&status))?.into_inner())
+    });
+    let listed = listed.await?;
+    let showing = showing(listed.shown, listed.first.total_size);
     if json {
         output::remark(&showing);
         return Ok(());
     }
-    let text = match rows.first() {
+    let text = match listed.items.first() {
         None => format!("{showing}; {}", why_none(filter)),
-        Some(first) => format!("{}\n\n{showing}\n{}", predictions_table(&rows), grades(first.target())),
+        Some(first) => {
+            format!("{}\n\n{showing}\n{}", predictions_table(&listed.items), grades(first.target()))
+        }
     };
     Ok(output::print(&text)?)
 }
 
-fn first_page(target: TargetArg, filter: &PredictionFilterArgs, limit: usize) -> ListPredictionsRequest {
+fn request(target: TargetArg, filter: &PredictionFilterArgs) -> ListPredictionsRequest {
     ListPredictionsRequest {
         target: target.number(),
         min_probability: filter.min,
@@ -67,11 +50,10 @@ fn first_page(target: TargetArg, filter: &PredictionFilterArgs, limit: usize) ->
         as_of_time: filter.as_of.map(time::timestamp),
         latest_only: Some(!filter.all),
         order_by: filter.order.order_by().to_owned(),
-        page_size: limit.min(limits::LONGEST_PAGE) as i32,
-        page_token: String::new(),
         life_cycles: filter.stage.iter().map(|stage| stage.name().to_owned()).collect(),
         abc_classes: filter.abc.iter().map(|class| class.name().to_owned()).collect(),
         rfm_segments: filter.rfm.clone(),
+        ..ListPredictionsRequest::default()
     }
 }
 

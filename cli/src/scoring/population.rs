@@ -7,7 +7,7 @@ use crate::{
     args::ScoreAllArgs,
     connection::Connection,
     error::ClientError,
-    output::{self, count, moment, printable},
+    output::{self, counted, moment, printable},
     time,
 };
 
@@ -52,9 +52,9 @@ async fn run(
 
 fn summary(last: &ScorePopulationResponse) -> String {
     format!(
-        "stored {} predictions of {} customers, by {} as of {}",
-        count(last.stored),
-        count(last.total),
+        "stored {} of {}, by {} as of {}",
+        counted(last.stored, "prediction", "predictions"),
+        counted(last.total, "customer", "customers"),
         printable(&last.model),
         moment(last.as_of_time.as_ref())
     )

@@ -2,13 +2,16 @@
 
 use tally_proto::v1::{Reason, Score, Target};
 
-use crate::output::{datetime, enum_name, narrow_table, narrow_text, percent, printable, table, target_name};
+use crate::output::{
+    counted, datetime, enum_name, narrow_table, narrow_text, percent, printable, table, target_name,
+};
 
 /// What the scores of one call have in common.
 pub(crate) fn heading(score: &Score) -> String {
     let (target, model) = (target_name(score.target()), printable(&score.model));
     let as_of = datetime(score.as_of_time.as_ref());
-    format!("{target} within {} days, by {model} as of {as_of}", score.horizon_days)
+    let horizon = counted(score.horizon_days, "day", "days");
+    format!("{target} within {horizon}, by {model} as of {as_of}")
 }
 
 /// What the grades mean.

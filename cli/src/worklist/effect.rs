@@ -132,16 +132,16 @@ mod tests {
         insta::assert_snapshot!(page(&reply(vec![all, call, open]), &[]), @r"
         kind     action         treated  bought  held out  bought  effect  95 % interval  open  needed
         ───────────────────────────────────────────────────────────────────────────────────────────────
-        at risk  (all)               70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0       –
-        at risk  personal call       70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0   1,234
+        at_risk  (all)               70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0       –
+        at_risk  personal call       70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0   1,234
 
         customers on lists (treated) against those held out from them, as of 2026-01-31T00:00:00Z: how many
           bought within the time of the list
         effect: the difference in percentage points; it is more than chance when its interval does not hold
           0
         open: the time of the list is not over; needed: so many more until an effect of this size shows
-        not over yet: care date (12 open)
-        never handed out: win back, hot lead, neglected
+        not over yet: care_date (12 open)
+        never handed out: win_back, hot_lead, neglected
         ");
     }
 
@@ -183,7 +183,7 @@ mod tests {
         let reply = reply(vec![open("", 1_200), open("offer", 1_200)]);
         assert_eq!(
             page(&reply, &[WorkKindArg::AtRisk, WorkKindArg::HotLead]),
-            "nothing is over as of 2026-01-31T00:00:00Z\nnot over yet: at risk (1,200 open)\nnever handed out: hot lead"
+            "nothing is over as of 2026-01-31T00:00:00Z\nnot over yet: at_risk (1,200 open)\nnever handed out: hot_lead"
         );
     }
 }

@@ -1,10 +1,6 @@
 //! `tally worklist episodes`: what was handed out, page by page.
 
-use indicatif::HumanCount;
-use tally_proto::{
-    limits,
-    v1::{Episode, ListEpisodesRequest},
-};
+use tally_proto::v1::{Episode, ListEpisodesRequest};
 
 use super::names::{kind, numbers, outcome};
 use crate::{
@@ -12,6 +8,7 @@ use crate::{
     connection::Connection,
     error::ClientError,
     output::{self, DASH, cut, date, insert_names, narrow_table, narrow_text},
+    paging,
 };
 
 /// The most columns of an id, an action, what was reported, and a remark.
@@ -26,40 +23,34 @@ pub(super) async fn episodes(
     args: &EpisodesArgs,
     json: bool,
 ) -> Result<(), ClientError> {
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let mut request = ListEpisodesRequest {
-        kinds: numbers(&args.kinds),
-        customer_id: args.customer.clone().unwrap_or_default(),
-        open_only: !args.all,
-        page_size: limit.min(limits::LONGEST_PAGE) as i32,
-        page_token: String::new(),
+    let listed = paging::read(args.limit, json, async |page_size, page_token| {
+        let request = ListEpisodesRequest {
+            kinds: numbers(&args.kinds),
+            customer_id: args.customer.clone().unwrap_or_default(),
+            open_only: !args.all,
+            without_outcome: args.without_outcome,
+            page_size,
+            page_token,
+        };
+        let page = server.insights().list_episodes(request).await;
+        Ok(page.map_err(|status| server.error(&status))?.into_inner())
+    });
+    let listed = listed.await?;
+    let which = match (args.all, args.without_outcome) {
+        (true, false) => "episodes",
+        (false, false) => "open episodes",
+        (true, true) => "episodes without an outcome",
+        (false, true) => "open episodes without an outcome",
     };
-    let mut client = server.insights();
-    let (mut shown, mut total, mut rows) = (0, 0, Vec::new());
-    loop {
-        let page = client.list_episodes(request.clone()).await;
-        let mut page = page.map_err(|status| server.error(&status))?.into_inner();
-        page.episodes.truncate(limit - shown);
-        shown += page.episodes.len();
-        total = if request.page_token.is_empty() { page.total_size } else { total };
-        if json {
-            page.episodes.iter().try_for_each(output::print_json)?;
-        } else {
-            rows.append(&mut page.episodes);
-        }
-        request.page_token = page.next_page_token;
-        if shown == limit || request.page_token.is_empty() {
-            break;
-        }
-    }
-    let which = if args.all { "episodes" } else { "open episodes" };
-    let showing =
-        format!("showing {} of {} {which}", HumanCount(shown as u64), HumanCount(total.unsigned_abs()));
+    let showing = format!("{} {which}", paging::showing(listed.shown, listed.first.total_size));
     if json {
         output::remark(&showing);
         return Ok(());
     }
-    Ok(output::print(&page(&rows, &showing))?)
+    if listed.items.is_empty() && args.without_outcome {
+        return Ok(output::print(&format!("something is reported about all; {showing}"))?);
+    }
+    Ok(output::print(&page(&listed.items, &showing))?)
 }
 
 fn page(episodes: &[Episode], showing: &str) -> String {
@@ -153,11 +144,11 @@ mod tests {
         insta::assert_snapshot!(page(&all, "showing 4 of 9 open episodes"), @r"
         customer  name       kind     action         as of       until       outcome             bought
         ────────────────────────────────────────────────────────────────────────────────────────────────
-        C1        Ana Reyes  at risk  personal call  2026-01-31  2026-05-01  –                   no
-        C2        Ben Okoro  at risk  personal call  2026-01-31  2026-05-01  done                yes
-        C3        –          at risk  personal call  2026-01-31  2026-05-01  not reached: visit  no
+        C1        Ana Reyes  at_risk  personal call  2026-01-31  2026-05-01  –                   no
+        C2        Ben Okoro  at_risk  personal call  2026-01-31  2026-05-01  done                yes
+        C3        –          at_risk  personal call  2026-01-31  2026-05-01  not_reached: visit  no
           note On holiday until May.
-        C4        Cem Aydın  at risk  (held out)     2026-01-31  2026-05-01  –                   no
+        C4        Cem Aydın  at_risk  (held out)     2026-01-31  2026-05-01  –                   no
 
         showing 4 of 9 open episodes
         as of: the date of the list; purchases until the end of its time count, so far as they are known

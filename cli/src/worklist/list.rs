@@ -1,22 +1,18 @@
 //! `tally worklist list`: whom to turn to, page by page.
 
-use indicatif::HumanCount;
-use tally_proto::{
-    limits,
-    v1::{ListWorklistRequest, ListWorklistResponse, WorkItem},
-};
+use tally_proto::v1::{ListWorklistRequest, ListWorklistResponse, WorkItem};
 
-use super::names::{cause, kind, numbers, outcome};
+use super::names::{cause, kind, numbers, outcome, places};
 use crate::{
     args::WorklistArgs,
     connection::Connection,
     error::ClientError,
     insights::currency,
     output::{
-        self, Currency, DASH, count, cut, date, datetime, insert_names, narrow_table, narrow_text, percent,
+        self, Currency, DASH, counted, cut, date, datetime, insert_names, narrow_table, narrow_text, percent,
         printable,
     },
-    time,
+    paging, time,
 };
 
 /// The most columns of an id, and of an action.
@@ -25,56 +21,48 @@ const ACTION: usize = 19;
 
 /// Prints the items: JSON page by page, text in one table.
 pub(super) async fn list(server: &Connection, args: &WorklistArgs, json: bool) -> Result<(), ClientError> {
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let mut request = ListWorklistRequest {
-        kinds: numbers(&args.kinds),
-        as_of_time: args.as_of.map(time::timestamp),
-        include_held_out: args.include_held_out,
-        page_size: limit.min(limits::LONGEST_PAGE) as i32,
-        page_token: String::new(),
-    };
-    let mut client = server.insights();
-    let (mut shown, mut first, mut rows) = (0, None, Vec::new());
-    loop {
-        let page = client.list_worklist(request.clone()).await;
-        let mut page = page.map_err(|status| server.error(&status))?.into_inner();
-        page.items.truncate(limit - shown);
-        shown += page.items.len();
-        if json {
-            page.items.iter().try_for_each(output::print_json)?;
-        } else {
-            rows.append(&mut page.items);
-        }
-        request.page_token = std::mem::take(&mut page.next_page_token);
-        first.get_or_insert(page);
-        if shown == limit || request.page_token.is_empty() {
-            break;
-        }
-    }
-    let notes = notes(shown, &first.unwrap_or_default());
+    let listed = paging::read(args.limit, json, async |page_size, page_token| {
+        let request = ListWorklistRequest {
+            kinds: numbers(&args.kinds),
+            as_of_time: args.as_of.map(time::timestamp),
+            include_held_out: args.include_held_out,
+            page_size,
+            page_token,
+        };
+        let page = server.insights().list_worklist(request).await;
+        Ok(page.map_err(|status| server.error(&status))?.into_inner())
+    });
+    let listed = listed.await?;
+    let notes = notes(listed.shown, &listed.first);
     if json {
         output::remark(&notes);
         return Ok(());
     }
+    if listed.items.is_empty() && listed.first.places_left == Some(0) {
+        return Ok(output::print(&narrow_text(&format!("nothing is left to hand out; {notes}")))?);
+    }
     let currency = currency(server).await?;
-    Ok(output::print(&page(&rows, &notes, &currency))?)
+    Ok(output::print(&page(&listed.items, &notes, &currency))?)
 }
 
 /// What is shown, and what is left out.
 fn notes(shown: usize, first: &ListWorklistResponse) -> String {
-    let (shown, total) = (HumanCount(shown as u64), HumanCount(first.total_size.unsigned_abs()));
+    let showing = paging::showing(shown, first.total_size);
     let left_out = match first.not_paying {
         0 => String::new(),
         items => {
-            format!("; {} more are left out, since their action costs more than it brings", count(items))
+            let items = counted(items, "item is", "items are");
+            format!("; {items} left out, since the action costs more than it brings")
         }
     };
-    let places = match first.places_left {
+    let places = match places(first.places_used, first.places_left) {
         None => String::new(),
-        Some(0) => "; what the day has capacity for is handed out, see `tally worklist episodes`".to_owned(),
-        Some(places) => format!("; the day has capacity for {} more", count(places)),
+        Some(places) if first.places_left == Some(0) => {
+            format!("; {places}, see `tally worklist episodes --all`")
+        }
+        Some(places) => format!("; {places}"),
     };
-    format!("showing {shown} of {total} as of {}{left_out}{places}", datetime(first.as_of_time.as_ref()))
+    format!("{showing} as of {}{left_out}{places}", datetime(first.as_of_time.as_ref()))
 }
 
 fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
@@ -119,9 +107,8 @@ fn handed_out(item: &WorkItem) -> Option<String> {
 }
 
 fn row(item: &WorkItem, (is_ranked, any_handed_out): (bool, bool), currency: &Currency) -> Vec<String> {
-    // A day that is near says more than that it is one.
     let kind = match &item.due_time {
-        Some(due) => format!("care {}", date(Some(due))),
+        Some(due) => format!("{} {}", kind(item.kind), date(Some(due))),
         None => kind(item.kind),
     };
     let mut cells = vec![cut(&item.customer_id, ID), kind, currency.optional(item.value_at_risk_minor)];
@@ -180,9 +167,9 @@ mod tests {
         insta::assert_snapshot!(shown(&[item("C1", WorkKind::AtRisk), lead, held_out], 0), @r"
         customer  kind                value       P  class  cause        action
         ───────────────────────────────────────────────────────────────────────────────
-        C1        at risk          1,234.56  62.5 %  A      falling use  personal call
-        C2        care 2026-02-03         –       –  none   –            personal call
-        C3        neglected        1,234.56  62.5 %  A      falling use  (held out)
+        C1        at_risk          1,234.56  62.5 %  A      falling_use  personal call
+        C2        care_date 2026-02-03         –       –  none   –            personal call
+        C3        neglected        1,234.56  62.5 %  A      falling_use  (held out)
 
         showing 3 of 1,234 as of 2026-01-31T00:00:00Z
         value: the value at risk, what is likely to be lost, or, of a lead, to be won
@@ -214,10 +201,10 @@ mod tests {
         insta::assert_snapshot!(shown(&items, 0), @r"
         customer  name       kind        value       P  class  cause        action         handed out
         ───────────────────────────────────────────────────────────────────────────────────────────────
-        C1        Ana Reyes  at risk  1,234.56  62.5 %  A      falling use  personal call  2026-01-29
-        C2        Ben Okoro  at risk  1,234.56  62.5 %  A      falling use  personal call  not reached
-        C3        –          at risk  1,234.56  62.5 %  A      falling use  personal call
-        C4        Cem Aydın  at risk  1,234.56  62.5 %  A      falling use  personal call
+        C1        Ana Reyes  at_risk  1,234.56  62.5 %  A      falling_use  personal call  2026-01-29
+        C2        Ben Okoro  at_risk  1,234.56  62.5 %  A      falling_use  personal call  not_reached
+        C3        –          at_risk  1,234.56  62.5 %  A      falling_use  personal call
+        C4        Cem Aydın  at_risk  1,234.56  62.5 %  A      falling_use  personal call
 
         showing 4 of 1,234 as of 2026-01-31T00:00:00Z
         value: the value at risk, what is likely to be lost, or, of a lead, to be won
@@ -229,18 +216,22 @@ mod tests {
 
     #[test]
     fn the_capacity_of_the_day_is_named() {
-        let notes = |places_left| {
-            let as_of_time = moment("2026-01-31");
-            notes(
-                0,
-                &ListWorklistResponse { as_of_time, places_left: Some(places_left), ..Default::default() },
-            )
+        let notes = |used, left| {
+            let first = ListWorklistResponse {
+                as_of_time: moment("2026-01-31"),
+                places_used: Some(used),
+                places_left: Some(left),
+                ..ListWorklistResponse::default()
+            };
+            notes(0, &first)
         };
+        let used = "; all 1,200 places of the day are used, see `tally worklist episodes --all`";
+        assert!(notes(1_200, 0).ends_with(used));
         assert!(
-            notes(0)
-                .ends_with("; what the day has capacity for is handed out, see `tally worklist episodes`")
+            notes(1, 0).ends_with("; the 1 place of the day is used, see `tally worklist episodes --all`")
         );
-        assert!(notes(1_200).ends_with("; the day has capacity for 1,200 more"));
+        assert!(notes(1, 1_199).ends_with("; 1,199 of 1,200 places of the day are left"));
+        assert!(notes(1_199, 1).ends_with("; 1 of 1,200 places of the day is left"));
     }
 
     #[test]
@@ -249,7 +240,7 @@ mod tests {
         insta::assert_snapshot!(shown(&[ranked], 5), @r"
         customer  kind         value      gain       P  class  cause        action
         ──────────────────────────────────────────────────────────────────────────────────
-        C1        win back  1,234.56  1,000.00  62.5 %  A      falling use  personal call
+        C1        win_back  1,234.56  1,000.00  62.5 %  A      falling_use  personal call
 
         showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 more are left out, since their action costs more
           than it brings

@@ -54,7 +54,7 @@ mod tests {
         };
         assert_eq!(
             recorded(&reply),
-            "recorded for C1, at risk, of the list as of 2026-01-31T00:00:00Z; purchases until \
+            "recorded for C1, at_risk, of the list as of 2026-01-31T00:00:00Z; purchases until \
              2026-05-01T00:00:00Z count"
         );
     }

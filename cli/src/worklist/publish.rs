@@ -2,12 +2,12 @@
 
 use tally_proto::v1::{PublishWorklistRequest, PublishWorklistResponse};
 
-use super::names::numbers;
+use super::names::{numbers, places};
 use crate::{
     args::PublishArgs,
     connection::Connection,
     error::ClientError,
-    output::{self, count, datetime},
+    output::{self, count, counted, datetime},
     time,
 };
 
@@ -23,13 +23,16 @@ pub(super) async fn publish(server: &Connection, args: &PublishArgs, json: bool)
 fn published(reply: &PublishWorklistResponse) -> String {
     let still_open = match reply.still_open {
         0 => String::new(),
+        1 => "; 1 was handed out before, and its time is not over".to_owned(),
         items => format!("; {} were handed out before, and their time is not over", count(items)),
     };
+    let places = places(reply.places_used, reply.places_left);
     format!(
-        "published {} items as of {}, {} of them held out{still_open}",
-        count(reply.published),
+        "published {} as of {}, {} of them held out{still_open}{}",
+        counted(reply.published, "item", "items"),
         datetime(reply.as_of_time.as_ref()),
         count(reply.held_out),
+        places.map(|places| format!("; {places}")).unwrap_or_default(),
     )
 }
 
@@ -40,15 +43,30 @@ mod tests {
 
     #[test]
     fn what_was_published_is_counted() {
-        let text = |still_open| {
-            published(&PublishWorklistResponse {
-                published: 1_200,
-                held_out: 120,
-                still_open,
-                as_of_time: moment("2026-01-31"),
-            })
+        let reply = PublishWorklistResponse {
+            published: 1_200,
+            held_out: 120,
+            as_of_time: moment("2026-01-31"),
+            ..PublishWorklistResponse::default()
         };
+        let text = |still_open| published(&PublishWorklistResponse { still_open, ..reply });
         assert_eq!(text(0), "published 1,200 items as of 2026-01-31T00:00:00Z, 120 of them held out");
         assert!(text(7).ends_with("; 7 were handed out before, and their time is not over"));
+        assert!(text(1).ends_with("; 1 was handed out before, and its time is not over"));
+        let none = PublishWorklistResponse {
+            published: 0,
+            held_out: 0,
+            places_used: Some(20),
+            places_left: Some(0),
+            ..reply
+        };
+        assert_eq!(
+            published(&none),
+            "published 0 items as of 2026-01-31T00:00:00Z, 0 of them held out; all 20 places of the day are used"
+        );
+        let some =
+            PublishWorklistResponse { published: 1, places_used: Some(1), places_left: Some(19), ..reply };
+        assert!(published(&some).starts_with("published 1 item as of"));
+        assert!(published(&some).ends_with("; 19 of 20 places of the day are left"));
     }
 }

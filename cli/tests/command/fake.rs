@@ -67,7 +67,7 @@ pub struct Received {
     pub asked: usize,
     /// How many batches are stored, but answered as if the server had just been stopped.
     pub lost_replies: usize,
-    /// Holds the replies to streamed batches back until it is true.
+    /// Holds the replies to streamed batches, and the parts of a backup after the first, back until it is true.
     pub released: Option<watch::Receiver<bool>>,
     /// What the server replies of itself. Without it, it does not know the calls.
     pub knows: Option<Knowledge>,
@@ -124,8 +124,18 @@ impl DeploymentService for FakeServer {
         &self,
         _: Request<BackupDatabaseRequest>,
     ) -> Result<Response<Self::BackupDatabaseStream>, Status> {
-        let parts = self.knowledge()?.backup;
-        Ok(Response::new(Box::pin(tokio_stream::iter(parts.into_iter().map(Ok)))))
+        let parts = self.knowledge()?.backup.into_iter().enumerate();
+        let server = self.clone();
+        let parts = tokio_stream::iter(parts).then(move |(n, part)| {
+            let server = server.clone();
+            async move {
+                if n > 0 {
+                    server.until_released().await;
+                }
+                Ok(part)
+            }
+        });
+        Ok(Response::new(Box::pin(parts)))
     }
 
     async fn get_deployment(

@@ -80,7 +80,7 @@ async fn nothing_is_sent_when_a_file_is_bad() {
     let files = ["import", "--customers", &customers, "--interactions", &interactions];
     let error = tally(&url, &files).await.unwrap_err();
     assert_eq!(error.exit_code(), 2);
-    let line = format!("1 bad rows; nothing is stored:\n  {interactions} line 12002, column kind: is empty");
+    let line = format!("1 bad row; nothing is stored:\n  {interactions} line 12002, column kind: is empty");
     assert!(error.to_string().starts_with(&line), "{error}");
     let received = fake.0.lock().unwrap();
     assert!(received.customers.is_empty() && received.batches.is_empty());

@@ -1,10 +1,11 @@
 //! `tally interactions` against a small server.
 
-use crate::fake::{serve, tally};
+use crate::fake::{Knowledge, serve, tally};
 
 #[tokio::test]
 async fn interactions_are_listed_up_to_a_limit() {
     let (fake, url) = serve().await;
+    fake.0.lock().unwrap().knows = Some(Knowledge::default());
     for (limit, pages) in [("7", 1), ("1500", 2)] {
         fake.0.lock().unwrap().listed.clear();
         tally(&url, &["interactions", "list", "C1", "--limit", limit, "--retracted"]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Signals that end an import.
+//! Signals that end an import or a backup.
 
 use std::{fs, process::Stdio, time::Duration};
 
@@ -9,7 +9,9 @@ use tokio::{
     sync::watch,
 };
 
-use crate::fake::{FakeServer, Received, serve};
+use tally_proto::v1::BackupDatabaseResponse;
+
+use crate::fake::{FakeServer, Knowledge, Received, serve};
 
 fn import(url: &str, args: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_tally"))
@@ -78,5 +80,42 @@ async fn before_anything_is_sent_a_signal_leaves_nothing() {
     program.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
     assert_eq!(program.wait().await.unwrap().code(), Some(129), "{error}");
     assert!(error.contains("SIGHUP: nothing is stored"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_backup_leaves_no_file() {
+    let (fake, url) = serve().await;
+    let (_release, released) = watch::channel(false);
+    let part = BackupDatabaseResponse { content: b"half".to_vec(), total_bytes: 8 };
+    let knowledge = Knowledge { backup: vec![part.clone(), part], ..Knowledge::default() };
+    {
+        let mut received = fake.0.lock().unwrap();
+        (received.released, received.knows) = (Some(released), Some(knowledge));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.db");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_tally"))
+        .args(["--server", &url, "admin", "backup", file.to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    // It has written the first part, and waits for the second.
+    let has_begun = || {
+        let sizes =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
+        sizes.sum::<u64>() == 4
+    };
+    let waiting = async {
+        while !has_begun() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap();
+    send_signal(&program, "-INT").await;
+    let mut error = String::new();
+    program.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
+    assert_eq!(program.wait().await.unwrap().code(), Some(130), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -69,6 +69,15 @@ async fn arguments_become_requests() {
             }),
         ),
         (
+            "episodes --without-outcome --limit 1",
+            InsightRequest::Episodes(ListEpisodesRequest {
+                open_only: true,
+                without_outcome: true,
+                page_size: 1,
+                ..Default::default()
+            }),
+        ),
+        (
             "episodes win_back --customer C1 --all --limit 1",
             InsightRequest::Episodes(ListEpisodesRequest {
                 kinds: vec![WorkKind::WinBack.into()],

@@ -1,7 +1,6 @@
 //! The first pass over customers.csv.
 
 use csv::StringRecord;
-use indicatif::HumanCount;
 use tally_proto::values::trimmed;
 
 use super::{CustomerLayout, layout::Attribute};
@@ -15,7 +14,7 @@ use crate::{
         layout::Layout,
         server_state::ServerState,
     },
-    output::printable,
+    output::{counted, printable},
 };
 
 /// Reads customers.csv to its end, and adds what it contains to `findings`.
@@ -35,9 +34,9 @@ pub(in crate::import) fn check(
     statistics.report_types(&layout, &source, pass.server, findings);
     if statistics.repeated > 0 {
         let text = format!(
-            "{}: {} rows repeat a customer; the latest row of each counts",
+            "{}: {} a customer; the latest row of each counts",
             source.name().display(),
-            HumanCount(statistics.repeated)
+            counted(statistics.repeated, "row repeats", "rows repeat")
         );
         findings.note("REPEATED_CUSTOMERS", statistics.repeated, text);
     }
@@ -114,9 +113,9 @@ impl CustomerStatistics {
             let texts = statistics.texts_among_numbers();
             if texts > 0 && attribute.value_type == ValueType::Text {
                 let text = format!(
-                    "{file}: `{}` is a text, since {} values are no numbers, such as `{}`",
+                    "{file}: `{}` is a text, since {}, such as `{}`",
                     printable(&attribute.name),
-                    HumanCount(texts),
+                    counted(texts, "value is no number", "values are no numbers"),
                     printable(statistics.example().unwrap_or("true"))
                 );
                 findings.note("TEXTS_AMONG_NUMBERS", texts, text);
@@ -164,11 +163,11 @@ fn report_change(
         return;
     };
     let (name, is_now) = (printable(&attribute.name), attribute.value_type);
-    let customers = HumanCount(server.customers_with(&attribute.name));
+    let customers = counted(server.customers_with(&attribute.name), "customer", "customers");
     if stored != is_now {
         let example = statistics.example().map(|text| format!(" (`{}`)", printable(text)));
         let text = format!(
-            "{file}: `{name}` is a {} for {customers} customers, and this file makes it a {}{}; the serving model would \
+            "{file}: `{name}` is a {} for {customers}, and this file makes it a {}{}; the serving model would \
              ignore it",
             stored.name(),
             is_now.name(),
@@ -176,7 +175,7 @@ fn report_change(
         );
         findings.doubt("ATTRIBUTE_TYPE_CHANGE", 1, text);
     } else if found != is_now {
-        let text = format!("{file}: `{name}` stays a text, as it is for {customers} customers");
+        let text = format!("{file}: `{name}` stays a text, as it is for {customers}");
         findings.note("ATTRIBUTE_STAYS_TEXT", 1, text);
     }
 }

@@ -7,7 +7,7 @@ use indicatif::HumanCount;
 use jiff::Timestamp;
 
 use super::Findings;
-use crate::output::printable;
+use crate::output::{counted, printable};
 
 /// Most ids that are kept. What is found beyond them concerns ids that were kept.
 const MOST_IDS: usize = 1_000_000;
@@ -109,17 +109,17 @@ impl CustomerIds {
                 more => format!("\n    … and {} more", HumanCount(more)),
             };
             let text = format!(
-                "{} customer ids differ from another only in upper and lower case, blanks, or `.0` at the end, so that \
+                "{} from another only in upper and lower case, blanks, or `.0` at the end, so that \
                  one customer would be two:{}",
-                HumanCount(self.near),
+                counted(self.near, "customer id differs", "customer ids differ"),
                 self.near_examples.iter().map(example).collect::<String>() + &not_shown
             );
             findings.doubt("NEARLY_SAME_IDS", self.near, text);
         }
         if self.trimmed > 0 {
             let text = format!(
-                "{} rows have blanks around the customer_id, which do not count",
-                HumanCount(self.trimmed)
+                "{} blanks around the customer_id, which do not count",
+                counted(self.trimmed, "row has", "rows have")
             );
             findings.note("BLANKS_AROUND_IDS", self.trimmed, text);
         }

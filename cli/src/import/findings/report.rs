@@ -1,10 +1,10 @@
 //! The results of the checks.
 
 use csv::StringRecord;
-use indicatif::HumanCount;
 use jiff::Timestamp;
 
 use super::BadRows;
+use crate::output::counted;
 
 /// What the files contain, and what of it is doubtful.
 #[derive(Default)]
@@ -44,16 +44,16 @@ impl Findings {
             let file = file.clone();
             if placeholders > 0 {
                 let text = format!(
-                    "{file}: {} rows have an id that stands for no value, such as NULL; they would all be one customer",
-                    HumanCount(placeholders)
+                    "{file}: {} an id that stands for no value, such as NULL; all of them would be one customer",
+                    counted(placeholders, "row has", "rows have")
                 );
                 self.doubt("PLACEHOLDER_IDS", placeholders, text);
             }
             if negative > 0 {
                 let text = format!(
-                    "{file}: {} purchases have a negative amount; money that is paid back is of the kind `return`, \
+                    "{file}: {} a negative amount; money that is paid back is of the kind `return`, \
                      with a positive amount",
-                    HumanCount(negative)
+                    counted(negative, "purchase has", "purchases have")
                 );
                 self.doubt("NEGATIVE_PURCHASES", negative, text);
             }

@@ -3,7 +3,7 @@
 use indicatif::HumanCount;
 
 use super::{BadRows, ColumnReport, Finding, Findings, TableReport};
-use crate::output::{printable, table};
+use crate::output::{counted, printable, table};
 
 /// Kinds that are shown.
 const KINDS: usize = 10;
@@ -33,7 +33,7 @@ impl BadRows {
     pub(in crate::import) fn text(&self) -> String {
         let mut lines: Vec<String> = self.first.iter().map(|error| format!("\n  {error}")).collect();
         if self.not_shown() > 0 {
-            lines.push(format!("\n  … and {} more bad rows", HumanCount(self.not_shown())));
+            lines.push(format!("\n  … and {}", counted(self.not_shown(), "more bad row", "more bad rows")));
         }
         lines.concat()
     }
@@ -42,9 +42,11 @@ impl BadRows {
 impl TableReport {
     fn text(&self) -> String {
         let Self { file, items, source, rows, span, .. } = self;
-        let mut text = format!("{file}: {} {items}, {source}", HumanCount(*rows));
+        // Both names of items have a plural in s.
+        let items = counted(*rows, items.trim_end_matches('s'), items);
+        let mut text = format!("{file}: {items}, {source}");
         if self.bad.count > 0 {
-            text.push_str(&format!("; {} bad rows", HumanCount(self.bad.count)));
+            text.push_str(&format!("; {}", counted(self.bad.count, "bad row", "bad rows")));
         }
         if let Some((first, last)) = span {
             text.push_str(&format!("\n  from {first} to {last}"));

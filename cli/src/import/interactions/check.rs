@@ -1,7 +1,6 @@
 //! The first pass over interactions.csv.
 
 use csv::StringRecord;
-use indicatif::HumanCount;
 use jiff::{SignedDuration, Timestamp};
 use tally_proto::{limits, v1::OnConflict, values::trimmed};
 
@@ -20,6 +19,7 @@ use crate::{
         inputs::InputTable,
         layout::Layout,
     },
+    output::counted,
 };
 
 /// What the rows of interactions.csv contain.
@@ -95,9 +95,9 @@ fn check_conflicts(
         return Ok(());
     }
     let message = format!(
-        "{} rows have the customer_id and interaction_id of an earlier row with other content, of which this is the \
-         first; with --on-conflict skip the first row of each counts, with --on-conflict correct the last",
-        HumanCount(keys.changed)
+        "{} the customer_id and interaction_id of an earlier row with other content, of which this is the first; with \
+         --on-conflict skip the first row of each counts, with --on-conflict correct the last",
+        counted(keys.changed, "row has", "rows have")
     );
     Err(CsvError { line: keys.first_changed, ..CsvError::of_file(source.name(), message) })
 }

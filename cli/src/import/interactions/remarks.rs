@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use indicatif::HumanCount;
-
 use super::{check::InteractionStatistics, layout::PURCHASE};
 use crate::{
     import::{check::FirstPass, findings::Findings, server_state::ServerState},
-    output::printable,
+    output::{counted, printable},
 };
 
 /// Adds the remarks about a file.
@@ -26,8 +24,8 @@ pub(super) fn add(
         let first = statistics.first_without_customer.as_ref();
         let first = first.map(|(line, id)| format!(", first `{}` in line {line}", printable(id)));
         let text = format!(
-            "{file}: {} interactions are of customers that have no row in the file of customers{}",
-            HumanCount(statistics.without_customer),
+            "{file}: {} of customers that have no row in the file of customers{}",
+            counted(statistics.without_customer, "interaction is", "interactions are"),
             first.unwrap_or_default()
         );
         findings.note("UNKNOWN_CUSTOMERS", statistics.without_customer, text);
@@ -37,8 +35,8 @@ pub(super) fn add(
 fn kinds(statistics: &InteractionStatistics, file: &str, findings: &mut Findings) {
     for misspelt in statistics.kinds.misspelt() {
         let text = format!(
-            "{file}: {} interactions are of the kind `{}`; is `{}` meant? Only that word counts as such",
-            HumanCount(misspelt.count),
+            "{file}: {} of the kind `{}`; is `{}` meant? Only that word counts as such",
+            counted(misspelt.count, "interaction is", "interactions are"),
             printable(&misspelt.kind),
             printable(&misspelt.meant)
         );
@@ -57,15 +55,15 @@ fn kinds(statistics: &InteractionStatistics, file: &str, findings: &mut Findings
 fn keys(statistics: &InteractionStatistics, file: &str, findings: &mut Findings) {
     let keys = &statistics.keys;
     if keys.repeated > 0 {
-        let text =
-            format!("{file}: {} rows are there more than once; each counts once", HumanCount(keys.repeated));
+        let rows = counted(keys.repeated, "row is", "rows are");
+        let text = format!("{file}: {rows} there more than once; each counts once");
         findings.note("REPEATED_INTERACTIONS", keys.repeated, text);
     }
     if keys.changed > 0 {
         let text = format!(
-            "{file}: {} rows have the customer_id and interaction_id of an earlier row with other content, first line \
+            "{file}: {} the customer_id and interaction_id of an earlier row with other content, first line \
              {}; one of each counts, as --on-conflict says",
-            HumanCount(keys.changed),
+            counted(keys.changed, "row has", "rows have"),
             keys.first_changed.unwrap_or_default()
         );
         findings.note("CONFLICTING_INTERACTIONS", keys.changed, text);
@@ -79,7 +77,7 @@ fn keys(statistics: &InteractionStatistics, file: &str, findings: &mut Findings)
 fn money(statistics: &InteractionStatistics, file: &str, server: &ServerState, findings: &mut Findings) {
     let amounts = &statistics.amounts;
     if statistics.negative > 0 {
-        let text = format!("{file}: {} amounts are negative", HumanCount(statistics.negative));
+        let text = format!("{file}: {} negative", counted(statistics.negative, "amount is", "amounts are"));
         findings.note("NEGATIVE_AMOUNTS", statistics.negative, text);
     }
     if let Some((count, listed)) = statistics.currencies.others(&server.currency) {
@@ -99,8 +97,9 @@ fn money(statistics: &InteractionStatistics, file: &str, server: &ServerState, f
              such as a cent or a yen; `tally-serve --currency` sets the currency"
         ),
         decimals => format!(
-            "{file}: amounts have up to {decimals} decimals, and the deployment has no currency, so all later amounts \
-             must have the same; `tally-serve --currency` sets the currency"
+            "{file}: amounts have up to {}, and the deployment has no currency, so all later amounts \
+             must have the same; `tally-serve --currency` sets the currency",
+            counted(decimals, "decimal", "decimals")
         ),
     };
     findings.note("NO_CURRENCY", amounts.count, text);
@@ -109,17 +108,17 @@ fn money(statistics: &InteractionStatistics, file: &str, server: &ServerState, f
 fn times(statistics: &InteractionStatistics, file: &str, pass: &FirstPass<'_>, findings: &mut Findings) {
     if statistics.before_creation > 0 {
         let text = format!(
-            "{file}: {} interactions happened before the create_time of their customer, first line {}",
-            HumanCount(statistics.before_creation),
+            "{file}: {} happened before the create_time of their customer, first line {}",
+            counted(statistics.before_creation, "interaction", "interactions"),
             statistics.first_before_creation.unwrap_or_default()
         );
         findings.note("BEFORE_CREATE_TIME", statistics.before_creation, text);
     }
     if !pass.backfill && statistics.old > 0 {
         let text = format!(
-            "{file}: {} interactions happened more than a day ago; without --backfill, those that are new count as \
+            "{file}: {} happened more than a day ago; without --backfill, those that are new count as \
              known only from now on, and models cannot learn from them",
-            HumanCount(statistics.old)
+            counted(statistics.old, "interaction", "interactions")
         );
         findings.note("HISTORY_WITHOUT_BACKFILL", statistics.old, text);
     }

@@ -3,7 +3,7 @@
 use prost_types::{Value, value::Kind};
 use tally_proto::v1::{EffectCurve, EffectPoint, Model};
 
-use crate::output::{number, printable, table};
+use crate::output::{counted, number, printable, table};
 
 /// Coefficients shown.
 const COEFFICIENTS: usize = 15;
@@ -22,9 +22,9 @@ pub(super) fn effects(curves: &[EffectCurve]) -> String {
         std::iter::once(printable(&curve.feature)).chain(points).collect()
     });
     format!(
-        "What values add to the log-odds of an average customer: the {} of {} features with the largest effect\n{}",
+        "What values add to the log-odds of an average customer: the {} of {} with the largest effect\n{}",
         widest.len().min(EFFECTS),
-        curves.len(),
+        counted(curves.len() as u64, "feature", "features"),
         table(&["feature", "value → log-odds"], &[], rows)
     )
 }

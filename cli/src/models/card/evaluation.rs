@@ -2,7 +2,7 @@
 
 use tally_proto::v1::{Metrics, Model};
 
-use crate::output::{count, number, percent, printable, table};
+use crate::output::{count, counted, number, percent, printable, table};
 
 /// The metrics of the model, before its recalibration, and of the baselines.
 pub(super) fn holdout(model: &Model) -> String {
@@ -14,9 +14,9 @@ pub(super) fn holdout(model: &Model) -> String {
     rows.extend(model.baselines.iter().map(|b| row(&b.name, &b.metrics.unwrap_or_default())));
     let header = ["", "AUC", "PR AUC", "log loss", "Brier", "ECE", "lift at 10 %"];
     format!(
-        "On the holdout ({} split, {} snapshots, {} with the outcome)\n{}",
+        "On the holdout ({} split, {}, {} with the outcome)\n{}",
         printable(&model.split),
-        count(holdout.rows),
+        counted(holdout.rows, "snapshot", "snapshots"),
         count(holdout.positives),
         table(&header, &[1, 2, 3, 4, 5, 6], rows)
     )

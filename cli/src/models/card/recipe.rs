@@ -2,7 +2,7 @@
 
 use tally_proto::v1::{Recipe, Stack, StackMember, Study};
 
-use crate::output::printable;
+use crate::output::{counted, printable};
 
 /// What the model is fitted as, in one line; the members of a stack have lines of their own.
 pub(super) fn fitted_as(study: Option<&Study>) -> String {
@@ -17,7 +17,7 @@ pub(super) fn fitted_as(study: Option<&Study>) -> String {
     if recipe.feature_fraction < 1.0 {
         shared.push(format!("the most important {} of the features", kept(&recipe)));
     }
-    shared.extend(recipe.lookback_days.map(|days| format!("the last {days} days")));
+    shared.extend(recipe.lookback_days.map(|days| format!("the last {}", counted(days, "day", "days"))));
     shared.push(match study.calibration.as_str() {
         "" => "not recalibrated".to_owned(),
         name => format!("recalibrated ({})", printable(name)),

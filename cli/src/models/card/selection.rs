@@ -3,7 +3,7 @@
 use tally_proto::v1::{Candidate, Study};
 
 use super::recipe::{extras, kept, pair_penalty};
-use crate::output::{number, printable, table};
+use crate::output::{counted, number, printable, table};
 
 const HEADER: [&str; 12] = [
     "",
@@ -58,7 +58,7 @@ fn row(candidate: &Candidate, is_chosen: bool) -> Vec<String> {
         extras(&recipe).collect::<Vec<_>>().join(", "),
         recipe.pairs.to_string(),
         kept(&recipe),
-        recipe.lookback_days.map_or_else(|| "all".to_owned(), |days| format!("{days} days")),
+        recipe.lookback_days.map_or_else(|| "all".to_owned(), |days| counted(days, "day", "days")),
         recipe.penalty.to_string(),
         pair_penalty(&recipe),
         number(candidate.log_loss),

@@ -10,7 +10,7 @@ use super::{
     selection::selection,
     stack::stack,
 };
-use crate::output::{count, datetime, number, printable, share, target_name};
+use crate::output::{count, counted, datetime, number, printable, share, target_name};
 
 const SERVES: &str = "that serves";
 const EVALUATED: &str = "that was evaluated";
@@ -73,7 +73,7 @@ fn is_same(study: &Study, other: &Study) -> bool {
 fn facts(model: &Model) -> String {
     let champion = if model.champion { ", the champion" } else { "" };
     let facts = [
-        ("predicts", format!("{} within {} days", target_name(model.target()), model.horizon_days)),
+        ("predicts", format!("{} within {}", target_name(model.target()), days(model.horizon_days))),
         ("about", printable(&model.eligible)),
         ("data up to", datetime(model.as_of_time.as_ref())),
         ("trained on", trained_on(model)),
@@ -83,7 +83,11 @@ fn facts(model: &Model) -> String {
         ("features", format!("{} (SHA-256)", printable(&model.schema_hash))),
         (
             "artifact",
-            format!("{} (SHA-256), {} bytes", printable(&model.artifact_hash), count(model.artifact_bytes)),
+            format!(
+                "{} (SHA-256), {}",
+                printable(&model.artifact_hash),
+                counted(model.artifact_bytes, "byte", "bytes")
+            ),
         ),
     ];
     let difference = model.log_odds_difference.map(|rms| {
@@ -102,13 +106,18 @@ fn facts(model: &Model) -> String {
 
 fn trained_on(model: &Model) -> String {
     let positives = share(model.positives, model.rows);
-    format!("{} snapshots, {} with the outcome ({positives})", count(model.rows), count(model.positives))
+    let snapshots = counted(model.rows, "snapshot", "snapshots");
+    format!("{snapshots}, {} with the outcome ({positives})", count(model.positives))
+}
+
+fn days(number: i32) -> String {
+    counted(number, "day", "days")
 }
 
 fn lead_coverage(leads: &LeadCoverage) -> String {
     format!(
-        "learned from up to {} days old; {} of the {} to be scored are older",
-        leads.oldest_days,
+        "learned from up to {} old; {} of the {} to be scored are older",
+        days(leads.oldest_days),
         share(leads.older, leads.leads),
         count(leads.leads)
     )
@@ -121,8 +130,8 @@ fn purchases(model: &BgNbd) -> String {
         format!("not the maximum of the likelihood: {}", printable(&model.problem))
     };
     format!(
-        "Purchases of {} buyers (BG/NBD, in weeks): r {:.4}, alpha {:.4}, a {:.4}, b {:.4}, log-likelihood {:.2}; {state}",
-        count(model.customers),
+        "Purchases of {} (BG/NBD, in weeks): r {:.4}, alpha {:.4}, a {:.4}, b {:.4}, log-likelihood {:.2}; {state}",
+        counted(model.customers, "buyer", "buyers"),
         model.r,
         model.alpha,
         model.a,

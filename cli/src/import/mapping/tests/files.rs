@@ -208,6 +208,10 @@ fn errors_of_the_file_name_the_line_the_key_and_what_is_allowed() {
     assert!(no_source.contains("needs one of `column`, `columns`, `value` and `join`"), "{no_source}");
     let lacks = error(&INTERACTIONS.replace("occur_time = \"at\"", ""));
     assert!(lacks.contains("missing field `occur_time`"), "{lacks}");
+    let several = error("\n[[customers]]\ncustomer_id = \"id\"");
+    assert!(several.contains("line 2: `[[customers]]`: there is one table [customers]"), "{several}");
+    let nul = error("\n\ngroup_by = \"\0\"");
+    assert!(nul.contains("line 3: has a NUL character"), "{nul}");
     let skip = error(&format!("{INTERACTIONS}skip_empty = [\"who\"]\n"));
     assert_eq!(
         skip,
