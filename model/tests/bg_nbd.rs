@@ -282,7 +282,7 @@ fn samples_without_a_maximum_are_reported() {
         fitted.problem.unwrap()
     };
     assert_eq!(problem(&[]), "0 of 0 customers bought on more than one day; need 10");
-    assert_eq!(problem(&[purchases([3, 20, 30])]), "1 of 1 customers bought on more than one day; need 10");
+    assert_eq!(problem(&[purchases([3, 20, 30])]), "1 of 1 customer bought on more than one day; need 10");
     let once: Vec<Purchases> = (0..500).map(|age| purchases([0, 0, age])).collect();
     assert_eq!(problem(&once), "0 of 500 customers bought on more than one day; need 10");
     let regular = problem(&[purchases([3, 20, 30]); 500]);

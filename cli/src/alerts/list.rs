@@ -147,10 +147,10 @@ mod tests {
         when                  rule                  about
         ─────────────────────────────────────────────────────────────────
         2026-01-31T06:00:12Z  good customer about…  C1042-and-a-much-lo…
-          why the churn grade fell from B to D  seen yes  sent parked: the receiver refuses connections
-          id 019a3f5e-6f3c-7c52-9a6e-0c5d1f1b2a77
+          why the churn grade fell from B to D  acknowledged by ada@desk 2026-01-31T06:01:12Z  note I call
+          sent parked: the receiver refuses connections  id 019a3f5e-6f3c-7c52-9a6e-0c5d1f1b2a77
         2026-01-31T06:00:12Z  nobody scores         churn/7
-          why churn/7 has not scored a population for more than 2 days  seen –  sent –
+          why churn/7 has not scored a population for more than 2 days  acknowledged by –  sent –
           id 019a3f5e-6f3c-7c52-9a6e-0c5d1f1b2a78
 
         showing 2 of 2

@@ -49,6 +49,6 @@ fn summary(last: &RefreshInsightsResponse) -> String {
 }
 
 fn unfinished(last: &RefreshInsightsResponse) -> String {
-    let customers = counted(last.total, "customer", "customers");
+    let customers = counted(last.total, "customer is", "customers are");
     format!("{} of {customers} done, and there are no new insights", count(last.done))
 }

@@ -179,17 +179,25 @@ mod tests {
     #[test]
     fn a_value_model_is_a_page() {
         insta::assert_snapshot!(page(&model(), &euro()), @r"
-        lifetime values as of 2011-12-10T00:00:00Z, of the 365 days after it
+        lifetime values as of 2011-12-10T00:00:00Z: the profit that customers will bring in the 365 days
+          after it
         a customer who buys for the first time now brings a profit of 35.17 EUR, this purchase included
-        40.0 % of the revenue counts as value, discounted by 10.0 % a year
+        40.0 % of the revenue counts as profit, and what comes a year later counts 10.0 % less
 
         model of             parameters                                customers  log-likelihood
         ─────────────────────────────────────────────────────────────────────────────────────────
         purchases (BG/NBD)   r 0.243, α 4.414 weeks, a 0.793, b 2.426      2,357        -9,582.4
         money (Gamma-Gamma)  p 6.250, q 3.740, v 15.44                       946        -4,055.9
 
-        as of 2010-12-10T00:00:00Z the same model expected a profit of 12,345.67 EUR from 1,024 buyers;
-          they brought 12,500.00 EUR, and 95.1 % of them what is inside their 95 % interval
+        purchases: while they stay, customers buy 0.055 times a week on average (r / α), and after a
+          purchase 24.6 % of them leave (a / (a + b))
+        money: a day on which a customer buys brings 35.22 on average (p · v / (q − 1))
+        customers: those that the model is fitted to; log-likelihood: the greater, the better it fits them
+
+        tested on the past: as of 2010-12-10T00:00:00Z, by what had happened until then, a profit of
+          12,345.67 EUR was expected from 1,024 buyers in the 365 days after it; they brought 12,500.00
+          EUR. Of each buyer the model gives a 95 % interval; 95.1 % of them brought what is inside of
+          theirs
         ");
     }
 

@@ -105,7 +105,7 @@ mod tests {
         ───────────────────────────────────────────────────────────────
         late data    -0.2500
                      -0.2500                       19 purchases so far
-                     +0.0000  1 more features
+                     +0.0000  1 more feature
         behaviour    +0.0000
         retraining   +0.5000
                      +0.5000  an average customer

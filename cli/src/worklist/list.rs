@@ -165,11 +165,11 @@ mod tests {
         };
         let held_out = WorkItem { held_out: true, ..item("C3", WorkKind::Neglected) };
         insta::assert_snapshot!(shown(&[item("C1", WorkKind::AtRisk), lead, held_out], 0), @r"
-        customer  kind                value       P  class  cause        action
-        ───────────────────────────────────────────────────────────────────────────────
-        C1        at_risk          1,234.56  62.5 %  A      falling_use  personal call
+        customer  kind                     value       P  class  cause        action
+        ────────────────────────────────────────────────────────────────────────────────────
+        C1        at_risk               1,234.56  62.5 %  A      falling_use  personal call
         C2        care_date 2026-02-03         –       –  none   –            personal call
-        C3        neglected        1,234.56  62.5 %  A      falling_use  (held out)
+        C3        neglected             1,234.56  62.5 %  A      falling_use  (held out)
 
         showing 3 of 1,234 as of 2026-01-31T00:00:00Z
         value: the value at risk, what is likely to be lost, or, of a lead, to be won
@@ -242,7 +242,7 @@ mod tests {
         ──────────────────────────────────────────────────────────────────────────────────
         C1        win_back  1,234.56  1,000.00  62.5 %  A      falling_use  personal call
 
-        showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 more are left out, since their action costs more
+        showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 items are left out, since the action costs more
           than it brings
         value: the value at risk, what is likely to be lost, or, of a lead, to be won
         gain: value at risk · lower end of the effect of the action (1 while nothing is measured) − its

@@ -279,7 +279,7 @@ async fn of_rows_with_one_key_the_one_counts_that_on_conflict_says() {
     let error = trial.import("", &interactions(rows), &[]).await.unwrap_err();
     let text = error.to_string();
     assert!(
-        text.contains("line 4: 1 rows have the customer_id and interaction_id of an earlier row"),
+        text.contains("line 4: 1 row has the customer_id and interaction_id of an earlier row"),
         "{text}"
     );
     assert_eq!((error.exit_code(), trial.interactions().len()), (2, 0));

@@ -85,7 +85,7 @@ async fn amounts_become_minor_units_of_the_deployment_or_of_the_file() {
     }
     let error = import(money(&["12.50"]).as_bytes(), &[], Some(0)).await.unwrap_err();
     assert!(
-        error.contains("line 2, column amount: `12.50` has 1 decimals, but the deployment's currency has 0"),
+        error.contains("line 2, column amount: `12.50` has 1 decimal, but the deployment's currency has 0"),
         "{error}"
     );
 }

@@ -84,14 +84,16 @@ impl Mapping {
             let message = "has a NUL character (U+0000); a mapping file is text in UTF-8";
             return Err(CsvError { line: Some(line), ..CsvError::of_file(path, message) });
         }
+        // serde would take it for the keys of the table in their order.
+        if let Some(n) = text.lines().position(|line| line.trim() == "[[customers]]") {
+            let message = "`[[customers]]`: there is one table [customers]";
+            return Err(CsvError { line: Some(n as u64 + 1), ..CsvError::of_file(path, message) });
+        }
         let file: MappingFile = toml::from_str(text).map_err(|error| {
             let begin = error.span().map_or(0, |span| span.start);
             let line = text.get(..begin).unwrap_or_default().matches('\n').count();
             let key = text.lines().nth(line).unwrap_or_default().trim();
-            let message = match key {
-                "[[customers]]" => "`[[customers]]`: there is one table [customers]".to_owned(),
-                key => format!("`{key}`: {}", error.message().trim_end()),
-            };
+            let message = format!("`{key}`: {}", error.message().trim_end());
             CsvError { line: Some(line as u64 + 1), ..CsvError::of_file(path, message) }
         })?;
         file.check().map_err(|message| CsvError::of_file(path, message))?;
