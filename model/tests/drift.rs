@@ -110,6 +110,8 @@ fn few_customers_are_no_alarm() {
     assert_eq!(shift(&few, "tenure_days").level, DriftLevel::TooFew);
     let none = report(&training, &[]);
     assert_eq!((none.score.psi, none.score.level), (0.0, DriftLevel::TooFew));
+    let nobody_before = report(&[], &training);
+    assert_eq!((nobody_before.score.psi, nobody_before.score.level), (0.0, DriftLevel::TooFew));
     let many = report(&training, &numbers((0..400).map(|n| f64::from(n % 80))));
     assert_eq!(shift(&many, "tenure_days").level, DriftLevel::Large);
     let slight = report(&training, &numbers((0..4_000).map(|n| f64::from(n % 100) * 1.17)));

@@ -58,7 +58,7 @@ pub struct Artifact {
     /// The quartiles of the probability over the customers at `as_of`; in models that were stored before these were
     /// looked at, over the training rows.
     pub quartiles: [f64; 3],
-    /// The distributions of the same customers or rows, for drift monitoring.
+    /// The distributions of those customers, however few they are, for drift monitoring.
     pub reference: Reference,
     /// How it was trained and how well it predicts.
     pub card: Card,

@@ -145,8 +145,9 @@ impl FittedModel {
         let card = self.card(rows, chosen, evaluation, task);
         let covariance_factor = self.covariance_factor(rows)?;
         let Self { plan, selection, fitted: StackedFit { encoder, fit, rows: within, .. }, .. } = self;
-        let customers =
-            rows.population.rows(&plan).unwrap_or_else(|| latest_snapshots(rows, &within, plan.width()));
+        let customers = rows.population.rows(&plan);
+        let snapshots =
+            (!rows.population.has_quarters()).then(|| latest_snapshots(rows, &within, plan.width()));
         let mut artifact = Artifact {
             outcome: task.input.outcome.clone(),
             spec: task.input.spec.clone(),
@@ -167,13 +168,15 @@ impl FittedModel {
         let scorer = Scorer::unchecked(artifact.clone());
         artifact.golden = golden_rows(&scorer);
         let (measures, features) = (artifact.plan.measures(), &artifact.encoder.features);
-        let probabilities: Vec<f64> =
-            customers.chunks(measures.len()).map(|raw| scorer.probability_of(raw)).collect();
+        let probabilities = |raw: &[f64]| -> Vec<f64> {
+            raw.chunks(measures.len()).map(|raw| scorer.probability_of(raw)).collect()
+        };
+        let of_customers = probabilities(&customers);
         // All customers of a run have the same month. Its drift would only say that time has passed.
         let monitored = features.iter().filter(|feature| feature.measure != Measure::Month);
         let monitored = monitored.map(|feature| (feature.place, feature.range()));
-        artifact.reference = Reference::new(&measures, monitored, &customers, &probabilities);
-        artifact.quartiles = quartiles(probabilities);
+        artifact.reference = Reference::new(&measures, monitored, &customers, &of_customers);
+        artifact.quartiles = quartiles(snapshots.map_or(of_customers, |snapshots| probabilities(&snapshots)));
         Ok(artifact)
     }
 }

@@ -13,7 +13,8 @@ use crate::{
 /// customers, and chance alone gives a PSI of 9 / 50,000, where 0.1 is worth attention. All raw rows of a large
 /// population would need as much memory as its snapshots.
 const MOST_CUSTOMERS: u64 = 50_000;
-/// With fewer customers there are no quarters to speak of.
+/// With fewer customers there are no quarters to speak of; grades are then those of snapshots. Drift is measured from
+/// the customers however few they are: snapshots are of other moments, so that all of their ages would seem to drift.
 const FEWEST_CUSTOMERS: usize = 50;
 
 /// Raw rows of the customers that would be scored at the `as_of` of the training.
@@ -64,10 +65,15 @@ impl Population {
         self.customers += others.customers;
     }
 
-    /// The raw rows with the forecast of this plan, which [is like](Plan::is_like) that of the rows; None when there are
-    /// too few customers to have quarters.
+    /// Whether there are enough customers to have quarters.
     #[must_use]
-    pub fn rows(&self, plan: &Plan) -> Option<Vec<f64>> {
+    pub const fn has_quarters(&self) -> bool {
+        self.customers >= FEWEST_CUSTOMERS
+    }
+
+    /// The raw rows with the forecast of this plan, which [is like](Plan::is_like) that of the rows.
+    #[must_use]
+    pub fn rows(&self, plan: &Plan) -> Vec<f64> {
         let mut rows = self.features.clone();
         if let Some(forecast) = &plan.forecast {
             let width = plan.width();
@@ -75,7 +81,7 @@ impl Population {
                 row[width - Forecast::WIDTH..].copy_from_slice(&forecast.values(Some(purchases)));
             }
         }
-        (self.customers >= FEWEST_CUSTOMERS).then_some(rows)
+        rows
     }
 }
 

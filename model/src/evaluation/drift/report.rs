@@ -18,7 +18,7 @@ pub const LARGE: f64 = 0.25;
 pub enum DriftLevel {
     /// Below [`MODERATE`].
     Stable,
-    /// At least [`MODERATE`], but with so few customers that chance alone may cause it.
+    /// At least [`MODERATE`], but with so few customers that chance alone may cause it; or nobody to compare.
     TooFew,
     /// Below [`LARGE`].
     Moderate,
@@ -133,7 +133,7 @@ impl Shift {
         Self {
             psi,
             chance,
-            level: DriftLevel::of(psi, chance, m),
+            level: DriftLevel::of(psi, chance, n.min(m)),
             mean_difference: comparable.then(|| tally.deviation as f64 / MILLION / now),
             missing_difference,
             beyond: tally.beyond.map(|beyond| share(beyond, m)),
@@ -143,10 +143,10 @@ impl Shift {
 }
 
 impl DriftLevel {
-    /// The level of a PSI over `population` customers.
-    fn of(psi: f64, chance: f64, population: f64) -> Self {
+    /// The level of a PSI where the smaller side has so many `rows`.
+    fn of(psi: f64, chance: f64, rows: f64) -> Self {
         match psi {
-            _ if population == 0.0 => Self::TooFew,
+            _ if rows == 0.0 => Self::TooFew,
             psi if psi < MODERATE => Self::Stable,
             psi if may_be_chance(psi, chance) => Self::TooFew,
             psi if psi < LARGE => Self::Moderate,

@@ -133,7 +133,7 @@ fn verdict() -> PromotionDecision {
 fn drift(champion: &Scorer, rows: &Snapshots) -> ChampionDrift {
     let artifact = champion.artifact();
     let mut counts = Counts::new(&artifact.reference);
-    for raw in rows.population.rows(&artifact.plan).unwrap().chunks(artifact.plan.width()) {
+    for raw in rows.population.rows(&artifact.plan).chunks(artifact.plan.width()) {
         counts.add(&artifact.reference, raw, champion.probability_of(raw));
     }
     ChampionDrift {

@@ -7,11 +7,14 @@ use tonic::Code;
 
 use super::{NOW, drift_of};
 use crate::support::{
-    Tally, assert_refused, business, customer, on_both_stores, simulated_customer, simulated_interactions,
-    time, timestamp,
+    Tally, assert_refused, business, customer, has_kind, on_both_stores, simulated_customer,
+    simulated_interactions, time, timestamp,
 };
 
-on_both_stores!(drift_finds_the_features_that_have_moved_and_no_others);
+on_both_stores!(
+    drift_finds_the_features_that_have_moved_and_no_others,
+    few_customers_are_compared_with_themselves,
+);
 
 fn small_business() -> Business {
     business(700, 11, time(NOW))
@@ -162,4 +165,26 @@ async fn assert_erased_column_is_missing(
     assert!(twins.features.iter().all(|feature| feature.psi.is_finite()));
     assert!(twins.score.as_ref().unwrap().mean_difference.is_some());
     assert_eq!(twins.features.len(), before.features.len());
+}
+
+/// With few leads left, most snapshots are of customers who have bought since: another population.
+async fn few_customers_are_compared_with_themselves(tally: Tally) {
+    let mut leads = 0;
+    let is_kept = |customer: &SimulatedCustomer| {
+        leads += usize::from(!has_kind(customer, "purchase"));
+        has_kind(customer, "purchase") || leads <= 40
+    };
+    let kept: Vec<SimulatedCustomer> = small_business().iter().filter(is_kept).collect();
+    tally.upsert(kept.iter().map(simulated_customer).collect()).await.unwrap();
+    let interactions: Vec<_> = kept.iter().flat_map(simulated_interactions).collect();
+    for batch in interactions.chunks(10_000) {
+        tally.backfill(batch.to_vec()).await.unwrap();
+    }
+    tally.train(&["lead", "--as-of", NOW]);
+    tally.score_population(v1::Target::Lead, time(NOW)).await.unwrap();
+    let drift = drift_of(&tally, "lead").await.unwrap();
+    assert_eq!((drift.customers, drift.training_rows), (40, 40));
+    for own in drift.features.iter().chain(&drift.score) {
+        assert_eq!((own.psi, own.verdict()), (0.0, v1::Drift::Stable), "{own:?}");
+    }
 }
