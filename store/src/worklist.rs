@@ -82,6 +82,12 @@ pub struct WorkItem {
     pub next_care: Option<Time>,
     /// Whether it is held out.
     pub held_out: bool,
+    /// The revenue of the whole relation.
+    pub total_revenue: i64,
+    /// The returns of the whole relation.
+    pub total_returns: i64,
+    /// The purchase days of the whole relation.
+    pub purchase_days: i64,
 }
 
 /// The place of an item in a list.

@@ -109,9 +109,13 @@ fn purchases(insight: &CustomerInsight, currency: &Currency) -> Vec<Line> {
             datetime(last)
         ),
     };
+    let returned = insight.returns_minor as f64 / insight.revenue_minor as f64;
+    let much = (insight.revenue_minor > 0 && returned > 0.5).then(|| {
+        format!(": {} of the revenue, which the lifetime value does not count", ratio(Some(returned)))
+    });
     vec![
         ("revenue ever", currency.money(insight.revenue_minor)),
-        ("returns", currency.money(insight.returns_minor)),
+        ("returns", format!("{}{}", currency.money(insight.returns_minor), much.unwrap_or_default())),
         ("cost", currency.money(insight.cost_minor)),
         ("profit", currency.money(insight.profit_minor)),
         ("share of wallet", ratio(insight.share_of_wallet)),

@@ -1,5 +1,7 @@
 //! `tally worklist list`: whom to turn to, page by page.
 
+use std::collections::BTreeSet;
+
 use tally_proto::v1::{ListWorklistRequest, ListWorklistResponse, WorkItem};
 
 use super::names::{cause, kind, numbers, outcome, places};
@@ -18,6 +20,8 @@ use crate::{
 /// The most columns of an id, and of an action.
 const ID: usize = 20;
 const ACTION: usize = 19;
+/// The most customers that are named because of what they returned.
+const RETURNED: usize = 5;
 
 /// Prints the items: JSON page by page, text in one table.
 pub(super) async fn list(server: &Connection, args: &WorklistArgs, json: bool) -> Result<(), ClientError> {
@@ -96,8 +100,22 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
             "(held out): gets no action, so that the others have something to be compared with".to_owned(),
         );
     }
+    lines.extend(mostly_returned(items));
     lines.extend(currency.note());
     format!("{table}\n\n{}", narrow_text(&lines.join("\n")))
+}
+
+/// Customers who have returned most of what they bought, which is not in their value.
+fn mostly_returned(items: &[WorkItem]) -> Option<String> {
+    let remark = |item: &WorkItem| {
+        let reason = item.reasons.iter().find(|reason| reason.feature == "returned_share")?;
+        Some(format!("{} {}", cut(&item.customer_id, ID), printable(&reason.text)))
+    };
+    let found: BTreeSet<String> = items.iter().filter_map(remark).collect();
+    let more = found.len().saturating_sub(RETURNED);
+    let mut named: Vec<String> = found.into_iter().take(RETURNED).collect();
+    named.extend((more > 0).then(|| format!("{more} more customers most of theirs")));
+    (!named.is_empty()).then(|| format!("{}, which the value does not count", named.join("; ")))
 }
 
 /// When the item was handed out, or what came of it; both have no room. Who was held out got nothing.
@@ -125,7 +143,7 @@ fn row(item: &WorkItem, (is_ranked, any_handed_out): (bool, bool), currency: &Cu
 
 #[cfg(test)]
 mod tests {
-    use tally_proto::v1::{Cause, OpenEpisode, Outcome, WorkKind};
+    use tally_proto::v1::{Cause, OpenEpisode, Outcome, Reason, WorkKind};
 
     use super::*;
     use crate::insights::samples::{assert_fits, euro, long_name, moment};
@@ -177,6 +195,25 @@ mod tests {
         (held out): gets no action, so that the others have something to be compared with
         amounts in EUR
         ");
+    }
+
+    #[test]
+    fn who_returned_most_is_named() {
+        let returned = |id: &str| WorkItem {
+            reasons: vec![Reason {
+                feature: "returned_share".to_owned(),
+                text: "returned 92 % of revenue".to_owned(),
+                ..Reason::default()
+            }],
+            ..item(id, WorkKind::AtRisk)
+        };
+        let twice = WorkItem { kind: WorkKind::Neglected.into(), ..returned("C1") };
+        let text = shown(&[returned("C1"), twice, item("C2", WorkKind::AtRisk)], 0);
+        assert!(text.contains("\nC1 returned 92 % of revenue, which the value does not count\n"), "{text}");
+        let many: Vec<WorkItem> = (0..8).map(|n| returned(&format!("{n}{}", long_name()))).collect();
+        let text = shown(&many, 0);
+        assert_fits(&text);
+        assert!(text.contains("3 more customers most of theirs"), "{text}");
     }
 
     #[test]

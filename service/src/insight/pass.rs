@@ -303,9 +303,10 @@ impl PassChunk {
 /// The causes of the features of a model for churn.
 fn causes(request: &ScoreRequest, spec: &InsightSpec) -> Option<Arc<FeatureCauses>> {
     let is_churn = request.model.name.target == Target::Churn;
-    let features = &request.model.scorer.artifact().encoder.features;
-    let measures = features.iter().map(|feature| &feature.measure);
-    is_churn.then(|| Arc::new(FeatureCauses::new(measures, &spec.contact_kinds)))
+    let artifact = request.model.scorer.artifact();
+    let measures = artifact.encoder.features.iter().map(|feature| &feature.measure);
+    let raw = artifact.plan.measures();
+    is_churn.then(|| Arc::new(FeatureCauses::new(measures, &raw, &spec.contact_kinds)))
 }
 
 /// Attributes as a JSON object of texts.

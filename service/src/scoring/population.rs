@@ -349,7 +349,7 @@ impl ScoredChunk {
             self.ineligible.push(id.to_owned());
             return None;
         }
-        let mut sums = self.causes.as_deref().map(CauseSums::new);
+        let mut sums = self.causes.as_deref().map(|causes| CauseSums::new(causes, &self.row.raw));
         match &mut sums {
             None => scorer.prepare(&self.row, request.max_reasons, &mut self.prepared),
             Some(sums) => {

@@ -71,14 +71,8 @@ impl Cause {
         match measure {
             Measure::OpenComplaints | Measure::Satisfaction => Self::OpenComplaint,
             Measure::ReturnShare => Self::Returns,
-            Measure::DiscountShare { .. } | Measure::AverageAmount => Self::Price,
-            Measure::PropertySum { property, .. }
-            | Measure::PropertyMean { property, .. }
-            | Measure::PropertyLast { property, .. }
-                if property.starts_with("discount") || property.starts_with("price") =>
-            {
-                Self::Price
-            }
+            Measure::AverageAmount | Measure::DiscountShare { .. } => Self::Price,
+            _ if is_of_price(measure) => Self::Price,
             Measure::PropertyDistinct { .. }
             | Measure::PropertyCommonest { .. }
             | Measure::PropertyMean { .. }
@@ -108,6 +102,30 @@ impl Cause {
         }
     }
 
+    /// The cause that a feature tells of a customer who has bought on one day: what only says how often and how long ago
+    /// that was, or by which way and what it bought then, tells of none, since nothing of it can have fallen or changed.
+    fn of_one_day(measure: &Measure, contact_kinds: &[String]) -> Self {
+        let cause = Self::of(measure, contact_kinds);
+        let of_that_day = match measure {
+            Measure::Count { kind, .. }
+            | Measure::Amount { kind, .. }
+            | Measure::DaysSinceLast { kind }
+            | Measure::DaysSinceFirst { kind }
+            | Measure::KindTrend { kind }
+            | Measure::PropertySum { kind, .. }
+            | Measure::PropertyMean { kind, .. }
+            | Measure::PropertyLast { kind, .. }
+            | Measure::PropertyDistinct { kind, .. }
+            | Measure::PropertyCommonest { kind, .. } => kind == kind::PURCHASE,
+            Measure::Returned => false,
+            _ => true,
+        };
+        match cause {
+            Self::FallingUse | Self::NeedChanged if of_that_day => Self::Unknown,
+            cause => cause,
+        }
+    }
+
     /// The cause that the interactions of a kind tell of.
     fn of_kind(name: &str, contact_kinds: &[String]) -> Self {
         match name {
@@ -121,35 +139,78 @@ impl Cause {
     }
 }
 
+/// Whether a feature is of a price or a discount that interactions carry.
+fn is_of_price(measure: &Measure) -> bool {
+    match measure {
+        Measure::DiscountShare { .. } => true,
+        Measure::PropertySum { property, .. }
+        | Measure::PropertyMean { property, .. }
+        | Measure::PropertyLast { property, .. } => {
+            property.starts_with("discount") || property.starts_with("price")
+        }
+        _ => false,
+    }
+}
+
 /// The cause of each feature of a model, in the order of its encoder.
 #[derive(Clone, Debug)]
-pub struct FeatureCauses(Vec<Cause>);
+pub struct FeatureCauses {
+    causes: Vec<Cause>,
+    /// Those of a customer who has bought on one day.
+    of_one_day: Vec<Cause>,
+    /// Where a raw row has the number of purchase days.
+    purchase_days: Option<usize>,
+}
 
 impl FeatureCauses {
-    /// The causes of these features, where these kinds of interaction are contacts.
+    /// The causes of these features, of a model whose raw rows have the measures `raw`, where these kinds of interaction
+    /// are contacts. Where no interaction carries a price or a discount, what a customer pays tells of no price.
     #[must_use]
-    pub fn new<'a>(features: impl Iterator<Item = &'a Measure>, contact_kinds: &[String]) -> Self {
-        Self(features.map(|measure| Cause::of(measure, contact_kinds)).collect())
+    pub fn new<'a>(
+        features: impl Iterator<Item = &'a Measure>,
+        raw: &[Measure],
+        contact_kinds: &[String],
+    ) -> Self {
+        let has_prices = raw.iter().any(is_of_price);
+        let features: Vec<&Measure> = features.collect();
+        let causes = |of: fn(&Measure, &[String]) -> Cause| {
+            let cause = |measure: &&Measure| match of(measure, contact_kinds) {
+                Cause::Price if !has_prices => Cause::Unknown,
+                cause => cause,
+            };
+            features.iter().map(cause).collect()
+        };
+        Self {
+            causes: causes(Cause::of),
+            of_one_day: causes(Cause::of_one_day),
+            purchase_days: raw.iter().position(|measure| *measure == Measure::PurchaseDays),
+        }
+    }
+
+    /// The causes that the features tell of a customer with this raw row.
+    fn of(&self, row: &[f64]) -> &[Cause] {
+        let days = self.purchase_days.and_then(|place| row.get(place));
+        if days == Some(&1.0) { &self.of_one_day } else { &self.causes }
     }
 }
 
 /// What the features of each cause contribute towards leaving.
 #[derive(Debug)]
 pub struct CauseSums<'a> {
-    causes: &'a FeatureCauses,
+    causes: &'a [Cause],
     sums: [f64; Cause::ALL.len()],
 }
 
 impl<'a> CauseSums<'a> {
-    /// Nothing contributes yet.
+    /// Nothing contributes yet to the score of this raw row.
     #[must_use]
-    pub const fn new(causes: &'a FeatureCauses) -> Self {
-        Self { causes, sums: [0.0; Cause::ALL.len()] }
+    pub fn new(causes: &'a FeatureCauses, row: &[f64]) -> Self {
+        Self { causes: causes.of(row), sums: [0.0; Cause::ALL.len()] }
     }
 
     /// Adds what a feature contributes, in log-odds.
     pub fn add(&mut self, feature: usize, log_odds: f64) {
-        if let Some(cause) = self.causes.0.get(feature) {
+        if let Some(cause) = self.causes.get(feature) {
             self.sums[*cause as usize] += log_odds;
         }
     }
@@ -176,9 +237,9 @@ mod tests {
         let contacts = ["call".to_owned()];
         let count = |kind: &str| Measure::Count { kind: kind.to_owned(), days: None };
         let features = [count("call"), Measure::SilenceDays, Measure::Trend, Measure::Month, count("return")];
-        let causes = FeatureCauses::new(features.iter(), &contacts);
+        let causes = FeatureCauses::new(features.iter(), &features, &contacts);
         let of = |log_odds: [f64; 5]| {
-            let mut sums = CauseSums::new(&causes);
+            let mut sums = CauseSums::new(&causes, &[]);
             log_odds.into_iter().enumerate().for_each(|(feature, log_odds)| sums.add(feature, log_odds));
             sums.cause()
         };
@@ -205,10 +266,62 @@ mod tests {
         }
         let of_cancel = Measure::DaysSinceLast { kind: cancel() };
         let features = [of_cancel, Measure::SilenceDays, Measure::AverageAmount];
-        let causes = FeatureCauses::new(features.iter(), &[]);
-        let mut sums = CauseSums::new(&causes);
+        let causes = FeatureCauses::new(features.iter(), &features, &[]);
+        let mut sums = CauseSums::new(&causes, &[]);
         [2.0, -0.5, 0.4].into_iter().enumerate().for_each(|(feature, log_odds)| sums.add(feature, log_odds));
         assert_eq!(sums.cause(), Cause::NeedChanged, "what purchases say does not hide it");
+    }
+
+    #[test]
+    fn nothing_has_fallen_or_changed_of_who_bought_on_one_day() {
+        let of = |kind: &str| kind.to_owned();
+        let features = [
+            Measure::PurchaseDays,
+            Measure::RecencyOverGap,
+            Measure::SilenceDays,
+            Measure::DaysSinceLast { kind: of("purchase") },
+            Measure::NoPurchaseProbability { days: 90 },
+            Measure::ChannelLast { levels: Vec::new() },
+            Measure::PropertyCommonest { kind: of("purchase"), property: of("category"), levels: Vec::new() },
+            Measure::DaysSinceLast { kind: of("visit") },
+            Measure::DaysSinceLast { kind: of("cancel") },
+            Measure::ReturnShare,
+        ];
+        let causes = FeatureCauses::new(features.iter(), &features, &[]);
+        let of = |purchase_days: f64, log_odds: &[(usize, f64)]| {
+            let mut sums = CauseSums::new(&causes, &[purchase_days, f64::NAN]);
+            log_odds.iter().for_each(|(feature, log_odds)| sums.add(*feature, *log_odds));
+            sums.cause()
+        };
+        for (place, feature) in features.iter().enumerate().take(7) {
+            assert_eq!(of(1.0, &[(place, 2.0)]), Cause::Unknown, "{feature}");
+            let more = if place < 5 { Cause::FallingUse } else { Cause::NeedChanged };
+            assert_eq!(of(2.0, &[(place, 2.0)]), more, "{feature}");
+        }
+        // What it does besides can fall, and other groups tell of it what they tell of all.
+        assert_eq!(of(1.0, &[(0, 2.0), (3, 2.0), (7, 0.1)]), Cause::FallingUse);
+        assert_eq!(of(1.0, &[(0, 2.0), (8, 0.2), (9, 0.1)]), Cause::NeedChanged);
+        assert_eq!(of(1.0, &[(0, 2.0), (9, 0.1)]), Cause::Returns);
+        assert_eq!(of(2.0, &[(0, 2.0), (9, 0.1)]), Cause::FallingUse);
+    }
+
+    #[test]
+    fn a_price_is_a_cause_where_there_are_prices() {
+        let with = |raw: &[Measure]| {
+            let causes = FeatureCauses::new([Measure::AverageAmount].iter(), raw, &[]);
+            let mut sums = CauseSums::new(&causes, &[]);
+            sums.add(0, 1.0);
+            sums.cause()
+        };
+        assert_eq!(with(&[Measure::AverageAmount, Measure::PurchaseDays]), Cause::Unknown);
+        let discount = Measure::DiscountShare { property: "voucher".to_owned() };
+        assert_eq!(with(&[Measure::AverageAmount, discount]), Cause::Price);
+        let price = |property: &str| Measure::PropertyMean {
+            kind: "visit".to_owned(),
+            property: property.to_owned(),
+        };
+        assert_eq!(with(&[price("price_plan")]), Cause::Price);
+        assert_eq!(with(&[price("units")]), Cause::Unknown);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tally_store::{
     WorkRanking, WorkRule,
 };
 
+use super::remarks::remarks;
 use crate::{
     catalog::ModelName,
     insight::Insights,
@@ -90,7 +91,7 @@ pub struct ListedWork {
     pub probability: Option<f64>,
     /// Why it may leave.
     pub cause: Cause,
-    /// What the probability comes from.
+    /// What the probability comes from, and what else the reader has to know.
     pub reasons: Vec<Reason>,
     /// What the customer is likely to buy next, the likeliest first.
     pub next_to_buy: Vec<NextToBuy>,
@@ -131,10 +132,12 @@ impl Insights {
         )?;
         let listed = |item: WorkItem| {
             let is_lead = item.life_cycle == LifeCycle::Lead.name();
+            let cause = item.cause.as_deref().and_then(Cause::named).unwrap_or(Cause::Unknown);
+            let of_score = reasons.get(&item.customer_id).cloned().unwrap_or_default();
             ListedWork {
                 probability: if is_lead { item.lead_probability } else { item.churn_probability },
-                cause: item.cause.as_deref().and_then(Cause::named).unwrap_or(Cause::Unknown),
-                reasons: reasons.get(&item.customer_id).cloned().unwrap_or_default(),
+                cause,
+                reasons: of_score.into_iter().chain(remarks(&item, cause)).collect(),
                 next_to_buy: next.get(&item.customer_id).cloned().unwrap_or_default(),
                 open: open.remove(&(item.customer_id.clone(), item.kind)),
                 cursor: WorklistCursor { pass_id: pass.pass_id, measured_until, item: cursor(&item) },

@@ -5,6 +5,7 @@ mod effect;
 mod episodes;
 mod facts;
 mod list;
+mod remarks;
 
 pub(super) use counts::CountCache;
 pub use effect::EffectLine;

@@ -16,7 +16,8 @@ use crate::{
 
 /// What an item is made of, of the facts `f` and the customer `c`.
 const COLUMNS: &str = "f.customer_id, c.name, f.life_cycle, f.value_at_risk_minor, f.lead_probability, \
-     f.churn_probability, f.clv_minor, f.abc_class, f.churn_cause, f.work_action, f.next_care_time, f.held_out";
+     f.churn_probability, f.clv_minor, f.abc_class, f.churn_cause, f.work_action, f.next_care_time, f.held_out, \
+     f.total_revenue_minor, f.total_returns_minor, f.purchase_days";
 
 /// Customers who are not merged into others, with work.
 const CUSTOMERS: &str = " FROM customer_insights AS f JOIN customers AS c \
@@ -43,6 +44,9 @@ struct FactsRow {
     work_action: String,
     next_care_time: Option<Stamp>,
     held_out: bool,
+    total_revenue_minor: i64,
+    total_returns_minor: i64,
+    purchase_days: i64,
 }
 
 impl FactsRow {
@@ -62,6 +66,9 @@ impl FactsRow {
             action: self.work_action,
             next_care: self.next_care_time.map(|time| time.0),
             held_out: self.held_out,
+            total_revenue: self.total_revenue_minor,
+            total_returns: self.total_returns_minor,
+            purchase_days: self.purchase_days,
         }
     }
 }

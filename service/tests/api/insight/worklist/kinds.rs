@@ -39,15 +39,37 @@ fn cause_of(feature: &str) -> Cause {
     }
 }
 
+/// Whether a feature says of a customer who has bought on one day only how often, when or what that was.
+fn is_of_one_purchase(feature: &str) -> bool {
+    let of_purchases =
+        !feature.contains('.') || feature.starts_with("purchase.") || feature.starts_with("channel.");
+    let cause = cause_of(feature);
+    of_purchases && feature != "returned" && [Cause::FallingUse, Cause::NeedChanged].contains(&cause)
+}
+
 /// The cause with the greatest sum of contributions towards leaving.
-fn cause(reasons: &[v1::Reason]) -> Cause {
+fn cause(reasons: &[v1::Reason], purchase_days: i64) -> Cause {
     let mut sums: BTreeMap<i32, f64> = BTreeMap::new();
     for reason in reasons {
+        if purchase_days == 1 && is_of_one_purchase(&reason.feature) {
+            continue;
+        }
         *sums.entry(cause_of(&reason.feature).into()).or_default() += reason.contribution;
     }
     sums.remove(&Cause::Unknown.into());
     let greatest = sums.into_iter().filter(|(_, sum)| *sum > 0.0).max_by(|a, b| a.1.total_cmp(&b.1));
     greatest.map_or(Cause::Unknown, |(cause, _)| cause.try_into().unwrap())
+}
+
+/// The texts of what stands behind the reasons of the score.
+fn remarks(insight: &v1::CustomerInsight, is_scored: bool, cause: Cause) -> Vec<String> {
+    let returned = insight.returns_minor * 100 / insight.revenue_minor.max(1);
+    let much = insight.revenue_minor > 0 && 2 * insight.returns_minor > insight.revenue_minor;
+    let once = insight.purchase_days == 1 && is_scored && cause == Cause::Unknown;
+    let mut texts = Vec::new();
+    texts.extend(much.then(|| format!("returned {returned} % of revenue")));
+    texts.extend(once.then(|| "bought on one day only, so that nothing has fallen".to_owned()));
+    texts
 }
 
 /// The action of the usual playbook.
@@ -68,7 +90,12 @@ async fn scored_customers_have_their_kinds_causes_and_reasons(tally: Tally) {
     let has = |items: &[v1::WorkItem], kind: WorkKind| items.iter().any(|item| item.kind() == kind);
     assert!(has(&without, WorkKind::WinBack) && has(&without, WorkKind::CareDate));
     assert!(!has(&without, WorkKind::AtRisk) && !has(&without, WorkKind::HotLead), "there is no champion");
-    assert!(without.iter().all(|item| item.probability.is_none() && item.reasons.is_empty()));
+    for item in &without {
+        let insight = tally.insight(&item.customer_id, AS_OF).await.unwrap();
+        let texts: Vec<&String> = item.reasons.iter().map(|reason| &reason.text).collect();
+        assert_eq!(texts, remarks(&insight, false, Cause::Unknown).iter().collect::<Vec<_>>());
+        assert_eq!(item.probability, None);
+    }
     for target in ["lead", "churn"] {
         tally.train(&[target, "--as-of", AS_OF]);
     }
@@ -94,12 +121,19 @@ async fn scored_customers_have_their_kinds_causes_and_reasons(tally: Tally) {
             member.customer_id
         );
         let is_lead = member.life_cycle == "lead";
-        let cause = if is_lead { Cause::Unknown } else { cause(&score.reasons) };
+        let cause = if is_lead { Cause::Unknown } else { cause(&score.reasons, insight.purchase_days) };
+        let remarks = remarks(&insight, !is_lead, cause);
         for item in own {
             assert_eq!(item.probability.map(f64::to_bits), Some(score.probability.to_bits()));
             assert_eq!((item.cause(), item.abc_class.as_str()), (cause, member.abc_class.as_str()));
             assert_eq!(item.action, action(cause, &member.abc_class));
-            assert_eq!(item.reasons, score.reasons[..3.min(score.reasons.len())]);
+            let (of_score, others) = item.reasons.split_at(3.min(score.reasons.len()));
+            assert_eq!(of_score, &score.reasons[..of_score.len()]);
+            assert_eq!(
+                others.iter().map(|reason| &reason.text).collect::<Vec<_>>(),
+                remarks.iter().collect::<Vec<_>>()
+            );
+            assert!(others.iter().all(|reason| reason.contribution == 0.0));
             assert_eq!(item.due_time, insight.next_care_time.filter(|_| item.kind() == WorkKind::CareDate));
             assert_eq!((item.held_out, item.name.as_str()), (insight.held_out, insight.name.as_str()));
             assert_eq!(item.next_to_buy, insight.next_to_buy);
