@@ -92,6 +92,7 @@ fn widths_that_hold_what_comes(money: &GammaGamma, change: impl Fn(&mut Populati
     let mut sampler = Sampler::new(5);
     let spec = InsightSpec::default();
     let (mut inside, mut all) = (0, 0);
+    let (mut totals_inside, mut totals) = (0, 0);
     let mut widths = [0.0; 2];
     for _ in 0..40 {
         let histories: Vec<History> = (0..1_000).map(|_| history(&mut sampler, money)).collect();
@@ -110,7 +111,14 @@ fn widths_that_hold_what_comes(money: &GammaGamma, change: impl Fn(&mut Populati
             inside += u32::from((lower..=upper).contains(&came));
             widths[measure] += (upper - lower) / row.value;
         }
+        for row in &forecast.totals {
+            let [lower, upper] = row.interval.unwrap();
+            totals += 1;
+            totals_inside += u32::from((lower..=upper).contains(&actual.of(row).unwrap()));
+        }
     }
+    // Of 80 numbers, two of a population; 95 % ± three standard deviations.
+    assert!(totals == 80 && totals_inside >= 70, "{totals_inside} of {totals}");
     // The steps of a population share the errors of its parameters.
     let share = f64::from(inside) / f64::from(all);
     assert!(all == 40 * 2 * STEPS && (0.91..=0.985).contains(&share), "{inside} of {all}");
@@ -124,6 +132,13 @@ fn neither_the_order_of_customers_nor_a_longer_forecast_changes_a_bit() {
     let population = population(&histories, &InsightSpec::default());
     let one = forecast(&histories, &population, STEPS).0;
     assert_eq!(forecast(histories.iter().rev(), &population, STEPS).0, one);
+    assert_eq!(one.totals.iter().map(|total| total.step).collect::<Vec<_>>(), [0, 0]);
+    for total in &one.totals {
+        let steps = one.rows.iter().filter(|row| row.measure == total.measure);
+        let sum: f64 = steps.map(|row| row.value).sum();
+        assert!((total.value / sum - 1.0).abs() < 1e-8, "{total:?}: {sum}");
+        assert_eq!((total.from, total.to), (AS_OF, AS_OF.plus_days(30 * i64::from(STEPS))));
+    }
     let short = forecast(&histories, &population, 2).0;
     for (short, one) in short.rows.iter().zip(&one.rows) {
         assert_eq!((short.step, short.measure), (one.step, one.measure));

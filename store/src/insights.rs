@@ -148,7 +148,7 @@ pub struct Member {
     pub returns: i64,
     /// Purchases.
     pub orders: i64,
-    /// Net revenue, which the members are ordered by.
+    /// Net revenue.
     pub net: i64,
     /// Net revenue in the window before.
     pub previous_net: i64,
@@ -189,13 +189,34 @@ pub struct MemberFilter {
     pub segment: Option<String>,
 }
 
+/// What members are listed by, the greatest first; then by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberOrder {
+    /// Net revenue of the window.
+    Net,
+    /// The lifetime value; members without one come last.
+    Clv,
+}
+
+impl MemberOrder {
+    /// What the place of a member is by.
+    #[must_use]
+    pub fn of(self, member: &Member) -> i64 {
+        match self {
+            Self::Net => member.net,
+            // A lifetime value is 0 or more.
+            Self::Clv => member.clv.unwrap_or(-1),
+        }
+    }
+}
+
 /// The place of a customer in the list of a segment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MemberCursor {
     /// The pass that the list is of.
     pub pass_id: i64,
-    /// Its net revenue.
-    pub net: i64,
+    /// What the list is ordered by.
+    pub value: i64,
     /// Its id.
     pub customer_id: String,
 }
@@ -272,10 +293,11 @@ pub trait InsightStore: Send + Sync {
         segmentation: &Segmentation,
         limit: usize,
     ) -> Result<Vec<SegmentMove>>;
-    /// Returns at most `limit` customers that follow `after`, by falling net revenue, then by id.
+    /// Returns at most `limit` customers that follow `after` in this order.
     async fn members(
         &self,
         filter: &MemberFilter,
+        order: MemberOrder,
         after: Option<MemberCursor>,
         limit: usize,
     ) -> Result<Vec<Member>>;

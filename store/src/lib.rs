@@ -214,8 +214,8 @@ pub use error::{RefusedItem, Result, StoreError};
 pub use exports::{ExportStore, ExportTable};
 pub use histories::HistoryStore;
 pub use insights::{
-    AttributeValues, Contact, InsightStore, Member, MemberCursor, MemberFilter, NewPass, Pass, PassExpiry,
-    SegmentMove, SegmentSums, StoredFacts, StoredScore, StoredWork,
+    AttributeValues, Contact, InsightStore, Member, MemberCursor, MemberFilter, MemberOrder, NewPass, Pass,
+    PassExpiry, SegmentMove, SegmentSums, StoredFacts, StoredScore, StoredWork,
 };
 pub use integrity::{IntegrityStore, StructureReport};
 pub use interactions::{

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::PeriodArg;
+use super::{MemberOrderArg, PeriodArg};
 use crate::time::{self, Moment};
 
 /// What to see of the customers together, or of one.
@@ -28,7 +28,7 @@ pub enum InsightsCommand {
     Attributes(AttributesArgs),
     /// Show the segments of the customers, and who moved between them
     Segments(SegmentsArgs),
-    /// List the customers of a segment, the greatest net revenue first
+    /// List the customers of a segment, the greatest net revenue or lifetime value first
     Members(MembersArgs),
     /// Show key figures by period
     Kpis(KpisArgs),
@@ -100,6 +100,9 @@ pub struct MembersArgs {
     /// Of attribute:NAME, only customers without a value
     #[arg(long, conflicts_with = "segment")]
     pub missing_value: bool,
+    /// Which customers come first
+    #[arg(long, value_enum, default_value_t = MemberOrderArg::Net)]
+    pub order_by: MemberOrderArg,
 }
 
 /// The time that a report is about, and how it is divided.

@@ -32,7 +32,9 @@ pub use insights::{
 pub use interactions::{InteractionsCommand, ListInteractionsArgs, RetractArgs};
 pub use jobs::JobsCommand;
 pub use models::{ModelsCommand, PromoteArgs, RealisedArgs};
-pub use names::{AbcArg, GradeArg, LifeCycleArg, OnConflictArg, OrderArg, PeriodArg, TargetArg};
+pub use names::{
+    AbcArg, GradeArg, LifeCycleArg, MemberOrderArg, OnConflictArg, OrderArg, PeriodArg, TargetArg,
+};
 pub use predictions::{PredictionFilterArgs, PredictionsCommand};
 pub use scoring::{ScoreAllArgs, ScoreArgs};
 pub use token::{BearerToken, NewTokenArgs, ScopeArg, TokenCommand};

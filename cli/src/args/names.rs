@@ -40,6 +40,16 @@ pub enum OrderArg {
     Net,
 }
 
+/// What members of a segment are listed by, on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum MemberOrderArg {
+    /// The greatest net revenue of the window first
+    Net,
+    /// The greatest lifetime value first
+    Clv,
+}
+
 /// A stage of the life cycle on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -144,6 +154,16 @@ impl OrderArg {
             Self::Probability => "probability desc",
             Self::ScoreTime => "score_time desc",
             Self::Net => "net_revenue desc",
+        }
+    }
+}
+
+impl MemberOrderArg {
+    /// The `order_by` of ListSegmentMembers.
+    pub(crate) const fn order_by(self) -> &'static str {
+        match self {
+            Self::Net => "net desc",
+            Self::Clv => "clv desc",
         }
     }
 }

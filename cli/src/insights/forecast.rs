@@ -34,7 +34,7 @@ fn page(reply: &GetForecastResponse, currency: &Currency) -> String {
         datetime(reply.as_of_time.as_ref())
     );
     let mut parts = vec![narrow_text(&title)];
-    let business = business(&reply.rows, currency);
+    let business = business(&reply.rows, &reply.totals, currency);
     if !reply.problem.is_empty() {
         let lacks = match business {
             None => "no purchases are expected",
@@ -42,6 +42,7 @@ fn page(reply: &GetForecastResponse, currency: &Currency) -> String {
         };
         parts.push(narrow_text(&format!("{lacks}: {}", printable(&reply.problem))));
     }
+    parts.extend(reply::warnings(&reply.warnings));
     parts.extend(business);
     parts.push(stages(reply));
     let compared: Vec<&ForecastRow> = reply.backtest.iter().filter(|row| row.actual.is_some()).collect();
@@ -50,18 +51,21 @@ fn page(reply: &GetForecastResponse, currency: &Currency) -> String {
             "the same forecast after {}, beside what came",
             datetime(reply.backtest_as_of_time.as_ref())
         );
-        parts.push(format!("{}\n\n{}", narrow_text(&title), backtest(&compared, currency)));
+        let table = backtest(&compared, &reply.backtest_totals, currency);
+        parts.push(format!("{}\n\n{table}", narrow_text(&title)));
     }
     parts.push(narrow_text(
-        "intervals of 95 %: of chance and of the parameters; no step is taken for a better season than another; --json \
+        "purchase days: the days on which a customer buys, however often on each; total: of all steps, with an \
+         interval of its own, since those of the steps do not add up\n\
+         intervals of 95 %: of chance and of the parameters; no step is taken for a better season than another; --json \
          has all rows",
     ));
     parts.join("\n\n")
 }
 
-/// Purchase days and revenue by step; None when they are not expected.
-fn business(rows: &[ForecastRow], currency: &Currency) -> Option<String> {
-    let of = |measure: &'static str| rows.iter().filter(move |row| row.measure == measure);
+/// Purchase days and revenue by step, and of all steps; None when they are not expected.
+fn business(rows: &[ForecastRow], totals: &[ForecastRow], currency: &Currency) -> Option<String> {
+    let of = |measure: &'static str| rows.iter().chain(totals).filter(move |row| row.measure == measure);
     let lines: Vec<Vec<String>> = of("purchases")
         .zip(of("revenue_minor"))
         .map(|(purchases, revenue)| {
@@ -74,7 +78,7 @@ fn business(rows: &[ForecastRow], currency: &Currency) -> Option<String> {
             ]
         })
         .collect();
-    let header = ["30 days up to", "purchases", "95 %", "revenue", "95 %"];
+    let header = ["30 days up to", "purchase days", "95 %", "revenue", "95 %"];
     (!lines.is_empty()).then(|| narrow_table(&header, &[1, 2, 3, 4], lines))
 }
 
@@ -100,12 +104,12 @@ fn stages(reply: &GetForecastResponse) -> String {
     narrow_table(&header, &[1, 2, 3, 4], rows.filter_map(line))
 }
 
-/// What was expected of the last step of a backtest, and what came; of money and purchases of every step.
-fn backtest(rows: &[&ForecastRow], currency: &Currency) -> String {
+/// What was expected of the last step of a backtest, and what came; of money and purchases of every step, and of all.
+fn backtest(rows: &[&ForecastRow], totals: &[ForecastRow], currency: &Currency) -> String {
     let last = rows.last().map_or(0, |row| row.step);
     let is_stage = |row: &ForecastRow| row.measure.starts_with(STAGE);
     let shown = rows.iter().filter(|row| !is_stage(row) || row.step == last);
-    let line = |row: &&ForecastRow| {
+    let line = |row: &ForecastRow| {
         let show = |value: f64| {
             if row.measure == "revenue_minor" { currency.mean(Some(value)) } else { number(value) }
         };
@@ -118,7 +122,11 @@ fn backtest(rows: &[&ForecastRow], currency: &Currency) -> String {
             row.actual.map_or_else(|| DASH.to_owned(), |actual| format!("{}{mark}", show(actual))),
         ]
     };
-    let table = narrow_table(&["up to", "", "expected", "95 %", "came"], &[2, 3, 4], shown.map(line));
+    let table = narrow_table(
+        &["up to", "", "expected", "95 %", "came"],
+        &[2, 3, 4],
+        shown.copied().chain(totals).map(line),
+    );
     let inside = rows.iter().filter(|row| is_inside(row)).count();
     let note =
         format!("{inside} of {} numbers, of all steps, are inside their interval; * is outside", rows.len());
@@ -133,11 +141,17 @@ fn is_inside(row: &ForecastRow) -> bool {
 
 /// What a row is about, in words.
 fn name(measure: &str) -> String {
+    if measure == "purchases" {
+        return "purchase days".to_owned();
+    }
     cut(measure.strip_prefix(STAGE).or(measure.strip_suffix("_minor")).unwrap_or(measure), NAME)
 }
 
-/// The day on which a step ends.
+/// The day on which a step ends, or that the row is of all of them.
 fn day(row: &ForecastRow) -> String {
+    if row.step == 0 {
+        return "total".to_owned();
+    }
     datetime(row.to_time.as_ref()).chars().take("2011-12-10".len()).collect()
 }
 
@@ -190,7 +204,12 @@ mod tests {
             customers: 10,
             probability,
         };
+        let total = |one: &ForecastRow| ForecastRow { step: 0, ..row(1, &one.measure, 2.0 * one.value) };
+        let totals: Vec<ForecastRow> = rows[..2].iter().map(total).collect();
         GetForecastResponse {
+            backtest_totals: totals.iter().map(came).collect(),
+            totals,
+            warnings: Vec::new(),
             backtest: rows.iter().map(came).collect(),
             rows,
             transitions: vec![transition("lead", "lead", 0.9), transition("lost", "lost", 1.0)],
@@ -210,10 +229,11 @@ mod tests {
         insta::assert_snapshot!(page(&reply(), &euro()), @r"
         what is to be expected after 2011-11-10T00:00:00Z, of the customers there are
 
-        30 days up to  purchases            95 %    revenue                     95 %
-        ─────────────────────────────────────────────────────────────────────────────
-        2011-12-10         1,234  1,111 to 1,358  98,765.43  88,888.89 to 108,641.97
-        2012-01-09         1,234  1,111 to 1,358  98,765.43  88,888.89 to 108,641.97
+        30 days up to  purchase days            95 %     revenue                      95 %
+        ───────────────────────────────────────────────────────────────────────────────────
+        2011-12-10             1,234  1,111 to 1,358   98,765.43   88,888.89 to 108,641.97
+        2012-01-09             1,234  1,111 to 1,358   98,765.43   88,888.89 to 108,641.97
+        total                  2,469  2,222 to 2,716  197,530.86  177,777.77 to 217,283.95
 
         after step 2  customers        95 %  stay a step  steps to loss
         ────────────────────────────────────────────────────────────────
@@ -222,17 +242,21 @@ mod tests {
 
         the same forecast after 2011-09-11T00:00:00Z, beside what came
 
-        up to                   expected                     95 %        came
-        ──────────────────────────────────────────────────────────────────────
-        2011-12-10  purchases      1,234           1,111 to 1,358       1,296
-        2011-12-10  revenue    98,765.43  88,888.89 to 108,641.97  103,703.70
-        2012-01-09  purchases      1,234           1,111 to 1,358       1,296
-        2012-01-09  revenue    98,765.43  88,888.89 to 108,641.97  103,703.70
-        2012-01-09  lead             420               378 to 462         441
-        2012-01-09  lost              78                 70 to 85          81
+        up to                        expected                      95 %        came
+        ────────────────────────────────────────────────────────────────────────────
+        2011-12-10  purchase days       1,234            1,111 to 1,358       1,296
+        2011-12-10  revenue         98,765.43   88,888.89 to 108,641.97  103,703.70
+        2012-01-09  purchase days       1,234            1,111 to 1,358       1,296
+        2012-01-09  revenue         98,765.43   88,888.89 to 108,641.97  103,703.70
+        2012-01-09  lead                  420                378 to 462         441
+        2012-01-09  lost                   78                  70 to 85          81
+        total       purchase days       2,469            2,222 to 2,716       2,592
+        total       revenue        197,530.86  177,777.77 to 217,283.95  207,407.40
 
         8 of 8 numbers, of all steps, are inside their interval; * is outside
 
+        purchase days: the days on which a customer buys, however often on each; total: of all steps, with
+          an interval of its own, since those of the steps do not add up
         intervals of 95 %: of chance and of the parameters; no step is taken for a better season than
           another; --json has all rows
         ");
@@ -241,7 +265,8 @@ mod tests {
     #[test]
     fn large_numbers_and_long_names_fit() {
         let mut large = reply();
-        for row in large.rows.iter_mut().chain(&mut large.backtest) {
+        let lists = [&mut large.rows, &mut large.totals, &mut large.backtest, &mut large.backtest_totals];
+        for row in lists.into_iter().flatten() {
             row.value = 1e14;
             (row.lower, row.upper, row.actual) = (Some(9e13), Some(2e14), Some(1e14));
         }
@@ -253,11 +278,16 @@ mod tests {
     fn what_is_not_expected_is_said() {
         let mut none = reply();
         none.rows.retain(|row| row.measure.starts_with(STAGE));
+        none.totals.clear();
         none.problem = format!("too few{}", " customers".repeat(20));
         none.backtest.clear();
         let text = page(&none, &euro());
         assert_fits(&text);
         assert!(text.contains("no purchases are expected: too few") && !text.contains("came"), "{text}");
+        let warnings = vec![format!("nobody leaves{}", ", they say".repeat(20))];
+        let text = page(&GetForecastResponse { warnings, ..reply() }, &euro());
+        assert_fits(&text);
+        assert!(text.contains("\n\nwarning: nobody leaves, they say"), "{text}");
         let mean = GetForecastResponse { problem: "q = 0.9".to_owned(), ..reply() };
         let text = page(&mean, &euro());
         assert!(text.contains("every purchase is taken to bring the mean money: q = 0.9"), "{text}");

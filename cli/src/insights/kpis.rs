@@ -67,6 +67,8 @@ fn page(reply: &GetKpisResponse, names: &Names, with_definitions: bool, currency
         notes.extend(currency.note());
     }
     let mut parts = vec![table, narrow_text(&notes.join("\n"))];
+    // Several periods are shown without what they are compared with.
+    parts.extend(reply::warnings(&reply.warnings).filter(|_| periods.len() == 1));
     if with_definitions {
         let definitions = reply.definitions.iter();
         let lines: Vec<String> = definitions

@@ -5,7 +5,7 @@ use tally_proto::v1::{ListSegmentMembersRequest, SegmentMember};
 
 use super::reply;
 use crate::{
-    args::MembersArgs,
+    args::{MemberOrderArg, MembersArgs},
     connection::Connection,
     error::ClientError,
     output::{
@@ -27,13 +27,17 @@ pub(super) async fn members(server: &Connection, args: &MembersArgs, json: bool)
         Ok(page.map_err(|status| server.error(&status))?.into_inner())
     });
     let listed = listed.await?;
+    let warnings = reply::warnings(&listed.first.warnings);
     let showing = showing(listed.shown, listed.first.total_size, listed.first.as_of_time.as_ref());
     if json {
         output::remark(&showing);
+        warnings.iter().for_each(|warnings| output::remark(warnings));
         return Ok(());
     }
     let currency = reply::currency(server).await?;
-    Ok(output::print(&page(&listed.items, args, &showing, &currency))?)
+    let page = page(&listed.items, args, &showing, &currency);
+    let parts: Vec<String> = [page].into_iter().chain(warnings).collect();
+    Ok(output::print(&parts.join("\n\n"))?)
 }
 
 fn request(args: &MembersArgs) -> ListSegmentMembersRequest {
@@ -42,6 +46,7 @@ fn request(args: &MembersArgs) -> ListSegmentMembersRequest {
         segment: args.segment.clone().unwrap_or_default(),
         as_of_time: args.as_of.map(time::timestamp),
         missing_value: args.missing_value,
+        order_by: args.order_by.order_by().to_owned(),
         ..ListSegmentMembersRequest::default()
     }
 }
@@ -73,10 +78,13 @@ fn page(members: &[SegmentMember], args: &MembersArgs, showing: &str, currency: 
     let (money, last) = (1 + names + usize::from(with_segment), header.len());
     let numbers = [money, money + 1, money + 2, money + 3, last - 3, last - 2, last - 1];
     let table = narrow_table(&header, &numbers, rows);
+    let first = match args.order_by {
+        MemberOrderArg::Net => "net revenue (revenue less returns)",
+        MemberOrderArg::Clv => "lifetime value (CLV)",
+    };
     let mut notes = vec![
         showing.to_owned(),
-        "money and orders are of the window; the greatest net revenue (revenue less returns) comes first"
-            .to_owned(),
+        format!("money and orders are of the window; the greatest {first} comes first"),
         "overdue: the time since the last purchase, in expected intervals; CLV: the profit to be expected"
             .to_owned(),
     ];

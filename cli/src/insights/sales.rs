@@ -67,7 +67,9 @@ impl<'a> Report<'a> {
         }
         let note = currency.note();
         notes.extend(note.as_deref());
-        format!("{}\n\n{}", narrow_table(&header, &numbers, rows), narrow_text(&notes.join("\n")))
+        let mut parts = vec![narrow_table(&header, &numbers, rows), narrow_text(&notes.join("\n"))];
+        parts.extend(reply::warnings(&reply.warnings));
+        parts.join("\n\n")
     }
 
     /// The rows of each period, with its total if there is a dimension, and the total of all; and the length of the bar

@@ -61,6 +61,7 @@ fn page(segmentation: &str, reply: &ListSegmentsResponse, currency: &Currency) -
     }
     notes.extend(currency.note());
     parts.push(narrow_text(&notes.join("\n")));
+    parts.extend(reply::warnings(&reply.warnings));
     parts.join("\n\n")
 }
 

@@ -57,10 +57,7 @@ fn page(model: &ValueModel, currency: &Currency) -> String {
         .map(|(name, problem)| format!("{name}: {}", printable(problem)))
         .collect();
     parts.extend((!problems.is_empty()).then(|| narrow_text(&problems.join("\n"))));
-    if !model.warning.is_empty() {
-        let next = "`tally insights members` lists the customers who bring most first";
-        parts.push(narrow_text(&format!("warning: {}; {next}", printable(&model.warning))));
-    }
+    parts.extend(reply::warnings(&model.warnings));
     parts.push(narrow_text(&match &model.backtest {
         Some(backtest) => in_hindsight(backtest, model.horizon_days, currency),
         None => format!("a model of {} ago could not be fitted", days(model.horizon_days)),
@@ -172,7 +169,7 @@ mod tests {
                 actual_minor: 1_250_000,
                 inside_interval: 0.9512,
             }),
-            warning: String::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -202,14 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_is_shown_with_what_to_do() {
-        let warning = "one customer has 99.9 % of the money".to_owned();
-        let text = page(&ValueModel { warning, ..model() }, &euro());
+    fn warnings_are_shown() {
+        let warnings = ["one customer has 99.9 % of the money", "the backtest rests on little"];
+        let warnings = warnings.map(|warning| format!("{warning}{}", ", at length".repeat(20))).to_vec();
+        let text = page(&ValueModel { warnings, ..model() }, &euro());
         assert_fits(&text);
-        assert!(
-            text.contains("\nwarning: one customer has 99.9 % of the money; `tally insights members`"),
-            "{text}"
-        );
+        assert!(text.contains("\nwarning: one customer has 99.9 % of the money, at"), "{text}");
+        assert!(text.contains("\nwarning: the backtest rests on little, at"), "{text}");
     }
 
     #[test]

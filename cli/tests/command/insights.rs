@@ -65,12 +65,13 @@ async fn arguments_become_requests() {
             }),
         ),
         (
-            "members attribute:region --missing-value --as-of 2011-09-09".to_owned(),
+            "members attribute:region --missing-value --as-of 2011-09-09 --order-by clv".to_owned(),
             InsightRequest::Members(ListSegmentMembersRequest {
                 segmentation: name("attribute:region"),
                 as_of_time: Some(DAY),
                 page_size: 20,
                 missing_value: true,
+                order_by: name("clv desc"),
                 ..Default::default()
             }),
         ),
@@ -231,6 +232,7 @@ async fn members_are_gathered_from_their_pages() {
             as_of_time: Some(DAY),
             page_size: 1_000,
             page_token: page_token.to_owned(),
+            order_by: "net desc".to_owned(),
             ..Default::default()
         })
     };

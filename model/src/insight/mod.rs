@@ -6,6 +6,7 @@
 mod affinity;
 mod affinity_spec;
 pub mod alert;
+mod coverage;
 mod facts;
 mod forecast;
 mod interval;
@@ -22,6 +23,7 @@ mod worklist;
 
 pub use affinity::{Affinity, AffinityCounter, LEAST_CUSTOMERS};
 pub use affinity_spec::AffinitySpec;
+pub use coverage::{growth_warning, kpi_warning, sales_warning};
 pub use facts::{Facts, Money, PurchaseDays, growth};
 pub use forecast::{
     FORECAST_STEP_DAYS, Forecast, ForecastActual, ForecastMeasure, ForecastRow, ForecastSample,
@@ -43,8 +45,8 @@ pub use rfm_spec::{RfmSegment, RfmSpec};
 pub use segmentation::{Segmentation, UnknownSegmentation};
 pub use spec::{AbcBy, AbcSpec, InsightSpec, LifeCycleSpec, TypicalInterval};
 pub use value::{
-    BuyerPurchases, CustomerValue, GammaGamma, GammaGammaFit, MarginRate, PreparedValue, ValueModel,
-    ValueSample, ValueSpec,
+    BacktestBasis, BuyerPurchases, CustomerValue, GammaGamma, GammaGammaFit, MarginRate, PreparedValue,
+    ValueModel, ValueSample, ValueSpec, failed_intervals,
 };
 use value::{Chebyshev, at_place, panel_of};
 pub use worklist::{

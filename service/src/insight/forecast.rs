@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tally_model::{
     history::Packed,
-    insight::{FORECAST_STEP_DAYS, Forecast, ForecastActual, ForecastRow, ForecastSample, Population},
+    insight::{
+        BacktestBasis, FORECAST_STEP_DAYS, Forecast, ForecastActual, ForecastMeasure, ForecastRow,
+        ForecastSample, Population, failed_intervals,
+    },
     time::Time,
 };
 use tally_store::Pass;
@@ -25,12 +28,41 @@ pub struct ForecastReport {
     pub backtest: ForecastBacktest,
 }
 
+impl ForecastReport {
+    /// What makes the forecast questionable; empty when nothing does.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let ForecastBacktest { basis, rows, .. } = &self.backtest;
+        let (stages, business): (Vec<_>, Vec<_>) =
+            rows.iter().partition(|(row, _)| matches!(row.measure, ForecastMeasure::Stage(_)));
+        let of_backtest = [
+            basis.warning(),
+            failed(&business, "numbers of purchase days and revenue"),
+            failed(&stages, "numbers of customers by stage"),
+        ];
+        self.pass.population.value.warnings().into_iter().chain(of_backtest.into_iter().flatten()).collect()
+    }
+}
+
+/// The warning that the intervals of these rows failed, as far as they have any.
+fn failed(rows: &[&(ForecastRow, f64)], what: &str) -> Option<String> {
+    let judged = || rows.iter().filter_map(|(row, actual)| Some((row.step, row.interval?, *actual)));
+    let inside = judged().filter(|(_, [lower, upper], actual)| lower <= actual && actual <= upper).count();
+    // The steps of a measure rise and fall together.
+    let measures = judged().filter(|(step, ..)| *step == 1).count();
+    failed_intervals([inside as u64, judged().count() as u64], measures as u64, what)
+}
+
 /// A forecast of the past, beside what came.
 pub struct ForecastBacktest {
     /// The moment of the forecast.
     pub as_of: Time,
+    /// What it was made from.
+    pub basis: BacktestBasis,
     /// Each number that was expected, with the one that came.
     pub rows: Vec<(ForecastRow, f64)>,
+    /// The same of all steps together.
+    pub totals: Vec<(ForecastRow, f64)>,
 }
 
 /// What both forecasts are made of.
@@ -88,9 +120,12 @@ impl Insights {
         for_all_customers(&self.store, part, |part| all.merge(part)).await?;
         run_blocking(move || {
             let forecast = all.now.forecast(&now, steps);
-            let rows = all.past.forecast(&past, steps).rows.into_iter();
-            let rows = rows.filter_map(|row| Some((row, all.actual.of(&row)?))).collect();
-            ForecastReport { pass, forecast, backtest: ForecastBacktest { as_of: past.as_of, rows } }
+            let basis = all.past.basis(steps);
+            let expected = all.past.forecast(&past, steps);
+            let [rows, totals] = [expected.rows, expected.totals]
+                .map(|rows| rows.into_iter().filter_map(|row| Some((row, all.actual.of(&row)?))).collect());
+            let backtest = ForecastBacktest { as_of: past.as_of, basis, rows, totals };
+            ForecastReport { pass, forecast, backtest }
         })
         .await
     }

@@ -9,7 +9,7 @@ use tally_model::{
     history::Packed,
     insight::{
         Figure, Interval, KpiCounter, KpiCounts, KpiFigures, KpiMetric, KpiQuestion, KpiSpans, Period,
-        ReportPeriod, TypicalInterval, kpi_interval,
+        ReportPeriod, TypicalInterval, kpi_interval, kpi_warning,
     },
     time::Time,
 };
@@ -47,6 +47,8 @@ pub struct KpiReport {
     pub rows: Vec<KpiRow>,
     /// The typical interval as of the end of the range.
     pub typical_interval: Interval,
+    /// What makes the values of before questionable.
+    pub warning: Option<String>,
 }
 
 /// A key figure of a period.
@@ -83,7 +85,7 @@ impl Insights {
         if request.periods.is_empty() {
             // Nothing was bought before the end of the range.
             let typical_interval = configured.unwrap_or(Interval::DEFAULT);
-            return Ok(KpiReport { rows: Vec::new(), typical_interval });
+            return Ok(KpiReport { rows: Vec::new(), typical_interval, warning: None });
         }
         self.scoring.wait_for_writes().await;
         let needed = request.metrics.iter().any(|metric| metric.needs_typical_interval());
@@ -102,8 +104,9 @@ impl Insights {
         });
         let Counted { counts, intervals } = self.count(&question, typical.is_none()).await?;
         let typical_interval = typical.unwrap_or_else(|| median_or_default(intervals));
+        let warning = kpi_warning(&request.periods, self.first_purchase().await?);
         let rows = run_blocking(move || rows(&request, &question, counts)).await?;
-        Ok(KpiReport { rows, typical_interval })
+        Ok(KpiReport { rows, typical_interval, warning })
     }
 
     /// The median interval of the customers.

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use tally_model::insight::{ReportPeriod, Span, growth};
+use tally_model::insight::{ReportPeriod, Span, growth, sales_warning};
 use tally_store::{Dimension, SalesQuery, SalesSums, ValueSums};
 
 use super::{Insights, ROWS};
@@ -29,6 +29,8 @@ pub struct SalesReport {
     pub period_totals: Vec<SalesLine>,
     /// Over all periods.
     pub total: SalesLine,
+    /// What makes the growth questionable.
+    pub warning: Option<String>,
 }
 
 /// A row of a sales report.
@@ -112,6 +114,7 @@ impl Insights {
             growth_previous: None,
             growth_year_before: None,
         };
-        Ok(SalesReport { rows, period_totals, total })
+        let warning = sales_warning(periods, self.first_purchase().await?);
+        Ok(SalesReport { rows, period_totals, total, warning })
     }
 }

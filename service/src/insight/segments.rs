@@ -3,10 +3,14 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tally_model::{
-    insight::{AttributeTypes, BuyerPurchases, Population, PurchaseDays, Segmentation, growth},
+    insight::{
+        AttributeTypes, BuyerPurchases, Population, PurchaseDays, Segmentation, growth, growth_warning,
+    },
     time::Time,
 };
-use tally_store::{AttributeValues, Member, MemberCursor, MemberFilter, Pass, SegmentMove, SegmentSums};
+use tally_store::{
+    AttributeValues, Member, MemberCursor, MemberFilter, MemberOrder, Pass, SegmentMove, SegmentSums,
+};
 
 use super::{Insights, ROWS};
 use crate::{
@@ -96,6 +100,15 @@ impl Insights {
         Ok(Segments { pass, segments, moves })
     }
 
+    /// What makes the growth of customers in a pass questionable.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn growth_warning(&self, pass: &Pass) -> Result<Option<String>> {
+        let first = self.first_purchase().await?;
+        Ok(growth_warning(pass.as_of, pass.population.spec.window_days, first))
+    }
+
     /// The sums of the segments that have customers, from memory when they were asked for before.
     async fn sums(&self, pass: &Pass, segmentation: &Segmentation) -> Result<Arc<[SegmentSums]>> {
         if let Some(kept) = self.sums.get(pass, segmentation) {
@@ -145,11 +158,11 @@ impl Insights {
         &self,
         pass: &Pass,
         filter: &MemberFilter,
-        after: Option<MemberCursor>,
+        (order, after): (MemberOrder, Option<MemberCursor>),
         limit: usize,
     ) -> Result<(Vec<ValuedMember>, u64)> {
         let total = self.count_of(pass, filter).await?;
-        let members = self.store.members(filter, after, limit).await?;
+        let members = self.store.members(filter, order, after, limit).await?;
         let population = pass.population.clone();
         let ids: Vec<String> = members.iter().map(|member| member.customer_id.clone()).collect();
         let names = self.store.customer_names(&ids).await?;

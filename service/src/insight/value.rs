@@ -2,7 +2,7 @@
 
 use tally_model::{
     history::{History, Packed, kind},
-    insight::{BuyerPurchases, Facts, InsightSpec, ValueModel, ValueSample},
+    insight::{BacktestBasis, BuyerPurchases, Facts, InsightSpec, ValueModel, ValueSample, failed_intervals},
     time::{DAY, Time},
 };
 use tally_store::Pass;
@@ -21,11 +21,25 @@ pub struct ValueReport {
     pub backtest: Option<Backtest>,
 }
 
+impl ValueReport {
+    /// What makes the lifetime values questionable; empty when nothing does.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let of_backtest = self.backtest.iter().flat_map(|backtest| {
+            let counts = [backtest.inside, backtest.customers];
+            [backtest.basis.warning(), failed_intervals(counts, backtest.customers, "buyers")]
+        });
+        self.pass.population.value.warnings().into_iter().chain(of_backtest.flatten()).collect()
+    }
+}
+
 /// What a model expected, beside what came.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backtest {
     /// The moment of the model.
     pub as_of: Time,
+    /// What the model was fitted to.
+    pub basis: BacktestBasis,
     /// The buyers of that time.
     pub customers: u64,
     /// The sum of their lifetime values, in minor units.
@@ -95,8 +109,11 @@ impl PastBuyers {
     fn backtest(self, past: Time, spec: &InsightSpec) -> Option<Backtest> {
         let model = ValueModel::fit(&self.sample, &spec.value);
         let value = model.prepared();
+        let held_out_days = i64::from(spec.value.horizon_days);
+        let basis = BacktestBasis::of(self.since.iter().map(|(buyer, _)| buyer), held_out_days);
+        let nobody = Backtest { as_of: past, basis, customers: 0, expected: 0.0, actual: 0.0, inside: 0 };
         let compare = |buyers: &[(BuyerPurchases, f64)]| {
-            let mut sums = Backtest { as_of: past, customers: 0, expected: 0.0, actual: 0.0, inside: 0 };
+            let mut sums = nobody;
             for (buyer, paid) in buyers {
                 let actual = model.margin_rate * paid;
                 sums.customers += 1;
@@ -109,11 +126,11 @@ impl PastBuyers {
         // The parts are summed in order, so that the sums are the same on any number of cores.
         let parts: Option<Vec<Backtest>> = par_chunks(&self.since, compare).into_iter().collect();
         parts?.into_iter().reduce(|all, part| Backtest {
-            as_of: past,
             customers: all.customers + part.customers,
             expected: all.expected + part.expected,
             actual: all.actual + part.actual,
             inside: all.inside + part.inside,
+            ..nobody
         })
     }
 }

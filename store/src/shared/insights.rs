@@ -17,8 +17,8 @@ use super::{
 use crate::{
     error::Result,
     insights::{
-        AttributeValues, Contact, InsightStore, Member, MemberCursor, MemberFilter, NewPass, Pass,
-        PassExpiry, SegmentMove, SegmentSums, StoredFacts,
+        AttributeValues, Contact, InsightStore, Member, MemberCursor, MemberFilter, MemberOrder, NewPass,
+        Pass, PassExpiry, SegmentMove, SegmentSums, StoredFacts,
     },
 };
 
@@ -311,9 +311,15 @@ impl<B: Backend> InsightStore for B {
     async fn members(
         &self,
         filter: &MemberFilter,
+        order: MemberOrder,
         after: Option<MemberCursor>,
         limit: usize,
     ) -> Result<Vec<Member>> {
+        // An index by lifetime value would make every pass slower for a list that is read now and then.
+        let key = match order {
+            MemberOrder::Net => "f.net_minor",
+            MemberOrder::Clv => "coalesce(f.clv_minor, -1)",
+        };
         let mut select = Statement::new("SELECT f.customer_id, ");
         push_segment::<B>(&mut select, &filter.segmentation);
         select.push(
@@ -324,11 +330,11 @@ impl<B: Backend> InsightStore for B {
         );
         push_members::<B>(&mut select, "", filter);
         if let Some(after) = after {
-            select.push(" AND f.net_minor <= ").push_bind(after.net).push(" AND (f.net_minor < ");
-            select.push_bind(after.net).push(" OR f.customer_id > ");
+            select.push(" AND ").push(key).push(" <= ").push_bind(after.value).push(" AND (").push(key);
+            select.push(" < ").push_bind(after.value).push(" OR f.customer_id > ");
             select.push_bind(after.customer_id.as_str()).push(")");
         }
-        select.push(" ORDER BY f.net_minor DESC, f.customer_id LIMIT ").push_bind(limit as i64);
+        select.push(" ORDER BY ").push(key).push(" DESC, f.customer_id LIMIT ").push_bind(limit as i64);
         Ok(self.read::<MemberRow>(select).await?.into_iter().map(Member::from).collect())
     }
 

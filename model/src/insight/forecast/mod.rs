@@ -22,6 +22,10 @@ pub struct Forecast {
     /// By step, and within it purchases, revenue and the stages; without the first two when there is no usable value
     /// model.
     pub rows: Vec<ForecastRow>,
+    /// Purchases and revenue of all steps together, as those of one step that is as long: step 0. Their intervals are
+    /// joint; those of the rows do not add up, because what makes one step better makes the others better, too. Empty
+    /// when there is no usable value model.
+    pub totals: Vec<ForecastRow>,
     /// The transitions that the stages follow: all that were counted, and for a stage without any that it stays.
     pub transitions: Vec<StageTransition>,
     /// For each stage the expected number of steps until a customer in it is lost; None when it may never be.
@@ -31,7 +35,7 @@ pub struct Forecast {
 /// A number of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ForecastRow {
-    /// The number of the step, from 1.
+    /// The number of the step, from 1; 0 for all steps together.
     pub step: u32,
     /// After when it begins.
     pub from: Time,

@@ -14,6 +14,32 @@ const NODES: usize = 12;
 /// By how much the logarithm of a parameter is changed to find the slope of a sum.
 const SMALL_CHANGE: f64 = 1e-4;
 
+/// How the time to come is divided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Steps {
+    /// The number of steps.
+    pub(super) count: usize,
+    /// The days of each.
+    pub(super) days: i64,
+}
+
+impl Steps {
+    /// So many steps of a forecast.
+    pub(super) fn new(count: u32) -> Self {
+        Self { count: count as usize, days: FORECAST_STEP_DAYS }
+    }
+
+    /// All of them as one step.
+    pub(super) fn as_one(self) -> Self {
+        Self { count: 1, days: self.days * self.count as i64 }
+    }
+
+    /// The weeks from now to the end of a step.
+    fn weeks(self, step: usize) -> f64 {
+        (step as i64 * self.days) as f64 / 7.0
+    }
+}
+
 /// What the buyers do in a step: the sums of their expectations, and the variances of those sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct StepSums {
@@ -35,15 +61,8 @@ impl Sum {
     }
 }
 
-/// The sums of each step; None when there is no usable BG/NBD model. The variances are those of chance and, by the slopes
-/// of the sums (delta method), those of the parameters.
-pub(super) fn sums(
-    model: &ValueModel,
-    mut buyers: Vec<BuyerPurchases>,
-    steps: usize,
-) -> Option<Vec<StepSums>> {
-    model.usable_bg_nbd()?;
-    // In a fixed order, so that the sums are the same in any order of the customers.
+/// Sorts buyers, so that sums over them are the same in any order of the customers.
+pub(super) fn sort(buyers: &mut [BuyerPurchases]) {
     buyers.sort_unstable_by(|one, other| {
         let key = |buyer: &BuyerPurchases| (buyer.purchases.frequency, buyer.repeat_revenue);
         let times = |buyer: &BuyerPurchases| (buyer.purchases.age_weeks, buyer.purchases.recency_weeks);
@@ -52,11 +71,17 @@ pub(super) fn sums(
             .then(one_times.0.total_cmp(&other_times.0))
             .then(one_times.1.total_cmp(&other_times.1))
     });
-    let mut sums = by_chance(model, &buyers, steps);
+}
+
+/// The sums of each step over buyers that are [sorted](sort); None when there is no usable BG/NBD model. The variances are
+/// those of chance and, by the slopes of the sums (delta method), those of the parameters.
+pub(super) fn sums(model: &ValueModel, buyers: &[BuyerPurchases], steps: Steps) -> Option<Vec<StepSums>> {
+    model.usable_bg_nbd()?;
+    let mut sums = by_chance(model, buyers, steps);
     let changed = |change: &dyn Fn(&mut ValueModel)| -> Vec<[f64; 2]> {
         let mut other = model.clone();
         change(&mut other);
-        let other = by_chance(&other, &buyers, steps);
+        let other = by_chance(&other, buyers, steps);
         let slope = |(one, other): (&StepSums, StepSums)| {
             [other.purchases.expected - one.purchases.expected, other.revenue.expected - one.revenue.expected]
                 .map(|difference| difference / SMALL_CHANGE)
@@ -106,9 +131,9 @@ fn quadratic<const N: usize>(covariance: [[f64; N]; N], slopes: [f64; N]) -> f64
 }
 
 /// The sums with the variances of chance.
-fn by_chance(model: &ValueModel, buyers: &[BuyerPurchases], steps: usize) -> Vec<StepSums> {
+fn by_chance(model: &ValueModel, buyers: &[BuyerPurchases], steps: Steps) -> Vec<StepSums> {
     let groups = buyers.chunk_by(|one, other| one.purchases.frequency == other.purchases.frequency);
-    let mut sums = vec![StepSums::default(); steps];
+    let mut sums = vec![StepSums::default(); steps.count];
     for group in par_map(groups, |group| of_group(model, group, steps)) {
         for (sum, group) in sums.iter_mut().zip(group) {
             sum.purchases.add(group.purchases);
@@ -119,8 +144,8 @@ fn by_chance(model: &ValueModel, buyers: &[BuyerPurchases], steps: usize) -> Vec
 }
 
 /// Those of buyers with the same x.
-fn of_group(model: &ValueModel, buyers: &[BuyerPurchases], steps: usize) -> Vec<StepSums> {
-    let mut sums = vec![StepSums::default(); steps];
+fn of_group(model: &ValueModel, buyers: &[BuyerPurchases], steps: Steps) -> Vec<StepSums> {
+    let mut sums = vec![StepSums::default(); steps.count];
     let mut tables = HashMap::new();
     for buyer in buyers {
         let bg_nbd = &model.bg_nbd.model;
@@ -141,16 +166,16 @@ fn of_group(model: &ValueModel, buyers: &[BuyerPurchases], steps: usize) -> Vec<
 
 /// The moments of the purchases of each step, given that a customer with this x is active, by the place of ln(α + T) in
 /// a panel.
-fn step_tables(bg_nbd: &BgNbd, frequency: u32, panel: i32, steps: usize) -> Vec<[Chebyshev<NODES>; 2]> {
-    let weeks = |step: usize| (step as i64 * FORECAST_STEP_DAYS) as f64 / 7.0;
+fn step_tables(bg_nbd: &BgNbd, frequency: u32, panel: i32, steps: Steps) -> Vec<[Chebyshev<NODES>; 2]> {
     let node = |node: usize| at_place(panel, Chebyshev::<NODES>::node(node)).exp();
-    let dropouts: Dropouts = bg_nbd.dropouts(frequency, weeks(steps) / at_place(panel, -1.0).exp());
+    let dropouts: Dropouts =
+        bg_nbd.dropouts(frequency, steps.weeks(steps.count) / at_place(panel, -1.0).exp());
     let of_step = |step: usize| {
         let values: [[f64; 2]; NODES] =
-            std::array::from_fn(|n| dropouts.moments([weeks(step) / node(n), weeks(step + 1) / node(n)]));
+            std::array::from_fn(|n| dropouts.moments([step, step + 1].map(|end| steps.weeks(end) / node(n))));
         [0, 1].map(|moment| Chebyshev::of_nodes(values.map(|value| value[moment])))
     };
-    (0..steps).map(of_step).collect()
+    (0..steps.count).map(of_step).collect()
 }
 
 /// What the purchases of a buyer bring: n of them a mean of `mean`·n, and a mean square of `square`·n² + `own`·n.

@@ -3,12 +3,12 @@
 use super::{
     FORECAST_STEP_DAYS, Forecast, ForecastMeasure, ForecastRow, PAST_STEPS, interval,
     markov::{STAGES, TransitionCounts},
-    purchases::sums,
+    purchases::{StepSums, Steps, sort, sums},
     stages::stages,
 };
 use crate::{
     history::{History, kind},
-    insight::{BuyerPurchases, Facts, LifeCycle, Population},
+    insight::{BacktestBasis, BuyerPurchases, Facts, LifeCycle, Population},
     time::Time,
 };
 
@@ -41,35 +41,53 @@ impl ForecastSample {
         self.stages.iter_mut().zip(other.stages).for_each(|(count, other)| *count += other);
     }
 
+    /// What a forecast of so many steps that are over now is fitted to.
+    #[must_use]
+    pub fn basis(&self, steps: u32) -> BacktestBasis {
+        BacktestBasis::of(self.buyers.iter(), FORECAST_STEP_DAYS * i64::from(steps))
+    }
+
     /// The forecast of the steps after the moment of `population`, with its value model.
     #[must_use]
-    pub fn forecast(self, population: &Population, steps: u32) -> Forecast {
+    pub fn forecast(mut self, population: &Population, steps: u32) -> Forecast {
         let counts = self.transitions.forecast(self.stages, steps as usize);
-        let sums = sums(&population.value, self.buyers, steps as usize);
+        sort(&mut self.buyers);
+        let divided = Steps::new(steps);
+        let [sums, whole] = [divided, divided.as_one()]
+            .map(|steps| sums(&population.value, &self.buyers, steps).unwrap_or_default());
+        let span = |from: u32, to: u32| [from, to].map(|step| boundary(population.as_of, i64::from(step)));
         let mut rows = Vec::new();
         for (step, counts) in (1..=steps).zip(counts) {
-            let [from, to] = [step - 1, step].map(|step| boundary(population.as_of, i64::from(step)));
-            let mut push = |measure, value, variance| {
-                rows.push(ForecastRow {
-                    step,
-                    from,
-                    to,
-                    measure,
-                    value,
-                    interval: interval(value, variance),
-                });
-            };
-            if let Some(sums) = sums.as_ref().and_then(|sums| sums.get(step as usize - 1)) {
-                push(ForecastMeasure::Purchases, sums.purchases.expected, sums.purchases.variance);
-                push(ForecastMeasure::Revenue, sums.revenue.expected, sums.revenue.variance);
-            }
-            for (stage, count) in LifeCycle::ALL.into_iter().zip(counts) {
-                push(ForecastMeasure::Stage(stage), count.expected, count.variance);
-            }
+            let [from, to] = span(step - 1, step);
+            rows.extend(
+                sums.get(step as usize - 1).into_iter().flat_map(|sums| business(step, [from, to], sums)),
+            );
+            rows.extend(LifeCycle::ALL.into_iter().zip(counts).map(|(stage, count)| ForecastRow {
+                step,
+                from,
+                to,
+                measure: ForecastMeasure::Stage(stage),
+                value: count.expected,
+                interval: interval(count.expected, count.variance),
+            }));
         }
+        let totals = whole.iter().flat_map(|sums| business(0, span(0, steps), sums)).collect();
         let steps_to_loss = LifeCycle::ALL.into_iter().zip(self.transitions.steps_to_loss()).collect();
-        Forecast { rows, transitions: self.transitions.transitions(), steps_to_loss }
+        Forecast { rows, totals, transitions: self.transitions.transitions(), steps_to_loss }
     }
+}
+
+/// The rows of purchases and revenue of a step.
+fn business(step: u32, [from, to]: [Time; 2], sums: &StepSums) -> [ForecastRow; 2] {
+    let of = [(ForecastMeasure::Purchases, sums.purchases), (ForecastMeasure::Revenue, sums.revenue)];
+    of.map(|(measure, sum)| ForecastRow {
+        step,
+        from,
+        to,
+        measure,
+        value: sum.expected,
+        interval: interval(sum.expected, sum.variance),
+    })
 }
 
 /// What the customers of a moment did in the steps after it. What parts of the customers did is merged.
@@ -136,11 +154,15 @@ impl ForecastActual {
     /// What came of a row; None when its step is not one of these.
     #[must_use]
     pub fn of(&self, row: &ForecastRow) -> Option<f64> {
-        let step = self.0.get(row.step.checked_sub(1)? as usize)?;
+        let steps = match row.step.checked_sub(1) {
+            Some(step) => std::slice::from_ref(self.0.get(step as usize)?),
+            None => &self.0[..],
+        };
         Some(match row.measure {
-            ForecastMeasure::Purchases => step.purchases as f64,
-            ForecastMeasure::Revenue => step.revenue as f64,
-            ForecastMeasure::Stage(stage) => step.stages[stage as usize] as f64,
+            ForecastMeasure::Purchases => steps.iter().map(|step| step.purchases).sum::<i128>() as f64,
+            ForecastMeasure::Revenue => steps.iter().map(|step| step.revenue).sum::<i128>() as f64,
+            // Customers are counted at an end.
+            ForecastMeasure::Stage(stage) => steps.last()?.stages[stage as usize] as f64,
         })
     }
 }

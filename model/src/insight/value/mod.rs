@@ -8,6 +8,7 @@ mod model;
 mod prepared;
 mod sample;
 mod spec;
+mod warnings;
 
 use crate::{features::bg_nbd::Purchases, insight::Facts, time::Time};
 
@@ -17,6 +18,7 @@ pub use model::{CustomerValue, ValueModel};
 pub use prepared::PreparedValue;
 pub use sample::ValueSample;
 pub use spec::{MarginRate, ValueSpec};
+pub use warnings::{BacktestBasis, failed_intervals};
 
 /// The purchases of a buyer as the value model counts them.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -32,9 +32,14 @@ pub(super) async fn forecast(
     let model = &report.pass.population.value;
     let of_purchases = model.bg_nbd.problem.clone().filter(|_| !model.bg_nbd.is_usable());
     let problem = of_purchases.or_else(|| model.gamma_gamma.problem.clone());
-    let Forecast { rows, transitions, steps_to_loss } = &report.forecast;
+    let Forecast { rows, totals, transitions, steps_to_loss } = &report.forecast;
+    let expected = |rows: &[ForecastRow]| rows.iter().map(|row| forecast_row(row, None)).collect();
+    let compared = |rows: &[(ForecastRow, f64)]| {
+        rows.iter().map(|(row, actual)| forecast_row(row, Some(*actual))).collect()
+    };
     Ok(GetForecastResponse {
-        rows: rows.iter().map(|row| forecast_row(row, None)).collect(),
+        rows: expected(rows),
+        totals: expected(totals),
         transitions: transitions
             .iter()
             .map(|transition| v1::StageTransition {
@@ -48,11 +53,13 @@ pub(super) async fn forecast(
             .iter()
             .map(|(stage, steps)| v1::StepsToLoss { segment: stage.name().to_owned(), steps: *steps })
             .collect(),
-        backtest: report.backtest.rows.iter().map(|(row, actual)| forecast_row(row, Some(*actual))).collect(),
+        backtest: compared(&report.backtest.rows),
+        backtest_totals: compared(&report.backtest.totals),
         as_of_time: Some(timestamp(report.pass.as_of)),
         known_time: Some(timestamp(report.pass.known_at)),
         backtest_as_of_time: Some(timestamp(report.backtest.as_of)),
         problem: problem.unwrap_or_default(),
+        warnings: report.warnings(),
     })
 }
 

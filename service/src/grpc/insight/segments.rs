@@ -8,7 +8,7 @@ use tally_proto::v1::{
     self, InsightServiceListAttributesRequest, InsightServiceListAttributesResponse,
     ListSegmentMembersRequest, ListSegmentMembersResponse, ListSegmentsRequest, ListSegmentsResponse,
 };
-use tally_store::{Member, MemberCursor, MemberFilter, Pass, SegmentMove, SegmentSums};
+use tally_store::{Member, MemberCursor, MemberFilter, MemberOrder, Pass, SegmentMove, SegmentSums};
 use tonic::Status;
 
 use super::{InsightRpc, reports::fitting};
@@ -29,6 +29,7 @@ pub(super) async fn list(
     let compare_to = time("compare_to_time", request.compare_to_time);
     let (segmentation, as_of, compare_to) = validator.finish((segmentation, as_of, compare_to))?;
     let found = rpc.insights.segments(&segmentation, as_of, compare_to).await?;
+    let warnings = rpc.insights.growth_warning(&found.pass).await?;
     let population = &found.pass.population;
     let customers: i64 = found.segments.iter().map(|sums| sums.customers).sum();
     let revenue: i128 = found.segments.iter().map(|sums| i128::from(sums.revenue)).sum();
@@ -41,6 +42,7 @@ pub(super) async fn list(
         known_time: Some(timestamp(found.pass.known_at)),
         definition: segmentation.definition(population),
         typical_interval_days: population.typical_interval.as_days(),
+        warnings: warnings.into_iter().collect(),
     };
     Ok(fitting(response, "segmentation", "choose an attribute with fewer values")?)
 }
@@ -61,9 +63,10 @@ pub(super) async fn members(
         validator.refuse("segment", "is set beside missing_value; allowed is one of them");
     }
     check_segment(&mut validator, &request.segment);
+    let order = order(&mut validator, &request.order_by);
     let (size, segmentation, as_of) = validator.finish((size, segmentation, as_of))?;
-    let scope =
-        ("ListSegmentMembers", segmentation.to_string(), (&request.segment, request.missing_value, as_of));
+    let of_segment = (segmentation.to_string(), &request.segment, request.missing_value);
+    let scope = ("ListSegmentMembers", of_segment, as_of, order == MemberOrder::Clv);
     let after: Option<MemberCursor> = rpc.page_tokens.open(&scope, &request.page_token)?;
     // All pages are of one pass.
     let pass = match &after {
@@ -76,14 +79,16 @@ pub(super) async fn members(
         rpc.insights.check_segment(&pass, &segmentation, segment)?;
     }
     let filter = MemberFilter { pass_id: pass.pass_id, segmentation, segment };
-    let (found, total) = rpc.insights.members(&pass, &filter, after, size + 1).await?;
-    let (members, last) = page::cut(found, size, |valued| cursor(&pass, &valued.member), member);
+    let (found, total) = rpc.insights.members(&pass, &filter, (order, after), size + 1).await?;
+    let warnings = rpc.insights.growth_warning(&pass).await?;
+    let (members, last) = page::cut(found, size, |valued| cursor(&pass, order, &valued.member), member);
     Ok(ListSegmentMembersResponse {
         members,
         next_page_token: rpc.page_tokens.next(&scope, last)?,
         total_size: total as i64,
         as_of_time: Some(timestamp(pass.as_of)),
         known_time: Some(timestamp(pass.known_at)),
+        warnings: warnings.into_iter().collect(),
     })
 }
 
@@ -162,8 +167,21 @@ fn transition(moved: SegmentMove) -> v1::SegmentTransition {
     }
 }
 
-fn cursor(pass: &Pass, member: &Member) -> MemberCursor {
-    MemberCursor { pass_id: pass.pass_id, net: member.net, customer_id: member.customer_id.clone() }
+/// What the members of a segment are listed by.
+fn order(validator: &mut Validator, order_by: &str) -> MemberOrder {
+    match order_by {
+        "" | "net desc" => MemberOrder::Net,
+        "clv desc" => MemberOrder::Clv,
+        _ => {
+            validator.refuse("order_by", "allowed are \"net desc\" and \"clv desc\"");
+            MemberOrder::Net
+        }
+    }
+}
+
+fn cursor(pass: &Pass, order: MemberOrder, member: &Member) -> MemberCursor {
+    let (value, customer_id) = (order.of(member), member.customer_id.clone());
+    MemberCursor { pass_id: pass.pass_id, value, customer_id }
 }
 
 fn member(ValuedMember { member, name, interval }: ValuedMember) -> v1::SegmentMember {

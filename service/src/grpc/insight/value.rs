@@ -24,7 +24,7 @@ pub(super) async fn value_model(
     // Waiting for a pass takes no place of a report.
     let (pass, insights) = (rpc.insights.pass(as_of).await?, rpc.insights.clone());
     let report = rpc.insights.report(async move { insights.value_model(pass).await }).await?;
-    let population = &report.pass.population;
+    let (warnings, population) = (report.warnings(), &report.pass.population);
     let model = &population.value;
     Ok(v1::ValueModel {
         as_of_time: Some(timestamp(report.pass.as_of)),
@@ -36,7 +36,7 @@ pub(super) async fn value_model(
         new_customer_clv_minor: model.new_customer_clv().map(|clv| clv.round() as i64),
         fit_seconds: population.fit_seconds,
         backtest: report.backtest.map(backtest),
-        warning: model.warning.clone().unwrap_or_default(),
+        warnings,
     })
 }
 

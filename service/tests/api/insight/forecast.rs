@@ -147,6 +147,27 @@ async fn purchases_are_those_of_the_papers(tally: Tally) {
             assert_eq!(row.actual, None);
         }
     }
+    // All steps together are one long step.
+    assert_eq!(reply.totals.len(), 2);
+    let whole = |buyer: &Buyer| buyer.purchases(&often, 180.0 / 7.0);
+    let purchases: f64 = buyers.iter().map(whole).sum();
+    let revenue: f64 = buyers.iter().map(|buyer| whole(buyer) * buyer.money(&money)).sum();
+    for (measure, wanted) in [("purchases", purchases), ("revenue_minor", revenue)] {
+        let total = row(&reply.totals, 0, measure);
+        assert!(near(total.value, wanted), "{total:?}: {wanted}");
+        assert_eq!(
+            (total.from_time, total.to_time),
+            (Some(timestamp(time(AS_OF))), Some(timestamp(time(AS_OF).plus_days(180))))
+        );
+        // The steps rise and fall together, but not as one.
+        let reach = |row: &v1::ForecastRow| (row.upper.unwrap() - row.lower.unwrap()) / 2.0;
+        let steps: Vec<f64> = (1..=6).map(|step| reach(row(&reply.rows, step, measure))).collect();
+        let independent = steps.iter().map(|reach| reach * reach).sum::<f64>().sqrt();
+        let joint = reach(total);
+        assert!(independent < joint && joint < steps.iter().sum(), "{independent} {joint} {steps:?}");
+    }
+    let shown = tally.cli(&["insights", "forecast", "--as-of", AS_OF]);
+    assert!(shown.contains("30 days up to  purchase days") && shown.contains("\ntotal "), "{shown}");
     assert_eq!(tally.forecast(Some(AS_OF), 6).await, reply);
 }
 
@@ -186,6 +207,12 @@ async fn what_came_is_counted(tally: Tally) {
         assert_eq!(actual, if row.measure == "purchases" { days as f64 } else { money as f64 }, "{row:?}");
     }
     assert_eq!((all, reply.backtest.len(), then.rows.len()), (36, 36, 36));
+    assert_eq!((reply.backtest_totals.len(), then.totals.len()), (2, 2));
+    for (total, expected) in reply.backtest_totals.iter().zip(&then.totals) {
+        assert_eq!(v1::ForecastRow { actual: None, ..total.clone() }, *expected);
+        let steps = (1..=4).map(|step| row(&reply.backtest, step, &total.measure).actual.unwrap());
+        assert_eq!(total.actual, Some(steps.sum()));
+    }
     assert!(inside >= 18, "{inside} of {all}");
     let stages = |step: i32| -> f64 {
         let rows = reply.backtest.iter().filter(|row| row.step == step && row.measure.starts_with("stage:"));

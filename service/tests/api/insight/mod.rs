@@ -20,6 +20,7 @@ mod sales;
 mod segments;
 mod value;
 mod views;
+mod warnings;
 mod worked_example;
 mod worklist;
 

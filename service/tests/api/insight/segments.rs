@@ -397,6 +397,7 @@ async fn invalid_requests_are_refused(tally: Tally) {
         (v1::ListSegmentMembersRequest { missing_value: true, ..of_segment("abc", "") }, "missing_value"),
         (v1::ListSegmentMembersRequest { missing_value: true, ..of_segment("attribute:a", "b") }, "segment"),
         (v1::ListSegmentMembersRequest { page_token: "x".into(), ..of_segment("abc", "") }, "page_token"),
+        (v1::ListSegmentMembersRequest { order_by: "clv asc".into(), ..of_segment("abc", "") }, "order_by"),
     ];
     for (request, field) in refused {
         invalid(tally.insights().list_segment_members(request).await.map(drop), field);

@@ -45,7 +45,7 @@ struct ChangeRow {
 
 impl ChangeRow {
     fn change(self, pass_id: i64) -> Result<(MemberCursor, CustomerChange)> {
-        let cursor = MemberCursor { pass_id, net: self.net_minor, customer_id: self.customer_id.clone() };
+        let cursor = MemberCursor { pass_id, value: self.net_minor, customer_id: self.customer_id.clone() };
         let (abc, stage) = (abc_class(&self.abc_class)?, life_cycle(&self.life_cycle)?);
         let before = CustomerState {
             abc: self.before_abc_class.as_deref().map_or(Ok(abc), abc_class)?,
@@ -131,8 +131,8 @@ impl<B: Backend> AlertSourceStore for B {
         );
         select.push_bind(pass.before.unwrap_or_default()).push(" WHERE f.pass_id = ").push_bind(pass.pass_id);
         if let Some(after) = after {
-            select.push(" AND f.net_minor <= ").push_bind(after.net).push(" AND (f.net_minor < ");
-            select.push_bind(after.net).push(" OR f.customer_id > ");
+            select.push(" AND f.net_minor <= ").push_bind(after.value).push(" AND (f.net_minor < ");
+            select.push_bind(after.value).push(" OR f.customer_id > ");
             select.push_bind(after.customer_id.as_str()).push(")");
         }
         select.push(" ORDER BY f.net_minor DESC, f.customer_id LIMIT ").push_bind(limit as i64);

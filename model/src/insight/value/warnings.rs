@@ -1,0 +1,177 @@
+//! What makes the numbers of the value model questionable, in words for those who decide by them. Lifetime values and
+//! the forecast follow from the same model, so that both say the same.
+
+use super::{BuyerPurchases, ValueModel, spec::WEEK};
+use crate::special::ln_beta;
+
+/// The least share of buyers that leave within the horizon: of fewer, the model has hardly seen anybody leave.
+const FEWEST_LEAVING: f64 = 0.01;
+/// With fewer customers with a repeat purchase before it, a backtest rests on little.
+const FEWEST_REPEAT_BUYERS: u64 = 30;
+/// The part that is inside when intervals hold what they promise.
+const INSIDE: f64 = 0.95;
+/// How much less than that is no failure, whatever chance says.
+const TOLERATED: f64 = 0.05;
+
+impl ValueModel {
+    /// What makes the model questionable; empty when nothing does.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.nobody_leaves().into_iter().chain(self.warning.clone()).collect()
+    }
+
+    /// The warning that by the model hardly any buyer leaves.
+    fn nobody_leaves(&self) -> Option<String> {
+        let model = self.usable_bg_nbd()?;
+        let days = self.spec.horizon_days;
+        // A customer who has not left after n purchases has a probability of (b)ₙ/(a+b)ₙ; n is what the mean rate makes.
+        let purchases = model.r / model.alpha * f64::from(days) / WEEK;
+        let leaving = 1.0 - (ln_beta(model.a, model.b + purchases) - ln_beta(model.a, model.b)).exp();
+        (leaving < FEWEST_LEAVING).then(|| {
+            format!(
+                "by the fitted model {} of the buyers leave within {days} days (a {:.5}, b {:.1}): it has hardly seen \
+                 anybody leave, so that the lifetime values, the forecast and p_alive are those of customers who never leave",
+                percent(leaving.max(0.0)),
+                model.a,
+                model.b
+            )
+        })
+    }
+}
+
+/// What a model of the past was fitted to, to be compared with what came after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BacktestBasis {
+    /// The days that are held out.
+    pub held_out_days: i64,
+    /// Customers with two purchase days or more before these.
+    pub repeat_buyers: u64,
+    /// The days from the first purchase of all to the first day that is held out.
+    pub history_days: i64,
+}
+
+impl BacktestBasis {
+    /// The basis of a model of these buyers, as they were `held_out_days` ago.
+    pub fn of<'a>(buyers: impl Iterator<Item = &'a BuyerPurchases>, held_out_days: i64) -> Self {
+        let mut basis = Self { held_out_days, ..Self::default() };
+        for BuyerPurchases { purchases, .. } in buyers {
+            basis.repeat_buyers += u64::from(purchases.frequency > 0);
+            basis.history_days = basis.history_days.max((WEEK * purchases.age_weeks).round() as i64);
+        }
+        basis
+    }
+
+    /// The warning that the backtest rests on little.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let Self { held_out_days, repeat_buyers, history_days } = *self;
+        let few = (repeat_buyers < FEWEST_REPEAT_BUYERS)
+            .then(|| format!("{repeat_buyers} customers had bought on more than one day (a backtest needs {FEWEST_REPEAT_BUYERS})"));
+        let short = (history_days < held_out_days)
+            .then(|| format!("purchases are known of {history_days} days, fewer than it holds out"));
+        let why: Vec<String> = few.into_iter().chain(short).collect();
+        (!why.is_empty()).then(|| {
+            format!(
+                "the backtest rests on little: before the {held_out_days} days that it holds out, {}; whether it looks \
+                 good or bad says little about the model of now",
+                why.join(", and ")
+            )
+        })
+    }
+}
+
+/// The warning that intervals of 95 % have failed: of `all` numbers, which are `what`, far fewer than 95 % are `inside`,
+/// and chance does not explain it. `independent` is how many of the numbers tell something of their own.
+#[must_use]
+pub fn failed_intervals([inside, all]: [u64; 2], independent: u64, what: &str) -> Option<String> {
+    let share = inside as f64 / all as f64;
+    let chance = 3.0 * (INSIDE * (1.0 - INSIDE) / independent as f64).sqrt();
+    (all > 0 && share < INSIDE - chance.max(TOLERATED)).then(|| {
+        format!(
+            "the intervals failed in the backtest: {inside} of {all} {what}, {}, were inside their 95 % interval; expect \
+             more to fall outside the intervals of now than they promise",
+            percent(share)
+        )
+    })
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        features::bg_nbd::{BgNbd, Purchases},
+        insight::{ValueSample, ValueSpec},
+    };
+
+    fn model(bg_nbd: BgNbd) -> ValueModel {
+        let mut model = ValueModel::fit(&ValueSample::default(), &ValueSpec::default());
+        model.bg_nbd.model = bg_nbd;
+        (model.bg_nbd.iterations, model.bg_nbd.log_likelihood, model.bg_nbd.problem) = (1, -1.0, None);
+        model
+    }
+
+    #[test]
+    fn a_model_in_which_nobody_leaves_is_a_warning() {
+        let music = BgNbd { r: 0.243, alpha: 4.414, a: 0.793, b: 2.426 };
+        assert_eq!(model(music).warnings(), Vec::<String>::new());
+        for loyal in [BgNbd { a: 1e-5, ..music }, BgNbd { b: 1e5, ..music }] {
+            let warnings = model(loyal).warnings();
+            assert!(
+                warnings[0].starts_with("by the fitted model 0.0 % of the buyers leave within 365 days"),
+                "{warnings:?}"
+            );
+        }
+        // One of two leaves at once and the others never: leaving is rare after a purchase of those who are left.
+        assert_eq!(model(BgNbd { a: 1e-5, b: 1e-5, ..music }).warnings(), Vec::<String>::new());
+        // One of 4,000 leaves after a purchase, of whom an average customer makes 40 in the horizon.
+        let often = BgNbd { r: 4.0, alpha: 4.0 * 365.0 / 280.0, a: 1.0, b: 3_999.0 };
+        assert!(model(often).warnings()[0].contains(" 1.0 % of the buyers"), "40 / 4,039");
+        assert_eq!(model(BgNbd { b: 3_900.0, ..often }).warnings(), Vec::<String>::new(), "40 / 3,940");
+        let mut unusable = model(BgNbd { a: 1e-5, ..music });
+        unusable.bg_nbd.iterations = 0;
+        assert_eq!(unusable.warnings(), Vec::<String>::new(), "`problem` says so");
+        // The money of one customer is a warning beside it.
+        let money =
+            ValueModel { warning: Some("one customer".to_owned()), ..model(BgNbd { b: 1e5, ..music }) };
+        assert_eq!((money.warnings().len(), money.warnings()[1].as_str()), (2, "one customer"));
+    }
+
+    #[test]
+    fn a_backtest_needs_repeat_buyers_and_a_history() {
+        let buyer = |frequency: u32, days: f64| BuyerPurchases {
+            purchases: Purchases { frequency, recency_weeks: 0.0, age_weeks: days / 7.0 },
+            repeat_revenue: 0,
+        };
+        let basis = |repeat: usize, days: f64| {
+            let buyers = [vec![buyer(1, 10.0); repeat], vec![buyer(0, days)]].concat();
+            BacktestBasis::of(buyers.iter(), 365)
+        };
+        assert_eq!(basis(30, 365.0).warning(), None);
+        let few = basis(29, 365.0).warning().unwrap();
+        assert!(few.contains("before the 365 days that it holds out, 29 customers had bought"), "{few}");
+        assert!(!few.contains("known of"), "{few}");
+        let short = basis(30, 364.0).warning().unwrap();
+        assert!(short.contains("holds out, purchases are known of 364 days"), "{short}");
+        let both = BacktestBasis::of([].iter(), 180).warning().unwrap();
+        assert!(
+            both.contains("0 customers") && both.contains(", and purchases are known of 0 days"),
+            "{both}"
+        );
+    }
+
+    #[test]
+    fn intervals_that_failed_are_a_warning() {
+        let of = |inside: u64, all: u64| failed_intervals([inside, all], all, "buyers");
+        assert_eq!((of(900, 1_000), of(950, 1_000), of(0, 0)), (None, None, None));
+        let failed = of(899, 1_000).unwrap();
+        assert!(failed.contains("899 of 1000 buyers, 89.9 %, were inside"), "{failed}");
+        // Of few numbers, more may be outside by chance.
+        assert_eq!((of(25, 30), of(24, 30).is_some()), (None, true));
+        // Numbers that say the same count once.
+        assert_eq!(failed_intervals([24, 30], 9, "numbers"), None);
+    }
+}

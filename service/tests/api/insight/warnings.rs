@@ -1,0 +1,154 @@
+//! What makes numbers questionable is said beside them: in the replies and by the command.
+
+use tally_model::time::Time;
+use tally_proto::v1::{self, Period};
+
+use super::{AS_OF, paid};
+use crate::support::{Tally, on_both_stores, time, timestamp};
+
+on_both_stores!(
+    a_model_in_which_nobody_leaves_is_a_warning,
+    intervals_that_failed_are_a_warning,
+    growth_since_before_the_data_begin_is_a_warning,
+    who_returned_most_is_remarked,
+);
+
+/// Forty customers who buy every 20 to 59 days, from and until so many days before [`AS_OF`].
+async fn forty_customers(tally: &Tally, [from, until]: [i64; 2]) {
+    let mut bought = Vec::new();
+    for n in 0..40_usize {
+        let id = format!("c{n}");
+        let days = (until..=from).rev().step_by(20 + n);
+        bought.extend(days.map(|day| {
+            let moment = time(AS_OF).plus_days(-day).to_string();
+            paid(&id, &moment, "purchase", &moment, 1_000 + 10 * (day % 7) + 100 * n as i64)
+        }));
+    }
+    tally.backfill(bought).await.unwrap();
+}
+
+async fn warnings(tally: &Tally) -> [Vec<String>; 2] {
+    let as_of_time = Some(timestamp(time(AS_OF)));
+    let value = tally.insights().get_value_model(v1::GetValueModelRequest { as_of_time }).await;
+    let forecast = tally.insights().get_forecast(v1::GetForecastRequest { as_of_time, steps: 6 }).await;
+    [value.unwrap().into_inner().warnings, forecast.unwrap().into_inner().warnings]
+}
+
+async fn a_model_in_which_nobody_leaves_is_a_warning(tally: Tally) {
+    forty_customers(&tally, [400, 0]).await;
+    let [value, forecast] = warnings(&tally).await;
+    for warnings in [&value, &forecast] {
+        assert!(warnings[0].contains(" of the buyers leave within 365 days "), "{warnings:?}");
+    }
+    // 35 days lie before the 365 that the lifetime values are tested on, and 220 before the six steps of the forecast.
+    assert!(value[1].contains("purchases are known of 35 days, fewer than it holds out"), "{value:?}");
+    assert!(forecast.iter().all(|warning| !warning.contains("rests on little")), "{forecast:?}");
+    for command in ["value", "forecast"] {
+        let page = tally.cli(&["insights", command, "--as-of", AS_OF]);
+        assert!(page.contains("\nwarning: by the fitted model "), "{page}");
+    }
+}
+
+async fn intervals_that_failed_are_a_warning(tally: Tally) {
+    // Everybody stopped when the time began that is tested on.
+    forty_customers(&tally, [800, 366]).await;
+    let [value, _] = warnings(&tally).await;
+    assert!(value.iter().any(|warning| warning.contains("0 of 40 buyers, 0.0 %, were inside")), "{value:?}");
+    assert!(value.iter().all(|warning| !warning.contains("rests on little")), "{value:?}");
+    let request = v1::GetForecastRequest { as_of_time: Some(timestamp(time(AS_OF))), steps: 12 };
+    let forecast = tally.insights().get_forecast(request).await.unwrap().into_inner().warnings;
+    let failed = |warning: &String| {
+        warning.contains("the intervals failed") && warning.contains("numbers of purchase days and revenue")
+    };
+    assert!(forecast.iter().any(failed), "{forecast:?}");
+}
+
+async fn growth_since_before_the_data_begin_is_a_warning(tally: Tally) {
+    // The window of the pass begins on 2023-06-02, and the one before on 2022-06-02.
+    let bought = ["2023-03-15T12:00:00Z", "2023-12-01", "2024-03-10", "2024-04-10"];
+    let events = bought.map(|day| paid("ada", day, "purchase", day, 1_000));
+    tally.backfill(events.to_vec()).await.unwrap();
+    let members = |as_of: &str| v1::ListSegmentMembersRequest {
+        segmentation: "abc".into(),
+        as_of_time: Some(timestamp(time(as_of))),
+        ..Default::default()
+    };
+    let reply = tally.insights().list_segment_members(members(AS_OF)).await.unwrap().into_inner();
+    let expected = "the first purchase that is known is of 2023-03-15, and the window before begins on 2022-06-02: growth \
+                    compares 365 days with the last 79 of the 365 before, so that it is too great";
+    assert_eq!((reply.warnings, reply.members[0].growth), (vec![expected.to_owned()], Some(2.0)));
+    assert_eq!(tally.segments("abc", Some(AS_OF)).await.warnings, [expected]);
+    for command in ["members", "segments"] {
+        let page = tally.cli(&["insights", command, "abc", "--as-of", AS_OF]);
+        assert!(page.contains("\nwarning: the first purchase that is known is of 2023-03-15, "), "{page}");
+    }
+    // Two years later the windows are covered, and a year after the first purchase there is no growth at all.
+    for as_of in ["2025-04-01", "2024-03-01"] {
+        let reply = tally.insights().list_segment_members(members(as_of)).await.unwrap().into_inner();
+        assert_eq!(reply.warnings, Vec::<String>::new(), "{as_of}");
+    }
+
+    let times = |from: &str, to: &str| [from, to].map(|moment| Some(timestamp(time(moment))));
+    let kpis = async |from: &str, to: &str| {
+        let [from_time, to_time] = times(from, to);
+        let metrics = vec!["revenue".to_owned()];
+        let period = Period::Month.into();
+        let request = v1::GetKpisRequest { metrics, from_time, to_time, period, ..Default::default() };
+        tally.insights().get_kpis(request).await.unwrap().into_inner()
+    };
+    let reply = kpis("2024-02-01", "2024-05-01").await;
+    assert_eq!(reply.rows[0].year_before_value, Some(0.0), "February 2023");
+    let expected = "the first purchase that is known is of 2023-03-15: of 3 periods, 0 are compared with a period before and \
+                    2 with a year before that begins earlier; their previous and year-before values are 0 or too small";
+    assert_eq!(reply.warnings, [expected]);
+    assert_eq!(kpis("2024-04-01", "2024-06-01").await.warnings, Vec::<String>::new());
+    let page = tally.cli(&["insights", "kpis", "revenue", "--from", "2024-03-01", "--to", "2024-04-01"]);
+    assert!(page.contains("\nwarning: the first purchase that is known is of 2023-03-15: "), "{page}");
+
+    let [from_time, to_time] = times("2024-02-01", "2024-05-01");
+    let request =
+        v1::GetSalesReportRequest { from_time, to_time, period: Period::Month.into(), ..Default::default() };
+    let reply = tally.insights().get_sales_report(request).await.unwrap().into_inner();
+    // There is no growth since February 2023, and one since the half of March.
+    assert_eq!(
+        reply.rows.iter().map(|row| row.growth_year_before).collect::<Vec<_>>(),
+        [None, Some(0.0), None]
+    );
+    assert!(
+        reply.warnings[0].contains(" 0 are compared with a period before and 1 with a year before "),
+        "{reply:?}"
+    );
+    let page = tally.cli(&["insights", "sales", "--from", "2024-02-01", "--to", "2024-05-01"]);
+    assert!(page.contains("\nwarning: the first purchase that is known is of 2023-03-15: "), "{page}");
+}
+
+async fn who_returned_most_is_remarked(tally: Tally) {
+    let long_ago = time(AS_OF).plus_days(-500);
+    let moment = |days: i64| Time(long_ago.0).plus_days(days).to_string();
+    let mut events = Vec::new();
+    for (id, returned) in [("all", 1_000), ("most", 925), ("half", 500)] {
+        events.push(paid(id, "1", "purchase", &moment(0), 1_000));
+        events.push(paid(id, "2", "return", &moment(1), returned));
+    }
+    tally.backfill(events).await.unwrap();
+    let request = v1::ListWorklistRequest {
+        as_of_time: Some(timestamp(time(AS_OF))),
+        include_held_out: true,
+        ..Default::default()
+    };
+    let items = tally.insights().list_worklist(request).await.unwrap().into_inner().items;
+    let texts: Vec<(&str, Vec<&str>)> = items
+        .iter()
+        .map(|item| (item.customer_id.as_str(), item.reasons.iter().map(|one| one.text.as_str()).collect()))
+        .collect();
+    let expected = [
+        ("all", vec!["returned 100 % of revenue"]),
+        ("half", vec![]),
+        ("most", vec!["returned 92 % of revenue"]),
+    ];
+    assert_eq!(texts, expected);
+    let page = tally.cli(&["insights", "customer", "most", "--as-of", AS_OF]);
+    assert!(page.contains(": 92.5 % of the revenue, which the lifetime value does not count"), "{page}");
+    let list = tally.cli(&["worklist", "list", "--as-of", AS_OF, "--include-held-out"]);
+    assert!(list.contains("most returned 92 % of revenue"), "{list}");
+}
