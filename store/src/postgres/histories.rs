@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, slice};
 
-use futures_util::{StreamExt, stream};
-use sqlx::{PgConnection, Row, ValueRef, postgres::PgRow};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sqlx::{Connection, PgConnection, Row, ValueRef, postgres::PgRow};
 use tally_model::history::{History, Packed, Version};
 
 use super::{
@@ -25,8 +25,11 @@ use crate::{
 /// Customers that are packed at the same time.
 const PACKERS: usize = 4;
 
-/// The statement that reads histories, one row a customer: `$which` selects customers `c`, and `$own` is the
-/// `customer_id` of its rows in other tables.
+/// How many interactions of a customer are read into arrays.
+const AT_ONCE: usize = 10_000;
+
+/// The statement that reads histories, one row a customer, with its first $2 interactions: `$which` selects customers `c`,
+/// and `$own` is the `customer_id` of its rows in other tables.
 macro_rules! histories {
     ($which:literal, $own:literal) => {
         concat!(
@@ -46,7 +49,7 @@ macro_rules! histories {
                        (SELECT occur_time, interaction_id, record_time, kind, amount_minor, channel, properties \
                         FROM interactions AS i WHERE i.customer_id = ", $own, " AND i.long \
                         ORDER BY occur_time, interaction_id) \
-                       ORDER BY occur_time, interaction_id) AS ordered \
+                       ORDER BY occur_time, interaction_id LIMIT $2) AS ordered \
              ) AS e ON true \
              LEFT JOIN LATERAL ( \
                  SELECT array_agg(effective_time) AS effective, array_agg(record_time) AS version_recorded, \
@@ -73,6 +76,14 @@ macro_rules! histories {
     };
 }
 
+/// The interactions of a customer in order.
+const EVENTS: &str = "(SELECT occur_time, record_time, kind, amount_minor, channel, properties, interaction_id \
+     FROM interactions WHERE customer_id = $1 AND NOT long ORDER BY occur_time, interaction_id) \
+    UNION ALL \
+    (SELECT occur_time, record_time, kind, amount_minor, channel, properties, interaction_id \
+     FROM interactions WHERE customer_id = $1 AND long ORDER BY occur_time, interaction_id) \
+    ORDER BY occur_time, interaction_id";
+
 impl HistorySql for Postgres {
     async fn packed_of(&self, customer_ids: &[String]) -> Result<HashMap<String, Packed>> {
         let mut reader = self.history_reader().await?;
@@ -97,19 +108,26 @@ impl HistorySql for Postgres {
         Ok(Reader::new(acquire(&self.connections.pools().histories, self.free_within).await?))
     }
 
-    /// With one row a customer.
+    /// With one row a customer. The interactions of long histories are read row by row, to save memory.
     async fn read_histories(
         connection: &mut PgConnection,
         customer_ids: &[String],
     ) -> Result<HashMap<String, StoredHistory>> {
-        // The statement for one customer soon gets a generic plan on each connection, where PostgreSQL plans the one
-        // for several each time; and Citus finds that only one worker is concerned.
-        let query = match customer_ids {
-            [one] => sqlx::query(histories!("= $1", "$1")).bind(one),
-            several => sqlx::query(histories!("= ANY($1)", "c.customer_id")).bind(several),
-        };
-        let query = query.persistent(keeps_statements(connection));
-        query.fetch_all(connection).await?.iter().map(decode).collect()
+        let (mut found, mut long) = (HashMap::new(), Vec::new());
+        for row in rows_of(connection, customer_ids, AT_ONCE + 1).await? {
+            let rows = CustomerRows::new(&row)?;
+            if elements(rows.events[0]).nth(AT_ONCE).is_some() {
+                long.push(rows.customer_id.to_owned());
+            } else {
+                found.insert(rows.customer_id.to_owned(), rows.history()?);
+            }
+        }
+        for customer_id in long {
+            if let Some(history) = read_long(connection, &customer_id).await? {
+                found.insert(customer_id, history);
+            }
+        }
+        Ok(found)
     }
 
     async fn forget_packed(tx: &mut Transaction<Self>, customer_ids: &[&str]) -> Result<()> {
@@ -164,38 +182,98 @@ async fn try_lock(tx: &mut PgConnection, customer_id: &str) -> Result<Option<boo
         .await?)
 }
 
-/// A customer and its history from a row of aligned arrays; NULL is an empty array.
-fn decode(row: &PgRow) -> Result<(String, StoredHistory)> {
-    let mut columns = [None; 20];
+/// Runs the statement that reads histories, with up to `events` interactions of each customer.
+async fn rows_of(connection: &mut PgConnection, customer_ids: &[String], events: usize) -> Result<Vec<PgRow>> {
+    // The statement for one customer soon gets a generic plan on each connection, where PostgreSQL plans the one
+    // for several each time; and Citus finds that only one worker is concerned.
+    let query = match customer_ids {
+        [one] => sqlx::query(histories!("= $1", "$1")).bind(one),
+        several => sqlx::query(histories!("= ANY($1)", "c.customer_id")).bind(several),
+    };
+    let query = query.bind(events as i64).persistent(keeps_statements(connection));
+    Ok(query.fetch_all(connection).await?)
+}
+
+/// Reads one history row by row; None when the customer does not exist.
+async fn read_long(connection: &mut PgConnection, customer_id: &str) -> Result<Option<StoredHistory>> {
+    // Both statements must see the same rows. Who packs is in a transaction, and has locked the customer.
+    let mut snapshot = if connection.is_in_transaction() {
+        connection.begin().await?
+    } else {
+        connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?
+    };
+    let others = rows_of(&mut snapshot, &[customer_id.to_owned()], 0).await?;
+    let Some(row) = others.first() else { return Ok(None) };
+    let customer = CustomerRows::new(row)?;
+    let mut writer = customer.writer()?;
+    let query = sqlx::query(EVENTS).bind(customer_id).persistent(keeps_statements(&snapshot));
+    let mut rows = query.fetch(&mut *snapshot);
+    while let Some(row) = rows.try_next().await? {
+        writer.push(&event(bytes_of(&row)?)?)?;
+    }
+    drop(rows);
+    snapshot.commit().await?;
+    customer.finish(writer).map(Some)
+}
+
+/// The columns of a row in binary; None for NULL.
+fn bytes_of<const N: usize>(row: &PgRow) -> Result<[Option<&[u8]>; N]> {
+    let mut columns = [None; N];
     for (n, column) in columns.iter_mut().enumerate() {
         let value = row.try_get_raw(n)?;
         *column = if value.is_null() { None } else { Some(value.as_bytes().map_err(sqlx::Error::Decode)?) };
     }
-    let [id, rest @ .., has_merged] = columns;
-    let [
-        occurred,
-        recorded,
-        kinds,
-        amounts,
-        channels,
-        properties,
-        effective,
-        known,
-        created,
-        attributes,
-        retracted @ ..,
-    ] = rest.map(|column| elements(column.unwrap_or_default()));
-    let mut writer = HistoryWriter::new(retracted_events(retracted))?;
-    let values = occurred.zip(recorded).zip(kinds).zip(amounts).zip(channels).zip(properties);
-    for (((((occurred, recorded), kind), amount), channel), properties) in values {
-        writer.push(&event([occurred, recorded, kind, amount, channel, properties])?)?;
+    Ok(columns)
+}
+
+/// A customer in the row of [`rows_of`]: arrays that are aligned, empty ones for NULL.
+struct CustomerRows<'a> {
+    customer_id: &'a str,
+    events: [&'a [u8]; 6],
+    versions: [&'a [u8]; 4],
+    retracted: [&'a [u8]; 8],
+    has_merged: bool,
+}
+
+impl<'a> CustomerRows<'a> {
+    fn new(row: &'a PgRow) -> Result<Self> {
+        let [id, e0, e1, e2, e3, e4, e5, v0, v1, v2, v3, retracted @ .., has_merged] = bytes_of::<20>(row)?;
+        Ok(Self {
+            customer_id: binary::text(id.unwrap_or_default())?,
+            events: [e0, e1, e2, e3, e4, e5].map(Option::unwrap_or_default),
+            versions: [v0, v1, v2, v3].map(Option::unwrap_or_default),
+            retracted: retracted.map(Option::unwrap_or_default),
+            has_merged: has_merged.is_some_and(|byte| byte != [0]),
+        })
     }
-    let mut history = writer.finish()?;
-    for (((effective, known), created), attributes) in effective.zip(known).zip(created).zip(attributes) {
-        push_version(&mut history, [effective, known, created, attributes])?;
+
+    /// The history of all interactions, which are here.
+    fn history(&self) -> Result<StoredHistory> {
+        let mut writer = self.writer()?;
+        let [occurred, recorded, kinds, amounts, channels, properties] = self.events.map(elements);
+        let values = occurred.zip(recorded).zip(kinds).zip(amounts).zip(channels).zip(properties);
+        for (((((occurred, recorded), kind), amount), channel), properties) in values {
+            writer.push(&event([occurred, recorded, kind, amount, channel, properties])?)?;
+        }
+        self.finish(writer)
     }
-    let has_merged = has_merged.is_some_and(|byte| byte != [0]);
-    Ok((binary::text(id.unwrap_or_default())?.to_owned(), StoredHistory { history, has_merged }))
+
+    fn writer(&self) -> Result<HistoryWriter<'a, impl Iterator<Item = Result<RetractedEvent<'a>>> + use<'a>>> {
+        HistoryWriter::new(retracted_events(self.retracted.map(elements)))
+    }
+
+    /// The history of the interactions that were written, with the customer's versions.
+    fn finish<R>(&self, writer: HistoryWriter<'a, R>) -> Result<StoredHistory>
+    where
+        R: Iterator<Item = Result<RetractedEvent<'a>>>,
+    {
+        let mut history = writer.finish()?;
+        let [effective, known, created, attributes] = self.versions.map(elements);
+        for (((effective, known), created), attributes) in effective.zip(known).zip(created).zip(attributes) {
+            push_version(&mut history, [effective, known, created, attributes])?;
+        }
+        Ok(StoredHistory { history, has_merged: self.has_merged })
+    }
 }
 
 /// The retracted interactions from aligned arrays: those of an interaction, times of retraction, and ranks.

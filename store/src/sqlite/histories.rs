@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Row, SqliteConnection, types::Json};
+use sqlx::{Connection, Row, SqliteConnection, types::Json};
 use tally_model::{
-    history::{History, Packed, Version},
+    history::{Packed, Version},
     time::Time,
 };
 
@@ -19,8 +19,11 @@ use crate::{
     },
 };
 
-/// The histories of the customers in $1, in that order and in one row: for each customer its id, a line for each
-/// interaction in order, a line for each retracted interaction in order, a line for each version, and whether others are
+/// How many interactions of a customer are read at a time.
+const AT_ONCE: usize = 10_000;
+
+/// The histories of the customers in $1, in that order and in one row: for each customer its id, a line for each of the
+/// first $2 interactions in order, a line for each retracted interaction in order, a line for each version, and whether others are
 /// merged into it. Tabs separate the fields of a line, U+001D the parts of a customer, and U+001E customers. None of them
 /// occurs in an id, a kind or a channel, where control characters are not allowed, nor in JSON, where they are escaped.
 const HISTORIES: &str = "SELECT group_concat(concat(customer_id, char(29), events, char(29), retracted, char(29), \
@@ -30,7 +33,7 @@ const HISTORIES: &str = "SELECT group_concat(concat(customer_id, char(29), event
                                       properties), '\n') \
            FROM (SELECT occur_time, record_time, kind, amount_minor, channel, nullif(properties, '{}') AS properties \
                  FROM interactions AS i WHERE i.customer_id = c.customer_id \
-                 ORDER BY i.occur_time, i.interaction_id)) AS events, \
+                 ORDER BY i.occur_time, i.interaction_id LIMIT $2)) AS events, \
           (SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', channel, '\t', \
                                       properties, '\t', retract_time, '\t', rank), '\n') \
            FROM (SELECT occur_time, record_time, kind, amount_minor, channel, nullif(properties, '{}') AS properties, \
@@ -43,6 +46,14 @@ const HISTORIES: &str = "SELECT group_concat(concat(customer_id, char(29), event
            FROM (SELECT * FROM customer_versions AS v WHERE v.customer_id = c.customer_id \
                  ORDER BY version)) AS versions \
           FROM json_each($1) AS asked CROSS JOIN customers AS c ON c.customer_id = asked.value)";
+
+/// The $4 interactions of customer $1 that come after interaction $3 at the time $2, a line each, in order. The fields are
+/// those of [`HISTORIES`], then the interaction's id.
+const PAGE: &str = "SELECT group_concat(concat(occur_time, '\t', record_time, '\t', amount_minor, '\t', kind, '\t', channel, \
+                                               '\t', properties, '\t', interaction_id), '\n') \
+    FROM (SELECT occur_time, record_time, kind, amount_minor, channel, nullif(properties, '{}') AS properties, interaction_id \
+          FROM interactions WHERE customer_id = $1 AND (occur_time, interaction_id) > ($2, $3) \
+          ORDER BY occur_time, interaction_id LIMIT $4)";
 
 impl HistorySql for Sqlite {
     async fn packed_of(&self, customer_ids: &[String]) -> Result<HashMap<String, Packed>> {
@@ -61,22 +72,31 @@ impl HistorySql for Sqlite {
         self.reader().await
     }
 
-    /// In one row, since each row wakes a thread.
+    /// In one row, since each row wakes a thread. Long histories are read page by page, to save memory.
     async fn read_histories(
         connection: &mut SqliteConnection,
         customer_ids: &[String],
     ) -> Result<HashMap<String, StoredHistory>> {
-        let text: Option<String> =
-            sqlx::query_scalar(HISTORIES).bind(Json(customer_ids)).fetch_one(connection).await?;
-        let customers = text.iter().flat_map(|text| text.split('\x1e'));
-        customers
-            .map(|customer| {
-                let mut parts = customer.split('\x1d');
-                let mut next = || parts.next().ok_or_else(too_short);
-                let (id, history) = (next()?.to_owned(), history(next()?, next()?, next()?)?);
-                Ok((id, StoredHistory { history, has_merged: next()? != "0" }))
-            })
-            .collect()
+        let (mut found, mut long) = (HashMap::new(), Vec::new());
+        let text = rows_of(connection, customer_ids, AT_ONCE + 1).await?;
+        for customer in text.split_terminator('\x1e') {
+            let rows = CustomerRows::new(customer)?;
+            if rows.events.split('\n').nth(AT_ONCE).is_some() {
+                long.push(rows.customer_id.to_owned());
+            } else {
+                found.insert(rows.customer_id.to_owned(), rows.history()?);
+            }
+        }
+        drop(text);
+        for customer_id in long {
+            // All pages see the same interactions. Within a transaction this is a savepoint.
+            let mut snapshot = connection.begin().await?;
+            if let Some(history) = read_long(&mut snapshot, &customer_id).await? {
+                found.insert(customer_id, history);
+            }
+            snapshot.commit().await?;
+        }
+        Ok(found)
     }
 
     async fn forget_packed(tx: &mut Transaction<Self>, customer_ids: &[&str]) -> Result<()> {
@@ -103,24 +123,90 @@ impl HistorySql for Sqlite {
     }
 }
 
-/// A history from the lines of its interactions, of the retracted ones, and of its versions.
-fn history(events: &str, retracted: &str, versions: &str) -> Result<History> {
-    let mut writer = HistoryWriter::new(retracted.split_terminator('\n').map(retracted_event))?;
-    for line in events.split_terminator('\n') {
-        writer.push(&event(&mut line.split('\t'))?)?;
+/// Runs [`HISTORIES`] with up to `events` interactions of each customer.
+async fn rows_of(connection: &mut SqliteConnection, customer_ids: &[String], events: usize) -> Result<String> {
+    let query = sqlx::query_scalar(HISTORIES).bind(Json(customer_ids)).bind(events as i64);
+    Ok(query.fetch_one(connection).await.map(Option::unwrap_or_default)?)
+}
+
+/// Reads one history page by page; None when the customer does not exist.
+async fn read_long(connection: &mut SqliteConnection, customer_id: &str) -> Result<Option<StoredHistory>> {
+    let text = rows_of(connection, &[customer_id.to_owned()], 0).await?;
+    if text.is_empty() {
+        return Ok(None);
     }
-    let mut history = writer.finish()?;
-    for line in versions.split_terminator('\n') {
-        let mut fields = line.split('\t');
-        let mut next = || fields.next().ok_or_else(too_short);
-        history.push_version(Version {
-            effective_time: Time(number(next()?)?),
-            record_time: Time(number(next()?)?),
-            create_time: Time(number(next()?)?),
-            attributes: from_json(next()?)?,
-        });
+    let rows = CustomerRows::new(&text)?;
+    let mut writer = rows.writer()?;
+    let mut last = (i64::MIN, String::new());
+    loop {
+        let query = sqlx::query_scalar(PAGE).bind(customer_id).bind(last.0).bind(last.1);
+        let page: Option<String> = query.bind(AT_ONCE as i64).fetch_one(&mut *connection).await?;
+        let Some(page) = page else { break };
+        let mut end = (i64::MIN, "");
+        for line in page.split('\n') {
+            let mut fields = line.split('\t');
+            let event = event(&mut fields)?;
+            writer.push(&event)?;
+            end = (event.occur_time.0, fields.next().ok_or_else(too_short)?);
+        }
+        last = (end.0, end.1.to_owned());
     }
-    Ok(history)
+    rows.finish(writer).map(Some)
+}
+
+/// The parts of a customer in the row of [`HISTORIES`].
+struct CustomerRows<'a> {
+    customer_id: &'a str,
+    events: &'a str,
+    retracted: &'a str,
+    versions: &'a str,
+    has_merged: bool,
+}
+
+impl<'a> CustomerRows<'a> {
+    fn new(customer: &'a str) -> Result<Self> {
+        let mut parts = customer.split('\x1d');
+        let mut next = || parts.next().ok_or_else(too_short);
+        Ok(Self {
+            customer_id: next()?,
+            events: next()?,
+            retracted: next()?,
+            versions: next()?,
+            has_merged: next()? != "0",
+        })
+    }
+
+    /// The history of all interactions, which are here.
+    fn history(&self) -> Result<StoredHistory> {
+        let mut writer = self.writer()?;
+        for line in self.events.split_terminator('\n') {
+            writer.push(&event(&mut line.split('\t'))?)?;
+        }
+        self.finish(writer)
+    }
+
+    fn writer(&self) -> Result<HistoryWriter<'a, impl Iterator<Item = Result<RetractedEvent<'a>>> + use<'a>>> {
+        HistoryWriter::new(self.retracted.split_terminator('\n').map(retracted_event))
+    }
+
+    /// The history of the interactions that were written, with the customer's versions.
+    fn finish<R>(&self, writer: HistoryWriter<'a, R>) -> Result<StoredHistory>
+    where
+        R: Iterator<Item = Result<RetractedEvent<'a>>>,
+    {
+        let mut history = writer.finish()?;
+        for line in self.versions.split_terminator('\n') {
+            let mut fields = line.split('\t');
+            let mut next = || fields.next().ok_or_else(too_short);
+            history.push_version(Version {
+                effective_time: Time(number(next()?)?),
+                record_time: Time(number(next()?)?),
+                create_time: Time(number(next()?)?),
+                attributes: from_json(next()?)?,
+            });
+        }
+        Ok(StoredHistory { history, has_merged: self.has_merged })
+    }
 }
 
 /// An interaction from the fields of its line.
