@@ -153,22 +153,37 @@ impl Endings {
 
 struct Load {
     arguments: Arguments,
-    ids: Vec<String>,
+    /// The messages of the first calls, which later calls send again: the generator must not take long for one.
+    scores: Vec<Bytes>,
     connections: Vec<SendRequest<Bytes>>,
     endings: RefCell<Endings>,
     begin: Instant,
 }
 
+impl Load {
+    fn message(&self, n: usize) -> Bytes {
+        match self.scores.get(n % self.scores.len().max(1)) {
+            Some(message) => message.clone(),
+            // Each has interactions of its own.
+            None => self.arguments.task.body(n, &[], self.arguments.size),
+        }
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
-    let ids = fs::read_to_string(&arguments.ids)?.lines().map(str::to_owned).collect();
+    let ids: Vec<String> = fs::read_to_string(&arguments.ids)?.lines().map(str::to_owned).collect();
+    let scores = match arguments.task {
+        Task::Ingest => Vec::new(),
+        task => (0..ids.len()).map(|n| task.body(n, &ids, arguments.size)).collect(),
+    };
     let mut connections = Vec::new();
     for _ in 0..arguments.connections {
         connections.push(connect(arguments.address).await?);
     }
     let load =
-        Rc::new(Load { arguments, ids, connections, endings: RefCell::default(), begin: Instant::now() });
+        Rc::new(Load { arguments, scores, connections, endings: RefCell::default(), begin: Instant::now() });
     LocalSet::new().run_until(run(Rc::clone(&load))).await;
     print(&load)
 }
@@ -237,7 +252,7 @@ async fn call(
     let mut ready = connection.ready().await?;
     let (response, mut stream) = ready.send_request(request.body(())?, false)?;
     // A server that refuses a call may reset the rest of its body.
-    let _ = stream.send_data(arguments.task.body(n, &load.ids, arguments.size), true);
+    let _ = stream.send_data(load.message(n), true);
     let response = response.await?;
     if let Some(status) = response.headers().get("grpc-status") {
         return Ok((status.to_str()?.to_owned(), has_retry_info(response.headers())));
@@ -263,6 +278,8 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>, Failure> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut builder = client::Builder::new();
+    // As most clients, it does not open more streams than usual before it knows the server's limit.
+    builder.initial_max_send_streams(100);
     builder.initial_window_size(1 << 24).initial_connection_window_size(1 << 28).max_frame_size(1 << 16);
     let (sender, connection) = builder.handshake(stream).await?;
     tokio::spawn(async move { drop(connection.await) });

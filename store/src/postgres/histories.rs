@@ -183,7 +183,11 @@ async fn try_lock(tx: &mut PgConnection, customer_id: &str) -> Result<Option<boo
 }
 
 /// Runs the statement that reads histories, with up to `events` interactions of each customer.
-async fn rows_of(connection: &mut PgConnection, customer_ids: &[String], events: usize) -> Result<Vec<PgRow>> {
+async fn rows_of(
+    connection: &mut PgConnection,
+    customer_ids: &[String],
+    events: usize,
+) -> Result<Vec<PgRow>> {
     // The statement for one customer soon gets a generic plan on each connection, where PostgreSQL plans the one
     // for several each time; and Citus finds that only one worker is concerned.
     let query = match customer_ids {
@@ -258,7 +262,9 @@ impl<'a> CustomerRows<'a> {
         self.finish(writer)
     }
 
-    fn writer(&self) -> Result<HistoryWriter<'a, impl Iterator<Item = Result<RetractedEvent<'a>>> + use<'a>>> {
+    fn writer(
+        &self,
+    ) -> Result<HistoryWriter<'a, impl Iterator<Item = Result<RetractedEvent<'a>>> + use<'a>>> {
         HistoryWriter::new(retracted_events(self.retracted.map(elements)))
     }
 

@@ -124,7 +124,11 @@ impl HistorySql for Sqlite {
 }
 
 /// Runs [`HISTORIES`] with up to `events` interactions of each customer.
-async fn rows_of(connection: &mut SqliteConnection, customer_ids: &[String], events: usize) -> Result<String> {
+async fn rows_of(
+    connection: &mut SqliteConnection,
+    customer_ids: &[String],
+    events: usize,
+) -> Result<String> {
     let query = sqlx::query_scalar(HISTORIES).bind(Json(customer_ids)).bind(events as i64);
     Ok(query.fetch_one(connection).await.map(Option::unwrap_or_default)?)
 }
@@ -185,7 +189,9 @@ impl<'a> CustomerRows<'a> {
         self.finish(writer)
     }
 
-    fn writer(&self) -> Result<HistoryWriter<'a, impl Iterator<Item = Result<RetractedEvent<'a>>> + use<'a>>> {
+    fn writer(
+        &self,
+    ) -> Result<HistoryWriter<'a, impl Iterator<Item = Result<RetractedEvent<'a>>> + use<'a>>> {
         HistoryWriter::new(self.retracted.split_terminator('\n').map(retracted_event))
     }
 

@@ -35,6 +35,8 @@ pub(super) struct ClassLimits {
     pub(super) running: u32,
     /// Calls that wait until it is their turn.
     pub(super) waiting: usize,
+    /// Calls that wait while others are refused.
+    pub(super) waiting_in_overload: usize,
     /// Bytes of a message that make a unit more, where the work grows with the message.
     pub(super) unit_bytes: Option<usize>,
     /// Memory that a call takes besides its message, in bytes.
@@ -57,11 +59,13 @@ impl Class {
     /// The limits on a machine with this many cores.
     ///
     /// What only computes is limited by the cores, and what waits for the database by its connections. A queue is so
-    /// short that its last call is answered within about five times the usual duration.
+    /// short that its last call is answered within about five times the usual duration, and within about twice that in an
+    /// overload that lasts.
     pub(super) fn limits(self, cores: u32) -> ClassLimits {
         let limits = |running, waiting, unit_bytes, call_bytes| ClassLimits {
             running,
             waiting,
+            waiting_in_overload: usize::div_ceil(waiting, 4),
             unit_bytes,
             call_bytes,
         };
@@ -72,7 +76,9 @@ impl Class {
             Self::batch => limits(cores * 32, per_core(4), Some(1 << 10), 64 << 10),
             // Half of the connections to PostgreSQL, so that writes which wait for a lock leave the others to reads. A
             // megabyte takes all of it: SQLite stores batches one after the other.
-            Self::ingest => limits(8, 64, Some(128 << 10), 16 << 10),
+            Self::ingest => {
+                ClassLimits { waiting_in_overload: 4, ..limits(8, 64, Some(128 << 10), 16 << 10) }
+            }
             Self::stream => limits(64, 0, None, 64 << 10),
             // Long computations take turns elsewhere; this limit only bounds memory. A call that waits for a pass must
             // not hold up the others.

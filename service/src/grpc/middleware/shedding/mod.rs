@@ -27,7 +27,7 @@ use tower::{Layer, Service};
 
 use crate::platform::metrics::MetricsRegistry;
 use message::Messages;
-use shedder::{LoadShedder, ending, ending_when_idle};
+use shedder::{LoadShedder, ending, ending_at_stop};
 
 pub(in crate::grpc) use memory::Reservation;
 pub use shedder::Capacity;
@@ -122,7 +122,7 @@ where
         let stopping = self.shedder.stopping.clone();
         let is_watch = request.uri().path() == HEALTH_WATCH;
         let request =
-            if is_watch { request } else { request.map(|body| ending_when_idle(body, stopping.clone())) };
+            if is_watch { request } else { request.map(|body| ending_at_stop(body, stopping.clone())) };
         let response = self.inner.call(request);
         if !is_watch {
             return Box::pin(response);

@@ -18,7 +18,7 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
 
@@ -41,6 +41,8 @@ use crate::{
 const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
 /// How long a stream may be idle when the server stops.
 const IDLE_AT_STOP: Duration = Duration::from_secs(1);
+/// How long a stream may go on when the server stops.
+const BUSY_AT_STOP: Duration = Duration::from_secs(3);
 
 /// How much a server takes on.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +100,7 @@ impl LoadShedder {
 
     /// Refuses a call for which there is no room, before any of it is read.
     pub(super) fn admit(&self, method: Method, request: &Request<Body>) -> Result<(), Status> {
-        if self.gate(method.class).is_full() {
+        if self.gate(method.class).refuses() {
             return Err(self.refusal(method.class, &Overload::Busy));
         }
         if let Some(quota) = &self.quota {
@@ -150,7 +152,8 @@ impl LoadShedder {
         let turn = self.gate(method.class).enter(0).await;
         let turn = turn.ok_or_else(|| self.refusal(method.class, &Overload::Busy))?;
         let held = Held { turn: Some(turn), memory: Arc::new(self.take_memory(method.class, 0)?) };
-        let stream = MessageStream { messages, shedder: Arc::clone(self), taken: None };
+        let end = EndAtStop::new(self.stopping.clone());
+        let stream = MessageStream { messages, shedder: Arc::clone(self), end, taken: None };
         let frames = stream::try_unfold(stream, MessageStream::next);
         Ok((Body::new(StreamBody::new(frames)), held))
     }
@@ -182,6 +185,7 @@ fn caller(request: &Request<Body>) -> Option<&str> {
 struct MessageStream {
     messages: Messages,
     shedder: Arc<LoadShedder>,
+    end: EndAtStop,
     /// What the current message has taken.
     taken: Option<(Reservation, Option<Turn>)>,
 }
@@ -190,10 +194,12 @@ impl MessageStream {
     async fn next(mut self) -> Result<Option<(Frame<Bytes>, Self)>, Status> {
         // The handler asks for a message when it is done with the one before.
         self.taken = None;
-        let Self { messages, shedder, .. } = &mut self;
+        let Self { messages, shedder, end, .. } = &mut self;
         let header = tokio::select! {
+            // First, so that it also ends streams that are never idle.
+            biased;
+            () = end.wait() => return Err(status::stopping()),
             header = messages.header() => header?,
-            () = idle_at_stop(&shedder.stopping) => return Err(status::stopping()),
         };
         let Some(header) = header else { return Ok(None) };
         let memory = shedder.memory.reserve(header.memory()).await;
@@ -205,20 +211,37 @@ impl MessageStream {
     }
 }
 
-/// Completes a moment after the server has begun to stop.
-async fn idle_at_stop(stopping: &CancellationToken) {
-    stopping.cancelled().await;
-    sleep(IDLE_AT_STOP).await;
+/// When a stream of requests ends because the server stops: once nothing arrives, or after a few seconds. What it was sent
+/// before is done.
+struct EndAtStop {
+    stopping: CancellationToken,
+    /// When the stream noticed that the server stops.
+    noticed: Option<Instant>,
 }
 
-/// A request that ends with an error when the server stops and nothing of it arrives.
-pub(super) fn ending_when_idle(body: Body, stopping: CancellationToken) -> Body {
-    let frames = stream::try_unfold((body, stopping), async |(mut body, stopping)| {
+impl EndAtStop {
+    const fn new(stopping: CancellationToken) -> Self {
+        Self { stopping, noticed: None }
+    }
+
+    /// Completes when the stream ends; it is asked anew for each part of the stream.
+    async fn wait(&mut self) {
+        self.stopping.cancelled().await;
+        let now = Instant::now();
+        let busy_until = *self.noticed.get_or_insert(now) + BUSY_AT_STOP;
+        sleep_until(busy_until.min(now + IDLE_AT_STOP).into()).await;
+    }
+}
+
+/// A request that ends with an error when the server stops.
+pub(super) fn ending_at_stop(body: Body, stopping: CancellationToken) -> Body {
+    let frames = stream::try_unfold((body, EndAtStop::new(stopping)), async |(mut body, mut end)| {
         let frame = tokio::select! {
+            biased;
+            () = end.wait() => return Err(status::stopping()),
             frame = body.frame() => frame.transpose()?,
-            () = idle_at_stop(&stopping) => return Err(status::stopping()),
         };
-        Ok(frame.map(|frame| (frame, (body, stopping))))
+        Ok(frame.map(|frame| (frame, (body, end))))
     });
     Body::new(StreamBody::new(frames))
 }
