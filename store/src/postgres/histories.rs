@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::{Result, StoreError},
     shared::{
-        Engine, Reader, Transaction, detached,
+        Engine, Reader, Transaction, compute, detached,
         histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, StoredHistory, insert_packed},
         json::from_json,
         merges::{MergedId, merged_ids, united_histories},
@@ -113,15 +113,9 @@ impl HistorySql for Postgres {
         connection: &mut PgConnection,
         customer_ids: &[String],
     ) -> Result<HashMap<String, StoredHistory>> {
-        let (mut found, mut long) = (HashMap::new(), Vec::new());
-        for row in rows_of(connection, customer_ids, AT_ONCE + 1).await? {
-            let rows = CustomerRows::new(&row)?;
-            if elements(rows.events[0]).nth(AT_ONCE).is_some() {
-                long.push(rows.customer_id.to_owned());
-            } else {
-                found.insert(rows.customer_id.to_owned(), rows.history()?);
-            }
-        }
+        let rows = rows_of(connection, customer_ids, AT_ONCE + 1).await?;
+        let bytes = rows.iter().map(bytes_in).sum();
+        let (mut found, long) = compute(bytes, move || decode(&rows)).await?;
         for customer_id in long {
             if let Some(history) = read_long(connection, &customer_id).await? {
                 found.insert(customer_id, history);
@@ -196,6 +190,26 @@ async fn rows_of(
     };
     let query = query.bind(events as i64).persistent(keeps_statements(connection));
     Ok(query.fetch_all(connection).await?)
+}
+
+/// About how many bytes a row has: those of the times and the properties of its interactions, its longest columns.
+fn bytes_in(row: &PgRow) -> usize {
+    let bytes = |column| row.try_get_raw(column).ok()?.as_bytes().ok().map(<[u8]>::len);
+    [1, 6].into_iter().filter_map(bytes).sum()
+}
+
+/// The histories in rows, and the customers who have more than [`AT_ONCE`] interactions.
+fn decode(rows: &[PgRow]) -> Result<(HashMap<String, StoredHistory>, Vec<String>)> {
+    let (mut found, mut long) = (HashMap::new(), Vec::new());
+    for row in rows {
+        let rows = CustomerRows::new(row)?;
+        if elements(rows.events[0]).nth(AT_ONCE).is_some() {
+            long.push(rows.customer_id.to_owned());
+        } else {
+            found.insert(rows.customer_id.to_owned(), rows.history()?);
+        }
+    }
+    Ok((found, long))
 }
 
 /// Reads one history row by row; None when the customer does not exist.

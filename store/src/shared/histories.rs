@@ -13,11 +13,14 @@ use tally_model::{
 };
 
 use super::{
-    Backend, Engine, Reader, Statement, Transaction,
+    Backend, Engine, Reader, Statement, Transaction, compute,
     json::from_json,
     merges::{Connection, united_histories},
 };
 use crate::{error::Result, histories::HistoryStore};
+
+/// About how many bytes an event of a history takes.
+const EVENT_BYTES: usize = 30;
 
 /// What is stored under one id.
 pub(crate) struct StoredHistory {
@@ -185,7 +188,10 @@ impl<B: Backend> HistoryStore for B {
                 let mut reader = self.history_reader().await?;
                 let read = united_histories::<B>(&mut reader, &others).await;
                 reader.end();
-                found.extend(read?.into_iter().map(|(id, history)| (id, history.pack())));
+                let read = read?;
+                let bytes = read.values().map(History::len).sum::<usize>() * EVENT_BYTES;
+                let pack = || read.into_iter().map(|(id, history)| (id, history.pack())).collect::<Vec<_>>();
+                found.extend(compute(bytes, || Ok(pack())).await?);
             }
             Ok(found)
         });

@@ -10,6 +10,7 @@ mod audit;
 mod backfill;
 mod batch;
 mod changes;
+mod compute;
 mod create_times;
 pub(crate) mod customer_key;
 pub(crate) mod customers;
@@ -52,6 +53,7 @@ use merges::MergeSql;
 use predictions::PredictionSql;
 use reports::ReportSql;
 
+pub(crate) use compute::compute;
 pub(crate) use engine::{Engine, Reader, StoredRow, Transaction};
 pub(crate) use statement::{SqlValue, Stamp, Stamps, Statement, arguments};
 pub(crate) use transaction::detached;

@@ -12,7 +12,7 @@ use super::Sqlite;
 use crate::{
     error::{Result, StoreError},
     shared::{
-        Engine, Reader, Transaction, detached,
+        Engine, Reader, Transaction, compute, detached,
         histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, StoredHistory, insert_packed},
         json::from_json,
         merges::united_histories,
@@ -77,17 +77,8 @@ impl HistorySql for Sqlite {
         connection: &mut SqliteConnection,
         customer_ids: &[String],
     ) -> Result<HashMap<String, StoredHistory>> {
-        let (mut found, mut long) = (HashMap::new(), Vec::new());
         let text = rows_of(connection, customer_ids, AT_ONCE + 1).await?;
-        for customer in text.split_terminator('\x1e') {
-            let rows = CustomerRows::new(customer)?;
-            if rows.events.split('\n').nth(AT_ONCE).is_some() {
-                long.push(rows.customer_id.to_owned());
-            } else {
-                found.insert(rows.customer_id.to_owned(), rows.history()?);
-            }
-        }
-        drop(text);
+        let (mut found, long) = compute(text.len(), move || decode(&text)).await?;
         for customer_id in long {
             // All pages see the same interactions. Within a transaction this is a savepoint.
             let mut snapshot = connection.begin().await?;
@@ -121,6 +112,20 @@ impl HistorySql for Sqlite {
         })
         .await
     }
+}
+
+/// The histories in a row of [`HISTORIES`], and the customers who have more than [`AT_ONCE`] interactions.
+fn decode(text: &str) -> Result<(HashMap<String, StoredHistory>, Vec<String>)> {
+    let (mut found, mut long) = (HashMap::new(), Vec::new());
+    for customer in text.split_terminator('\x1e') {
+        let rows = CustomerRows::new(customer)?;
+        if rows.events.split('\n').nth(AT_ONCE).is_some() {
+            long.push(rows.customer_id.to_owned());
+        } else {
+            found.insert(rows.customer_id.to_owned(), rows.history()?);
+        }
+    }
+    Ok((found, long))
 }
 
 /// Runs [`HISTORIES`] with up to `events` interactions of each customer.

@@ -8,13 +8,18 @@ use tally_model::{
     time::{DAY, Time},
 };
 use tally_service::histories::scan::{CustomerScan, Partition};
-use tally_store::{Interaction, InteractionCursor, ListedInteraction, NewCustomer, RecordOptions, Store};
+use tally_store::{
+    Actor, Interaction, InteractionCursor, InteractionKey, ListedInteraction, NewCustomer, RecordOptions,
+    Store,
+};
 
+use super::samples::{self, expected, expected_with};
 use crate::support::{Tally, on_both_stores, time};
 
 on_both_stores!(
     a_scan_reads_each_customer_once_and_as_when_read_alone,
     long_and_short_rows_of_a_customer_stay_in_order,
+    a_long_history_is_whole_and_in_order,
     a_scan_that_fails_ends_with_the_error,
 );
 
@@ -140,6 +145,30 @@ async fn long_and_short_rows_of_a_customer_stay_in_order(tally: Tally) {
     }
     assert_eq!(store.histories(&["c".to_owned()]).await.unwrap(), [Some(history.pack())]);
     assert_eq!(read(&store, Partition::WHOLE).await.0, [("c".to_owned(), history.pack())]);
+}
+
+async fn a_long_history_is_whole_and_in_order(tally: Tally) {
+    const COUNT: usize = 20_003;
+    let store = tally_store::open(&tally.database.url).await.unwrap();
+    busy_customer(&*store, "c", COUNT, "x").await;
+    busy_customer(&*store, "d", 3, "x").await;
+    // Around where one part ends and the next begins, as well as the first and the last.
+    let retracted = [0, 9_998, 9_999, 10_000, 10_001, 19_999, 20_000, COUNT - 1];
+    let key = |n: &usize| InteractionKey { customer_id: "c".to_owned(), interaction_id: format!("{n:06}") };
+    let (keys, when) = (retracted.iter().map(key).collect(), time("2025-01-01"));
+    let done = store.retract_interactions(keys, when, String::new(), &Actor::default()).await.unwrap();
+    assert_eq!(done.retracted, retracted.len());
+
+    let all = (0..COUNT).map(|n| (interaction("c", n, "x"), retracted.contains(&n).then_some(when)));
+    let (long, short) = (
+        expected_with(all.collect(), &[]),
+        expected((0..3).map(|n| interaction("d", n, "x")).collect(), &[]),
+    );
+    let ids = ["c", "d", "unknown"].map(str::to_owned);
+    let wanted = [Some(long), Some(short), None];
+    assert!(samples::read(&*store, &ids).await == wanted, "from rows");
+    assert_eq!(store.pack(ids.to_vec()).await.unwrap(), 2);
+    assert!(samples::read(&*store, &ids).await == wanted, "packed");
 }
 
 async fn a_scan_that_fails_ends_with_the_error(tally: Tally) {

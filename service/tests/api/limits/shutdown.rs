@@ -19,7 +19,7 @@ use tonic_health::pb::{
 };
 
 use crate::support::{
-    Database, ServeProcess, eventually, get, program,
+    Database, ServeProcess, eventually, get, interaction, program,
     raw_http2::{GOAWAY, RawConnection},
     text,
 };
@@ -65,6 +65,39 @@ async fn nothing_that_is_idle_delays_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_never_idle_ends_soon_and_loses_nothing() {
+    let database = Database::sqlite();
+    let process = ServeProcess::start(&database.url, &[]);
+    let (batches, stream) = mpsc::channel(1);
+    let mut client = InteractionServiceClient::new(connect(&process).await);
+    let batch = |n: u64| v1::RecordInteractionsRequest {
+        interactions: vec![interaction("c", &n.to_string(), "visit", "2024-01-01")],
+        backfill: true,
+        ..Default::default()
+    };
+    batches.send(batch(0)).await.unwrap();
+    let mut replies = client.stream_interactions(ReceiverStream::new(stream)).await.unwrap().into_inner();
+    let mut acknowledged = 0;
+    let end = loop {
+        match replies.message().await {
+            Ok(reply) => assert_eq!(reply.expect("no end without an error").recorded, 1),
+            Err(status) => break status,
+        }
+        acknowledged += 1;
+        if acknowledged == 10 {
+            process.signal_term();
+        }
+        // When the stream has ended, nobody takes it.
+        let _ = batches.send(batch(acknowledged)).await;
+    };
+    assert_eq!(end.code(), Code::Unavailable, "{end}");
+    assert!(end.message().contains("the server is stopping"), "{end}");
+    ends_soon(process).await;
+    let stored = database.sql("SELECT count(*) FROM interactions").await.unwrap();
+    assert_eq!(stored, acknowledged as i64, "what was acknowledged, and nothing else");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stops_is_not_ready() {
     let database = Database::sqlite();
     let process = ServeProcess::start(&database.url, &[]);
@@ -79,7 +112,7 @@ async fn a_server_that_stops_is_not_ready() {
     let mut number = 0;
     eventually(async || {
         number += 1;
-        let interactions = vec![crate::support::interaction("c", &number.to_string(), "visit", "2024-01-01")];
+        let interactions = vec![interaction("c", &number.to_string(), "visit", "2024-01-01")];
         batches.send(v1::RecordInteractionsRequest { interactions, ..Default::default() }).await.unwrap();
         assert_eq!(replies.message().await.unwrap().unwrap().recorded, 1);
         let (head, body) = get(http, "/readyz").await;
