@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 /// A number of things: `1 snapshot`, `2000 snapshots`. `one` and `many` may go on, as in `row has` and `rows have`.
 #[must_use]
-pub fn counted<N: Display + PartialEq + From<u8>>(number: N, one: &str, many: &str) -> String {
+pub fn counted<N: Copy + Display + PartialEq + From<u8>>(number: N, one: &str, many: &str) -> String {
     let thing = if number == N::from(1) { one } else { many };
     format!("{number} {thing}")
 }

@@ -39,7 +39,8 @@ impl NewFile {
                 return Ok(Self(Place::Itself(File::options().write(true).open(path)?)));
             }
             Ok(metadata) => metadata.permissions(),
-            Err(_) => Permissions::from_mode(0o666),
+            // A backup and the rows of an import hold personal data.
+            Err(_) => Permissions::from_mode(0o600),
         };
         let mut prefix = OsString::from(".");
         prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidFilename)?);
@@ -116,6 +117,9 @@ mod tests {
         file.finish().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "after");
         assert_eq!(names(folder.path()), ["report.json"]);
+        let new = folder.path().join("new");
+        NewFile::create(&new).unwrap().finish().unwrap();
+        assert_eq!(fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

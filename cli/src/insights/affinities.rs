@@ -7,7 +7,7 @@ use crate::{
     connection::Connection,
     error::ClientError,
     output::{
-        self, count, counted, cut, datetime, decimals, narrow_table, narrow_text, percent, printable, share,
+        self, count, counted, cut, decimals, moment, narrow_table, narrow_text, percent, printable, share,
     },
     paging, time,
 };
@@ -42,7 +42,7 @@ pub(super) async fn affinities(
 }
 
 fn showing(shown: usize, reply: &ListAffinitiesResponse) -> String {
-    format!("{} as of {}", paging::showing(shown, reply.total_size), datetime(reply.as_of_time.as_ref()))
+    format!("{} as of {}", paging::showing(shown, reply.total_size), moment(reply.as_of_time.as_ref()))
 }
 
 fn page(reply: &ListAffinitiesResponse, showing: &str) -> String {

@@ -8,7 +8,7 @@ use crate::{
     args::AttributesArgs,
     connection::Connection,
     error::ClientError,
-    output::{self, bar, count, counted, cut, datetime, narrow_table, narrow_text, printable, ratio, room},
+    output::{self, bar, count, counted, cut, moment, narrow_table, narrow_text, printable, ratio, room},
     time,
 };
 
@@ -42,7 +42,7 @@ pub(super) async fn attributes(
 
 /// The attributes of the customers, or of those that `of` names.
 fn page(reply: &InsightServiceListAttributesResponse, of: &str) -> String {
-    let as_of = datetime(reply.as_of_time.as_ref());
+    let as_of = moment(reply.as_of_time.as_ref());
     if reply.customers == 0 {
         return narrow_text(&format!("no customers{of} as of {as_of}"));
     }

@@ -11,8 +11,8 @@ use crate::{
     connection::Connection,
     error::ClientError,
     output::{
-        Currency, DASH, count, cut, datetime, decimals, insert_bars, narrow_table, narrow_text, percent,
-        printable, ratio, target_name,
+        Currency, DASH, count, cut, datetime, decimals, insert_bars, moment, narrow_table, narrow_text,
+        percent, printable, ratio, target_name,
     },
     scoring::{grades, heading, narrow_scores_table},
     time,
@@ -66,7 +66,7 @@ fn page(insight: &CustomerInsight, currency: &Currency) -> String {
 fn title(insight: &CustomerInsight) -> String {
     let mut names = vec![cut(&insight.customer_id, WORD)];
     names.extend(Some(cut(&insight.name, WORD)).filter(|name| !name.is_empty()));
-    format!("{}\nas of {}", names.join(", "), datetime(insight.as_of_time.as_ref()))
+    format!("{}\nas of {}", names.join(", "), moment(insight.as_of_time.as_ref()))
 }
 
 type Line = (&'static str, String);

@@ -7,7 +7,9 @@ use super::reply;
 use crate::{
     connection::Connection,
     error::ClientError,
-    output::{Currency, DASH, count, cut, datetime, decimals, narrow_table, narrow_text, printable, ratio},
+    output::{
+        Currency, DASH, count, cut, datetime, decimals, moment, narrow_table, narrow_text, printable, ratio,
+    },
     time,
 };
 
@@ -31,7 +33,7 @@ pub(super) async fn forecast(
 fn page(reply: &GetForecastResponse, currency: &Currency) -> String {
     let title = format!(
         "what is to be expected after {}, of the customers there are",
-        datetime(reply.as_of_time.as_ref())
+        moment(reply.as_of_time.as_ref())
     );
     let mut parts = vec![narrow_text(&title)];
     let business = business(&reply.rows, &reply.totals, currency);

@@ -9,8 +9,8 @@ use crate::{
     connection::Connection,
     error::ClientError,
     output::{
-        self, Currency, DASH, count, cut, datetime, decimals, growth, insert_names, narrow_table,
-        narrow_text, percent, printable,
+        self, Currency, DASH, count, cut, decimals, growth, insert_names, moment, narrow_table, narrow_text,
+        percent, printable,
     },
     paging, time,
 };
@@ -52,7 +52,7 @@ fn request(args: &MembersArgs) -> ListSegmentMembersRequest {
 }
 
 fn showing(shown: usize, total: i64, as_of: Option<&Timestamp>) -> String {
-    format!("{} as of {}", paging::showing(shown, total), datetime(as_of))
+    format!("{} as of {}", paging::showing(shown, total), moment(as_of))
 }
 
 fn page(members: &[SegmentMember], args: &MembersArgs, showing: &str, currency: &Currency) -> String {

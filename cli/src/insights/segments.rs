@@ -10,7 +10,8 @@ use crate::{
     connection::Connection,
     error::ClientError,
     output::{
-        Currency, count, cut, datetime, decimals, growth, insert_bars, narrow_table, narrow_text, ratio,
+        Currency, count, cut, datetime, decimals, growth, insert_bars, moment, narrow_table, narrow_text,
+        ratio,
     },
     time,
 };
@@ -37,7 +38,7 @@ pub(super) async fn segments(
 }
 
 fn page(segmentation: &str, reply: &ListSegmentsResponse, currency: &Currency) -> String {
-    let as_of = datetime(reply.as_of_time.as_ref());
+    let as_of = moment(reply.as_of_time.as_ref());
     let mut parts = vec![format!("{} as of {as_of}", cut(segmentation, 60))];
     if reply.segments.is_empty() {
         parts.push("no customers".to_owned());

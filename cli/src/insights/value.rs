@@ -7,7 +7,9 @@ use super::reply;
 use crate::{
     connection::Connection,
     error::ClientError,
-    output::{Currency, count, counted, datetime, decimals, narrow_table, narrow_text, printable, ratio},
+    output::{
+        Currency, count, counted, datetime, decimals, moment, narrow_table, narrow_text, printable, ratio,
+    },
     time,
 };
 
@@ -25,7 +27,7 @@ pub(super) async fn value(
 fn page(model: &ValueModel, currency: &Currency) -> String {
     let title = format!(
         "lifetime values as of {}: the profit that customers will bring in the {} after it",
-        datetime(model.as_of_time.as_ref()),
+        moment(model.as_of_time.as_ref()),
         days(model.horizon_days)
     );
     let new = match model.new_customer_clv_minor {

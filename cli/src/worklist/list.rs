@@ -11,7 +11,7 @@ use crate::{
     error::ClientError,
     insights::currency,
     output::{
-        self, Currency, DASH, counted, cut, date, datetime, insert_names, narrow_table, narrow_text, percent,
+        self, Currency, DASH, counted, cut, date, insert_names, moment, narrow_table, narrow_text, percent,
         printable,
     },
     paging, time,
@@ -66,7 +66,7 @@ fn notes(shown: usize, first: &ListWorklistResponse) -> String {
         }
         Some(places) => format!("; {places}"),
     };
-    format!("{showing} as of {}{left_out}{places}", datetime(first.as_of_time.as_ref()))
+    format!("{showing} as of {}{left_out}{places}", moment(first.as_of_time.as_ref()))
 }
 
 fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {

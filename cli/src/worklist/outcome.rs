@@ -7,7 +7,7 @@ use crate::{
     args::OutcomeArgs,
     connection::Connection,
     error::ClientError,
-    output::{self, datetime, printable},
+    output::{self, datetime, moment, printable},
     time,
 };
 
@@ -31,7 +31,7 @@ fn recorded(reply: &RecordActionOutcomeResponse) -> String {
         "recorded for {}, {}, of the list as of {}; purchases until {} count",
         printable(&reply.customer_id),
         kind(reply.kind),
-        datetime(reply.as_of_time.as_ref()),
+        moment(reply.as_of_time.as_ref()),
         datetime(reply.until_time.as_ref()),
     )
 }

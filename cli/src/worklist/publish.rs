@@ -7,7 +7,7 @@ use crate::{
     args::PublishArgs,
     connection::Connection,
     error::ClientError,
-    output::{self, count, counted, datetime},
+    output::{self, count, counted, moment},
     time,
 };
 
@@ -30,7 +30,7 @@ fn published(reply: &PublishWorklistResponse) -> String {
     format!(
         "published {} as of {}, {} of them held out{still_open}{}",
         counted(reply.published, "item", "items"),
-        datetime(reply.as_of_time.as_ref()),
+        moment(reply.as_of_time.as_ref()),
         count(reply.held_out),
         places.map(|places| format!("; {places}")).unwrap_or_default(),
     )

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{AbcBy, Facts, InsightSpec, Interval, TypicalInterval, ValueModel, ValueSample};
 use crate::{
     history::{AttributeValue, Attributes},
+    label::LabelDefinition,
     time::Time,
 };
 
@@ -148,6 +149,7 @@ impl PopulationSample {
             fit_seconds: 0.0,
             contacts_recorded: self.contacts_recorded,
             models: Vec::new(),
+            outcomes: Vec::new(),
         }
     }
 }
@@ -190,6 +192,9 @@ pub struct Population {
     /// The names of the models that score the customers, such as `churn/7`.
     #[serde(default)]
     pub models: Vec<String>,
+    /// What these models predict.
+    #[serde(default)]
+    pub outcomes: Vec<LabelDefinition>,
 }
 
 impl Population {
@@ -197,6 +202,17 @@ impl Population {
     #[must_use]
     pub fn nobody(as_of: Time, spec: &InsightSpec) -> Self {
         PopulationSample::default().population(as_of, spec)
+    }
+
+    /// Whether the same customer has the same class, stage, value and probabilities in both, as far as they follow from
+    /// definitions: a change between the two is then a change of the customer. A model may be missing in one of them.
+    #[must_use]
+    pub fn is_comparable_with(&self, other: &Self) -> bool {
+        let same_outcomes = self
+            .outcomes
+            .iter()
+            .all(|own| other.outcomes.iter().all(|others| own.target != others.target || own == others));
+        same_outcomes && self.spec.values_as(&other.spec)
     }
 
     /// The attributes that at least half of the customers have, by name.

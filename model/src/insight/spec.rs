@@ -131,6 +131,14 @@ impl Default for LifeCycleSpec {
 }
 
 impl InsightSpec {
+    /// Whether customers have the same class, stage and value by both.
+    #[must_use]
+    pub fn values_as(&self, other: &Self) -> bool {
+        let relevant =
+            |spec: &Self| (spec.window_days, spec.abc.clone(), spec.life_cycle.clone(), spec.value.clone());
+        relevant(self) == relevant(other)
+    }
+
     /// Parses and validates a file.
     ///
     /// # Errors

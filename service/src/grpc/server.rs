@@ -53,8 +53,12 @@ const QUIET: Duration = Duration::from_secs(1);
 /// The most streams that one connection may have open.
 const STREAMS: u32 = 200;
 /// How much of a request, and of all requests of a connection, a client may send before it is read, in bytes.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
+///
+/// The HTTP/2 layer ends a connection on which so many small frames wait that what they take beside their bytes exceeds
+/// half of the connection's window. A stream whose messages have one interaction each fills its window with such frames
+/// while it is slowed down, so the window of a stream is small beside that of the connection.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = 4 << 20;
 /// The largest headers that HTTP/2 reads, in bytes. The middleware refuses what is above the contract's limit, as one
 /// call; were this the limit, the connection would end, and with it the calls of others.
 const HEADER_BYTES: u32 = 1 << 20;

@@ -10,7 +10,7 @@ use tally_store::{
 };
 
 use super::Ingest;
-use crate::platform::error::Result;
+use crate::platform::error::{Error, Result};
 
 /// Rows that are read at a time.
 const ROWS: usize = 500;
@@ -72,7 +72,7 @@ impl CustomerExport {
     /// The next part; None after the last.
     ///
     /// # Errors
-    /// When the store fails.
+    /// NOT_FOUND when the customer was erased meanwhile; when the store fails.
     pub async fn next(&mut self) -> Result<Option<ExportPart>> {
         if let Some(customer) = self.customer.take() {
             return Ok(Some(ExportPart::Customer(customer)));
@@ -87,6 +87,10 @@ impl CustomerExport {
             match next {
                 Some(next) => self.place = next,
                 None => {
+                    // An export that is cut off must not look complete.
+                    if self.store.customer(&id).await?.is_none() {
+                        return Err(Error::unknown_customer(&id));
+                    }
                     self.ids.pop();
                     self.place = Place::first();
                 }

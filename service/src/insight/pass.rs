@@ -113,6 +113,8 @@ impl InsightPass {
         let total = insights.store.count_customers().await?;
         let mut population = insights.population((as_of, now), Arc::clone(&insights.spec)).await?;
         population.models = models.iter().map(|model| model.request.model.name.to_string()).collect();
+        let outcome = |model: &ModelRun| model.request.model.scorer.artifact().outcome.clone();
+        population.outcomes = models.iter().map(outcome).collect();
         // One that takes the place of a kept one, with other definitions, is kept as well.
         let replaced = insights.store.pass_about(as_of).await?;
         let kept = purpose == PassPurpose::Refresh || replaced.is_some_and(|replaced| replaced.kept);

@@ -16,7 +16,9 @@ use crate::{
     error::{Result, StoreError},
     shared::{
         Engine, Reader, Transaction, compute, detached,
-        histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, StoredHistory, insert_packed},
+        histories::{
+            HistorySql, HistoryWriter, RawEvent, RetractedEvent, StoredHistory, insert_packed, most_events,
+        },
         json::from_json,
         merges::{MergedId, merged_ids, united_histories},
     },
@@ -24,9 +26,6 @@ use crate::{
 
 /// Customers that are packed at the same time.
 const PACKERS: usize = 4;
-
-/// How many interactions of a customer are read into arrays.
-const AT_ONCE: usize = 10_000;
 
 /// The statement that reads histories, one row a customer, with its first $2 interactions: `$which` selects customers `c`,
 /// and `$own` is the `customer_id` of its rows in other tables.
@@ -65,8 +64,10 @@ macro_rules! histories {
                  array_agg(rank) AS ranks \
                  FROM (SELECT r.occur_time, r.record_time, r.kind, r.amount_minor, r.channel, r.properties, \
                        r.retract_time, \
-                       (SELECT count(*) FROM interactions AS i WHERE i.customer_id = ", $own, " \
-                        AND i.occur_time = r.occur_time AND i.interaction_id < r.interaction_id) AS rank \
+                       (SELECT count(*) FROM interactions AS i WHERE i.customer_id = ", $own, " AND NOT i.long \
+                        AND i.occur_time = r.occur_time AND i.interaction_id < r.interaction_id) \
+                       + (SELECT count(*) FROM interactions AS i WHERE i.customer_id = ", $own, " AND i.long \
+                          AND i.occur_time = r.occur_time AND i.interaction_id < r.interaction_id) AS rank \
                        FROM retracted_interactions AS r WHERE r.customer_id = ", $own, " \
                        ORDER BY r.occur_time, r.interaction_id, r.retract_time) AS ordered \
              ) AS r ON true \
@@ -113,9 +114,10 @@ impl HistorySql for Postgres {
         connection: &mut PgConnection,
         customer_ids: &[String],
     ) -> Result<HashMap<String, StoredHistory>> {
-        let rows = rows_of(connection, customer_ids, AT_ONCE + 1).await?;
+        let most = most_events(customer_ids.len());
+        let rows = rows_of(connection, customer_ids, most + 1).await?;
         let bytes = rows.iter().map(bytes_in).sum();
-        let (mut found, long) = compute(bytes, move || decode(&rows)).await?;
+        let (mut found, long) = compute(bytes, move || decode(&rows, most)).await?;
         for customer_id in long {
             if let Some(history) = read_long(connection, &customer_id).await? {
                 found.insert(customer_id, history);
@@ -198,12 +200,12 @@ fn bytes_in(row: &PgRow) -> usize {
     [1, 6].into_iter().filter_map(bytes).sum()
 }
 
-/// The histories in rows, and the customers who have more than [`AT_ONCE`] interactions.
-fn decode(rows: &[PgRow]) -> Result<(HashMap<String, StoredHistory>, Vec<String>)> {
+/// The histories in rows, and the customers who have more interactions than that.
+fn decode(rows: &[PgRow], most: usize) -> Result<(HashMap<String, StoredHistory>, Vec<String>)> {
     let (mut found, mut long) = (HashMap::new(), Vec::new());
     for row in rows {
         let rows = CustomerRows::new(row)?;
-        if elements(rows.events[0]).nth(AT_ONCE).is_some() {
+        if elements(rows.events[0]).nth(most).is_some() {
             long.push(rows.customer_id.to_owned());
         } else {
             found.insert(rows.customer_id.to_owned(), rows.history()?);

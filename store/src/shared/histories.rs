@@ -22,6 +22,12 @@ use crate::{error::Result, histories::HistoryStore};
 /// About how many bytes an event of a history takes.
 const EVENT_BYTES: usize = 30;
 
+/// How many interactions of each of so many customers are read in one statement. Those of a customer who has more are read
+/// in parts, so that memory is bounded.
+pub(crate) fn most_events(customers: usize) -> usize {
+    (100_000 / customers.max(1)).clamp(200, 1_000)
+}
+
 /// What is stored under one id.
 pub(crate) struct StoredHistory {
     pub(crate) history: History,

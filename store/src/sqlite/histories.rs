@@ -13,14 +13,16 @@ use crate::{
     error::{Result, StoreError},
     shared::{
         Engine, Reader, Transaction, compute, detached,
-        histories::{HistorySql, HistoryWriter, RawEvent, RetractedEvent, StoredHistory, insert_packed},
+        histories::{
+            HistorySql, HistoryWriter, RawEvent, RetractedEvent, StoredHistory, insert_packed, most_events,
+        },
         json::from_json,
         merges::united_histories,
     },
 };
 
-/// How many interactions of a customer are read at a time.
-const AT_ONCE: usize = 10_000;
+/// How many interactions are read at a time, of a long history.
+const PAGE_ROWS: usize = 1_000;
 
 /// The histories of the customers in $1, in that order and in one row: for each customer its id, a line for each of the
 /// first $2 interactions in order, a line for each retracted interaction in order, a line for each version, and whether others are
@@ -77,8 +79,11 @@ impl HistorySql for Sqlite {
         connection: &mut SqliteConnection,
         customer_ids: &[String],
     ) -> Result<HashMap<String, StoredHistory>> {
-        let text = rows_of(connection, customer_ids, AT_ONCE + 1).await?;
-        let (mut found, long) = compute(text.len(), move || decode(&text)).await?;
+        let most = most_events(customer_ids.len());
+        let Some(text) = rows_of(connection, customer_ids, most + 1).await? else {
+            return read_halves(connection, customer_ids).await;
+        };
+        let (mut found, long) = compute(text.len(), move || decode(&text, most)).await?;
         for customer_id in long {
             // All pages see the same interactions. Within a transaction this is a savepoint.
             let mut snapshot = connection.begin().await?;
@@ -114,12 +119,12 @@ impl HistorySql for Sqlite {
     }
 }
 
-/// The histories in a row of [`HISTORIES`], and the customers who have more than [`AT_ONCE`] interactions.
-fn decode(text: &str) -> Result<(HashMap<String, StoredHistory>, Vec<String>)> {
+/// The histories in a row of [`HISTORIES`], and the customers who have more interactions than that.
+fn decode(text: &str, most: usize) -> Result<(HashMap<String, StoredHistory>, Vec<String>)> {
     let (mut found, mut long) = (HashMap::new(), Vec::new());
     for customer in text.split_terminator('\x1e') {
         let rows = CustomerRows::new(customer)?;
-        if rows.events.split('\n').nth(AT_ONCE).is_some() {
+        if rows.events.split('\n').nth(most).is_some() {
             long.push(rows.customer_id.to_owned());
         } else {
             found.insert(rows.customer_id.to_owned(), rows.history()?);
@@ -128,19 +133,47 @@ fn decode(text: &str) -> Result<(HashMap<String, StoredHistory>, Vec<String>)> {
     Ok((found, long))
 }
 
-/// Runs [`HISTORIES`] with up to `events` interactions of each customer.
+/// Runs [`HISTORIES`] with up to `events` interactions of each customer; None when the row would be too long for SQLite.
 async fn rows_of(
     connection: &mut SqliteConnection,
     customer_ids: &[String],
     events: usize,
-) -> Result<String> {
+) -> Result<Option<String>> {
     let query = sqlx::query_scalar(HISTORIES).bind(Json(customer_ids)).bind(events as i64);
-    Ok(query.fetch_one(connection).await.map(Option::unwrap_or_default)?)
+    text_of(query.fetch_one(connection).await)
+}
+
+/// A text; None when it would be too long for SQLite.
+fn text_of(read: sqlx::Result<Option<String>>) -> Result<Option<String>> {
+    /// SQLITE_TOOBIG
+    const TOO_BIG: &str = "18";
+    match read {
+        Ok(text) => Ok(Some(text.unwrap_or_default())),
+        Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == TOO_BIG) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads the customers in two parts, and each of these again if it must be. A single customer is read page by page.
+async fn read_halves(
+    connection: &mut SqliteConnection,
+    customer_ids: &[String],
+) -> Result<HashMap<String, StoredHistory>> {
+    if let [only] = customer_ids {
+        let mut snapshot = connection.begin().await?;
+        let history = read_long(&mut snapshot, only).await?;
+        snapshot.commit().await?;
+        return Ok(history.into_iter().map(|history| (only.clone(), history)).collect());
+    }
+    let (first, second) = customer_ids.split_at(customer_ids.len() / 2);
+    let mut found = Box::pin(Sqlite::read_histories(connection, first)).await?;
+    found.extend(Box::pin(Sqlite::read_histories(connection, second)).await?);
+    Ok(found)
 }
 
 /// Reads one history page by page; None when the customer does not exist.
 async fn read_long(connection: &mut SqliteConnection, customer_id: &str) -> Result<Option<StoredHistory>> {
-    let text = rows_of(connection, &[customer_id.to_owned()], 0).await?;
+    let text = rows_of(connection, &[customer_id.to_owned()], 0).await?.ok_or_else(too_long)?;
     if text.is_empty() {
         return Ok(None);
     }
@@ -149,8 +182,11 @@ async fn read_long(connection: &mut SqliteConnection, customer_id: &str) -> Resu
     let mut last = (i64::MIN, String::new());
     loop {
         let query = sqlx::query_scalar(PAGE).bind(customer_id).bind(last.0).bind(last.1);
-        let page: Option<String> = query.bind(AT_ONCE as i64).fetch_one(&mut *connection).await?;
-        let Some(page) = page else { break };
+        let page = text_of(query.bind(PAGE_ROWS as i64).fetch_one(&mut *connection).await)?;
+        let page = page.ok_or_else(too_long)?;
+        if page.is_empty() {
+            break;
+        }
         let mut end = (i64::MIN, "");
         for line in page.split('\n') {
             let mut fields = line.split('\t');
@@ -240,6 +276,10 @@ fn retracted_event(line: &str) -> Result<RetractedEvent<'_>> {
     let event = event(&mut fields)?;
     let mut next = || number(fields.next().ok_or_else(too_short)?);
     Ok(RetractedEvent { event, retract_time: Time(next()?), rank: next()? })
+}
+
+fn too_long() -> StoreError {
+    StoreError::Internal("interactions of a customer are too long to be read".to_owned())
 }
 
 fn too_short() -> StoreError {

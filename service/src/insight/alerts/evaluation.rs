@@ -130,14 +130,15 @@ fn report(what: &str, result: &Result<()>) -> bool {
 }
 
 /// Compares the latest pass with the one that was compared before. The first one is only what later ones are compared
-/// with: that all customers are new in it is no news.
+/// with: that all customers are new in it is no news. So is the first one by other definitions, by which any number of
+/// customers may look worse on the same day.
 #[tracing::instrument(name = "alerts of a pass", skip_all)]
 async fn watch_pass(alerts: &Alerts, insights: &Insights) -> Result<()> {
     if !alerts.settings.rules.look_at_passes() {
         return Ok(());
     }
     let Some(pass) = insights.store.unwatched_pass().await? else { return Ok(()) };
-    if pass.before.is_some() {
+    if is_compared(insights, pass).await? {
         let decimals = alerts.deployment.settings().await?.amount_decimals.unwrap_or(CENTS);
         let mut after = None;
         loop {
@@ -155,6 +156,20 @@ async fn watch_pass(alerts: &Alerts, insights: &Insights) -> Result<()> {
         }
     }
     Ok(insights.store.mark_watched(pass.pass_id).await?)
+}
+
+/// Whether there is a pass to compare with, by the same definitions.
+async fn is_compared(insights: &Insights, pass: UnwatchedPass) -> Result<bool> {
+    let Some(before) = pass.before else { return Ok(false) };
+    let (now, before) = (insights.store.pass(pass.pass_id).await?, insights.store.pass(before).await?);
+    // One that is removed meanwhile is noticed when its customers are read.
+    let (Some(now), Some(before)) = (now, before) else { return Ok(true) };
+    let is_comparable = now.population.is_comparable_with(&before.population);
+    if !is_comparable {
+        let (as_of, before) = (now.population.as_of, before.population.as_of);
+        tracing::info!(%as_of, %before, "other definitions than before: this pass is only compared with later ones");
+    }
+    Ok(is_comparable)
 }
 
 fn alert_of_pass(rule: &AlertRule, customer_id: &str, pass: UnwatchedPass, finding: Finding) -> NewAlert {

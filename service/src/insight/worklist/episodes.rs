@@ -48,8 +48,8 @@ impl Insights {
             return Err(Error::Precondition {
                 reason: "OTHER_SETTINGS",
                 message: format!(
-                    "the pass as of {} has other settings of the worklist than this server; a new pass, by \
-                     RefreshInsights, has these",
+                    "the pass as of {} has other settings of the worklist than this server; a new pass has these \
+                     (RefreshInsights, `tally insights refresh`)",
                     pass.as_of
                 ),
             });

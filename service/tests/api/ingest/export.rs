@@ -8,7 +8,11 @@ use tonic::Code;
 
 use crate::support::{Tally, assert_refused, customer, interaction, on_both_stores};
 
-on_both_stores!(an_export_has_all_rows_of_a_customer, large_exports_are_whole);
+on_both_stores!(
+    an_export_has_all_rows_of_a_customer,
+    large_exports_are_whole,
+    an_export_of_a_customer_who_is_erased_meanwhile_fails,
+);
 
 /// Tables with copies of what others have.
 const COPIES: [&str; 2] = ["latest_predictions", "packed_histories"];
@@ -123,4 +127,23 @@ async fn large_exports_are_whole(tally: Tally) {
     ids.sort();
     let all: Vec<String> = (0..1_200).map(|n| format!("i{n:05}")).collect();
     assert_eq!(ids, all);
+}
+
+async fn an_export_of_a_customer_who_is_erased_meanwhile_fails(tally: Tally) {
+    // More than the server reads ahead.
+    for part in 0..10 {
+        let items = (0..5_000).map(|n| interaction("c", &format!("{part}-{n}"), "visit", "2024-01-01"));
+        tally.backfill(items.collect()).await.unwrap();
+    }
+    let request = v1::ExportCustomerRequest { customer_id: "c".to_owned() };
+    let mut stream = tally.customers().export_customer(request).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    tally.delete("c").await.unwrap();
+    let end = loop {
+        match stream.message().await {
+            Ok(part) => assert!(part.is_some(), "it must not look complete"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(end.code(), Code::NotFound, "{end}");
 }

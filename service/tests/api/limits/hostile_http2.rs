@@ -3,9 +3,9 @@
 use tally_proto::v1;
 use tonic::Code;
 
-use super::in_flight;
+use super::{framed, in_flight};
 use crate::support::{
-    Database, Tally,
+    Database, Tally, interaction,
     raw_http2::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, RST_STREAM, RawConnection,
         SETTINGS, WINDOW_UPDATE, frame, length, literal,
@@ -131,4 +131,22 @@ async fn a_response_that_is_not_read_does_not_grow() {
     let held = in_flight(&tally).await;
     assert!(held >= 48.0 * 250_000.0 && held <= f64::from(128 << 20), "{held}");
     assert_alive(&tally).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_messages_that_wait_do_not_end_the_connection() {
+    let tally = Tally::start(Database::sqlite()).await;
+    let mut connection = RawConnection::open(&tally.url).await;
+    let call = connection.call("InteractionService/StreamInteractions");
+    assert!(connection.send(HEADERS, END_HEADERS, 1, &call).await);
+    let message = framed(&v1::RecordInteractionsRequest {
+        interactions: vec![interaction("c", "i", "visit", "2024-01-01")],
+        ..Default::default()
+    });
+    // All that the window of a stream lets through, a frame a message: more than the server stores meanwhile.
+    let frames: Vec<u8> =
+        (0..(128 << 10) / message.len()).flat_map(|_| frame(DATA, 0, 1, &message)).collect();
+    assert!(connection.write(&frames).await);
+    let request = framed(&v1::GetCustomerRequest { customer_id: "nobody".to_owned() });
+    connection.call_and_wait((3, METHOD), &[], &request).await;
 }

@@ -203,7 +203,11 @@ impl MessageStream {
         };
         let Some(header) = header else { return Ok(None) };
         let memory = shedder.memory.reserve(header.memory()).await;
-        let message = timeout(ARRIVES_WITHIN, messages.message(header, &memory)).await;
+        let message = tokio::select! {
+            biased;
+            () = end.wait() => return Err(status::stopping()),
+            message = timeout(ARRIVES_WITHIN, messages.message(header, &memory)) => message,
+        };
         let message = message.map_err(|_| status::not_sent(ARRIVES_WITHIN))??;
         let turn = shedder.gate(Class::ingest).enter_patiently(message.len()).await;
         self.taken = Some((memory, turn));
@@ -211,8 +215,8 @@ impl MessageStream {
     }
 }
 
-/// When a stream of requests ends because the server stops: once nothing arrives, or after a few seconds. What it was sent
-/// before is done.
+/// When a stream of requests ends because the server stops: once no message arrives, or after a few seconds. The messages
+/// that have arrived are done.
 struct EndAtStop {
     stopping: CancellationToken,
     /// When the stream noticed that the server stops.

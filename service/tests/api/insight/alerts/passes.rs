@@ -7,7 +7,10 @@ use tally_proto::v1;
 use super::subjects;
 use crate::support::{Tally, business, eventually, on_both_stores, time, timestamp};
 
-on_both_stores!(each_pass_is_compared_with_the_one_before_once);
+on_both_stores!(
+    a_pass_by_a_model_of_another_horizon_is_not_compared,
+    each_pass_is_compared_with_the_one_before_once
+);
 
 const BEFORE: &str = "2024-03-01T00:00:00Z";
 const NOW: &str = "2024-05-01T00:00:00Z";
@@ -145,4 +148,23 @@ async fn each_pass_is_compared_with_the_one_before_once(tally: Tally) {
     let all = tally.alerts(v1::ListAlertsRequest::default()).await;
     let earlier: Vec<_> = all.into_iter().filter(|alert| of_time(alert) != late).collect();
     assert_eq!(subjects(&earlier), expected);
+}
+
+async fn a_pass_by_a_model_of_another_horizon_is_not_compared(tally: Tally) {
+    tally.simulate(&business(700, 11, time("2024-06-01"))).await;
+    tally.train(&["churn", "--as-of", BEFORE, "--promote", "always"]);
+    let server = Tally::with_alerts(tally.database.again(), RULES, Path::new("")).await;
+    server.refresh_insights(BEFORE).await.unwrap();
+    watched(&tally, 1).await;
+    tally.train(&["churn", "--as-of", BEFORE, "--horizon-days", "30", "--promote", "always"]);
+    let server = Tally::with_alerts(tally.database.again(), RULES, Path::new("")).await;
+    server.refresh_insights(NOW).await.unwrap();
+    watched(&tally, 2).await;
+    assert_eq!(tally.count_alerts(v1::ListAlertsRequest::default()).await, 0);
+    server.refresh_insights("2024-05-25").await.unwrap();
+    watched(&tally, 3).await;
+    assert!(
+        tally.count_alerts(v1::ListAlertsRequest::default()).await > 0,
+        "later ones are compared with it"
+    );
 }
