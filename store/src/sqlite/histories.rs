@@ -79,11 +79,20 @@ impl HistorySql for Sqlite {
         connection: &mut SqliteConnection,
         customer_ids: &[String],
     ) -> Result<HashMap<String, StoredHistory>> {
-        let most = most_events(customer_ids.len());
-        let Some(text) = rows_of(connection, customer_ids, most + 1).await? else {
-            return read_halves(connection, customer_ids).await;
-        };
-        let (mut found, long) = compute(text.len(), move || decode(&text, most)).await?;
+        let (mut found, mut long) = (HashMap::new(), Vec::new());
+        let mut parts = vec![customer_ids];
+        while let Some(part) = parts.pop() {
+            let most = most_events(part.len());
+            match (rows_of(connection, part, most + 1).await?, part) {
+                (Some(text), _) => {
+                    let (read, more) = compute(text.len(), move || decode(&text, most)).await?;
+                    found.extend(read);
+                    long.extend(more);
+                }
+                (None, [only]) => long.push(only.clone()),
+                (None, several) => parts.extend(<[_; 2]>::from(several.split_at(several.len() / 2))),
+            }
+        }
         for customer_id in long {
             // All pages see the same interactions. Within a transaction this is a savepoint.
             let mut snapshot = connection.begin().await?;
@@ -152,23 +161,6 @@ fn text_of(read: sqlx::Result<Option<String>>) -> Result<Option<String>> {
         Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == TOO_BIG) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Reads the customers in two parts, and each of these again if it must be. A single customer is read page by page.
-async fn read_halves(
-    connection: &mut SqliteConnection,
-    customer_ids: &[String],
-) -> Result<HashMap<String, StoredHistory>> {
-    if let [only] = customer_ids {
-        let mut snapshot = connection.begin().await?;
-        let history = read_long(&mut snapshot, only).await?;
-        snapshot.commit().await?;
-        return Ok(history.into_iter().map(|history| (only.clone(), history)).collect());
-    }
-    let (first, second) = customer_ids.split_at(customer_ids.len() / 2);
-    let mut found = Box::pin(Sqlite::read_histories(connection, first)).await?;
-    found.extend(Box::pin(Sqlite::read_histories(connection, second)).await?);
-    Ok(found)
 }
 
 /// Reads one history page by page; None when the customer does not exist.

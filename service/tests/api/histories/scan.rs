@@ -149,9 +149,11 @@ async fn long_and_short_rows_of_a_customer_stay_in_order(tally: Tally) {
 
 async fn a_long_history_is_whole_and_in_order(tally: Tally) {
     const COUNT: usize = 20_003;
+    // Every other one is too long for the index of PostgreSQL.
+    let long_row = "x".repeat(600);
     let store = tally_store::open(&tally.database.url).await.unwrap();
-    busy_customer(&*store, "c", COUNT, "x").await;
-    busy_customer(&*store, "d", 3, "x").await;
+    busy_customer(&*store, "c", COUNT, &long_row).await;
+    busy_customer(&*store, "d", 3, &long_row).await;
     // Around where one part ends and the next begins, as well as the first and the last.
     let retracted = [0, 9_998, 9_999, 10_000, 10_001, 19_999, 20_000, COUNT - 1];
     let key = |n: &usize| InteractionKey { customer_id: "c".to_owned(), interaction_id: format!("{n:06}") };
@@ -159,10 +161,10 @@ async fn a_long_history_is_whole_and_in_order(tally: Tally) {
     let done = store.retract_interactions(keys, when, String::new(), &Actor::default()).await.unwrap();
     assert_eq!(done.retracted, retracted.len());
 
-    let all = (0..COUNT).map(|n| (interaction("c", n, "x"), retracted.contains(&n).then_some(when)));
+    let all = (0..COUNT).map(|n| (interaction("c", n, &long_row), retracted.contains(&n).then_some(when)));
     let (long, short) = (
         expected_with(all.collect(), &[]),
-        expected((0..3).map(|n| interaction("d", n, "x")).collect(), &[]),
+        expected((0..3).map(|n| interaction("d", n, &long_row)).collect(), &[]),
     );
     let ids = ["c", "d", "unknown"].map(str::to_owned);
     let wanted = [Some(long), Some(short), None];

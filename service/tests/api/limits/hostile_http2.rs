@@ -1,5 +1,6 @@
 //! Attacks on HTTP/2, frame by frame. Each ends with its own connection; others go on.
 
+use prost::Message;
 use tally_proto::v1;
 use tonic::Code;
 
@@ -118,7 +119,7 @@ async fn a_response_that_is_not_read_does_not_grow() {
     assert!(connection.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]).await);
     let call = connection.call("CustomerService/ListCustomers");
     // A page of 1,000 customers.
-    let message = super::framed(0, &[8, 0xe8, 7]);
+    let message = framed(0, &[8, 0xe8, 7]);
     for number in 0..200 {
         assert!(connection.send(HEADERS, END_HEADERS, stream(number), &call).await);
         assert!(connection.send(DATA, END_STREAM, stream(number), &message).await);
@@ -139,14 +140,16 @@ async fn small_messages_that_wait_do_not_end_the_connection() {
     let mut connection = RawConnection::open(&tally.url).await;
     let call = connection.call("InteractionService/StreamInteractions");
     assert!(connection.send(HEADERS, END_HEADERS, 1, &call).await);
-    let message = framed(&v1::RecordInteractionsRequest {
+    let message = v1::RecordInteractionsRequest {
         interactions: vec![interaction("c", "i", "visit", "2024-01-01")],
         ..Default::default()
-    });
+    };
+    let message = framed(0, &message.encode_to_vec());
     // All that the window of a stream lets through, a frame a message: more than the server stores meanwhile.
     let frames: Vec<u8> =
         (0..(128 << 10) / message.len()).flat_map(|_| frame(DATA, 0, 1, &message)).collect();
     assert!(connection.write(&frames).await);
-    let request = framed(&v1::GetCustomerRequest { customer_id: "nobody".to_owned() });
+    let request = v1::GetCustomerRequest { customer_id: "nobody".to_owned() };
+    let request = framed(0, &request.encode_to_vec());
     connection.call_and_wait((3, METHOD), &[], &request).await;
 }
