@@ -39,10 +39,11 @@ fn too_little_data_is_refused_with_have_and_need() {
     {
         let error = fit(rows, positives).unwrap_err();
         let negatives = rows - positives;
+        let snapshots = if rows == 1 { "snapshot" } else { "snapshots" };
         assert_eq!(
             error.to_string(),
             format!(
-                "too little data: have {rows} snapshots, {positives} with the outcome and {negatives} without; \
+                "too little data: have {rows} {snapshots}, {positives} with the outcome and {negatives} without; \
                  need 200 snapshots, 50 of each"
             )
         );
