@@ -67,6 +67,7 @@ const SQLITE_IOERR: u32 = 10;
 const SQLITE_CORRUPT: u32 = 11;
 const SQLITE_FULL: u32 = 13;
 const SQLITE_CANTOPEN: u32 = 14;
+const SQLITE_TOOBIG: u32 = 18;
 const SQLITE_NOTADB: u32 = 26;
 /// The index of the log cannot grow, for which SQLite does not say that the disk is full.
 const SQLITE_IOERR_SHMSIZE: u32 = 19 << 8 | SQLITE_IOERR;
@@ -120,6 +121,11 @@ fn primary_code(code: &str) -> u32 {
 /// Whether SQLite found the database in use by others.
 pub(crate) fn is_locked(error: &sqlx::Error) -> bool {
     is_of_sqlite(error, &[SQLITE_BUSY, SQLITE_LOCKED])
+}
+
+/// Whether a text would be longer than SQLite allows.
+pub(crate) fn is_too_long(error: &sqlx::Error) -> bool {
+    is_of_sqlite(error, &[SQLITE_TOOBIG])
 }
 
 /// Whether SQLite found that the file is damaged, or no database.

@@ -10,7 +10,7 @@ use tally_model::{
 
 use super::Sqlite;
 use crate::{
-    error::{Result, StoreError},
+    error::{Result, StoreError, is_too_long},
     shared::{
         Engine, Reader, Transaction, compute, detached,
         histories::{
@@ -154,11 +154,9 @@ async fn rows_of(
 
 /// A text; None when it would be too long for SQLite.
 fn text_of(read: sqlx::Result<Option<String>>) -> Result<Option<String>> {
-    /// SQLITE_TOOBIG
-    const TOO_BIG: &str = "18";
     match read {
         Ok(text) => Ok(Some(text.unwrap_or_default())),
-        Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == TOO_BIG) => Ok(None),
+        Err(error) if is_too_long(&error) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -30,6 +30,7 @@ use std::{
     time::Duration,
 };
 
+use backon::{ConstantBuilder, Retryable};
 use futures_util::TryStreamExt;
 use sqlx::{
     Connection, Sqlite as Database, SqliteConnection, SqlitePool,
@@ -37,12 +38,12 @@ use sqlx::{
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::sleep};
 
 pub(crate) use backup::{backup, note_backup};
 
 use crate::{
-    error::{Result, StoreError},
+    error::{Result, StoreError, is_locked},
     options::OpenOptions,
     shared::{
         Engine, Reader, Statement, StoredRow, Transaction, arguments, customer_key::CustomerKey,
@@ -110,12 +111,12 @@ impl Sqlite {
             pool.acquire_timeout(TIMEOUT).test_before_acquire(false)
         };
         let writer = pool(1).after_release(|connection, _| Box::pin(has_ended(connection)));
-        let writer = writer
-            .connect_with(
-                // What is deleted is overwritten, so that nothing of an erased customer stays in free space.
-                options.clone().pragma("cache_size", WRITER_CACHE).pragma("secure_delete", "ON"),
-            )
-            .await?;
+        // What is deleted is overwritten, so that nothing of an erased customer stays in free space.
+        let writing = options.clone().pragma("cache_size", WRITER_CACHE).pragma("secure_delete", "ON");
+        // Of programs that open a new file at once, one turns on its log, for which SQLite lets the others not wait.
+        let connect = || writer.clone().connect_with(writing.clone());
+        let again = ConstantBuilder::new().with_delay(Duration::from_millis(20)).with_max_times(50);
+        let writer = connect.retry(again).sleep(sleep).when(is_locked).await?;
         must_be_sound(&sqlx::query_scalar::<_, String>("SELECT sqlite_version()").fetch_one(&writer).await?)?;
         // All migrations run in one writing transaction: all or none, and a second program waits.
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
