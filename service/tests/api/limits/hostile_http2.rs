@@ -8,8 +8,8 @@ use super::{framed, in_flight};
 use crate::support::{
     Database, Tally, interaction,
     raw_http2::{
-        CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, RST_STREAM, RawConnection,
-        SETTINGS, WINDOW_UPDATE, frame, length, literal,
+        ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, RST_STREAM,
+        RawConnection, SETTINGS, WINDOW_UPDATE, frame, length, literal,
     },
 };
 
@@ -138,6 +138,9 @@ async fn a_response_that_is_not_read_does_not_grow() {
 async fn small_messages_that_wait_do_not_end_the_connection() {
     let tally = Tally::start(Database::sqlite()).await;
     let mut connection = RawConnection::open(&tally.url).await;
+    // The windows of the server count from here on.
+    assert!(connection.read_until(|frame| frame.kind == SETTINGS).await.is_some());
+    assert!(connection.send(SETTINGS, ACK, 0, &[]).await);
     let call = connection.call("InteractionService/StreamInteractions");
     assert!(connection.send(HEADERS, END_HEADERS, 1, &call).await);
     let message = v1::RecordInteractionsRequest {
