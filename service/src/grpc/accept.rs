@@ -168,7 +168,7 @@ impl<S> ClientConnection<S> {
     }
 }
 
-/// A connection that is told when its client has sent the preface of HTTP/2. Under TLS the preface is encrypted, so the
+/// A connection that is notified when its client has sent the HTTP/2 preface. Under TLS the preface is encrypted, so the
 /// code that decrypts it has to tell.
 pub(super) trait Speaks {
     fn has_spoken(&mut self);

@@ -119,7 +119,7 @@ impl Statement {
         self
     }
 
-    /// Whether the statement may take long: those that are planned anew may, too.
+    /// Whether the statement may take long. Statements that are planned anew count as such.
     pub(crate) const fn may_last(&self) -> bool {
         self.lasts || self.planned_anew
     }

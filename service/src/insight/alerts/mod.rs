@@ -125,7 +125,7 @@ impl Alerts {
         Ok((self.store.alerts(&filter, before, limit).await?, total))
     }
 
-    /// Notes who has seen an alert. Whoever repeats a call, because its reply was lost, gets the same reply.
+    /// Notes who has seen an alert. Repeating a call, for example after its reply was lost, returns the same reply.
     ///
     /// # Errors
     /// NOT_FOUND (ALERT_NOT_FOUND) when it is not stored; FAILED_PRECONDITION (ALREADY_ACKNOWLEDGED) when it was

@@ -228,7 +228,7 @@ impl EndAtStop {
         Self { stopping, noticed: None }
     }
 
-    /// Completes when the stream ends; it is asked anew for each part of the stream.
+    /// Completes when the stream has to end. Called again for each part of the stream.
     async fn wait(&mut self) {
         self.stopping.cancelled().await;
         let now = Instant::now();

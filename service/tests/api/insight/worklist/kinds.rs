@@ -61,7 +61,7 @@ fn cause(reasons: &[v1::Reason], purchase_days: i64) -> Cause {
     greatest.map_or(Cause::Unknown, |(cause, _)| cause.try_into().unwrap())
 }
 
-/// The texts of what stands behind the reasons of the score.
+/// The texts of the remarks that follow the reasons of the score.
 fn remarks(insight: &v1::CustomerInsight, is_scored: bool, cause: Cause) -> Vec<String> {
     let returned = insight.returns_minor * 100 / insight.revenue_minor.max(1);
     let much = insight.revenue_minor > 0 && 2 * insight.returns_minor > insight.revenue_minor;
