@@ -108,7 +108,9 @@ impl Sqlite {
         // A connection to a file does not break: there is no need to test it before each use.
         let pool = |connections| {
             let pool = SqlitePoolOptions::new().max_connections(connections);
-            pool.acquire_timeout(TIMEOUT).test_before_acquire(false)
+            // Without limits of age and idleness, the pool has no task that looks after them. While a pool is closed, that
+            // task can miscount the idle connections and go round for ever.
+            pool.acquire_timeout(TIMEOUT).test_before_acquire(false).idle_timeout(None).max_lifetime(None)
         };
         let writer = pool(1).after_release(|connection, _| Box::pin(has_ended(connection)));
         // What is deleted is overwritten, so that nothing of an erased customer stays in free space.
