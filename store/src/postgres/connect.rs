@@ -35,14 +35,19 @@ const CONNECTIONS: u32 = 16;
 const TRUSTED: Duration = Duration::from_secs(1);
 /// How long a connection that was idle may take to show that it still works, before another is opened instead.
 const TESTED_WITHIN: Duration = Duration::from_secs(2);
-/// What the server does about sessions whose client is gone: their statements and transactions end.
-const SESSION: [(&str, &str); 6] = [
+/// A connection of this age is replaced before its next use: the memory of its session has grown, and the server may have
+/// another address now.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// What the server does about sessions whose client is gone: their statements and transactions end. No query is compiled:
+/// for the reports that takes longer, a second, than it saves.
+const SESSION: [(&str, &str); 7] = [
     ("client_connection_check_interval", "1s"),
     ("idle_in_transaction_session_timeout", "15s"),
     ("tcp_user_timeout", "10s"),
     ("tcp_keepalives_idle", "5"),
     ("tcp_keepalives_interval", "2"),
     ("tcp_keepalives_count", "3"),
+    ("jit", "off"),
 ];
 /// A setting of no meaning, given when a connection is opened: a pooler opens its own connections.
 const DIRECT: (&str, &str) = ("tally.direct", "on");
@@ -119,12 +124,12 @@ fn direct_pools(options: &PgConnectOptions, connections: u32) -> Pools {
         })
     };
     let both = tested(keeping(connections - histories)).connect_lazy_with(options.clone());
-    let histories = keeping(histories).test_before_acquire(false).before_acquire(|connection, about| {
+    let histories = keeping(histories).before_acquire(|connection, about| {
         Box::pin(async move {
             if about.idle_for > TRUSTED {
                 test(connection.ping()).await?;
             }
-            Ok(true)
+            Ok(about.age < LIFETIME)
         })
     });
     let histories = histories.connect_lazy_with(options.clone());
@@ -135,9 +140,10 @@ fn direct_pools(options: &PgConnectOptions, connections: u32) -> Pools {
 fn pooled_pools(options: &PgConnectOptions, connections: u32) -> Pools {
     let writers = connections / 2;
     let readers = pool(connections - writers)
-        .test_before_acquire(false)
         .after_connect(|connection, _| Box::pin(begin(connection)))
-        .before_acquire(|connection, _| Box::pin(async { test(begin(connection)).await.map(|()| true) }))
+        .before_acquire(|connection, about| {
+            Box::pin(async move { test(begin(connection)).await.map(|()| about.age < LIFETIME) })
+        })
         .after_release(|connection, _| {
             Box::pin(async { sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| true) })
         })
@@ -148,8 +154,9 @@ fn pooled_pools(options: &PgConnectOptions, connections: u32) -> Pools {
 
 /// A pool that tests each connection before it is used again.
 fn tested(pool: PgPoolOptions) -> PgPoolOptions {
-    pool.test_before_acquire(false)
-        .before_acquire(|connection, _| Box::pin(async move { test(connection.ping()).await.map(|()| true) }))
+    pool.before_acquire(|connection, about| {
+        Box::pin(async move { test(connection.ping()).await.map(|()| about.age < LIFETIME) })
+    })
 }
 
 /// Waits for the answer of a connection that was idle.
@@ -161,8 +168,15 @@ async fn begin(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::raw_sql("BEGIN READ ONLY").execute(connection).await.map(drop)
 }
 
+/// The pool tests connections here, and has no task that looks after their age and idleness: that task can miscount the
+/// idle connections and then goes round for ever (sqlx issue 3645).
 fn pool(connections: u32) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(connections).acquire_timeout(OPENED_WITHIN)
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(OPENED_WITHIN)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
 /// Whether a session belongs to a connection for as long as that is open. Behind a pooler in session mode this is not

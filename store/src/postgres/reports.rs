@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     shared::{
         SqlValue, Statement,
-        reports::{ReportSql, united},
+        reports::{ReportSql, SALES_SUMS, united},
     },
 };
 
@@ -32,6 +32,20 @@ impl ReportSql for Postgres {
         let limits = spans.iter().flat_map(|span| [span.start, span.end]).collect();
         statement.push("CAST((width_bucket(i.occur_time, ").push_bind(SqlValue::Times(limits));
         statement.push(") - 1) / 2 AS BIGINT)");
+    }
+
+    /// One sort serves all of them.
+    fn push_grouped_sales(statement: &mut Statement, by_value: bool) {
+        statement
+            .push(match by_value {
+                true => "SELECT grouping(span, value) AS part, span, value, ",
+                false => "SELECT 2 * grouping(span) + 1 AS part, span, NULL AS value, ",
+            })
+            .push(SALES_SUMS)
+            .push(match by_value {
+                true => " GROUP BY GROUPING SETS ((span, value), (span), ())",
+                false => " GROUP BY GROUPING SETS ((span), ())",
+            });
     }
 
     fn push_numbers(statement: &mut Statement, rows: &[[i64; 3]]) -> Result<()> {

@@ -108,8 +108,8 @@ impl Sqlite {
         // A connection to a file does not break: there is no need to test it before each use.
         let pool = |connections| {
             let pool = SqlitePoolOptions::new().max_connections(connections);
-            // Without limits of age and idleness, the pool has no task that looks after them. While a pool is closed, that
-            // task can miscount the idle connections and go round for ever.
+            // Without limits of age and idleness, the pool has no task that looks after them: that task can miscount the
+            // idle connections and then goes round for ever (sqlx issue 3645).
             pool.acquire_timeout(TIMEOUT).test_before_acquire(false).idle_timeout(None).max_lifetime(None)
         };
         let writer = pool(1).after_release(|connection, _| Box::pin(has_ended(connection)));

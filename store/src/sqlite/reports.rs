@@ -5,7 +5,10 @@ use tally_model::{insight::Span, time::DAY};
 use super::Sqlite;
 use crate::{
     error::Result,
-    shared::{SqlValue, Statement, reports::ReportSql},
+    shared::{
+        SqlValue, Statement,
+        reports::{ReportSql, SALES_SUMS},
+    },
 };
 
 /// The starts and ends of spans in turn.
@@ -34,6 +37,20 @@ impl ReportSql for Sqlite {
 
     fn push_span_number(statement: &mut Statement, _: &[Span]) {
         statement.push("s.span");
+    }
+
+    fn push_grouped_sales(statement: &mut Statement, by_value: bool) {
+        if by_value {
+            statement
+                .push("SELECT 0 AS part, span, value, ")
+                .push(SALES_SUMS)
+                .push(" GROUP BY span, value UNION ALL ");
+        }
+        statement
+            .push("SELECT 1 AS part, span, NULL AS value, ")
+            .push(SALES_SUMS)
+            .push(" GROUP BY span UNION ALL SELECT 3, NULL, NULL, ")
+            .push(SALES_SUMS);
     }
 
     fn push_numbers(statement: &mut Statement, rows: &[[i64; 3]]) -> Result<()> {

@@ -9,6 +9,7 @@ mod cohorts;
 mod sales;
 mod spans;
 
+pub(crate) use sales::SALES_SUMS;
 pub(crate) use spans::united;
 
 use async_trait::async_trait;
@@ -37,6 +38,10 @@ pub(crate) trait ReportSql: Engine {
 
     /// Appends the number of the span of `i`.
     fn push_span_number(statement: &mut Statement, spans: &[Span]);
+
+    /// Appends a `SELECT` of [`SALES_SUMS`] by span, over all spans, and by span and value if there
+    /// are values. `part`, `span` and `value` come first.
+    fn push_grouped_sales(statement: &mut Statement, by_value: bool);
 
     /// Appends a `SELECT` of rows of three numbers.
     fn push_numbers(statement: &mut Statement, rows: &[[i64; 3]]) -> Result<()>;

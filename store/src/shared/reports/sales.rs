@@ -9,11 +9,21 @@ use crate::{
     shared::{Engine, Statement},
 };
 
-// What the sums of a row are about.
-const VALUE: i64 = 1;
-const OTHERS: i64 = 2;
-const PERIOD: i64 = 3;
-const TOTAL: i64 = 4;
+// What the sums of a row are about. A bit says of which column, value or span, the sums are over all, as in `grouping`
+// of PostgreSQL.
+const VALUE: i64 = 0b00;
+const PERIOD: i64 = 0b01;
+const TOTAL: i64 = 0b11;
+/// All values together that have no rows of their own.
+const OTHERS: i64 = 0b10;
+
+/// The sums of the rows of `sales`.
+pub(crate) const SALES_SUMS: &str = concat!(
+    sum!("revenue"),
+    " AS revenue, ",
+    sum!("returns"),
+    " AS returns, count(buyer) AS orders, count(DISTINCT buyer) AS customers FROM sales"
+);
 
 #[derive(FromRow)]
 struct SalesRow {
@@ -67,45 +77,32 @@ pub(super) async fn sales<E: ReportSql + Engine>(store: &E, query: SalesQuery<'_
 /// periods.
 fn select<E: ReportSql>(query: SalesQuery<'_>) -> Result<Statement> {
     let found = ReportSpans::new(query.periods);
+    let by_value = query.dimension.is_some();
     let mut statement = Statement::new("WITH ").planned_anew();
     push_sales::<E>(&mut statement, query.dimension, &found);
-    statement.push(", roles (span, period, role) AS (");
+    statement.push(", grouped AS MATERIALIZED (");
+    E::push_grouped_sales(&mut statement, by_value);
+    statement.push("), roles (span, period, role) AS (");
     E::push_numbers(&mut statement, &found.roles)?;
     statement.push("), ");
-    if query.dimension.is_some() {
-        push_by_value(&mut statement, found.first_counted, query.values);
+    if by_value {
+        push_listed(&mut statement, found.first_counted, query.values);
     }
-    statement.push("sums AS (");
-    if query.dimension.is_some() {
-        statement
-            .push("SELECT ")
-            .push_bind(VALUE)
-            .push(" AS part, b.* FROM by_value AS b JOIN listed AS l ON l.value = b.value UNION ALL SELECT ");
-        statement.push_bind(OTHERS).push(concat!(
-            ", span, NULL, ",
-            sum!("revenue"),
-            ", ",
-            sum!("returns"),
-            ", count(buyer), count(DISTINCT buyer) FROM sales WHERE value NOT IN (SELECT value FROM listed) \
-             GROUP BY span UNION ALL "
-        ));
+    statement.push("sums AS (SELECT * FROM grouped WHERE part = ").push_bind(PERIOD);
+    if by_value {
+        push_values(&mut statement);
     }
-    statement.push("SELECT ").push_bind(PERIOD).push(concat!(
-        " AS part, span, NULL AS value, ",
-        sum!("revenue"),
-        " AS revenue, ",
-        sum!("returns"),
-        " AS returns, count(buyer) AS orders, count(DISTINCT buyer) AS customers FROM sales GROUP BY span) "
-    ));
+    statement.push(") ");
     push_rows(&mut statement, &found, query);
     Ok(statement)
 }
 
-/// Appends `sales`, a row for each purchase and return. Only a purchase has a `buyer`.
+/// Appends `sales`, a row for each purchase and return. Only a purchase that counts, and is not just compared with, has
+/// a `buyer`.
 fn push_sales<E: ReportSql>(
     statement: &mut Statement,
     dimension: Option<&Dimension>,
-    ReportSpans { spans, .. }: &ReportSpans,
+    ReportSpans { spans, first_counted, .. }: &ReportSpans,
 ) {
     if let Some(Dimension::Attribute(name)) = dimension {
         push_stated::<E>(statement, name);
@@ -114,10 +111,14 @@ fn push_sales<E: ReportSql>(
     E::push_span_number(statement, spans);
     statement.push(concat!(
         " AS span, CASE i.kind WHEN 'purchase' THEN i.amount_minor END AS revenue, \
-         CASE i.kind WHEN 'return' THEN i.amount_minor END AS returns, CASE i.kind WHEN 'purchase' THEN ",
-        customer!(),
-        " END AS buyer"
+         CASE i.kind WHEN 'return' THEN i.amount_minor END AS returns, \
+         CASE WHEN i.kind = 'purchase'"
     ));
+    let counted_from = usize::try_from(*first_counted).ok().and_then(|first| spans.get(first));
+    if let Some(counted) = counted_from {
+        statement.push(" AND i.occur_time >= ").push_bind(counted.start);
+    }
+    statement.push(concat!(" THEN ", customer!(), " END AS buyer"));
     if let Some(dimension) = dimension {
         statement.push(", coalesce(");
         match dimension {
@@ -165,21 +166,34 @@ fn push_stated<E: ReportSql>(statement: &mut Statement, name: &str) {
         .push(" AS content FROM customer_versions) AS versions), ");
 }
 
-/// Appends `by_value`, the sums by span and value, and `listed`, the values that have rows of their own.
-fn push_by_value(statement: &mut Statement, first_counted: i64, values: usize) {
+/// Appends `listed`, the values that have rows of their own.
+fn push_listed(statement: &mut Statement, first_counted: i64, values: usize) {
     statement
-        .push(concat!(
-            "by_value AS MATERIALIZED (SELECT span, value, ",
-            sum!("revenue"),
-            " AS revenue, ",
-            sum!("returns"),
-            " AS returns, count(buyer) AS orders, count(DISTINCT buyer) AS customers FROM sales \
-             GROUP BY span, value), listed AS MATERIALIZED (SELECT value FROM by_value WHERE span >= "
-        ))
+        .push("listed AS MATERIALIZED (SELECT value FROM grouped WHERE part = ")
+        .push_bind(VALUE)
+        .push(" AND span >= ")
         .push_bind(first_counted)
         .push(" GROUP BY value ORDER BY sum(revenue) DESC, value LIMIT ")
         .push_bind(values as i64)
         .push("), ");
+}
+
+/// Appends to `sums` those of the listed values and those of all others together. When there are no others, nobody
+/// reads all sales for them once more.
+fn push_values(statement: &mut Statement) {
+    statement
+        .push(
+            " UNION ALL SELECT grouped.* FROM grouped JOIN listed ON listed.value = grouped.value WHERE part = ",
+        )
+        .push_bind(VALUE)
+        .push(" UNION ALL SELECT ")
+        .push_bind(OTHERS)
+        .push(", span, NULL, ")
+        .push(SALES_SUMS)
+        .push(
+            " WHERE EXISTS (SELECT 1 FROM grouped WHERE value NOT IN (SELECT value FROM listed)) \
+             AND value NOT IN (SELECT value FROM listed) GROUP BY span",
+        );
 }
 
 /// Appends the rows that are returned: sums of spans as sums of periods, each beside those of what it is compared with.
@@ -207,12 +221,23 @@ fn push_rows(statement: &mut Statement, found: &ReportSpans, query: SalesQuery<'
         .push_bind(TOTAL)
         .push(concat!(
             ", NULL, NULL, ",
-            sum!("revenue"),
+            sum!("revenue", "is_period"),
             ", ",
-            sum!("returns"),
-            ", count(buyer), count(DISTINCT buyer), 0, 0 FROM sales WHERE span >= "
+            sum!("returns", "is_period"),
+            ", ",
+            sum!("orders", "is_period"),
+            ", ",
+            sum!("customers", "NOT is_period"),
+            ", 0, 0 FROM (SELECT grouped.*, part = "
         ))
+        .push_bind(PERIOD)
+        .push(" AS is_period FROM grouped WHERE part = ")
+        .push_bind(PERIOD)
+        .push(" AND span >= ")
         .push_bind(found.first_counted)
+        .push(" OR part = ")
+        .push_bind(TOTAL)
+        .push(") AS totals")
         .push(" LIMIT ")
         // The other rows are not counted as sums by value, whichever come first.
         .push_bind((query.limit + query.periods.len() + 1) as i64);
