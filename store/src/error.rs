@@ -1,5 +1,7 @@
 //! The errors of the store. They do not know how they are reported to a caller.
 
+use rustix::process::{Resource, getrlimit};
+
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -43,7 +45,7 @@ pub enum StoreError {
     /// A sum of a report does not fit into 64 bits.
     #[error("the amounts of a report add up to more than 64 bits hold")]
     SumTooLarge,
-    /// The disk of the database is full.
+    /// The disk of the database is full, or its file has reached a limit.
     #[error("storage full: nothing was stored")]
     StorageFull,
     /// The file of the database is damaged, or no database.
@@ -69,6 +71,8 @@ const SQLITE_FULL: u32 = 13;
 const SQLITE_CANTOPEN: u32 = 14;
 const SQLITE_TOOBIG: u32 = 18;
 const SQLITE_NOTADB: u32 = 26;
+/// A write failed, also because of a limit of the size of files.
+const SQLITE_IOERR_WRITE: u32 = 3 << 8 | SQLITE_IOERR;
 /// The index of the log cannot grow, for which SQLite does not say that the disk is full.
 const SQLITE_IOERR_SHMSIZE: u32 = 19 << 8 | SQLITE_IOERR;
 
@@ -101,11 +105,19 @@ fn of_sqlite(code: &str, error: &sqlx::Error) -> StoreError {
         SQLITE_FULL => StoreError::StorageFull,
         SQLITE_CORRUPT | SQLITE_NOTADB => StoreError::Damaged(error.to_string()),
         SQLITE_IOERR if code.parse() == Ok(SQLITE_IOERR_SHMSIZE) => StoreError::StorageFull,
+        SQLITE_IOERR if code.parse() == Ok(SQLITE_IOERR_WRITE) && files_have_a_limit() => {
+            StoreError::StorageFull
+        }
         SQLITE_BUSY | SQLITE_LOCKED | SQLITE_READONLY | SQLITE_IOERR | SQLITE_CANTOPEN => {
             StoreError::Unavailable(error.to_string())
         }
         _ => StoreError::Internal(error.to_string()),
     }
+}
+
+/// Whether files of this process may have a certain size only.
+fn files_have_a_limit() -> bool {
+    getrlimit(Resource::Fsize).current.is_some()
 }
 
 /// Whether a sum of SQLite was too large, which has no code of its own.
