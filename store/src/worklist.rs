@@ -33,8 +33,8 @@ pub struct WorkRanking {
     /// What actions bring.
     pub rules: Vec<WorkRule>,
     /// The most items that the lists of a UTC day hand out together, besides those of held-out customers, who take no
-    /// place. A list then has what it has handed out, and the best of the others for whom there is a place; a customer
-    /// with an open episode of another list is left out.
+    /// place. A list then has what the lists of its day have handed out, and the best of the others for whom there is a
+    /// place; a customer with an open episode of a list of another day is left out.
     pub capacity: Option<i64>,
 }
 

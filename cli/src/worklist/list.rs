@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tally_proto::v1::{ListWorklistRequest, ListWorklistResponse, WorkItem};
+use tally_proto::v1::{ListWorklistRequest, ListWorklistResponse, OpenEpisode, WorkItem};
 
 use super::names::{cause, kind, numbers, outcome, places};
 use crate::{
@@ -118,10 +118,20 @@ fn mostly_returned(items: &[WorkItem]) -> Option<String> {
     (!named.is_empty()).then(|| format!("{}, which the value does not count", named.join("; ")))
 }
 
-/// When the item was handed out, or what came of it; both have no room. Who was held out got nothing.
+/// What is handed out. Who was held out got nothing.
+fn episode(item: &WorkItem) -> Option<&OpenEpisode> {
+    item.open_episode.as_ref().filter(|episode| !episode.held_out)
+}
+
+/// When the item was handed out, or what came of it; both have no room.
 fn handed_out(item: &WorkItem) -> Option<String> {
-    let episode = item.open_episode.as_ref().filter(|episode| !episode.held_out)?;
+    let episode = episode(item)?;
     Some(outcome(episode.outcome).unwrap_or_else(|| date(episode.as_of_time.as_ref())))
+}
+
+/// The action that was handed out, or else that of the playbook.
+fn action(item: &WorkItem) -> &str {
+    episode(item).map_or(&item.action, |episode| &episode.action)
 }
 
 fn row(item: &WorkItem, (is_ranked, any_handed_out): (bool, bool), currency: &Currency) -> Vec<String> {
@@ -135,7 +145,7 @@ fn row(item: &WorkItem, (is_ranked, any_handed_out): (bool, bool), currency: &Cu
         item.probability.map_or_else(|| DASH.to_owned(), percent),
         printable(&item.abc_class),
         cause(item.cause),
-        if item.held_out { "(held out)".to_owned() } else { cut(&item.action, ACTION) },
+        if item.held_out { "(held out)".to_owned() } else { cut(action(item), ACTION) },
     ]);
     cells.extend(any_handed_out.then(|| handed_out(item).unwrap_or_default()));
     cells
@@ -143,7 +153,7 @@ fn row(item: &WorkItem, (is_ranked, any_handed_out): (bool, bool), currency: &Cu
 
 #[cfg(test)]
 mod tests {
-    use tally_proto::v1::{Cause, OpenEpisode, Outcome, Reason, WorkKind};
+    use tally_proto::v1::{Cause, Outcome, Reason, WorkKind};
 
     use super::*;
     use crate::insights::samples::{assert_fits, euro, long_name, moment};
@@ -221,6 +231,7 @@ mod tests {
         let open = |outcome: Outcome, held_out| OpenEpisode {
             as_of_time: moment("2026-01-29"),
             outcome: outcome.into(),
+            action: "discount".to_owned(),
             held_out,
             ..OpenEpisode::default()
         };
@@ -238,8 +249,8 @@ mod tests {
         insta::assert_snapshot!(shown(&items, 0), @r"
         customer  name       kind        value       P  class  cause        action         handed out
         ───────────────────────────────────────────────────────────────────────────────────────────────
-        C1        Ana Reyes  at_risk  1,234.56  62.5 %  A      falling_use  personal call  2026-01-29
-        C2        Ben Okoro  at_risk  1,234.56  62.5 %  A      falling_use  personal call  not_reached
+        C1        Ana Reyes  at_risk  1,234.56  62.5 %  A      falling_use  discount       2026-01-29
+        C2        Ben Okoro  at_risk  1,234.56  62.5 %  A      falling_use  discount       not_reached
         C3        –          at_risk  1,234.56  62.5 %  A      falling_use  personal call
         C4        Cem Aydın  at_risk  1,234.56  62.5 %  A      falling_use  personal call
 

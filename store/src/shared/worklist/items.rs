@@ -197,7 +197,7 @@ pub(super) async fn ranked_count<B: Backend>(
     push_listed(&mut select, filter);
     select.push(" SELECT (SELECT count(*) FROM listed WHERE ").push_bind(include_held_out);
     select.push(" OR NOT held_out), (SELECT count(*) FROM items WHERE NOT ").push(PAYS);
-    select.push(" AND is_of_list = 0 AND (").push_bind(include_held_out).push(" OR NOT held_out)), ");
+    select.push(" AND is_of_day = 0 AND (").push_bind(include_held_out).push(" OR NOT held_out)), ");
     push_handed_out(&mut select, filter.as_of);
     let counted: Option<(i64, i64, i64)> = store.read_one(select).await?;
     let (items, not_paying, handed_out) = counted.unwrap_or_default();
@@ -206,9 +206,15 @@ pub(super) async fn ranked_count<B: Backend>(
 
 /// Appends how many items the lists of the UTC day of `as_of` have handed out.
 pub(super) fn push_handed_out(statement: &mut Statement, as_of: Time) {
+    statement.push("(SELECT count(*) FROM worklist_episodes WHERE NOT held_out AND ");
+    push_of_day(statement, as_of);
+    statement.push(")");
+}
+
+/// Appends that an episode is of a list of the UTC day of `as_of`.
+fn push_of_day(statement: &mut Statement, as_of: Time) {
     let day = Time(as_of.day_number() * DAY);
-    statement.push("(SELECT count(*) FROM worklist_episodes WHERE NOT held_out AND as_of_time >= ");
-    statement.push_bind(day).push(" AND as_of_time < ").push_bind(day.plus_days(1)).push(")");
+    statement.push("as_of_time >= ").push_bind(day).push(" AND as_of_time < ").push_bind(day.plus_days(1));
 }
 
 /// Appends when the windows of a list's episodes end, by the column of the life cycle.
@@ -231,7 +237,7 @@ pub(super) fn push_listed(statement: &mut Statement, filter: &WorkFilter) {
     );
     push_until(statement, filter, "f.life_cycle");
     statement
-        .push(" THEN 1 ELSE 0 END AS is_open, coalesce(o.is_of_list, 0) AS is_of_list")
+        .push(" THEN 1 ELSE 0 END AS is_open, coalesce(o.is_of_day, 0) AS is_of_day")
         .push(CUSTOMERS)
         .push(
             " JOIN rules AS r ON (f.work_kinds & r.bit) > 0 AND coalesce(r.action, f.work_action) = f.work_action \
@@ -244,20 +250,20 @@ pub(super) fn push_listed(statement: &mut Statement, filter: &WorkFilter) {
         statement.push("listed AS (SELECT * FROM items)");
         return;
     };
-    // What the list has handed out stays on it, and takes its place from the others of the day.
+    // What the lists of the day have handed out stays, and has taken its place from the others of the day.
     let Some(capacity) = ranking.capacity else {
-        statement.push("listed AS (SELECT * FROM items WHERE is_of_list = 1 OR ").push(PAYS).push(")");
+        statement.push("listed AS (SELECT * FROM items WHERE is_of_day = 1 OR ").push(PAYS).push(")");
         return;
     };
-    statement.push("wanted AS (SELECT * FROM items WHERE is_of_list = 1 OR (is_open = 0 AND ").push(PAYS);
+    statement.push("wanted AS (SELECT * FROM items WHERE is_of_day = 1 OR (is_open = 0 AND ").push(PAYS);
     statement
         .push(
             ")), placed AS (SELECT wanted.*, \
-             coalesce(sum(CASE WHEN held_out OR is_of_list = 1 THEN 0 ELSE 1 END) OVER (",
+             coalesce(sum(CASE WHEN held_out OR is_of_day = 1 THEN 0 ELSE 1 END) OVER (",
         )
         .push(BY_GAIN)
         .push(" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM wanted), ")
-        .push("listed AS (SELECT * FROM placed WHERE is_of_list = 1 OR before < ")
+        .push("listed AS (SELECT * FROM placed WHERE is_of_day = 1 OR before < ")
         .push_bind(capacity)
         .push(" - ");
     push_handed_out(statement, filter.as_of);
@@ -293,16 +299,17 @@ fn push_rules(statement: &mut Statement, filter: &WorkFilter) {
 }
 
 /// Appends `open_episodes`, one row for each customer and kind with an episode whose window is not over at the moment of
-/// the list: the moment of its first such list, and whether it is on this one.
+/// the list: the moment of its first such list, and whether one is of a list of the same UTC day.
 fn push_open(statement: &mut Statement, filter: &WorkFilter) {
     statement
         .push(
             ", open_episodes AS (SELECT coalesce(m.survivor_id, e.customer_id) AS customer_id, e.kind, \
-             min(e.as_of_time) AS first_time, max(CASE WHEN e.as_of_time = ",
-        )
-        .push_bind(filter.as_of)
+             min(e.as_of_time) AS first_time, max(CASE WHEN ",
+        );
+    push_of_day(statement, filter.as_of);
+    statement
         .push(
-            " THEN 1 ELSE 0 END) AS is_of_list FROM worklist_episodes AS e LEFT JOIN customers AS m \
+            " THEN 1 ELSE 0 END) AS is_of_day FROM worklist_episodes AS e LEFT JOIN customers AS m \
              ON m.customer_id = e.customer_id AND m.survivor_id IS NOT NULL WHERE e.until_time > ",
         )
         .push_bind(filter.as_of)

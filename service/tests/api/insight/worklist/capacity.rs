@@ -75,14 +75,19 @@ async fn to_publish_again_hands_out_nothing_more() {
         for kinds in [&BOTH[..1], &BOTH[1..], &BOTH] {
             assert_eq!(tally.publish_kinds(as_of, kinds).await, 0, "{kinds:?}");
         }
-        // The list shows what was handed out of it; another one of the day has nothing, and the next day the rest.
+        // The list shows what was handed out, as does another one of the day; the next day has the rest.
         let mut expected = [win_back, care].concat();
         expected.sort_by_key(|(id, kind)| (id.clone(), *kind as i32));
         let (mut shown, places) = list(&tally, as_of, &BOTH).await;
         shown.sort_by_key(|(id, kind)| (id.clone(), *kind as i32));
         assert_eq!((shown, places), (expected.clone(), Some(0)));
         let later = an_hour_after(as_of);
-        assert_eq!(list(&tally, later, &BOTH).await, (vec![], Some(0)));
+        for kinds in [&BOTH[..1], &BOTH[1..], &BOTH] {
+            let (mut shown, places) = list(&tally, later, kinds).await;
+            shown.sort_by_key(|(id, kind)| (id.clone(), *kind as i32));
+            let of_kinds = expected.iter().filter(|(_, kind)| kinds.contains(kind)).cloned();
+            assert_eq!((shown, places), (of_kinds.collect(), Some(0)), "{kinds:?}");
+        }
         assert_eq!(tally.publish_kinds(later, &BOTH).await, 0);
         let (rest, places) = list(&tally, noon(4), &BOTH).await;
         assert_eq!((rest.len(), places), (6, Some(10)));
@@ -105,12 +110,15 @@ async fn a_day_without_places_left_says_so() {
             (first.published - first.held_out, first.places_used, first.places_left),
             (3, Some(3), Some(0))
         );
-        // A new list of the same day has nothing to hand out, and says why.
+        // A new list of the same day has nothing more to hand out, and says why. It shows what the first has.
         let second = publish(later).await;
         assert_eq!((second.published, second.places_used, second.places_left), (0, Some(3), Some(0)));
+        assert_eq!(second.still_open, first.published);
         let list = v1::ListWorklistRequest { as_of_time: Some(timestamp(later)), ..Default::default() };
         let list = tally.worklist(list).await.unwrap();
-        assert_eq!((list.items.len(), list.places_used, list.places_left), (0, Some(3), Some(0)));
+        assert_eq!((list.total_size, list.places_used, list.places_left), (3, Some(3), Some(0)));
+        let lists = list.items.iter().map(|item| item.open_episode.as_ref().unwrap().as_of_time);
+        assert_eq!(lists.collect::<Vec<_>>(), [Some(timestamp(as_of)); 3]);
         let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let shown = words(tally.cli(&["worklist", "list", "--as-of", &later.to_string()]));
         assert!(shown.contains("all 3 places of the day are used"), "{shown}");
