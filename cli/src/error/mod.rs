@@ -11,9 +11,11 @@ use tally_terminal::{StopSignal, counted, exit};
 use tonic::Status;
 
 mod csv;
+mod flags;
 mod refusal;
 
 pub use csv::CsvError;
+pub(crate) use flags::in_flags;
 pub use refusal::Refusal;
 
 /// Why a command failed. Its text may have several lines.

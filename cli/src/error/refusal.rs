@@ -6,6 +6,7 @@ use tally_proto::REQUEST_ID_HEADER;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use super::flags::{in_flags, of_field};
 use crate::output::printable;
 
 /// An error reply of the server.
@@ -101,14 +102,15 @@ fn locate(text: &str, list: &str, file: &Path, lines: &[u64]) -> String {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.violations.is_empty() {
-            let (message, kind) = (printable(&self.message), self.code.description());
+            let (message, kind) = (printable(&in_flags(&self.message)), self.code.description());
             let message = if message.is_empty() { kind } else { &message };
             let reason = if self.reason.is_empty() { kind } else { &self.reason };
             write!(f, "{message} ({})", printable(reason))?;
         } else {
             f.write_str("the server refused the request:")?;
             for (field, description) in &self.violations {
-                write!(f, "\n  {}: {}", printable(field), printable(description))?;
+                let (field, description) = (of_field(field), in_flags(description));
+                write!(f, "\n  {}: {}", printable(&field), printable(&description))?;
             }
         }
         if self.code == Code::Unauthenticated {
@@ -150,11 +152,12 @@ mod tests {
     fn violations_are_listed_and_other_errors_show_their_reason() {
         let mut details = ErrorDetails::new();
         details.add_bad_request_violation("model", "is not a version of a churn model");
-        details.add_bad_request_violation("max_reasons", "is −2");
+        details.add_bad_request_violation("compare_to_time", "is 3, after as_of_time 2");
         let status = Status::with_error_details(Code::InvalidArgument, "model: is not …", details);
         assert_eq!(
             Refusal::of(&status).to_string(),
-            "the server refused the request:\n  model: is not a version of a churn model\n  max_reasons: is −2"
+            "the server refused the request:\n  model: is not a version of a churn model\n  \
+             --compare-to: is 3, after --as-of 2"
         );
         let details = ErrorDetails::with_error_info("MODEL_NOT_FOUND", "tally.v1", HashMap::new());
         let status = Status::with_error_details(Code::NotFound, "no model `churn/9` is stored", details);

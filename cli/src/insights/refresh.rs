@@ -6,7 +6,7 @@ use tally_terminal::progress;
 
 use crate::{
     connection::Connection,
-    error::ClientError,
+    error::{ClientError, in_flags},
     output::{self, count, counted, moment, printable},
     time,
 };
@@ -19,7 +19,7 @@ pub(super) async fn refresh(
 ) -> Result<(), ClientError> {
     let last = run(server, RefreshInsightsRequest { as_of_time: as_of.map(time::timestamp) }).await?;
     if !last.warning.is_empty() {
-        output::remark(&format!("warning: {}", printable(&last.warning)));
+        output::remark(&format!("warning: {}", printable(&in_flags(&last.warning))));
     }
     Ok(output::show(&last, json, summary)?)
 }

@@ -6,7 +6,7 @@ use tally_terminal::progress;
 use crate::{
     args::ScoreAllArgs,
     connection::Connection,
-    error::ClientError,
+    error::{ClientError, in_flags},
     output::{self, counted, moment, printable},
     time,
 };
@@ -26,7 +26,7 @@ pub(crate) async fn score_all(
     };
     let last = run(server, request).await?;
     if !last.warning.is_empty() {
-        output::remark(&format!("warning: {}", printable(&last.warning)));
+        output::remark(&format!("warning: {}", printable(&in_flags(&last.warning))));
     }
     Ok(output::show(&last, json, summary)?)
 }
