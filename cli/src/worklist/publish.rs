@@ -1,11 +1,13 @@
 //! `tally worklist publish`: a list is handed out.
 
+use jiff::Timestamp;
 use tally_proto::v1::{PublishWorklistRequest, PublishWorklistResponse};
 
 use super::names::{numbers, places};
 use crate::{
     args::PublishArgs,
     connection::Connection,
+    environment::system_clock,
     error::ClientError,
     output::{self, count, counted, moment},
     time,
@@ -17,7 +19,23 @@ pub(super) async fn publish(server: &Connection, args: &PublishArgs, json: bool)
         PublishWorklistRequest { kinds: numbers(&args.kinds), as_of_time: args.as_of.map(time::timestamp) };
     let reply = server.insights().publish_worklist(request).await;
     let reply = reply.map_err(|status| server.error(&status))?.into_inner();
+    if let Some(note) = time_over(&reply, system_clock()) {
+        output::remark(&note);
+    }
     Ok(output::show(&reply, json, published)?)
+}
+
+/// That the time of what was handed out began long ago: purchases before the publication count, too.
+fn time_over(reply: &PublishWorklistResponse, now: Timestamp) -> Option<String> {
+    let as_of = reply.as_of_time.filter(|_| reply.published > 0)?;
+    let days = (now.as_second() - as_of.seconds) / 86_400;
+    (days > 0).then(|| {
+        format!(
+            "note: the time of this list began when it was made, and {} over already; \
+             `tally insights refresh` makes a list about now",
+            counted(days, "day of it is", "days of it are")
+        )
+    })
 }
 
 fn published(reply: &PublishWorklistResponse) -> String {
@@ -40,6 +58,21 @@ fn published(reply: &PublishWorklistResponse) -> String {
 mod tests {
     use super::*;
     use crate::insights::samples::moment;
+
+    #[test]
+    fn an_old_list_is_noted() {
+        let note = |published, now: &str| {
+            let as_of_time = moment("2026-01-31");
+            let reply =
+                PublishWorklistResponse { published, as_of_time, ..PublishWorklistResponse::default() };
+            time_over(&reply, time::parse(now).unwrap())
+        };
+        assert_eq!(note(1, "2026-01-31T23:59:59Z"), None);
+        assert!(note(1, "2026-02-01").unwrap().contains(", and 1 day of it is over already;"));
+        assert!(note(1, "2026-04-01T13:00:00Z").unwrap().contains(", and 60 days of it are over already;"));
+        assert_eq!(note(0, "2026-04-01"), None, "nothing was handed out");
+        assert_eq!(note(1, "2026-01-01"), None, "the clocks differ");
+    }
 
     #[test]
     fn what_was_published_is_counted() {
