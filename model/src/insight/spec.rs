@@ -377,7 +377,8 @@ action = "personal mail"
             ("[[playbook]]\naction = \"call\"\ncost_minor = -1", "playbook entry 1: cost_minor = -1"),
             (
                 "[[playbook]]\nabc = \"A\"\naction = \"call\"\ncost_minor = 1\n[[playbook]]\naction = \"call\"",
-                "the same in all entries of an action",
+                "playbook entry 2: cost_minor = 0, and 1 in entry 1 of the same action: allowed are the same costs in \
+                 all entries of an action; without cost_minor they are 0",
             ),
             (
                 "[[playbook]]\nabc = \"A\"\naction = \"call\"",

@@ -32,6 +32,14 @@ pub enum SpecError {
         /// What may be given.
         allowed: &'static str,
     },
+    /// A key that is not there and has no default.
+    #[error("{key} is missing: allowed are {allowed}")]
+    Missing {
+        /// The key.
+        key: &'static str,
+        /// What may be given.
+        allowed: &'static str,
+    },
     /// A list in the place of a table, which serde would take for the values of its keys.
     #[error("{key} is a list; allowed are tables, such as {header} with its keys below")]
     List {
@@ -98,6 +106,7 @@ impl SpecError {
             }
             Self::Within { place, error } => Some(error.with_value(number, given)?.within(place)),
             Self::Toml(_)
+            | Self::Missing { .. }
             | Self::List { .. }
             | Self::Table { .. }
             | Self::UnknownKey { .. }

@@ -171,7 +171,7 @@ impl RuleTable {
 
     fn by(&self) -> Result<f64, SpecError> {
         let by = self.by.as_ref().and_then(number).filter(|by| *by > 0.0 && *by < 1.0);
-        need(by, self.by.as_ref(), "by", "above 0 and below 1")
+        need(by, self.by.as_ref(), "by", "numbers above 0 and below 1")
     }
 
     fn days(&self) -> Result<u32, SpecError> {
@@ -223,9 +223,9 @@ fn need<T>(
     key: &'static str,
     allowed: &'static str,
 ) -> Result<T, SpecError> {
-    value.ok_or_else(|| {
-        let value = given.map_or_else(|| "nothing".to_owned(), |given| given.to_string());
-        SpecError::value(key, value, allowed)
+    value.ok_or_else(|| match given {
+        None => SpecError::Missing { key, allowed },
+        Some(given) => SpecError::value(key, given, allowed),
     })
 }
 
@@ -286,10 +286,13 @@ mod tests {
             (rule("kind = \"grade_fell\"\nabc = \"A\""), "rule \"r\": invalid type: string \"A\""),
             (
                 rule("kind = \"probability_rose\""),
-                "rule \"r\": by = nothing: allowed are above 0 and below 1",
+                "rule \"r\": by is missing: allowed are numbers above 0 and below 1",
             ),
-            (rule("kind = \"probability_rose\"\nby = 0"), "by = 0: allowed are above 0 and below 1"),
-            (rule("kind = \"probability_rose\"\nby = 1.0"), "by = 1.0: allowed are above 0 and below 1"),
+            (rule("kind = \"probability_rose\"\nby = 0"), "by = 0: allowed are numbers above 0 and below 1"),
+            (
+                rule("kind = \"probability_rose\"\nby = 1.0"),
+                "by = 1.0: allowed are numbers above 0 and below 1",
+            ),
             (rule("kind = \"probability_rose\"\nby = nan"), "by = nan"),
             (
                 rule("kind = \"value_at_risk\"\nabove_minor = -1"),
@@ -313,7 +316,10 @@ mod tests {
                 rule("kind = \"not_scored\"\ndays = 99999999999"),
                 "rule \"r\": days = 99999999999: allowed are",
             ),
-            (rule("kind = \"kind_silent\"\ndays = 1"), "rule \"r\": interaction_kind = nothing"),
+            (
+                rule("kind = \"kind_silent\"\ndays = 1"),
+                "rule \"r\": interaction_kind is missing: allowed are",
+            ),
             (rule("kind = \"kind_silent\"\ndays = 1\ninteraction_kind = \"\""), "interaction_kind = \"\""),
             (
                 format!("{}\n[[rule]]\nname = \"\"\nkind = \"lead_hot\"", rule("kind = \"lead_hot\"")),

@@ -15,7 +15,7 @@ use crate::{insight::AbcClass, spec::Target};
 /// assert_eq!(rules.rules.len(), 2);
 ///
 /// let error = AlertRules::parse("[[rule]]\nname = \"slow\"\nkind = \"complaint_open\"").unwrap_err();
-/// assert_eq!(error.to_string(), "rule \"slow\": hours = nothing: allowed are 1 to 8760 hours");
+/// assert_eq!(error.to_string(), "rule \"slow\": hours is missing: allowed are 1 to 8760 hours");
 /// # Ok::<(), tally_model::spec::SpecError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -40,7 +40,7 @@ fn numbers_that_their_type_does_not_hold_are_refused_as_others_are() {
         ),
         (
             &playbook("[[playbook]]\nabc = \"A\"\naction = \"call\"\ncost_minor = 1e3"),
-            "playbook entry 1: cost_minor = 1e3: allowed are whole numbers from 0 to 1000000000000, and the same in all entries of an action",
+            "playbook entry 1: cost_minor = 1e3: allowed are whole numbers from 0 to 1000000000000",
         ),
     ] {
         assert_eq!(message(text), wanted, "{text}");
@@ -95,6 +95,11 @@ fn several_entries_together_may_cover_one() {
 fn a_value_of_another_kind_is_shown_where_it_stands() {
     for (text, line, named) in [
         ("worklist = 5", "1 | worklist = 5", "expected a table"),
+        (
+            "[worklist]\noutcome_days = 30",
+            "2 | outcome_days = 30",
+            "invalid type: integer `30`, expected a table, such as { buyers = 90, leads = 30 }",
+        ),
         (&playbook("[[playbook]]\nabc = []\naction = \"call\""), "2 | abc = []", "expected a string"),
         (&playbook("[[playbook]]\ncause = []\naction = \"call\""), "2 | cause = []", "cause"),
         (&playbook("[[playbook]]\nabc = \"A\""), "1 | [[playbook]]", "missing field `action`"),

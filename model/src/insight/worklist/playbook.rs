@@ -87,10 +87,19 @@ impl PlaybookEntry {
         check(is_class, "abc", format!("{:?}", self.abc), allowed)?;
         let allowed = "1 to 64 characters, none of them a control character";
         check(is_name(&self.action), "action", format!("{:?}", self.action), allowed)?;
-        let is_same = |other: &Self| other.action != self.action || other.cost_minor == self.cost_minor;
-        let fine = (0..=MOST_MINOR).contains(&self.cost_minor) && before.iter().all(is_same);
-        let allowed = "whole numbers from 0 to 1000000000000, and the same in all entries of an action";
-        check(fine, "cost_minor", self.cost_minor, allowed)?;
+        let allowed = "whole numbers from 0 to 1000000000000";
+        check((0..=MOST_MINOR).contains(&self.cost_minor), "cost_minor", self.cost_minor, allowed)?;
+        let first = before.iter().position(|other| other.action == self.action);
+        if let Some((n, first)) = first.and_then(|n| Some((n, before.get(n)?))) {
+            let shown = format!(
+                "{}, and {} in entry {} of the same action",
+                self.cost_minor,
+                first.cost_minor,
+                n + 1
+            );
+            let allowed = "the same costs in all entries of an action; without cost_minor they are 0";
+            check(first.cost_minor == self.cost_minor, "cost_minor", shown, allowed)?;
+        }
         let applies =
             everybody().any(|(cause, abc)| self.applies(cause, abc) && play(before, cause, abc).is_none());
         let cause = self.cause.map_or("any", Cause::name);

@@ -32,7 +32,7 @@ pub struct WorklistSpec {
 
 /// How long a purchase counts as a success, in days, 1 to 3,650.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
+#[serde(default, deny_unknown_fields, expecting = "a table, such as { buyers = 90, leads = 30 }")]
 pub struct OutcomeDays {
     /// Of who has bought before.
     pub buyers: u32,
