@@ -31,7 +31,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() {
     let args = ServeArgs::parse();
-    let log = args.log.start();
+    let serves = args.command.is_none() && !args.check;
+    let log = if serves { args.log.start() } else { args.log.start_without_slow_statements() };
     let code = match run(&args).await {
         Ok(()) => 0,
         Err(error) => {

@@ -47,7 +47,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() {
     let args = TrainArgs::parse();
-    let log = args.log.start();
+    let log = args.log.start_without_slow_statements();
     let failures = run(&args).await.unwrap_or_else(|error| {
         telemetry::remark(&format!("error: {error}"));
         vec![error]

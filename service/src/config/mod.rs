@@ -19,9 +19,13 @@ use std::time::Duration;
 
 use clap::Args;
 use tally_store::OpenOptions;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::platform::telemetry::{self, Log, LogFormat, log_filter};
+
+/// Where the driver of the database logs statements, and the beginning of all that it logs.
+const STATEMENTS: &str = "sqlx::query";
+const DRIVER: &str = "sqlx";
 
 /// The default database of both programs.
 const DATABASE: &str = "sqlite://tally.db";
@@ -65,16 +69,41 @@ pub struct LogArgs {
 impl LogArgs {
     /// Starts to log. Colours appear only on a terminal, and not if NO_COLOR is set (<https://no-color.org>).
     pub fn start(&self) -> Log {
-        let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        telemetry::start(self.filter.clone(), self.format, colours)
+        Self::start_with(self.filter.clone(), self.format)
     }
+
+    /// Starts to log for a program that is no server: its statements take as long as there is data, so that none of them
+    /// is logged for being slow, unless the filter names the driver of the database.
+    pub fn start_without_slow_statements(&self) -> Log {
+        Self::start_with(without_slow_statements(self.filter.clone()), self.format)
+    }
+
+    fn start_with(filter: Targets, format: LogFormat) -> Log {
+        let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        telemetry::start(filter, format, colours)
+    }
+}
+
+fn without_slow_statements(filter: Targets) -> Targets {
+    let names_driver = filter.iter().any(|(target, _)| target.starts_with(DRIVER));
+    if names_driver { filter } else { filter.with_target(STATEMENTS, LevelFilter::OFF) }
 }
 
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
+    use tracing::Level;
 
     use super::*;
+
+    #[test]
+    fn programs_that_are_no_servers_do_not_log_slow_statements() {
+        let logs = |filter: &str, level| {
+            without_slow_statements(log_filter(filter).unwrap()).would_enable(STATEMENTS, &level)
+        };
+        assert!(!logs("info", Level::WARN) && !logs("debug,tally_service=trace", Level::WARN));
+        assert!(logs("info,sqlx=warn", Level::WARN) && logs("sqlx::query=debug", Level::DEBUG));
+    }
 
     #[test]
     fn a_misspelt_level_is_refused() {

@@ -65,7 +65,9 @@ pub(crate) async fn backup(database: SqliteConnectOptions, file: &Path) -> Resul
         tempfile::Builder::new().prefix(".").suffix(".partial").tempdir_in(&folder).map_err(failed)?;
     let partial = tempfile::NamedTempFile::new_in(&own_folder).map_err(failed)?;
     let path = partial.path().to_string_lossy().into_owned();
-    let mut connection = database.busy_timeout(TIMEOUT).connect().await.map_err(StoreError::from)?;
+    // The copy is one statement, which is slow where there is much data; that is nothing to log.
+    let database = database.busy_timeout(TIMEOUT).disable_statement_logging();
+    let mut connection = database.connect().await.map_err(StoreError::from)?;
     let copied = sqlx::query("VACUUM INTO $1").bind(path).execute(&mut connection).await;
     connection.close().await.map_err(StoreError::from)?;
     copied.map_err(StoreError::from)?;
