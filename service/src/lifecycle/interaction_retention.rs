@@ -80,6 +80,9 @@ impl KeepInteractions {
 /// Removes interactions that are too old, once an hour, until it is cancelled. Errors are logged and retried in the next
 /// round.
 pub async fn run(store: Arc<dyn Store>, histories: Histories, clock: Arc<Clock>, keep: KeepInteractions) {
+    if let Err(error) = name_unknown(&*store.patient(), &keep).await {
+        tracing::warn!(%error, "the kinds of --keep-interactions could not be looked up");
+    }
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -90,6 +93,19 @@ pub async fn run(store: Arc<dyn Store>, histories: Histories, clock: Arc<Clock>,
             Err(error) => tracing::warn!(%error, "old interactions could not be removed"),
         }
     }
+}
+
+/// Names the kinds of which no interaction is stored. Any text may be a kind, so that they may be misspelt.
+async fn name_unknown(store: &dyn Store, keep: &KeepInteractions) -> Result<()> {
+    for (kind, _) in &keep.kinds {
+        if store.last_of_kind(kind).await?.is_none() {
+            tracing::warn!(
+                "--keep-interactions has no effect on the kind {kind:?} yet: no interaction of it is stored; is it \
+                 spelt as in the data?"
+            );
+        }
+    }
+    Ok(())
 }
 
 #[tracing::instrument(name = "interaction retention", skip_all)]

@@ -1,6 +1,10 @@
 //! Old predictions are removed, but never the latest of a customer; old interactions by their kind.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
 
 use tally_proto::v1;
 use tally_service::platform::clock::system_clock;
@@ -8,12 +12,13 @@ use tonic::Code;
 
 use super::NOW;
 use crate::support::{
-    ServeProcess, Tally, business, eventually, interaction, on_both_stores, time, timestamp,
+    ServeProcess, Tally, business, eventually, interaction, on_both_stores, program, time, timestamp,
 };
 
 on_both_stores!(
     old_predictions_are_removed_but_for_the_latest_of_a_customer,
     old_interactions_are_removed_by_kind,
+    kinds_of_which_nothing_is_stored_are_named_in_the_log,
 );
 
 const EARLIER: &str = "2024-05-20";
@@ -111,4 +116,20 @@ async fn old_interactions_are_removed_by_kind(tally: Tally) {
     .await;
     let audited = "SELECT count FROM audit_log WHERE action = 'RemoveOldInteractions'";
     eventually(async || tally.database.sql(audited).await == Some(1_500 + 1 + 3 + 1 + 2 + 1 + 1)).await;
+}
+
+async fn kinds_of_which_nothing_is_stored_are_named_in_the_log(tally: Tally) {
+    tally.backfill(vec![interaction("a", "1", "visit", "2024-01-01")]).await.unwrap();
+    let mut serve = program("tally-serve", &tally.database.url);
+    serve.args(["--listen", "127.0.0.1:0", "--keep-interactions", "visit=36500,vist=30,*=36500,email=9"]);
+    serve.stderr(Stdio::piped());
+    let mut process = ServeProcess::spawn(serve);
+    let log = BufReader::new(process.stderr()).lines().map(Result::unwrap);
+    let named: Vec<String> = log.filter(|line| line.contains("--keep-interactions")).take(2).collect();
+    assert!(
+        named[0].contains("no interaction of it is stored") && named[0].contains("\"vist\""),
+        "{named:?}"
+    );
+    assert!(named[1].contains("\"email\""), "{named:?}");
+    process.terminate();
 }
