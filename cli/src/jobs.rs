@@ -10,9 +10,11 @@ use crate::{
 };
 
 /// The most columns of the name of a server.
-const SERVER: usize = 40;
+const SERVER: usize = 38;
 /// What the page says when no server has ever run a job.
 const NONE: &str = "no jobs: no server has run with --score-every or --train-every yet";
+/// What the contract says of a model that a training did not make the champion.
+const NOT_SERVING: &str = " is stored and does not serve: ";
 
 /// Runs a command about jobs.
 pub(crate) async fn run(server: &Connection, command: &JobsCommand, json: bool) -> Result<(), ClientError> {
@@ -47,27 +49,39 @@ fn job_row(job: &Job) -> Vec<String> {
     ]
 }
 
-/// The runs of a job, and below them what came of the last one.
+/// The runs of a job, and below them what came of the last one, and why the last model that does not serve does not.
 fn runs(job: &Job) -> String {
     let header = [job.job.as_str(), "took", "state", "server"];
     let mut text = narrow_table(&header, &[1], job.runs.iter().map(run_row));
-    if let Some(last) = job.runs.iter().find(|run| !run.result.is_empty()) {
-        let result = format!("{}: {}", datetime(last.start_time.as_ref()), printable(&last.result));
-        text.push_str(&format!("\n\n{}", narrow_text(&result)));
+    let last = job.runs.iter().position(|run| !run.result.is_empty());
+    let not_serving = job.runs.iter().position(|run| run.result.contains(NOT_SERVING));
+    let shown = job.runs.iter().enumerate().filter(|(n, _)| [last, not_serving].contains(&Some(*n)));
+    let result =
+        |(_, run): (_, &JobRun)| format!("{}: {}", datetime(run.start_time.as_ref()), printable(&run.result));
+    let results: Vec<String> = shown.map(result).collect();
+    if !results.is_empty() {
+        text.push_str(&format!("\n\n{}", narrow_text(&results.join("\n"))));
     }
     text
 }
 
 fn run_row(run: &JobRun) -> Vec<String> {
-    let state = run.state().as_str_name().trim_start_matches("JOB_RUN_STATE_").to_lowercase();
-    let state =
-        if run.state() == JobRunState::Unspecified { DASH.to_owned() } else { state.replace('_', " ") };
     vec![
         datetime(run.start_time.as_ref()),
         run.duration_seconds.map_or_else(|| DASH.to_owned(), took),
-        state,
+        state(run),
         cut(&run.server, SERVER),
     ]
+}
+
+/// How a run ended; of a training also that its model does not serve.
+fn state(run: &JobRun) -> String {
+    let name = run.state().as_str_name().trim_start_matches("JOB_RUN_STATE_").to_lowercase();
+    match run.state() {
+        JobRunState::Unspecified => DASH.to_owned(),
+        JobRunState::Succeeded if run.result.contains(NOT_SERVING) => format!("{name}, does not serve"),
+        _ => name.replace('_', " "),
+    }
 }
 
 /// An interval in the largest unit that divides it, as the flags of the server take it.
@@ -138,7 +152,12 @@ mod tests {
                 )],
             )
         };
-        let lead = vec![running, ended(JobRunState::NotEnoughData, 2.25, lack)];
+        let refused = "lead/2 is stored and does not serve: no better than lead/1; the champion stays";
+        let lead = vec![
+            running,
+            ended(JobRunState::NotEnoughData, 2.25, lack),
+            ended(JobRunState::Succeeded, 61.0, refused),
+        ];
         let churn = vec![ended(JobRunState::Interrupted, 7_385.0, "its server was stopped")];
         let jobs =
             vec![insights, training("train-churn", false, 2, churn), training("train-lead", true, 1, lead)];
@@ -161,21 +180,25 @@ mod tests {
 
         2026-06-30T06:00:01Z: its server was stopped
 
-        train-lead             took  state            server
-        ────────────────────────────────────────────────────────────────────────
-        2026-06-30T06:00:01Z      –  running          tally@crm-1, process 4711
-        2026-06-30T06:00:01Z  2.2 s  not enough data  tally@crm-1, process 4711
+        train-lead                  took  state                      server
+        ───────────────────────────────────────────────────────────────────────────────────────
+        2026-06-30T06:00:01Z           –  running                    tally@crm-1, process 4711
+        2026-06-30T06:00:01Z       2.2 s  not enough data            tally@crm-1, process 4711
+        2026-06-30T06:00:01Z  1 min 01 s  succeeded, does not serve  tally@crm-1, process 4711
 
         2026-06-30T06:00:01Z: 0 snapshots: 50 of either outcome are needed; known at 2026-06-30T06:00:01Z
           of 3 customers are 5 visit, the first of 2026-06-01, the last of 2026-06-29
+        2026-06-30T06:00:01Z: lead/2 is stored and does not serve: no better than lead/1; the champion
+          stays
         ");
     }
 
     #[test]
     fn long_names_fit() {
-        let run = JobRun { server: "h".repeat(300), ..ended(JobRunState::Failed, 1e7, &"word ".repeat(90)) };
-        let text =
-            page(&ListJobsResponse { jobs: vec![training("train-churn", false, i64::MAX, vec![run])] });
+        let ended = |state, result: &str| JobRun { server: "h".repeat(300), ..ended(state, 3.5e6, result) };
+        let refused = format!("churn/7 is stored and does not serve: {}", "word ".repeat(90));
+        let runs = vec![ended(JobRunState::Failed, "word"), ended(JobRunState::Succeeded, &refused)];
+        let text = page(&ListJobsResponse { jobs: vec![training("train-churn", false, i64::MAX, runs)] });
         assert!(text.lines().all(|line| tally_terminal::width(line) <= 100), "{text}");
         assert_eq!(page(&ListJobsResponse::default()), NONE);
     }

@@ -82,6 +82,8 @@ pub struct App {
     pub monitoring_gauges: MonitoringGauges,
     /// The metrics of jobs.
     pub job_metrics: JobMetrics,
+    /// The state of jobs.
+    pub job_list: JobList,
 }
 
 /// How clients reach a server.
@@ -164,6 +166,7 @@ impl App {
             monitoring: Monitoring::new(of_store(), catalog.clone(), of_clock()),
             monitoring_gauges: MonitoringGauges::new(&metrics),
             job_metrics: JobMetrics::new(&metrics),
+            job_list: JobList::new(of_store(), of_clock()),
             scored,
             page_tokens,
             histories,
@@ -285,6 +288,11 @@ impl App {
         let (gauges, monitoring, scored) =
             (self.monitoring_gauges.clone(), self.monitoring.clone(), self.scored.clone());
         supervisor.start("monitoring", move || gauges.clone().run(monitoring.clone(), scored.clone()));
+        let job_list = self.job_list.clone();
+        supervisor.start("heartbeats of jobs", move || {
+            let job_list = job_list.clone();
+            async move { job_list.watch().await }
+        });
         self.start_alerts(supervisor);
         if let Some(every) = jobs.pack_every {
             let store = Arc::clone(&self.store);
@@ -367,7 +375,7 @@ impl App {
             },
             insight: InsightRpc {
                 insights: self.insights.clone(),
-                jobs: JobList::new(Arc::clone(&self.store), clock()),
+                jobs: self.job_list.clone(),
                 alerts: self.alerts.clone(),
                 audit: self.audit.clone(),
                 page_tokens: page_tokens(),

@@ -20,6 +20,7 @@ use tracing::Instrument;
 use super::{
     Job, JobMetrics,
     lease::{self, GIVES_UP_AFTER, Heartbeats, POLL},
+    list::LOST,
     metrics::of,
     schedule::{moved_slot, retry_time, retry_time_of_lost, slot_after},
     work::{JobWork, RunResult},
@@ -219,7 +220,7 @@ impl JobRunner {
             heartbeat: Some(known.heartbeat),
             end: now,
             state: JobRunState::Interrupted,
-            result: "its server stopped responding".to_owned(),
+            result: LOST.to_owned(),
             slot: known.slot,
             due: retry_time_of_lost(now, retries, known.interval_seconds),
             retries,

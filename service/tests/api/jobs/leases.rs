@@ -11,7 +11,7 @@ use tally_proto::v1::JobRunState as State;
 use tally_service::{jobs::JobPlan, platform::clock::system_clock};
 use tally_store::{EndedRun, JobRunState, Store};
 
-use super::{SIX_HOURS, assert_one_at_a_time, states};
+use super::{SIX_HOURS, assert_one_at_a_time, next_due, states};
 use crate::support::{Database, DirectConnection, Tally, on_both_stores, time};
 
 on_both_stores!(a_run_has_one_holder);
@@ -80,6 +80,9 @@ async fn the_run_of_a_server_that_is_dead_is_repeated() {
         store.add_job("insights", 21_600, due).await.unwrap();
         assert!(store.claim_run("insights", 0, "a dead server", due).await.unwrap());
         assert!(store.keep_run("insights", 1).await.unwrap());
+        // A job that no other server runs.
+        store.add_job("train-lead", 604_800, due).await.unwrap();
+        assert!(store.claim_run("train-lead", 0, "a dead server", due).await.unwrap());
         let plan = JobPlan { score_every: Some(SIX_HOURS), train_every: None };
         let _server = Tally::start_with(database, system_clock, plan).await;
         let job = idle.wait_for_job("insights", |job| job.runs.len() == 2 && !job.running).await;
@@ -87,6 +90,12 @@ async fn the_run_of_a_server_that_is_dead_is_repeated() {
         assert_eq!(job.runs[1].result, "its server stopped responding");
         assert_eq!((job.runs[1].server.as_str(), job.retries), ("a dead server", 0));
         assert_one_at_a_time(&job);
+        let lost = idle.wait_for_job("train-lead", |job| !job.running).await;
+        assert_eq!((states(&lost), lost.runs[0].end_time), (vec![State::Interrupted], None));
+        assert!(lost.runs[0].result.starts_with("its server stopped responding; a server with"), "{lost:?}");
+        assert_eq!((next_due(&lost), lost.retries), (due.0, 0));
+        let shown = idle.cli(&["jobs", "list"]);
+        assert!(!shown.contains("runs now"), "{shown}");
     };
     tokio::join!(repeat(sqlite), repeat(postgres));
 }
