@@ -79,7 +79,7 @@ pub struct ServeArgs {
     #[arg(long, env = "TALLY_KEEP_INSIGHTS_DAYS", value_name = "DAYS", default_value_t = 35,
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub keep_insights_days: u32,
-    /// Score all customers and store their facts this often, as `tally insights refresh` does: 10m to 366d, such as 6h; of several servers, one does [default: never]
+    /// Score all customers and store their facts this often, as `tally insights refresh` does: 10m to 366d, such as 6h, and at the start if the latest pass has other settings of insight; of several servers, one does. Every pass stores predictions, see --keep-predictions-days [default: never]
     #[arg(long, env = "TALLY_SCORE_EVERY", value_name = "INTERVAL")]
     pub score_every: Option<JobInterval>,
     /// Train both models this often, as `tally-train --all` does: 10m to 366d, such as 7d; of several servers, one does [default: never]

@@ -49,6 +49,14 @@ impl Insights {
         self.store.pass(pass_id).await?.ok_or_else(Error::pass_is_gone)
     }
 
+    /// Whether there is a latest pass, and it was made with other settings than those of this server.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn latest_pass_has_other_settings(&self) -> Result<bool> {
+        Ok(self.stored_pass(None).await?.is_some_and(|pass| pass.population.spec != *self.spec))
+    }
+
     /// The pass that is stored. One about a moment that is asked for has the present definitions; the latest one keeps
     /// its own until the next.
     async fn stored_pass(&self, as_of: Option<Time>) -> Result<Option<Pass>> {

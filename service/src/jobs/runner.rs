@@ -117,7 +117,8 @@ impl JobRunner {
     pub async fn run(&self) {
         let mut ticks = interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut heartbeats, mut scheduled, mut failing) = (Heartbeats::default(), false, false);
+        let (mut heartbeats, mut failing) = (Heartbeats::default(), false);
+        let (mut scheduled, mut compared) = (false, false);
         loop {
             ticks.tick().await;
             let _busy = self.busy.lock().await;
@@ -130,7 +131,9 @@ impl JobRunner {
                     self.schedule().await?;
                     scheduled = true;
                 }
-                self.round(&mut heartbeats).await
+                let comparison = if compared { Ok(()) } else { self.compare_settings().await };
+                compared |= comparison.is_ok();
+                self.round(&mut heartbeats).await.and(comparison)
             };
             let failed = round().await.err();
             if let Some(error) = failed.as_ref().filter(|_| !failing) {
@@ -168,6 +171,17 @@ impl JobRunner {
                     break;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Makes a pass due at once if this server makes passes and the latest one has other settings. Once a start: servers
+    /// with different settings would take turns for ever.
+    async fn compare_settings(&self) -> Result<()> {
+        let makes_passes = self.jobs.iter().any(|(job, _)| *job == Job::Insights);
+        if makes_passes && self.work.insights.latest_pass_has_other_settings().await? {
+            tracing::info!("the latest pass has other settings than this server; a new one is due");
+            self.store().bring_forward(Job::Insights.name(), self.work.clock.now()).await?;
         }
         Ok(())
     }

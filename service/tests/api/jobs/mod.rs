@@ -4,6 +4,7 @@ mod handover;
 mod leases;
 mod outcomes;
 mod schedules;
+mod settings;
 
 use std::time::Duration;
 

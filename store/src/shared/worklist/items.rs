@@ -301,11 +301,10 @@ fn push_rules(statement: &mut Statement, filter: &WorkFilter) {
 /// Appends `open_episodes`, one row for each customer and kind with an episode whose window is not over at the moment of
 /// the list: the moment of its first such list, and whether one is of a list of the same UTC day.
 fn push_open(statement: &mut Statement, filter: &WorkFilter) {
-    statement
-        .push(
-            ", open_episodes AS (SELECT coalesce(m.survivor_id, e.customer_id) AS customer_id, e.kind, \
+    statement.push(
+        ", open_episodes AS (SELECT coalesce(m.survivor_id, e.customer_id) AS customer_id, e.kind, \
              min(e.as_of_time) AS first_time, max(CASE WHEN ",
-        );
+    );
     push_of_day(statement, filter.as_of);
     statement
         .push(
