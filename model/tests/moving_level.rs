@@ -14,6 +14,7 @@ use tally_model::{
     spec::{Selector, Spec, Target},
     time::{DAY, Time},
     training::{
+        checks::{AttributeChanges, CheckInput, FailedCheck, failed_checks},
         snapshot::{Sampling, Snapshots},
         train::{Trained, TrainingInput, TrainingOptions, train},
     },
@@ -66,7 +67,8 @@ impl Lead {
     }
 }
 
-fn trained(sampler: &mut Sampler, rise: f64) -> Trained {
+/// A model, and the checks that it fails.
+fn checked(sampler: &mut Sampler, rise: f64) -> (Trained, Vec<FailedCheck>) {
     let leads: Vec<Lead> = (0..LEADS)
         .map(|_| {
             let days = sampler.uniform() * DAYS;
@@ -88,7 +90,15 @@ fn trained(sampler: &mut Sampler, rise: f64) -> Trained {
         lead_ages: &LeadAges::default(),
         options: TrainingOptions { split: SplitKind::Temporal, seed: 1 },
     };
-    train(&mut rows, plan, &input, &|_| {}).unwrap()
+    let trained = train(&mut rows, plan, &input, &|_| {}).unwrap();
+    let changes = AttributeChanges::default();
+    let failed =
+        failed_checks(&CheckInput { trained: &trained, rows: &rows, profile: &profile, changes: &changes });
+    (trained, failed)
+}
+
+fn trained(sampler: &mut Sampler, rise: f64) -> Trained {
+    checked(sampler, rise).0
 }
 
 /// The AUC of the model, and that of the true probabilities, over new leads.
@@ -121,4 +131,20 @@ fn a_risen_base_rate_changes_neither_the_penalty_nor_the_ranking() {
         let [model, truth] = quality(&risen, &mut sampler);
         assert!(truth - model < 0.005, "seed {seed}: {model}, but the truth has {truth}: {recipes:?}");
     }
+}
+
+#[test]
+fn a_model_that_differs_much_from_the_evaluated_one_is_remarked() {
+    let remark = |rise: f64| {
+        let (trained, failed) = checked(&mut Sampler::new(0), rise);
+        let found = failed.into_iter().find(|check| check.code == "DIFFERS_FROM_EVALUATED");
+        (trained.artifact.card.log_odds_difference.unwrap(), found)
+    };
+    // The evaluated model has seen nothing of a rise in the last fifth of the time; the one that serves has.
+    let (little, none) = remark(0.0);
+    assert!(little < 0.5 && none.is_none(), "{little}, {none:?}");
+    let (much, found) = remark(6.0);
+    let found = found.unwrap();
+    assert!(much > 1.0 && !found.blocking, "{much}, {found:?}");
+    assert!(found.message.contains(&format!("over the holdout {much:.2}, more than 1)")), "{found:?}");
 }

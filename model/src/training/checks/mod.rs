@@ -5,6 +5,7 @@ mod base_rate;
 mod data;
 mod leakage;
 mod population;
+mod refit;
 mod single_feature;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,7 @@ pub fn failed_checks(input: &CheckInput<'_>) -> Vec<FailedCheck> {
     failed.extend(single.too_few());
     failed.extend(data::cancel_is_not_the_event(input));
     failed.extend(population::out_of_range(input));
+    failed.extend(refit::differs(input));
     failed.extend(data::unknown_names(input));
     failed.sort_by_key(|check| !check.blocking);
     failed
