@@ -77,14 +77,17 @@ fn holdout(result: &TrainingResult) -> String {
     let card = &result.artifact.card;
     let mut table = plain_table();
     table.set_header(["", "AUC", "PR-AUC", "log loss", "Brier", "ECE", "lift at 10 %"]);
-    table.add_row(metrics_row(&result.name.to_string(), &card.holdout));
+    table.add_row(metrics_row("evaluated model", &card.holdout));
     for (name, metrics) in &card.baselines {
         table.add_row(metrics_row(name, metrics));
     }
     align_right(&mut table, 1..7);
     let (split, metrics) = (card.split.name(), &card.holdout);
     let rows = counted(metrics.rows, "row", "rows");
-    format!("holdout ({split} split, {rows}, {} with the outcome)\n{table}", metrics.positives)
+    format!(
+        "holdout ({split} split, {rows}, {} with the outcome), by the evaluated model, which has not seen it\n{table}",
+        metrics.positives
+    )
 }
 
 fn metrics_row(name: &str, metrics: &Metrics) -> [String; 7] {
@@ -109,7 +112,7 @@ fn reliability(result: &TrainingResult) -> String {
     table.add_row(row("predicted", |bin| bin.predicted));
     table.add_row(row("observed", |bin| bin.observed));
     align_right(&mut table, 1..bins.len() + 1);
-    format!("reliability on the holdout\n{table}")
+    format!("reliability of the evaluated model on the holdout\n{table}")
 }
 
 fn strongest(result: &TrainingResult) -> String {

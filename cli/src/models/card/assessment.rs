@@ -23,7 +23,7 @@ pub(super) fn slices(slices: &[HoldoutSlice]) -> String {
         table(&header, &[1, 2, 3, 4, 5], groups.iter().map(row))
     };
     let tables: Vec<String> = slices.chunk_by(|a, b| a.by == b.by).map(of_one).collect();
-    format!("The holdout by groups\n{}", tables.join("\n\n"))
+    format!("The holdout by groups, as the evaluated model predicts it\n{}", tables.join("\n\n"))
 }
 
 fn row(slice: &HoldoutSlice) -> Vec<String> {

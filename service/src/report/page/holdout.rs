@@ -1,4 +1,4 @@
-//! How well the model predicts on the holdout: its metrics, those of the baselines, and plots.
+//! How well the evaluated model predicts on the holdout: its metrics, those of the baselines, and plots.
 
 use tally_model::{
     artifact::Card,
@@ -8,10 +8,12 @@ use tally_model::{
 use crate::report::plots::{Axis, BLUE, Chart, GREY, Mark, ORANGE, Plot, PlotError, short_number};
 
 const SIZE: (u32, u32) = (356, 300);
+/// What the figures are of; the model that serves is fitted again, to all snapshots.
+const EVALUATED: &str = "evaluated model";
 
 /// The metrics and the plots of the holdout.
 pub(super) struct HoldoutView<'a> {
-    /// The model, the model before recalibration where there is one, and the baselines.
+    /// The evaluated model, the same before recalibration where there is one, and the baselines.
     pub models: Vec<(String, &'a Metrics)>,
     pub reliability: Plot,
     pub roc: Plot,
@@ -22,12 +24,12 @@ pub(super) struct HoldoutView<'a> {
 
 impl<'a> HoldoutView<'a> {
     /// `scores` are probabilities and labels of the holdout, or of a sample of it, with some of each label.
-    pub fn new(name: &str, card: &'a Card, scores: &[(f64, bool)]) -> Result<Self, PlotError> {
+    pub fn new(card: &'a Card, scores: &[(f64, bool)]) -> Result<Self, PlotError> {
         let (probabilities, labels): (Vec<f64>, Vec<bool>) = scores.iter().copied().unzip();
         let curves = Curves::new(&probabilities, &labels);
         let base_rate = card.holdout.positives as f64 / card.holdout.rows as f64;
         Ok(Self {
-            models: models(name, card),
+            models: models(card),
             reliability: reliability(card)?,
             roc: roc(curves.roc)?,
             precision_recall: precision_recall(curves.precision_recall, base_rate)?,
@@ -37,8 +39,8 @@ impl<'a> HoldoutView<'a> {
     }
 }
 
-fn models<'a>(name: &str, card: &'a Card) -> Vec<(String, &'a Metrics)> {
-    let mut models = vec![(name.to_owned(), &card.holdout)];
+fn models(card: &Card) -> Vec<(String, &Metrics)> {
+    let mut models = vec![(EVALUATED.to_owned(), &card.holdout)];
     if card.evaluated.calibration.is_some() {
         models.push(("before recalibration".to_owned(), &card.uncalibrated));
     }

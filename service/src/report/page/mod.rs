@@ -123,7 +123,7 @@ impl<'a> ReportPage<'a> {
             artifact,
             assessment,
             verdict,
-            holdout: HoldoutView::new(&name, &artifact.card, scores)?,
+            holdout: HoldoutView::new(&artifact.card, scores)?,
             slices: grouped(&assessment.slices).collect(),
             effects: EffectsView::new(scorer)?,
             pairs: PairView::all(artifact),
