@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tally_proto::v1::{ListWorklistRequest, ListWorklistResponse, OpenEpisode, WorkItem};
+use tally_proto::v1::{Cause, ListWorklistRequest, ListWorklistResponse, OpenEpisode, WorkItem};
 
 use super::names::{cause, kind, numbers, outcome, places};
 use crate::{
@@ -20,8 +20,8 @@ use crate::{
 /// The most columns of an id, and of an action.
 const ID: usize = 20;
 const ACTION: usize = 19;
-/// The most customers that are named because of what they returned.
-const RETURNED: usize = 5;
+/// The most customers that are named because of a remark.
+const REMARKED: usize = 5;
 
 /// Prints the items: JSON page by page, text in one table.
 pub(super) async fn list(server: &Connection, args: &WorklistArgs, json: bool) -> Result<(), ClientError> {
@@ -92,6 +92,12 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
         "gain: value at risk · lower end of the effect of the action (1 while nothing is measured) − its cost".to_owned()
     }));
     lines.push("P: the probability that the customer leaves, or that the lead buys".to_owned());
+    if items.iter().any(is_likely_to_stay) {
+        lines.push(
+            "cause: what speaks most for leaving; where P is below 50 %, the customer is likely to stay all the same"
+                .to_owned(),
+        );
+    }
     if any_handed_out {
         lines.push("handed out: the date of the list, or what was reported since".to_owned());
     }
@@ -101,21 +107,42 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
         );
     }
     lines.extend(mostly_returned(items));
+    lines.extend(uncertain(items));
     lines.extend(currency.note());
     format!("{table}\n\n{}", narrow_text(&lines.join("\n")))
 }
 
+/// Whether the item names a cause of leaving of a customer who probably stays.
+fn is_likely_to_stay(item: &WorkItem) -> bool {
+    let has_cause = !matches!(item.cause(), Cause::Unspecified | Cause::Unknown);
+    has_cause && item.probability.is_some_and(|probability| probability < 0.5)
+}
+
 /// Customers who have returned most of what they bought, which is not in their value.
 fn mostly_returned(items: &[WorkItem]) -> Option<String> {
+    let named = remarked(items, "returned_share", "most of theirs")?;
+    Some(format!("{named}, which the value does not count"))
+}
+
+/// Customers whose P is hardly known.
+fn uncertain(items: &[WorkItem]) -> Option<String> {
+    let named = remarked(items, "interval_width", "as uncertain")?;
+    Some(format!("P is hardly known (95 % interval): {named}"))
+}
+
+/// The first customers with a remark of this name, each with its text, and how many more there are.
+fn remarked(items: &[WorkItem], feature: &str, others: &str) -> Option<String> {
     let remark = |item: &WorkItem| {
-        let reason = item.reasons.iter().find(|reason| reason.feature == "returned_share")?;
+        let reason = item.reasons.iter().find(|reason| reason.feature == feature)?;
         Some(format!("{} {}", cut(&item.customer_id, ID), printable(&reason.text)))
     };
     let found: BTreeSet<String> = items.iter().filter_map(remark).collect();
-    let more = found.len().saturating_sub(RETURNED);
-    let mut named: Vec<String> = found.into_iter().take(RETURNED).collect();
-    named.extend((more > 0).then(|| format!("{more} more customers most of theirs")));
-    (!named.is_empty()).then(|| format!("{}, which the value does not count", named.join("; ")))
+    let more = found.len().saturating_sub(REMARKED);
+    let mut named: Vec<String> = found.into_iter().take(REMARKED).collect();
+    named.extend(
+        (more > 0).then(|| format!("{} {others}", counted(more as i64, "more customer", "more customers"))),
+    );
+    (!named.is_empty()).then(|| named.join("; "))
 }
 
 /// What is handed out. Who was held out got nothing.
@@ -153,7 +180,7 @@ fn row(item: &WorkItem, (is_ranked, any_handed_out): (bool, bool), currency: &Cu
 
 #[cfg(test)]
 mod tests {
-    use tally_proto::v1::{Cause, Outcome, Reason, WorkKind};
+    use tally_proto::v1::{Outcome, Reason, WorkKind};
 
     use super::*;
     use crate::insights::samples::{assert_fits, euro, long_name, moment};
@@ -224,6 +251,33 @@ mod tests {
         let text = shown(&many, 0);
         assert_fits(&text);
         assert!(text.contains("3 more customers most of theirs"), "{text}");
+    }
+
+    #[test]
+    fn who_is_uncertain_is_named() {
+        let uncertain = WorkItem {
+            reasons: vec![Reason {
+                feature: "interval_width".to_owned(),
+                text: "likely between 6 % and >99.9 %".to_owned(),
+                ..Reason::default()
+            }],
+            ..item("C1", WorkKind::HotLead)
+        };
+        let text = shown(&[uncertain, item("C2", WorkKind::AtRisk)], 0);
+        assert!(
+            text.contains("\nP is hardly known (95 % interval): C1 likely between 6 % and >99.9 %\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_cause_of_who_is_likely_to_stay_is_explained() {
+        let note =
+            "\ncause: what speaks most for leaving; where P is below 50 %, the customer is likely to stay";
+        let stays = WorkItem { probability: Some(0.07), ..item("C1", WorkKind::Neglected) };
+        assert!(shown(&[item("C2", WorkKind::AtRisk), stays.clone()], 0).contains(note));
+        let without = WorkItem { cause: Cause::Unknown.into(), ..stays };
+        assert!(!shown(&[item("C2", WorkKind::AtRisk), without], 0).contains(note));
     }
 
     #[test]

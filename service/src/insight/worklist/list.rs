@@ -14,8 +14,8 @@ use tally_model::{
     time::Time,
 };
 use tally_store::{
-    EffectFilter, Episode, EpisodeCount, NextToBuy, Pass, WorkCount, WorkCursor, WorkFilter, WorkItem,
-    WorkRanking, WorkRule,
+    EffectFilter, Episode, EpisodeCount, NextToBuy, Pass, Prediction, WorkCount, WorkCursor, WorkFilter,
+    WorkItem, WorkRanking, WorkRule,
 };
 
 use super::remarks::remarks;
@@ -125,19 +125,21 @@ impl Insights {
                 (count.items, count.not_paying, Places::of(capacity, Some(count.handed_out)))
             }
         };
-        let (reasons, next, mut open) = tokio::try_join!(
-            self.reasons(pass, &items),
+        let (scores, next, mut open) = tokio::try_join!(
+            self.scores(pass, &items),
             self.next_of_buyers(pass, &items),
             self.open_episodes(&items)
         )?;
         let listed = |item: WorkItem| {
             let is_lead = item.life_cycle == LifeCycle::Lead.name();
             let cause = item.cause.as_deref().and_then(Cause::named).unwrap_or(Cause::Unknown);
-            let of_score = reasons.get(&item.customer_id).cloned().unwrap_or_default();
+            let score = scores.get(&item.customer_id);
+            let of_score = score.map(|score| score.reasons.clone()).unwrap_or_default();
+            let interval = score.map(|score| [score.lower, score.upper]);
             ListedWork {
                 probability: if is_lead { item.lead_probability } else { item.churn_probability },
                 cause,
-                reasons: of_score.into_iter().chain(remarks(&item, cause)).collect(),
+                reasons: of_score.into_iter().chain(remarks(&item, cause, interval)).collect(),
                 next_to_buy: next.get(&item.customer_id).cloned().unwrap_or_default(),
                 open: open.remove(&(item.customer_id.clone(), item.kind)),
                 cursor: WorklistCursor { pass_id: pass.pass_id, measured_until, item: cursor(&item) },
@@ -203,8 +205,8 @@ impl Insights {
         self.next_to_buy(pass, &ids, pass.as_of).await
     }
 
-    /// The reasons of the scores of the customers of these items, by the models of the pass.
-    async fn reasons(&self, pass: &Pass, items: &[WorkItem]) -> Result<HashMap<String, Vec<Reason>>> {
+    /// The scores of the customers of these items, by the models of the pass.
+    async fn scores(&self, pass: &Pass, items: &[WorkItem]) -> Result<HashMap<String, Prediction>> {
         let mut requests = HashMap::new();
         for name in pass.population.models.iter().filter_map(|name| ModelName::parse(name)) {
             let model = self.catalog.version(name).await?;
@@ -222,7 +224,7 @@ impl Insights {
         let ids: Vec<String> = targets.keys().cloned().collect();
         let histories = self.store.histories(&ids).await?;
         let score = move || {
-            let mut reasons = HashMap::new();
+            let mut scores = HashMap::new();
             for (id, history) in ids.into_iter().zip(histories) {
                 // Who was erased meanwhile has no history.
                 let (Some(history), Some(request)) =
@@ -231,13 +233,13 @@ impl Insights {
                     continue;
                 };
                 match history.with(|history| request.score(id.clone(), history))? {
-                    Ok(score) => drop(reasons.insert(id, score.reasons)),
+                    Ok(score) => drop(scores.insert(id, score)),
                     // What it had bought was retracted meanwhile.
                     Err(Error::Precondition { .. }) => {}
                     Err(error) => return Err(error),
                 }
             }
-            Ok(reasons)
+            Ok(scores)
         };
         run_blocking(score).await?
     }

@@ -62,13 +62,26 @@ fn cause(reasons: &[v1::Reason], purchase_days: i64) -> Cause {
 }
 
 /// The texts of the remarks that follow the reasons of the score.
-fn remarks(insight: &v1::CustomerInsight, is_scored: bool, cause: Cause) -> Vec<String> {
+fn remarks(
+    insight: &v1::CustomerInsight,
+    is_scored: bool,
+    cause: Cause,
+    score: Option<&v1::Score>,
+) -> Vec<String> {
     let returned = insight.returns_minor * 100 / insight.revenue_minor.max(1);
     let much = insight.revenue_minor > 0 && 2 * insight.returns_minor > insight.revenue_minor;
     let once = insight.purchase_days == 1 && is_scored && cause == Cause::Unknown;
     let mut texts = Vec::new();
     texts.extend(much.then(|| format!("returned {returned} % of revenue")));
     texts.extend(once.then(|| "bought on one day only, so that nothing has fallen".to_owned()));
+    texts.extend(score.filter(|score| score.upper - score.lower > 0.5).map(|score| {
+        let percent = |probability: f64| match probability {
+            p if p < 0.001 => "<0.1 %".to_owned(),
+            p if p > 0.999 => ">99.9 %".to_owned(),
+            p => format!("{:.0} %", (100.0 * p).clamp(1.0, 99.0)),
+        };
+        format!("likely between {} and {}", percent(score.lower), percent(score.upper))
+    }));
     texts
 }
 
@@ -93,7 +106,7 @@ async fn scored_customers_have_their_kinds_causes_and_reasons(tally: Tally) {
     for item in &without {
         let insight = tally.insight(&item.customer_id, AS_OF).await.unwrap();
         let texts: Vec<&String> = item.reasons.iter().map(|reason| &reason.text).collect();
-        assert_eq!(texts, remarks(&insight, false, Cause::Unknown).iter().collect::<Vec<_>>());
+        assert_eq!(texts, remarks(&insight, false, Cause::Unknown, None).iter().collect::<Vec<_>>());
         assert_eq!(item.probability, None);
     }
     for target in ["lead", "churn"] {
@@ -107,7 +120,7 @@ async fn scored_customers_have_their_kinds_causes_and_reasons(tally: Tally) {
         ..Default::default()
     };
     let members = tally.insights().list_segment_members(request).await.unwrap().into_inner().members;
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut uncertain) = (BTreeSet::new(), 0);
     for member in &members {
         let own: Vec<&v1::WorkItem> =
             items.iter().filter(|item| item.customer_id == member.customer_id).collect();
@@ -122,7 +135,7 @@ async fn scored_customers_have_their_kinds_causes_and_reasons(tally: Tally) {
         );
         let is_lead = member.life_cycle == "lead";
         let cause = if is_lead { Cause::Unknown } else { cause(&score.reasons, insight.purchase_days) };
-        let remarks = remarks(&insight, !is_lead, cause);
+        let remarks = remarks(&insight, !is_lead, cause, Some(&score));
         for item in own {
             assert_eq!(item.probability.map(f64::to_bits), Some(score.probability.to_bits()));
             assert_eq!((item.cause(), item.abc_class.as_str()), (cause, member.abc_class.as_str()));
@@ -134,6 +147,7 @@ async fn scored_customers_have_their_kinds_causes_and_reasons(tally: Tally) {
                 remarks.iter().collect::<Vec<_>>()
             );
             assert!(others.iter().all(|reason| reason.contribution == 0.0));
+            uncertain += others.iter().filter(|reason| reason.feature == "interval_width").count();
             assert_eq!(item.due_time, insight.next_care_time.filter(|_| item.kind() == WorkKind::CareDate));
             assert_eq!((item.held_out, item.name.as_str()), (insight.held_out, insight.name.as_str()));
             assert_eq!(item.next_to_buy, insight.next_to_buy);
@@ -145,6 +159,7 @@ async fn scored_customers_have_their_kinds_causes_and_reasons(tally: Tally) {
             seen.insert((item.kind, item.cause));
         }
     }
+    assert!(uncertain > 0 && uncertain < items.len(), "{uncertain} of {}", items.len());
     let kinds: BTreeSet<i32> = seen.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds.len(), 5, "every kind occurs: {kinds:?}");
     assert!(seen.iter().map(|(_, cause)| cause).collect::<BTreeSet<_>>().len() >= 3, "{seen:?}");
