@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AbcBy, Facts, InsightSpec, Interval, TypicalInterval, ValueModel, ValueSample};
+use super::{AbcBy, Facts, InsightSpec, Interval, MarginRate, TypicalInterval, ValueModel, ValueSample};
 use crate::{
     history::{AttributeValue, Attributes},
     label::LabelDefinition,
@@ -14,6 +14,8 @@ use crate::{
 
 /// Shares in the settings are exact to this part of one.
 const SHARE: i128 = 1_000_000;
+/// What makes a profit questionable.
+const NO_COST: &str = "no interaction states a cost (property `cost_minor`, or the amount of a `cost`)";
 
 /// The facts of customers, as far as limits follow from them. Those of parts of the customers are merged.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,7 @@ pub struct PopulationSample {
     attributes: BTreeMap<String, AttributeTypes>,
     value: ValueSample,
     contacts_recorded: bool,
+    costs_recorded: bool,
 }
 
 /// A customer with a purchase in the window.
@@ -77,6 +80,7 @@ impl PopulationSample {
     pub fn add(&mut self, facts: &Facts, attributes: Option<&Attributes>, as_of: Time, spec: &InsightSpec) {
         self.customers += 1;
         self.contacts_recorded |= facts.last_contact.is_some();
+        self.costs_recorded |= facts.ever.cost != 0;
         for (name, value) in attributes.into_iter().flatten() {
             let types = AttributeTypes::from(value);
             match self.attributes.get_mut(name) {
@@ -101,6 +105,7 @@ impl PopulationSample {
     pub fn merge(&mut self, other: Self) {
         self.customers += other.customers;
         self.contacts_recorded |= other.contacts_recorded;
+        self.costs_recorded |= other.costs_recorded;
         self.buyers.extend(other.buyers);
         self.intervals.extend(other.intervals);
         self.value.merge(other.value);
@@ -148,6 +153,7 @@ impl PopulationSample {
             value: ValueModel::fit(&self.value, &spec.value),
             fit_seconds: 0.0,
             contacts_recorded: self.contacts_recorded,
+            costs_recorded: Some(self.costs_recorded),
             models: Vec::new(),
             outcomes: Vec::new(),
         }
@@ -189,6 +195,9 @@ pub struct Population {
     /// Whether a contact with any customer is known.
     #[serde(default)]
     pub contacts_recorded: bool,
+    /// Whether a cost of any customer is known; None of populations that were stored before this was noted.
+    #[serde(default)]
+    pub costs_recorded: Option<bool>,
     /// The names of the models that score the customers, such as `churn/7`.
     #[serde(default)]
     pub models: Vec<String>,
@@ -213,6 +222,30 @@ impl Population {
             .iter()
             .all(|own| other.outcomes.iter().all(|others| own.target != others.target || own == others));
         same_outcomes && self.spec.values_as(&other.spec)
+    }
+
+    /// The warning that the margin of the lifetime values follows from no cost. None when it is configured or a cost is
+    /// known.
+    #[must_use]
+    pub fn margin_warning(&self) -> Option<String> {
+        let value = &self.value;
+        (value.spec.margin_rate == MarginRate::Auto && self.costs_recorded == Some(false)).then(|| {
+            format!(
+                "{NO_COST}, so that all that is not returned counts as profit, {:.1} % of the revenue: lifetime values are \
+                 too great by what goods and service cost. `margin_rate` in the settings gives the true share",
+                100.0 * value.margin_rate
+            )
+        })
+    }
+
+    /// The warning that classes by profit are classes by net revenue. None when they are not by profit or a cost is known.
+    #[must_use]
+    pub fn profit_warning(&self) -> Option<String> {
+        (self.spec.abc.by == AbcBy::Profit && self.costs_recorded == Some(false)).then(|| {
+            format!(
+                "{NO_COST}, so that profit is net revenue, and the classes by profit are those by net revenue"
+            )
+        })
     }
 
     /// The attributes that at least half of the customers have, by name.

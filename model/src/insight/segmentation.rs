@@ -79,6 +79,18 @@ impl Segmentation {
         }
     }
 
+    /// What makes the segments questionable: classes by a profit without costs, or an attribute that nobody has.
+    #[must_use]
+    pub fn warning(&self, population: &Population) -> Option<String> {
+        match self {
+            Self::Abc | Self::ValueLoyalty => population.profit_warning(),
+            Self::Attribute(name) if !population.attributes.contains_key(name) => Some(format!(
+                "no customer has the attribute `{name}`; `tally insights attributes` lists those that customers have"
+            )),
+            Self::Rfm | Self::RfmCell | Self::LifeCycle | Self::Attribute(_) => None,
+        }
+    }
+
     /// What the segments mean, in words.
     #[must_use]
     pub fn definition(&self, population: &Population) -> String {

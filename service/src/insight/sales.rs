@@ -29,8 +29,8 @@ pub struct SalesReport {
     pub period_totals: Vec<SalesLine>,
     /// Over all periods.
     pub total: SalesLine,
-    /// What makes the growth questionable.
-    pub warning: Option<String>,
+    /// What makes the growth questionable, and a dimension of which there is no value.
+    pub warnings: Vec<String>,
 }
 
 /// A row of a sales report.
@@ -114,7 +114,25 @@ impl Insights {
             growth_previous: None,
             growth_year_before: None,
         };
-        let warning = sales_warning(periods, self.first_purchase().await?);
-        Ok(SalesReport { rows, period_totals, total, warning })
+        let growth = sales_warning(periods, self.first_purchase().await?);
+        let warnings = growth.into_iter().chain(without_value(dimension.as_ref(), &rows)).collect();
+        Ok(SalesReport { rows, period_totals, total, warnings })
+    }
+}
+
+/// The warning that no purchase or return has a value of the dimension, whose name may be wrong.
+fn without_value(dimension: Option<&Dimension>, rows: &[SalesLine]) -> Option<String> {
+    if rows.is_empty() || rows.iter().any(|line| line.is_other || !line.value.is_empty()) {
+        return None;
+    }
+    match dimension? {
+        Dimension::Channel => None,
+        Dimension::Property(name) => Some(format!(
+            "no purchase or return of these periods has the property `{name}`: is the name right?"
+        )),
+        Dimension::Attribute(name) => Some(format!(
+            "no customer had the attribute `{name}` at a purchase or return of these periods: is the name right? \
+             `tally insights attributes` lists those that customers have"
+        )),
     }
 }

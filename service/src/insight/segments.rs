@@ -100,13 +100,14 @@ impl Insights {
         Ok(Segments { pass, segments, moves })
     }
 
-    /// What makes the growth of customers in a pass questionable.
+    /// What makes the segments of a pass and the growth of their members questionable.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn growth_warning(&self, pass: &Pass) -> Result<Option<String>> {
+    pub async fn segment_warnings(&self, pass: &Pass, segmentation: &Segmentation) -> Result<Vec<String>> {
         let first = self.first_purchase().await?;
-        Ok(growth_warning(pass.as_of, pass.population.spec.window_days, first))
+        let growth = growth_warning(pass.as_of, pass.population.spec.window_days, first);
+        Ok(growth.into_iter().chain(segmentation.warning(&pass.population)).collect())
     }
 
     /// The sums of the segments that have customers, from memory when they were asked for before.

@@ -29,7 +29,9 @@ impl ValueReport {
             let counts = [backtest.inside, backtest.customers];
             [backtest.basis.warning(), failed_intervals(counts, backtest.customers, "buyers")]
         });
-        self.pass.population.value.warnings().into_iter().chain(of_backtest.flatten()).collect()
+        let population = &self.pass.population;
+        let of_model = population.value.warnings().into_iter().chain(of_backtest.flatten());
+        of_model.chain(population.margin_warning()).collect()
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn sales(
         period_totals: report.period_totals.into_iter().map(sales_row).collect(),
         total: Some(sales_row(report.total)),
         known_time: Some(timestamp(now)),
-        warnings: report.warning.into_iter().collect(),
+        warnings: report.warnings,
     };
     Ok(fitting(response, "max_values", "choose fewer values, longer periods or a shorter range")?)
 }

@@ -29,7 +29,7 @@ pub(super) async fn list(
     let compare_to = time("compare_to_time", request.compare_to_time);
     let (segmentation, as_of, compare_to) = validator.finish((segmentation, as_of, compare_to))?;
     let found = rpc.insights.segments(&segmentation, as_of, compare_to).await?;
-    let warnings = rpc.insights.growth_warning(&found.pass).await?;
+    let warnings = rpc.insights.segment_warnings(&found.pass, &segmentation).await?;
     let population = &found.pass.population;
     let customers: i64 = found.segments.iter().map(|sums| sums.customers).sum();
     let revenue: i128 = found.segments.iter().map(|sums| i128::from(sums.revenue)).sum();
@@ -42,7 +42,7 @@ pub(super) async fn list(
         known_time: Some(timestamp(found.pass.known_at)),
         definition: segmentation.definition(population),
         typical_interval_days: population.typical_interval.as_days(),
-        warnings: warnings.into_iter().collect(),
+        warnings,
     };
     Ok(fitting(response, "segmentation", "choose an attribute with fewer values")?)
 }
@@ -80,7 +80,7 @@ pub(super) async fn members(
     }
     let filter = MemberFilter { pass_id: pass.pass_id, segmentation, segment };
     let (found, total) = rpc.insights.members(&pass, &filter, (order, after), size + 1).await?;
-    let warnings = rpc.insights.growth_warning(&pass).await?;
+    let warnings = rpc.insights.segment_warnings(&pass, &filter.segmentation).await?;
     let (members, last) = page::cut(found, size, |valued| cursor(&pass, order, &valued.member), member);
     Ok(ListSegmentMembersResponse {
         members,
@@ -88,7 +88,7 @@ pub(super) async fn members(
         total_size: total as i64,
         as_of_time: Some(timestamp(pass.as_of)),
         known_time: Some(timestamp(pass.known_at)),
-        warnings: warnings.into_iter().collect(),
+        warnings,
     })
 }
 

@@ -1,16 +1,19 @@
 //! What makes numbers questionable is said beside them: in the replies and by the command.
 
-use tally_model::time::Time;
+use prost_types::value::Kind;
+use tally_model::{insight::InsightSpec, time::Time};
 use tally_proto::v1::{self, Period};
 
-use super::{AS_OF, paid};
-use crate::support::{Tally, on_both_stores, time, timestamp};
+use super::{AS_OF, paid, with_properties};
+use crate::support::{Tally, customer, on_both_stores, time, timestamp};
 
 on_both_stores!(
     a_model_in_which_nobody_leaves_is_a_warning,
     intervals_that_failed_are_a_warning,
     growth_since_before_the_data_begin_is_a_warning,
     who_returned_most_is_remarked,
+    names_that_nothing_has_are_a_warning,
+    profit_without_costs_is_a_warning,
 );
 
 /// Forty customers who buy every 20 to 59 days, from and until so many days before [`AS_OF`].
@@ -151,4 +154,92 @@ async fn who_returned_most_is_remarked(tally: Tally) {
     assert!(page.contains(": 92.5 % of the revenue, which the lifetime value does not count"), "{page}");
     let list = tally.cli(&["worklist", "list", "--as-of", AS_OF, "--include-held-out"]);
     assert!(list.contains("most returned 92 % of revenue"), "{list}");
+}
+
+async fn names_that_nothing_has_are_a_warning(tally: Tally) {
+    let region = ("region", Kind::StringValue("north".into()));
+    tally.upsert(vec![customer("ada", "2023-01-01", &[region])]).await.unwrap();
+    let bought = with_properties("ada", "1", "purchase", "2024-04-10", &[("category", "tea")]);
+    tally.backfill(vec![bought, paid("ada", "2", "purchase", "2024-05-10", 1_000)]).await.unwrap();
+
+    let segments = async |name: &str| tally.segments(name, Some(AS_OF)).await.warnings;
+    let nobody =
+        "no customer has the attribute `regoin`; `tally insights attributes` lists those that customers have";
+    assert_eq!(segments("attribute:regoin").await, [nobody]);
+    assert_eq!(segments("attribute:region").await, Vec::<String>::new());
+    let request = v1::ListSegmentMembersRequest {
+        segmentation: "attribute:regoin".into(),
+        as_of_time: Some(timestamp(time(AS_OF))),
+        ..Default::default()
+    };
+    let members = tally.insights().list_segment_members(request).await.unwrap().into_inner();
+    assert_eq!((members.warnings, members.total_size), (vec![nobody.to_owned()], 1));
+    for command in ["segments", "members"] {
+        let page = tally.cli(&["insights", command, "attribute:regoin", "--as-of", AS_OF]);
+        assert!(page.contains("\nwarning: no customer has the attribute `regoin`"), "{page}");
+    }
+
+    let sales = async |dimension: &str, from: &str| {
+        let request = v1::GetSalesReportRequest {
+            from_time: Some(timestamp(time(from))),
+            to_time: Some(timestamp(time(AS_OF))),
+            period: Period::All.into(),
+            dimension: dimension.into(),
+            ..Default::default()
+        };
+        tally.insights().get_sales_report(request).await.unwrap().into_inner().warnings
+    };
+    for (dimension, from, warning) in [
+        ("property:category", "2024-04-01", None),
+        ("property:category", "2024-05-01", Some("has the property `category`")),
+        ("property:categroy", "2024-04-01", Some("has the property `categroy`")),
+        ("property:categroy", "2024-05-20", None),
+        ("attribute:region", "2024-04-01", None),
+        ("attribute:regoin", "2024-04-01", Some("had the attribute `regoin` at a purchase")),
+        ("channel", "2024-04-01", None),
+    ] {
+        let found = sales(dimension, from).await;
+        assert_eq!(found.len(), usize::from(warning.is_some()), "{dimension} from {from}: {found:?}");
+        assert!(found.iter().all(|text| warning.is_some_and(|words| text.contains(words))), "{found:?}");
+    }
+    let page = tally.cli(&["insights", "sales", "--by", "property:categroy", "--from", "2024-04-01"]);
+    assert!(page.contains("\nwarning: no purchase or return of these periods has the property"), "{page}");
+}
+
+async fn profit_without_costs_is_a_warning(tally: Tally) {
+    forty_customers(&tally, [800, 0]).await;
+    let words = "no interaction states a cost";
+    let of_value = async || {
+        let [value, forecast] = warnings(&tally).await;
+        assert!(forecast.iter().all(|warning| !warning.contains(words)), "{forecast:?}");
+        value.into_iter().find(|warning| warning.contains(words))
+    };
+    let found = of_value().await.unwrap();
+    assert!(found.contains("counts as profit, 100.0 % of the revenue"), "{found}");
+    assert_eq!(
+        tally.segments("abc", Some(AS_OF)).await.warnings,
+        Vec::<String>::new(),
+        "they go by net revenue"
+    );
+
+    let spec = |text: &str| InsightSpec::parse(text).unwrap();
+    let by_profit = Tally::start_with_spec(
+        tally.database.again(),
+        spec("[abc]\nby = \"profit\"\n[value]\nmargin_rate = 0.4"),
+    )
+    .await;
+    for segmentation in ["abc", "value_loyalty"] {
+        let found = by_profit.segments(segmentation, Some(AS_OF)).await.warnings;
+        assert!(
+            found.len() == 1 && found[0].contains("the classes by profit are those by net revenue"),
+            "{found:?}"
+        );
+    }
+    let [value, _] = warnings(&by_profit).await;
+    assert!(value.iter().all(|warning| !warning.contains(words)), "the margin is given: {value:?}");
+
+    let call = with_properties("c0", "a call", "call", "2023-05-01", &[("cost_minor", "500")]);
+    tally.backfill(vec![call]).await.unwrap();
+    tally.refresh_insights(AS_OF).await.unwrap();
+    assert_eq!(of_value().await, None, "a cost is known");
 }
