@@ -6,13 +6,15 @@ use crate::{
     args::AlertsListArgs,
     connection::Connection,
     error::ClientError,
-    output::{self, DASH, cut, datetime, narrow_table, narrow_text},
+    output::{self, DASH, cut, datetime, insert_texts, narrow_table, narrow_text},
     paging::{self, showing},
 };
 
 /// The most columns of a rule, of what an alert is about, of who acknowledged it, and of the note.
 const RULE: usize = 20;
 const ABOUT: usize = 20;
+/// The fewest columns of the name of a customer.
+const NAME: usize = 16;
 const WHO: usize = 60;
 const NOTE: usize = 80;
 
@@ -58,7 +60,15 @@ fn text(alerts: &[Alert], showing: &str) -> String {
     header.extend(with.note.then_some("note"));
     header.extend(with.sent.then_some("sent"));
     header.push("id");
-    let table = narrow_table(&header, &[], alerts.iter().map(|alert| row(alert, with)));
+    let mut rows: Vec<Vec<String>> = alerts.iter().map(|alert| row(alert, with)).collect();
+    if alerts.iter().any(|alert| !alert.customer_name.is_empty()) {
+        let names = alerts.iter().map(|alert| match alert.customer_name.as_str() {
+            "" => DASH,
+            name => name,
+        });
+        insert_texts(&mut header, &mut rows, (3, "name"), NAME, names);
+    }
+    let table = narrow_table(&header, &[], rows);
     let notes = format!("{showing}\n`tally alerts ack ID` says that somebody has seen one");
     format!("{table}\n\n{}", narrow_text(&notes))
 }
@@ -121,6 +131,7 @@ mod tests {
             acknowledge_time: Some(Timestamp { seconds: 1_769_839_272, nanos: 0 }),
             acknowledged_by: "ada@desk".to_owned(),
             note: "I call".to_owned(),
+            customer_name: "Ada Augusta King, Countess of Lovelace".to_owned(),
             delivery: Some(AlertDelivery {
                 state: AlertDeliveryState::Parked.into(),
                 last_error: "the receiver refuses connections".to_owned(),
@@ -144,12 +155,12 @@ mod tests {
         let shown = text(&[alert, other], "showing 2 of 2");
         assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
         insta::assert_snapshot!(shown, @r"
-        when                  rule                  about
-        ─────────────────────────────────────────────────────────────────
-        2026-01-31T06:00:12Z  good customer about…  C1042-and-a-much-lo…
+        when                  rule                  about                 name
+        ────────────────────────────────────────────────────────────────────────────────────────────────────
+        2026-01-31T06:00:12Z  good customer about…  C1042-and-a-much-lo…  Ada Augusta King, Countess of Lo…
           why the churn grade fell from B to D  acknowledged by ada@desk 2026-01-31T06:01:12Z  note I call
           sent parked: the receiver refuses connections  id 019a3f5e-6f3c-7c52-9a6e-0c5d1f1b2a77
-        2026-01-31T06:00:12Z  nobody scores         churn/7
+        2026-01-31T06:00:12Z  nobody scores         churn/7               –
           why churn/7 has not scored a population for more than 2 days  acknowledged by –  sent –
           id 019a3f5e-6f3c-7c52-9a6e-0c5d1f1b2a78
 

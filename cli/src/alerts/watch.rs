@@ -33,8 +33,12 @@ pub(super) async fn watch(
 }
 
 fn line(alert: &Alert) -> String {
+    let name = match alert.customer_name.as_str() {
+        "" => String::new(),
+        name => format!(" ({})", printable(name)),
+    };
     format!(
-        "{}  {}  {}  {}: {}",
+        "{}  {}  {}  {}{name}: {}",
         datetime(alert.create_time.as_ref()),
         printable(&alert.alert_id),
         printable(&alert.rule),

@@ -1,5 +1,7 @@
 //! The messages of ExportCustomer.
 
+use std::collections::HashMap;
+
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Map, Value as Json};
 use tally_proto::v1::{ExportCustomerResponse, StoredRow, export_customer_response::Part};
@@ -34,7 +36,9 @@ fn parts(part: ExportPart) -> Vec<Part> {
         ExportPart::Predictions(found) => {
             found.into_iter().map(|one| Part::Prediction(response::score(one))).collect()
         }
-        ExportPart::Alerts(found) => found.into_iter().map(|one| Part::Alert(alert_response(one))).collect(),
+        ExportPart::Alerts(found) => {
+            found.into_iter().map(|one| Part::Alert(alert_response(one, &HashMap::new()))).collect()
+        }
         ExportPart::Rows(table, rows) => {
             let row = |values| StoredRow { table: table.name().to_owned(), values: Some(to_struct(values)) };
             rows.into_iter().map(|values| Part::Row(row(values))).collect()

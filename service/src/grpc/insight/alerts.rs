@@ -1,5 +1,7 @@
 //! Alerts: the list, the stream, and who has seen them.
 
+use std::collections::HashMap;
+
 use tally_model::insight::alert::AlertKind;
 use tally_proto::{
     limits,
@@ -38,7 +40,8 @@ pub(super) async fn list(rpc: &InsightRpc, request: ListAlertsRequest) -> Result
     let scope = ("ListAlerts", &filter);
     let before: Option<i64> = rpc.page_tokens.open(&scope, &request.page_token)?;
     let (found, total) = rpc.alerts.list(filter.clone(), before, size + 1).await?;
-    let (alerts, last) = page::cut(found, size, |alert| alert.sequence, response);
+    let names = rpc.alerts.customer_names(&found).await?;
+    let (alerts, last) = page::cut(found, size, |alert| alert.sequence, |alert| response(alert, &names));
     let next_page_token = rpc.page_tokens.next(&scope, last)?;
     Ok(ListAlertsResponse { alerts, next_page_token, total_size: total as i64 })
 }
@@ -55,7 +58,8 @@ pub(super) async fn acknowledge(
     let (id, who) = validator.finish((id, who))?;
     let alert = rpc.alerts.acknowledge(&id, who, request.note).await;
     let alert = alert.map_err(about(&[("alert_id", &id)]))?;
-    Ok(AcknowledgeAlertResponse { alert: Some(response(alert)) })
+    let names = rpc.alerts.customer_names(std::slice::from_ref(&alert)).await?;
+    Ok(AcknowledgeAlertResponse { alert: Some(response(alert, &names)) })
 }
 
 /// WatchAlerts.
@@ -100,11 +104,12 @@ async fn send(
         }
         let found = alerts.after(last, WATCHED_AT_ONCE).await?;
         let any = !found.is_empty();
+        let names = alerts.customer_names(&found).await?;
         for alert in found {
             last = alert.sequence;
             let message = WatchAlertsResponse {
                 cursor: tokens.next(&WATCH, Some(last))?,
-                alert: Some(response(alert)),
+                alert: Some(response(alert, &names)),
             };
             if messages.send(Ok(message)).await.is_err() {
                 return Ok(());
@@ -152,8 +157,10 @@ fn filter(validator: &mut Validator, request: &ListAlertsRequest) -> AlertFilter
     }
 }
 
-pub(in crate::grpc) fn response(alert: Alert) -> v1::Alert {
+/// An alert with the name of its customer, of `names` by id.
+pub(in crate::grpc) fn response(alert: Alert, names: &HashMap<String, String>) -> v1::Alert {
     let Alert { found, create_time, acknowledgement, delivery, .. } = alert;
+    let customer_name = found.customer_id.as_ref().and_then(|id| names.get(id)).cloned();
     let seen = acknowledgement.as_ref();
     v1::Alert {
         alert_id: found.alert_id,
@@ -171,6 +178,7 @@ pub(in crate::grpc) fn response(alert: Alert) -> v1::Alert {
         acknowledged_by: seen.map(|seen| seen.who.clone()).unwrap_or_default(),
         note: seen.map(|seen| seen.note.clone()).unwrap_or_default(),
         delivery: delivery.map(delivered),
+        customer_name: customer_name.unwrap_or_default(),
     }
 }
 

@@ -11,7 +11,10 @@ mod feed;
 mod models;
 mod webhook;
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -123,6 +126,20 @@ impl Alerts {
         }
         let total = self.store.count_alerts(&filter).await?;
         Ok((self.store.alerts(&filter, before, limit).await?, total))
+    }
+
+    /// The names of the customers of some alerts, by their ids.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn customer_names(&self, alerts: &[Alert]) -> Result<HashMap<String, String>> {
+        let ids: BTreeSet<&String> =
+            alerts.iter().filter_map(|alert| alert.found.customer_id.as_ref()).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<String> = ids.into_iter().cloned().collect();
+        Ok(self.store.customer_names(&ids).await?)
     }
 
     /// Notes who has seen an alert. Repeating a call, for example after its reply was lost, returns the same reply.

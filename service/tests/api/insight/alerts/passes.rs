@@ -117,6 +117,12 @@ async fn each_pass_is_compared_with_the_one_before_once(tally: Tally) {
     }
     let alerts = tally.wait_for_alerts(expected.len() as i64).await;
     assert_eq!(subjects(&alerts), expected);
+    let insight = tally.insight(&alerts[0].customer_id, NOW).await.unwrap();
+    assert!(
+        !insight.name.is_empty() && alerts.iter().all(|alert| !alert.customer_name.is_empty()),
+        "{alerts:?}"
+    );
+    assert_eq!(alerts[0].customer_name, insight.name);
     for alert in alerts.iter().filter(|alert| alert.rule == "rose") {
         let probability = |of: &HashMap<String, Listed>| of[&alert.customer_id].churn.map(|(p, _)| p);
         assert_eq!((alert.value, alert.previous_value), (probability(&now), probability(&before)));
