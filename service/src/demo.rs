@@ -1,7 +1,7 @@
 //! The demo: a simulated business, both models, and all customers scored. What it shows comes from
 //! [`tally_model::simulate`] and is called simulated wherever it appears.
 
-use std::{fmt::Write, sync::Arc};
+use std::{env::consts::EXE_SUFFIX, fmt::Write, path::Path, sync::Arc};
 
 use tally_model::{
     artifact::SplitKind,
@@ -193,9 +193,22 @@ async fn example(predictions: &Predictions, target: Target) -> Result<Option<Str
     Ok(predictions.list(&filter, None, 1).await?.pop().map(|(prediction, _)| prediction.customer_id))
 }
 
-/// The banner: what the demo is, and what to try next at this URL.
+/// How to call another program, by how this one was called: by its name where `own` has no folder, by its path in the
+/// same folder, or by cargo where it is not built.
 #[must_use]
-pub fn banner(demo: &DemoSummary, url: &str, database: &str) -> String {
+pub fn program(name: &str, own: &Path) -> String {
+    let folder = own.parent().unwrap_or(Path::new(""));
+    let path = folder.join(name);
+    if folder.as_os_str().is_empty() || folder.join(format!("{name}{EXE_SUFFIX}")).exists() {
+        path.display().to_string()
+    } else {
+        format!("cargo run -q --release --bin {name} --")
+    }
+}
+
+/// The banner: what the demo is, and what to try next at this URL, by programs that are called as `own` was.
+#[must_use]
+pub fn banner(demo: &DemoSummary, own: &Path, url: &str, database: &str) -> String {
     let mut text = format!(
         "\nThis is a demo: its {} customers are simulated; none of them exists.\n\n\
          Both models are trained and everybody is scored. Try, in another terminal:\n\n",
@@ -206,7 +219,7 @@ pub fn banner(demo: &DemoSummary, url: &str, database: &str) -> String {
     let mut line = |command: &str, what: &str| {
         let _ = writeln!(text, "  {command:<72} # {what}");
     };
-    let tally = format!("cargo run -q --release --bin tally --{server}");
+    let tally = format!("{}{server}", program("tally", own));
     line(&format!("{tally} predictions churn"), "who is likeliest to leave, and why");
     line(&format!("{tally} predictions lead"), "who is likeliest to buy");
     if let Some(id) = customer {
@@ -222,8 +235,34 @@ pub fn banner(demo: &DemoSummary, url: &str, database: &str) -> String {
     if let Some(id) = customer {
         line(&format!("{tally} insights customer {id}"), "all that is known of one customer");
     }
-    let train = format!("cargo run -q --release --bin tally-train -- churn --database {database}");
+    let train = format!("{} churn --database {database}", program("tally-train", own));
     line(&train, "train again");
     let _ = write!(text, "\nAny gRPC client works, too: reflection is on. Ctrl-C ends the demo.");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_called_as_this_one_was() {
+        let demo = DemoSummary { customers: 20, examples: [None, Some("C7".to_owned())] };
+        let shown = |own: &Path| banner(&demo, own, "http://127.0.0.1:50052", "sqlite://d.db");
+        let by_name = shown(Path::new("tally-serve"));
+        assert!(
+            by_name.contains("\n  tally --server http://127.0.0.1:50052 insights customer C7 "),
+            "{by_name}"
+        );
+        assert!(by_name.contains("\n  tally-train churn --database sqlite://d.db "), "{by_name}");
+        assert!(!by_name.contains("cargo"), "{by_name}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tally");
+        std::fs::write(folder.path().join(format!("tally{EXE_SUFFIX}")), "").unwrap();
+        let by_path = shown(&folder.path().join("tally-serve"));
+        assert!(by_path.contains(&format!("\n  {} --server ", path.display())), "{by_path}");
+        // It is not built.
+        assert!(by_path.contains("\n  cargo run -q --release --bin tally-train -- churn "), "{by_path}");
+    }
 }

@@ -234,7 +234,8 @@ fn demo_database(folder: &TempDir) -> String {
 
 async fn show_demo(app: &App, args: &ServeArgs, url: &str, database: &str) -> Result<(), Failure> {
     let summary = demo::prepare(app, args.demo_customers, &progress::on_terminal()).await?;
-    let banner = demo::banner(&summary, url, &tally_store::without_password(database));
+    let own = std::env::args_os().next().unwrap_or_default();
+    let banner = demo::banner(&summary, own.as_ref(), url, &tally_store::without_password(database));
     tally_terminal::print(&(banner + "\n"))?;
     Ok(())
 }

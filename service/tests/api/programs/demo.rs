@@ -9,6 +9,8 @@ fn the_demo_says_that_it_is_simulated_and_serves_predictions() {
     command.args(["--demo", "--demo-customers", "600", "--listen", "127.0.0.1:0"]);
     let mut process = ServeProcess::spawn(command);
     assert!(process.banner.contains("600 customers are simulated"), "{}", process.banner);
+    // The other programs are beside it.
+    assert!(!process.banner.contains("cargo"), "{}", process.banner);
     for (target, most) in [("churn", 1.0), ("lead", 0.95)] {
         let lines = process.cli(&["--json", "predictions", target, "--limit", "3"]);
         assert_eq!(lines.lines().count(), 3, "{lines}");
