@@ -112,9 +112,20 @@ fn row(member: &SegmentMember, with_segment: bool, currency: &Currency) -> Vec<S
         printable(&member.life_cycle),
         decimals(member.overdue_ratio, 1),
         member.churn_probability.map_or_else(|| DASH.to_owned(), percent),
-        currency.optional(member.clv_minor),
+        clv(member, currency),
     ]);
     cells
+}
+
+/// The lifetime value with its interval, where there is one.
+fn clv(member: &SegmentMember, currency: &Currency) -> String {
+    let value = currency.optional(member.clv_minor);
+    match member.clv_lower_minor.zip(member.clv_upper_minor) {
+        None => value,
+        Some((lower, upper)) => {
+            format!("{value}; 95 %: {} to {}", currency.amount(lower), currency.amount(upper))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -162,12 +173,17 @@ mod tests {
             life_cycle: "lead".to_owned(),
             ..SegmentMember::default()
         };
-        let named = SegmentMember { name: "Ana Reyes".to_owned(), ..member("C1", "champions") };
+        let named = SegmentMember {
+            name: "Ana Reyes".to_owned(),
+            clv_lower_minor: Some(0),
+            clv_upper_minor: Some(34_567_890),
+            ..member("C1", "champions")
+        };
         insta::assert_snapshot!(page_of(&["rfm"], &[named, lead.clone()]), @r"
         customer  name       segment         revenue  returns  orders   growth  stage     overdue   churn
         ──────────────────────────────────────────────────────────────────────────────────────────────────
         C1        Ana Reyes  champions  1,234,567.89   123.45      89  +25.0 %  won_back      1.6  12.5 %
-          CLV 98,765.43
+          CLV 98,765.43; 95 %: 0.00 to 345,678.90
         C2        –          (missing)          0.00     0.00       0        –  lead            –       –
           CLV –
 

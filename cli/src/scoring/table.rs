@@ -52,7 +52,7 @@ pub(crate) fn figures(score: &Score) -> [String; 5] {
     [
         printable(&score.customer_id),
         percent(score.probability),
-        format!("{} – {}", percent(score.lower), percent(score.upper)),
+        format!("{} to {}", percent(score.lower), percent(score.upper)),
         enum_name(score.grade().as_str_name()).to_owned(),
         enum_name(score.basis().as_str_name()).to_owned(),
     ]
@@ -91,11 +91,11 @@ mod tests {
             ..Score::default()
         };
         insta::assert_snapshot!(scores_table(&[score]), @r"
-        customer  probability     95 % interval  grade  basis  reasons (log-odds)
-        ─────────────────────────────────────────────────────────────────────────────────────────────────────
-        C�1            43.3 %  <0.1 % – >99.9 %  C      MODEL  +0.82 No purchase for 143 days; typical is 42
-                                                               -0.20 Known for 2 years
-                                                               The lead is 143 days old
+        customer  probability      95 % interval  grade  basis  reasons (log-odds)
+        ──────────────────────────────────────────────────────────────────────────────────────────────────────
+        C�1            43.3 %  <0.1 % to >99.9 %  C      MODEL  +0.82 No purchase for 143 days; typical is 42
+                                                                -0.20 Known for 2 years
+                                                                The lead is 143 days old
         ");
     }
 }

@@ -83,7 +83,7 @@ fn row(row: &ActionEffect) -> Vec<String> {
         count(row.held_out),
         ratio(row.rate_held_out),
         row.effect.map_or_else(dash, short),
-        interval.map_or_else(dash, |(lower, upper)| format!("{}…{}", short(lower), short(upper))),
+        interval.map_or_else(dash, |(lower, upper)| format!("{} to {}", short(lower), short(upper))),
         count(row.open),
         row.more_needed.map_or_else(dash, needed),
     ]
@@ -132,8 +132,8 @@ mod tests {
         insta::assert_snapshot!(page(&reply(vec![all, call, open]), &[]), @r"
         kind     action         treated  bought  held out  bought  effect  95 % interval  open  needed
         ───────────────────────────────────────────────────────────────────────────────────────────────
-        at_risk  (all)               70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0       –
-        at_risk  personal call       70  80.0 %        80  60.0 %   +20.0     +5.2…+33.4     0   1,234
+        at_risk  (all)               70  80.0 %        80  60.0 %   +20.0  +5.2 to +33.4     0       –
+        at_risk  personal call       70  80.0 %        80  60.0 %   +20.0  +5.2 to +33.4     0   1,234
 
         customers on lists (treated) against those held out from them, as of 2026-01-31T00:00:00Z: how many
           bought within the time of the list
