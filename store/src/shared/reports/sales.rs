@@ -109,11 +109,11 @@ fn push_sales<E: ReportSql>(
     }
     statement.push("sales AS MATERIALIZED (SELECT ");
     E::push_span_number(statement, spans);
-    statement.push(concat!(
+    statement.push(
         " AS span, CASE i.kind WHEN 'purchase' THEN i.amount_minor END AS revenue, \
          CASE i.kind WHEN 'return' THEN i.amount_minor END AS returns, \
-         CASE WHEN i.kind = 'purchase'"
-    ));
+         CASE WHEN i.kind = 'purchase'",
+    );
     let counted_from = usize::try_from(*first_counted).ok().and_then(|first| spans.get(first));
     if let Some(counted) = counted_from {
         statement.push(" AND i.occur_time >= ").push_bind(counted.start);
