@@ -93,6 +93,18 @@ def stored_of(client, customer):
             return items
 
 
+def settled(client, customers):
+    """All interactions of these customers, once two reads have found the same: a transaction that was in flight when
+    its client or its server ended may be committed a moment later."""
+    found, before = None, {}
+    for _ in range(20):
+        found = {customer: stored_of(client, customer) for customer in sorted(customers)}
+        if found == before:
+            return found
+        before = found
+    raise TimeoutError("what is stored goes on to change though nobody writes")
+
+
 class Count:
     """What a check has seen."""
 
@@ -127,12 +139,12 @@ def check(case, client, lines, prefix):
 
     by_id = {(item.customer_id, item.interaction_id): (batch, item) for batch, items in sent.items() for item in items}
     customers = {customer for customer, _ in by_id}
+    stored = settled(client, customers)
     known = {customer for customer in customers_of(client) if customer.startswith(prefix)}
     case.expect(known <= customers, "a customer is stored that was never sent")
 
     present, by_customer = collections.Counter(), {}
-    for customer in sorted(customers):
-        items = stored_of(client, customer)
+    for customer, items in stored.items():
         case.expect((items is not None) == (customer in known), "ListCustomers and ListInteractions do not agree")
         by_customer[customer] = items or []
         ids = [item.interaction_id for item in items or []]
