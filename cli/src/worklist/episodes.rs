@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The most columns of an id, an action, what was reported, and a remark.
-const ID: usize = 20;
+const ID: usize = 36;
 const ACTION: usize = 19;
 const OUTCOME: usize = 24;
 const NOTE: usize = 80;
@@ -49,6 +49,9 @@ pub(super) async fn episodes(
     }
     if listed.items.is_empty() && args.without_outcome {
         return Ok(output::print(&format!("something is reported about all; {showing}"))?);
+    }
+    if listed.items.is_empty() && !args.all {
+        return Ok(output::print(&format!("nothing is handed out now; {showing}, and --all has all"))?);
     }
     Ok(output::print(&page(&listed.items, &showing))?)
 }

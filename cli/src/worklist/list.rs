@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The most columns of an id, and of an action.
-const ID: usize = 20;
+const ID: usize = 36;
 const ACTION: usize = 19;
 /// The most customers that are named because of a remark.
 const REMARKED: usize = 5;

@@ -112,8 +112,8 @@ impl Comparison {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "they have {rows} holdout rows in common that neither has learned from, {positives} with the outcome and {} without; \
-     need {FEWEST_OF_A_CLASS} of each. A training as of an earlier moment than that of the champion has few, or none: \
-     train as of that moment or a later one",
+     need {FEWEST_OF_A_CLASS} of each. There are more once the outcomes of later snapshots are known; a training as of an \
+     earlier moment than that of the champion has few, or none",
     .rows - .positives
 )]
 pub struct TooFewPairs {

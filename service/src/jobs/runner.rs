@@ -131,9 +131,9 @@ impl JobRunner {
                     self.schedule().await?;
                     scheduled = true;
                 }
-                let comparison = if compared { Ok(()) } else { self.compare_settings().await };
-                compared |= comparison.is_ok();
-                self.round(&mut heartbeats).await.and(comparison)
+                let comparison = if compared { Ok(true) } else { self.compare_settings().await };
+                compared = matches!(comparison, Ok(true));
+                self.round(&mut heartbeats).await.and(comparison.map(drop))
             };
             let failed = round().await.err();
             if let Some(error) = failed.as_ref().filter(|_| !failing) {
@@ -176,14 +176,21 @@ impl JobRunner {
     }
 
     /// Makes a pass due at once if this server makes passes and the latest one has other settings. Once a start: servers
-    /// with different settings would take turns for ever.
-    async fn compare_settings(&self) -> Result<()> {
-        let makes_passes = self.jobs.iter().any(|(job, _)| *job == Job::Insights);
-        if makes_passes && self.work.insights.latest_pass_has_other_settings().await? {
+    /// with different settings would take turns for ever. Returns false while a pass is being made, perhaps with other
+    /// settings: what it leaves behind is to be compared.
+    async fn compare_settings(&self) -> Result<bool> {
+        if self.jobs.iter().all(|(job, _)| *job != Job::Insights) {
+            return Ok(true);
+        }
+        let jobs = self.store().jobs().await?;
+        if of(Job::Insights, &jobs).is_some_and(|known| known.holder.is_some()) {
+            return Ok(false);
+        }
+        if self.work.insights.latest_pass_has_other_settings().await? {
             tracing::info!("the latest pass has other settings than this server; a new one is due");
             self.store().bring_forward(Job::Insights.name(), self.work.clock.now()).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Looks at all jobs once, and runs the first that is due and free.

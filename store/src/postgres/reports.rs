@@ -7,9 +7,14 @@ use crate::{
     error::Result,
     shared::{
         SqlValue, Statement,
-        reports::{ReportSql, SALES_SUMS, united},
+        reports::{ReportSql, united},
     },
 };
+
+/// The sums of rows of `sales` by span, without the money of those over all spans.
+const SPAN_SUMS: &str = "CASE grouping(span) WHEN 0 THEN CAST(coalesce(sum(revenue), 0) AS BIGINT) ELSE 0 END AS revenue, \
+     CASE grouping(span) WHEN 0 THEN CAST(coalesce(sum(returns), 0) AS BIGINT) ELSE 0 END AS returns, \
+     count(buyer) AS orders, count(DISTINCT buyer) AS customers FROM sales";
 
 impl ReportSql for Postgres {
     const BYTEWISE: &'static str = " COLLATE \"C\"";
@@ -41,7 +46,7 @@ impl ReportSql for Postgres {
                 true => "SELECT grouping(span, value) AS part, span, value, ",
                 false => "SELECT 2 * grouping(span) + 1 AS part, span, NULL AS value, ",
             })
-            .push(SALES_SUMS)
+            .push(SPAN_SUMS)
             .push(match by_value {
                 true => " GROUP BY GROUPING SETS ((span, value), (span), ())",
                 false => " GROUP BY GROUPING SETS ((span), ())",

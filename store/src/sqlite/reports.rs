@@ -49,8 +49,7 @@ impl ReportSql for Sqlite {
         statement
             .push("SELECT 1 AS part, span, NULL AS value, ")
             .push(SALES_SUMS)
-            .push(" GROUP BY span UNION ALL SELECT 3, NULL, NULL, ")
-            .push(SALES_SUMS);
+            .push(" GROUP BY span UNION ALL SELECT 3, NULL, NULL, 0, 0, count(buyer), count(DISTINCT buyer) FROM sales");
     }
 
     fn push_numbers(statement: &mut Statement, rows: &[[i64; 3]]) -> Result<()> {

@@ -101,13 +101,17 @@ impl CustomerChange {
     }
 
     fn fallen_grade(&self) -> Option<Finding> {
-        let before = self.before.as_ref()?.churn_grade?;
-        let fell = self.now.churn_grade == Some(Grade::D) && before != Grade::D;
-        fell.then(|| Finding {
-            value: self.now.churn_probability,
-            previous: self.before.as_ref().and_then(|before| before.churn_probability),
-            ..Finding::plain(format!("the churn grade fell from {before:?} to D"))
-        })
+        let before = self.before.as_ref()?;
+        let grade = before.churn_grade.filter(|grade| *grade != Grade::D)?;
+        let (value, previous) = (self.now.churn_probability, before.churn_probability);
+        // A small step over the limit of the grade is told from a great one.
+        let probability = previous.zip(value).map_or_else(String::new, |(before, now)| {
+            let [from, to] = percent_apart([before, now]);
+            format!(", P(churn) from {from} to {to}")
+        });
+        let message = format!("the churn grade fell from {grade:?} to D{probability}");
+        let finding = Finding { value, previous, ..Finding::plain(message) };
+        (self.now.churn_grade == Some(Grade::D)).then_some(finding)
     }
 
     fn risen_probability(&self, by: f64) -> Option<Finding> {
@@ -175,7 +179,7 @@ mod tests {
         let rule = Condition::GradeFell { abc: Vec::new() };
         let (good, bad) = (state(0.2, Grade::B, 1), state(0.8, Grade::D, 1));
         let fell = found(Some(good.clone()), bad.clone(), &rule);
-        assert_eq!(fell.as_deref(), Some("the churn grade fell from B to D"));
+        assert_eq!(fell.as_deref(), Some("the churn grade fell from B to D, P(churn) from 20.0 % to 80.0 %"));
         assert_eq!(found(Some(bad.clone()), bad.clone(), &rule), None);
         assert_eq!(found(Some(good.clone()), state(0.5, Grade::C, 1), &rule), None);
         assert_eq!(found(None, bad.clone(), &rule), None, "it has no grade to fall from");

@@ -160,7 +160,13 @@ pub struct FeatureCauses {
     of_one_day: Vec<Cause>,
     /// Where a raw row has the number of purchase days.
     purchase_days: Option<usize>,
+    /// Where a raw row tells of returns and complaints, and of which.
+    events: Vec<(Cause, usize)>,
 }
+
+/// The causes that are no cause of a customer to whom nothing of the kind has happened. Where most customers return
+/// something and stay, having returned nothing speaks for leaving, but it is not why.
+const OF_EVENTS: [Cause; 2] = [Cause::OpenComplaint, Cause::Returns];
 
 impl FeatureCauses {
     /// The causes of these features, of a model whose raw rows have the measures `raw`, where these kinds of interaction
@@ -184,7 +190,21 @@ impl FeatureCauses {
             causes: causes(Cause::of),
             of_one_day: causes(Cause::of_one_day),
             purchase_days: raw.iter().position(|measure| *measure == Measure::PurchaseDays),
+            events: raw
+                .iter()
+                .enumerate()
+                // A trend is a quotient that is never 0.
+                .filter(|(_, measure)| !matches!(measure, Measure::KindTrend { .. }))
+                .map(|(place, measure)| (Cause::of(measure, contact_kinds), place))
+                .filter(|(cause, _)| OF_EVENTS.contains(cause))
+                .collect(),
         }
+    }
+
+    /// Whether the raw row of a customer tells that something of this cause has happened: a number above 0, or a time.
+    fn has_happened(&self, cause: Cause, row: &[f64]) -> bool {
+        let is_told = |place: &usize| row.get(*place).is_some_and(|value| *value > 0.0);
+        self.events.iter().any(|(of, place)| *of == cause && is_told(place))
     }
 
     /// The causes that the features tell of a customer with this raw row.
@@ -199,13 +219,16 @@ impl FeatureCauses {
 pub struct CauseSums<'a> {
     causes: &'a [Cause],
     sums: [f64; Cause::ALL.len()],
+    /// The causes of which nothing has happened.
+    ruled_out: [bool; OF_EVENTS.len()],
 }
 
 impl<'a> CauseSums<'a> {
     /// Nothing contributes yet to the score of this raw row.
     #[must_use]
     pub fn new(causes: &'a FeatureCauses, row: &[f64]) -> Self {
-        Self { causes: causes.of(row), sums: [0.0; Cause::ALL.len()] }
+        let ruled_out = OF_EVENTS.map(|cause| !causes.has_happened(cause, row));
+        Self { causes: causes.of(row), sums: [0.0; Cause::ALL.len()], ruled_out }
     }
 
     /// Adds what a feature contributes, in log-odds.
@@ -215,11 +238,14 @@ impl<'a> CauseSums<'a> {
         }
     }
 
-    /// The cause with the greatest sum above 0, the first of equal ones; unknown when there is none.
+    /// The cause with the greatest sum above 0, the first of equal ones; unknown when there is none. Complaints and
+    /// returns are none of a customer without any.
     #[must_use]
     pub fn cause(&self) -> Cause {
+        let is_ruled_out =
+            |cause| OF_EVENTS.into_iter().zip(self.ruled_out).any(|(of, is_out)| of == cause && is_out);
         let mut found = (Cause::Unknown, 0.0);
-        for cause in KNOWN {
+        for cause in KNOWN.into_iter().filter(|cause| !is_ruled_out(*cause)) {
             if self.sums[cause as usize] > found.1 {
                 found = (cause, self.sums[cause as usize]);
             }
@@ -239,7 +265,7 @@ mod tests {
         let features = [count("call"), Measure::SilenceDays, Measure::Trend, Measure::Month, count("return")];
         let causes = FeatureCauses::new(features.iter(), &features, &contacts);
         let of = |log_odds: [f64; 5]| {
-            let mut sums = CauseSums::new(&causes, &[]);
+            let mut sums = CauseSums::new(&causes, &[0.0, 3.0, 1.0, 6.0, 2.0]);
             log_odds.into_iter().enumerate().for_each(|(feature, log_odds)| sums.add(feature, log_odds));
             sums.cause()
         };
@@ -289,7 +315,8 @@ mod tests {
         ];
         let causes = FeatureCauses::new(features.iter(), &features, &[]);
         let of = |purchase_days: f64, log_odds: &[(usize, f64)]| {
-            let mut sums = CauseSums::new(&causes, &[purchase_days, f64::NAN]);
+            let row = [purchase_days, f64::NAN, 1.0, 1.0, 0.9, 0.0, 0.0, 1.0, f64::NAN, 0.5];
+            let mut sums = CauseSums::new(&causes, &row);
             log_odds.iter().for_each(|(feature, log_odds)| sums.add(*feature, *log_odds));
             sums.cause()
         };
@@ -303,6 +330,45 @@ mod tests {
         assert_eq!(of(1.0, &[(0, 2.0), (8, 0.2), (9, 0.1)]), Cause::NeedChanged);
         assert_eq!(of(1.0, &[(0, 2.0), (9, 0.1)]), Cause::Returns);
         assert_eq!(of(2.0, &[(0, 2.0), (9, 0.1)]), Cause::FallingUse);
+    }
+
+    #[test]
+    fn what_never_happened_is_no_cause() {
+        let of = |kind: &str| kind.to_owned();
+        let features = [
+            Measure::ReturnShare,
+            Measure::DaysSinceLast { kind: of("return") },
+            Measure::OpenComplaints,
+            Measure::Count { kind: of("complaint"), days: None },
+            Measure::Satisfaction,
+            Measure::SilenceDays,
+        ];
+        let causes = FeatureCauses::new(features.iter(), &features, &[]);
+        let of = |row: [f64; 6], log_odds: [f64; 6]| {
+            let mut sums = CauseSums::new(&causes, &row);
+            log_odds.into_iter().enumerate().for_each(|(feature, log_odds)| sums.add(feature, log_odds));
+            sums.cause()
+        };
+        let (nan, returns, complaints) =
+            (f64::NAN, [1.0, 1.0, 0.0, 0.0, 0.0, 0.5], [0.0, 0.0, 1.0, 1.0, 0.0, 0.5]);
+        assert_eq!(of([0.0, nan, 0.0, 0.0, nan, 9.0], returns), Cause::FallingUse);
+        assert_eq!(of([0.0, nan, 0.0, 0.0, nan, 9.0], complaints), Cause::FallingUse);
+        assert_eq!(
+            of([0.0, 400.0, 0.0, 0.0, nan, 9.0], returns),
+            Cause::Returns,
+            "it returned something once"
+        );
+        assert_eq!(
+            of([0.2, 3.0, 0.0, 0.0, nan, 9.0], complaints),
+            Cause::FallingUse,
+            "returns are no complaint"
+        );
+        assert_eq!(of([0.0, nan, 0.0, 1.0, nan, 9.0], complaints), Cause::OpenComplaint);
+        assert_eq!(
+            of([0.0, nan, 0.0, 0.0, 0.3, 9.0], complaints),
+            Cause::OpenComplaint,
+            "it answered a survey"
+        );
     }
 
     #[test]

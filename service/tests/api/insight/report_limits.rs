@@ -161,6 +161,12 @@ async fn a_sum_beyond_64_bits_is_refused(tally: Tally) {
     let report = tally.sales(months("2024-01-01", "2024-02-01", "channel")).await.unwrap();
     assert_eq!(report.total.unwrap().revenue_minor, 9_223_000_000_000_000_000);
     assert_eq!(tally.cohorts(cohorts_of("2024-01-01", "2024-02-01")).await.unwrap().len(), 1);
+    // With the month before, which it is compared with, 64 bits would not hold it.
+    tally.backfill(vec![sale("a", "next", "purchase", "2024-02-05", 1_000_000_000_000_000)]).await.unwrap();
+    for dimension in ["", "channel"] {
+        let report = tally.sales(months("2024-02-01", "2024-03-01", dimension)).await.unwrap();
+        assert_eq!(report.total.unwrap().revenue_minor, 1_000_000_000_000_000);
+    }
     tally.backfill(vec![largest(9_223)]).await.unwrap();
     for dimension in ["", "channel"] {
         let refused = tally.sales(months("2024-01-01", "2024-02-01", dimension)).await;

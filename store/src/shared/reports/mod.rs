@@ -39,8 +39,9 @@ pub(crate) trait ReportSql: Engine {
     /// Appends the number of the span of `i`.
     fn push_span_number(statement: &mut Statement, spans: &[Span]);
 
-    /// Appends a `SELECT` of [`SALES_SUMS`] by span, over all spans, and by span and value if there
-    /// are values. `part`, `span` and `value` come first.
+    /// Appends a `SELECT` of the sums of `sales`, as in [`SALES_SUMS`], by span, over all spans, and by span and value if
+    /// there are values. `part`, `span` and `value` come first. Over all spans, money is 0: it would be that of spans which are only compared with,
+    /// too, and 64 bits may not hold it.
     fn push_grouped_sales(statement: &mut Statement, by_value: bool);
 
     /// Appends a `SELECT` of rows of three numbers.
