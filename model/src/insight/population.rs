@@ -229,7 +229,7 @@ impl Population {
     #[must_use]
     pub fn margin_warning(&self) -> Option<String> {
         let value = &self.value;
-        (value.spec.margin_rate == MarginRate::Auto && self.costs_recorded == Some(false)).then(|| {
+        (value.spec.margin_rate == MarginRate::Auto && self.is_without_costs()).then(|| {
             format!(
                 "{NO_COST}, so that all that is not returned counts as profit, {:.1} % of the revenue: lifetime values are \
                  too great by what goods and service cost. `margin_rate` in the settings gives the true share",
@@ -238,10 +238,15 @@ impl Population {
         })
     }
 
+    /// Whether there are customers and no cost of any is known.
+    fn is_without_costs(&self) -> bool {
+        self.customers > 0 && self.costs_recorded == Some(false)
+    }
+
     /// The warning that classes by profit are classes by net revenue. None when they are not by profit or a cost is known.
     #[must_use]
     pub fn profit_warning(&self) -> Option<String> {
-        (self.spec.abc.by == AbcBy::Profit && self.costs_recorded == Some(false)).then(|| {
+        (self.spec.abc.by == AbcBy::Profit && self.is_without_costs()).then(|| {
             format!(
                 "{NO_COST}, so that profit is net revenue, and the classes by profit are those by net revenue"
             )
