@@ -47,7 +47,17 @@ fn is_of_one_purchase(feature: &str) -> bool {
     of_purchases && feature != "returned" && [Cause::FallingUse, Cause::NeedChanged].contains(&cause)
 }
 
-/// The cause with the greatest sum of contributions towards leaving.
+/// Whether a score tells that something of a cause has happened to the customer: how often, how much, or when.
+fn has_happened(cause: Cause, reasons: &[v1::Reason]) -> bool {
+    reasons.iter().any(|reason| {
+        let value = reason.value.as_ref().and_then(|value| value.kind.as_ref());
+        let is_told = matches!(value, Some(Kind::NumberValue(number)) if *number > 0.0);
+        is_told && cause_of(&reason.feature) == cause && !reason.feature.contains("trend")
+    })
+}
+
+/// The cause with the greatest sum of contributions towards leaving. Complaints and returns are none of a customer without
+/// any.
 fn cause(reasons: &[v1::Reason], purchase_days: i64) -> Cause {
     let mut sums: BTreeMap<i32, f64> = BTreeMap::new();
     for reason in reasons {
@@ -57,6 +67,11 @@ fn cause(reasons: &[v1::Reason], purchase_days: i64) -> Cause {
         *sums.entry(cause_of(&reason.feature).into()).or_default() += reason.contribution;
     }
     sums.remove(&Cause::Unknown.into());
+    for of_events in [Cause::OpenComplaint, Cause::Returns] {
+        if !has_happened(of_events, reasons) {
+            sums.remove(&of_events.into());
+        }
+    }
     let greatest = sums.into_iter().filter(|(_, sum)| *sum > 0.0).max_by(|a, b| a.1.total_cmp(&b.1));
     greatest.map_or(Cause::Unknown, |(cause, _)| cause.try_into().unwrap())
 }
