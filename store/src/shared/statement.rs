@@ -119,7 +119,7 @@ impl Statement {
         self
     }
 
-    /// Whether the statement may take long. Statements that are planned anew count as such.
+    /// Whether the statement may take long. Those that are planned for each call count, too.
     pub(crate) const fn may_last(&self) -> bool {
         self.lasts || self.planned_anew
     }

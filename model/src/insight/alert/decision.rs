@@ -104,7 +104,7 @@ impl CustomerChange {
         let before = self.before.as_ref()?;
         let grade = before.churn_grade.filter(|grade| *grade != Grade::D)?;
         let (value, previous) = (self.now.churn_probability, before.churn_probability);
-        // A small step over the limit of the grade is told from a great one.
+        // The probabilities show whether it is a small step over the limit or a large one.
         let probability = previous.zip(value).map_or_else(String::new, |(before, now)| {
             let [from, to] = percent_apart([before, now]);
             format!(", P(churn) from {from} to {to}")
