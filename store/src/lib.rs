@@ -245,6 +245,11 @@ pub use worklist::{
     WorkRanking, WorkRule, WorklistStore,
 };
 
+/// What the names of all logs of the driver of the database begin with.
+pub const DRIVER_LOG: &str = "sqlx";
+/// The log in which the driver writes statements, such as slow ones.
+pub const STATEMENT_LOG: &str = "sqlx::query";
+
 /// A database that holds everything that Tally stores.
 #[async_trait]
 pub trait Store:

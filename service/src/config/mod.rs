@@ -18,14 +18,10 @@ pub use train::{SplitName, TargetName, TrainArgs};
 use std::time::Duration;
 
 use clap::Args;
-use tally_store::OpenOptions;
+use tally_store::{DRIVER_LOG, OpenOptions, STATEMENT_LOG};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::platform::telemetry::{self, Log, LogFormat, log_filter};
-
-/// Where the driver of the database logs statements, and the beginning of all that it logs.
-const STATEMENTS: &str = "sqlx::query";
-const DRIVER: &str = "sqlx";
 
 /// The default database of both programs.
 const DATABASE: &str = "sqlite://tally.db";
@@ -85,8 +81,8 @@ impl LogArgs {
 }
 
 fn without_slow_statements(filter: Targets) -> Targets {
-    let names_driver = filter.iter().any(|(target, _)| target.starts_with(DRIVER));
-    if names_driver { filter } else { filter.with_target(STATEMENTS, LevelFilter::OFF) }
+    let names_driver = filter.iter().any(|(target, _)| target.starts_with(DRIVER_LOG));
+    if names_driver { filter } else { filter.with_target(STATEMENT_LOG, LevelFilter::OFF) }
 }
 
 #[cfg(test)]
@@ -99,10 +95,11 @@ mod tests {
     #[test]
     fn programs_that_are_no_servers_do_not_log_slow_statements() {
         let logs = |filter: &str, level| {
-            without_slow_statements(log_filter(filter).unwrap()).would_enable(STATEMENTS, &level)
+            without_slow_statements(log_filter(filter).unwrap()).would_enable(STATEMENT_LOG, &level)
         };
         assert!(!logs("info", Level::WARN) && !logs("debug,tally_service=trace", Level::WARN));
-        assert!(logs("info,sqlx=warn", Level::WARN) && logs("sqlx::query=debug", Level::DEBUG));
+        assert!(logs(&format!("info,{DRIVER_LOG}=warn"), Level::WARN));
+        assert!(logs(&format!("{STATEMENT_LOG}=debug"), Level::DEBUG));
     }
 
     #[test]
