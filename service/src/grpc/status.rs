@@ -67,6 +67,9 @@ pub(super) fn about<'a>(things: &'a [(&'a str, &'a dyn Display)]) -> impl Fn(Err
         match &error {
             Error::Internal(detail) => tracing::error!(detail, "internal error"),
             Error::Unavailable(detail) => tracing::warn!(detail, "the database is not available"),
+            Error::StorageFull => {
+                tracing::error!("the disk of the database is full, or a file at its largest size")
+            }
             _ => {}
         }
         let mut metadata = error_metadata(&error);

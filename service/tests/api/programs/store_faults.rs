@@ -2,9 +2,9 @@
 
 use std::{
     fs,
-    io::{Seek, SeekFrom, Write},
+    io::{Read, Seek, SeekFrom, Write},
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use tally_proto::v1::{self, interaction_service_client::InteractionServiceClient};
@@ -47,8 +47,9 @@ async fn a_file_that_may_not_grow_refuses_writes_and_takes_them_again_when_it_ma
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -S -f 2000; exec \"$0\" --listen 127.0.0.1:0"]).arg(serve.get_program());
     limited.env_clear().envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    limited.env("TALLY_LOG", "off");
-    let process = ServeProcess::spawn(limited);
+    limited.env("TALLY_LOG", "error").stderr(Stdio::piped());
+    let mut process = ServeProcess::spawn(limited);
+    let mut errors = process.stderr();
     let mut client = client(&process).await;
     let (mut stored, mut refused) = (0, 0);
     for batch in 0..60 {
@@ -71,6 +72,9 @@ async fn a_file_that_may_not_grow_refuses_writes_and_takes_them_again_when_it_ma
     drop(process);
     let kept = Database::at(url(&file)).sql("SELECT count(*) FROM interactions").await.unwrap();
     assert_eq!(kept, stored + 500, "a refused batch stores nothing, and a stored one is not lost");
+    let mut log = String::new();
+    errors.read_to_string(&mut log).unwrap();
+    assert!(log.contains("the disk of the database is full"), "the operator sees it: {log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
