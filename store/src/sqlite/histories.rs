@@ -169,24 +169,38 @@ async fn read_long(connection: &mut SqliteConnection, customer_id: &str) -> Resu
     }
     let rows = CustomerRows::new(&text)?;
     let mut writer = rows.writer()?;
-    let mut last = (i64::MIN, String::new());
-    loop {
-        let query = sqlx::query_scalar(PAGE).bind(customer_id).bind(last.0).bind(last.1);
-        let page = text_of(query.bind(PAGE_ROWS as i64).fetch_one(&mut *connection).await)?;
-        let page = page.ok_or_else(too_long)?;
-        if page.is_empty() {
-            break;
-        }
-        let mut end = (i64::MIN, "");
-        for line in page.split('\n') {
-            let mut fields = line.split('\t');
-            let event = event(&mut fields)?;
-            writer.push(&event)?;
-            end = (event.occur_time.0, fields.next().ok_or_else(too_short)?);
-        }
-        last = (end.0, end.1.to_owned());
+    let mut page = page_after(connection, customer_id, (i64::MIN, "")).await?;
+    while let Some(last) = page.split_terminator('\n').next_back() {
+        let next = page_after(connection, customer_id, place(last)?);
+        // The database reads the next page while this one is worked through.
+        let (next, ()) = tokio::try_join!(next, async { push_page(&mut writer, &page) })?;
+        page = next;
     }
     rows.finish(writer).map(Some)
+}
+
+/// The interactions of a customer after the one with this time and id; empty when there are no more.
+async fn page_after(
+    connection: &mut SqliteConnection,
+    customer_id: &str,
+    (occur_time, interaction_id): (i64, &str),
+) -> Result<String> {
+    let query = sqlx::query_scalar(PAGE).bind(customer_id).bind(occur_time).bind(interaction_id);
+    text_of(query.bind(PAGE_ROWS as i64).fetch_one(connection).await)?.ok_or_else(too_long)
+}
+
+/// The time and the id of the interaction in a line of [`PAGE`].
+fn place(line: &str) -> Result<(i64, &str)> {
+    let mut fields = line.split('\t');
+    let occur_time = number(fields.next().ok_or_else(too_short)?)?;
+    Ok((occur_time, fields.next_back().ok_or_else(too_short)?))
+}
+
+fn push_page<'a, R>(writer: &mut HistoryWriter<'a, R>, page: &str) -> Result<()>
+where
+    R: Iterator<Item = Result<RetractedEvent<'a>>>,
+{
+    page.split('\n').try_for_each(|line| writer.push(&event(&mut line.split('\t'))?))
 }
 
 /// The parts of a customer in the row of [`HISTORIES`].

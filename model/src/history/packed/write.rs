@@ -30,10 +30,12 @@ impl History {
     }
 
     /// The shapes that occur, and the shape of each event.
-    fn shapes(&self) -> (Vec<Shape>, Vec<usize>) {
+    fn shapes(&self) -> (Vec<Shape>, Vec<u32>) {
         let (mut numbers, mut texts) = (self.numbers.as_slice(), self.texts.as_slice());
-        let mut known: HashMap<Shape, usize> = HashMap::new();
+        let mut known: HashMap<Shape, u32> = HashMap::new();
         let (mut shapes, mut shape_of) = (Vec::new(), Vec::with_capacity(self.len()));
+        // That of the event; its memory is used for each, since most are known.
+        let mut shape = Shape::default();
         for (n, event) in (0_u32..).zip(self.events()) {
             let (own, rest) = numbers.split_at(numbers.iter().take_while(|number| number.event == n).count());
             numbers = rest;
@@ -42,22 +44,25 @@ impl History {
             let amount = event.amount_minor.map_or(0, |_| SHAPE_AMOUNT);
             let apart = if event.record_time == event.occur_time { 0 } else { SHAPE_RECORDED_APART };
             let retracted = event.retract_time.map_or(0, |_| SHAPE_RETRACTED);
-            let shape = Shape {
-                kind_and_marks: u64::from(event.kind) << SHAPE_MARK_BITS | amount | apart | retracted,
-                numbers: own.iter().map(|number| number.property).collect(),
-                texts: own_texts.iter().map(|text| (text.property, text.value)).collect(),
-            };
-            shape_of.push(*known.entry(shape).or_insert_with_key(|shape| {
+            shape.kind_and_marks = u64::from(event.kind) << SHAPE_MARK_BITS | amount | apart | retracted;
+            shape.numbers.clear();
+            shape.numbers.extend(own.iter().map(|number| number.property));
+            shape.texts.clear();
+            shape.texts.extend(own_texts.iter().map(|text| (text.property, text.value)));
+            let number = known.get(&shape).copied().unwrap_or_else(|| {
+                let number = shapes.len() as u32;
+                known.insert(shape.clone(), number);
                 shapes.push(shape.clone());
-                shapes.len() - 1
-            }));
+                number
+            });
+            shape_of.push(number);
         }
         (shapes, shape_of)
     }
 }
 
 /// What many events have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Shape {
     kind_and_marks: u64,
     /// The properties that are numbers, in their order, and the others.
@@ -125,12 +130,12 @@ impl ByteWriter {
         }
     }
 
-    fn events(&mut self, history: &History, shapes: &[Shape], shape_of: &[usize]) {
+    fn events(&mut self, history: &History, shapes: &[Shape], shape_of: &[u32]) {
         self.length(history.len());
         let (mut before, mut numbers) = (0, history.numbers.iter());
         for (n, (event, shape)) in history.events().zip(shape_of).enumerate() {
             let Time(occurred) = event.occur_time;
-            self.number(*shape as u64);
+            self.number((*shape).into());
             // Only the first can lie before 1970.
             if n == 0 {
                 self.signed(occurred);
@@ -146,7 +151,7 @@ impl ByteWriter {
             if let Some(amount) = event.amount_minor {
                 self.signed(amount);
             }
-            let own = numbers.by_ref().take(shapes[*shape].numbers.len());
+            let own = numbers.by_ref().take(shapes[*shape as usize].numbers.len());
             own.for_each(|number| self.value(number.value));
             before = occurred;
         }
