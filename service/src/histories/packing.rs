@@ -8,8 +8,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 /// Customers that are looked up at a time.
 const LOOKED_UP: usize = 10_000;
-/// Customers that are packed in one transaction.
-const GROUP: usize = 100;
+/// Customers that are packed in one transaction: few, since their histories are in memory together and writers wait.
+const GROUP: usize = 25;
 
 /// Packs the histories that are not packed, every `every`, until it is cancelled. The first round waits,
 /// since a server that has just started is busy. Errors are logged and retried in the next round.

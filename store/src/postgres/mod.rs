@@ -147,7 +147,8 @@ impl Engine for Postgres {
         statement: Statement,
         mut each: impl FnMut(R) + Send,
     ) -> Result<()> {
-        let keeps = keeps_statements(connection) && !statement.is_planned_anew();
+        let keeps =
+            keeps_statements(connection) && !statement.is_planned_anew() && !statement.has_many_values();
         let (sql, values) = statement.into_parts();
         let query = sqlx::query_as_with(sql, arguments::<Database>(values)?);
         let mut rows = query.persistent(keeps).fetch(connection);

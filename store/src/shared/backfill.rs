@@ -12,7 +12,7 @@ use super::{
 use crate::{error::Result, interactions::Interaction};
 
 /// Changes of the past that are looked up at a time; SQLite allows 32,766 values a statement.
-const CHANGES: usize = 4_000;
+const CHANGES: usize = 500;
 
 /// An interaction that counts as known earlier than before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

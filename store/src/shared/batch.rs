@@ -30,7 +30,8 @@ impl SortedBatch {
     /// When a key occurs twice with different content, and conflicts fail.
     pub(super) fn new(interactions: Vec<Interaction>, on_conflict: OnConflict) -> Result<Self> {
         let mut numbered: Vec<(usize, Interaction)> = interactions.into_iter().enumerate().collect();
-        numbered.sort_by(|(_, a), (_, b)| a.key().cmp(&b.key()));
+        // Without the memory of a stable sort.
+        numbered.sort_unstable_by(|(n, a), (m, b)| a.key().cmp(&b.key()).then(n.cmp(m)));
         let mut batch = Self {
             items: Vec::with_capacity(numbered.len()),
             indices: Vec::with_capacity(numbered.len()),

@@ -1,6 +1,6 @@
 //! Recording a batch of interactions, in one transaction.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, mem};
 
 use tally_model::time::{DAY, Time};
 
@@ -86,7 +86,7 @@ async fn record_admitted<B: Backend>(
     let mut outdated_predictions = 0;
     if let Some(before) = &before {
         found.changes.extend(backfill::of_new(&items, before, options.record_time));
-        let past = backfill::with_survivors(found.changes.clone(), &survivors);
+        let past = backfill::with_survivors(mem::take(&mut found.changes), &survivors);
         outdated_predictions = backfill::mark_predictions::<B>(&mut tx, &past, options.record_time).await?;
     }
     if changes || settles {

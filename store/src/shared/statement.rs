@@ -9,6 +9,9 @@ use tally_model::time::Time;
 
 use crate::error::{Result, StoreError};
 
+/// More values than a statement has that is the same for every call.
+const MANY_VALUES: usize = 100;
+
 /// A moment as a column: TIMESTAMPTZ in PostgreSQL, microseconds since 1970 in SQLite. The column types of the two
 /// databases differ in nothing else.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +114,12 @@ impl Statement {
     /// Whether the statement is planned for its values each time.
     pub(crate) const fn is_planned_anew(&self) -> bool {
         self.planned_anew
+    }
+
+    /// Whether the statement has a row of values for each item of a batch. There is another one for each number of items,
+    /// so it is not kept prepared: a connection keeps a hundred, and each may take a megabyte.
+    pub(crate) const fn has_many_values(&self) -> bool {
+        self.values.len() > MANY_VALUES
     }
 
     /// Says that the statement reads many rows, and so ends with its caller where that is possible.

@@ -212,8 +212,10 @@ impl Engine for Sqlite {
         mut each: impl FnMut(R) + Send,
     ) -> Result<()> {
         // SQLite looks up a named parameter such as `$1` among all before it, but not a numbered one.
+        let keeps = !statement.has_many_values();
         let (sql, values) = statement.into_unnumbered_parts();
-        let mut rows = sqlx::query_as_with(sql, arguments::<Database>(values)?).fetch(connection);
+        let query = sqlx::query_as_with(sql, arguments::<Database>(values)?);
+        let mut rows = query.persistent(keeps).fetch(connection);
         while let Some(row) = rows.try_next().await? {
             each(row);
         }

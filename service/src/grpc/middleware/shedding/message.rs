@@ -95,6 +95,10 @@ impl Messages {
             return Err(incomplete());
         }
         let message = self.read.split_to(length);
+        if self.read.len() < length {
+            // A part of the message's memory would keep all of it until the next one has come.
+            self.read = Bytes::copy_from_slice(&self.read);
+        }
         let message = match self.encoding.filter(|_| header.is_compressed) {
             Some(encoding) => block_in_place(|| decompressed(encoding, &message[HEADER_BYTES..], memory))?,
             None => message,
@@ -126,7 +130,8 @@ impl Messages {
             self.read = next;
             return Ok(true);
         }
-        let mut joined = BytesMut::with_capacity(bytes.max(self.read.len() + next.len()));
+        // The last frame has a part of what follows.
+        let mut joined = BytesMut::with_capacity(bytes.max(self.read.len()) + next.len());
         joined.put(std::mem::take(&mut self.read));
         joined.put(next);
         while joined.len() < bytes {
