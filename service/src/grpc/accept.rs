@@ -235,7 +235,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::grpc::connection::CoalescingConnection;
+    use crate::grpc::{backlog::Backlog, connection::CoalescingConnection};
 
     type Connection = CoalescingConnection<SecuredStream<ClientConnection<DuplexStream>>>;
 
@@ -252,7 +252,8 @@ mod tests {
 
     fn open(connections: &Arc<Connections>) -> (Connection, DuplexStream) {
         let (stream, client) = duplex(100);
-        (SecuredStream::Plain(connections.open(stream)).into(), client)
+        let turns = Arc::<Backlog>::default().connection();
+        (Connection::new(SecuredStream::Plain(connections.open(stream)), turns), client)
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,13 +13,18 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tonic::transport::server::Connected;
 
-use super::accept::{ClientConnection, PREFACE_BYTES, Speaks};
+use super::{
+    accept::{ClientConnection, PREFACE_BYTES, Speaks},
+    backlog::ReadTurns,
+};
 use crate::security::{PeerCertificate, SecuredStream};
 
 /// Writes below this size wait for the next write or for a flush.
 const SMALL: usize = 4 << 10;
+
+/// A connection of a client, before its writes are joined.
+pub(super) type GrpcStream = SecuredStream<ClientConnection<TcpStream>>;
 
 /// A TCP connection that sends small responses together.
 ///
@@ -33,11 +38,13 @@ pub struct CoalescingConnection<S> {
     waiting: Vec<u8>,
     /// Bytes of the preface that have not arrived.
     unspoken: usize,
+    /// When it may be read.
+    turns: ReadTurns,
 }
 
-impl<S> From<S> for CoalescingConnection<S> {
-    fn from(stream: S) -> Self {
-        Self { stream, waiting: Vec::new(), unspoken: PREFACE_BYTES }
+impl<S> CoalescingConnection<S> {
+    pub(super) const fn new(stream: S, turns: ReadTurns) -> Self {
+        Self { stream, waiting: Vec::new(), unspoken: PREFACE_BYTES, turns }
     }
 }
 
@@ -75,13 +82,11 @@ pub struct ConnectionInfo {
     pub is_trusted: Arc<AtomicBool>,
 }
 
-impl Connected for CoalescingConnection<SecuredStream<ClientConnection<TcpStream>>> {
-    type ConnectInfo = ConnectionInfo;
-
-    fn connect_info(&self) -> ConnectionInfo {
-        ConnectionInfo {
-            address: self.stream.get_ref().get_ref().peer_addr().ok(),
-            certificate: self.stream.certificate(),
+impl ConnectionInfo {
+    pub(super) fn of(stream: &GrpcStream) -> Self {
+        Self {
+            address: stream.get_ref().get_ref().peer_addr().ok(),
+            certificate: stream.certificate(),
             is_trusted: Arc::default(),
         }
     }
@@ -93,10 +98,16 @@ impl<S: AsyncRead + Speaks + Unpin> AsyncRead for CoalescingConnection<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // Not before the preface: the time for that is limited.
+        if self.unspoken == 0 {
+            ready!(self.turns.poll(context));
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let read = buffer.filled().len() - before;
+        self.turns.read(read);
         if self.unspoken > 0 {
-            self.unspoken = self.unspoken.saturating_sub(buffer.filled().len() - before);
+            self.unspoken = self.unspoken.saturating_sub(read);
             if self.unspoken == 0 {
                 self.stream.has_spoken();
             }
@@ -134,7 +145,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CoalescingConnection<S> {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    use super::*;
+    use super::{super::backlog::Backlog, *};
 
     #[tokio::test]
     async fn all_bytes_arrive_in_order_whatever_the_sizes_and_however_little_is_taken_at_a_time() {
@@ -147,7 +158,7 @@ mod tests {
                 client.read_to_end(&mut all).await.expect("an end");
                 all
             });
-            let mut connection = CoalescingConnection::from(stream);
+            let mut connection = CoalescingConnection::new(stream, Arc::<Backlog>::default().connection());
             let (mut rest, mut number) = (&*bytes, 0);
             while !rest.is_empty() {
                 number += 1;
@@ -168,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_small_leaves_with_what_comes_next_or_when_it_is_flushed() {
         let (stream, mut client) = duplex(1_000);
-        let mut connection = CoalescingConnection::from(stream);
+        let mut connection = CoalescingConnection::new(stream, Arc::<Backlog>::default().connection());
         assert!(!connection.is_write_vectored());
         let mut received = [0; 9];
         assert_eq!(connection.write(b"head").await.expect("a reader"), 4);

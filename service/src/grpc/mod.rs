@@ -6,12 +6,14 @@
 
 mod accept;
 mod audit;
+mod backlog;
 mod caller;
 mod connection;
 mod convert;
 pub(crate) mod customers;
 pub(crate) mod deployment;
 mod export;
+mod http2;
 pub(crate) mod insight;
 pub(crate) mod interactions;
 mod middleware;

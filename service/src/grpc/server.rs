@@ -1,8 +1,8 @@
 //! The server: a function of its listeners and of the signal that ends it.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::TryStreamExt;
+use http::{Request, Response};
 use prometheus_client::metrics::gauge::Gauge;
 use tally_proto::{
     limits,
@@ -18,17 +18,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    codec::CompressionEncoding,
-    transport::{Server, server::Router},
-};
-use tower::layer::util::{Identity, Stack};
+use tonic::{body::Body, codec::CompressionEncoding, service::Routes};
+use tower::{Service, ServiceBuilder};
 
 use super::{
     accept,
-    connection::CoalescingConnection,
     customers::CustomerRpc,
     deployment::DeploymentRpc,
+    http2,
     insight::InsightRpc,
     interactions::InteractionRpc,
     middleware::{AccessLayer, AuditLayer, CallMetrics, LoadSheddingLayer, MiddlewareLayer},
@@ -50,18 +47,6 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// How long no call must have been in flight at shutdown, so that connections which are still open are not waited for:
 /// a client may have called before it learned of the shutdown.
 const QUIET: Duration = Duration::from_secs(1);
-/// The most streams that one connection may have open.
-const STREAMS: u32 = 200;
-/// How much of a request, and of all requests of a connection, a client may send before it is read, in bytes.
-///
-/// The HTTP/2 layer ends a connection on which so many small frames wait that what they take beside their bytes exceeds
-/// half of the connection's window. A stream whose messages have one interaction each fills its window with such frames
-/// while it is slowed down, so the window of a stream is small beside that of the connection.
-const STREAM_WINDOW: u32 = 128 << 10;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-/// The largest headers that HTTP/2 reads, in bytes. The middleware refuses what is above the contract's limit, as one
-/// call; were this the limit, the connection would end, and with it the calls of others.
-const HEADER_BYTES: u32 = 1 << 20;
 /// The background task that keeps the health service up to date.
 const READINESS: &str = "readiness";
 
@@ -86,9 +71,6 @@ pub enum ServeError {
     /// The reflection service could not be built, which is a bug.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The transport failed.
-    #[error("the server failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
     /// The HTTP listener could not be used.
     #[error("the HTTP listener failed: {0}")]
     Http(#[from] std::io::Error),
@@ -149,39 +131,33 @@ pub(crate) async fn run(
     let in_flight = calls.in_flight();
     let Security { tls, access, .. } = connections.security;
     let incoming = accept::connections(connections.listener, connections.most, &services.metrics);
-    let incoming = secure(incoming, tls, Protocol::Grpc).map_ok(CoalescingConnection::from);
+    let incoming = secure(incoming, tls, Protocol::Grpc);
     // Cancelled when NOT_SERVING has been reported, so that watches hear of it before they end.
     let reported = CancellationToken::new();
     let layers = Layers {
-        calls,
+        calls: MiddlewareLayer::new(calls),
         access: AccessLayer::new(access, services.audit.clone()),
         audit: AuditLayer::new(services.audit.clone()),
         shedding: LoadSheddingLayer::new(connections.capacity, &services.metrics, reported.clone()),
     };
-    let server = router(services, layers, connections.max_age)?
-        .add_service(health_service)
-        .serve_with_incoming_shutdown(incoming, reported.clone().cancelled_owned());
-    tokio::pin!(server);
-    let failed = tokio::select! {
-        ended = &mut server => Some(ended),
-        () = stopping.cancelled() => None,
-    };
+    let services = layers.around(routes(services)?.add_service(health_service).prepare());
+    let mut server = pin!(http2::serve(services, incoming, connections.max_age, reported.clone()));
+    let ended = stopping.run_until_cancelled(&mut server).await;
     supervisor.stop(READINESS).await;
-    if let Some(ended) = failed {
-        return Ok(ended?);
+    if ended.is_some() {
+        return Ok(());
     }
     tracing::info!("stopping: no new calls, those in flight may end");
     readiness.report_shutdown().await;
     reported.cancel();
     let drained = async {
         tokio::select! {
-            ended = &mut server => ended,
-            () = quiet(&in_flight) => Ok(()),
+            () = &mut server => {}
+            () = quiet(&in_flight) => {}
         }
     };
-    match timeout(DRAIN, drained).await {
-        Ok(ended) => ended?,
-        Err(_) => tracing::warn!("calls were still open after {DRAIN:?}; they are cut off"),
+    if timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("calls were still open after {DRAIN:?}; they are cut off");
     }
     Ok(())
 }
@@ -196,22 +172,26 @@ async fn quiet(in_flight: &Gauge) {
     }
 }
 
-/// What is around every call.
+/// What is around every call, from the outside in.
 struct Layers {
-    calls: CallMetrics,
+    calls: MiddlewareLayer,
     access: AccessLayer,
     audit: AuditLayer,
     shedding: LoadSheddingLayer,
 }
 
-type TallyRouter =
-    Router<Stack<LoadSheddingLayer, Stack<AuditLayer, Stack<AccessLayer, Stack<MiddlewareLayer, Identity>>>>>;
+impl Layers {
+    fn around(
+        self,
+        routes: Routes,
+    ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + use<>
+    {
+        let Self { calls, access, audit, shedding } = self;
+        ServiceBuilder::new().layer(calls).layer(access).layer(audit).layer(shedding).service(routes)
+    }
+}
 
-fn router(
-    services: GrpcServices,
-    Layers { calls, access, audit, shedding }: Layers,
-    max_age: Option<Duration>,
-) -> Result<TallyRouter, tonic_reflection::server::Error> {
+fn routes(services: GrpcServices) -> Result<Routes, tonic_reflection::server::Error> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(tally_proto::DESCRIPTOR_SET)
@@ -222,23 +202,7 @@ fn router(
             compressible!($server::new($rpc))
         };
     }
-    let server = match max_age {
-        Some(age) => Server::builder().max_connection_age(age),
-        None => Server::builder(),
-    };
-    // tonic replaces hyper's safe defaults by "none", so they are set again.
-    Ok(server
-        .max_concurrent_streams(STREAMS)
-        .http2_max_local_error_reset_streams(Some(1_024))
-        .http2_max_header_list_size(HEADER_BYTES)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .layer(MiddlewareLayer::new(calls))
-        .layer(access)
-        .layer(audit)
-        .layer(shedding)
+    Ok(Routes::default()
         .add_service(service!(CustomerServiceServer, services.customers))
         .add_service(service!(InteractionServiceServer, services.interactions))
         .add_service(service!(ScoringServiceServer, services.scoring))
