@@ -27,6 +27,21 @@ pub(super) fn actor_of(extensions: &Extensions, requested_by: &str) -> Actor {
     Actor { name, request_id: request_id.unwrap_or_default() }
 }
 
+/// Who acts, to be shown to others: the caller, if callers are checked, with what it says of itself where that is
+/// another name; or else `said` alone, which nobody checks.
+pub(super) fn person(extensions: &Extensions, said: &str) -> String {
+    match caller(extensions) {
+        None => said.to_owned(),
+        Some(caller) if said.is_empty() || said == caller => caller,
+        Some(caller) => format!("{caller} as {said} (unchecked)"),
+    }
+}
+
+/// Whether callers are checked, so that one is known without what it says of itself.
+pub(super) fn is_known(extensions: &Extensions) -> bool {
+    extensions.get::<Arc<Caller>>().is_some()
+}
+
 /// A short name for counts: the caller, or else its address.
 pub(super) fn caller_name(extensions: &Extensions) -> String {
     caller(extensions).or_else(|| address(extensions)).unwrap_or_default()
@@ -72,5 +87,17 @@ mod tests {
             }
             assert_eq!(actor(&request, said).name, name);
         }
+    }
+
+    #[test]
+    fn a_person_is_the_caller_whatever_it_says() {
+        let mut checked = Extensions::new();
+        let scopes = Scopes::from_iter([Scope::Write]);
+        checked.insert(Arc::new(Caller { name: "ops".to_owned(), scopes, expires: None }));
+        let unchecked = Extensions::new();
+        assert!(is_known(&checked) && !is_known(&unchecked));
+        let persons = ["", "ops", "eve"].map(|said| person(&checked, said));
+        assert_eq!(persons, ["ops", "ops", "ops as eve (unchecked)"]);
+        assert_eq!(person(&unchecked, "eve"), "eve");
     }
 }

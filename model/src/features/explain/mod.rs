@@ -9,14 +9,6 @@ mod templates;
 use self::phrases::Sentence;
 use super::Measure;
 
-/// Minor units as an amount of money, as sentences have it: `1234.56`.
-#[must_use]
-pub(crate) fn money(minor: i64, amount_decimals: u8) -> String {
-    let mut text = String::new();
-    Sentence { text: &mut text, amount_decimals }.money(minor as f64);
-    text
-}
-
 /// The value of a feature in its own unit or type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FeatureValue {

@@ -1,8 +1,7 @@
 //! What a rule finds. Texts name numbers, money, grades and times only: who it is about stands beside them.
 
-use super::rules::Condition;
+use super::{MoneyFormat, rules::Condition};
 use crate::{
-    features::explain::money,
     insight::{AbcClass, LifeCycle, value_at_risk},
     scoring::Grade,
 };
@@ -18,7 +17,9 @@ pub struct CustomerState {
     pub churn_probability: Option<f64>,
     /// The grade of that.
     pub churn_grade: Option<Grade>,
-    /// The grade of a lead, when there was a champion.
+    /// The probability that a lead buys, when there was a champion.
+    pub lead_probability: Option<f64>,
+    /// The grade of that.
     pub lead_grade: Option<Grade>,
     /// The customer lifetime value, in minor units.
     pub clv: Option<i64>,
@@ -71,6 +72,15 @@ impl CustomerState {
     }
 }
 
+/// A probability in percent. It is never exactly 0 or 1, and is not written as such.
+fn percent(probability: f64) -> String {
+    match 100.0 * probability {
+        percent if percent < 0.05 => "<0.1 %".to_owned(),
+        percent if percent > 99.95 => ">99.9 %".to_owned(),
+        percent => format!("{percent:.1} %"),
+    }
+}
+
 /// Two probabilities in percent, with as many decimals as show that they differ.
 fn percent_apart(probabilities: [f64; 2]) -> [String; 2] {
     let with =
@@ -80,16 +90,16 @@ fn percent_apart(probabilities: [f64; 2]) -> [String; 2] {
 }
 
 impl CustomerChange {
-    /// What a rule about customers finds; None for rules about anything else. Money in its text has so many decimals.
+    /// What a rule about customers finds; None for rules about anything else. Its text has money in this format.
     #[must_use]
-    pub fn finding(&self, condition: &Condition, amount_decimals: u8) -> Option<Finding> {
+    pub fn finding(&self, condition: &Condition, format: &MoneyFormat) -> Option<Finding> {
         match condition {
             Condition::GradeFell { abc } => self.is_among(abc).then(|| self.fallen_grade()).flatten(),
             Condition::ProbabilityRose { by, abc } => {
                 self.is_among(abc).then(|| self.risen_probability(*by)).flatten()
             }
             Condition::ValueAtRisk { above_minor, abc } => {
-                self.is_among(abc).then(|| self.value_at_risk(*above_minor, amount_decimals)).flatten()
+                self.is_among(abc).then(|| self.value_at_risk(*above_minor, format)).flatten()
             }
             Condition::LeadHot => self.hot_lead(),
             _ => None,
@@ -123,11 +133,11 @@ impl CustomerChange {
         })
     }
 
-    fn value_at_risk(&self, above: i64, amount_decimals: u8) -> Option<Finding> {
+    fn value_at_risk(&self, above: i64, format: &MoneyFormat) -> Option<Finding> {
         let now = self.now.value_at_risk()?;
         let before = self.before.as_ref().and_then(CustomerState::value_at_risk);
         (now > above && before.is_none_or(|before| before <= above)).then(|| {
-            let [at_risk, limit] = [now, above].map(|minor| money(minor, amount_decimals));
+            let [at_risk, limit] = [now, above].map(|minor| format.money(minor));
             let message = format!("the value at risk is {at_risk}, above {limit}");
             let previous = before.map(|before| before as f64);
             Finding { previous, ..Finding::above(message, now as f64, above as f64) }
@@ -135,10 +145,21 @@ impl CustomerChange {
     }
 
     fn hot_lead(&self) -> Option<Finding> {
-        let before = self.before.as_ref().and_then(|before| before.lead_grade);
-        (self.now.lead_grade == Some(Grade::A) && before != Some(Grade::A)).then(|| {
-            let from = before.map_or_else(String::new, |before| format!(", after {before:?}"));
-            Finding::plain(format!("the lead became grade A{from}"))
+        let grade = self.before.as_ref().and_then(|before| before.lead_grade);
+        let previous = self.before.as_ref().and_then(|before| before.lead_probability);
+        (self.now.lead_grade == Some(Grade::A) && grade != Some(Grade::A)).then(|| {
+            let value = self.now.lead_probability;
+            let from = grade.map_or_else(String::new, |grade| format!(", after {grade:?}"));
+            let probability = match (previous, value) {
+                (Some(before), Some(now)) => {
+                    let [from, to] = percent_apart([before, now]);
+                    format!(", P(buy) from {from} to {to}")
+                }
+                (None, Some(now)) => format!(", P(buy) {}", percent(now)),
+                (_, None) => String::new(),
+            };
+            let message = format!("the lead became grade A{from}{probability}");
+            Finding { value, previous, ..Finding::plain(message) }
         })
     }
 }
@@ -153,25 +174,31 @@ mod tests {
             life_cycle: LifeCycle::Mature,
             churn_probability: Some(probability),
             churn_grade: Some(churn),
+            lead_probability: None,
             lead_grade: None,
             clv: Some(clv),
         }
     }
 
-    fn lead(grade: Option<Grade>) -> CustomerState {
+    fn euro() -> MoneyFormat {
+        MoneyFormat { currency: Some("EUR".to_owned()), decimals: 2 }
+    }
+
+    fn lead(probability: f64, grade: Grade) -> CustomerState {
         CustomerState {
             abc: AbcClass::None,
             life_cycle: LifeCycle::Lead,
             churn_probability: None,
             churn_grade: None,
-            lead_grade: grade,
+            lead_probability: Some(probability),
+            lead_grade: Some(grade),
             clv: None,
         }
     }
 
     fn found(before: Option<CustomerState>, now: CustomerState, condition: &Condition) -> Option<String> {
         let change = CustomerChange { customer_id: "ada".into(), before, now };
-        change.finding(condition, 2).map(|finding| finding.message)
+        change.finding(condition, &euro()).map(|finding| finding.message)
     }
 
     #[test]
@@ -183,7 +210,7 @@ mod tests {
         assert_eq!(found(Some(bad.clone()), bad.clone(), &rule), None);
         assert_eq!(found(Some(good.clone()), state(0.5, Grade::C, 1), &rule), None);
         assert_eq!(found(None, bad.clone(), &rule), None, "it has no grade to fall from");
-        assert_eq!(found(Some(lead(Some(Grade::A))), bad.clone(), &rule), None, "it was a lead");
+        assert_eq!(found(Some(lead(0.9, Grade::A)), bad.clone(), &rule), None, "it was a lead");
         let of_class = |abc| found(Some(good.clone()), bad.clone(), &Condition::GradeFell { abc });
         assert!(of_class(vec![AbcClass::B, AbcClass::A]).is_some());
         assert_eq!(of_class(vec![AbcClass::B]), None);
@@ -204,33 +231,41 @@ mod tests {
 
     #[test]
     fn the_value_at_risk_crosses_the_limit_once() {
-        let rule = Condition::ValueAtRisk { above_minor: 500, abc: Vec::new() };
+        let rule = Condition::ValueAtRisk { above_minor: 100_000, abc: Vec::new() };
         let at = |clv| state(0.5, Grade::C, clv);
-        let crossed = Some("the value at risk is 5.01, above 5.00".to_owned());
-        assert_eq!(found(Some(at(1_000)), at(1_000), &rule), None, "at the limit");
-        assert_eq!(found(Some(at(1_000)), at(1_002), &rule), crossed);
-        assert_eq!(found(Some(at(1_002)), at(2_000), &rule), None, "it was above before");
-        assert_eq!(found(None, at(1_002), &rule), crossed, "a new customer");
-        let new = CustomerChange { customer_id: "ada".into(), before: None, now: at(1_002) };
-        let finding = new.finding(&rule, 0).unwrap();
-        assert_eq!(finding.message, "the value at risk is 501, above 500", "a currency without decimals");
-        assert_eq!((finding.value, finding.limit), (Some(501.0), Some(500.0)), "in minor units");
+        let crossed = Some("the value at risk is 1,000.01 EUR, above 1,000.00 EUR".to_owned());
+        assert_eq!(found(Some(at(200_000)), at(200_000), &rule), None, "at the limit");
+        assert_eq!(found(Some(at(200_000)), at(200_002), &rule), crossed);
+        assert_eq!(found(Some(at(200_002)), at(400_000), &rule), None, "it was above before");
+        assert_eq!(found(None, at(200_002), &rule), crossed, "a new customer");
+        let new = CustomerChange { customer_id: "ada".into(), before: None, now: at(200_002) };
+        let finding = new.finding(&rule, &MoneyFormat { currency: None, decimals: 0 }).unwrap();
+        assert_eq!(
+            finding.message, "the value at risk is 100,001, above 100,000",
+            "a currency without decimals"
+        );
+        assert_eq!((finding.value, finding.limit), (Some(100_001.0), Some(100_000.0)), "in minor units");
         let unknown = CustomerState { clv: None, ..at(0) };
-        assert_eq!(found(Some(unknown.clone()), at(1_002), &rule), crossed);
+        assert_eq!(found(Some(unknown.clone()), at(200_002), &rule), crossed);
         assert_eq!(found(Some(at(1)), unknown, &rule), None);
         assert_eq!(state(1.0, Grade::D, i64::MAX).value_at_risk(), Some(i64::MAX));
-        let unscored = CustomerState { churn_probability: None, ..at(1_002) };
+        let unscored = CustomerState { churn_probability: None, ..at(200_002) };
         assert_eq!(found(Some(at(1)), unscored, &rule), None, "no model says that it may leave");
     }
 
     #[test]
     fn a_lead_becomes_hot_once() {
-        let hot = lead(Some(Grade::A));
+        let hot = lead(0.8125, Grade::A);
         let rule = Condition::LeadHot;
-        let warm = found(Some(lead(Some(Grade::B))), hot.clone(), &rule);
-        assert_eq!(warm.as_deref(), Some("the lead became grade A, after B"));
-        assert_eq!(found(None, hot.clone(), &rule).as_deref(), Some("the lead became grade A"));
+        let warm = found(Some(lead(0.25, Grade::B)), hot.clone(), &rule);
+        assert_eq!(warm.as_deref(), Some("the lead became grade A, after B, P(buy) from 25.0 % to 81.2 %"));
+        let new = CustomerChange { customer_id: "ada".into(), before: None, now: hot.clone() };
+        let finding = new.finding(&rule, &euro()).unwrap();
+        assert_eq!(finding.message, "the lead became grade A, P(buy) 81.2 %");
+        assert_eq!((finding.value, finding.previous), (Some(0.8125), None));
+        let certain = found(None, lead(0.9999, Grade::A), &rule);
+        assert_eq!(certain.as_deref(), Some("the lead became grade A, P(buy) >99.9 %"));
         assert_eq!(found(Some(hot.clone()), hot.clone(), &rule), None);
-        assert_eq!(found(Some(hot), lead(Some(Grade::B)), &rule), None);
+        assert_eq!(found(Some(hot), lead(0.25, Grade::B), &rule), None);
     }
 }

@@ -3,8 +3,10 @@
 
 mod decision;
 mod file;
+mod money;
 mod rules;
 mod text;
 
 pub use decision::{CustomerChange, CustomerState, Finding};
+pub use money::MoneyFormat;
 pub use rules::{AlertKind, AlertRule, AlertRules, Condition, WebhookSpec};

@@ -12,11 +12,12 @@ use tally_proto::{
 };
 use tally_store::{Alert, AlertFilter, Delivery, DeliveryState};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tonic::{Request, Status};
 
 use super::InsightRpc;
 use crate::{
     grpc::{
+        caller::{is_known, person},
         convert::{page, response::timestamp, validator::Validator},
         page_token::PageTokens,
         predictions::{Messages, stream},
@@ -37,6 +38,9 @@ pub(super) async fn list(rpc: &InsightRpc, request: ListAlertsRequest) -> Result
     let size = validator.page_size(request.page_size);
     let filter = filter(&mut validator, &request);
     let (size, filter) = validator.finish((size, filter))?;
+    if let Some(rule) = &filter.rule {
+        rpc.alerts.check_rule(rule).await?;
+    }
     let scope = ("ListAlerts", &filter);
     let before: Option<i64> = rpc.page_tokens.open(&scope, &request.page_token)?;
     let (found, total) = rpc.alerts.list(filter.clone(), before, size + 1).await?;
@@ -49,11 +53,14 @@ pub(super) async fn list(rpc: &InsightRpc, request: ListAlertsRequest) -> Result
 /// AcknowledgeAlert.
 pub(super) async fn acknowledge(
     rpc: &InsightRpc,
-    request: AcknowledgeAlertRequest,
+    request: Request<AcknowledgeAlertRequest>,
 ) -> Result<AcknowledgeAlertResponse, Status> {
+    let (_, extensions, request) = request.into_parts();
     let mut validator = Validator::new(rpc.clock.now());
     let id = validator.id("alert_id", request.alert_id);
-    let who = validator.id("who", request.who);
+    let may_be_empty = is_known(&extensions) && request.who.is_empty();
+    let said = if may_be_empty { String::new() } else { validator.id("who", request.who) };
+    let who = person(&extensions, &said);
     validator.remark("note", &request.note, limits::VALUE_CHARS);
     let (id, who) = validator.finish((id, who))?;
     let alert = rpc.alerts.acknowledge(&id, who, request.note).await;

@@ -176,7 +176,7 @@ impl InsightService for InsightRpc {
         &self,
         request: Request<AcknowledgeAlertRequest>,
     ) -> Result<Response<AcknowledgeAlertResponse>, Status> {
-        alerts::acknowledge(self, request.into_inner()).await.map(Response::new)
+        alerts::acknowledge(self, request).await.map(Response::new)
     }
 
     async fn watch_alerts(

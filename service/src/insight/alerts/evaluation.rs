@@ -14,7 +14,7 @@ use tally_model::{
     counted,
     insight::{
         Facts,
-        alert::{AlertRule, Condition, Finding},
+        alert::{AlertRule, Condition, Finding, MoneyFormat},
     },
     time::{DAY, Time},
 };
@@ -22,7 +22,9 @@ use tally_store::{ComplaintNews, ComplaintQuery, NewAlert, OpenComplaint, Unwatc
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Alerts, Subject, alert, models};
-use crate::{insight::Insights, monitoring::HealthReceiver, platform::error::Result};
+use crate::{
+    deployment::DeploymentSettings, insight::Insights, monitoring::HealthReceiver, platform::error::Result,
+};
 
 /// How often what is new is looked at: passes and refusals.
 const EVERY: Duration = Duration::from_secs(1);
@@ -139,7 +141,8 @@ async fn watch_pass(alerts: &Alerts, insights: &Insights) -> Result<()> {
     }
     let Some(pass) = insights.store.unwatched_pass().await? else { return Ok(()) };
     if is_compared(insights, pass).await? {
-        let decimals = alerts.deployment.settings().await?.amount_decimals.unwrap_or(CENTS);
+        let DeploymentSettings { currency, amount_decimals } = alerts.deployment.settings().await?;
+        let format = &MoneyFormat { currency, decimals: amount_decimals.unwrap_or(CENTS) };
         let mut after = None;
         loop {
             let changes = insights.store.customer_changes(pass, after, PAGE).await?;
@@ -147,7 +150,7 @@ async fn watch_pass(alerts: &Alerts, insights: &Insights) -> Result<()> {
             after = Some(last.clone());
             let found = changes.iter().flat_map(|(_, change)| {
                 let of_rule = move |rule: &AlertRule| {
-                    let finding = change.finding(&rule.condition, decimals)?;
+                    let finding = change.finding(&rule.condition, format)?;
                     Some(alert_of_pass(rule, &change.customer_id, pass, finding))
                 };
                 alerts.settings.rules.rules.iter().filter_map(of_rule)
@@ -242,9 +245,11 @@ async fn is_open(complaint: &OpenComplaint, insights: &Insights, now: Time) -> R
 fn alert_of_complaint(rule: &AlertRule, complaint: &OpenComplaint, (hours, now): (u32, Time)) -> NewAlert {
     let open = (now.0 - complaint.occur_time.0) as f64 / HOUR as f64;
     let since = complaint.occur_time;
-    let limit = counted(hours, "hour", "hours");
-    let message =
-        format!("a complaint has been open since {since}, for {open:.1} hours; the limit is {limit}");
+    let message = format!(
+        "a complaint has been open since {since}, for {}; the limit is {}",
+        while_open(open),
+        limit_in_words(hours)
+    );
     let finding = Finding::above(message, open, hours.into());
     let as_of = Time(complaint.occur_time.0 + i64::from(hours) * HOUR);
     let customer = Subject::Customer(complaint.customer_id.clone());
@@ -285,6 +290,16 @@ async fn watch_kinds(alerts: &Alerts, unknown: &mut HashSet<String>) -> Result<(
     alerts.record(found).await
 }
 
+/// How long something is open, in hours: from two days on in days, which are easier to grasp.
+fn while_open(hours: f64) -> String {
+    if hours < 48.0 { format!("{hours:.1} hours") } else { format!("{:.1} days", hours / 24.0) }
+}
+
+/// The hours of a rule, in days where these are whole.
+fn limit_in_words(hours: u32) -> String {
+    if hours >= 48 && hours % 24 == 0 { of_days(hours / 24) } else { counted(hours, "hour", "hours") }
+}
+
 /// Days as a text.
 pub(super) fn of_days(days: u32) -> String {
     counted(days, "day", "days")
@@ -293,6 +308,16 @@ pub(super) fn of_days(days: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn from_two_days_on_times_are_in_days() {
+        assert_eq!(
+            [0.5, 47.9, 48.0, 765.8].map(while_open),
+            ["0.5 hours", "47.9 hours", "2.0 days", "31.9 days"]
+        );
+        let limits = [1, 24, 48, 50, 8_760].map(limit_in_words);
+        assert_eq!(limits, ["1 hour", "24 hours", "2 days", "50 hours", "365 days"]);
+    }
 
     #[test]
     fn what_has_failed_is_due_in_the_next_round() {

@@ -59,7 +59,7 @@ struct KindLabel {
 pub struct Alerts {
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
-    /// Says how many decimals money has.
+    /// Says which currency money has.
     deployment: Deployment,
     settings: AlertSettings,
     /// Wakes those who watch.
@@ -126,6 +126,28 @@ impl Alerts {
         }
         let total = self.store.count_alerts(&filter).await?;
         Ok((self.store.alerts(&filter, before, limit).await?, total))
+    }
+
+    /// Refuses a rule that this server does not have and no stored alert names.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT names the rules that there are; when the store fails.
+    pub async fn check_rule(&self, rule: &str) -> Result<()> {
+        let mut known: BTreeSet<String> =
+            self.settings.rules.rules.iter().map(|one| one.name.clone()).collect();
+        if known.contains(rule) {
+            return Ok(());
+        }
+        known.extend(self.store.alert_rules().await?);
+        if known.contains(rule) {
+            return Ok(());
+        }
+        let names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+        let allowed = match names.as_slice() {
+            [] => "there are no rules, and no alerts of former ones".to_owned(),
+            names => format!("allowed are the rules {}", names.join(", ")),
+        };
+        Err(Error::invalid("rule", format!("is `{}`, no rule; {allowed}", Shortened(rule))))
     }
 
     /// The names of the customers of some alerts, by their ids.

@@ -32,13 +32,25 @@ pub(super) async fn refused(alerts: &Alerts) -> Result<()> {
             let Condition::ModelRefused { target } = rule.condition else { continue };
             if is_of(target, refusal.target) {
                 let cause = (format!("{name} {}", refusal.reason), refusal.refuse_time);
-                let finding =
-                    Finding::plain(format!("the gate refused to promote {name}: {}", refusal.reason));
+                let reason = in_words(&refusal.reason);
+                let finding = Finding::plain(format!("the gate refused to promote {name}: {reason}"));
                 found.push(alert(rule, Subject::Thing(name.clone()), cause, finding));
             }
         }
     }
     alerts.record(found).await
+}
+
+/// The reason of a refusal in words, with its code for those who look it up.
+fn in_words(code: &str) -> String {
+    let words = match code {
+        "FAILED_CHECK" => "it fails a check of its training",
+        "WORSE_THAN_CHAMPION" => "it is worse than the champion",
+        "NO_BETTER_THAN_CHAMPION" => "it is no better than the champion",
+        "NOT_COMPARABLE" => "it cannot be compared with the champion",
+        _ => return code.to_owned(),
+    };
+    format!("{words} ({code})")
 }
 
 /// Finds champions that have not scored a population for too long.

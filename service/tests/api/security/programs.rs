@@ -108,6 +108,19 @@ async fn a_token_that_tally_makes_is_taken_by_the_server_that_has_its_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_acknowledges_an_alert_is_the_caller() {
+    let server = Secured::with_tokens(&token_entry("crm", "tally_t", "write", ""), &[]);
+    let alert = "INSERT INTO alerts (customer_id, alert_id, sequence, rule, kind, subject, cause, as_of_time, \
+                 create_time, message) VALUES ('', 'one', 1, 'silent', 'kind_silent', 'visit', 'c', 0, 0, 'm')";
+    server.database.sql(alert).await;
+    let seen = tally(&server.url(), "tally_t", &["alerts", "ack", "one"]);
+    let seen = String::from_utf8(seen.stdout).unwrap();
+    assert!(seen.starts_with("acknowledged by crm as ") && seen.contains(" (unchecked) at "), "{seen}");
+    let stored = "SELECT count(*) FROM alerts WHERE acknowledged_by LIKE 'crm as %@% (unchecked)'";
+    assert_eq!(server.database.sql(stored).await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_trusts_the_authority_that_it_is_given() {
     let server = Secured::with_tls(&token_entry("crm", "tally_t", "read", ""), &[]);
     let url = server.url().replace("127.0.0.1", "localhost");

@@ -32,6 +32,7 @@ struct ChangeRow {
     life_cycle: String,
     churn_probability: Option<f64>,
     churn_grade: Option<String>,
+    lead_probability: Option<f64>,
     lead_grade: Option<String>,
     clv_minor: Option<i64>,
     existed: bool,
@@ -39,6 +40,7 @@ struct ChangeRow {
     before_life_cycle: Option<String>,
     before_churn_probability: Option<f64>,
     before_churn_grade: Option<String>,
+    before_lead_probability: Option<f64>,
     before_lead_grade: Option<String>,
     before_clv_minor: Option<i64>,
 }
@@ -52,6 +54,7 @@ impl ChangeRow {
             life_cycle: self.before_life_cycle.as_deref().map_or(Ok(stage), life_cycle)?,
             churn_probability: self.before_churn_probability,
             churn_grade: self.before_churn_grade.as_deref().map(names::grade).transpose()?,
+            lead_probability: self.before_lead_probability,
             lead_grade: self.before_lead_grade.as_deref().map(names::grade).transpose()?,
             clv: self.before_clv_minor,
         };
@@ -60,6 +63,7 @@ impl ChangeRow {
             life_cycle: stage,
             churn_probability: self.churn_probability,
             churn_grade: self.churn_grade.as_deref().map(names::grade).transpose()?,
+            lead_probability: self.lead_probability,
             lead_grade: self.lead_grade.as_deref().map(names::grade).transpose()?,
             clv: self.clv_minor,
         };
@@ -122,10 +126,10 @@ impl<B: Backend> AlertSourceStore for B {
     ) -> Result<Vec<(MemberCursor, CustomerChange)>> {
         let mut select = Statement::new(
             "SELECT f.customer_id, f.net_minor, f.abc_class, f.life_cycle, f.churn_probability, f.churn_grade, \
-             f.lead_grade, f.clv_minor, b.customer_id IS NOT NULL AS existed, \
+             f.lead_probability, f.lead_grade, f.clv_minor, b.customer_id IS NOT NULL AS existed, \
              b.abc_class AS before_abc_class, b.life_cycle AS before_life_cycle, \
              b.churn_probability AS before_churn_probability, b.churn_grade AS before_churn_grade, \
-             b.lead_grade AS before_lead_grade, b.clv_minor AS before_clv_minor \
+             b.lead_probability AS before_lead_probability, b.lead_grade AS before_lead_grade, b.clv_minor AS before_clv_minor \
              FROM customer_insights AS f LEFT JOIN customer_insights AS b \
              ON b.customer_id = f.customer_id AND b.pass_id = ",
         );

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path};
 use tally_proto::v1;
 
 use super::subjects;
-use crate::support::{Tally, business, eventually, on_both_stores, time, timestamp};
+use crate::support::{ServeProcess, Tally, business, eventually, on_both_stores, time, timestamp};
 
 on_both_stores!(
     a_pass_by_a_model_of_another_horizon_is_not_compared,
@@ -96,6 +96,7 @@ async fn watched(tally: &Tally, passes: i64) {
 }
 
 async fn each_pass_is_compared_with_the_one_before_once(tally: Tally) {
+    drop(ServeProcess::start(&tally.database.url, &["--currency", "EUR"]));
     tally.simulate(&business(700, 11, time("2024-06-01"))).await;
     for target in ["lead", "churn"] {
         tally.train(&[target, "--as-of", BEFORE, "--promote", "always"]);
@@ -131,9 +132,15 @@ async fn each_pass_is_compared_with_the_one_before_once(tally: Tally) {
     for alert in alerts.iter().filter(|alert| alert.rule == "much") {
         let minor = alert.value.unwrap() as i64;
         assert_eq!(Some(minor), now[&alert.customer_id].value_at_risk);
-        // As all money, with the decimals of the currency, or two while it is not known.
-        let message = format!("the value at risk is {}.{:02}, above 10.00", minor / 100, minor % 100);
-        assert_eq!(alert.message, message);
+        // Texts have separators between thousands.
+        let message = alert.message.replace(',', "");
+        assert_eq!(
+            message,
+            format!("the value at risk is {}.{:02} EUR above 10.00 EUR", minor / 100, minor % 100)
+        );
+    }
+    for alert in alerts.iter().filter(|alert| alert.rule == "hot") {
+        assert!(alert.message.contains(", P(buy) ") && alert.value.is_some(), "{alert:?}");
     }
     // A server that dies in between has stored some of the alerts, and has not noted that it has looked at the pass.
     tally.database.sql("DELETE FROM alerts WHERE rule IN ('rose', 'hot')").await;

@@ -63,7 +63,8 @@ async fn complaints_are_open_until_a_resolution_of_the_customer(tally: Tally) {
         let (message, open) = (&alert.message, alert.value.unwrap());
         let begin = since.to_string().replace('Z', "");
         assert!(message.starts_with(&format!("a complaint has been open since {begin}")), "{message}");
-        assert!(message.ends_with(&format!(", for {open:.1} hours; the limit is 24 hours")), "{message}");
+        let long = if open < 48.0 { format!("{open:.1} hours") } else { format!("{:.1} days", open / 24.0) };
+        assert!(message.ends_with(&format!(", for {long}; the limit is 24 hours")), "{message}");
         assert!(open > 24.0 && alert.limit_value == Some(24.0), "{alert:?}");
     }
     // Both servers have looked at all of them once this one is found, which is recorded late.
@@ -133,7 +134,10 @@ async fn models_are_watched(tally: Tally) {
     }
     let [alert] = tally.wait_for_alerts(1).await.try_into().unwrap();
     assert_eq!((alert.rule.as_str(), alert.subject.as_str()), ("refused", "churn/2"));
-    assert_eq!(alert.message, "the gate refused to promote churn/2: NO_BETTER_THAN_CHAMPION");
+    assert_eq!(
+        alert.message,
+        "the gate refused to promote churn/2: it is no better than the champion (NO_BETTER_THAN_CHAMPION)"
+    );
 
     // What moves everybody's score is not chance, however few they are.
     let again = business(500, 5, time("2024-06-01"));
@@ -233,6 +237,7 @@ fn a_file_that_is_wrong_stops_the_start() {
         let output = serve.args(["--listen", "127.0.0.1:0", "--alerts", text(&file)]).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(&format!("the rules {}: ", file.display())), "{error}");
         assert!(error.contains(named), "{error}");
     }
 }

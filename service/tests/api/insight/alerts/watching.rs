@@ -62,7 +62,7 @@ async fn alerts_are_filtered_and_acknowledged_once(tally: Tally) {
     let rules = format!("{COMPLAINTS}{}", COMPLAINTS.replace("slow", "slower").replace("24", "48"));
     let complaints = [("ada", 1_500), ("bob", 3_000), ("cy", 4_000)];
     tally.backfill(complaints.map(|(id, minutes)| complaint(id, "1", minutes)).to_vec()).await.unwrap();
-    let _server = Tally::with_alerts(tally.database.again(), &rules, Path::new("")).await;
+    let server = Tally::with_alerts(tally.database.again(), &rules, Path::new("")).await;
     let alerts = tally.wait_for_alerts(5).await;
     let all = [("slow", "ada"), ("slow", "bob"), ("slow", "cy"), ("slower", "bob"), ("slower", "cy")];
     let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
@@ -117,6 +117,14 @@ async fn alerts_are_filtered_and_acknowledged_once(tally: Tally) {
     let refused = tally.insights().list_alerts(bad).await;
     let fields = ["page_size", "kind", "delivery_state"];
     assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &fields);
+    for server in [&tally, &server] {
+        let misspelt = v1::ListAlertsRequest { rule: "slowest".into(), ..none() };
+        let refused = server.insights().list_alerts(misspelt).await;
+        let message = refused.as_ref().unwrap_err().message().to_owned();
+        let named = "rule is `slowest`, no rule; allowed are the rules `slow`, `slower`";
+        assert!(message.contains(named), "{message}");
+        assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &["rule"]);
+    }
     let seen = "SELECT count(*) FROM v_alerts WHERE acknowledged_by = 'eve' AND delivery_state = 'none'";
     assert_eq!(tally.database.sql(seen).await, Some(1));
     let shown = tally.cli(&["alerts", "list", "--open", "--rule", "slower"]);
