@@ -32,8 +32,11 @@ fn page(reply: &GetActionEffectResponse, kinds: &[WorkKindArg]) -> String {
     if reply.rows.is_empty() {
         return format!("no list was handed out before {known}; hand one out with `tally worklist publish`");
     }
+    // With a kind, its actions of which nothing is over have rows as well, so that the numbers of open ones add up.
+    let is_judged = |row: &ActionEffect| row.treated > 0 || row.held_out > 0;
+    let of_kind = |kind: i32| reply.rows.iter().filter(move |row| row.kind == kind);
     let judged: Vec<&ActionEffect> =
-        reply.rows.iter().filter(|row| row.treated > 0 || row.held_out > 0).collect();
+        reply.rows.iter().filter(|row| of_kind(row.kind).any(is_judged)).collect();
     let unjudged = unjudged(reply, kinds);
     if judged.is_empty() {
         return narrow_text(&format!("nothing is over as of {known}\n{}", unjudged.join("\n")));
@@ -48,7 +51,9 @@ fn page(reply: &GetActionEffectResponse, kinds: &[WorkKindArg]) -> String {
         "customers on lists (treated) against those held out from them, as of {known}: how many bought within the \
          time of the list\n\
          effect: the difference in percentage points; it is more than chance when its interval does not hold 0\n\
-         open: the time of the list is not over; needed: so many more until an effect of this size shows"
+         open: the time of the list is not over; needed: so many more until an effect of this size shows\n\
+         (all): all actions of the kind; treated, held out and open of the actions add up to it, the other columns do \
+         not"
     );
     let notes: Vec<String> = [notes].into_iter().chain(unjudged).collect();
     format!("{table}\n\n{}", narrow_text(&notes.join("\n")))
@@ -128,11 +133,19 @@ mod tests {
         };
         let call =
             ActionEffect { action: "personal call".to_owned(), more_needed: Some(1_234), ..all.clone() };
+        let all = ActionEffect { open: 7, ..all };
+        let offer = ActionEffect {
+            kind: WorkKind::AtRisk.into(),
+            action: "offer".to_owned(),
+            open: 7,
+            ..ActionEffect::default()
+        };
         let open = ActionEffect { kind: WorkKind::CareDate.into(), open: 12, ..ActionEffect::default() };
-        insta::assert_snapshot!(page(&reply(vec![all, call, open]), &[]), @r"
+        insta::assert_snapshot!(page(&reply(vec![all, offer, call, open]), &[]), @r"
         kind     action         treated  bought  held out  bought  effect  95 % interval  open  needed
         ───────────────────────────────────────────────────────────────────────────────────────────────
-        at_risk  (all)               70  80.0 %        80  60.0 %   +20.0  +5.2 to +33.4     0       –
+        at_risk  (all)               70  80.0 %        80  60.0 %   +20.0  +5.2 to +33.4     7       –
+        at_risk  offer                0       –         0       –       –              –     7       –
         at_risk  personal call       70  80.0 %        80  60.0 %   +20.0  +5.2 to +33.4     0   1,234
 
         customers on lists (treated) against those held out from them, as of 2026-01-31T00:00:00Z: how many
@@ -140,6 +153,8 @@ mod tests {
         effect: the difference in percentage points; it is more than chance when its interval does not hold
           0
         open: the time of the list is not over; needed: so many more until an effect of this size shows
+        (all): all actions of the kind; treated, held out and open of the actions add up to it, the other
+          columns do not
         not over yet: care_date (12 open)
         never handed out: win_back, hot_lead, neglected
         ");

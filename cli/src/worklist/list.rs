@@ -78,7 +78,7 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
     let mut header = vec!["customer", "kind", "value"];
     header.extend(is_ranked.then_some("gain"));
     header.extend(["P", "class", "cause", "action"]);
-    header.extend(any_handed_out.then_some("handed out"));
+    header.extend(any_handed_out.then_some("on list of"));
     let mut rows: Vec<Vec<String>> =
         items.iter().map(|item| row(item, (is_ranked, any_handed_out), currency)).collect();
     let names = insert_names(&mut header, &mut rows, items.iter().map(|item| item.name.as_str()));
@@ -99,7 +99,9 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
         );
     }
     if any_handed_out {
-        lines.push("handed out: the date of the list, or what was reported since".to_owned());
+        lines.push(
+            "on list of: the date of the list that handed it out, or what was reported since".to_owned(),
+        );
     }
     if items.iter().any(|item| item.held_out) {
         lines.push(
@@ -150,7 +152,7 @@ fn episode(item: &WorkItem) -> Option<&OpenEpisode> {
     item.open_episode.as_ref().filter(|episode| !episode.held_out)
 }
 
-/// When the item was handed out, or what came of it; both have no room.
+/// The date of the list that handed the item out, or what came of it; both have no room.
 fn handed_out(item: &WorkItem) -> Option<String> {
     let episode = episode(item)?;
     Some(outcome(episode.outcome).unwrap_or_else(|| date(episode.as_of_time.as_ref())))
@@ -301,7 +303,7 @@ mod tests {
             item("C4", "Cem Aydın", None),
         ];
         insta::assert_snapshot!(shown(&items, 0), @r"
-        customer  name       kind        value       P  class  cause        action         handed out
+        customer  name       kind        value       P  class  cause        action         on list of
         ───────────────────────────────────────────────────────────────────────────────────────────────
         C1        Ana Reyes  at_risk  1,234.56  62.5 %  A      falling_use  discount       2026-01-29
         C2        Ben Okoro  at_risk  1,234.56  62.5 %  A      falling_use  discount       not_reached
@@ -311,7 +313,7 @@ mod tests {
         showing 4 of 1,234 as of 2026-01-31T00:00:00Z
         value: the value at risk, what is likely to be lost, or, of a lead, to be won
         P: the probability that the customer leaves, or that the lead buys
-        handed out: the date of the list, or what was reported since
+        on list of: the date of the list that handed it out, or what was reported since
         amounts in EUR
         ");
     }
