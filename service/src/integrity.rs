@@ -1,4 +1,4 @@
-//! Checks of what is stored: all of it for `tally-serve --check`, and its structure at every start.
+//! Checks of what is stored: structure, models and histories for `tally-serve --check`, and the structure at every start.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,8 +30,7 @@ pub struct CheckedPart {
     pub problems: Vec<String>,
 }
 
-/// Checks everything that is stored: the structure of the database, that every model can be read, and the history of
-/// every customer.
+/// Checks the structure of the database, that every model can be read, and the history of every customer.
 ///
 /// # Errors
 /// When the store fails.
@@ -57,7 +56,7 @@ pub async fn check_at_start(store: &dyn Store) -> Result<()> {
     }
     if !complete {
         tracing::info!(
-            "the database is too large to be checked within {AT_START:?}; tally-serve --check checks all of it"
+            "the structure of the database is too large to be checked within {AT_START:?}; tally-serve --check does so"
         );
     }
     Ok(())

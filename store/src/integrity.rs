@@ -18,8 +18,9 @@ pub struct StructureReport {
 /// Checks databases.
 #[async_trait]
 pub trait IntegrityStore: Send + Sync {
-    /// Checks the structure of the database, for at most this time: in SQLite, that every page of the file is as it
-    /// must be and that references between tables hold; in PostgreSQL, that no index or constraint is left invalid and
+    /// Checks the structure of the database, for at most this time: in SQLite, that every page in use is as it must be,
+    /// but not that indexes have what their tables have nor what free pages hold, and that references between tables
+    /// hold; in PostgreSQL, that no index or constraint is left invalid and
     /// that no page had a wrong checksum.
     ///
     /// # Errors

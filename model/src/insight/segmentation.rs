@@ -27,7 +27,7 @@ pub enum Segmentation {
 
 /// A text names no segmentation.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("is no segmentation; allowed are abc, rfm, rfm_cell, life_cycle, value_loyalty and attribute:NAME")]
+#[error("no segmentation; allowed are abc, rfm, rfm_cell, life_cycle, value_loyalty and attribute:NAME")]
 pub struct UnknownSegmentation;
 
 /// What the name of an attribute follows.

@@ -171,8 +171,9 @@ impl AbcSpec {
     fn validate(&self) -> Result<(), SpecError> {
         // Shares are exact to a millionth.
         let fine = self.a_share >= 1e-6 && self.a_share < self.b_share;
-        check(fine, "abc.a_share", self.a_share, "shares from 0.000001 and below b_share")?;
-        check(self.b_share <= 1.0, "abc.b_share", self.b_share, "shares above a_share up to 1")
+        let given = format!("{} with b_share = {}", self.a_share, self.b_share);
+        check(fine, "abc.a_share", given, "shares from 0.000001 on, and below b_share")?;
+        check(self.b_share <= 1.0, "abc.b_share", self.b_share, "shares above a_share and up to 1")
     }
 }
 
@@ -185,7 +186,8 @@ impl LifeCycleSpec {
         let declining = self.declining_after;
         check((1.0..=100.0).contains(&declining), "life_cycle.declining_after", declining, "1 to 100")?;
         let lost = self.lost_after;
-        check((declining..=100.0).contains(&lost), "life_cycle.lost_after", lost, "declining_after to 100")?;
+        let given = format!("{lost} with declining_after = {declining}");
+        check((declining..=100.0).contains(&lost), "life_cycle.lost_after", given, "declining_after to 100")?;
         let mature = self.mature_from;
         check((2..=1_000).contains(&mature), "life_cycle.mature_from", mature, "2 to 1000 purchase days")
     }
@@ -329,7 +331,11 @@ action = "personal mail"
             ("contact_kinds = [\"a\", \"a\"]", "contact_kinds"),
             ("sla_hours = 0", "sla_hours = 0"),
             ("[abc]\nby = \"revenue\"", "revenue"),
-            ("[abc]\na_share = 0.95", "abc.a_share = 0.95"),
+            (
+                "[abc]\na_share = 0.95",
+                "abc.a_share = 0.95 with b_share = 0.95: allowed are shares from 0.000001 on",
+            ),
+            ("[abc]\nb_share = 0.5", "abc.a_share = 0.8 with b_share = 0.5: allowed are"),
             ("[abc]\na_share = 1e-7", "abc.a_share = 0.0000001"),
             ("contact_kinds = [\"a\\u0000b\"]", "contact_kinds"),
             ("[[rfm.segment]]\nname = \"a\\u0000b\"", "rfm.segment"),
@@ -341,7 +347,10 @@ action = "personal mail"
                 "life_cycle.typical_interval_days = \"often\": allowed are \"auto\" and 1 to 3650 days",
             ),
             ("[life_cycle]\ndeclining_after = 0.9", "life_cycle.declining_after = 0.9"),
-            ("[life_cycle]\nlost_after = 1.4", "life_cycle.lost_after = 1.4"),
+            (
+                "[life_cycle]\nlost_after = 1.4",
+                "life_cycle.lost_after = 1.4 with declining_after = 1.5: allowed are",
+            ),
             ("[life_cycle]\nmature_from = 1", "life_cycle.mature_from = 1"),
             ("[[rfm.segment]]\nname = \"none\"", "rfm.segment"),
             ("[[rfm.segment]]\nname = \"a\"\nr = [0, 5]", "rfm.segment 1: r = [0, 5]"),

@@ -241,7 +241,7 @@ attributes = "auto"
                 "lead.ages_days = [-1, 7]: allowed are \"auto\", or 1 to 20 rising",
             ),
             ("[lead]\nages_days = [0, 99999999999]", "lead.ages_days = [0, 99999999999]: allowed are"),
-            ("churn = 3", "expected a table"),
+            ("churn = 3", "churn is 3; allowed are tables, such as [churn] with its keys below"),
             ("[lead]\nages_days = \"all\"", "invalid value: string \"all\", expected \"auto\" or a list"),
             ("[features]\nwindows_days = [30, 30]", "features.windows_days"),
             ("[features]\nkinds = [\"a\", \"a\"]", "features.kinds"),

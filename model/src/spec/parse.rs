@@ -32,7 +32,7 @@ pub(crate) fn parse<File: DeserializeOwned + Serialize, Checked>(
     list.map_or_else(|| checked(file), Err)
 }
 
-/// The error about `[key]` where `[[key]]` belongs, or the reverse. serde says that it expected a sequence or a map, or
+/// The error about `[key]` where `[[key]]` belongs, the reverse, or `key = 5` where one of them does. serde says that it expected a sequence or a map, or
 /// what it expected of the first key of a table that it reads from a list.
 fn wrong_header<File: DeserializeOwned>(text: &str) -> Option<SpecError> {
     wrong_header_within::<File>(&[], &toml::from_str(text).ok()?)
@@ -51,6 +51,10 @@ fn wrong_header_within<File: DeserializeOwned>(path: &[&str], given: &Table) -> 
             Value::Array(of) if of.iter().any(Value::is_table) && takes(&table) && !takes(&list) => {
                 Some(list_error(path.join("."), false))
             }
+            Value::Array(_) => None,
+            _ if takes(value) => None,
+            _ if takes(&table) => Some(not_a_table(path.join("."), value, false)),
+            _ if takes(&list) => Some(not_a_table(path.join("."), value, true)),
             _ => None,
         }
     })
@@ -64,8 +68,11 @@ fn takes<File: DeserializeOwned>(path: &[&str], value: &Value) -> bool {
 }
 
 fn list_error(key: String, is_entry: bool) -> SpecError {
-    let header = if is_entry { format!("[[{key}]]") } else { format!("[{key}]") };
-    SpecError::List { key, header }
+    SpecError::not_a_table(key, "a list".to_owned(), is_entry)
+}
+
+fn not_a_table(key: String, value: &Value, is_entry: bool) -> SpecError {
+    SpecError::not_a_table(key, value.to_string(), is_entry)
 }
 
 /// The error about a value that is not even of the type of its key, such as −1 or "many" where a number of days belongs;

@@ -40,11 +40,13 @@ pub enum SpecError {
         /// What may be given.
         allowed: &'static str,
     },
-    /// A list in the place of a table, which serde would take for the values of its keys.
-    #[error("{key} is a list; allowed are tables, such as {header} with its keys below")]
-    List {
+    /// Something else in the place of a table, such as a list, which serde would take for the values of its keys.
+    #[error("{key} is {given}; allowed are tables, such as {header} with its keys below")]
+    NotATable {
         /// The key of the table.
         key: String,
+        /// What was given.
+        given: String,
         /// The line that begins one: `[key]`, or `[[key]]` where there may be several.
         header: String,
     },
@@ -93,6 +95,12 @@ impl SpecError {
         Self::UnknownKey { key: shortened(key.to_owned()), with, allowed }
     }
 
+    /// Something else in the place of a table, or of one of several; of a long value, the message has the beginning.
+    pub(super) fn not_a_table(key: String, given: String, is_entry: bool) -> Self {
+        let header = if is_entry { format!("[[{key}]]") } else { format!("[{key}]") };
+        Self::NotATable { key, given: shortened(given), header }
+    }
+
     /// The mistake, in one of several tables of the same name.
     pub(crate) fn within(self, place: String) -> Self {
         Self::Within { place, error: Box::new(self) }
@@ -107,7 +115,7 @@ impl SpecError {
             Self::Within { place, error } => Some(error.with_value(number, given)?.within(place)),
             Self::Toml(_)
             | Self::Missing { .. }
-            | Self::List { .. }
+            | Self::NotATable { .. }
             | Self::Table { .. }
             | Self::UnknownKey { .. }
             | Self::Nul { .. } => None,

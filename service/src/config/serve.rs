@@ -95,7 +95,8 @@ pub struct ServeArgs {
     #[arg(long, env = "TALLY_DEMO_CUSTOMERS", default_value_t = 3_000, requires = "demo",
           value_parser = clap::value_parser!(u32).range(500..=1_000_000))]
     pub demo_customers: u32,
-    /// Instead of serving, check that nothing that is stored is damaged, and say what is
+    /// Instead of serving, check the structure of the database, every model and the history of every customer, and say
+    /// what is damaged
     #[arg(long, env = "TALLY_CHECK", conflicts_with = "demo")]
     pub check: bool,
     /// How to log
@@ -181,12 +182,19 @@ impl ServeArgs {
     /// When the file or one that it names cannot be read, or is not such a file.
     pub fn alert_settings(&self) -> Result<AlertSettings> {
         let Some(path) = &self.alerts else { return Ok(AlertSettings::default()) };
+        let refused = |error: String| Error::invalid(format!("the rules {}", path.display()), error);
         let rules = std::fs::read_to_string(path)
             .map_err(|error| error.to_string())
             .and_then(|text| AlertRules::parse(&text).map_err(|error| error.to_string()))
-            .map_err(|error| Error::invalid(format!("the rules {}", path.display()), error))?;
+            .map_err(refused)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let webhook = rules.webhook.as_ref().map(|webhook| Webhook::open(webhook, folder)).transpose()?;
+        let open = |webhook| {
+            Webhook::open(webhook, folder).map_err(|error| match error {
+                Error::Invalid(_) => refused(error.to_string()),
+                other => other,
+            })
+        };
+        let webhook = rules.webhook.as_ref().map(open).transpose()?;
         Ok(AlertSettings { rules: Arc::new(rules), webhook: webhook.map(Arc::new) })
     }
 

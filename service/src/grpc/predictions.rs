@@ -248,8 +248,8 @@ fn filter(validator: &mut Validator, request: &ListPredictionsRequest) -> Predic
 
 fn probability_range(validator: &mut Validator, min: Option<f64>, max: Option<f64>) {
     for (field, bound) in [("min_probability", min), ("max_probability", max)] {
-        if bound.is_some_and(|bound| !(0.0..=1.0).contains(&bound)) {
-            validator.refuse(field, "is not a probability; allowed are 0 to 1");
+        if let Some(bound) = bound.filter(|bound| !(0.0..=1.0).contains(bound)) {
+            validator.refuse(field, format!("is {bound}, no probability; allowed are 0 to 1"));
         }
     }
     if let (Some(min), Some(max)) = (min, max)
@@ -300,10 +300,8 @@ fn order(validator: &mut Validator, order_by: &str) -> PredictionOrder {
         "score_time desc" => PredictionOrder::ScoreTime,
         "net_revenue desc" => PredictionOrder::NetRevenue,
         _ => {
-            validator.refuse(
-                "order_by",
-                "allowed are \"probability desc\", \"score_time desc\" and \"net_revenue desc\"",
-            );
+            let allowed = "`probability desc`, `score_time desc` and `net_revenue desc`";
+            validator.refuse("order_by", format!("is `{}`; allowed are {allowed}", Shortened(order_by)));
             PredictionOrder::Probability
         }
     }

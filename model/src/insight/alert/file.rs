@@ -1,7 +1,7 @@
 //! The rules as a person writes them in TOML. An unknown key, a key that a kind does not have, and a value out of its range
 //! are errors that name the rule and say what is allowed.
 
-use std::{fmt, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -23,6 +23,11 @@ const LEAST_PSI: f64 = 0.01;
 const HOURS: RangeInclusive<i64> = 1..=8_760;
 const DAYS: RangeInclusive<i64> = 1..=3_650;
 const MINOR_UNITS: RangeInclusive<i64> = 0..=1_000_000_000_000_000;
+/// What the name of a rule is.
+const NAMES: &str = "1 to 64 characters, none of them a control character";
+/// The keys that rules of some kind have.
+const KEYS: [&str; 10] =
+    ["name", "kind", "abc", "by", "above_minor", "hours", "days", "psi", "target", "interaction_kind"];
 
 /// The whole file. Each rule is read by itself, so that a message can name it.
 #[derive(Deserialize, Serialize)]
@@ -33,28 +38,10 @@ struct RulesFile {
     webhook: Option<WebhookSpec>,
 }
 
-/// A `[[rule]]` table, whose kind decides which keys it may have. Numbers are checked with their ranges.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A `[[rule]]` table, whose kind decides which keys it may have.
 struct RuleTable {
-    name: String,
     kind: AlertKind,
-    abc: Option<Vec<String>>,
-    by: Option<Value>,
-    above_minor: Option<Value>,
-    hours: Option<Value>,
-    days: Option<Value>,
-    psi: Option<Value>,
-    target: Option<Target>,
-    interaction_kind: Option<String>,
-}
-
-/// What every rule has.
-#[derive(Deserialize)]
-struct RuleHead {
-    #[serde(rename = "name")]
-    _name: String,
-    kind: AlertKind,
+    keys: Table,
 }
 
 impl AlertRules {
@@ -97,97 +84,113 @@ fn place(table: &Table, number: usize) -> String {
 }
 
 impl RuleTable {
-    /// Reads a rule. Its kind is read first: it says which keys there are, of which serde would name those of all kinds.
-    fn read(table: Table) -> Result<Self, SpecError> {
-        let RuleHead { kind, .. } = table.clone().try_into()?;
+    /// Reads a rule, whose kind says which keys it may have.
+    fn read(keys: Table) -> Result<Self, SpecError> {
+        need(keys.get("name"), None, "name", NAMES)?;
+        let given = keys.get("kind");
+        let kind = given.and_then(Value::as_str);
+        let kind = kind.and_then(|kind| AlertKind::ALL.into_iter().find(|one| one.name() == kind));
+        let kind = need(kind, given, "kind", AlertKind::NAMES)?;
         let has_key = |kind: AlertKind, key: &str| kind.keys().split(", ").any(|one| one == key);
-        match table.keys().find(|key| !AlertKind::ALL.into_iter().any(|kind| has_key(kind, key))) {
-            None => Ok(table.try_into()?),
-            Some(key) => {
-                Err(SpecError::unknown_key(key, format!("with the kind {}", kind.name()), kind.keys()))
-            }
+        if let Some((key, value)) = keys.iter().find(|(key, _)| !has_key(kind, key)) {
+            // Keys that rules of other kinds have are no spelling mistakes.
+            let of_others = KEYS.into_iter().find(|one| one == key);
+            let with = format!("with the kind {}", kind.name());
+            return Err(match of_others {
+                Some(key) => SpecError::value(key, format!("{} {with}", shown(value)), kind.keys()),
+                None => SpecError::unknown_key(key, with, kind.keys()),
+            });
         }
+        Ok(Self { kind, keys })
     }
 
     fn checked(self) -> Result<AlertRule, SpecError> {
-        let allowed = "1 to 64 characters, none of them a control character";
-        check(is_name(&self.name), "name", format!("{:?}", self.name), allowed)?;
-        self.check_keys()?;
-        let target = self.target;
+        let name = self.name("name", NAMES)?;
         let condition = match self.kind {
             AlertKind::GradeFell => Condition::GradeFell { abc: self.abc()? },
             AlertKind::ProbabilityRose => Condition::ProbabilityRose { by: self.by()?, abc: self.abc()? },
             AlertKind::ValueAtRisk => {
-                let above_minor = whole(
-                    self.above_minor.as_ref(),
-                    "above_minor",
-                    MINOR_UNITS,
-                    "whole numbers of minor units from 0 to 10^15",
-                )?;
-                Condition::ValueAtRisk { above_minor, abc: self.abc()? }
+                let allowed = "whole numbers of minor units from 0 to 10^15";
+                Condition::ValueAtRisk {
+                    above_minor: self.whole("above_minor", MINOR_UNITS, allowed)?,
+                    abc: self.abc()?,
+                }
             }
-            AlertKind::ComplaintOpen => Condition::ComplaintOpen {
-                hours: small(self.hours.as_ref(), "hours", HOURS, "1 to 8760 hours")?,
-            },
+            AlertKind::ComplaintOpen => {
+                Condition::ComplaintOpen { hours: self.small("hours", HOURS, "1 to 8760 hours")? }
+            }
             AlertKind::LeadHot => Condition::LeadHot,
-            AlertKind::ModelDrifted => Condition::ModelDrifted { psi: self.psi()?, target },
-            AlertKind::ModelWorse => Condition::ModelWorse { target },
-            AlertKind::ModelRefused => Condition::ModelRefused { target },
-            AlertKind::NotScored => Condition::NotScored { days: self.days()?, target },
+            AlertKind::ModelDrifted => Condition::ModelDrifted { psi: self.psi()?, target: self.target()? },
+            AlertKind::ModelWorse => Condition::ModelWorse { target: self.target()? },
+            AlertKind::ModelRefused => Condition::ModelRefused { target: self.target()? },
+            AlertKind::NotScored => Condition::NotScored { days: self.days()?, target: self.target()? },
             AlertKind::KindSilent => {
-                Condition::KindSilent { days: self.days()?, interaction_kind: self.interaction_kind()? }
+                let allowed = "kinds of interaction, 1 to 64 characters";
+                Condition::KindSilent {
+                    days: self.days()?,
+                    interaction_kind: self.name("interaction_kind", allowed)?,
+                }
             }
         };
-        Ok(AlertRule { name: self.name, condition })
+        Ok(AlertRule { name, condition })
     }
 
-    /// Refuses the first key that rules of this kind do not have.
-    fn check_keys(&self) -> Result<(), SpecError> {
-        let text = |value: &Option<Value>| value.as_ref().map(Value::to_string);
-        let given = [
-            ("abc", self.abc.as_ref().map(|abc| format!("{abc:?}"))),
-            ("by", text(&self.by)),
-            ("above_minor", text(&self.above_minor)),
-            ("hours", text(&self.hours)),
-            ("days", text(&self.days)),
-            ("psi", text(&self.psi)),
-            ("target", self.target.map(|target| format!("{:?}", target.name()))),
-            ("interaction_kind", self.interaction_kind.as_ref().map(|kind| format!("{kind:?}"))),
-        ];
-        for (key, value) in given.into_iter().filter_map(|(key, value)| Some((key, value?))) {
-            let is_fine = self.kind.keys().split(", ").any(|one| one == key);
-            check(is_fine, key, format!("{value} with the kind {}", self.kind.name()), self.kind.keys())?;
-        }
-        Ok(())
+    /// A text that can be a name.
+    fn name(&self, key: &'static str, allowed: &'static str) -> Result<String, SpecError> {
+        let given = self.keys.get(key);
+        let name = given.and_then(Value::as_str).filter(|name| is_name(name));
+        need(name.map(str::to_owned), given, key, allowed)
     }
 
     fn abc(&self) -> Result<Vec<AbcClass>, SpecError> {
-        let class = |name: &String| {
-            let found = AbcClass::ALL.into_iter().find(|class| class.name() == name);
-            need(found, Some(format!("{name:?}")), "abc", r#""A", "B", "C" and "none""#)
-        };
-        self.abc.iter().flatten().map(class).collect()
+        let Some(given) = self.keys.get("abc") else { return Ok(Vec::new()) };
+        let class =
+            |name: &Value| AbcClass::ALL.into_iter().find(|class| name.as_str() == Some(class.name()));
+        let classes = given.as_array().and_then(|list| list.iter().map(class).collect());
+        need(classes, Some(given), "abc", r#"lists of "A", "B", "C" and "none""#)
     }
 
     fn by(&self) -> Result<f64, SpecError> {
-        let by = self.by.as_ref().and_then(number).filter(|by| *by > 0.0 && *by < 1.0);
-        need(by, self.by.as_ref(), "by", "numbers above 0 and below 1")
+        let given = self.keys.get("by");
+        let by = given.and_then(number).filter(|by| *by > 0.0 && *by < 1.0);
+        need(by, given, "by", "numbers above 0 and below 1")
     }
 
     fn days(&self) -> Result<u32, SpecError> {
-        small(self.days.as_ref(), "days", DAYS, "1 to 3650 days")
+        self.small("days", DAYS, "1 to 3650 days")
     }
 
     fn psi(&self) -> Result<f64, SpecError> {
-        let Some(given) = &self.psi else { return Ok(LARGE) };
+        let Some(given) = self.keys.get("psi") else { return Ok(LARGE) };
         let psi = number(given).filter(|psi| (LEAST_PSI..=10.0).contains(psi));
         need(psi, Some(given), "psi", "0.01 to 10; what is less is chance")
     }
 
-    fn interaction_kind(&self) -> Result<String, SpecError> {
-        let kind = self.interaction_kind.clone().filter(|kind| is_name(kind));
-        let given = self.interaction_kind.as_ref().map(|kind| format!("{kind:?}"));
-        need(kind, given, "interaction_kind", "kinds of interaction, 1 to 64 characters")
+    fn target(&self) -> Result<Option<Target>, SpecError> {
+        let Some(given) = self.keys.get("target") else { return Ok(None) };
+        let target = Target::ALL.into_iter().find(|target| given.as_str() == Some(target.name()));
+        need(target, Some(given), "target", r#""lead" and "churn""#).map(Some)
+    }
+
+    /// A whole number within its range.
+    fn whole(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<i64>,
+        allowed: &'static str,
+    ) -> Result<i64, SpecError> {
+        let given = self.keys.get(key);
+        need(given.and_then(Value::as_integer).filter(|number| range.contains(number)), given, key, allowed)
+    }
+
+    /// A whole number within a range from 0 to at most 2³² − 1.
+    fn small(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<i64>,
+        allowed: &'static str,
+    ) -> Result<u32, SpecError> {
+        Ok(u32::try_from(self.whole(key, range, allowed)?).unwrap_or(u32::MAX))
     }
 }
 
@@ -196,37 +199,22 @@ fn number(value: &Value) -> Option<f64> {
     value.as_float().or(value.as_integer().map(|number| number as f64))
 }
 
-/// A whole number within its range.
-fn whole(
-    given: Option<&Value>,
-    key: &'static str,
-    range: RangeInclusive<i64>,
-    allowed: &'static str,
-) -> Result<i64, SpecError> {
-    need(given.and_then(Value::as_integer).filter(|number| range.contains(number)), given, key, allowed)
-}
-
-/// A whole number within a range from 0 to at most 2³² − 1.
-fn small(
-    given: Option<&Value>,
-    key: &'static str,
-    range: RangeInclusive<i64>,
-    allowed: &'static str,
-) -> Result<u32, SpecError> {
-    Ok(u32::try_from(whole(given, key, range, allowed)?).unwrap_or(u32::MAX))
-}
-
 /// The value of a key that a rule must have; the error repeats what was given.
 fn need<T>(
     value: Option<T>,
-    given: Option<impl fmt::Display>,
+    given: Option<&Value>,
     key: &'static str,
     allowed: &'static str,
 ) -> Result<T, SpecError> {
     value.ok_or_else(|| match given {
         None => SpecError::Missing { key, allowed },
-        Some(given) => SpecError::value(key, given, allowed),
+        Some(given) => SpecError::value(key, shown(given), allowed),
     })
+}
+
+/// A value as the file has it, in one line.
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), |text| format!("{text:?}"))
 }
 
 #[cfg(test)]
@@ -247,6 +235,10 @@ mod tests {
         all.sort_unstable();
         assert_eq!(kinds, all);
         assert!(rules.webhook.is_some() && rules.look_at_passes());
+        let names = AlertKind::ALL.map(AlertKind::name).join(", ");
+        assert_eq!(AlertKind::NAMES.replace(" and ", ", "), names);
+        let keys = AlertKind::ALL.into_iter().flat_map(|kind| kind.keys().split(", "));
+        assert!(keys.into_iter().all(|key| KEYS.contains(&key)));
     }
 
     #[test]
@@ -254,9 +246,15 @@ mod tests {
         let rule = |keys: &str| format!("[[rule]]\nname = \"r\"\n{keys}");
         for (text, named) in [
             ("[[rules]]".to_owned(), "unknown field `rules`, expected `rule` or `webhook`"),
-            ("[[rule]]\nkind = \"lead_hot\"".to_owned(), "rule 1: missing field `name`"),
-            (rule(""), "rule \"r\": missing field `kind`"),
-            (rule("kind = \"sad\""), "rule \"r\": unknown variant `sad`, expected one of `grade_fell`"),
+            (
+                "[[rule]]\nkind = \"lead_hot\"".to_owned(),
+                "rule 1: name is missing: allowed are 1 to 64 characters",
+            ),
+            (
+                rule(""),
+                "rule \"r\": kind is missing: allowed are grade_fell, probability_rose, value_at_risk",
+            ),
+            (rule("kind = \"sad\""), "rule \"r\": kind = \"sad\": allowed are grade_fell, probability_rose"),
             (
                 rule("kind = \"lead_hot\"\nhours = 3"),
                 "rule \"r\": hours = 3 with the kind lead_hot: allowed are name, kind",
@@ -269,7 +267,7 @@ mod tests {
                 rule("kinds = \"visit\"\ndays = 3\nkind = \"kind_silent\""),
                 "rule \"r\": unknown field `kinds` with the kind kind_silent: allowed are name, kind, interaction_kind, days",
             ),
-            (rule("hour = 3"), "rule \"r\": missing field `kind`"),
+            (rule("hour = 3"), "rule \"r\": kind is missing: allowed are grade_fell"),
             (
                 "[rule]\nname = \"r\"\nkind = \"lead_hot\"".to_owned(),
                 "rule is a table; allowed are lists of tables, such as [[rule]] with the keys of an entry below",
@@ -281,9 +279,12 @@ mod tests {
             ("[[rule]]\nname = \"\0\"".to_owned(), "line 2 has a NUL character (U+0000)"),
             (
                 rule("kind = \"grade_fell\"\nabc = [\"\"]"),
-                "rule \"r\": abc = \"\": allowed are \"A\", \"B\", \"C\" and \"none\"",
+                "rule \"r\": abc = [\"\"]: allowed are lists of \"A\", \"B\", \"C\" and \"none\"",
             ),
-            (rule("kind = \"grade_fell\"\nabc = \"A\""), "rule \"r\": invalid type: string \"A\""),
+            (
+                rule("kind = \"grade_fell\"\nabc = \"A\""),
+                "rule \"r\": abc = \"A\": allowed are lists of \"A\"",
+            ),
             (
                 rule("kind = \"probability_rose\""),
                 "rule \"r\": by is missing: allowed are numbers above 0 and below 1",
@@ -311,7 +312,10 @@ mod tests {
                 rule("kind = \"model_drifted\"\npsi = 0.0001"),
                 "rule \"r\": psi = 0.0001: allowed are 0.01 to 10; what is less is chance",
             ),
-            (rule("kind = \"model_drifted\"\ntarget = \"sales\""), "rule \"r\": unknown variant `sales`"),
+            (
+                rule("kind = \"model_drifted\"\ntarget = \"sales\""),
+                "rule \"r\": target = \"sales\": allowed are \"lead\" and \"churn\"",
+            ),
             (
                 rule("kind = \"not_scored\"\ndays = 99999999999"),
                 "rule \"r\": days = 99999999999: allowed are",
@@ -325,13 +329,21 @@ mod tests {
                 format!("{}\n[[rule]]\nname = \"\"\nkind = \"lead_hot\"", rule("kind = \"lead_hot\"")),
                 "rule 2: name = \"\": allowed are 1 to 64 characters",
             ),
-            ("[[rule]]\nname = 5\nkind = \"lead_hot\"".to_owned(), "rule 1: invalid type: integer `5`"),
+            (
+                "[[rule]]\nname = 5\nkind = \"lead_hot\"".to_owned(),
+                "rule 1: name = 5: allowed are 1 to 64 characters",
+            ),
             (
                 format!("{0}\n{0}", rule("kind = \"lead_hot\"")),
                 "rule 2: name = \"r\": allowed are names that no rule before it has",
             ),
             (rule("kind = \"lead_hot\"\n").repeat(101), "rule = 101: allowed are up to 100 rules"),
             ("webhook = []".to_owned(), "expected"),
+            (
+                "webhook = \"https://a\"".to_owned(),
+                "webhook is \"https://a\"; allowed are tables, such as [webhook] with its keys below",
+            ),
+            ("rule = 5".to_owned(), "rule is 5; allowed are tables, such as [[rule]] with its keys below"),
             (
                 "webhook = [\"https://a\", \"s\", \"c\", 5]".to_owned(),
                 "webhook is a list; allowed are tables",

@@ -98,8 +98,7 @@ pub enum Condition {
 }
 
 /// What a rule is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AlertKind {
     /// [`Condition::GradeFell`].
     GradeFell,
@@ -137,6 +136,10 @@ impl AlertKind {
         Self::NotScored,
         Self::KindSilent,
     ];
+
+    /// The names of all kinds, for messages.
+    pub(super) const NAMES: &'static str = "grade_fell, probability_rose, value_at_risk, complaint_open, lead_hot, \
+         model_drifted, model_worse, model_refused, not_scored and kind_silent";
 
     /// The name in rules, tables and replies.
     #[must_use]

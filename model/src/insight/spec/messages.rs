@@ -21,7 +21,7 @@ fn numbers_that_their_type_does_not_hold_are_refused_as_others_are() {
         ("sla_hours = -24", "sla_hours = -24: allowed are 1 to 8760 hours"),
         (
             "[abc]\na_share = \"most\"",
-            "abc.a_share = \"most\": allowed are shares from 0.000001 and below b_share",
+            "abc.a_share = \"most\" with b_share = 0.95: allowed are shares from 0.000001 on, and below b_share",
         ),
         (
             "[life_cycle]\nmature_from = -5",
@@ -33,7 +33,10 @@ fn numbers_that_their_type_does_not_hold_are_refused_as_others_are() {
             "worklist.outcome_days.leads = -1: allowed are 1 to 3650 days",
         ),
         ("[worklist]\ncare_days = -1", "worklist.care_days = -1: allowed are 0 to 365 days"),
-        ("[worklist]\ncapacity = -1", "worklist.capacity = -1: allowed are 1 to 100000 items a day"),
+        (
+            "[worklist]\ncapacity = -1",
+            "worklist.capacity = -1: allowed are whole numbers of items a day from 1 to 100000",
+        ),
         (
             "[[rfm.segment]]\nname = \"a\"\nr = [5, 5]\n[[rfm.segment]]\nname = \"b\"\nf = [-1, 5]",
             "rfm.segment 2: f = [-1, 5]: allowed are [least, greatest] from 1 to 5",
@@ -94,16 +97,10 @@ fn several_entries_together_may_cover_one() {
 #[test]
 fn a_value_of_another_kind_is_shown_where_it_stands() {
     for (text, line, named) in [
-        ("worklist = 5", "1 | worklist = 5", "expected a table"),
-        (
-            "[worklist]\noutcome_days = 30",
-            "2 | outcome_days = 30",
-            "invalid type: integer `30`, expected a table, such as { buyers = 90, leads = 30 }",
-        ),
+        ("[[rfm.segment]]\nname = []", "2 | name = []", "expected a string"),
         (&playbook("[[playbook]]\nabc = []\naction = \"call\""), "2 | abc = []", "expected a string"),
         (&playbook("[[playbook]]\ncause = []\naction = \"call\""), "2 | cause = []", "cause"),
         (&playbook("[[playbook]]\nabc = \"A\""), "1 | [[playbook]]", "missing field `action`"),
-        ("[[rfm.segment]]\nname = []", "2 | name = []", "expected a string"),
         ("[[rfm.segment]]\nname = \"a\"\nr = []", "3 | r = []", "an array of length 2"),
         ("[[rfm.segment]]\nname = \"a\"\nr = 5", "3 | r = 5", "an array of length 2"),
         ("[[rfm.segment]]\nname = \"a\"\nx = []", "3 | x = []", "unknown field `x`"),
@@ -127,6 +124,21 @@ fn a_list_is_no_table() {
         ("[rfm]\nsegment = [[\"a\", [1, 5], [1, 5], [1, 5]]]", "rfm.segment", "[[rfm.segment]]"),
     ] {
         let wanted = format!("{key} is a list; allowed are tables, such as {header} with its keys below");
+        assert_eq!(message(text), wanted, "{text}");
+    }
+}
+
+#[test]
+fn a_value_is_no_table() {
+    for (text, wanted) in [
+        ("abc = \"A\"", "abc is \"A\"; allowed are tables, such as [abc] with its keys below"),
+        ("worklist = 5", "worklist is 5; allowed are tables, such as [worklist] with its keys below"),
+        (
+            "[worklist]\noutcome_days = 30",
+            "worklist.outcome_days is 30; allowed are tables, such as [worklist.outcome_days] with its keys below",
+        ),
+        ("playbook = true", "playbook is true; allowed are tables, such as [[playbook]] with its keys below"),
+    ] {
         assert_eq!(message(text), wanted, "{text}");
     }
 }

@@ -85,6 +85,7 @@ impl WorklistSpec {
         check(fine, "worklist.care_dates", format!("{names:?}"), allowed)?;
         check(self.care_days <= 365, "worklist.care_days", self.care_days, "0 to 365 days")?;
         let capacity = self.capacity.unwrap_or(1);
-        check((1..=100_000).contains(&capacity), "worklist.capacity", capacity, "1 to 100000 items a day")
+        let allowed = "whole numbers of items a day from 1 to 100000";
+        check((1..=100_000).contains(&capacity), "worklist.capacity", capacity, allowed)
     }
 }

@@ -227,7 +227,8 @@ impl Validator {
     /// A model version of any target.
     pub fn version(&mut self, name: &str) -> ModelName {
         ModelName::parse(name).unwrap_or_else(|| {
-            self.refuse("model", "is not a model version; allowed are such as churn/7");
+            let given = Shortened(name);
+            self.refuse("model", format!("is `{given}`, no model version; allowed are such as churn/7"));
             ModelName { target: Target::Lead, version: 0 }
         })
     }

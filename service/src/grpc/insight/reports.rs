@@ -19,7 +19,7 @@ use super::{
 use crate::{
     grpc::convert::{response::timestamp, validator::Validator},
     insight::{CampaignLine, CohortLine, SalesLine, SalesRequest},
-    platform::error::{Error, Result},
+    platform::error::{Error, Result, Shortened},
 };
 
 /// Values with rows of their own unless asked for otherwise.
@@ -102,11 +102,9 @@ fn dimension(validator: &mut Validator, dimension: &str) -> Option<Dimension> {
         Some(("property", property)) => Some(Dimension::Property(name(property))),
         Some(("attribute", attribute)) => Some(Dimension::Attribute(name(attribute))),
         _ => {
-            validator.refuse(
-                "dimension",
-                "is no dimension; allowed are `channel`, `property:NAME`, `attribute:NAME`, and nothing for periods \
-                 alone",
-            );
+            let allowed = "`channel`, `property:NAME`, `attribute:NAME`, and nothing for periods alone";
+            let given = Shortened(dimension);
+            validator.refuse("dimension", format!("is `{given}`, no dimension; allowed are {allowed}"));
             None
         }
     }

@@ -15,6 +15,7 @@ use super::{InsightRpc, reports::fitting};
 use crate::{
     grpc::convert::{page, response::timestamp, validator::Validator},
     insight::{AttributeCoverage, ValuedMember, segment_growth},
+    platform::error::Shortened,
 };
 
 /// ListSegments.
@@ -128,7 +129,7 @@ fn segmentation(validator: &mut Validator, text: &str) -> Segmentation {
         Ok(Segmentation::Attribute(name)) => Segmentation::Attribute(validator.word("segmentation", name)),
         Ok(segmentation) => segmentation,
         Err(UnknownSegmentation) => {
-            validator.refuse("segmentation", UnknownSegmentation.to_string());
+            validator.refuse("segmentation", format!("is `{}`, {UnknownSegmentation}", Shortened(text)));
             Segmentation::Abc
         }
     }
@@ -173,7 +174,8 @@ fn order(validator: &mut Validator, order_by: &str) -> MemberOrder {
         "" | "net desc" => MemberOrder::Net,
         "clv desc" => MemberOrder::Clv,
         _ => {
-            validator.refuse("order_by", "allowed are \"net desc\" and \"clv desc\"");
+            let given = Shortened(order_by);
+            validator.refuse("order_by", format!("is `{given}`; allowed are `net desc` and `clv desc`"));
             MemberOrder::Net
         }
     }

@@ -44,6 +44,10 @@ async fn invalid_requests_of_reports_are_refused(tally: Tally) {
             "allowed",
         );
     }
+    let misspelt = tally.try_cli(&["insights", "sales", "--by", "Channel"]);
+    let message = String::from_utf8(misspelt.stderr).unwrap();
+    let wanted = "--by is `Channel`, no dimension; allowed are `channel`, `property:NAME`, `attribute:NAME`";
+    assert!(message.replace(": is", " is").replace("\n  ", " ").contains(wanted), "{message}");
     let longest = format!("attribute:{}", "é".repeat(64));
     assert!(tally.sales(months("2024-01-01", "2024-02-01", &longest)).await.is_ok());
     let changes: [(Change, &str, &str); 6] = [

@@ -392,6 +392,16 @@ async fn invalid_requests_are_refused(tally: Tally) {
         let request = of_segment(segmentation, "");
         invalid(tally.insights().list_segment_members(request).await.map(drop), "segmentation");
     }
+    for (request, wanted) in [
+        (of_segment("ABC", ""), "segmentation: is `ABC`, no segmentation; allowed are abc, rfm"),
+        (
+            v1::ListSegmentMembersRequest { order_by: "clv asc".into(), ..of_segment("abc", "") },
+            "order_by: is `clv asc`; allowed are `net desc` and `clv desc`",
+        ),
+    ] {
+        let refused = tally.insights().list_segment_members(request).await.unwrap_err();
+        assert!(refused.message().contains(wanted), "{refused:?}");
+    }
     let refused = [
         (v1::ListSegmentMembersRequest { page_size: -1, ..of_segment("abc", "") }, "page_size"),
         (v1::ListSegmentMembersRequest { missing_value: true, ..of_segment("abc", "") }, "missing_value"),
