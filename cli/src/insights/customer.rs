@@ -151,10 +151,16 @@ fn value(insight: &CustomerInsight, currency: &Currency) -> Vec<Line> {
             _ => format!("{expected}; {} that it has not left", ratio(insight.p_alive)),
         }
     });
-    vec![
-        ("lifetime value", format!("{clv}{}", interval.unwrap_or_default())),
+    let within = insight.clv_horizon_days.map(|horizon| format!(" in {}", days(horizon.into())));
+    let margin = insight.clv_margin_rate.map(|_| {
+        format!("{} of the revenue counts as profit in the lifetime value", ratio(insight.clv_margin_rate))
+    });
+    let mut lines = vec![
+        ("lifetime value", format!("{clv}{}{}", within.unwrap_or_default(), interval.unwrap_or_default())),
         ("to come", purchases.unwrap_or_else(|| DASH.to_owned())),
-    ]
+    ];
+    lines.extend(margin.map(|margin| ("margin", margin)));
+    lines
 }
 
 fn relation(insight: &CustomerInsight) -> Vec<Line> {

@@ -50,6 +50,8 @@ fn anna() -> CustomerInsight {
         clv_minor: Some(123_456),
         clv_lower_minor: Some(0),
         clv_upper_minor: Some(345_678),
+        clv_horizon_days: Some(365),
+        clv_margin_rate: Some(0.4),
         complaints: 3,
         complaints_open: 1,
         last_contact_time: moment("2011-11-02T10:00:00Z"),
@@ -105,8 +107,9 @@ fn a_customer_is_a_page() {
     orders           23 on 19 days, from 2010-12-01T09:30:00Z to 2011-09-18T10:00:00Z
     rhythm           no purchase for 82 days; expected after 34: 48 days overdue (2.4 times as long)
 
-    lifetime value  1,234.56 EUR; 95 %: 0.00 to 3,456.78 EUR
+    lifetime value  1,234.56 EUR in 365 days; 95 %: 0.00 to 3,456.78 EUR
     to come         4.2 purchase days expected; 87.6 % that it has not left
+    margin          40.0 % of the revenue counts as profit in the lifetime value
 
     satisfaction  0.93 of the score that was expected
     loyalty       80 of 100 points; 12.5 % of the purchases discounted

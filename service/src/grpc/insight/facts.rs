@@ -90,6 +90,7 @@ fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerIns
     let ever = facts.ever;
     let purchases = facts.purchases;
     let relative = |text: &str| if pass.is_some() { text.to_owned() } else { String::new() };
+    let model = pass.as_ref().map(|pass| &pass.population.value).filter(|_| value.clv.is_some());
     let mut scores = found.scores;
     let mut score = |target: Target| {
         let place = scores.iter().position(|score| score.target == target)?;
@@ -137,6 +138,8 @@ fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerIns
         clv_minor: value.clv.map(|clv| clv.round() as i64),
         clv_lower_minor: value.interval.map(|[lower, _]| lower.round() as i64),
         clv_upper_minor: value.interval.map(|[_, upper]| upper.round() as i64),
+        clv_horizon_days: model.map(|model| model.spec.horizon_days as i32),
+        clv_margin_rate: model.map(|model| model.margin_rate),
         next_to_buy: found.next_to_buy.into_iter().map(next_to_buy).collect(),
         next_care_time: found.next_care.map(timestamp),
         held_out: found.held_out,

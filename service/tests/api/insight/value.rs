@@ -168,6 +168,10 @@ async fn values_are_those_of_the_papers(tally: Tally) {
                 (insight.clv_minor, insight.clv_lower_minor, insight.clv_upper_minor),
                 (member.clv_minor, member.clv_lower_minor, member.clv_upper_minor)
             );
+            assert_eq!(
+                (insight.clv_horizon_days, insight.clv_margin_rate),
+                (Some(model.horizon_days), Some(model.margin_rate))
+            );
             assert_eq!(insight.expected_purchases.map(|n| (n * 1e9).round()), {
                 member.expected_purchases.map(|n| (n * 1e9).round())
             });
@@ -263,7 +267,7 @@ async fn too_few_customers_have_no_value_and_a_problem(tally: Tally) {
     let ada = &tally.all_members(time(AS_OF)).await["ada"];
     assert_eq!((ada.clv_minor, ada.clv_upper_minor, ada.expected_purchases), (None, None, None));
     let ada = tally.insight("ada", AS_OF).await.unwrap();
-    assert_eq!((ada.clv_minor, ada.p_alive), (None, None));
+    assert_eq!((ada.clv_minor, ada.p_alive, ada.clv_margin_rate), (None, None, None));
     let future = v1::GetValueModelRequest { as_of_time: Some(timestamp(Time::MAX)) };
     assert_refused(
         tally.insights().get_value_model(future).await,
