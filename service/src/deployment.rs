@@ -131,8 +131,10 @@ impl Deployment {
         Err(Error::Precondition {
             reason: "OTHER_DECIMALS",
             message: format!(
-                "amounts of {code} have {decimals} decimals, but those in this database have {stored}; name a \
-                 currency of {stored} decimals, or use another database"
+                "amounts of {code} have {}, but those in this database have {stored}; name a currency of {}, or \
+                 use another database",
+                counted(*decimals, "decimal", "decimals"),
+                counted(stored, "decimal", "decimals")
             ),
         })
     }

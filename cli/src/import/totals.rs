@@ -82,11 +82,12 @@ impl ImportTotals {
         let (late, recorded) = (self.interactions.late, self.interactions.recorded);
         (late * 2 > recorded).then(|| {
             format!(
-                "warning: {} of {} happened more than a day ago and count as known only from now on, \
+                "warning: {} of {} happened more than a day ago and {} as known only from now on, \
                  so models cannot learn from them. If this is history, import the same file again with --backfill: \
                  that mends it",
                 HumanCount(late.unsigned_abs()),
-                counted(recorded, "new interaction", "new interactions")
+                counted(recorded, "new interaction", "new interactions"),
+                if late == 1 { "counts" } else { "count" }
             )
         })
     }

@@ -3,7 +3,10 @@
 //! sentences of this module stand beside them.
 
 use super::{ReportPeriod, Span};
-use crate::time::{DAY, Time};
+use crate::{
+    counted,
+    time::{DAY, Time},
+};
 
 /// The part of a time that may lie before the first purchase. A month may begin with a holiday.
 const TOLERATED: f64 = 0.05;
@@ -35,10 +38,11 @@ pub fn growth_warning(as_of: Time, window_days: u32, first: Option<Time>) -> Opt
     let [start, end] = [2, 1].map(|windows| as_of.plus_days(-windows * i64::from(window_days)));
     (Uncovered::of(Span { start, end }, first) == Uncovered::Part).then(|| {
         format!(
-            "the first purchase that is known is of {}, and the window before begins on {}: growth compares {window_days} \
-             days with the last {} of the {window_days} before, so that it is too great",
+            "the first purchase that is known is of {}, and the window before begins on {}: growth compares {} with \
+             the last {} of the {window_days} before, so that it is too great",
             date(first),
             date(start),
+            counted(window_days, "day", "days"),
             (end.0 - first.0 + DAY - 1) / DAY
         )
     })
@@ -73,10 +77,11 @@ fn periods_warning(
     let [previous, year_before] = [count(|period| period.previous), count(|period| period.year_before)];
     (previous + year_before > 0).then(|| {
         format!(
-            "the first purchase that is known is of {}: of {} periods, {previous} are compared with a period before and \
-             {year_before} with a year before that begins earlier; {what}",
+            "the first purchase that is known is of {}: of {}, {} with a period before and {year_before} with a year \
+             before that begins earlier; {what}",
             date(first),
-            periods.len()
+            counted(periods.len(), "period", "periods"),
+            counted(previous, "is compared", "are compared")
         )
     })
 }
@@ -138,7 +143,7 @@ mod tests {
         assert_eq!(sales_warning(&months, first("2024-04-02T12:00:00Z")), None);
         // The period before of January 2025 is December 2024.
         let kpis = kpi_warning(&months, first("2024-12-20T00:00:00Z")).unwrap();
-        assert!(kpis.contains(" 1 are compared with a period before and 12 with a year before "), "{kpis}");
+        assert!(kpis.contains(" 1 is compared with a period before and 12 with a year before "), "{kpis}");
         assert_eq!(kpi_warning(&months, first("2023-12-31T00:00:00Z")), None);
         let all = report_periods(Period::All, &TimeZone::UTC, year, now).unwrap();
         assert_eq!(kpi_warning(&all, first("2025-06-01T00:00:00Z")), None, "it is compared with nothing");

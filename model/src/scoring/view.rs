@@ -53,7 +53,8 @@ impl fmt::Display for OldLead {
         let Self { days, learned_days } = self;
         write!(
             f,
-            "The lead is {days} days old, older than any that the model has learned from ({})",
+            "The lead is {} old, older than any that the model has learned from ({})",
+            counted(*days, "day", "days"),
             counted(*learned_days, "day", "days")
         )
     }

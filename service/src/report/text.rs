@@ -66,10 +66,10 @@ fn summary(result: &TrainingResult) -> String {
 fn lead_ages(result: &TrainingResult) -> String {
     let Some(leads) = result.artifact.card.leads else { return String::new() };
     format!(
-        "\nlearned from leads of up to {}; {:.1} % of the {} leads to be scored are older",
+        "\nlearned from leads of up to {}; {:.1} % of the {} to be scored are older",
         counted(leads.oldest_days, "day", "days"),
         100.0 * leads.older_share(),
-        leads.leads
+        counted(leads.leads, "lead", "leads")
     )
 }
 

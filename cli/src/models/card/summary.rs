@@ -116,10 +116,10 @@ fn days(number: i32) -> String {
 
 fn lead_coverage(leads: &LeadCoverage) -> String {
     format!(
-        "learned from up to {} old; {} of the {} to be scored are older",
+        "learned from up to {} old; {} of {} to be scored are older",
         days(leads.oldest_days),
         share(leads.older, leads.leads),
-        count(leads.leads)
+        counted(leads.leads, "lead", "leads")
     )
 }
 

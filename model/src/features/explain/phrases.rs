@@ -21,7 +21,7 @@ impl Sentence<'_> {
     pub(super) fn within(&mut self, days: Option<u32>) -> &mut Self {
         match days {
             None => self.text("so far"),
-            Some(days) => self.text("in the last ").integer(days).text(" days"),
+            Some(days) => self.text("in the last ").whole_days(days),
         }
     }
 
@@ -42,6 +42,11 @@ impl Sentence<'_> {
             Some(10) if !is_money => self.text("1 ").singular(unit),
             _ => write(self, value).text(" ").words(unit),
         }
+    }
+
+    /// The days of a feature.
+    pub(super) fn whole_days(&mut self, days: u32) -> &mut Self {
+        self.integer(days).text(if days == 1 { " day" } else { " days" })
     }
 
     pub(super) fn days(&mut self, days: f64) -> &mut Self {

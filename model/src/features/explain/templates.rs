@@ -42,7 +42,7 @@ impl Sentence<'_> {
             Measure::SilenceDays if raw > typical => self.text("Not heard of for ").days(raw),
             Measure::SilenceDays => self.text("Last heard of ").days(raw).text(" ago"),
             Measure::ActiveDays { days: Some(window) } => {
-                self.text("Active on ").number(raw).text(" of the last ").integer(*window).text(" days")
+                self.text("Active on ").number(raw).text(" of the last ").whole_days(*window)
             }
             Measure::ActiveDays { days: None } => self.text("Active on ").days(raw).text(" so far"),
             Measure::PurchaseDays if raw == 0.0 => self.text("Bought on no day so far"),
@@ -98,15 +98,13 @@ impl Sentence<'_> {
             Measure::TenureDays => self.text("Known for ").days(raw),
             Measure::Returned if raw >= 0.5 => self.text("Came back after a cancel"),
             Measure::Returned => self.text("No cancel so far"),
-            Measure::ExpectedPurchases { days } => self
-                .count(raw, kind::PURCHASE)
-                .text(" to be expected in the next ")
-                .integer(*days)
-                .text(" days"),
+            Measure::ExpectedPurchases { days } => {
+                self.count(raw, kind::PURCHASE).text(" to be expected in the next ").whole_days(*days)
+            }
             Measure::NoPurchaseProbability { days } => self
                 .text("No purchase in the next ")
-                .integer(*days)
-                .text(" days to ")
+                .whole_days(*days)
+                .text(" to ")
                 .percent(raw)
                 .text(" by the purchases so far"),
             Measure::Attribute { name, .. } => self.words(name).text(" is ").attribute(measure, raw),

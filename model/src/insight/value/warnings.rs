@@ -2,7 +2,7 @@
 //! the forecast follow from the same model, so that both say the same.
 
 use super::{BuyerPurchases, ValueModel, spec::WEEK};
-use crate::special::ln_beta;
+use crate::{counted, special::ln_beta};
 
 /// The least share of buyers that leave within the horizon: of fewer, the model has hardly seen anybody leave.
 const FEWEST_LEAVING: f64 = 0.01;
@@ -29,9 +29,10 @@ impl ValueModel {
         let leaving = 1.0 - (ln_beta(model.a, model.b + purchases) - ln_beta(model.a, model.b)).exp();
         (leaving < FEWEST_LEAVING).then(|| {
             format!(
-                "by the fitted model {} of the buyers leave within {days} days (a {:.5}, b {:.1}): it has hardly seen \
+                "by the fitted model {} of the buyers leave within {} (a {:.5}, b {:.1}): it has hardly seen \
                  anybody leave, so that the lifetime values, the forecast and p_alive are those of customers who never leave",
                 percent(leaving.max(0.0)),
+                counted(days, "day", "days"),
                 model.a,
                 model.b
             )
@@ -65,15 +66,20 @@ impl BacktestBasis {
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let Self { held_out_days, repeat_buyers, history_days } = *self;
-        let few = (repeat_buyers < FEWEST_REPEAT_BUYERS)
-            .then(|| format!("{repeat_buyers} customers had bought on more than one day (a backtest needs {FEWEST_REPEAT_BUYERS})"));
-        let short = (history_days < held_out_days)
-            .then(|| format!("purchases are known of {history_days} days, fewer than it holds out"));
+        let few = (repeat_buyers < FEWEST_REPEAT_BUYERS).then(|| {
+            let buyers = counted(repeat_buyers, "customer", "customers");
+            format!("{buyers} had bought on more than one day (a backtest needs {FEWEST_REPEAT_BUYERS})")
+        });
+        let short = (history_days < held_out_days).then(|| {
+            let days = counted(history_days, "day", "days");
+            format!("purchases are known of {days}, fewer than it holds out")
+        });
         let why: Vec<String> = few.into_iter().chain(short).collect();
         (!why.is_empty()).then(|| {
             format!(
-                "the backtest rests on little: before the {held_out_days} days that it holds out, {}; whether it looks \
-                 good or bad says little about the model of now",
+                "the backtest rests on little: before the {} that it holds out, {}; whether it looks good or bad \
+                 says little about the model of now",
+                counted(held_out_days, "day", "days"),
                 why.join(", and ")
             )
         })

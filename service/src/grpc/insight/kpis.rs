@@ -1,6 +1,9 @@
 //! Key figures.
 
-use tally_model::insight::{KPI_METRICS, KpiMetric};
+use tally_model::{
+    counted,
+    insight::{KPI_METRICS, KpiMetric},
+};
 use tally_proto::{
     limits,
     v1::{self, GetKpisRequest, GetKpisResponse, KpiDefinition},
@@ -81,8 +84,10 @@ fn check_rows(metrics: usize, periods: usize) -> Result<()> {
         return Err(Error::invalid(
             "metrics",
             format!(
-                "are {metrics} in {periods} periods, which makes {rows} rows; allowed are {most}, so ask for fewer \
-                 metrics, longer periods or a shorter range"
+                "have {rows} rows, which are {} of {}; allowed are {most}, so ask for fewer metrics, longer periods or a \
+                 shorter range",
+                counted(periods, "period", "periods"),
+                counted(metrics, "metric", "metrics")
             ),
         ));
     }
