@@ -261,6 +261,12 @@ mod tests {
     }
 
     #[test]
+    fn a_window_of_one_day_is_in_the_singular() {
+        let window = Measure::ActiveDays { days: Some(1) };
+        assert_eq!(written(&window, 1.0, 2.0, 2), "Active on 1 of the last 1 day; typical is 2");
+    }
+
+    #[test]
     fn money_has_the_decimals_of_its_currency() {
         let cost = Measure::PropertyLast { kind: "call".to_owned(), property: "cost_minor".to_owned() };
         for (decimals, raw, wanted) in [
