@@ -297,7 +297,11 @@ fn while_open(hours: f64) -> String {
 
 /// The hours of a rule, in days where these are whole.
 fn limit_in_words(hours: u32) -> String {
-    if hours >= 48 && hours % 24 == 0 { of_days(hours / 24) } else { counted(hours, "hour", "hours") }
+    if hours >= 48 && hours.is_multiple_of(24) {
+        of_days(hours / 24)
+    } else {
+        counted(hours, "hour", "hours")
+    }
 }
 
 /// Days as a text.
