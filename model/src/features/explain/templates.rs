@@ -6,6 +6,10 @@ use super::{
 };
 use crate::{features::Measure, history::kind};
 
+/// How a trend compares two rates: one interaction in the last 30 days after none is twice one in 30 days, and no rate is
+/// twice none.
+const ONE_MORE: &str = "before, both with one more in 30 days";
+
 impl Sentence<'_> {
     /// Writes what a value means.
     pub(super) fn fact(&mut self, measure: &Measure, raw: f64, typical: f64) -> &mut Self {
@@ -56,15 +60,18 @@ impl Sentence<'_> {
             Measure::OpenComplaints if raw == 0.0 => self.text("No complaint is waiting for a resolution"),
             Measure::OpenComplaints => self.count(raw, kind::COMPLAINT).text(" without a resolution"),
             Measure::Satisfaction => self.text("Last survey at ").percent(raw).text(" of what was expected"),
-            Measure::Trend => {
-                self.text("Activity of the last 30 days at ").percent(raw).text(" of the 90 days before")
-            }
+            Measure::Trend => self
+                .text("Activity of the last 30 days at ")
+                .number(raw)
+                .text(" times that of the 90 days ")
+                .text(ONE_MORE),
             Measure::KindTrend { kind } => self
                 .text("Rate of ")
                 .plural(kind)
                 .text(" in the last 30 days at ")
-                .percent(raw)
-                .text(" of that in the 90 days before"),
+                .number(raw)
+                .text(" times that in the 90 days ")
+                .text(ONE_MORE),
             Measure::GapVariation => {
                 self.text("Time between purchases varies by ").percent(raw).text(" of its mean")
             }
@@ -164,8 +171,6 @@ impl Sentence<'_> {
             | Measure::PropertyMean { property, .. }
             | Measure::PropertyLast { property, .. } => unit(property).1(self, typical),
             Measure::Satisfaction
-            | Measure::Trend
-            | Measure::KindTrend { .. }
             | Measure::GapVariation
             | Measure::DiscountShare { .. }
             | Measure::NoPurchaseProbability { .. } => self.percent(typical),
