@@ -80,6 +80,8 @@ pub struct Facts {
     pub ever: Money,
     /// Money of the window, (as_of − window, as_of].
     pub window: Money,
+    /// Whether an interaction states a cost, be it 0.
+    pub cost_stated: bool,
     /// Net revenue of the window before.
     pub previous_net: i64,
     /// The purchase days; None for a lead.
@@ -113,7 +115,7 @@ impl Facts {
     pub fn of(history: &History, as_of: Time, known_at: Time, spec: &InsightSpec) -> Option<Self> {
         let mut fold = FactFold::new(history, as_of, spec);
         for event in history.visible(as_of, known_at) {
-            fold.add(event.occur_time, event.kind as usize, event.amount_minor.unwrap_or(0));
+            fold.add(event.occur_time, event.kind as usize, event.amount_minor);
         }
         let created = |version: &crate::history::Version| {
             version.record_time <= known_at && version.create_time <= as_of
@@ -150,7 +152,11 @@ impl Facts {
             let Some(kind) = history.kind_if_visible(number.event, as_of, known_at) else { continue };
             if is_cost {
                 // Minor units have no fraction.
-                let amount = if number.value.fract() == 0.0 { number.value as i64 } else { 0 };
+                if number.value.fract() != 0.0 {
+                    continue;
+                }
+                let amount = number.value as i64;
+                self.cost_stated = true;
                 let time = history.occur_time(number.event);
                 windows.add(self, time, |money| money.cost = money.cost.saturating_add(amount));
             } else if number.value > 0.0 && Some(kind) == purchase && last_discounted != Some(number.event) {
@@ -248,8 +254,9 @@ impl FactFold {
         }
     }
 
-    fn add(&mut self, time: Time, kind: usize, amount: i64) {
+    fn add(&mut self, time: Time, kind: usize, stated: Option<i64>) {
         self.any = true;
+        let amount = stated.unwrap_or(0);
         let (role, is_contact) = self.roles[kind];
         let facts = &mut self.facts;
         if is_contact {
@@ -279,6 +286,7 @@ impl FactFold {
                 self.add_previous(time, amount.saturating_neg());
             }
             Role::Cost => {
+                facts.cost_stated |= stated.is_some();
                 self.windows.add(facts, time, |money| money.cost = money.cost.saturating_add(amount));
             }
             Role::Complaint => {
@@ -408,6 +416,24 @@ mod tests {
         let facts = facts(&history);
         assert_eq!((facts.ever.cost, facts.window.cost), (150, 150));
         assert_eq!((facts.discounted, facts.discount_share()), (1, Some(0.5)));
+    }
+
+    #[test]
+    fn a_cost_of_nothing_is_stated() {
+        let at = Time(990 * DAY);
+        let stated = |kind: &str, amount: Option<i64>, property: Option<&str>| {
+            let mut history = History::default();
+            history.push(kind, at, at, amount, None);
+            if let Some(value) = property {
+                history.push_property("cost_minor", value);
+            }
+            let facts = facts(&history);
+            assert_eq!(facts.ever.cost, 0);
+            facts.cost_stated
+        };
+        assert!(stated("cost", Some(0), None) && stated("purchase", Some(500), Some("0")));
+        assert!(!stated("cost", None, None) && !stated("purchase", Some(500), None));
+        assert!(!stated("purchase", Some(500), Some("0.5")), "minor units have no fraction");
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl PopulationSample {
     pub fn add(&mut self, facts: &Facts, attributes: Option<&Attributes>, as_of: Time, spec: &InsightSpec) {
         self.customers += 1;
         self.contacts_recorded |= facts.last_contact.is_some();
-        self.costs_recorded |= facts.ever.cost != 0;
+        self.costs_recorded |= facts.cost_stated;
         for (name, value) in attributes.into_iter().flatten() {
             let types = AttributeTypes::from(value);
             match self.attributes.get_mut(name) {
@@ -195,7 +195,7 @@ pub struct Population {
     /// Whether a contact with any customer is known.
     #[serde(default)]
     pub contacts_recorded: bool,
-    /// Whether a cost of any customer is known; None of populations that were stored before this was noted.
+    /// Whether a cost of any customer is known, be it 0; None of populations that were stored before this was noted.
     #[serde(default)]
     pub costs_recorded: Option<bool>,
     /// The names of the models that score the customers, such as `churn/7`.
@@ -238,9 +238,9 @@ impl Population {
         })
     }
 
-    /// Whether there are customers and no cost of any is known.
+    /// Whether there are buyers and no cost of any customer is known.
     fn is_without_costs(&self) -> bool {
-        self.customers > 0 && self.costs_recorded == Some(false)
+        self.buyers() > 0 && self.costs_recorded == Some(false)
     }
 
     /// The warning that classes by profit are classes by net revenue. None when they are not by profit or a cost is known.
@@ -251,6 +251,12 @@ impl Population {
                 "{NO_COST}, so that profit is net revenue, and the classes by profit are those by net revenue"
             )
         })
+    }
+
+    /// How many of the customers have bought.
+    #[must_use]
+    pub const fn buyers(&self) -> usize {
+        self.value.bg_nbd.customers
     }
 
     /// The attributes that at least half of the customers have, by name.
