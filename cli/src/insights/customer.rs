@@ -61,6 +61,7 @@ fn page(insight: &CustomerInsight, currency: &Currency) -> String {
             parts.push(format!("{name}\n{}", contacts(of)));
         }
     }
+    parts.extend(reply::warnings(&insight.warnings));
     parts.join("\n\n")
 }
 
@@ -128,12 +129,10 @@ fn purchases(insight: &CustomerInsight, currency: &Currency) -> Vec<Line> {
 /// The profit, and whether it is only the net revenue.
 fn profit(insight: &CustomerInsight, currency: &Currency) -> String {
     let profit = currency.money(insight.profit_minor);
-    match insight.cost_minor {
-        0 if insight.profit_minor != 0 => {
-            format!("{profit}, the net revenue: none of its interactions states a cost")
-        }
-        _ => profit,
+    if insight.cost_stated || insight.profit_minor == 0 {
+        return profit;
     }
+    format!("{profit}, the net revenue: none of its interactions states a cost")
 }
 
 /// What the customer will bring within the horizon.

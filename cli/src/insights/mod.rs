@@ -23,4 +23,4 @@ mod segments;
 mod value;
 
 pub(crate) use command::run;
-pub(crate) use reply::currency;
+pub(crate) use reply::{currency, warnings};

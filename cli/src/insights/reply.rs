@@ -30,7 +30,7 @@ pub(crate) async fn currency(server: &Connection) -> Result<Currency, ClientErro
 }
 
 /// What makes a reply questionable, each in a line; None when nothing does.
-pub(super) fn warnings(warnings: &[String]) -> Option<String> {
+pub(crate) fn warnings(warnings: &[String]) -> Option<String> {
     let lines: Vec<String> =
         warnings.iter().map(|warning| format!("warning: {}", printable(warning))).collect();
     (!lines.is_empty()).then(|| narrow_text(&lines.join("\n")))

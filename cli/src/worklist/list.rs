@@ -9,7 +9,7 @@ use crate::{
     args::WorklistArgs,
     connection::Connection,
     error::ClientError,
-    insights::currency,
+    insights::{currency, warnings},
     output::{
         self, Currency, DASH, counted, cut, date, insert_names, moment, narrow_table, narrow_text, percent,
         printable,
@@ -37,16 +37,19 @@ pub(super) async fn list(server: &Connection, args: &WorklistArgs, json: bool) -
         Ok(page.map_err(|status| server.error(&status))?.into_inner())
     });
     let listed = listed.await?;
-    let notes = notes(listed.shown, &listed.first);
+    let (notes, warnings) = (notes(listed.shown, &listed.first), warnings(&listed.first.warnings));
     if json {
         output::remark(&notes);
+        warnings.iter().for_each(|warnings| output::remark(warnings));
         return Ok(());
     }
-    if listed.items.is_empty() && listed.first.places_left == Some(0) {
-        return Ok(output::print(&narrow_text(&format!("nothing is left to hand out; {notes}")))?);
-    }
-    let currency = currency(server).await?;
-    Ok(output::print(&page(&listed.items, &notes, &currency))?)
+    let page = if listed.items.is_empty() && listed.first.places_left == Some(0) {
+        narrow_text(&format!("nothing is left to hand out; {notes}"))
+    } else {
+        page(&listed.items, &notes, &currency(server).await?)
+    };
+    let parts: Vec<String> = [page].into_iter().chain(warnings).collect();
+    Ok(output::print(&parts.join("\n\n"))?)
 }
 
 /// What is shown, and what is left out.

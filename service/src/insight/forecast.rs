@@ -35,13 +35,21 @@ impl ForecastReport {
         let ForecastBacktest { basis, rows, .. } = &self.backtest;
         let (stages, business): (Vec<_>, Vec<_>) =
             rows.iter().partition(|(row, _)| matches!(row.measure, ForecastMeasure::Stage(_)));
+        let population = &self.pass.population;
         let of_backtest = [
-            basis.warning(),
+            // Without buyers, no purchases are expected that could be tested.
+            basis.warning(fewer_steps).filter(|_| population.buyers() > 0),
             failed(&business, "numbers of purchase days and revenue"),
             failed(&stages, "numbers of customers by stage"),
         ];
-        self.pass.population.value.warnings().into_iter().chain(of_backtest.into_iter().flatten()).collect()
+        population.value.warnings().into_iter().chain(of_backtest.into_iter().flatten()).collect()
     }
+}
+
+/// How to hold out at most so many days of a forecast, see [`BacktestBasis::warning`].
+fn fewer_steps(most_days: i64) -> Option<String> {
+    let steps = most_days / FORECAST_STEP_DAYS;
+    (steps > 0).then(|| format!("a forecast of at most {steps} steps"))
 }
 
 /// The warning that the intervals of these rows failed, as far as they have any.

@@ -100,14 +100,15 @@ impl Insights {
         Ok(Segments { pass, segments, moves })
     }
 
-    /// What makes the segments of a pass and the growth of their members questionable.
+    /// What makes the segments of a pass, the growth of their members and their lifetime values questionable.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn segment_warnings(&self, pass: &Pass, segmentation: &Segmentation) -> Result<Vec<String>> {
         let first = self.first_purchase().await?;
         let growth = growth_warning(pass.as_of, pass.population.spec.window_days, first);
-        Ok(growth.into_iter().chain(segmentation.warning(&pass.population)).collect())
+        let of_segments = growth.into_iter().chain(segmentation.warning(&pass.population));
+        Ok(of_segments.chain(pass.population.value.warnings()).collect())
     }
 
     /// The sums of the segments that have customers, from memory when they were asked for before.

@@ -2,7 +2,10 @@
 
 use tally_model::{
     history::{History, Packed, kind},
-    insight::{BacktestBasis, BuyerPurchases, Facts, InsightSpec, ValueModel, ValueSample, failed_intervals},
+    insight::{
+        BacktestBasis, BuyerPurchases, Facts, InsightSpec, ValueModel, ValueSample, failed_intervals,
+        missed_total, no_backtest, shorter_horizon,
+    },
     time::{DAY, Time},
 };
 use tally_store::Pass;
@@ -19,6 +22,8 @@ pub struct ValueReport {
     pub pass: Pass,
     /// How the model of a horizon ago did; None when it could not be fitted then.
     pub backtest: Option<Backtest>,
+    /// The days up to the pass since the first purchase; 0 without one.
+    pub known_days: i64,
 }
 
 impl ValueReport {
@@ -27,10 +32,17 @@ impl ValueReport {
     pub fn warnings(&self) -> Vec<String> {
         let of_backtest = self.backtest.iter().flat_map(|backtest| {
             let counts = [backtest.inside, backtest.customers];
-            [backtest.basis.warning(), failed_intervals(counts, backtest.customers, "buyers")]
+            [
+                backtest.basis.warning(shorter_horizon),
+                missed_total([backtest.expected, backtest.actual], backtest.squares),
+                failed_intervals(counts, backtest.customers, "buyers"),
+            ]
         });
         let population = &self.pass.population;
-        let of_model = population.value.warnings().into_iter().chain(of_backtest.flatten());
+        let lacks_backtest = self.backtest.is_none() && population.value.bg_nbd.is_usable();
+        let without =
+            lacks_backtest.then(|| no_backtest(population.value.spec.horizon_days.into(), self.known_days));
+        let of_model = population.value.warnings().into_iter().chain(of_backtest.flatten()).chain(without);
         of_model.chain(population.margin_warning()).collect()
     }
 }
@@ -48,6 +60,8 @@ pub struct Backtest {
     pub expected: f64,
     /// What their purchases brought in the horizon, with margin and discount.
     pub actual: f64,
+    /// The sum of the squares of what each of them brought beside its lifetime value.
+    pub squares: f64,
     /// How many of them brought what is inside their interval.
     pub inside: u64,
 }
@@ -68,7 +82,9 @@ impl Insights {
     pub async fn value_model(&self, pass: Pass) -> Result<ValueReport> {
         let past = pass.as_of.plus_days(-i64::from(pass.population.spec.value.horizon_days));
         let backtest = self.backtest(past, &pass).await?;
-        Ok(ValueReport { pass, backtest })
+        let first = self.first_purchase().await?;
+        let known_days = first.map_or(0.0, |first| pass.as_of.days_since(first).max(0.0)) as i64;
+        Ok(ValueReport { pass, backtest, known_days })
     }
 
     /// Fits the model to what had happened by `past`, and compares it with what has happened since, by what is known to
@@ -113,14 +129,17 @@ impl PastBuyers {
         let value = model.prepared();
         let held_out_days = i64::from(spec.value.horizon_days);
         let basis = BacktestBasis::of(self.since.iter().map(|(buyer, _)| buyer), held_out_days);
-        let nobody = Backtest { as_of: past, basis, customers: 0, expected: 0.0, actual: 0.0, inside: 0 };
+        let (expected, actual, squares) = (0.0, 0.0, 0.0);
+        let nobody = Backtest { as_of: past, basis, customers: 0, expected, actual, squares, inside: 0 };
         let compare = |buyers: &[(BuyerPurchases, f64)]| {
             let mut sums = nobody;
             for (buyer, paid) in buyers {
                 let actual = model.margin_rate * paid;
+                let expected = value.value(buyer)?.clv;
                 sums.customers += 1;
-                sums.expected += value.value(buyer)?.clv;
+                sums.expected += expected;
                 sums.actual += actual;
+                sums.squares += (actual - expected).powi(2);
                 sums.inside += u64::from(model.contains(buyer, actual)?);
             }
             Some(sums)
@@ -131,6 +150,7 @@ impl PastBuyers {
             customers: all.customers + part.customers,
             expected: all.expected + part.expected,
             actual: all.actual + part.actual,
+            squares: all.squares + part.squares,
             inside: all.inside + part.inside,
             ..nobody
         })

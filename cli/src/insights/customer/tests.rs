@@ -31,6 +31,7 @@ fn anna() -> CustomerInsight {
         revenue_minor: 1_234_500,
         returns_minor: 34_500,
         cost_minor: 1_300_000,
+        cost_stated: true,
         profit_minor: -100_000,
         orders: 23,
         purchase_days: 19,
@@ -179,8 +180,9 @@ fn a_late_customer_who_is_likely_to_stay_is_explained() {
 
 #[test]
 fn a_profit_without_costs_is_the_net_revenue() {
-    let without = CustomerInsight { cost_minor: 0, profit_minor: 1_200_000, ..anna() };
-    let text = page(&without, &euro());
+    let with = CustomerInsight { cost_minor: 0, profit_minor: 1_200_000, ..anna() };
+    assert!(page(&with, &euro()).contains("12,000.00 EUR\n"), "a cost of 0 is stated");
+    let text = page(&CustomerInsight { cost_stated: false, ..with }, &euro());
     assert!(
         text.contains("12,000.00 EUR, the net revenue: none of its interactions states a cost\n"),
         "{text}"
@@ -223,6 +225,14 @@ fn a_lead_without_a_pass_has_dashes() {
     referrals     0, 0 of them bought
     completeness  –
     ");
+}
+
+#[test]
+fn warnings_are_shown() {
+    let warnings = vec![format!("nobody leaves{}", ", they say".repeat(20))];
+    let text = page(&CustomerInsight { warnings, ..anna() }, &euro());
+    assert_fits(&text);
+    assert!(text.contains("\n\nwarning: nobody leaves, they say,"), "{text}");
 }
 
 #[test]

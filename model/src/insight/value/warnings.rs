@@ -12,6 +12,11 @@ const FEWEST_REPEAT_BUYERS: u64 = 30;
 const INSIDE: f64 = 0.95;
 /// How much less than that is no failure, whatever chance says.
 const TOLERATED: f64 = 0.05;
+/// By which part the total of a backtest may be missed: a business that grows, or has a good year, is off by less, and a
+/// sum that is a quarter off is none to plan with.
+const TOLERATED_OF_TOTAL: f64 = 0.25;
+/// More standard deviations than this are not chance.
+const CHANCE: f64 = 3.0;
 
 impl ValueModel {
     /// What makes the model questionable; empty when nothing does.
@@ -62,9 +67,10 @@ impl BacktestBasis {
         basis
     }
 
-    /// The warning that the backtest rests on little.
+    /// The warning that the backtest rests on little. `shorter` says, as the beginning of a sentence that ends with
+    /// "leaves as many days before", how to hold out at most so many days; None when that cannot be done.
     #[must_use]
-    pub fn warning(&self) -> Option<String> {
+    pub fn warning(&self, shorter: impl FnOnce(i64) -> Option<String>) -> Option<String> {
         let Self { held_out_days, repeat_buyers, history_days } = *self;
         let few = (repeat_buyers < FEWEST_REPEAT_BUYERS).then(|| {
             let buyers = counted(repeat_buyers, "customer", "customers");
@@ -74,16 +80,64 @@ impl BacktestBasis {
             let days = counted(history_days, "day", "days");
             format!("purchases are known of {days}, fewer than it holds out")
         });
+        let known_days = history_days + held_out_days;
+        // Of data that begin in the days that are held out, it is not known how long they are.
+        let remedy = (short.is_some() && history_days > 0).then(|| remedy(shorter, known_days)).flatten();
         let why: Vec<String> = few.into_iter().chain(short).collect();
         (!why.is_empty()).then(|| {
             format!(
                 "the backtest rests on little: before the {} that it holds out, {}; whether it looks good or bad \
-                 says little about the model of now",
+                 says little about the model of now{}",
                 counted(held_out_days, "day", "days"),
-                why.join(", and ")
+                why.join(", and "),
+                remedy.unwrap_or_default()
             )
         })
     }
+}
+
+/// The warning that the lifetime values of `held_out_days` ago could not be computed, so that there is no backtest;
+/// purchases are known of `known_days`.
+#[must_use]
+pub fn no_backtest(held_out_days: i64, known_days: i64) -> String {
+    let remedy = match known_days < 2 * held_out_days {
+        true => remedy(shorter_horizon, known_days).unwrap_or_default(),
+        false => String::new(),
+    };
+    format!(
+        "there is no backtest: of the {known_days} days that purchases are known of, it holds out {held_out_days}, and what \
+         had happened before is too little for a model{remedy}"
+    )
+}
+
+/// How to hold out at most so many days of the lifetime values, see [`BacktestBasis::warning`].
+#[must_use]
+pub fn shorter_horizon(most_days: i64) -> Option<String> {
+    (most_days > 0).then(|| format!("`horizon_days` of at most {most_days} in `[value]` of the settings"))
+}
+
+/// How a backtest can have as much before the days that it holds out as in these.
+fn remedy(shorter: impl FnOnce(i64) -> Option<String>, known_days: i64) -> Option<String> {
+    Some(format!("; {} leaves as many days before as it holds out", shorter(known_days / 2)?))
+}
+
+/// The warning that customers have brought in total much more or less than was expected of them: by more than a quarter,
+/// and chance does not explain it. `squares` is the sum of the squares of what each customer brought beside what was
+/// expected of it: the variance of the total, if the expectations were right.
+#[must_use]
+pub fn missed_total([expected, actual]: [f64; 2], squares: f64) -> Option<String> {
+    let missed = actual - expected;
+    let is_missed = expected > 0.0
+        && missed.abs() > TOLERATED_OF_TOTAL * expected
+        && missed.abs() > CHANCE * squares.sqrt();
+    is_missed.then(|| {
+        format!(
+            "the backtest missed the total: the buyers brought {} {} than was expected of them, more than chance explains; \
+             the model knows no growth and no change of the business, and the lifetime values of now may be as far off",
+            percent(missed.abs() / expected),
+            if missed > 0.0 { "more" } else { "less" }
+        )
+    })
 }
 
 /// The warning that intervals of 95 % have failed: of `all` numbers, which are `what`, far fewer than 95 % are `inside`,
@@ -91,7 +145,7 @@ impl BacktestBasis {
 #[must_use]
 pub fn failed_intervals([inside, all]: [u64; 2], independent: u64, what: &str) -> Option<String> {
     let share = inside as f64 / all as f64;
-    let chance = 3.0 * (INSIDE * (1.0 - INSIDE) / independent as f64).sqrt();
+    let chance = CHANCE * (INSIDE * (1.0 - INSIDE) / independent as f64).sqrt();
     (all > 0 && share < INSIDE - chance.max(TOLERATED)).then(|| {
         format!(
             "the intervals failed in the backtest: {inside} of {all} {what}, {}, were inside their 95 % interval; expect \
@@ -156,17 +210,55 @@ mod tests {
             let buyers = [vec![buyer(1, 10.0); repeat], vec![buyer(0, days)]].concat();
             BacktestBasis::of(buyers.iter(), 365)
         };
-        assert_eq!(basis(30, 365.0).warning(), None);
-        let few = basis(29, 365.0).warning().unwrap();
+        let warning = |basis: BacktestBasis| basis.warning(shorter_horizon);
+        assert_eq!(warning(basis(30, 365.0)), None);
+        let few = warning(basis(29, 365.0)).unwrap();
         assert!(few.contains("before the 365 days that it holds out, 29 customers had bought"), "{few}");
-        assert!(!few.contains("known of"), "{few}");
-        let short = basis(30, 364.0).warning().unwrap();
-        assert!(short.contains("holds out, purchases are known of 364 days"), "{short}");
-        let both = BacktestBasis::of([].iter(), 180).warning().unwrap();
+        assert!(few.ends_with(" about the model of now"), "{few}");
+        let short = warning(basis(30, 363.0)).unwrap();
+        assert!(short.contains("holds out, purchases are known of 363 days"), "{short}");
+        let remedy = "; `horizon_days` of at most 364 in `[value]` of the settings leaves as many days before as it holds out";
+        assert!(short.ends_with(remedy), "{short}");
+        assert_eq!(warning(BacktestBasis { held_out_days: 364, history_days: 364, ..basis(30, 0.0) }), None);
+        let both = warning(BacktestBasis::of([].iter(), 180)).unwrap();
+        assert!(both.ends_with(" about the model of now"), "{both}");
         assert!(
             both.contains("0 customers") && both.contains(", and purchases are known of 0 days"),
             "{both}"
         );
+    }
+
+    #[test]
+    fn without_a_backtest_the_remedy_is_a_shorter_horizon() {
+        let short = no_backtest(365, 380);
+        assert!(short.starts_with(
+            "there is no backtest: of the 380 days that purchases are known of, it holds out 365,"
+        ));
+        assert!(
+            short.contains("; `horizon_days` of at most 190 in `[value]` of the settings leaves as many"),
+            "{short}"
+        );
+        // More days are no remedy for few customers.
+        assert!(no_backtest(365, 730).ends_with(" is too little for a model"));
+        assert!(no_backtest(365, 1).ends_with(" is too little for a model"));
+    }
+
+    #[test]
+    fn a_total_that_was_missed_is_a_warning() {
+        // A hundred customers, each a little off.
+        let of = |actual: f64| missed_total([1_000.0, actual], (actual - 1_000.0).powi(2) / 100.0);
+        assert_eq!((of(750.0), of(1_000.0), of(1_250.0)), (None, None, None));
+        let less = of(580.0).unwrap();
+        assert!(
+            less.contains("the buyers brought 42.0 % less than was expected of them, more than"),
+            "{less}"
+        );
+        assert!(of(1_251.0).unwrap().contains(" 25.1 % more than"));
+        // One customer makes all of the difference, or a few do.
+        assert_eq!(missed_total([1_000.0, 3_000.0], 2_000.0_f64.powi(2)), None);
+        assert_eq!(missed_total([1_000.0, 3_000.0], 9.0 * (2_000.0_f64 / 9.0).powi(2)), None);
+        assert!(missed_total([1_000.0, 3_000.0], 10.0 * (2_000.0_f64 / 10.0).powi(2)).is_some());
+        assert_eq!(missed_total([0.0, 0.0], 0.0), None, "a margin of 0");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod cause;
 mod effect;
 mod holdout;
 mod kinds;
+mod nobody;
 mod outcome;
 mod playbook;
 mod spec;

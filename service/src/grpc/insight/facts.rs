@@ -89,6 +89,7 @@ fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerIns
     let insight::CustomerInsight { customer, facts, placement, pass, value, .. } = found;
     let ever = facts.ever;
     let purchases = facts.purchases;
+    let warnings = pass.as_ref().map(|pass| pass.population.value.warnings()).unwrap_or_default();
     let relative = |text: &str| if pass.is_some() { text.to_owned() } else { String::new() };
     let model = pass.as_ref().map(|pass| &pass.population.value).filter(|_| value.clv.is_some());
     let mut scores = found.scores;
@@ -109,6 +110,7 @@ fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerIns
         revenue_minor: ever.revenue,
         returns_minor: ever.returns,
         cost_minor: ever.cost,
+        cost_stated: facts.cost_stated,
         profit_minor: ever.profit(),
         orders: ever.orders,
         purchase_days: purchases.map_or(0, |purchases| purchases.count),
@@ -144,6 +146,7 @@ fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerIns
         next_care_time: found.next_care.map(timestamp),
         held_out: found.held_out,
         cancel_time: placement.cancel_time.map(timestamp),
+        warnings,
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) async fn list(
     };
     let request = WorklistRequest { kinds, include_held_out, limit: size + 1 };
     let found = rpc.insights.worklist(&pass, request, after).await?;
+    let warnings = rpc.insights.worklist_warnings(&pass, kinds);
     let (items, last) = page::cut(found.items, size, |listed| listed.cursor.clone(), item);
     Ok(ListWorklistResponse {
         items,
@@ -56,6 +57,7 @@ pub(super) async fn list(
         not_paying: found.not_paying,
         places_left: found.places.map(|places| places.left),
         places_used: found.places.map(|places| places.used),
+        warnings,
     })
 }
 

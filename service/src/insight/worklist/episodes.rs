@@ -4,6 +4,7 @@ use tally_model::insight::WorkKinds;
 use tally_model::time::Time;
 use tally_store::{
     Episode, EpisodeCursor, EpisodeFilter, ListedEpisode, NewOutcome, OutcomeResult, Pass, Published,
+    WorkFilter,
 };
 
 use super::list::Places;
@@ -39,25 +40,26 @@ impl Insights {
             });
         }
         let pass = self.pass(as_of).await?;
-        if pass.population.customers == 0 {
-            let none = Published { published: 0, held_out: 0, still_open: 0, handed_out: Some(0) };
-            return Ok((pass, none, Places::of(self.spec.worklist.capacity, Some(0))));
-        }
-        let (of_pass, own) = (&pass.population.spec, &self.spec);
-        if of_pass.worklist != own.worklist || of_pass.playbook != own.playbook {
-            return Err(Error::Precondition {
-                reason: "OTHER_SETTINGS",
-                message: format!(
-                    "the pass as of {} has other settings of the worklist than this server; a new pass has these \
-                     (RefreshInsights, `tally insights refresh`)",
-                    pass.as_of
-                ),
-            });
+        if let Some(message) = self.other_settings(&pass) {
+            return Err(Error::Precondition { reason: "OTHER_SETTINGS", message });
         }
         let now = self.clock.now();
         let filter = self.work_filter(&pass, kinds, now).await?;
-        let published = self.store.publish_worklist(&filter, now, by).await?;
-        Ok((pass, published, Places::of(own.worklist.capacity, published.handed_out)))
+        let published = match pass.population.customers {
+            // Lists of a later time of the day may have handed out something.
+            0 => self.nothing_published(&filter).await?,
+            _ => self.store.publish_worklist(&filter, now, by).await?,
+        };
+        Ok((pass, published, Places::of(self.spec.worklist.capacity, published.handed_out)))
+    }
+
+    /// What the publication of a list without customers does.
+    async fn nothing_published(&self, filter: &WorkFilter) -> Result<Published> {
+        let handed_out = match filter.ranking {
+            None => None,
+            Some(_) => Some(self.store.ranked_count(filter, false).await?.handed_out),
+        };
+        Ok(Published { published: 0, held_out: 0, still_open: 0, handed_out })
     }
 
     /// Stores what came of an action, in place of what was reported before.

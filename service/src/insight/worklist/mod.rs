@@ -6,6 +6,7 @@ mod episodes;
 mod facts;
 mod list;
 mod remarks;
+mod warnings;
 
 pub(super) use counts::CountCache;
 pub use effect::EffectLine;

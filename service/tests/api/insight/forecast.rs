@@ -247,6 +247,7 @@ async fn forecasts_have_limits(tally: Tally) {
     let empty = tally.forecast(None, 36).await;
     assert_eq!((empty.rows.len(), empty.backtest.len()), (36 * 7, 36 * 7));
     assert!(empty.rows.iter().all(|row| (row.value, row.upper) == (0.0, Some(0.0))));
+    assert_eq!(empty.warnings, [""; 0], "nothing is expected of nobody");
     for steps in [-1, 37] {
         let request = v1::GetForecastRequest { as_of_time: None, steps };
         assert_refused(
@@ -256,4 +257,10 @@ async fn forecasts_have_limits(tally: Tally) {
             &["steps"],
         );
     }
+    // Nothing is expected of leads either.
+    tally.backfill(vec![interaction("lead", "1", "visit", "2024-03-01T00:00:00Z")]).await.unwrap();
+    assert_eq!(tally.forecast(Some(AS_OF), 6).await.warnings, [""; 0]);
+    let request = v1::GetValueModelRequest { as_of_time: Some(timestamp(time(AS_OF))) };
+    let model = tally.insights().get_value_model(request).await.unwrap().into_inner();
+    assert_eq!(model.warnings, [""; 0]);
 }

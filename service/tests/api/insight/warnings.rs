@@ -9,6 +9,7 @@ use crate::support::{Tally, customer, on_both_stores, time, timestamp};
 
 on_both_stores!(
     a_model_in_which_nobody_leaves_is_a_warning,
+    data_too_short_for_a_backtest_name_the_horizon,
     intervals_that_failed_are_a_warning,
     growth_since_before_the_data_begin_is_a_warning,
     who_returned_most_is_remarked,
@@ -46,10 +47,62 @@ async fn a_model_in_which_nobody_leaves_is_a_warning(tally: Tally) {
     // 35 days lie before the 365 that the lifetime values are tested on, and 220 before the six steps of the forecast.
     assert!(value[1].contains("purchases are known of 35 days, fewer than it holds out"), "{value:?}");
     assert!(forecast.iter().all(|warning| !warning.contains("rests on little")), "{forecast:?}");
-    for command in ["value", "forecast"] {
-        let page = tally.cli(&["insights", command, "--as-of", AS_OF]);
+    assert!(
+        value[1].ends_with(
+            "; `horizon_days` of at most 200 in `[value]` of the settings leaves as many days before \
+                                as it holds out"
+        ),
+        "{value:?}"
+    );
+    // Wherever lifetime values are.
+    let expected = &value[..1];
+    assert_eq!(tally.segments("abc", Some(AS_OF)).await.warnings[1..], *expected, "after that of growth");
+    let as_of_time = Some(timestamp(time(AS_OF)));
+    let members = v1::ListSegmentMembersRequest {
+        segmentation: "rfm".into(),
+        as_of_time,
+        order_by: "clv desc".into(),
+        ..Default::default()
+    };
+    let members = tally.insights().list_segment_members(members).await.unwrap().into_inner();
+    assert_eq!(members.warnings[1..], *expected);
+    assert_eq!(tally.insight("c0", AS_OF).await.unwrap().warnings, expected);
+    let list = v1::ListWorklistRequest {
+        as_of_time,
+        kinds: vec![v1::WorkKind::WinBack.into()],
+        ..Default::default()
+    };
+    assert_eq!(tally.insights().list_worklist(list).await.unwrap().into_inner().warnings, expected);
+    for command in [
+        &["insights", "value"][..],
+        &["insights", "forecast"],
+        &["insights", "segments", "abc"],
+        &["insights", "members", "abc"],
+        &["insights", "customer", "c0"],
+        &["worklist", "list"],
+    ] {
+        let page = tally.cli(&[command, &["--as-of", AS_OF]].concat());
         assert!(page.contains("\nwarning: by the fitted model "), "{page}");
     }
+}
+
+async fn data_too_short_for_a_backtest_name_the_horizon(tally: Tally) {
+    forty_customers(&tally, [300, 0]).await;
+    let backtest = async |tally: &Tally| {
+        let request = v1::GetValueModelRequest { as_of_time: Some(timestamp(time(AS_OF))) };
+        let model = tally.insights().get_value_model(request).await.unwrap().into_inner();
+        let warning = model.warnings.into_iter().find(|warning| warning.contains("backtest"));
+        (model.backtest.is_some(), warning)
+    };
+    let expected = "there is no backtest: of the 300 days that purchases are known of, it holds out 365, and what had \
+                    happened before is too little for a model; `horizon_days` of at most 150 in `[value]` of the settings \
+                    leaves as many days before as it holds out";
+    assert_eq!(backtest(&tally).await, (false, Some(expected.to_owned())));
+    let page = tally.cli(&["insights", "value", "--as-of", AS_OF]);
+    assert!(page.contains("\nwarning: there is no backtest: of the 300 days "), "{page}");
+    let spec = InsightSpec::parse("[value]\nhorizon_days = 150").unwrap();
+    let shorter = Tally::start_with_spec(tally.database.again(), spec).await;
+    assert_eq!(backtest(&shorter).await, (true, None));
 }
 
 async fn intervals_that_failed_are_a_warning(tally: Tally) {
@@ -58,6 +111,8 @@ async fn intervals_that_failed_are_a_warning(tally: Tally) {
     let [value, _] = warnings(&tally).await;
     assert!(value.iter().any(|warning| warning.contains("0 of 40 buyers, 0.0 %, were inside")), "{value:?}");
     assert!(value.iter().all(|warning| !warning.contains("rests on little")), "{value:?}");
+    let missed = "the backtest missed the total: the buyers brought 100.0 % less than was expected of them";
+    assert!(value.iter().any(|warning| warning.starts_with(missed)), "{value:?}");
     let request = v1::GetForecastRequest { as_of_time: Some(timestamp(time(AS_OF))), steps: 12 };
     let forecast = tally.insights().get_forecast(request).await.unwrap().into_inner().warnings;
     let failed = |warning: &String| {
@@ -216,11 +271,10 @@ async fn profit_without_costs_is_a_warning(tally: Tally) {
     };
     let found = of_value().await.unwrap();
     assert!(found.contains("counts as profit, 100.0 % of the revenue"), "{found}");
-    assert_eq!(
-        tally.segments("abc", Some(AS_OF)).await.warnings,
-        Vec::<String>::new(),
-        "they go by net revenue"
-    );
+    let [value, _] = warnings(&tally).await;
+    assert!(value.iter().all(|warning| !warning.contains("missed the total")), "they go on: {value:?}");
+    let of_segments = tally.segments("abc", Some(AS_OF)).await.warnings;
+    assert!(of_segments.iter().all(|warning| !warning.contains(words)), "they go by net revenue");
 
     let spec = |text: &str| InsightSpec::parse(text).unwrap();
     let by_profit = Tally::start_with_spec(
@@ -229,7 +283,8 @@ async fn profit_without_costs_is_a_warning(tally: Tally) {
     )
     .await;
     for segmentation in ["abc", "value_loyalty"] {
-        let found = by_profit.segments(segmentation, Some(AS_OF)).await.warnings;
+        let mut found = by_profit.segments(segmentation, Some(AS_OF)).await.warnings;
+        found.retain(|warning| warning.contains(words));
         assert!(
             found.len() == 1 && found[0].contains("the classes by profit are those by net revenue"),
             "{found:?}"
@@ -238,8 +293,11 @@ async fn profit_without_costs_is_a_warning(tally: Tally) {
     let [value, _] = warnings(&by_profit).await;
     assert!(value.iter().all(|warning| !warning.contains(words)), "the margin is given: {value:?}");
 
-    let call = with_properties("c0", "a call", "call", "2023-05-01", &[("cost_minor", "500")]);
+    assert!(!tally.insight("c0", AS_OF).await.unwrap().cost_stated);
+    let call = with_properties("c0", "a call", "call", "2023-05-01", &[("cost_minor", "0")]);
     tally.backfill(vec![call]).await.unwrap();
     tally.refresh_insights(AS_OF).await.unwrap();
     assert_eq!(of_value().await, None, "a cost is known");
+    let insight = tally.insight("c0", AS_OF).await.unwrap();
+    assert_eq!((insight.cost_stated, insight.cost_minor), (true, 0));
 }

@@ -8,7 +8,7 @@ use tally_service::platform::clock::system_clock;
 use super::{days_ago, ids};
 use crate::{
     insight::paid,
-    support::{Database, Tally, timestamp},
+    support::{Database, Tally, interaction, timestamp},
 };
 
 const BOTH: [WorkKind; 2] = [WorkKind::WinBack, WorkKind::CareDate];
@@ -134,6 +134,31 @@ async fn a_day_without_places_left_says_so() {
         let list = v1::ListWorklistRequest { as_of_time: Some(timestamp(noon(3))), ..Default::default() };
         let list = unlimited.worklist(list).await.unwrap();
         assert_eq!((list.places_used, list.places_left), (None, None));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_without_customers_counts_the_places_of_its_day() {
+    for database in Database::both().await {
+        let settings = InsightSpec::parse("[worklist]\ncapacity = 5").unwrap();
+        let tally = Tally::start_with_spec(database, settings).await;
+        let publish = async |as_of: Time| {
+            let request =
+                v1::PublishWorklistRequest { as_of_time: Some(timestamp(as_of)), ..Default::default() };
+            let reply = tally.insights().publish_worklist(request).await.unwrap().into_inner();
+            (reply.published, reply.places_used, reply.places_left)
+        };
+        assert_eq!(publish(noon(5)).await, (0, Some(0), Some(5)), "nobody is stored");
+        // Three who matter come an hour before noon, and whom nobody turns to.
+        let came = Time(noon(5).0 - 3_600_000_000).to_string();
+        let mut events: Vec<_> =
+            ids(3, false).iter().map(|id| paid(id, "p", "purchase", &came, 500)).collect();
+        events.push(interaction("others", "c", "call", &came));
+        tally.backfill(events).await.unwrap();
+        assert_eq!(publish(noon(5)).await, (3, Some(3), Some(2)));
+        let before = Time(noon(5).0 - 7_200_000_000);
+        assert_eq!(publish(before).await, (0, Some(3), Some(2)), "nobody had come");
+        assert_eq!(list(&tally, before, &BOTH).await, (vec![], Some(2)));
     }
 }
 

@@ -127,7 +127,14 @@ async fn scored_customers_have_their_kinds_causes_and_reasons(tally: Tally) {
     for target in ["lead", "churn"] {
         tally.train(&[target, "--as-of", AS_OF]);
     }
+    let champions = async || {
+        let request = v1::ListWorklistRequest { as_of_time: Some(timestamp(as_of)), ..Default::default() };
+        let warnings = tally.worklist(request).await.unwrap().warnings;
+        warnings.iter().filter(|warning| warning.contains(" there was no champion for ")).count()
+    };
+    assert_eq!(champions().await, 2, "when the pass was made");
     tally.refresh_insights(AS_OF).await.unwrap();
+    assert_eq!(champions().await, 0);
     let items = tally.all_work(as_of).await;
     let request = v1::ListSegmentMembersRequest {
         segmentation: "life_cycle".into(),

@@ -6,12 +6,13 @@ use tally_service::platform::clock::system_clock;
 use tonic::Code;
 
 use super::{days_ago, ids};
-use crate::support::{Tally, assert_refused, on_both_stores, timestamp};
+use crate::support::{Tally, assert_refused, interaction, on_both_stores, timestamp};
 
 on_both_stores!(
     bad_requests_name_their_fields,
     lists_of_the_future_are_not_handed_out,
     lists_of_other_settings_are_not_handed_out,
+    kinds_that_can_have_nobody_say_why,
     an_empty_list_is_no_error
 );
 
@@ -103,15 +104,56 @@ async fn lists_of_other_settings_are_not_handed_out(tally: Tally) {
     let restarted = Tally::start_with_spec(tally.database.again(), settings).await;
     let publish = v1::PublishWorklistRequest::default();
     let refused = restarted.insights().publish_worklist(publish.clone()).await;
+    let message = refused.as_ref().unwrap_err().message().to_owned();
     assert_refused(refused, Code::FailedPrecondition, "OTHER_SETTINGS", &[]);
+    let win_back = v1::ListWorklistRequest { kinds: vec![WorkKind::WinBack.into()], ..Default::default() };
+    let warnings = async |tally: &Tally| tally.worklist(win_back.clone()).await.unwrap().warnings;
+    assert_eq!((warnings(&restarted).await, warnings(&tally).await), (vec![message], vec![]));
+    let page = restarted.cli(&["worklist", "list", "win_back"]);
+    assert!(page.contains("\nwarning: the pass as of "), "{page}");
     restarted.refresh_insights(&system_clock().to_string()).await.unwrap();
+    assert_eq!(warnings(&restarted).await, [""; 0]);
     let published = restarted.insights().publish_worklist(publish).await.unwrap();
     assert_eq!(published.into_inner().published, 1);
+}
+
+async fn kinds_that_can_have_nobody_say_why(tally: Tally) {
+    let now = system_clock();
+    let ago = |days: i64| days_ago(now, days).to_string();
+    tally.backfill(vec![interaction("ada", "1", "visit", &ago(9))]).await.unwrap();
+    let warnings = async |days: i64, kinds: &[WorkKind]| {
+        let request = v1::ListWorklistRequest {
+            as_of_time: Some(timestamp(days_ago(now, days))),
+            kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
+            ..Default::default()
+        };
+        tally.worklist(request).await.unwrap().warnings
+    };
+    let kinds = async |days: i64| -> Vec<String> {
+        let words = |text: String| text.split(": ").next().unwrap().to_owned();
+        warnings(days, &[]).await.into_iter().map(words).collect()
+    };
+    assert_eq!(kinds(10).await, [""; 0], "nobody was there");
+    let nobody = |names: &[&str]| -> Vec<String> {
+        names.iter().map(|name| format!("nobody can be {name}")).collect()
+    };
+    assert_eq!(kinds(8).await, nobody(&["AT_RISK", "HOT_LEAD", "NEGLECTED", "CARE_DATE"]));
+    let neglected = warnings(8, &[WorkKind::Neglected, WorkKind::WinBack]).await;
+    assert!(
+        neglected.len() == 1 && neglected[0].contains(" (call, email, meeting, message, letter)"),
+        "{neglected:?}"
+    );
+    let page = tally.cli(&["worklist", "list", "neglected", "--as-of", &ago(8)]);
+    assert!(page.contains("\nwarning: nobody can be NEGLECTED: no contact with any "), "{page}");
+    let events = ["call", "purchase"].map(|kind| interaction("ada", kind, kind, &ago(6)));
+    tally.backfill(events.to_vec()).await.unwrap();
+    assert_eq!(kinds(5).await, nobody(&["AT_RISK", "HOT_LEAD"]));
 }
 
 async fn an_empty_list_is_no_error(tally: Tally) {
     let empty = tally.worklist(v1::ListWorklistRequest::default()).await.unwrap();
     assert_eq!((empty.items.len(), empty.total_size, empty.not_paying), (0, 0, 0));
+    assert_eq!(empty.warnings, [""; 0]);
     assert_eq!(tally.publish(system_clock()).await.unwrap(), [0, 0, 0]);
     assert_eq!(tally.effect(WorkKind::AtRisk).await, []);
 }
