@@ -68,7 +68,7 @@ pub(super) fn about<'a>(things: &'a [(&'a str, &'a dyn Display)]) -> impl Fn(Err
             Error::Internal(detail) => tracing::error!(detail, "internal error"),
             Error::Unavailable(detail) => tracing::warn!(detail, "the database is not available"),
             Error::StorageFull => {
-                tracing::error!("the disk of the database is full, or a file at its largest size")
+                tracing::error!("the disk of the database is full, or a file at its largest size");
             }
             _ => {}
         }
