@@ -27,8 +27,8 @@ const NAMED: &[Named] = &[
     },
     Named {
         libraries: &["hyper", "hyper_util"],
-        by: &["service/src/http", "service/src/insight/alerts/webhook.rs"],
-        reason: "plain HTTP is spoken where it is served, and where webhooks are sent",
+        by: &["service/src/http", "service/src/grpc/http2.rs", "service/src/insight/alerts/webhook.rs"],
+        reason: "HTTP is spoken where it is served, and where webhooks are sent",
     },
     Named {
         libraries: &["hyper_rustls"],
