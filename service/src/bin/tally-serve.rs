@@ -13,7 +13,7 @@ use tally_service::{
     integrity::{self, CheckedPart},
     platform::{
         clock::{check_system_clock, system_clock},
-        file_descriptors, progress, shutdown, telemetry,
+        file_descriptors, memory, progress, shutdown, telemetry,
     },
     security::Security,
 };
@@ -30,6 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() {
+    memory::give_back_soon();
     let args = ServeArgs::parse();
     let serves = args.command.is_none() && !args.check;
     let log = if serves { args.log.start() } else { args.log.start_without_slow_statements() };

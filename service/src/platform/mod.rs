@@ -6,6 +6,7 @@ pub mod clock;
 pub mod error;
 pub mod file_descriptors;
 mod log_lines;
+pub mod memory;
 pub mod metrics;
 pub mod progress;
 pub mod readiness;
