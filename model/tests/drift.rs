@@ -64,8 +64,8 @@ fn a_shifted_number_is_measured_as_by_hand() {
     assert!(close(tenure.chance, 0.18) && tenure.level == DriftLevel::Large);
     assert!((tenure.mean_difference.unwrap() - 0.762_140_463_306_194_6).abs() < 1e-6);
     assert_eq!(tenure.bins.len(), 10);
-    assert_eq!(tenure.bins[0].bin, Bin::Range(None, Some(10.0)));
-    assert_eq!(tenure.bins[9].bin, Bin::Range(Some(90.0), None));
+    assert_eq!(tenure.bins[0].bin, Bin::Range(None, Some(10.5)));
+    assert_eq!(tenure.bins[9].bin, Bin::Range(Some(90.5), None));
     assert!(close(tenure.bins[9].training, 0.1) && close(tenure.bins[9].population, 0.55));
     for other in ["attribute.region", "attribute.vip"] {
         assert_eq!((shift(&report, other).psi, shift(&report, other).level), (0.0, DriftLevel::Stable));

@@ -187,7 +187,7 @@ impl App {
     /// have ended.
     ///
     /// # Errors
-    /// When the transport fails.
+    /// When the HTTP listener cannot be used, or the reflection service cannot be built.
     pub async fn serve(
         &self,
         transport: Transport,

@@ -219,8 +219,6 @@ pub trait AlertStore: Send + Sync {
     async fn alerts(&self, filter: &AlertFilter, before: Option<i64>, limit: usize) -> Result<Vec<Alert>>;
     /// Returns the number of alerts that pass the filter.
     async fn count_alerts(&self, filter: &AlertFilter) -> Result<u64>;
-    /// Returns the names of the rules that stored alerts have.
-    async fn alert_rules(&self) -> Result<Vec<String>>;
     /// Returns at most `limit` alerts with a sequence above `after`, in that order. None with a lower sequence appears
     /// later.
     async fn alerts_after(&self, after: i64, limit: usize) -> Result<Vec<Alert>>;

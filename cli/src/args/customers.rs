@@ -19,13 +19,9 @@ pub enum CustomersCommand {
     },
     /// Erase a customer and everything stored about it
     Delete(DeleteCustomerArgs),
-    /// Say that two ids are one person; their histories count as one from now on, and earlier scores replay as they were
-    Merge {
-        /// The id that disappears from lists
-        from: String,
-        /// The id that stays, with its name and attributes
-        into: String,
-    },
+    /// Say that two ids are one person, which cannot be undone; their histories count as one from now on, and
+    /// earlier scores replay as they were
+    Merge(MergeCustomersArgs),
 }
 
 /// Which customer to erase.
@@ -34,6 +30,18 @@ pub struct DeleteCustomerArgs {
     /// Its id; all ids that are merged with it are erased, too
     #[arg(value_name = "ID")]
     pub customer_id: String,
+    /// Do not ask; needed where standard input is no terminal
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Which customers are one.
+#[derive(Args, Debug)]
+pub struct MergeCustomersArgs {
+    /// The id that disappears from lists
+    pub from: String,
+    /// The id that stays, with its name and attributes
+    pub into: String,
     /// Do not ask; needed where standard input is no terminal
     #[arg(long)]
     pub yes: bool,

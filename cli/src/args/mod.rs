@@ -23,7 +23,7 @@ mod worklist;
 pub use admin::AdminCommand;
 pub use alerts::{AlertsCommand, AlertsListArgs, DeliveryArg};
 pub use audit::{AuditCommand, AuditHash, AuditListArgs};
-pub use customers::{CustomersCommand, DeleteCustomerArgs};
+pub use customers::{CustomersCommand, DeleteCustomerArgs, MergeCustomersArgs};
 pub use import::ImportArgs;
 pub use insights::{
     AffinitiesArgs, AttributesArgs, CampaignsArgs, InsightsCommand, KpisArgs, MembersArgs, RangeArgs,

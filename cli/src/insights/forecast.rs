@@ -15,6 +15,9 @@ use crate::{
 
 /// What the names of rows begin with that count the customers of a stage.
 const STAGE: &str = "stage:";
+/// What purchases and revenue leave out.
+const LEFT_OUT: &str =
+    "left out: purchases of leads, who have not bought yet, and of customers who come later";
 /// The most columns of the name of a stage.
 const NAME: usize = 20;
 
@@ -65,7 +68,7 @@ fn page(reply: &GetForecastResponse, currency: &Currency) -> String {
     parts.join("\n\n")
 }
 
-/// Purchase days and revenue by step, and of all steps; None when they are not expected.
+/// Purchase days and revenue by step, and of all steps, and what they leave out; None when they are not expected.
 fn business(rows: &[ForecastRow], totals: &[ForecastRow], currency: &Currency) -> Option<String> {
     let of = |measure: &'static str| rows.iter().chain(totals).filter(move |row| row.measure == measure);
     let lines: Vec<Vec<String>> = of("purchases")
@@ -81,7 +84,8 @@ fn business(rows: &[ForecastRow], totals: &[ForecastRow], currency: &Currency) -
         })
         .collect();
     let header = ["30 days up to", "purchase days", "95 %", "revenue", "95 %"];
-    (!lines.is_empty()).then(|| narrow_table(&header, &[1, 2, 3, 4], lines))
+    (!lines.is_empty())
+        .then(|| format!("{}\n\n{}", narrow_table(&header, &[1, 2, 3, 4], lines), narrow_text(LEFT_OUT)))
 }
 
 /// The customers of each stage after the last step, and how long they stay.
@@ -236,6 +240,8 @@ mod tests {
         2011-12-10             1,234  1,111 to 1,358   98,765.43   88,888.89 to 108,641.97
         2012-01-09             1,234  1,111 to 1,358   98,765.43   88,888.89 to 108,641.97
         total                  2,469  2,222 to 2,716  197,530.86  177,777.77 to 217,283.95
+
+        left out: purchases of leads, who have not bought yet, and of customers who come later
 
         after step 2  customers        95 %  stay a step  steps to loss
         ────────────────────────────────────────────────────────────────

@@ -41,19 +41,17 @@ fn page(reply: &GetActionEffectResponse, kinds: &[WorkKindArg]) -> String {
     if judged.is_empty() {
         return narrow_text(&format!("nothing is over as of {known}\n{}", unjudged.join("\n")));
     }
-    let mut header =
-        vec!["kind", "treated", "bought", "held out", "bought", "effect", "95 % interval", "open", "needed"];
+    let mut header = vec!["kind", "treated", "bought", "held", "bought", "effect", "95 %", "open", "needed"];
     let mut rows: Vec<Vec<String>> = judged.iter().map(|judged| row(judged)).collect();
     let actions = judged.iter().map(|row| if row.action.is_empty() { "(all)" } else { &row.action });
     insert_texts(&mut header, &mut rows, (1, "action"), ACTION, actions);
     let table = narrow_table(&header, &[2, 3, 4, 5, 6, 7, 8, 9], rows);
     let notes = format!(
-        "customers on lists (treated) against those held out from them, as of {known}: how many bought within the \
-         time of the list\n\
-         effect: the difference in percentage points; it is more than chance when its interval does not hold 0\n\
+        "customers on lists (treated) against those held out from them (held), as of {known}: how many bought \
+         within the time of the list\n\
+         effect: the difference in percentage points; it is more than chance when its interval (95 %) does not hold 0\n\
          open: the time of the list is not over; needed: so many more until an effect of this size shows\n\
-         (all): all actions of the kind; treated, held out and open of the actions add up to it, the other columns do \
-         not"
+         (all): all actions of the kind; treated, held and open of the actions add up to it, the other columns do not"
     );
     let notes: Vec<String> = [notes].into_iter().chain(unjudged).collect();
     format!("{table}\n\n{}", narrow_text(&notes.join("\n")))
@@ -142,22 +140,42 @@ mod tests {
         };
         let open = ActionEffect { kind: WorkKind::CareDate.into(), open: 12, ..ActionEffect::default() };
         insta::assert_snapshot!(page(&reply(vec![all, offer, call, open]), &[]), @r"
-        kind     action         treated  bought  held out  bought  effect  95 % interval  open  needed
-        ───────────────────────────────────────────────────────────────────────────────────────────────
-        at_risk  (all)               70  80.0 %        80  60.0 %   +20.0  +5.2 to +33.4     7       –
-        at_risk  offer                0       –         0       –       –              –     7       –
-        at_risk  personal call       70  80.0 %        80  60.0 %   +20.0  +5.2 to +33.4     0   1,234
+        kind     action         treated  bought  held  bought  effect           95 %  open  needed
+        ───────────────────────────────────────────────────────────────────────────────────────────
+        at_risk  (all)               70  80.0 %    80  60.0 %   +20.0  +5.2 to +33.4     7       –
+        at_risk  offer                0       –     0       –       –              –     7       –
+        at_risk  personal call       70  80.0 %    80  60.0 %   +20.0  +5.2 to +33.4     0   1,234
 
-        customers on lists (treated) against those held out from them, as of 2026-01-31T00:00:00Z: how many
-          bought within the time of the list
-        effect: the difference in percentage points; it is more than chance when its interval does not hold
-          0
+        customers on lists (treated) against those held out from them (held), as of 2026-01-31T00:00:00Z:
+          how many bought within the time of the list
+        effect: the difference in percentage points; it is more than chance when its interval (95 %) does
+          not hold 0
         open: the time of the list is not over; needed: so many more until an effect of this size shows
-        (all): all actions of the kind; treated, held out and open of the actions add up to it, the other
+        (all): all actions of the kind; treated, held and open of the actions add up to it, the other
           columns do not
         not over yet: care_date (12 open)
         never handed out: win_back, hot_lead, neglected
         ");
+    }
+
+    #[test]
+    fn usual_rows_take_a_line() {
+        let usual = ActionEffect {
+            kind: WorkKind::Neglected.into(),
+            action: "standard mailing".to_owned(),
+            treated: 12_345,
+            held_out: 1_234,
+            rate_treated: Some(0.25),
+            rate_held_out: Some(0.24),
+            effect: Some(0.01),
+            lower: Some(-0.15),
+            upper: Some(0.17),
+            open: 1_234,
+            more_needed: Some(12_345),
+            ..ActionEffect::default()
+        };
+        let shown = page(&reply(vec![usual]), &[]);
+        assert!(shown.contains("  standard mailing  ") && shown.contains("  1,234  12,345\n"), "{shown}");
     }
 
     #[test]

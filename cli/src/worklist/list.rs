@@ -81,7 +81,7 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
     let mut header = vec!["customer", "kind", "value"];
     header.extend(is_ranked.then_some("gain"));
     header.extend(["P", "class", "cause", "action"]);
-    header.extend(any_handed_out.then_some("on list of"));
+    header.extend(any_handed_out.then_some("status"));
     let mut rows: Vec<Vec<String>> =
         items.iter().map(|item| row(item, (is_ranked, any_handed_out), currency)).collect();
     let names = insert_names(&mut header, &mut rows, items.iter().map(|item| item.name.as_str()));
@@ -102,9 +102,7 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
         );
     }
     if any_handed_out {
-        lines.push(
-            "on list of: the date of the list that handed it out, or what was reported since".to_owned(),
-        );
+        lines.push("status: the date of the list that handed it out, or what was reported since".to_owned());
     }
     if items.iter().any(|item| item.held_out) {
         lines.push(
@@ -155,10 +153,13 @@ fn episode(item: &WorkItem) -> Option<&OpenEpisode> {
     item.open_episode.as_ref().filter(|episode| !episode.held_out)
 }
 
-/// The date of the list that handed the item out, or what came of it; both have no room.
+/// The date of the list that handed the item out, or what was reported since; there is no room for both.
 fn handed_out(item: &WorkItem) -> Option<String> {
     let episode = episode(item)?;
-    Some(outcome(episode.outcome).unwrap_or_else(|| date(episode.as_of_time.as_ref())))
+    Some(match outcome(episode.outcome) {
+        Some(outcome) => format!("reported {outcome}"),
+        None => format!("on list of {}", date(episode.as_of_time.as_ref())),
+    })
 }
 
 /// The action that was handed out, or else that of the playbook.
@@ -306,17 +307,19 @@ mod tests {
             item("C4", "Cem Aydın", None),
         ];
         insta::assert_snapshot!(shown(&items, 0), @r"
-        customer  name       kind        value       P  class  cause        action         on list of
-        ───────────────────────────────────────────────────────────────────────────────────────────────
-        C1        Ana Reyes  at_risk  1,234.56  62.5 %  A      falling_use  discount       2026-01-29
-        C2        Ben Okoro  at_risk  1,234.56  62.5 %  A      falling_use  discount       not_reached
+        customer  name       kind        value       P  class  cause        action
+        ──────────────────────────────────────────────────────────────────────────────────
+        C1        Ana Reyes  at_risk  1,234.56  62.5 %  A      falling_use  discount
+          status on list of 2026-01-29
+        C2        Ben Okoro  at_risk  1,234.56  62.5 %  A      falling_use  discount
+          status reported not_reached
         C3        –          at_risk  1,234.56  62.5 %  A      falling_use  personal call
         C4        Cem Aydın  at_risk  1,234.56  62.5 %  A      falling_use  personal call
 
         showing 4 of 1,234 as of 2026-01-31T00:00:00Z
         value: the value at risk, what is likely to be lost, or, of a lead, to be won
         P: the probability that the customer leaves, or that the lead buys
-        on list of: the date of the list that handed it out, or what was reported since
+        status: the date of the list that handed it out, or what was reported since
         amounts in EUR
         ");
     }

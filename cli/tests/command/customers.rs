@@ -7,7 +7,7 @@ use crate::fake::{serve, tally};
 #[tokio::test]
 async fn a_customer_is_merged_and_shown() {
     let (fake, url) = serve().await;
-    tally(&url, &["customers", "merge", "old", "new"]).await.unwrap();
+    tally(&url, &["customers", "merge", "old", "new", "--yes"]).await.unwrap();
     assert_eq!(fake.0.lock().unwrap().merged, [("old".to_owned(), "new".to_owned())]);
     tally(&url, &["customers", "get", "new", "--json"]).await.unwrap();
     let error = tally(&url, &["customers", "get", "nobody"]).await.unwrap_err().to_string();
@@ -19,7 +19,7 @@ async fn what_a_customer_and_a_merge_look_like() {
     let (_fake, url) = serve().await;
     for (arguments, expected) in [
         (vec!["get", "C1"], "customer  C1\n"),
-        (vec!["merge", "C2", "C1"], "C2 is merged into C1\n\ncustomer  C1\n"),
+        (vec!["merge", "C2", "C1", "--yes"], "C2 is merged into C1\n\ncustomer  C1\n"),
         (
             vec!["export", "C1"],
             "{\"customer\":{\"attributes\":null,\"create_time\":null,\"customer_id\":\"C1\",\"merged_customer_ids\":[],\"name\":\"\"}}\n\
@@ -42,6 +42,18 @@ async fn erasing_without_a_terminal_needs_a_yes() {
     assert!(fake.0.lock().unwrap().deleted.is_empty());
     program(&url, &["delete", "C1", "--yes"]).await;
     assert_eq!(fake.0.lock().unwrap().deleted, ["C1"]);
+}
+
+#[tokio::test]
+async fn merging_without_a_terminal_needs_a_yes() {
+    let (fake, url) = serve().await;
+    let (success, _, error) = program(&url, &["merge", "C2", "C1"]).await;
+    assert!(!success && error.contains("--yes"), "{error}");
+    let (success, _, error) = program(&url, &["merge", "nobody", "C1"]).await;
+    assert!(!success && error.contains("no customer `nobody` is stored"), "{error}");
+    assert!(fake.0.lock().unwrap().merged.is_empty());
+    program(&url, &["merge", "C2", "C1", "--yes"]).await;
+    assert_eq!(fake.0.lock().unwrap().merged, [("C2".to_owned(), "C1".to_owned())]);
 }
 
 /// Runs `tally customers` as a program whose standard input is no terminal: whether it succeeds, its output and

@@ -42,7 +42,8 @@ pub struct Card {
     /// How this model was chosen in the same way from all rows.
     pub chosen: Study,
     /// The root of the mean square of the difference in log-odds between the model that was evaluated and this one,
-    /// over the holdout. None in the card of the former, and in models that were stored before this was computed.
+    /// over the holdout, with probabilities clamped to 0.001 to 0.999. None in the card of the former, and in models
+    /// that were stored before this was computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_odds_difference: Option<f64>,
     /// The number of snapshots that this model was fitted to: those within the lookback.

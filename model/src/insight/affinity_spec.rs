@@ -21,7 +21,7 @@ impl Default for AffinitySpec {
 
 impl AffinitySpec {
     pub(super) fn validate(&self) -> Result<(), SpecError> {
-        let allowed = "names of 1 to 64 characters, none of them a control character";
+        let allowed = "names of 1 to 64 characters, none of them a control character, no blank at an end";
         check(is_name(&self.property), "affinity.property", format!("{:?}", self.property), allowed)
     }
 }

@@ -77,8 +77,7 @@ impl RfmSpec {
 impl RfmSegment {
     fn validate(&self, before: &[Self]) -> Result<(), SpecError> {
         let fine = is_name(&self.name) && ![NONE, OTHER].contains(&self.name.as_str());
-        let allowed =
-            "names of 1 to 64 characters other than none and other, none of them a control character";
+        let allowed = "names of 1 to 64 characters other than none and other, none of them a control character, no blank at an end";
         check(fine, "name", format!("{:?}", self.name), allowed)?;
         let is_new = before.iter().all(|segment| segment.name != self.name);
         check(is_new, "name", format!("{:?}", self.name), "names that no segment before it has")?;

@@ -154,7 +154,7 @@ impl InsightSpec {
         let distinct: HashSet<&String> = kinds.iter().collect();
         let is_name = |name: &String| is_name(name);
         let fine = kinds.len() <= 50 && distinct.len() == kinds.len() && kinds.iter().all(is_name);
-        let allowed = "up to 50 different kinds of 1 to 64 characters, none of them a control character";
+        let allowed = "up to 50 different kinds of 1 to 64 characters, none of them a control character, no blank at an end";
         check(fine, "contact_kinds", format!("{kinds:?}"), allowed)?;
         check((1..=8_760).contains(&self.sla_hours), "sla_hours", self.sla_hours, "1 to 8760 hours")?;
         self.abc.validate()?;
@@ -193,9 +193,10 @@ impl LifeCycleSpec {
     }
 }
 
-/// Whether a text can be the name of a kind or a segment.
+/// Whether a text can be the name of a kind or a segment. Those in requests and in the data have no blanks at the ends, so
+/// one that has some would never be found.
 pub(super) fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+    (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control) && name.trim() == name
 }
 
 /// The segment of those who are in no other one.

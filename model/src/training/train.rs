@@ -21,6 +21,9 @@ use crate::{
 
 /// The fewest snapshots that a model is trained on.
 const FEWEST_ROWS: usize = 200;
+/// The difference in log-odds is between probabilities clamped to these. Beyond, log-odds have no end: whether a model
+/// says 1e-10 or 1e-42 changes no decision, but is a difference of 74, and a few such rows would outweigh all others.
+const DISTINGUISHED: [f64; 2] = [0.001, 0.999];
 
 /// How to train.
 #[derive(Clone, Copy, Debug)]
@@ -193,9 +196,13 @@ fn evaluate(
     Ok((evaluation, probabilities))
 }
 
-/// The root of the mean square of the differences of the log-odds.
+/// The root of the mean square of the differences of the log-odds, within [`DISTINGUISHED`].
 fn root_mean_square_difference(a: &[f64], b: &[f64]) -> f64 {
-    let log_odds = |p: f64| (p / (1.0 - p)).ln();
+    let [least, greatest] = DISTINGUISHED;
+    let log_odds = |p: f64| {
+        let p = p.clamp(least, greatest);
+        (p / (1.0 - p)).ln()
+    };
     let squares = a.iter().zip(b).map(|(a, b)| (log_odds(*a) - log_odds(*b)).powi(2));
     (squares.sum::<f64>() / a.len() as f64).sqrt()
 }
@@ -208,4 +215,21 @@ fn latest_purchases(rows: &Snapshots, chosen: &[usize]) -> Vec<Purchases> {
     // The rows of a customer are side by side, the latest last.
     let customers = chosen.chunk_by(|a, b| rows.customer[*a] == rows.customer[*b]);
     customers.filter_map(|of_one| of_one.last()).map(|row| rows.purchases[*row]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scoring::probability;
+
+    #[test]
+    fn probabilities_next_to_0_and_1_do_not_decide_how_far_models_differ() {
+        let difference = |a: [f64; 2], b: [f64; 2]| root_mean_square_difference(&a, &b);
+        let is = |found: f64, expected: f64| (found - expected).abs() < 1e-9;
+        assert!(is(difference([0.5, 0.2], [probability(1.0), 0.2]), 0.5_f64.sqrt()));
+        assert!(is(difference([0.5, 1e-42], [probability(0.3), 1e-10]), 0.3 * 0.5_f64.sqrt()));
+        assert!(is(difference([1.0 - 1e-15, 0.5], [0.9999, 0.5]), 0.0));
+        // What matters is still a difference, but a bounded one.
+        assert!(is(difference([0.5, 0.5], [1e-42, 1.0 - 1e-15]), 999.0_f64.ln()));
+    }
 }

@@ -71,9 +71,18 @@ async fn backup(database: &str, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Checks what is stored. What is damaged is an error.
+/// Reads the files that a start with these arguments would read.
+fn check_files(args: &ServeArgs) -> Result<(), Failure> {
+    args.insight_spec()?;
+    args.alert_settings()?;
+    args.security.open(system_clock)?;
+    Ok(())
+}
+
+/// Checks what is stored, and the files that a start would read. What is damaged is an error.
 async fn check(args: &ServeArgs) -> Result<(), Failure> {
     let interrupts = Interrupts::listen()?;
+    check_files(args)?;
     let open = args.pool.open_options(false);
     let checked = async {
         let store = tally_store::open_with(args.database(), open).await?.patient();

@@ -51,6 +51,9 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed, and may succeed later; 2 refused, for the arguments or what is stored; 129, 130 or 143
 interrupted by SIGHUP, Ctrl-C or SIGTERM before it was done. Standard error has the reason.";
 
+/// The log of the HTTP/2 layer.
+const HTTP2_LOG: &str = "h2";
+
 /// How to log.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
@@ -65,7 +68,7 @@ pub struct LogArgs {
 impl LogArgs {
     /// Starts to log. Colours appear only on a terminal, and not if NO_COLOR is set (<https://no-color.org>).
     pub fn start(&self) -> Log {
-        Self::start_with(self.filter.clone(), self.format)
+        Self::start_with(without_warnings_of_http2(self.filter.clone()), self.format)
     }
 
     /// Starts to log for a program that is no server: its statements take as long as there is data, so that none of them
@@ -78,6 +81,14 @@ impl LogArgs {
         let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         telemetry::start(filter, format, colours)
     }
+}
+
+/// Without what the HTTP/2 layer says of frames that are against the rules: whoever can connect could fill the log. The
+/// filter may name it.
+fn without_warnings_of_http2(filter: Targets) -> Targets {
+    let names_it = filter.iter().any(|(target, _)| target.starts_with(HTTP2_LOG));
+    let level = filter.default_level().unwrap_or(LevelFilter::OFF).min(LevelFilter::ERROR);
+    if names_it { filter } else { filter.with_target(HTTP2_LOG, level) }
 }
 
 fn without_slow_statements(filter: Targets) -> Targets {
@@ -100,6 +111,17 @@ mod tests {
         assert!(!logs("info", Level::WARN) && !logs("debug,tally_service=trace", Level::WARN));
         assert!(logs(&format!("info,{DRIVER_LOG}=warn"), Level::WARN));
         assert!(logs(&format!("{STATEMENT_LOG}=debug"), Level::DEBUG));
+    }
+
+    #[test]
+    fn clients_cannot_fill_the_log_with_frames_that_are_against_the_rules() {
+        let logs = |filter: &str, level| {
+            without_warnings_of_http2(log_filter(filter).unwrap())
+                .would_enable("h2::proto::ping_pong", &level)
+        };
+        assert!(!logs("info", Level::WARN) && !logs("trace,tally_service=debug", Level::WARN));
+        assert!(logs("info", Level::ERROR) && !logs("off", Level::ERROR));
+        assert!(logs("info,h2=warn", Level::WARN) && logs("h2::proto=debug", Level::WARN));
     }
 
     #[test]

@@ -95,8 +95,8 @@ pub struct ServeArgs {
     #[arg(long, env = "TALLY_DEMO_CUSTOMERS", default_value_t = 3_000, requires = "demo",
           value_parser = clap::value_parser!(u32).range(500..=1_000_000))]
     pub demo_customers: u32,
-    /// Instead of serving, check the structure of the database, every model and the history of every customer, and say
-    /// what is damaged
+    /// Instead of serving, check the files that a start reads, the structure of the database, every model and the history
+    /// of every customer, and say what is wrong
     #[arg(long, env = "TALLY_CHECK", conflicts_with = "demo")]
     pub check: bool,
     /// How to log

@@ -15,7 +15,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Calls that wait while connections are still read: some milliseconds of work.
+/// Calls that wait while connections are still read: some milliseconds of work. The last read may begin more of them.
 const MOST: usize = 64;
 
 /// The calls of one server that wait for the first turn of their task, and the connections that wait to be read.
@@ -46,7 +46,7 @@ impl Backlog {
 
     /// The turns of a new connection.
     pub(super) fn connection(self: &Arc<Self>) -> ReadTurns {
-        ReadTurns { backlog: Arc::clone(self), start: None, place: None, finish: 0 }
+        ReadTurns { backlog: Arc::clone(self), place: None, in_turn: false, finish: 0 }
     }
 
     fn has_room(&self) -> bool {
@@ -85,46 +85,52 @@ impl Drop for WaitingCall {
 /// When a connection may be read.
 pub(super) struct ReadTurns {
     backlog: Arc<Backlog>,
-    /// The start tag of the read that it waits for, or that it has waited for.
-    start: Option<u64>,
-    /// Its place among those that wait, which it may have lost by being woken.
+    /// Its place among those that wait, by the start tag of its next turn; it has lost it when it was woken.
     place: Option<(u64, u64)>,
-    /// The start tag of its last read that had to wait, and what that has read.
+    /// Whether the next read is that of a turn that it has waited for.
+    in_turn: bool,
+    /// The start tag of its last turn, and what it has read then.
     finish: u64,
 }
 
 impl ReadTurns {
-    /// Whether the connection may be read; otherwise its task is woken when it may.
+    /// Whether the connection may be read once; otherwise its task is woken when it may. While others wait, it is read
+    /// in its turn only, for whatever reason its task runs.
     pub(super) fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
-        if self.place.is_none() && self.backlog.has_room() {
+        self.in_turn = false;
+        let others_wait = self.backlog.any_readers.load(SeqCst);
+        if self.place.is_none() && !others_wait && self.backlog.has_room() {
             return Poll::Ready(());
         }
         let mut readers = self.backlog.readers();
-        let start = *self.start.get_or_insert(readers.virtual_time.max(self.finish));
-        let place = match self.place.filter(|place| readers.wakers.contains_key(place)) {
-            Some(place) => place,
-            None => {
+        let was_woken = self.place.is_some_and(|place| !readers.wakers.contains_key(&place));
+        let place = match self.place {
+            Some(place) if !was_woken => place,
+            before => {
                 readers.come += 1;
+                let start = before.map_or(readers.virtual_time.max(self.finish), |(start, _)| start);
                 (start, readers.come)
             }
         };
         readers.wakers.insert(place, context.waker().clone());
         self.backlog.any_readers.store(true, SeqCst);
+        let is_first = readers.wakers.keys().next() == Some(&place);
         // After the store: a call that has begun meanwhile has not seen that somebody waits.
-        if self.backlog.has_room() {
-            readers.wakers.remove(&place);
-            readers.virtual_time = readers.virtual_time.max(start);
-            self.place = None;
-            return Poll::Ready(());
+        if !(was_woken || is_first) || !self.backlog.has_room() {
+            self.place = Some(place);
+            return Poll::Pending;
         }
-        self.place = Some(place);
-        Poll::Pending
+        readers.wakers.remove(&place);
+        self.backlog.any_readers.store(!readers.wakers.is_empty(), SeqCst);
+        readers.virtual_time = readers.virtual_time.max(place.0);
+        (self.place, self.in_turn, self.finish) = (None, true, place.0);
+        Poll::Ready(())
     }
 
     /// Notes how many bytes were read.
-    pub(super) fn read(&mut self, bytes: usize) {
-        if let Some(start) = self.start.take_if(|_| bytes > 0) {
-            self.finish = start + bytes as u64;
+    pub(super) const fn read(&mut self, bytes: usize) {
+        if self.in_turn {
+            self.finish += bytes as u64;
         }
     }
 }
@@ -132,7 +138,9 @@ impl ReadTurns {
 impl Drop for ReadTurns {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            self.backlog.readers().wakers.remove(&place);
+            let mut readers = self.backlog.readers();
+            readers.wakers.remove(&place);
+            self.backlog.any_readers.store(!readers.wakers.is_empty(), SeqCst);
         }
     }
 }
@@ -208,6 +216,7 @@ mod tests {
             assert!(!much.read(1_000) && !little.read(10));
             waiting.pop();
             assert_eq!((much.woken(), little.woken()), (1, round + 1));
+            assert!(!much.read(1_000), "there is room, but it is not its turn");
             assert!(little.read(10));
             waiting.push(backlog.begin());
         }

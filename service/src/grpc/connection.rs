@@ -1,5 +1,5 @@
-//! A client's connection that joins small writes, since a system call costs a good part of a warm score.
-//! No library does this below tonic's HTTP/2 layer.
+//! A client's connection: it joins small writes, since a system call costs a good part of a warm score, and is read in
+//! its turn. No library does this below the HTTP/2 layer.
 
 use std::{
     io::{self, IoSlice},
@@ -26,7 +26,7 @@ const SMALL: usize = 4 << 10;
 /// A connection of a client, before its writes are joined.
 pub(super) type GrpcStream = SecuredStream<ClientConnection<TcpStream>>;
 
-/// A TCP connection that sends small responses together.
+/// A connection that sends small responses together, and is read when its [`ReadTurns`] allow it.
 ///
 /// When a connection accepts several buffers in one write, the HTTP/2 layer passes each message of 256 bytes
 /// or more alone, and every response costs a system call. This connection says that it accepts one buffer:
@@ -143,6 +143,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CoalescingConnection<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::{super::backlog::Backlog, *};
@@ -174,6 +177,26 @@ mod tests {
             drop(connection);
             assert!(reading.await.expect("no panic") == bytes);
         }
+    }
+
+    impl Speaks for tokio::io::DuplexStream {
+        fn has_spoken(&mut self) {}
+    }
+
+    #[tokio::test]
+    async fn the_preface_is_read_at_once_and_the_rest_when_few_calls_wait() {
+        let backlog = Arc::new(Backlog::default());
+        let (stream, mut client) = duplex(1_000);
+        let mut connection = CoalescingConnection::new(stream, backlog.connection());
+        let calls: Vec<_> = (0..1_000).map(|_| backlog.begin()).collect();
+        let mut read = [0; PREFACE_BYTES];
+        client.write_all(&[1; PREFACE_BYTES + 2]).await.expect("room");
+        assert_eq!(connection.read_exact(&mut read).await.expect("bytes"), PREFACE_BYTES);
+        let mut rest = [0; 2];
+        let mut reading = pin!(connection.read_exact(&mut rest));
+        assert!(poll!(reading.as_mut()).is_pending());
+        drop(calls);
+        assert_eq!(reading.await.expect("bytes"), 2);
     }
 
     #[tokio::test]

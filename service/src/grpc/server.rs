@@ -110,7 +110,7 @@ pub(crate) struct Connections {
 /// Serves gRPC until `stopping` is cancelled; then lets calls in flight end.
 ///
 /// # Errors
-/// When the transport fails.
+/// When the reflection service cannot be built.
 pub(crate) async fn run(
     connections: Connections,
     services: GrpcServices,

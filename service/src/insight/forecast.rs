@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tally_model::{
+    counted,
     history::Packed,
     insight::{
         BacktestBasis, FORECAST_STEP_DAYS, Forecast, ForecastActual, ForecastMeasure, ForecastRow,
@@ -49,7 +50,7 @@ impl ForecastReport {
 /// How to hold out at most so many days of a forecast, see [`BacktestBasis::warning`].
 fn fewer_steps(most_days: i64) -> Option<String> {
     let steps = most_days / FORECAST_STEP_DAYS;
-    (steps > 0).then(|| format!("a forecast of at most {steps} steps"))
+    (steps > 0).then(|| format!("a forecast of at most {}", counted(steps, "step", "steps")))
 }
 
 /// The warning that the intervals of these rows failed, as far as they have any.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{error::Result, interactions::Interaction};
 
-/// Changes of the past that are looked up at a time; SQLite allows 32,766 values a statement.
+/// Changes of the past that are looked up at a time: a statement with some thousands takes a megabyte.
 const CHANGES: usize = 500;
 
 /// An interaction that counts as known earlier than before.

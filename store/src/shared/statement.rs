@@ -9,7 +9,7 @@ use tally_model::time::Time;
 
 use crate::error::{Result, StoreError};
 
-/// More values than a statement has that is the same for every call.
+/// Statements with more values than this have a row of values for each item of a batch.
 const MANY_VALUES: usize = 100;
 
 /// A moment as a column: TIMESTAMPTZ in PostgreSQL, microseconds since 1970 in SQLite. The column types of the two
@@ -253,6 +253,14 @@ mod tests {
 
         let expected = "SELECT $1 WHERE x IN ($2, $3) AND (y, z) IN (VALUES ($4, $5), ($6, $7))";
         assert_eq!((sql.as_str(), values.len()), (expected, 7));
+    }
+
+    #[test]
+    fn statements_with_a_row_for_each_item_have_many_values() {
+        let mut statement = Statement::new("VALUES ");
+        statement.push_rows((0..MANY_VALUES as i64).map(|number| [number.into()]));
+        assert!(!statement.has_many_values());
+        assert!(statement.bind(0).has_many_values());
     }
 
     #[test]

@@ -5,8 +5,9 @@ use indicatif::HumanCount;
 use super::{BadRows, ColumnReport, Finding, Findings, TableReport};
 use crate::output::{counted, printable, table};
 
-/// Kinds that are shown.
-const KINDS: usize = 10;
+/// The most kinds that are all shown, and how many of more are.
+const ALL_KINDS: usize = 15;
+const FIRST_KINDS: usize = 10;
 
 impl Findings {
     /// What the files contain, and what is good to know about it.
@@ -52,7 +53,7 @@ impl TableReport {
             text.push_str(&format!("\n  from {first} to {last}"));
         }
         if !self.kinds.is_empty() {
-            text.push_str(&format!("\n  kinds: {}", self.kinds_text()));
+            text.push_str(&format!("\n  kinds: {}", kinds_text(&self.kinds)));
         }
         let columns = table(
             &["column", "read as", "values", "empty", "set aside"],
@@ -64,16 +65,18 @@ impl TableReport {
         }
         text
     }
+}
 
-    fn kinds_text(&self) -> String {
-        let shown = self.kinds.iter().take(KINDS);
-        let mut texts: Vec<String> =
-            shown.map(|(kind, count)| format!("{} {}", printable(kind), HumanCount(*count))).collect();
-        if self.kinds.len() > KINDS {
-            texts.push(format!("{} more", HumanCount((self.kinds.len() - KINDS) as u64)));
-        }
-        texts.join(", ")
+/// Kinds with how often each occurs; of many only the first.
+fn kinds_text(kinds: &[(String, u64)]) -> String {
+    let shown = if kinds.len() > ALL_KINDS { FIRST_KINDS } else { kinds.len() };
+    let shown_kinds = kinds.iter().take(shown);
+    let mut texts: Vec<String> =
+        shown_kinds.map(|(kind, count)| format!("{} {}", printable(kind), HumanCount(*count))).collect();
+    if kinds.len() > shown {
+        texts.push(format!("{} more", HumanCount((kinds.len() - shown) as u64)));
     }
+    texts.join(", ")
 }
 
 fn row(column: &ColumnReport) -> Vec<String> {
@@ -88,4 +91,18 @@ fn row(column: &ColumnReport) -> Vec<String> {
     let empty = if column.empty == 0 { String::new() } else { HumanCount(column.empty).to_string() };
     let values = HumanCount(column.values).to_string();
     vec![printable(&column.name), column.meaning.to_owned(), values, empty, set_aside]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_all_shown_unless_they_are_many() {
+        let kinds: Vec<(String, u64)> = (1..=16).map(|n| (format!("k{n}"), 1_000)).collect();
+        let all = kinds_text(&kinds[..15]);
+        assert!(all.starts_with("k1 1,000, k2 1,000, ") && all.ends_with(", k15 1,000"), "{all}");
+        let first = kinds_text(&kinds);
+        assert!(first.ends_with(", k10 1,000, 6 more"), "{first}");
+    }
 }

@@ -33,16 +33,22 @@ pub(super) enum Bins {
 
 impl Bins {
     /// Quantile bins of rising values.
+    ///
+    /// An edge lies midway between two neighbouring values, not on one. Ages grow with every second, and a value that
+    /// many customers share, such as the days since an e-mail that all of them got at one moment, would leave its bin
+    /// at once.
     pub(super) fn of_numbers(sorted: &[f64]) -> Self {
         let (Some(low), Some(high)) = (sorted.first(), sorted.last()) else {
             return Self::Number { edges: Vec::new(), mean: 0.0, sd: 0.0 };
         };
-        // Edges are chosen among the values below the greatest.
+        // The last value of a bin is chosen among those below the greatest.
         let below = &sorted[..sorted.partition_point(|value| value < high)];
         let quantile = |n: usize| (n * sorted.len()).div_ceil(BINS).saturating_sub(1);
-        let mut edges: Vec<f64> =
+        let mut ends: Vec<f64> =
             (1..BINS).filter_map(|n| below.get(quantile(n)).or(below.last()).copied()).collect();
-        edges.dedup();
+        ends.dedup();
+        let next = |end: &f64| sorted[sorted.partition_point(|value| value <= end)];
+        let edges = ends.iter().map(|end| midway(*end, next(end))).collect();
         let n = sorted.len() as f64;
         let (mean, sd) = if low == high {
             (*low, 0.0)
@@ -94,6 +100,12 @@ impl Bins {
             Self::Level { levels } => *levels > 0,
         }
     }
+}
+
+/// The middle of two values, the first below the second; the first if there is no number between them.
+const fn midway(low: f64, high: f64) -> f64 {
+    let middle = low.midpoint(high);
+    if middle < high { middle } else { low }
 }
 
 /// The bins of one quantity, and the number of training rows in each; the last is for missing values.
@@ -150,6 +162,32 @@ impl Bins {
                 Bin::Range(above.copied(), edges.get(place).copied())
             }
             Self::Level { .. } => Bin::Level(level(place as f64)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_many_stays_in_its_bin_when_time_passes() {
+        // Days since an e-mail: 557 customers got one at the same moment, the others each at another.
+        let days = |n: u32| if n < 557 { 3.0 } else { f64::from(n - 557) / 50.0 };
+        let after = |seconds: f64| (0..1_000).map(move |n| days(n) + seconds / 86_400.0);
+        let training = Distribution::of_numbers(&after(0.0).collect::<Vec<f64>>());
+        assert_eq!(training.rows, [100, 608, 92, 100, 100, 0]);
+        let later = Distribution::new(training.bins.clone(), after(60.0));
+        assert_eq!(later, training);
+    }
+
+    #[test]
+    fn an_edge_divides_any_two_values() {
+        let next = 1.0_f64.next_up();
+        for [low, high] in
+            [[1.0, next], [next, next.next_up()], [f64::MIN, f64::MAX], [-0.0, f64::from_bits(1)]]
+        {
+            assert_eq!(Distribution::of_numbers(&[high, low]).rows, [1, 1, 0], "{low}, {high}");
         }
     }
 }

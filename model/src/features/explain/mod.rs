@@ -164,14 +164,14 @@ mod tests {
                 Measure::KindTrend { kind: kind("delivery") },
                 0.5,
                 1.0,
-                "Rate of deliveries in the last 30 days at 0.5 times that in the 90 days before, both with one more in \
+                "Rate of deliveries in the last 30 days at 0.5 times that in the 90 days before, counting one more in each \
                  30 days; typical is 1",
             ),
             (
                 Measure::Trend,
                 2.0,
                 1.2,
-                "Activity of the last 30 days at 2 times that of the 90 days before, both with one more in 30 days; \
+                "Activity of the last 30 days at 2 times that of the 90 days before, counting one more in each 30 days; \
                  typical is 1.2",
             ),
             (

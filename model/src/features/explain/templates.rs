@@ -8,7 +8,7 @@ use crate::{features::Measure, history::kind};
 
 /// How a trend compares two rates: one interaction in the last 30 days after none is twice one in 30 days, and no rate is
 /// twice none.
-const ONE_MORE: &str = "before, both with one more in 30 days";
+const ONE_MORE: &str = "before, counting one more in each 30 days";
 
 impl Sentence<'_> {
     /// Writes what a value means.

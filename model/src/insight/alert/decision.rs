@@ -83,10 +83,14 @@ fn percent(probability: f64) -> String {
 
 /// Two probabilities in percent, with as many decimals as show that they differ.
 fn percent_apart(probabilities: [f64; 2]) -> [String; 2] {
+    let short = probabilities.map(percent);
+    if short[0] != short[1] {
+        return short;
+    }
     let with =
         |decimals: usize| probabilities.map(|probability| format!("{:.decimals$} %", 100.0 * probability));
     // No more decimals than a float has.
-    (1..15).map(with).find(|[one, other]| one != other).unwrap_or_else(|| with(15))
+    (2..15).map(with).find(|[one, other]| one != other).unwrap_or_else(|| with(15))
 }
 
 impl CustomerChange {
@@ -167,6 +171,13 @@ impl CustomerChange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_probabilities_differ_in_percent_and_none_is_certain() {
+        assert_eq!(percent_apart([0.996, 0.99977]), ["99.6 %", ">99.9 %"]);
+        assert_eq!(percent_apart([0.0001, 0.32]), ["<0.1 %", "32.0 %"]);
+        assert_eq!(percent_apart([0.81234, 0.81211]), ["81.23 %", "81.21 %"]);
+    }
 
     fn state(probability: f64, churn: Grade, clv: i64) -> CustomerState {
         CustomerState {

@@ -24,7 +24,7 @@ const HOURS: RangeInclusive<i64> = 1..=8_760;
 const DAYS: RangeInclusive<i64> = 1..=3_650;
 const MINOR_UNITS: RangeInclusive<i64> = 0..=1_000_000_000_000_000;
 /// What the name of a rule is.
-const NAMES: &str = "1 to 64 characters, none of them a control character";
+const NAMES: &str = "1 to 64 characters, none of them a control character, no blank at an end";
 /// The keys that rules of some kind have.
 const KEYS: [&str; 10] =
     ["name", "kind", "abc", "by", "above_minor", "hours", "days", "psi", "target", "interaction_kind"];

@@ -22,7 +22,19 @@ impl ValueModel {
     /// What makes the model questionable; empty when nothing does.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.nobody_leaves().into_iter().chain(self.warning.clone()).collect()
+        let of_fit = self.nobody_leaves().into_iter().chain(self.earns_more_than_it_takes());
+        of_fit.chain(self.warning.clone()).collect()
+    }
+
+    /// The warning that the customers bring more profit than revenue.
+    fn earns_more_than_it_takes(&self) -> Option<String> {
+        (self.margin_rate > 1.0).then(|| {
+            format!(
+                "the margin is {}: by the costs that are stated, customers bring more profit than revenue; are costs stored \
+                 with the wrong sign?",
+                percent(self.margin_rate)
+            )
+        })
     }
 
     /// The warning that by the model hardly any buyer leaves.
@@ -105,8 +117,10 @@ pub fn no_backtest(held_out_days: i64, known_days: i64) -> String {
         false => String::new(),
     };
     format!(
-        "there is no backtest: of the {known_days} days that purchases are known of, it holds out {held_out_days}, and what \
-         had happened before is too little for a model{remedy}"
+        "there is no backtest: it holds out {}, purchases are known of {}, and what had happened before is too little for a \
+         model{remedy}",
+        counted(held_out_days, "day", "days"),
+        counted(known_days, "day", "days")
     )
 }
 
@@ -127,7 +141,8 @@ fn remedy(shorter: impl FnOnce(i64) -> Option<String>, known_days: i64) -> Optio
 #[must_use]
 pub fn missed_total([expected, actual]: [f64; 2], squares: f64) -> Option<String> {
     let missed = actual - expected;
-    let is_missed = expected > 0.0
+    // Of less than a minor unit, no share can be told.
+    let is_missed = expected >= 1.0
         && missed.abs() > TOLERATED_OF_TOTAL * expected
         && missed.abs() > CHANCE * squares.sqrt();
     is_missed.then(|| {
@@ -198,6 +213,10 @@ mod tests {
         let money =
             ValueModel { warning: Some("one customer".to_owned()), ..model(BgNbd { b: 1e5, ..music }) };
         assert_eq!((money.warnings().len(), money.warnings()[1].as_str()), (2, "one customer"));
+        // Costs with the wrong sign.
+        let profitable = |margin_rate| ValueModel { margin_rate, ..model(music) };
+        assert_eq!(profitable(1.0).warnings(), Vec::<String>::new());
+        assert!(profitable(1.5).warnings()[0].starts_with("the margin is 150.0 %: "));
     }
 
     #[test]
@@ -231,9 +250,10 @@ mod tests {
     #[test]
     fn without_a_backtest_the_remedy_is_a_shorter_horizon() {
         let short = no_backtest(365, 380);
-        assert!(short.starts_with(
-            "there is no backtest: of the 380 days that purchases are known of, it holds out 365,"
-        ));
+        assert!(
+            short
+                .starts_with("there is no backtest: it holds out 365 days, purchases are known of 380 days,")
+        );
         assert!(
             short.contains("; `horizon_days` of at most 190 in `[value]` of the settings leaves as many"),
             "{short}"
@@ -259,6 +279,8 @@ mod tests {
         assert_eq!(missed_total([1_000.0, 3_000.0], 9.0 * (2_000.0_f64 / 9.0).powi(2)), None);
         assert!(missed_total([1_000.0, 3_000.0], 10.0 * (2_000.0_f64 / 10.0).powi(2)).is_some());
         assert_eq!(missed_total([0.0, 0.0], 0.0), None, "a margin of 0");
+        assert_eq!(missed_total([1e-9, 0.0], 1e-20), None, "nothing to speak of was expected");
+        assert_eq!(missed_total([1e-9, 1e6], 1.0), None);
     }
 
     #[test]

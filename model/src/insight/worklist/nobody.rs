@@ -25,8 +25,8 @@ impl Population {
         let is_of = |model: &String| model.split('/').next() == Some(target.name());
         (!self.models.iter().any(is_of)).then(|| {
             format!(
-                "there was no champion for {target} when the pass was made; `tally-train {target}` trains one, and the next \
-                 pass goes by it (RefreshInsights, `tally insights refresh`)"
+                "there was no champion for {target} when the pass was made; train and promote one (`tally-train {target}`), \
+                 and make a pass (RefreshInsights, `tally insights refresh`)"
             )
         })
     }
@@ -34,8 +34,7 @@ impl Population {
     fn no_contact(&self) -> Option<String> {
         (!self.contacts_recorded).then(|| {
             format!(
-                "no contact with any customer is recorded, which are the interactions of the kinds that `contact_kinds` in the \
-                 settings names ({})",
+                "no contact is recorded; contacts are interactions of the kinds in `contact_kinds` of the settings ({})",
                 listed(&self.spec.contact_kinds)
             )
         })
@@ -46,7 +45,8 @@ impl Population {
         let is_text = |name: &String| self.attributes.get(name).is_some_and(|types| types.texts > 0);
         (self.buyers() == 0 && !names.iter().any(is_text)).then(|| {
             format!(
-                "nobody has bought, which has anniversaries, or has an attribute that `care_dates` in the settings names ({})",
+                "nobody has bought, so that there are no anniversaries, and nobody has a date as a text in an attribute of \
+                 `care_dates` in the settings ({})",
                 listed(names)
             )
         })
@@ -87,7 +87,7 @@ mod tests {
         let mut lead = population(&Facts::default(), &[("birth_date", AttributeValue::Number(1980.0))]);
         assert_eq!(empty(&lead), ["AT_RISK", "HOT_LEAD", "NEGLECTED", "CARE_DATE"]);
         let text = lead.why_nobody(WorkKind::Neglected).unwrap();
-        assert!(text.ends_with(" names (call, email, meeting, message, letter)"), "{text}");
+        assert!(text.ends_with(" settings (call, email, meeting, message, letter)"), "{text}");
         let text = lead.why_nobody(WorkKind::HotLead).unwrap();
         assert!(text.starts_with("nobody can be HOT_LEAD: there was no champion for lead when"), "{text}");
         lead.models = vec!["lead/1".to_owned()];

@@ -85,7 +85,7 @@ impl PlaybookEntry {
         let is_class = self.abc.is_empty() || AbcClass::ALL.iter().any(|class| class.name() == self.abc);
         let allowed = r#""A", "B", "C", "none", and "" for any class"#;
         check(is_class, "abc", format!("{:?}", self.abc), allowed)?;
-        let allowed = "1 to 64 characters, none of them a control character";
+        let allowed = "1 to 64 characters, none of them a control character, no blank at an end";
         check(is_name(&self.action), "action", format!("{:?}", self.action), allowed)?;
         let allowed = "whole numbers from 0 to 1000000000000";
         check((0..=MOST_MINOR).contains(&self.cost_minor), "cost_minor", self.cost_minor, allowed)?;

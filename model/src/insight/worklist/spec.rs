@@ -64,7 +64,7 @@ impl WorklistSpec {
     pub(in crate::insight) fn validate(&self) -> Result<(), SpecError> {
         let share = self.holdout_share;
         check((0.0..=1.0).contains(&share), "worklist.holdout_share", share, "shares from 0 to 1")?;
-        let allowed = "1 to 64 characters, none of them a control character";
+        let allowed = "1 to 64 characters, none of them a control character, no blank at an end";
         check(
             is_name(&self.holdout_salt),
             "worklist.holdout_salt",
@@ -81,7 +81,7 @@ impl WorklistSpec {
         let distinct: HashSet<&String> = names.iter().collect();
         let fine =
             names.len() <= 20 && distinct.len() == names.len() && names.iter().all(|name| is_name(name));
-        let allowed = "up to 20 different attributes of 1 to 64 characters, none of them a control character";
+        let allowed = "up to 20 different attributes of 1 to 64 characters, none of them a control character, no blank at an end";
         check(fine, "worklist.care_dates", format!("{names:?}"), allowed)?;
         check(self.care_days <= 365, "worklist.care_days", self.care_days, "0 to 365 days")?;
         let capacity = self.capacity.unwrap_or(1);

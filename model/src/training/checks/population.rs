@@ -2,25 +2,39 @@
 //! has never seen.
 
 use super::{CheckInput, FailedCheck};
-use crate::features::{Forecast, Measure};
+use crate::{
+    encode::Feature,
+    features::{Forecast, Measure},
+    training::snapshot::Snapshots,
+};
 
 /// The share of the customers that may lie outside.
 const SHARE: f64 = 0.25;
 
-/// The feature by which most customers lie outside of what was learned from.
+/// The feature by which most customers lie outside of what was learned from, among those that the model uses: the
+/// others have no influence on a score.
 pub(super) fn out_of_range(input: &CheckInput<'_>) -> Option<FailedCheck> {
-    let plan = &input.trained.artifact.plan;
-    let measures = plan.measures();
-    let width = measures.len();
-    let population = &input.rows.population;
+    let artifact = &input.trained.artifact;
+    let width = artifact.plan.width();
     // The features of the forecast are derived from others.
-    let own = width - plan.forecast.map_or(0, |_| Forecast::WIDTH);
-    let numbers = measures.iter().enumerate().take(own).filter(|(_, measure)| !measure.is_category());
-    let outside = numbers.filter_map(|(place, measure)| {
-        let column = |rows: &[f64]| -> Vec<f64> {
-            rows.iter().skip(place).step_by(width).copied().filter(|value| value.is_finite()).collect()
+    let own = width - artifact.plan.forecast.map_or(0, |_| Forecast::WIDTH);
+    let used = artifact.encoder.features.iter().filter(|feature| feature.place < own);
+    furthest(used, width, input.rows)
+}
+
+/// The same among the features `used`; a raw row has `width` values.
+fn furthest<'a>(
+    used: impl Iterator<Item = &'a Feature>,
+    width: usize,
+    rows: &Snapshots,
+) -> Option<FailedCheck> {
+    let population = &rows.population;
+    let numbers = used.filter(|feature| !feature.measure.is_category());
+    let outside = numbers.filter_map(|Feature { measure, place, .. }| {
+        let column = |raw: &[f64]| -> Vec<f64> {
+            raw.iter().skip(*place).step_by(width).copied().filter(|value| value.is_finite()).collect()
         };
-        let range = Range::of(&column(&input.rows.features))?;
+        let range = Range::of(&column(&rows.features))?;
         let values = column(&population.features);
         let outside = values.iter().filter(|value| range.is_far_from(**value)).count();
         Some((outside, measure, range, Range::of(&values)?))
@@ -70,5 +84,36 @@ impl Range {
     fn is_far_from(self, value: f64) -> bool {
         let margin = (self.high - self.low) / 2.0;
         value > self.high + margin || value < self.low - margin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{encode::Cells, training::population::Population};
+
+    #[test]
+    fn only_features_that_the_model_uses_are_considered() {
+        let feature = |(place, measure): (usize, Measure)| Feature {
+            measure,
+            place,
+            line: None,
+            cells: Cells::Bins { edges: Vec::new(), missing: None },
+            grid: Vec::new(),
+        };
+        let features = [(0, Measure::SilenceDays), (1, Measure::TenureDays)].map(feature);
+        let rows = Snapshots {
+            features: vec![1.0, 0.0, 3.0, 7.0],
+            population: Population {
+                features: vec![2.0, 100.0, 3.0, 200.0],
+                customers: 2,
+                ..Population::default()
+            },
+            ..Snapshots::default()
+        };
+        assert_eq!(furthest(features[..1].iter(), 2, &rows), None);
+        let found = furthest(features.iter(), 2, &rows);
+        let words = "tenure_days is 0 to 7 in the snapshots, and 100 to 200 among the customers";
+        assert!(found.as_ref().is_some_and(|found| found.message.ends_with(words)), "{found:?}");
     }
 }

@@ -4,7 +4,8 @@ use super::{CheckInput, FailedCheck};
 use crate::scoring::probability;
 
 /// The greatest difference in log-odds, the root of the mean square over the holdout. At 1, where one model says 50 %
-/// the other says 27 or 73 %.
+/// the other says 27 or 73 %. Probabilities below 0.1 % or above 99.9 % count as those, so that rows which both models
+/// are sure of, one more than the other, raise no alarm.
 const DIFFERENCE: f64 = 1.0;
 
 /// The two models differ so much that the figures of one say little about the other.

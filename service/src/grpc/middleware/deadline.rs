@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-/// How much earlier than the caller we give up: once the deadline has passed, tonic's own answer would be
-/// CANCELLED.
+/// How much earlier than the caller we give up: a call that its caller has reset by then would count as CANCELLED.
 const MARGIN: Duration = Duration::from_millis(2);
 
 /// The longest that a unary call may take, whatever its caller wants: several times what the slowest report of a billion

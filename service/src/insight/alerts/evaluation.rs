@@ -245,11 +245,8 @@ async fn is_open(complaint: &OpenComplaint, insights: &Insights, now: Time) -> R
 fn alert_of_complaint(rule: &AlertRule, complaint: &OpenComplaint, (hours, now): (u32, Time)) -> NewAlert {
     let open = (now.0 - complaint.occur_time.0) as f64 / HOUR as f64;
     let since = complaint.occur_time;
-    let message = format!(
-        "a complaint has been open since {since}, for {}; the limit is {}",
-        while_open(open),
-        limit_in_words(hours)
-    );
+    let [lasts, limit] = durations([open, hours.into()]);
+    let message = format!("a complaint has been open since {since}, for {lasts}; the limit is {limit}");
     let finding = Finding::above(message, open, hours.into());
     let as_of = Time(complaint.occur_time.0 + i64::from(hours) * HOUR);
     let customer = Subject::Customer(complaint.customer_id.clone());
@@ -290,18 +287,10 @@ async fn watch_kinds(alerts: &Alerts, unknown: &mut HashSet<String>) -> Result<(
     alerts.record(found).await
 }
 
-/// How long something is open, in hours: from two days on in days, which are easier to grasp.
-fn while_open(hours: f64) -> String {
-    if hours < 48.0 { format!("{hours:.1} hours") } else { format!("{:.1} days", hours / 24.0) }
-}
-
-/// The hours of a rule, in days where these are whole.
-fn limit_in_words(hours: u32) -> String {
-    if hours >= 48 && hours.is_multiple_of(24) {
-        of_days(hours / 24)
-    } else {
-        counted(hours, "hour", "hours")
-    }
+/// How long something is open, and how long it may be, both in hours: from two days on in days, which are easier to grasp.
+fn durations([open, limit]: [f64; 2]) -> [String; 2] {
+    let (hours, unit) = if open < 48.0 { (1.0, "hours") } else { (24.0, "days") };
+    [open, limit].map(|duration| format!("{:.1} {unit}", duration / hours))
 }
 
 /// Days as a text.
@@ -315,12 +304,8 @@ mod tests {
 
     #[test]
     fn from_two_days_on_times_are_in_days() {
-        assert_eq!(
-            [0.5, 47.9, 48.0, 765.8].map(while_open),
-            ["0.5 hours", "47.9 hours", "2.0 days", "31.9 days"]
-        );
-        let limits = [1, 24, 48, 50, 8_760].map(limit_in_words);
-        assert_eq!(limits, ["1 hour", "24 hours", "2 days", "50 hours", "365 days"]);
+        assert_eq!(durations([25.5, 24.0]), ["25.5 hours", "24.0 hours"]);
+        assert_eq!(durations([765.8, 36.0]), ["31.9 days", "1.5 days"]);
     }
 
     #[test]

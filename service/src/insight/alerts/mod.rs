@@ -40,6 +40,9 @@ use delivery::DeliveryMetrics;
 pub use feed::AlertFeed;
 pub use webhook::Webhook;
 
+/// Rules that an error names: a message of a call has to fit into its trailers.
+const NAMED_RULES: usize = 20;
+
 /// The rules of a server, and where it sends what they find.
 #[derive(Clone, Default)]
 pub struct AlertSettings {
@@ -131,23 +134,25 @@ impl Alerts {
     /// Refuses a rule that this server does not have and no stored alert names.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT names the rules that there are; when the store fails.
+    /// INVALID_ARGUMENT names rules of this server; when the store fails.
     pub async fn check_rule(&self, rule: &str) -> Result<()> {
-        let mut known: BTreeSet<String> =
-            self.settings.rules.rules.iter().map(|one| one.name.clone()).collect();
-        if known.contains(rule) {
+        let known = &self.settings.rules.rules;
+        let of_rule = AlertFilter { rule: Some(rule.to_owned()), ..AlertFilter::default() };
+        if known.iter().any(|one| one.name == rule) || self.store.count_alerts(&of_rule).await? > 0 {
             return Ok(());
         }
-        known.extend(self.store.alert_rules().await?);
-        if known.contains(rule) {
-            return Ok(());
-        }
-        let names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-        let allowed = match names.as_slice() {
-            [] => "there are no rules, and no alerts of former ones".to_owned(),
-            names => format!("allowed are the rules {}", names.join(", ")),
+        let names: Vec<String> =
+            known.iter().take(NAMED_RULES).map(|one| format!("`{}`", one.name)).collect();
+        let more = match known.len() - names.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
         };
-        Err(Error::invalid("rule", format!("is `{}`, no rule; {allowed}", Shortened(rule))))
+        let allowed = match names.as_slice() {
+            [] => "this server has no rules".to_owned(),
+            names => format!("the rules of this server are {}{more}", names.join(", ")),
+        };
+        let error = format!("is `{}`, which is no rule and has no alerts; {allowed}", Shortened(rule));
+        Err(Error::invalid("rule", error))
     }
 
     /// The names of the customers of some alerts, by their ids.

@@ -371,7 +371,10 @@ async fn rows_and_periods_have_limits(tally: Tally) {
     assert_eq!(days(606, &[]).await.unwrap().rows.len(), 19_998);
     let refused = days(607, &[]).await;
     let message = refused.as_ref().unwrap_err().message().to_owned();
-    assert!(message.contains("20031 rows; allowed are 20000"), "{message}");
+    assert!(
+        message.contains("have 20031 rows, which are ") && message.contains("; allowed are 20000"),
+        "{message}"
+    );
     assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &["metrics"]);
     assert_eq!(days(1_000, &["orders"]).await.unwrap().rows.len(), 1_000);
     assert_refused(days(1_001, &["orders"]).await, Code::InvalidArgument, "INVALID_REQUEST", &["from_time"]);

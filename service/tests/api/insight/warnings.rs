@@ -94,12 +94,12 @@ async fn data_too_short_for_a_backtest_name_the_horizon(tally: Tally) {
         let warning = model.warnings.into_iter().find(|warning| warning.contains("backtest"));
         (model.backtest.is_some(), warning)
     };
-    let expected = "there is no backtest: of the 300 days that purchases are known of, it holds out 365, and what had \
+    let expected = "there is no backtest: it holds out 365 days, purchases are known of 300 days, and what had \
                     happened before is too little for a model; `horizon_days` of at most 150 in `[value]` of the settings \
                     leaves as many days before as it holds out";
     assert_eq!(backtest(&tally).await, (false, Some(expected.to_owned())));
     let page = tally.cli(&["insights", "value", "--as-of", AS_OF]);
-    assert!(page.contains("\nwarning: there is no backtest: of the 300 days "), "{page}");
+    assert!(page.contains("\nwarning: there is no backtest: it holds out 365 days, "), "{page}");
     let spec = InsightSpec::parse("[value]\nhorizon_days = 150").unwrap();
     let shorter = Tally::start_with_spec(tally.database.again(), spec).await;
     assert_eq!(backtest(&shorter).await, (true, None));

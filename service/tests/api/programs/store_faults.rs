@@ -160,5 +160,9 @@ async fn bad_settings_are_told_before_the_database_is_touched() {
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success() && said.contains("no_such_key"), "{flag}: {said}");
         assert!(!file.exists(), "{flag}");
+        let (database, settings) = (url(&file), settings.to_str().unwrap());
+        let refused = program("tally-serve", &database).args(["--check", flag, settings]).output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("no_such_key"), "--check {flag}: {said}");
     }
 }

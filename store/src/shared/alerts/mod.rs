@@ -218,11 +218,6 @@ impl<B: Backend> AlertStore for B {
         self.count(select).await
     }
 
-    async fn alert_rules(&self) -> Result<Vec<String>> {
-        let rules: Vec<(String,)> = self.read(Statement::new("SELECT DISTINCT rule FROM alerts")).await?;
-        Ok(rules.into_iter().map(|(rule,)| rule).collect())
-    }
-
     async fn alerts_after(&self, after: i64, limit: usize) -> Result<Vec<Alert>> {
         let mut select = Statement::new(SELECT_ALERTS);
         select.push(" WHERE a.sequence > ").push_bind(after);

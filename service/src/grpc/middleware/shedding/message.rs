@@ -130,8 +130,8 @@ impl Messages {
             self.read = next;
             return Ok(true);
         }
-        // The last frame has a part of what follows.
-        let mut joined = BytesMut::with_capacity(bytes.max(self.read.len()) + next.len());
+        // With room for the last frame, which may have the beginning of what follows: to grow would take twice the memory.
+        let mut joined = BytesMut::with_capacity(bytes + next.len());
         joined.put(std::mem::take(&mut self.read));
         joined.put(next);
         while joined.len() < bytes {

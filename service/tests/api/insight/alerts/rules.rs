@@ -63,8 +63,11 @@ async fn complaints_are_open_until_a_resolution_of_the_customer(tally: Tally) {
         let (message, open) = (&alert.message, alert.value.unwrap());
         let begin = since.to_string().replace('Z', "");
         assert!(message.starts_with(&format!("a complaint has been open since {begin}")), "{message}");
-        let long = if open < 48.0 { format!("{open:.1} hours") } else { format!("{:.1} days", open / 24.0) };
-        assert!(message.ends_with(&format!(", for {long}; the limit is 24 hours")), "{message}");
+        let long = match open < 48.0 {
+            true => format!("{open:.1} hours; the limit is 24.0 hours"),
+            false => format!("{:.1} days; the limit is 1.0 days", open / 24.0),
+        };
+        assert!(message.ends_with(&format!(", for {long}")), "{message}");
         assert!(open > 24.0 && alert.limit_value == Some(24.0), "{alert:?}");
     }
     // Both servers have looked at all of them once this one is found, which is recorded late.

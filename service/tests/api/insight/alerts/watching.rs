@@ -121,7 +121,7 @@ async fn alerts_are_filtered_and_acknowledged_once(tally: Tally) {
         let misspelt = v1::ListAlertsRequest { rule: "slowest".into(), ..none() };
         let refused = server.insights().list_alerts(misspelt).await;
         let message = refused.as_ref().unwrap_err().message().to_owned();
-        let named = "rule: is `slowest`, no rule; allowed are the rules `slow`, `slower`";
+        let named = "rule: is `slowest`, which is no rule and has no alerts; the rules of this server are `slow`, `slower`";
         assert!(message.contains(named), "{message}");
         assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &["rule"]);
     }
