@@ -27,12 +27,16 @@ pub(super) struct Backlog {
     readers: Mutex<Readers>,
 }
 
+/// Connections wait only while calls do; the last call that has its turn wakes all, so that none is forgotten. One that was
+/// woken holds no place: it may be unable to read, as when its client takes no responses.
 #[derive(Default)]
 struct Readers {
     /// By their start tags, then in the order in which they came.
     wakers: BTreeMap<(u64, u64), Waker>,
     /// How many have come.
     come: u64,
+    /// Connections that were woken, and have not been polled since.
+    woken: usize,
     /// The greatest start tag of those that were read, in bytes.
     virtual_time: u64,
 }
@@ -49,21 +53,18 @@ impl Backlog {
         ReadTurns { backlog: Arc::clone(self), place: None, in_turn: false, finish: 0 }
     }
 
-    fn has_room(&self) -> bool {
-        self.waiting.load(SeqCst) < MOST
-    }
-
     fn readers(&self) -> MutexGuard<'_, Readers> {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the first connection that waits; all of them when no call is left that would wake the others.
+    /// Wakes the first connection that waits, or all of them.
     fn wake(&self, all: bool) {
         let mut readers = self.readers();
         let woken = match all {
             true => std::mem::take(&mut readers.wakers),
             false => readers.wakers.pop_first().into_iter().collect(),
         };
+        readers.woken += woken.len();
         self.any_readers.store(!readers.wakers.is_empty(), SeqCst);
         drop(readers);
         woken.into_values().for_each(Waker::wake);
@@ -98,12 +99,13 @@ impl ReadTurns {
     /// in its turn only, for whatever reason its task runs.
     pub(super) fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
         self.in_turn = false;
-        let others_wait = self.backlog.any_readers.load(SeqCst);
-        if self.place.is_none() && !others_wait && self.backlog.has_room() {
+        let waiting = || self.backlog.waiting.load(SeqCst);
+        if self.place.is_none() && !self.backlog.any_readers.load(SeqCst) && waiting() < MOST {
             return Poll::Ready(());
         }
         let mut readers = self.backlog.readers();
         let was_woken = self.place.is_some_and(|place| !readers.wakers.contains_key(&place));
+        readers.woken -= usize::from(was_woken);
         let place = match self.place {
             Some(place) if !was_woken => place,
             before => {
@@ -114,9 +116,13 @@ impl ReadTurns {
         };
         readers.wakers.insert(place, context.waker().clone());
         self.backlog.any_readers.store(true, SeqCst);
-        let is_first = readers.wakers.keys().next() == Some(&place);
-        // After the store: a call that has begun meanwhile has not seen that somebody waits.
-        if !(was_woken || is_first) || !self.backlog.has_room() {
+        let is_first = readers.woken == 0 && readers.wakers.keys().next() == Some(&place);
+        // Looked at after the store: a call that has had its turn meanwhile has not seen that somebody waits.
+        let may_read = match waiting() {
+            0 => true,
+            calls => calls < MOST && (was_woken || is_first),
+        };
+        if !may_read {
             self.place = Some(place);
             return Poll::Pending;
         }
@@ -139,7 +145,8 @@ impl Drop for ReadTurns {
     fn drop(&mut self) {
         if let Some(place) = self.place {
             let mut readers = self.backlog.readers();
-            readers.wakers.remove(&place);
+            let was_woken = readers.wakers.remove(&place).is_none();
+            readers.woken -= usize::from(was_woken);
             self.backlog.any_readers.store(!readers.wakers.is_empty(), SeqCst);
         }
     }
@@ -237,6 +244,24 @@ mod tests {
         for connection in &mut connections {
             assert_eq!(connection.woken(), 1, "once, although it was polled twice");
             assert!(connection.read(1));
+        }
+    }
+
+    #[test]
+    fn connections_that_were_woken_and_do_not_read_keep_nobody_out() {
+        let backlog = Arc::default();
+        let waiting = calls(&backlog, MOST);
+        let mut stuck: Vec<_> = (0..3 * MOST).map(|_| Connection::new(&backlog)).collect();
+        assert!(stuck.iter_mut().all(|connection| !connection.read(1)));
+        drop(waiting);
+        let mut other = Connection::new(&backlog);
+        assert!(other.read(1));
+        let mut waiting = calls(&backlog, MOST);
+        for _ in 0..100 {
+            assert!(!other.read(1));
+            waiting.pop();
+            assert!(other.read(1));
+            waiting.push(backlog.begin());
         }
     }
 
