@@ -117,12 +117,13 @@ async fn alerts_are_filtered_and_acknowledged_once(tally: Tally) {
     let refused = tally.insights().list_alerts(bad).await;
     let fields = ["page_size", "kind", "delivery_state"];
     assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &fields);
-    for server in [&tally, &server] {
+    let of_server = "the rules of this server are `slow`, `slower`";
+    for (server, rules) in [(&tally, "this server has no rules"), (&server, of_server)] {
         let misspelt = v1::ListAlertsRequest { rule: "slowest".into(), ..none() };
         let refused = server.insights().list_alerts(misspelt).await;
         let message = refused.as_ref().unwrap_err().message().to_owned();
-        let named = "rule: is `slowest`, which is no rule and has no alerts; the rules of this server are `slow`, `slower`";
-        assert!(message.contains(named), "{message}");
+        let named = format!("rule: is `slowest`, which is no rule and has no alerts; {rules}");
+        assert!(message.contains(&named), "{message}");
         assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &["rule"]);
     }
     let seen = "SELECT count(*) FROM v_alerts WHERE acknowledged_by = 'eve' AND delivery_state = 'none'";
