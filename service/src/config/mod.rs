@@ -83,8 +83,8 @@ impl LogArgs {
     }
 }
 
-/// Without what the HTTP/2 layer says of frames that are against the rules: whoever can connect could fill the log. The
-/// filter may name it.
+/// Hides the warnings of the HTTP/2 layer about invalid frames, with which any client could fill the log, unless the filter
+/// names that layer.
 fn without_warnings_of_http2(filter: Targets) -> Targets {
     let names_it = filter.iter().any(|(target, _)| target.starts_with(HTTP2_LOG));
     let level = filter.default_level().unwrap_or(LevelFilter::OFF).min(LevelFilter::ERROR);

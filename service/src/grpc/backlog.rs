@@ -1,8 +1,8 @@
 //! Reads connections no faster than calls begin to run.
 //!
 //! The HTTP/2 layer starts a task for each request that it reads, and the runtime runs tasks about in the order in which
-//! they become ready. Whoever sends thousands of requests at once would make all others wait behind them, checks of
-//! health too. So connections are not read while many calls wait for the first turn of their task. When there is room
+//! they become ready. If one client sends thousands of requests at once, all others wait behind them, health checks
+//! included. So connections are not read while many calls wait for the first turn of their task. When there is room
 //! again, the connection that has sent least is read first, by start-time fair queueing (Goyal, Vin, Cheng: Start-time
 //! fair queueing, 1997): a connection that sends little does not wait for those that send much.
 

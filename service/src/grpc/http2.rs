@@ -116,7 +116,7 @@ where
     })
 }
 
-/// Serves a connection to its end, of which its client is told when it is old or the server stops.
+/// Serves a connection until it ends. When it is old or the server stops, the client is told to start no more calls.
 async fn until_it_ends<S>(
     serving: Connection<TokioIo<CoalescingConnection<GrpcStream>>, S, CallExecutor>,
     max_age: Option<Duration>,

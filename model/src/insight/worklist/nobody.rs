@@ -4,8 +4,8 @@ use super::WorkKind;
 use crate::{insight::Population, spec::Target};
 
 impl Population {
-    /// Why no customer can be on the list of a kind, whoever needs it: what it goes by is not recorded. None when somebody
-    /// can be, or when there are no customers.
+    /// Why no customer can be on the list of a kind, such as that the data it needs are not recorded. None when a customer
+    /// can be on it, or when there are no customers.
     #[must_use]
     pub fn why_nobody(&self, kind: WorkKind) -> Option<String> {
         if self.customers == 0 {
