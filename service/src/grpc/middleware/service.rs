@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::ALLOW};
 use http_body::{Body as _, Frame, SizeHint};
 use tally_proto::limits::METADATA_BYTES;
 use tokio::{
@@ -56,7 +56,7 @@ impl<S> Layer<S> for MiddlewareLayer {
 }
 
 /// Runs each call within its deadline and its span, counts it, refuses too much metadata, and answers a panic
-/// with INTERNAL, where it would break the stream off.
+/// with INTERNAL, where it would break the stream off. What is not a POST is no call, and is refused as HTTP does.
 #[derive(Clone)]
 pub(in crate::grpc) struct Middleware<S> {
     inner: S,
@@ -78,6 +78,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if request.method() != Method::POST {
+            return Box::pin(std::future::ready(Ok(method_not_allowed())));
+        }
         let MiddlewareState { metrics, ids } = &*self.state;
         let method = metrics.method(request.uri().path());
         let limit = time_limit(request.headers(), method.server_streaming);
@@ -113,6 +116,14 @@ where
         };
         Box::pin(call.instrument(span))
     }
+}
+
+/// The answer to a request by another method. tonic would run the call, even of a GET.
+fn method_not_allowed() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    response
 }
 
 /// Replaces an error that is tonic's own.

@@ -2,11 +2,15 @@
 
 use std::io::Write;
 
+use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
 use prost::Message;
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use tally_proto::{limits::MESSAGE_BYTES, v1};
 use tonic::{Code, body::Body};
+use tower::ServiceExt;
 
 use super::{framed, send, send_body};
 use crate::support::{Tally, assert_refused, customer, on_both_stores};
@@ -17,6 +21,7 @@ on_both_stores!(
     a_message_is_nested_to_its_limit_and_no_deeper,
     many_tiny_items_are_refused_before_they_are_decoded,
     flags_of_compression_are_checked,
+    what_is_no_post_is_no_call,
 );
 
 const PREDICT: &str = "ScoringService/PredictChurn";
@@ -45,6 +50,21 @@ async fn bytes_that_are_no_message_are_refused(tally: Tally) {
         let refused = send(&tally, PREDICT, body[..cut].to_vec(), &[]).await;
         assert_refused(refused, Code::InvalidArgument, "INVALID_REQUEST", &["message"]);
     }
+}
+
+/// Where a page in a browser reads, or a proxy looks whether somebody is there.
+async fn what_is_no_post_is_no_call(tally: Tally) {
+    let uri = format!("{}/tally.v1.ScoringService/PredictChurn", tally.url);
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE] {
+        let request = Request::builder().method(&method).uri(&uri).header("content-type", "application/grpc");
+        let request = request.body(Body::new(Full::new(Bytes::from(framed(0, &[0x0a, 1, b'c']))))).unwrap();
+        let response = tally.channel.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method}");
+        assert_eq!(response.headers()["allow"], "POST");
+        assert!(!response.headers().contains_key("grpc-status"));
+    }
+    let by_post = send(&tally, PREDICT, framed(0, &[0x0a, 1, b'c']), &[]).await;
+    assert_eq!(by_post.unwrap_err().code(), Code::FailedPrecondition, "there is no model");
 }
 
 /// A request whose attribute is a list of a list, so many deep.
