@@ -1,5 +1,7 @@
 //! `tally jobs`: what the servers do by themselves, when, and what came of it.
 
+use std::time::{Duration, SystemTime};
+
 use tally_proto::v1::{Job, JobRun, JobRunState, ListJobsRequest, ListJobsResponse};
 
 use crate::{
@@ -15,30 +17,44 @@ const SERVER: usize = 38;
 const NONE: &str = "no jobs: no server has run with --score-every or --train-every yet";
 /// What the contract says of a model that a training did not make the champion.
 const NOT_SERVING: &str = " is stored and does not serve: ";
+/// A run that is due for longer than this is overdue: servers look for jobs every second, and clocks differ.
+const OVERDUE_AFTER: Duration = Duration::from_secs(60);
+/// What the page says of overdue jobs. A server is also busy with another job for a while.
+const OVERDUE: &str = "overdue: no server with the flag of the job is up, all of them run another job, or there are no \
+                       customers yet";
 
 /// Runs a command about jobs.
 pub(crate) async fn run(server: &Connection, command: &JobsCommand, json: bool) -> Result<(), ClientError> {
     let JobsCommand::List { runs } = command;
     let request = ListJobsRequest { max_runs: *runs };
     let reply = server.insights().list_jobs(request).await.map_err(|status| server.error(&status))?;
-    Ok(output::show(reply.get_ref(), json, page)?)
+    let now = SystemTime::now();
+    Ok(output::show(reply.get_ref(), json, |reply| page(reply, now))?)
 }
 
-fn page(reply: &ListJobsResponse) -> String {
+fn page(reply: &ListJobsResponse, now: SystemTime) -> String {
     if reply.jobs.is_empty() {
         return NONE.to_owned();
     }
     let header = ["job", "every", "state", "next due", "last success"];
-    let jobs = narrow_table(&header, &[1], reply.jobs.iter().map(job_row));
+    let jobs = narrow_table(&header, &[1], reply.jobs.iter().map(|job| job_row(job, now)));
+    let overdue = reply.jobs.iter().any(|job| is_overdue(job, now)).then(|| narrow_text(OVERDUE));
     let runs = reply.jobs.iter().filter(|job| !job.runs.is_empty()).map(runs);
-    [jobs].into_iter().chain(runs).collect::<Vec<_>>().join("\n\n")
+    [jobs].into_iter().chain(overdue).chain(runs).collect::<Vec<_>>().join("\n\n")
 }
 
-fn job_row(job: &Job) -> Vec<String> {
+/// Whether a job should run and does not.
+fn is_overdue(job: &Job, now: SystemTime) -> bool {
+    let due = job.next_due_time.and_then(|due| SystemTime::try_from(due).ok());
+    !job.running && due.and_then(|due| now.duration_since(due).ok()).is_some_and(|late| late > OVERDUE_AFTER)
+}
+
+fn job_row(job: &Job, now: SystemTime) -> Vec<String> {
+    let waits = if is_overdue(job, now) { "overdue" } else { "waits" };
     let state = match (job.running, job.retries) {
         (true, _) => "runs now".to_owned(),
-        (false, 0) => "waits".to_owned(),
-        (false, retries) => format!("waits after {retries} without success"),
+        (false, 0) => waits.to_owned(),
+        (false, retries) => format!("{waits} after {retries} without success"),
     };
     vec![
         cut(&job.job, SERVER),
@@ -109,6 +125,16 @@ mod tests {
         Some(time::timestamp(time::parse(text).unwrap()))
     }
 
+    /// When the jobs of the tests are due.
+    fn due() -> SystemTime {
+        moment("2026-07-07T06:00:00Z").unwrap().try_into().unwrap()
+    }
+
+    /// A moment before that.
+    fn in_time() -> SystemTime {
+        due() - Duration::from_secs(1)
+    }
+
     fn ended(state: JobRunState, seconds: f64, result: &str) -> JobRun {
         JobRun {
             state: state.into(),
@@ -161,7 +187,7 @@ mod tests {
         let churn = vec![ended(JobRunState::Interrupted, 7_385.0, "its server was stopped")];
         let jobs =
             vec![insights, training("train-churn", false, 2, churn), training("train-lead", true, 1, lead)];
-        insta::assert_snapshot!(page(&ListJobsResponse { jobs }), @r"
+        insta::assert_snapshot!(page(&ListJobsResponse { jobs }, in_time()), @r"
         job          every  state                          next due              last success
         ──────────────────────────────────────────────────────────────────────────────────────────────
         insights        6h  waits                          2026-07-07T06:00:00Z  2026-06-30T06:02:11Z
@@ -194,13 +220,35 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_should_run_and_does_not_is_overdue() {
+        let jobs = vec![
+            training("insights", false, 0, Vec::new()),
+            training("train-churn", false, 2, Vec::new()),
+            training("train-lead", true, 0, Vec::new()),
+        ];
+        let reply = ListJobsResponse { jobs };
+        assert!(!page(&reply, due() + OVERDUE_AFTER).contains("overdue"));
+        insta::assert_snapshot!(page(&reply, due() + OVERDUE_AFTER + Duration::from_secs(1)), @r"
+        job          every  state                            next due              last success
+        ────────────────────────────────────────────────────────────────────────────────────────
+        insights        7d  overdue                          2026-07-07T06:00:00Z  –
+        train-churn     7d  overdue after 2 without success  2026-07-07T06:00:00Z  –
+        train-lead      7d  runs now                         2026-07-07T06:00:00Z  –
+
+        overdue: no server with the flag of the job is up, all of them run another job, or there are no
+          customers yet
+        ");
+    }
+
+    #[test]
     fn long_names_fit() {
         let ended = |state, result: &str| JobRun { server: "h".repeat(300), ..ended(state, 3.5e6, result) };
         let refused = format!("churn/7 is stored and does not serve: {}", "word ".repeat(90));
         let runs = vec![ended(JobRunState::Failed, "word"), ended(JobRunState::Succeeded, &refused)];
-        let text = page(&ListJobsResponse { jobs: vec![training("train-churn", false, i64::MAX, runs)] });
+        let jobs = vec![training("train-churn", false, i64::MAX, runs)];
+        let text = page(&ListJobsResponse { jobs }, in_time());
         assert!(text.lines().all(|line| tally_terminal::width(line) <= 100), "{text}");
-        assert_eq!(page(&ListJobsResponse::default()), NONE);
+        assert_eq!(page(&ListJobsResponse::default(), in_time()), NONE);
     }
 
     #[test]

@@ -140,6 +140,7 @@ impl App {
         let histories = Histories::new(Arc::clone(&store), cache_bytes, &metrics);
         histories.load_merges().await?;
         let (of_store, of_clock) = (|| Arc::clone(&store), || Arc::clone(&clock));
+        let job_metrics = JobMetrics::new(&metrics);
         let scored = PopulationScored::default();
         let scoring = Scoring::new(of_store(), histories.clone(), barrier.clone(), of_clock());
         Ok(Self {
@@ -165,8 +166,8 @@ impl App {
             promotions: Promotions::new(of_store(), catalog.clone(), of_clock()),
             monitoring: Monitoring::new(of_store(), catalog.clone(), of_clock()),
             monitoring_gauges: MonitoringGauges::new(&metrics),
-            job_metrics: JobMetrics::new(&metrics),
-            job_list: JobList::new(of_store(), of_clock()),
+            job_list: JobList::new(of_store(), of_clock(), job_metrics.clone()),
+            job_metrics,
             scored,
             page_tokens,
             histories,

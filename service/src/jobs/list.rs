@@ -10,6 +10,7 @@ use tally_store::{JobRun, JobRunState, Store, StoredJob};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
+    JobMetrics,
     lease::{Heartbeats, POLL},
     schedule::next_due,
 };
@@ -23,6 +24,7 @@ pub(super) const LOST: &str = "its server stopped responding";
 pub struct JobList {
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
+    metrics: JobMetrics,
     /// The runs by job whose server is dead, as far as no other server has taken them over.
     lost: Arc<Mutex<HashMap<String, i64>>>,
 }
@@ -39,23 +41,28 @@ pub struct JobStatus {
 }
 
 impl JobList {
-    /// Lists the jobs in `store`.
+    /// Lists the jobs in `store`, and shows their state in `metrics`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, clock: Arc<Clock>) -> Self {
-        Self { store, clock, lost: Arc::default() }
+    pub fn new(store: Arc<dyn Store>, clock: Arc<Clock>, metrics: JobMetrics) -> Self {
+        Self { store, clock, metrics, lost: Arc::default() }
     }
 
-    /// Watches the heartbeats of jobs that run, until it is cancelled: a server that never runs jobs itself has to know,
-    /// too, which of them are dead. While the database cannot be read, nothing counts as dead that did not before.
+    /// Watches the heartbeats of jobs that run, until it is cancelled, and keeps the metrics up to date: a server that never
+    /// runs jobs itself has to know, too, which of them are dead. While the database cannot be read, nothing counts as dead
+    /// that did not before.
     pub async fn watch(&self) {
         let mut ticks = interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heartbeats = Heartbeats::default();
         loop {
             ticks.tick().await;
-            let Ok(jobs) = self.store.jobs().await else { continue };
+            let Ok(mut jobs) = self.store.jobs().await else { continue };
             let dead = jobs.iter().filter(|job| job.holder.is_some() && heartbeats.is_still(job));
-            let dead = dead.map(|job| (job.job.clone(), job.run_id)).collect();
+            let dead: HashMap<String, i64> = dead.map(|job| (job.job.clone(), job.run_id)).collect();
+            for job in jobs.iter_mut().filter(|job| dead.contains_key(&job.job)) {
+                job.holder = None;
+            }
+            self.metrics.show(&jobs, self.clock.now());
             *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = dead;
         }
     }

@@ -26,7 +26,8 @@ struct RunLabels {
     result: &'static str,
 }
 
-/// The metrics of jobs. Counters and durations are of the runs of this server, gauges of what the database knows.
+/// The metrics of jobs. Counters and durations are of the runs of this server, gauges of what the database knows, on every
+/// server.
 #[derive(Clone)]
 pub struct JobMetrics {
     metrics: Arc<MetricsRegistry>,
@@ -38,7 +39,7 @@ pub struct JobMetrics {
 }
 
 impl JobMetrics {
-    /// Registers the metrics, which are empty on a server that runs no jobs.
+    /// Registers the metrics.
     #[must_use]
     pub fn new(metrics: &Arc<MetricsRegistry>) -> Self {
         let seconds = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
@@ -75,7 +76,7 @@ impl JobMetrics {
         }
     }
 
-    /// Shows the state of all jobs.
+    /// Shows the state of all jobs, of which those have a holder whose server runs them.
     pub(super) fn show(&self, jobs: &[StoredJob], now: Time) {
         let seconds = |time: Time| time.0 as f64 / 1e6;
         self.metrics.replace(|| {

@@ -164,10 +164,11 @@ impl JobRunner {
             self.store().add_job(job.name(), *interval, self.work.clock.now()).await?;
             loop {
                 let jobs = self.store().jobs().await?;
-                let Some(known) = of(*job, &jobs).filter(|known| known.interval_seconds != *interval) else {
-                    break;
-                };
-                if self.store().change_interval(known, *interval, moved_slot(known, *interval)).await? {
+                let Some(known) = of(*job, &jobs) else { break };
+                let slot = moved_slot(known, *interval, self.work.clock.now());
+                if (known.interval_seconds, known.slot) == (*interval, slot)
+                    || self.store().change_interval(known, *interval, slot).await?
+                {
                     break;
                 }
             }
@@ -196,7 +197,6 @@ impl JobRunner {
     /// Looks at all jobs once, and runs the first that is due and free.
     async fn round(&self, heartbeats: &mut Heartbeats) -> Result<()> {
         let jobs = self.store().jobs().await?;
-        self.metrics.show(&jobs, self.work.clock.now());
         for (job, _) in &self.jobs {
             let Some(known) = of(*job, &jobs) else { continue };
             if known.holder.is_some() {
@@ -264,7 +264,6 @@ impl JobRunner {
             tokio::select! {
                 result = run_result(run.job, &mut task) => Ended::ByItself(result),
                 () = lost => Ended::LeaseLost,
-                ended = self.keep_showing() => ended,
                 // Fails only without a sender, which is `self`.
                 _ = stop.wait_for(|stop| *stop) => Ended::Stopped,
             }
@@ -308,7 +307,6 @@ impl JobRunner {
             }
             sleep(POLL).await;
         }
-        self.show().await;
     }
 
     /// Stores how a run ended, and when the next one is due. A run that was stopped is repeated at once, without counting
@@ -338,21 +336,6 @@ impl JobRunner {
             retries,
         };
         Ok(self.store().end_run(ended).await?)
-    }
-
-    /// Keeps the metrics up to date for ever.
-    async fn keep_showing(&self) -> Ended {
-        loop {
-            sleep(POLL).await;
-            self.show().await;
-        }
-    }
-
-    /// Brings the metrics up to date.
-    async fn show(&self) {
-        if let Ok(jobs) = self.store().jobs().await {
-            self.metrics.show(&jobs, self.work.clock.now());
-        }
     }
 }
 

@@ -22,12 +22,16 @@ pub(super) fn slot_after(now: Time, slot: Time, interval_seconds: i64) -> Time {
     }
 }
 
-/// The slot of the next run when the interval changes. It stays where it is before the first run.
-pub(super) fn moved_slot(job: &StoredJob, interval_seconds: i64) -> Time {
-    match job.run_id {
+/// The slot of the next run for a server that starts `now` with this interval. When the interval changes, it counts from the
+/// slot before, but for the first run, whose slot stays. A run that is due more than the interval and a day ahead was
+/// scheduled by a clock that was wrong; its slot is now.
+pub(super) fn moved_slot(job: &StoredJob, interval_seconds: i64, now: Time) -> Time {
+    let slot = match job.run_id {
         0 => job.slot,
         _ => later(job.slot, (interval_seconds - job.interval_seconds).saturating_mul(1_000_000)),
-    }
+    };
+    let latest = later(now, interval_seconds.saturating_mul(1_000_000)).plus_days(1);
+    if slot.max(job.due) > latest { now } else { slot }
 }
 
 /// When a run may begin again after so many in a row that did not succeed.
@@ -55,6 +59,8 @@ const fn later(time: Time, micros: i64) -> Time {
 
 #[cfg(test)]
 mod tests {
+    use tally_model::time::DAY;
+
     use super::*;
 
     const SECOND: i64 = 1_000_000;
@@ -86,14 +92,23 @@ mod tests {
 
     #[test]
     fn another_interval_counts_from_the_slot_before() {
+        let moved =
+            |run_id, interval| moved_slot(&job(run_id, 1_000 * SECOND, 600), interval, Time(500 * SECOND));
         // The slot before is 400.
-        assert_eq!(moved_slot(&job(3, 1_000 * SECOND, 600), 1_200), Time(1_600 * SECOND));
-        assert_eq!(moved_slot(&job(3, 1_000 * SECOND, 600), 60), Time(460 * SECOND));
-        assert_eq!(
-            moved_slot(&job(0, 1_000 * SECOND, 600), 60),
-            Time(1_000 * SECOND),
-            "the first run waits for nothing"
-        );
+        assert_eq!([moved(3, 1_200), moved(3, 60)], [1_600, 460].map(|slot| Time(slot * SECOND)));
+        assert_eq!(moved(0, 60), Time(1_000 * SECOND), "the first run waits for nothing");
+        assert_eq!(moved(3, 600), Time(1_000 * SECOND), "the same interval");
+    }
+
+    #[test]
+    fn a_slot_of_a_clock_that_was_ahead_is_now() {
+        let now = Time(500 * SECOND);
+        let slot = |slot| moved_slot(&job(3, slot, 600), 600, now);
+        let latest = now.0 + 600 * SECOND + DAY;
+        assert_eq!([slot(latest), slot(latest + 1), slot(i64::MAX)], [Time(latest), now, now]);
+        assert_eq!(moved_slot(&job(0, latest + 1, 600), 600, now), now, "also before the first run");
+        let retried = StoredJob { due: Time(latest + 1), ..job(3, 0, 600) };
+        assert_eq!(moved_slot(&retried, 600, now), now, "also after a failure");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tally_service::{jobs::JobPlan, platform::clock::system_clock};
 use tally_store::{EndedRun, JobRunState, Store};
 
 use super::{SIX_HOURS, assert_one_at_a_time, next_due, states};
-use crate::support::{Database, DirectConnection, Tally, on_both_stores, time};
+use crate::support::{Database, DirectConnection, Tally, eventually, on_both_stores, time};
 
 on_both_stores!(a_run_has_one_holder);
 
@@ -84,7 +84,7 @@ async fn the_run_of_a_server_that_is_dead_is_repeated() {
         store.add_job("train-lead", 604_800, due).await.unwrap();
         assert!(store.claim_run("train-lead", 0, "a dead server", due).await.unwrap());
         let plan = JobPlan { score_every: Some(SIX_HOURS), train_every: None };
-        let _server = Tally::start_with(database, system_clock, plan).await;
+        let server = Tally::start_with(database, system_clock, plan).await;
         let job = idle.wait_for_job("insights", |job| job.runs.len() == 2 && !job.running).await;
         assert_eq!(states(&job), [State::Succeeded, State::Interrupted]);
         assert_eq!(job.runs[1].result, "its server stopped responding");
@@ -96,8 +96,22 @@ async fn the_run_of_a_server_that_is_dead_is_repeated() {
         assert_eq!((next_due(&lost), lost.retries), (due.0, 0));
         let shown = idle.cli(&["jobs", "list"]);
         assert!(!shown.contains("runs now"), "{shown}");
+        for tally in [&server, &idle] {
+            assert_shown(tally, "tally_job_running{job=\"train-lead\"}", 0.0).await;
+            assert_shown(tally, "tally_job_next_due_seconds{job=\"train-lead\"}", due.0 as f64 / 1e6).await;
+        }
     };
     tokio::join!(repeat(sqlite), repeat(postgres));
+}
+
+/// Waits until a metric has this value.
+async fn assert_shown(tally: &Tally, metric: &str, wanted: f64) {
+    let shown = async || {
+        let (_, text) = tally.get("/metrics").await;
+        let value = text.lines().find_map(|line| line.strip_prefix(metric));
+        value.is_some_and(|value| value.trim().parse() == Ok(wanted))
+    };
+    eventually(shown).await;
 }
 
 /// On PostgreSQL, where a lock can hold a run in the middle while the lease is renewed.
