@@ -1,4 +1,4 @@
-//! Numbers of things in sentences.
+//! Numbers in sentences.
 
 use std::fmt::Display;
 
@@ -9,9 +9,25 @@ pub fn counted<N: Copy + Display + PartialEq + From<u8>>(number: N, one: &str, m
     format!("{number} {thing}")
 }
 
+/// Two numbers with so many decimals, or as many more as show that they differ.
+#[must_use]
+pub fn apart(numbers: [f64; 2], decimals: usize) -> [String; 2] {
+    /// The decimals that a float of the size of 1 has.
+    const MOST: usize = 17;
+    let with = |decimals: usize| numbers.map(|number| format!("{number:.decimals$}"));
+    (decimals..MOST).map(with).find(|[one, other]| one != other).unwrap_or_else(|| with(decimals))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_that_differ_look_different() {
+        assert_eq!(apart([0.45, 0.46], 4), ["0.4500", "0.4600"]);
+        assert_eq!(apart([0.450_001, 0.450_002], 4), ["0.450001", "0.450002"]);
+        assert_eq!(apart([0.45, 0.45], 4), ["0.4500", "0.4500"]);
+    }
 
     #[test]
     fn one_thing_is_in_the_singular() {

@@ -23,4 +23,4 @@ mod special;
 pub mod time;
 pub mod training;
 
-pub use counted::counted;
+pub use counted::{apart, counted};

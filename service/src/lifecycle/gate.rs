@@ -6,6 +6,7 @@
 use std::fmt;
 
 use tally_model::{
+    apart,
     artifact::Artifact,
     counted,
     label::LabelDefinition,
@@ -86,8 +87,8 @@ impl Gate {
         let (reason, what) = match against {
             ChampionComparison::IsChampion => return Some(already_champion(candidate)),
             ChampionComparison::Compared(_, comparison) if comparison.difference > 0.0 => {
-                let Comparison { candidate_log_loss: have, champion_log_loss: need, .. } = comparison;
-                ("WORSE_THAN_CHAMPION", format!("; have log loss {have:.4}, need {need:.4}"))
+                let [have, need] = apart([comparison.candidate_log_loss, comparison.champion_log_loss], 4);
+                ("WORSE_THAN_CHAMPION", format!("; have log loss {have}, need {need}"))
             }
             ChampionComparison::Compared(_, comparison) if !comparison.is_better() => {
                 (NO_BETTER_THAN_CHAMPION, needed(comparison))
@@ -238,12 +239,11 @@ impl fmt::Display for ChampionComparison {
                     ..=0.0 => "no better than",
                     _ => "worse than",
                 };
+                let [own, of_champion] = apart([c.candidate_log_loss, c.champion_log_loss], 4);
                 write!(
                     f,
-                    "{words} {champion} on the same {}: log loss {:.4} against {:.4}, {}",
+                    "{words} {champion} on the same {}: log loss {own} against {of_champion}, {}",
                     counted(c.rows, "row", "rows"),
-                    c.candidate_log_loss,
-                    c.champion_log_loss,
                     difference(c)
                 )
             }

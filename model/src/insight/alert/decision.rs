@@ -2,6 +2,7 @@
 
 use super::{MoneyFormat, rules::Condition};
 use crate::{
+    apart,
     insight::{AbcClass, LifeCycle, value_at_risk},
     scoring::Grade,
 };
@@ -87,10 +88,7 @@ fn percent_apart(probabilities: [f64; 2]) -> [String; 2] {
     if short[0] != short[1] {
         return short;
     }
-    let with =
-        |decimals: usize| probabilities.map(|probability| format!("{:.decimals$} %", 100.0 * probability));
-    // No more decimals than a float has.
-    (2..15).map(with).find(|[one, other]| one != other).unwrap_or_else(|| with(15))
+    apart(probabilities.map(|probability| 100.0 * probability), 2).map(|percent| format!("{percent} %"))
 }
 
 impl CustomerChange {

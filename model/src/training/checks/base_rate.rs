@@ -1,9 +1,12 @@
 //! Whether the model predicts better than the share of customers with the outcome.
 
 use super::{CheckInput, FailedCheck};
-use crate::training::{
-    compare::{Comparison, Pair, sample},
-    split::Part,
+use crate::{
+    apart,
+    training::{
+        compare::{Comparison, Pair, sample},
+        split::Part,
+    },
 };
 
 /// A model that may be better than the base rate by chance alone is not promoted as the first champion.
@@ -19,10 +22,11 @@ pub(super) fn worse_than_one_feature(input: &CheckInput<'_>) -> Option<FailedChe
     let (name, metrics) = card.baselines.iter().find(|(_, baseline)| {
         baseline.log_loss < own.log_loss && baseline.auc > own.auc && baseline.auc > 0.5
     })?;
+    let [auc, own_auc] = apart([metrics.auc, own.auc], 3);
+    let [log_loss, own_log_loss] = apart([metrics.log_loss, own.log_loss], 4);
     let message = format!(
-        "on the holdout, {name} alone predicts better than the model: AUC {:.3} against {:.3}, log loss {:.4} against \
-         {:.4}",
-        metrics.auc, own.auc, metrics.log_loss, own.log_loss
+        "on the holdout, {name} alone predicts better than the model: AUC {auc} against {own_auc}, log loss {log_loss} \
+         against {own_log_loss}"
     );
     let remedy = "more customers or a longer history help; or fewer features, by the lists under [features] in the spec";
     Some(FailedCheck::remark("WORSE_THAN_ONE_FEATURE", message, remedy.to_owned()))
@@ -55,9 +59,10 @@ pub(super) fn no_better(input: &CheckInput<'_>) -> Option<FailedCheck> {
         ),
         false => ("no better than the base rate", ""),
     };
+    let [log_loss, of_base_rate] = apart([candidate_log_loss, champion_log_loss], 4);
     let message = format!(
-        "on {rows} holdout rows the model is {better}{therefore}: the base rate is {:.1} %, and log loss is \
-         {candidate_log_loss:.4} against {champion_log_loss:.4}, a difference of {:+.4} (95 % {:+.4} to {upper:+.4})",
+        "on {rows} holdout rows the model is {better}{therefore}: the base rate is {:.1} %, and log loss is {log_loss} \
+         against {of_base_rate}, a difference of {:+.4} (95 % {:+.4} to {upper:+.4})",
         100.0 * rate,
         found.difference,
         found.lower,
