@@ -36,6 +36,14 @@ impl Money {
     pub const fn profit(&self) -> i64 {
         self.net().saturating_sub(self.cost)
     }
+
+    /// Whether a sum is beyond what fits into 64 bits, where it stays at the end of the range.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        [self.revenue, self.returns, self.cost, self.net(), self.profit()]
+            .iter()
+            .any(|sum| [i64::MIN, i64::MAX].contains(sum))
+    }
 }
 
 /// The purchase days of a buyer. A purchase day is a UTC day with a purchase.
@@ -106,6 +114,8 @@ pub struct Facts {
     pub last_resolution: Option<Time>,
     /// When the last interaction of a contact kind happened.
     pub last_contact: Option<Time>,
+    /// Which contact kinds there are interactions of: bit n is set for the kind at place n of the settings.
+    pub contact_kinds: u64,
 }
 
 impl Facts {
@@ -221,8 +231,8 @@ enum Role {
 
 /// The facts while the events are read in order.
 struct FactFold {
-    /// Per kind of the history its role, and whether it is a contact.
-    roles: Vec<(Role, bool)>,
+    /// Per kind of the history its role, and its bit if it is a contact kind, otherwise 0.
+    roles: Vec<(Role, u64)>,
     windows: Windows,
     facts: Facts,
     /// The amounts of the last purchase day so far.
@@ -242,7 +252,8 @@ impl FactFold {
                 kind::REFERRAL => Role::Referral,
                 _ => Role::Other,
             };
-            (role, spec.contact_kinds.contains(name))
+            let place = spec.contact_kinds.iter().position(|contact| contact == name);
+            (role, place.map_or(0, |place| 1 << place))
         };
         let days = i64::from(spec.window_days);
         Self {
@@ -257,10 +268,11 @@ impl FactFold {
     fn add(&mut self, time: Time, kind: usize, stated: Option<i64>) {
         self.any = true;
         let amount = stated.unwrap_or(0);
-        let (role, is_contact) = self.roles[kind];
+        let (role, contact_bit) = self.roles[kind];
         let facts = &mut self.facts;
-        if is_contact {
+        if contact_bit != 0 {
             facts.last_contact = Some(time);
+            facts.contact_kinds |= contact_bit;
         }
         match role {
             Role::Purchase => {

@@ -25,7 +25,7 @@ pub struct PopulationSample {
     intervals: Vec<Interval>,
     attributes: BTreeMap<String, AttributeTypes>,
     value: ValueSample,
-    contacts_recorded: bool,
+    contact_kinds: u64,
     costs_recorded: bool,
 }
 
@@ -79,7 +79,7 @@ impl PopulationSample {
     /// Adds a customer with the attributes that it had then.
     pub fn add(&mut self, facts: &Facts, attributes: Option<&Attributes>, as_of: Time, spec: &InsightSpec) {
         self.customers += 1;
-        self.contacts_recorded |= facts.last_contact.is_some();
+        self.contact_kinds |= facts.contact_kinds;
         self.costs_recorded |= facts.cost_stated;
         for (name, value) in attributes.into_iter().flatten() {
             let types = AttributeTypes::from(value);
@@ -104,7 +104,7 @@ impl PopulationSample {
     /// Adds other customers.
     pub fn merge(&mut self, other: Self) {
         self.customers += other.customers;
-        self.contacts_recorded |= other.contacts_recorded;
+        self.contact_kinds |= other.contact_kinds;
         self.costs_recorded |= other.costs_recorded;
         self.buyers.extend(other.buyers);
         self.intervals.extend(other.intervals);
@@ -152,7 +152,8 @@ impl PopulationSample {
             attributes: self.attributes,
             value: ValueModel::fit(&self.value, &spec.value),
             fit_seconds: 0.0,
-            contacts_recorded: self.contacts_recorded,
+            contacts_recorded: self.contact_kinds != 0,
+            contact_kinds_recorded: Some(self.contact_kinds),
             costs_recorded: Some(self.costs_recorded),
             models: Vec::new(),
             outcomes: Vec::new(),
@@ -195,6 +196,10 @@ pub struct Population {
     /// Whether a contact with any customer is known.
     #[serde(default)]
     pub contacts_recorded: bool,
+    /// Which contact kinds there are interactions of, as [`Facts::contact_kinds`]; None of populations that were stored
+    /// before this was noted.
+    #[serde(default)]
+    pub contact_kinds_recorded: Option<u64>,
     /// Whether a cost of any customer is known, be it 0; None of populations that were stored before this was noted.
     #[serde(default)]
     pub costs_recorded: Option<bool>,

@@ -1,7 +1,10 @@
-//! Why a kind of work can have nobody.
+//! Why a kind of work can have nobody, and what its settings name that nobody has.
 
 use super::WorkKind;
-use crate::{insight::Population, spec::Target};
+use crate::{
+    insight::{InsightSpec, Population},
+    spec::Target,
+};
 
 impl Population {
     /// Why no customer can be on the list of a kind, such as that the data it needs are not recorded. None when a customer
@@ -19,6 +22,43 @@ impl Population {
             WorkKind::WinBack => None,
         };
         Some(format!("nobody can be {}: {}", kind.name(), why?))
+    }
+
+    /// The names in the settings of a kind that no customer has anything of, in words: they may be misspelt. None where
+    /// the settings are the defaults, which suit many businesses and are rarely all in use, and where
+    /// [`why_nobody`](Self::why_nobody) says more.
+    #[must_use]
+    pub fn unused_settings(&self, kind: WorkKind) -> Option<String> {
+        let (spec, default) = (&self.spec, InsightSpec::default());
+        let (key, unused, what) = match kind {
+            WorkKind::Neglected if spec.contact_kinds != default.contact_kinds => {
+                let recorded = self.contact_kinds_recorded?;
+                let is_unused = |place: usize| recorded & (1 << place) == 0;
+                let names = spec.contact_kinds.iter().enumerate().filter(|(place, _)| is_unused(*place));
+                (
+                    "contact_kinds",
+                    names.map(|(_, name)| name.as_str()).collect::<Vec<_>>(),
+                    "interaction is of",
+                )
+            }
+            WorkKind::CareDate if spec.worklist.care_dates != default.worklist.care_dates => {
+                let names = spec.worklist.care_dates.iter().filter(|name| !self.has_text(name));
+                ("care_dates", names.map(String::as_str).collect(), "customer has a date as a text in")
+            }
+            _ => return None,
+        };
+        if unused.is_empty() || self.customers == 0 || self.why_nobody(kind).is_some() {
+            return None;
+        }
+        Some(format!(
+            "no {what} {}, which `{key}` in the settings names ({}); is it misspelt?",
+            unused.join(" or "),
+            kind.name()
+        ))
+    }
+
+    fn has_text(&self, attribute: &str) -> bool {
+        self.attributes.get(attribute).is_some_and(|types| types.texts > 0)
     }
 
     fn no_champion(&self, target: Target) -> Option<String> {
@@ -42,8 +82,7 @@ impl Population {
 
     fn no_care_date(&self) -> Option<String> {
         let names = &self.spec.worklist.care_dates;
-        let is_text = |name: &String| self.attributes.get(name).is_some_and(|types| types.texts > 0);
-        (self.buyers() == 0 && !names.iter().any(is_text)).then(|| {
+        (self.buyers() == 0 && !names.iter().any(|name| self.has_text(name))).then(|| {
             format!(
                 "nobody has bought, so that there are no anniversaries, and nobody has a date as a text in an attribute of \
                  `care_dates` in the settings ({})",
@@ -95,12 +134,48 @@ mod tests {
         lead.models.push("churn/12".to_owned());
         assert_eq!(empty(&lead), ["NEGLECTED", "CARE_DATE"]);
 
-        let contacted = Facts { last_contact: Some(Time(0)), ..Facts::default() };
+        let contacted = Facts { last_contact: Some(Time(0)), contact_kinds: 1, ..Facts::default() };
         let born = AttributeValue::Text("1980-06-05".to_owned());
         assert_eq!(empty(&population(&contacted, &[("birth_date", born)])), ["AT_RISK", "HOT_LEAD"]);
         let purchases = PurchaseDays { first_purchase: Time(0), last_purchase: Time(0), count: 1 };
         let buyer = Facts { purchases: Some(purchases), ..contacted };
         assert_eq!(empty(&population(&buyer, &[])), ["AT_RISK", "HOT_LEAD"]);
         assert_eq!(empty(&Population::nobody(Time(0), &InsightSpec::default())), [""; 0]);
+    }
+
+    #[test]
+    fn names_that_nobody_has_are_told_where_they_were_chosen() {
+        let purchases = PurchaseDays { first_purchase: Time(0), last_purchase: Time(0), count: 1 };
+        let contacted = |contact_kinds| Facts {
+            purchases: Some(purchases),
+            last_contact: Some(Time(0)),
+            contact_kinds,
+            ..Facts::default()
+        };
+        let founded = [("founded", AttributeValue::Text("1980-06-05".to_owned()))];
+        let told = |population: &Population| {
+            WorkKind::ALL
+                .map(|kind| population.unused_settings(kind))
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+        };
+        let mut population = population(&contacted(0b101), &founded);
+        assert_eq!(told(&population), [""; 0], "the defaults");
+        population.spec.contact_kinds = ["call", "e-mail", "visit"].map(str::to_owned).to_vec();
+        population.spec.worklist.care_dates = ["founded", "fouded"].map(str::to_owned).to_vec();
+        assert_eq!(
+            told(&population),
+            [
+                "no interaction is of e-mail, which `contact_kinds` in the settings names (NEGLECTED); is it misspelt?",
+                "no customer has a date as a text in fouded, which `care_dates` in the settings names (CARE_DATE); is it \
+                 misspelt?"
+            ]
+        );
+        population.contact_kinds_recorded = Some(0b111);
+        population.spec.worklist.care_dates.pop();
+        assert_eq!(told(&population), [""; 0]);
+        population.contact_kinds_recorded = None;
+        assert_eq!(told(&population), [""; 0], "stored before it was noted");
     }
 }

@@ -71,6 +71,10 @@ async fn report_progress(
     Ok(())
 }
 
+/// What is said of a customer whose money does not fit.
+const MONEY_IS_CUT: &str = "the money of this customer is beyond the range of 64 bits, 9223372036854775807 minor units; the end of \
+                            the range is shown instead. Are its amounts right?";
+
 /// GetCustomerInsight.
 pub(super) async fn customer(
     rpc: &InsightRpc,
@@ -89,7 +93,8 @@ fn customer_insight(found: insight::CustomerInsight, as_of: Time) -> CustomerIns
     let insight::CustomerInsight { customer, facts, placement, pass, value, .. } = found;
     let ever = facts.ever;
     let purchases = facts.purchases;
-    let warnings = pass.as_ref().map(|pass| pass.population.value.warnings()).unwrap_or_default();
+    let mut warnings = pass.as_ref().map(|pass| pass.population.value.warnings()).unwrap_or_default();
+    warnings.extend(ever.is_cut().then(|| MONEY_IS_CUT.to_owned()));
     let relative = |text: &str| if pass.is_some() { text.to_owned() } else { String::new() };
     let model = pass.as_ref().map(|pass| &pass.population.value).filter(|_| value.clv.is_some());
     let mut scores = found.scores;

@@ -6,13 +6,14 @@ use tally_store::Pass;
 use crate::insight::Insights;
 
 impl Insights {
-    /// What makes a list of these kinds questionable: it will not be handed out, kinds can have no items, and what makes
-    /// the lifetime values questionable that it goes by.
+    /// What makes a list of these kinds questionable: it will not be handed out, kinds can have no items, their settings
+    /// name what nobody has, and what makes the lifetime values questionable that it goes by.
     #[must_use]
     pub fn worklist_warnings(&self, pass: &Pass, kinds: WorkKinds) -> Vec<String> {
         let population = &pass.population;
         let without_items = kinds.kinds().filter_map(|kind| population.why_nobody(kind));
-        let of_list = self.other_settings(pass).into_iter().chain(without_items);
+        let unused = kinds.kinds().filter_map(|kind| population.unused_settings(kind));
+        let of_list = self.other_settings(pass).into_iter().chain(without_items).chain(unused);
         of_list.chain(population.value.warnings()).collect()
     }
 

@@ -11,11 +11,30 @@ on_both_stores!(
     classes_are_relative_to_the_latest_pass,
     a_cancel_is_told_from_a_silence,
     merged_ids_are_one_customer,
+    money_beyond_64_bits_is_a_warning,
     what_is_not_there_is_refused,
 );
 
 fn text(value: &str) -> Kind {
     Kind::StringValue(value.to_owned())
+}
+
+async fn money_beyond_64_bits_is_a_warning(tally: Tally) {
+    // The most that an interaction takes, 9,223 times, is just below 2^63.
+    let most = 1_000_000_000_000_000;
+    let paid = |n: usize| paid("ada", &n.to_string(), "purchase", "2024-05-01", most);
+    for part in (0..9_223).collect::<Vec<_>>().chunks(4_000) {
+        tally.backfill(part.iter().map(|n| paid(*n)).collect()).await.unwrap();
+    }
+    let ada = tally.insight("ada", AS_OF).await.unwrap();
+    assert_eq!((ada.revenue_minor, ada.warnings), (9_223 * most, Vec::new()));
+    tally.backfill(vec![paid(9_223)]).await.unwrap();
+    let ada = tally.insight("ada", AS_OF).await.unwrap();
+    assert_eq!(ada.revenue_minor, i64::MAX);
+    assert!(
+        ada.warnings[0].starts_with("the money of this customer is beyond the range of 64 bits"),
+        "{ada:?}"
+    );
 }
 
 async fn a_customer_is_known_as_its_interactions_tell(tally: Tally) {

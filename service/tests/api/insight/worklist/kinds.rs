@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_types::value::Kind;
-use tally_model::time::Time;
+use tally_model::{insight::InsightSpec, time::Time};
 use tally_proto::v1::{self, Cause, WorkKind};
 
 use crate::{
@@ -287,6 +287,32 @@ async fn neglect_and_care_dates_follow_from_the_facts(tally: Tally) {
         ["new", "silent"],
         "class A, not lost, without a recent call"
     );
+    assert_unused_settings(&tally, as_of).await;
+}
+
+/// Asserts that a list says which chosen kinds of contact and care dates nobody has.
+async fn assert_unused_settings(tally: &Tally, as_of: Time) {
+    let settings =
+        "contact_kinds = [\"call\", \"e-mail\"]\n[worklist]\ncare_dates = [\"birth_date\", \"birthday\"]";
+    let other = InsightSpec::parse(settings).unwrap();
+    let other = Tally::start_with_spec(tally.database.again(), other).await;
+    other.refresh_insights(&as_of.to_string()).await.unwrap();
+    let request = |kind: WorkKind| v1::ListWorklistRequest { kinds: vec![kind.into()], ..Default::default() };
+    for (kind, warning) in [
+        (
+            WorkKind::Neglected,
+            "no interaction is of e-mail, which `contact_kinds` in the settings names (NEGLECTED); is it misspelt?",
+        ),
+        (
+            WorkKind::CareDate,
+            "no customer has a date as a text in birthday, which `care_dates` in the settings names (CARE_DATE); is it \
+             misspelt?",
+        ),
+    ] {
+        assert_eq!(other.worklist(request(kind)).await.unwrap().warnings, [warning]);
+    }
+    let told = other.worklist(request(WorkKind::WinBack)).await.unwrap().warnings;
+    assert_eq!(told, Vec::<String>::new());
 }
 
 async fn dashboards_read_the_worklist(tally: Tally) {
