@@ -46,7 +46,8 @@ pub use segmentation::{Segmentation, UnknownSegmentation};
 pub use spec::{AbcBy, AbcSpec, InsightSpec, LifeCycleSpec, TypicalInterval};
 pub use value::{
     BacktestBasis, BuyerPurchases, CustomerValue, GammaGamma, GammaGammaFit, MarginRate, PreparedValue,
-    ValueModel, ValueSample, ValueSpec, failed_intervals, missed_total, no_backtest, shorter_horizon,
+    ValueModel, ValueSample, ValueSpec, failed_intervals, missed_forecast, missed_stage, missed_total,
+    no_backtest, shorter_horizon,
 };
 use value::{Chebyshev, at_place, panel_of};
 pub use worklist::{

@@ -7,7 +7,7 @@ use tally_model::{
     history::Packed,
     insight::{
         BacktestBasis, FORECAST_STEP_DAYS, Forecast, ForecastActual, ForecastMeasure, ForecastRow,
-        ForecastSample, Population, failed_intervals,
+        ForecastSample, Population, failed_intervals, missed_forecast,
     },
     time::Time,
 };
@@ -33,13 +33,14 @@ impl ForecastReport {
     /// What makes the forecast questionable; empty when nothing does.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let ForecastBacktest { basis, rows, .. } = &self.backtest;
+        let ForecastBacktest { basis, rows, totals, .. } = &self.backtest;
         let (stages, business): (Vec<_>, Vec<_>) =
             rows.iter().partition(|(row, _)| matches!(row.measure, ForecastMeasure::Stage(_)));
         let population = &self.pass.population;
         let of_backtest = [
             // Without buyers, no purchases are expected that could be tested.
             basis.warning(fewer_steps).filter(|_| population.buyers() > 0),
+            missed_forecast(totals),
             failed(&business, "numbers of purchase days and revenue"),
             failed(&stages, "numbers of customers by stage"),
         ];

@@ -43,7 +43,7 @@ pub use passes::remove_expired;
 pub use sales::{SalesLine, SalesReport, SalesRequest};
 use segment_cache::SegmentCache;
 pub use segments::{AttributeCoverage, Segments, ValuedMember, segment_growth};
-pub use value::{Backtest, ValueReport};
+pub use value::{Backtest, BacktestSums, ValueReport};
 use worklist::CountCache;
 pub use worklist::{EffectLine, ListedWork, Worklist, WorklistCursor, WorklistRequest};
 

@@ -18,7 +18,10 @@ pub use model::{CustomerValue, ValueModel};
 pub use prepared::PreparedValue;
 pub use sample::ValueSample;
 pub use spec::{MarginRate, ValueSpec};
-pub use warnings::{BacktestBasis, failed_intervals, missed_total, no_backtest, shorter_horizon};
+pub use warnings::{
+    BacktestBasis, failed_intervals, missed_forecast, missed_stage, missed_total, no_backtest,
+    shorter_horizon,
+};
 
 /// The purchases of a buyer as the value model counts them.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,12 +2,18 @@
 //! the forecast follow from the same model, so that both say the same.
 
 use super::{BuyerPurchases, ValueModel, spec::WEEK};
-use crate::{counted, special::ln_beta};
+use crate::{
+    counted,
+    insight::{ForecastMeasure, ForecastRow},
+    special::ln_beta,
+};
 
 /// The least share of buyers that leave within the horizon: of fewer, the model has hardly seen anybody leave.
 const FEWEST_LEAVING: f64 = 0.01;
 /// With fewer customers with a repeat purchase before it, a backtest rests on little.
 const FEWEST_REPEAT_BUYERS: u64 = 30;
+/// Of a stage with fewer customers in the backtest, nothing is said.
+const FEWEST_IN_STAGE: u64 = 30;
 /// The part that is inside when intervals hold what they promise.
 const INSIDE: f64 = 0.95;
 /// How much less than that is no failure, whatever chance says.
@@ -140,17 +146,75 @@ fn remedy(shorter: impl FnOnce(i64) -> Option<String>, known_days: i64) -> Optio
 /// expected of it: the variance of the total, if the expectations were right.
 #[must_use]
 pub fn missed_total([expected, actual]: [f64; 2], squares: f64) -> Option<String> {
-    let missed = actual - expected;
-    // Of less than a minor unit, no share can be told.
-    let is_missed = expected >= 1.0
-        && missed.abs() > TOLERATED_OF_TOTAL * expected
-        && missed.abs() > CHANCE * squares.sqrt();
-    is_missed.then(|| {
+    is_missed([expected, actual], squares).then(|| {
         format!(
             "the backtest missed the total: the buyers brought {} {} than was expected of them, more than chance explains; \
              the model knows no growth and no change of the business, and the lifetime values of now may be as far off",
-            percent(missed.abs() / expected),
-            if missed > 0.0 { "more" } else { "less" }
+            percent((actual - expected).abs() / expected),
+            if actual > expected { "more" } else { "less" }
+        )
+    })
+}
+
+/// The warning that this has happened to the `customers` of a stage, and that it is no matter of the `total` of all
+/// buyers, which is expected and actual as well: by more than a quarter they have also missed what would have come if
+/// everybody had brought more or less by the same part. Then they are ranked wrongly among the others.
+#[must_use]
+pub fn missed_stage(
+    stage: &str,
+    customers: u64,
+    ([expected, actual], squares): ([f64; 2], f64),
+    total: [f64; 2],
+) -> Option<String> {
+    let alike = expected * total[1] / total[0];
+    let is_more = actual > expected;
+    let is_ranked_wrongly = match is_more {
+        true => actual > (1.0 + TOLERATED_OF_TOTAL) * alike,
+        false => actual < (1.0 - TOLERATED_OF_TOTAL) * alike,
+    };
+    let is_missed = customers >= FEWEST_IN_STAGE && is_missed([expected, actual], squares);
+    (is_missed && is_ranked_wrongly).then(|| {
+        format!(
+            "the backtest missed the stage `{stage}`: its customers brought {} {} than was expected of them, more than \
+             chance explains; lists by lifetime value rank such customers too {}",
+            percent((actual - expected).abs() / expected),
+            if is_more { "more" } else { "less" },
+            if is_more { "low" } else { "high" }
+        )
+    })
+}
+
+/// Whether customers have brought over a quarter more or less than was expected, and chance does not explain it.
+fn is_missed([expected, actual]: [f64; 2], squares: f64) -> bool {
+    let missed = (actual - expected).abs();
+    // Of less than a minor unit, no share can be told.
+    expected >= 1.0 && missed > TOLERATED_OF_TOTAL * expected && missed > CHANCE * squares.sqrt()
+}
+
+/// The warning that a forecast of the past has missed its totals, each beside what came: by more than a quarter, and
+/// outside of the 95 % interval. One without an interval is not judged.
+#[must_use]
+pub fn missed_forecast(totals: &[(ForecastRow, f64)]) -> Option<String> {
+    let missed = totals.iter().filter_map(|(row, actual)| {
+        let name = match row.measure {
+            ForecastMeasure::Purchases => "purchase days",
+            ForecastMeasure::Revenue => "revenue",
+            ForecastMeasure::Stage(_) => return None,
+        };
+        let ([lower, upper], missed) = (row.interval?, actual - row.value);
+        let is_outside = *actual < lower || *actual > upper;
+        // Of less than a minor unit, or a day, no share can be told.
+        let is_missed = row.value >= 1.0 && is_outside && missed.abs() > TOLERATED_OF_TOTAL * row.value;
+        let direction = if missed > 0.0 { "above" } else { "below" };
+        is_missed.then(|| (name, format!("{} {direction}", percent(missed.abs() / row.value))))
+    });
+    let (names, parts): (Vec<_>, Vec<_>) = missed.unzip();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the backtest missed the total {}: what came was {} what was expected, outside of the 95 % interval; the \
+             forecast knows no growth, no season and no change of the business, and the one of now may be as far off",
+            names.join(" and "),
+            parts.join(" and ")
         )
     })
 }
@@ -180,6 +244,7 @@ mod tests {
     use crate::{
         features::bg_nbd::{BgNbd, Purchases},
         insight::{ValueSample, ValueSpec},
+        time::Time,
     };
 
     fn model(bg_nbd: BgNbd) -> ValueModel {
@@ -281,6 +346,63 @@ mod tests {
         assert_eq!(missed_total([0.0, 0.0], 0.0), None, "a margin of 0");
         assert_eq!(missed_total([1e-9, 0.0], 1e-20), None, "nothing to speak of was expected");
         assert_eq!(missed_total([1e-9, 1e6], 1.0), None);
+    }
+
+    #[test]
+    fn a_stage_that_was_missed_is_a_warning() {
+        // A tenth of what is expected of all, and a hundred customers who are each a little off.
+        let of = |actual: f64, customers: u64, total: f64| {
+            let sums = ([1_000.0, actual], (actual - 1_000.0).powi(2) / 100.0);
+            missed_stage("lost", customers, sums, [10_000.0, total])
+        };
+        let less = of(380.0, 30, 10_000.0).unwrap();
+        assert_eq!(
+            less,
+            "the backtest missed the stage `lost`: its customers brought 62.0 % less than was expected of them, more than \
+             chance explains; lists by lifetime value rank such customers too high"
+        );
+        let more = of(1_251.0, 30, 10_000.0).unwrap();
+        assert!(more.contains(" 25.1 % more than ") && more.ends_with(" too low"), "{more}");
+        assert_eq!((of(750.0, 30, 10_000.0), of(1_250.0, 30, 10_000.0)), (None, None));
+        assert_eq!(of(380.0, 29, 10_000.0), None, "too few");
+        let by_chance = ([1_000.0, 380.0], 620.0_f64.powi(2) / 9.0);
+        assert_eq!(missed_stage("lost", 30, by_chance, [10_000.0, 10_000.0]), None);
+        // Everybody brought less, so that lists rank nobody wrongly, unless it is much less than the others.
+        assert_eq!((of(300.0, 30, 4_000.0), of(299.0, 30, 4_000.0).is_some()), (None, true));
+        assert_eq!(of(0.0, 30, 0.0), None, "nobody brought anything");
+        assert_eq!((of(2_500.0, 30, 20_000.0), of(2_501.0, 30, 20_000.0).is_some()), (None, true));
+        assert_eq!(of(700.0, 30, 5_000.0), None, "less, and too low");
+        let nothing = missed_stage("new", 30, ([0.0, 0.0], 0.0), [0.0, 0.0]);
+        assert_eq!(nothing, None, "a margin of 0");
+    }
+
+    #[test]
+    fn totals_of_a_forecast_that_were_missed_are_a_warning() {
+        let total = |measure, value, interval| {
+            let row = ForecastRow { step: 0, from: Time(0), to: Time(1), measure, value, interval };
+            move |actual: f64| (row, actual)
+        };
+        let revenue = total(ForecastMeasure::Revenue, 1_000.0, Some([900.0, 1_100.0]));
+        let days = total(ForecastMeasure::Purchases, 100.0, Some([50.0, 150.0]));
+        let of = |one, other| missed_forecast(&[days(one), revenue(other)]);
+        assert_eq!((of(100.0, 750.0), of(150.0, 1_250.0)), (None, None), "by a quarter, or inside");
+        assert_eq!(
+            of(50.0, 380.0).unwrap(),
+            "the backtest missed the total revenue: what came was 62.0 % below what was expected, outside of the 95 % \
+             interval; the forecast knows no growth, no season and no change of the business, and the one of now may be as \
+             far off"
+        );
+        let both = of(151.0, 749.0).unwrap();
+        assert!(
+            both.contains(
+                "total purchase days and revenue: what came was 51.0 % above and 25.1 % below what was"
+            ),
+            "{both}"
+        );
+        let endless = total(ForecastMeasure::Revenue, 1_000.0, None);
+        let nothing = total(ForecastMeasure::Purchases, 0.0, Some([0.0, 0.0]));
+        assert_eq!(missed_forecast(&[nothing(9.0), endless(0.0)]), None);
+        assert_eq!(missed_forecast(&[]), None);
     }
 
     #[test]

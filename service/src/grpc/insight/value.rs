@@ -1,6 +1,6 @@
 //! The value model.
 
-use tally_model::insight::GammaGammaFit;
+use tally_model::insight::{GammaGammaFit, LifeCycle};
 use tally_proto::v1::{self, GetValueModelRequest};
 use tonic::Status;
 
@@ -10,7 +10,7 @@ use crate::{
         convert::{response::timestamp, validator::Validator},
         models::bg_nbd,
     },
-    insight::Backtest,
+    insight::{Backtest, BacktestSums},
 };
 
 /// GetValueModel.
@@ -35,7 +35,7 @@ pub(super) async fn value_model(
         horizon_days: model.spec.horizon_days as i32,
         new_customer_clv_minor: model.new_customer_clv().map(|clv| clv.round() as i64),
         fit_seconds: population.fit_seconds,
-        backtest: report.backtest.map(backtest),
+        backtest: report.backtest.as_ref().map(backtest),
         warnings,
     })
 }
@@ -52,12 +52,25 @@ fn gamma_gamma(fit: &GammaGammaFit) -> v1::GammaGamma {
     }
 }
 
-fn backtest(backtest: Backtest) -> v1::ValueBacktest {
+fn backtest(backtest: &Backtest) -> v1::ValueBacktest {
+    let total = backtest.total();
     v1::ValueBacktest {
         as_of_time: Some(timestamp(backtest.as_of)),
-        customers: backtest.customers as i64,
-        expected_minor: backtest.expected.round() as i64,
-        actual_minor: backtest.actual.round() as i64,
-        inside_interval: backtest.inside as f64 / backtest.customers as f64,
+        customers: total.customers as i64,
+        expected_minor: total.expected,
+        actual_minor: total.actual,
+        inside_interval: total.inside_share(),
+        stages: backtest.stages.iter().map(stage).collect(),
+        margin_rate: backtest.margin_rate,
+    }
+}
+
+fn stage((stage, sums): &(LifeCycle, BacktestSums)) -> v1::StageBacktest {
+    v1::StageBacktest {
+        life_cycle: stage.name().to_owned(),
+        customers: sums.customers as i64,
+        expected_minor: sums.expected,
+        actual_minor: sums.actual,
+        inside_interval: sums.inside_share(),
     }
 }

@@ -226,8 +226,12 @@ async fn the_backtest_is_what_was_expected_and_what_came(tally: Tally) {
     assert_eq!(backtest.as_of_time, Some(timestamp(past)));
     let then = tally.value_model("2023-06-02").await;
     assert_eq!(past, time("2023-06-02"));
+    assert!(
+        backtest.margin_rate == then.margin_rate && then.margin_rate != model.margin_rate,
+        "{backtest:?}"
+    );
     let members = tally.all_members(past).await;
-    let (mut expected, mut actual, mut inside) = (0, 0.0, 0);
+    let mut stages: HashMap<String, v1::StageBacktest> = HashMap::new();
     for customer in shop.iter().filter(|customer| !days(customer, past).is_empty()) {
         let member = &members[&customer.customer_id];
         let mut paid = 0.0;
@@ -238,17 +242,38 @@ async fn the_backtest_is_what_was_expected_and_what_came(tally: Tally) {
                 paid += purchase.amount_minor.unwrap_or(0) as f64 * 1.1_f64.powf(-end / 365.0);
             }
         }
-        expected += member.clv_minor.unwrap();
-        actual += then.margin_rate * paid;
+        let stage = stages.entry(member.life_cycle.clone()).or_default();
+        stage.customers += 1;
+        stage.expected_minor += member.clv_minor.unwrap();
         let (lower, upper) = (member.clv_lower_minor.unwrap(), member.clv_upper_minor.unwrap());
         let paid = then.margin_rate * paid;
+        stage.actual_minor += paid.round() as i64;
         // Bounds are shown in whole minor units.
-        inside += i64::from(lower as f64 - 0.5 <= paid && paid <= upper as f64 + 0.5);
+        stage.inside_interval += f64::from(lower as f64 - 0.5 <= paid && paid <= upper as f64 + 0.5);
     }
-    assert!((backtest.expected_minor - expected).abs() <= backtest.customers, "{backtest:?}: {expected}");
-    assert!((backtest.actual_minor as f64 - actual).abs() <= 1.0, "{backtest:?}: {actual}");
-    let share = inside as f64 / backtest.customers as f64;
+    let order = ["new", "growing", "mature", "won_back", "declining", "lost"];
+    let listed: Vec<&str> = backtest.stages.iter().map(|stage| stage.life_cycle.as_str()).collect();
+    let with_buyers = order.into_iter().filter(|stage| stages.contains_key(*stage));
+    assert_eq!(listed, with_buyers.collect::<Vec<_>>());
+    assert!(listed.len() >= 5, "{listed:?}");
+    for found in &backtest.stages {
+        let stage = &stages[&found.life_cycle];
+        assert_eq!((found.customers, found.expected_minor), (stage.customers, stage.expected_minor));
+        // What lies between two minor units may be rounded either way.
+        assert!((found.actual_minor - stage.actual_minor).abs() <= 1, "{found:?}: {stage:?}");
+        let inside = stage.inside_interval / stage.customers as f64;
+        assert!((found.inside_interval - inside).abs() < 0.05, "{found:?}: {inside}");
+    }
+    let sum = |of: fn(&v1::StageBacktest) -> i64| backtest.stages.iter().map(of).sum::<i64>();
+    assert_eq!(
+        [sum(|stage| stage.customers), sum(|stage| stage.expected_minor), sum(|stage| stage.actual_minor)],
+        [backtest.customers, backtest.expected_minor, backtest.actual_minor]
+    );
+    let inside: f64 = stages.values().map(|stage| stage.inside_interval).sum();
+    let share = inside / backtest.customers as f64;
     assert!((backtest.inside_interval - share).abs() < 0.01, "{backtest:?}: {share}");
+    let page = tally.cli(&["insights", "value", "--as-of", AS_OF]);
+    assert!(page.contains("\nstage then ") && page.contains("\nlost "), "{page}");
 }
 
 async fn too_few_customers_have_no_value_and_a_problem(tally: Tally) {

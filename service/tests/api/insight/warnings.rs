@@ -11,6 +11,7 @@ on_both_stores!(
     a_model_in_which_nobody_leaves_is_a_warning,
     data_too_short_for_a_backtest_name_the_horizon,
     intervals_that_failed_are_a_warning,
+    a_stage_that_the_backtest_missed_is_a_warning,
     growth_since_before_the_data_begin_is_a_warning,
     who_returned_most_is_remarked,
     names_that_nothing_has_are_a_warning,
@@ -18,10 +19,15 @@ on_both_stores!(
 );
 
 /// Forty customers who buy every 20 to 59 days, from and until so many days before [`AS_OF`].
-async fn forty_customers(tally: &Tally, [from, until]: [i64; 2]) {
+async fn forty_customers(tally: &Tally, days: [i64; 2]) {
+    forty_more_customers(tally, "c", days).await;
+}
+
+/// Forty such customers with ids that begin so.
+async fn forty_more_customers(tally: &Tally, id: &str, [from, until]: [i64; 2]) {
     let mut bought = Vec::new();
     for n in 0..40_usize {
-        let id = format!("c{n}");
+        let id = format!("{id}{n}");
         let days = (until..=from).rev().step_by(20 + n);
         bought.extend(days.map(|day| {
             let moment = time(AS_OF).plus_days(-day).to_string();
@@ -113,12 +119,42 @@ async fn intervals_that_failed_are_a_warning(tally: Tally) {
     assert!(value.iter().all(|warning| !warning.contains("rests on little")), "{value:?}");
     let missed = "the backtest missed the total: the buyers brought 100.0 % less than was expected of them";
     assert!(value.iter().any(|warning| warning.starts_with(missed)), "{value:?}");
+    assert!(value.iter().all(|warning| !warning.contains("stage")), "all did, and none is ranked wrongly");
     let request = v1::GetForecastRequest { as_of_time: Some(timestamp(time(AS_OF))), steps: 12 };
     let forecast = tally.insights().get_forecast(request).await.unwrap().into_inner().warnings;
     let failed = |warning: &String| {
         warning.contains("the intervals failed") && warning.contains("numbers of purchase days and revenue")
     };
     assert!(forecast.iter().any(failed), "{forecast:?}");
+    let missed = "the backtest missed the total purchase days and revenue: what came was 100.0 % below and 100.0 % below \
+                  what was expected, outside of the 95 % interval; ";
+    assert!(forecast.iter().any(|warning| warning.starts_with(missed)), "{forecast:?}");
+    let page = tally.cli(&["insights", "forecast", "--as-of", AS_OF, "--steps", "12"]);
+    assert!(page.contains("\nwarning: the backtest missed the total purchase days and revenue: "), "{page}");
+}
+
+async fn a_stage_that_the_backtest_missed_is_a_warning(tally: Tally) {
+    // Forty loyal customers stopped when the time began that is tested on, and forty lost ones came back.
+    forty_customers(&tally, [800, 366]).await;
+    forty_more_customers(&tally, "back", [800, 600]).await;
+    forty_more_customers(&tally, "back", [364, 0]).await;
+    let request = v1::GetValueModelRequest { as_of_time: Some(timestamp(time(AS_OF))) };
+    let model = tally.insights().get_value_model(request).await.unwrap().into_inner();
+    let backtest = model.backtest.unwrap();
+    let [mature, lost] = &backtest.stages[..] else { panic!("{backtest:?}") };
+    assert_eq!((mature.life_cycle.as_str(), mature.customers, mature.actual_minor), ("mature", 40, 0));
+    assert_eq!((lost.life_cycle.as_str(), lost.customers), ("lost", 40));
+    assert_eq!(lost.actual_minor, backtest.actual_minor);
+    assert_eq!(mature.expected_minor + lost.expected_minor, backtest.expected_minor);
+    let missed: Vec<&String> =
+        model.warnings.iter().filter(|warning| warning.contains("missed the stage")).collect();
+    let [of_mature, of_lost] = missed[..] else { panic!("{:?}", model.warnings) };
+    let words = "the backtest missed the stage `mature`: its customers brought 100.0 % less than was expected of them, more \
+                 than chance explains; lists by lifetime value rank such customers too high";
+    assert_eq!(of_mature, words);
+    assert!(of_lost.contains("`lost`") && of_lost.ends_with(" too low"), "{of_lost}");
+    let page = tally.cli(&["insights", "value", "--as-of", AS_OF]);
+    assert!(page.contains("\nwarning: the backtest missed the stage `mature`: "), "{page}");
 }
 
 async fn growth_since_before_the_data_begin_is_a_warning(tally: Tally) {
@@ -271,8 +307,8 @@ async fn profit_without_costs_is_a_warning(tally: Tally) {
     };
     let found = of_value().await.unwrap();
     assert!(found.contains("counts as profit, 100.0 % of the revenue"), "{found}");
-    let [value, _] = warnings(&tally).await;
-    assert!(value.iter().all(|warning| !warning.contains("missed the total")), "they go on: {value:?}");
+    let on_and_on = warnings(&tally).await.concat();
+    assert!(on_and_on.iter().all(|warning| !warning.contains("missed")), "they go on: {on_and_on:?}");
     let of_segments = tally.segments("abc", Some(AS_OF)).await.warnings;
     assert!(of_segments.iter().all(|warning| !warning.contains(words)), "they go by net revenue");
 
