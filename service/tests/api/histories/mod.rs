@@ -2,6 +2,7 @@
 
 mod merges;
 mod packing;
+mod retracted;
 mod samples;
 mod scan;
 mod warm;

@@ -7,8 +7,8 @@ use tally_proto::v1;
 use tally_store::PassExpiry;
 use tonic::{Code, Status};
 
-use super::{AS_OF, reports_agree::draw, with_properties};
-use crate::support::{Tally, assert_refused, business, on_both_stores, time, timestamp};
+use super::{AS_OF, with_properties};
+use crate::support::{Tally, assert_refused, business, draw, on_both_stores, time, timestamp};
 
 on_both_stores!(
     affinities_are_those_of_a_naive_computation,

@@ -4,8 +4,8 @@
 use tally_model::time::Time;
 use tally_proto::v1::{self, Period};
 
-use super::{report_requests::sale, reports_agree::draw};
-use crate::support::{Tally, on_both_stores, time, timestamp};
+use super::report_requests::sale;
+use crate::support::{Tally, draw, on_both_stores, time, timestamp};
 
 on_both_stores!(numbers_of_random_histories_agree);
 

@@ -6,7 +6,7 @@ use tally_model::time::Time;
 use tally_proto::v1::{self, Period};
 
 use super::report_requests::{cohorts_of, months, sale, with};
-use crate::support::{Tally, on_both_stores, time, timestamp};
+use crate::support::{Tally, draw, on_both_stores, time, timestamp};
 
 on_both_stores!(reports_of_random_histories_agree);
 
@@ -21,13 +21,6 @@ struct Sale {
     time: Time,
     amount: i64,
     value: String,
-}
-
-/// A random number below `end`, the same in every run.
-pub fn draw(state: &mut u64, end: u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    (mixed ^ (mixed >> 27)) % end
 }
 
 /// Stores a random history: customers of whom some buy, some only return or visit, and some are merged in chains.

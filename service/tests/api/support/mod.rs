@@ -10,6 +10,7 @@ mod pgbouncer;
 mod postgres_cluster;
 mod programs;
 mod proxy;
+mod random;
 pub mod raw_http2;
 mod requests;
 mod server;
@@ -25,6 +26,7 @@ pub use messages::{customer, interaction, score_of, time, timestamp};
 pub use pgbouncer::PgBouncer;
 pub use programs::{ServeProcess, program, text};
 pub use proxy::Proxy;
+pub use random::draw;
 pub use server::{Tally, open_app};
 pub use simulation::{business, has_kind, simulated_customer, simulated_interactions};
 
