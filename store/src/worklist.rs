@@ -115,10 +115,12 @@ pub struct WorkCount {
 }
 
 /// How many items a ranked list has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RankedCount {
     /// The items.
     pub items: i64,
+    /// Those that would be on it, too, if the day had places for them; 0 without a capacity.
+    pub without_place: i64,
     /// Those that were left out because they do not pay.
     pub not_paying: i64,
     /// Episodes of lists of the same UTC day, without those of held-out customers.

@@ -69,7 +69,14 @@ fn notes(shown: usize, first: &ListWorklistResponse) -> String {
         }
         Some(places) => format!("; {places}"),
     };
-    format!("{showing} as of {}{left_out}{places}", moment(first.as_of_time.as_ref()))
+    let without_place = match first.without_place {
+        0 => String::new(),
+        items => {
+            let items = counted(items, "more item pays and has", "more items pay and have");
+            format!("; {items} no place that day")
+        }
+    };
+    format!("{showing} as of {}{left_out}{places}{without_place}", moment(first.as_of_time.as_ref()))
 }
 
 fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
@@ -342,6 +349,25 @@ mod tests {
         );
         assert!(notes(1, 1_199).ends_with("; 1,199 of 1,200 places of the day are left"));
         assert!(notes(1_199, 1).ends_with("; 1 of 1,200 places of the day is left"));
+    }
+
+    #[test]
+    fn items_without_a_place_are_named() {
+        let notes = |without_place| {
+            let first = ListWorklistResponse {
+                places_used: Some(0),
+                places_left: Some(20),
+                without_place,
+                ..ListWorklistResponse::default()
+            };
+            notes(20, &first)
+        };
+        let places = "; 20 of 20 places of the day are left";
+        assert!(notes(0).ends_with(places));
+        assert!(notes(1).ends_with(&format!("{places}; 1 more item pays and has no place that day")));
+        assert!(
+            notes(1_234).ends_with(&format!("{places}; 1,234 more items pay and have no place that day"))
+        );
     }
 
     #[test]

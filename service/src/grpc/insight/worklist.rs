@@ -58,6 +58,7 @@ pub(super) async fn list(
         places_left: found.places.map(|places| places.left),
         places_used: found.places.map(|places| places.used),
         warnings,
+        without_place: found.without_place,
     })
 }
 

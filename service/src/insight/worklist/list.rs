@@ -14,8 +14,8 @@ use tally_model::{
     time::Time,
 };
 use tally_store::{
-    EffectFilter, Episode, EpisodeCount, NextToBuy, Pass, Prediction, WorkCount, WorkCursor, WorkFilter,
-    WorkItem, WorkRanking, WorkRule,
+    EffectFilter, Episode, EpisodeCount, NextToBuy, Pass, Prediction, RankedCount, WorkCount, WorkCursor,
+    WorkFilter, WorkItem, WorkRanking, WorkRule,
 };
 
 use super::remarks::remarks;
@@ -62,6 +62,8 @@ pub struct Worklist {
     pub total: i64,
     /// How many are left out because they do not pay.
     pub not_paying: i64,
+    /// How many are left out because its UTC day has no place for them; 0 without a capacity.
+    pub without_place: i64,
     /// The places of its UTC day; None without a capacity.
     pub places: Option<Places>,
 }
@@ -117,14 +119,14 @@ impl Insights {
         let after = after.map(|after| after.item);
         let held_out = request.include_held_out;
         let items = self.store.work_items(&filter, held_out, after.as_ref(), request.limit).await?;
-        let (total, not_paying, places) = match &filter.ranking {
-            None => (total(&self.work_counts(pass).await?, request), 0, None),
-            Some(_) => {
-                let count = self.store.ranked_count(&filter, held_out).await?;
-                let capacity = pass.population.spec.worklist.capacity;
-                (count.items, count.not_paying, Places::of(capacity, Some(count.handed_out)))
+        let count = match &filter.ranking {
+            None => {
+                let items = total(&self.work_counts(pass).await?, request);
+                RankedCount { items, ..RankedCount::default() }
             }
+            Some(_) => self.store.ranked_count(&filter, held_out).await?,
         };
+        let capacity = pass.population.spec.worklist.capacity;
         let (scores, next, mut open) = tokio::try_join!(
             self.scores(pass, &items),
             self.next_of_buyers(pass, &items),
@@ -146,7 +148,13 @@ impl Insights {
                 item,
             }
         };
-        Ok(Worklist { items: items.into_iter().map(listed).collect(), total, not_paying, places })
+        Ok(Worklist {
+            items: items.into_iter().map(listed).collect(),
+            total: count.items,
+            not_paying: count.not_paying,
+            without_place: count.without_place,
+            places: Places::of(capacity, Some(count.handed_out)),
+        })
     }
 
     /// Which items of a pass are on a list, and what ranks them, by the settings of the pass.

@@ -187,7 +187,7 @@ pub(super) async fn by_gain<B: Backend>(
     rows.into_iter().map(|row| Ok(row.facts.into_item(kind(&row.kind)?, row.gain))).collect()
 }
 
-/// How many items a ranked list has, how many do not pay, and how many lists of the day have handed out.
+/// How many items a ranked list has, how many have no place or do not pay, and how many lists of the day have handed out.
 pub(super) async fn ranked_count<B: Backend>(
     store: &B,
     filter: &WorkFilter,
@@ -196,12 +196,15 @@ pub(super) async fn ranked_count<B: Backend>(
     let mut select = Statement::new("WITH ").planned_anew();
     push_listed(&mut select, filter);
     select.push(" SELECT (SELECT count(*) FROM listed WHERE ").push_bind(include_held_out);
-    select.push(" OR NOT held_out), (SELECT count(*) FROM items WHERE NOT ").push(PAYS);
+    select.push(" OR NOT held_out), (SELECT count(*) FROM items WHERE (");
+    push_wanted(&mut select, filter);
+    select.push(") AND (").push_bind(include_held_out);
+    select.push(" OR NOT held_out)), (SELECT count(*) FROM items WHERE NOT ").push(PAYS);
     select.push(" AND is_of_day = 0 AND (").push_bind(include_held_out).push(" OR NOT held_out)), ");
     push_handed_out(&mut select, filter.as_of);
-    let counted: Option<(i64, i64, i64)> = store.read_one(select).await?;
-    let (items, not_paying, handed_out) = counted.unwrap_or_default();
-    Ok(RankedCount { items, not_paying, handed_out })
+    let counted: Option<(i64, i64, i64, i64)> = store.read_one(select).await?;
+    let (items, wanted, not_paying, handed_out) = counted.unwrap_or_default();
+    Ok(RankedCount { items, without_place: wanted - items, not_paying, handed_out })
 }
 
 /// Appends how many items the lists of the UTC day of `as_of` have handed out.
@@ -250,15 +253,15 @@ pub(super) fn push_listed(statement: &mut Statement, filter: &WorkFilter) {
         statement.push("listed AS (SELECT * FROM items)");
         return;
     };
-    // What the lists of the day have handed out stays, and has taken its place from the others of the day.
+    statement.push("wanted AS (SELECT * FROM items WHERE ");
+    push_wanted(statement, filter);
     let Some(capacity) = ranking.capacity else {
-        statement.push("listed AS (SELECT * FROM items WHERE is_of_day = 1 OR ").push(PAYS).push(")");
+        statement.push("), listed AS (SELECT * FROM wanted)");
         return;
     };
-    statement.push("wanted AS (SELECT * FROM items WHERE is_of_day = 1 OR (is_open = 0 AND ").push(PAYS);
     statement
         .push(
-            ")), placed AS (SELECT wanted.*, \
+            "), placed AS (SELECT wanted.*, \
              coalesce(sum(CASE WHEN held_out OR is_of_day = 1 THEN 0 ELSE 1 END) OVER (",
         )
         .push(BY_GAIN)
@@ -268,6 +271,15 @@ pub(super) fn push_listed(statement: &mut Statement, filter: &WorkFilter) {
         .push(" - ");
     push_handed_out(statement, filter.as_of);
     statement.push(")");
+}
+
+/// Appends which `items` would be on a ranked list whose day had places for all. What the lists of the day have handed out
+/// stays, and has taken its place from the others of the day.
+fn push_wanted(statement: &mut Statement, filter: &WorkFilter) {
+    let has_capacity = filter.ranking.as_ref().is_some_and(|ranking| ranking.capacity.is_some());
+    statement.push("is_of_day = 1 OR (");
+    // What lists of another day have handed out needs no place of this one.
+    statement.push(if has_capacity { "is_open = 0 AND " } else { "" }).push(PAYS).push(")");
 }
 
 /// Appends `rules`, what each action brings by kind. Without a ranking it has the kinds, for any action.

@@ -138,6 +138,48 @@ async fn a_day_without_places_left_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_place_is_counted() {
+    for database in Database::both().await {
+        let tally = start(database, 10, &[ids(8, false), ids(2, true)].concat()).await;
+        let count = async |as_of: Time, kinds: &[WorkKind], include_held_out: bool| {
+            let request = v1::ListWorklistRequest {
+                kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
+                as_of_time: Some(timestamp(as_of)),
+                include_held_out,
+                page_size: 1,
+                ..Default::default()
+            };
+            let reply = tally.worklist(request).await.unwrap();
+            [reply.total_size, reply.without_place]
+        };
+        let as_of = noon(5);
+        assert_eq!(count(as_of, &BOTH[..1], false).await, [8, 0]);
+        assert_eq!(count(as_of, &BOTH, false).await, [10, 6]);
+        let [listed, without] = count(as_of, &BOTH, true).await;
+        assert!(listed >= 10 && without >= 6, "{listed} and {without}");
+        assert_eq!(listed + without, 20, "with the four items of those who are held out");
+        let shown = tally.cli(&["worklist", "list", "--as-of", &as_of.to_string()]);
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = "10 of 10 places of the day are left; 6 more items pay and have no place that day";
+        assert!(shown.contains(words), "{shown}");
+        // What was handed out has its place; of what is left, two have one.
+        tally.publish_kinds(as_of, &BOTH[..1]).await;
+        assert_eq!(count(as_of, &BOTH[..1], false).await, [8, 0]);
+        assert_eq!(count(as_of, &BOTH[1..], false).await, [2, 6]);
+        tally.publish_kinds(as_of, &BOTH[1..]).await;
+        for as_of in [as_of, an_hour_after(as_of)] {
+            assert_eq!(count(as_of, &BOTH, false).await, [10, 6]);
+            assert_eq!(count(as_of, &BOTH[1..], false).await, [2, 6]);
+        }
+        // Those on a list of the day before want no place of the next.
+        assert_eq!(count(noon(4), &BOTH, false).await, [6, 0]);
+        let unlimited = Tally::start(tally.database.again()).await;
+        let list = v1::ListWorklistRequest { as_of_time: Some(timestamp(noon(3))), ..Default::default() };
+        assert_eq!(unlimited.worklist(list).await.unwrap().without_place, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_without_customers_counts_the_places_of_its_day() {
     for database in Database::both().await {
         let settings = InsightSpec::parse("[worklist]\ncapacity = 5").unwrap();

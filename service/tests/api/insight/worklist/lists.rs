@@ -153,12 +153,7 @@ async fn what_costs_nothing_stays() {
 
 /// Gain, value at risk and id of all items, whose order is checked, on pages of any size.
 async fn gains(tally: &Tally, as_of: Time) -> Vec<(i64, i64, String)> {
-    let request = v1::ListWorklistRequest {
-        kinds: vec![WorkKind::WinBack.into()],
-        as_of_time: Some(timestamp(as_of)),
-        page_size: 1_000,
-        ..Default::default()
-    };
+    let request = win_backs(as_of);
     let reply = tally.worklist(request.clone()).await.unwrap();
     assert_eq!((reply.items.len(), reply.total_size, reply.not_paying), (40, 40, 0));
     for page_size in [1, 7] {
@@ -192,26 +187,36 @@ async fn what_does_not_pay_is_left_out() {
         tally.stop().await;
         let cost = values[40];
         assert!(values[0] > cost && cost > values[79], "{values:?}");
-        let tally = start(database, &format!("[[playbook]]\naction = \"letter\"\ncost_minor = {cost}")).await;
+        let playbook = format!("[[playbook]]\naction = \"letter\"\ncost_minor = {cost}");
+        // With a capacity, what does not pay is not counted among what has no place.
+        let limited = start(database.again(), &format!("[worklist]\ncapacity = 3\n{playbook}")).await;
+        let list = limited.worklist(win_backs(as_of)).await.unwrap();
+        assert_eq!((list.total_size, list.without_place + list.not_paying), (3, 37));
+        assert!(list.not_paying > 5 && list.without_place > 2, "{}", list.not_paying);
+        let tally = start(database, &playbook).await;
         assert_costs(&tally, as_of, cost).await;
+    }
+}
+
+fn win_backs(as_of: Time) -> v1::ListWorklistRequest {
+    v1::ListWorklistRequest {
+        kinds: vec![WorkKind::WinBack.into()],
+        as_of_time: Some(timestamp(as_of)),
+        page_size: 1_000,
+        ..Default::default()
     }
 }
 
 async fn assert_costs(tally: &Tally, as_of: Time, cost: i64) {
     let list = async |as_of: Time| {
-        let request = v1::ListWorklistRequest {
-            kinds: vec![WorkKind::WinBack.into()],
-            as_of_time: Some(timestamp(as_of)),
-            page_size: 1_000,
-            ..Default::default()
-        };
+        let request = win_backs(as_of);
         let reply = tally.worklist(request.clone()).await.unwrap();
         let paged = v1::ListWorklistRequest { page_size: 7, ..request };
         assert_eq!(tally.work_of_all_pages(paged).await, reply.items);
         reply
     };
     let before = list(as_of).await;
-    assert_eq!(before.items.len() as i64 + before.not_paying, 40);
+    assert_eq!((before.items.len() as i64 + before.not_paying, before.without_place), (40, 0));
     assert!(before.not_paying > 5 && before.items.len() > 5, "{} {}", before.items.len(), before.not_paying);
     for item in &before.items {
         // Nothing is measured.
