@@ -74,10 +74,16 @@ fn drawn(state: &mut u64, from: &mut Vec<Interaction>, one_in: u64) -> Vec<Inter
 }
 
 async fn record(store: &dyn Store, items: &[Interaction], when: Time) {
+    if items.is_empty() {
+        return;
+    }
     store.record_interactions(items.to_vec(), RecordOptions::new(when)).await.unwrap();
 }
 
 async fn retract(store: &dyn Store, items: &[Interaction], when: Time) {
+    if items.is_empty() {
+        return;
+    }
     let key = |item: &Interaction| InteractionKey {
         customer_id: item.customer_id.clone(),
         interaction_id: item.interaction_id.clone(),
