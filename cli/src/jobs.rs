@@ -1,12 +1,12 @@
 //! `tally jobs`: what the servers do by themselves, when, and what came of it.
 
-use std::time::{Duration, SystemTime};
-
+use jiff::{SignedDuration, Timestamp};
 use tally_proto::v1::{Job, JobRun, JobRunState, ListJobsRequest, ListJobsResponse};
 
 use crate::{
     args::JobsCommand,
     connection::Connection,
+    environment::system_clock,
     error::ClientError,
     output::{self, DASH, cut, datetime, narrow_table, narrow_text, printable},
 };
@@ -18,7 +18,7 @@ const NONE: &str = "no jobs: no server has run with --score-every or --train-eve
 /// What the contract says of a model that a training did not make the champion.
 const NOT_SERVING: &str = " is stored and does not serve: ";
 /// A run that is due for longer than this is overdue: servers look for jobs every second, and clocks differ.
-const OVERDUE_AFTER: Duration = Duration::from_secs(60);
+const OVERDUE_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// What the page says of overdue jobs. A server is also busy with another job for a while.
 const OVERDUE: &str = "overdue: no server with the flag of the job is up, all of them run another job, or there are no \
                        customers yet";
@@ -28,11 +28,11 @@ pub(crate) async fn run(server: &Connection, command: &JobsCommand, json: bool) 
     let JobsCommand::List { runs } = command;
     let request = ListJobsRequest { max_runs: *runs };
     let reply = server.insights().list_jobs(request).await.map_err(|status| server.error(&status))?;
-    let now = SystemTime::now();
+    let now = system_clock();
     Ok(output::show(reply.get_ref(), json, |reply| page(reply, now))?)
 }
 
-fn page(reply: &ListJobsResponse, now: SystemTime) -> String {
+fn page(reply: &ListJobsResponse, now: Timestamp) -> String {
     if reply.jobs.is_empty() {
         return NONE.to_owned();
     }
@@ -44,12 +44,12 @@ fn page(reply: &ListJobsResponse, now: SystemTime) -> String {
 }
 
 /// Whether a job should run and does not.
-fn is_overdue(job: &Job, now: SystemTime) -> bool {
-    let due = job.next_due_time.and_then(|due| SystemTime::try_from(due).ok());
-    !job.running && due.and_then(|due| now.duration_since(due).ok()).is_some_and(|late| late > OVERDUE_AFTER)
+fn is_overdue(job: &Job, now: Timestamp) -> bool {
+    let due = job.next_due_time.and_then(|due| Timestamp::new(due.seconds, due.nanos).ok());
+    !job.running && due.is_some_and(|due| now.duration_since(due) > OVERDUE_AFTER)
 }
 
-fn job_row(job: &Job, now: SystemTime) -> Vec<String> {
+fn job_row(job: &Job, now: Timestamp) -> Vec<String> {
     let waits = if is_overdue(job, now) { "overdue" } else { "waits" };
     let state = match (job.running, job.retries) {
         (true, _) => "runs now".to_owned(),
@@ -126,13 +126,13 @@ mod tests {
     }
 
     /// When the jobs of the tests are due.
-    fn due() -> SystemTime {
-        moment("2026-07-07T06:00:00Z").unwrap().try_into().unwrap()
+    fn due() -> Timestamp {
+        time::parse("2026-07-07T06:00:00Z").unwrap()
     }
 
     /// A moment before that.
-    fn in_time() -> SystemTime {
-        due() - Duration::from_secs(1)
+    fn in_time() -> Timestamp {
+        due() - SignedDuration::from_secs(1)
     }
 
     fn ended(state: JobRunState, seconds: f64, result: &str) -> JobRun {
@@ -228,7 +228,7 @@ mod tests {
         ];
         let reply = ListJobsResponse { jobs };
         assert!(!page(&reply, due() + OVERDUE_AFTER).contains("overdue"));
-        insta::assert_snapshot!(page(&reply, due() + OVERDUE_AFTER + Duration::from_secs(1)), @r"
+        insta::assert_snapshot!(page(&reply, due() + OVERDUE_AFTER + SignedDuration::from_secs(1)), @r"
         job          every  state                            next due              last success
         ────────────────────────────────────────────────────────────────────────────────────────
         insights        7d  overdue                          2026-07-07T06:00:00Z  –
