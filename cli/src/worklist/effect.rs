@@ -24,20 +24,27 @@ pub(super) async fn effect(server: &Connection, args: &EffectArgs, json: bool) -
     };
     let reply = server.insights().get_action_effect(request).await;
     let reply = reply.map_err(|status| server.error(&status))?.into_inner();
-    Ok(output::show(&reply, json, |reply| page(reply, &args.kinds))?)
+    let is_part = args.from.is_some() || args.to.is_some();
+    Ok(output::show(&reply, json, |reply| page(reply, &args.kinds, is_part))?)
 }
 
-fn page(reply: &GetActionEffectResponse, kinds: &[WorkKindArg]) -> String {
+/// The rows of these kinds, of all lists or of a part of them.
+fn page(reply: &GetActionEffectResponse, kinds: &[WorkKindArg], is_part: bool) -> String {
     let known = datetime(reply.known_time.as_ref());
     if reply.rows.is_empty() {
-        return format!("no list was handed out before {known}; hand one out with `tally worklist publish`");
+        return match is_part {
+            true => "no list about the time from --from to --to was handed out".to_owned(),
+            false => {
+                format!("no list was handed out before {known}; hand one out with `tally worklist publish`")
+            }
+        };
     }
     // With a kind, its actions of which nothing is over have rows as well, so that the numbers of open ones add up.
     let is_judged = |row: &ActionEffect| row.treated > 0 || row.held_out > 0;
     let of_kind = |kind: i32| reply.rows.iter().filter(move |row| row.kind == kind);
     let judged: Vec<&ActionEffect> =
         reply.rows.iter().filter(|row| of_kind(row.kind).any(is_judged)).collect();
-    let unjudged = unjudged(reply, kinds);
+    let unjudged = unjudged(reply, kinds, is_part);
     if judged.is_empty() {
         return narrow_text(&format!("nothing is over as of {known}\n{}", unjudged.join("\n")));
     }
@@ -58,7 +65,7 @@ fn page(reply: &GetActionEffectResponse, kinds: &[WorkKindArg]) -> String {
 }
 
 /// Says which of the kinds have no row: those whose lists are not over, and those of which no list was handed out.
-fn unjudged(reply: &GetActionEffectResponse, kinds: &[WorkKindArg]) -> Vec<String> {
+fn unjudged(reply: &GetActionEffectResponse, kinds: &[WorkKindArg], is_part: bool) -> Vec<String> {
     let kinds = if kinds.is_empty() { WorkKindArg::value_variants() } else { kinds };
     let (mut open, mut missing) = (Vec::new(), Vec::new());
     for number in kinds.iter().map(|kind| kind.number()) {
@@ -73,7 +80,8 @@ fn unjudged(reply: &GetActionEffectResponse, kinds: &[WorkKindArg]) -> Vec<Strin
     }
     let line =
         |what: &str, kinds: Vec<String>| (!kinds.is_empty()).then(|| format!("{what}: {}", kinds.join(", ")));
-    [line("not over yet", open), line("never handed out", missing)].into_iter().flatten().collect()
+    let no_list = if is_part { "not handed out in this time" } else { "never handed out" };
+    [line("not over yet", open), line(no_list, missing)].into_iter().flatten().collect()
 }
 
 fn row(row: &ActionEffect) -> Vec<String> {
@@ -139,7 +147,7 @@ mod tests {
             ..ActionEffect::default()
         };
         let open = ActionEffect { kind: WorkKind::CareDate.into(), open: 12, ..ActionEffect::default() };
-        insta::assert_snapshot!(page(&reply(vec![all, offer, call, open]), &[]), @r"
+        insta::assert_snapshot!(page(&reply(vec![all, offer, call, open]), &[], false), @r"
         kind     action         treated  bought  held  bought  effect           95 %  open  needed
         ───────────────────────────────────────────────────────────────────────────────────────────
         at_risk  (all)               70  80.0 %    80  60.0 %   +20.0  +5.2 to +33.4     7       –
@@ -174,7 +182,7 @@ mod tests {
             more_needed: Some(12_345),
             ..ActionEffect::default()
         };
-        let shown = page(&reply(vec![usual]), &[]);
+        let shown = page(&reply(vec![usual]), &[], false);
         assert!(shown.contains("  standard mailing  ") && shown.contains("  1,234  12,345\n"), "{shown}");
     }
 
@@ -194,15 +202,17 @@ mod tests {
             more_needed: Some(1_000_000_000),
             ..ActionEffect::default()
         };
-        let shown = page(&reply(vec![wide]), &[]);
+        let shown = page(&reply(vec![wide]), &[], false);
         assert_fits(&shown);
         assert!(shown.contains("> 1 M"), "{shown}");
     }
 
     #[test]
     fn nothing_handed_out_is_a_sentence() {
-        let nothing = page(&reply(Vec::new()), &[]);
+        let nothing = page(&reply(Vec::new()), &[], false);
         assert!(nothing.starts_with("no list was handed out before 2026-01-31T00:00:00Z"));
+        let nothing_then = page(&reply(Vec::new()), &[], true);
+        assert_eq!(nothing_then, "no list about the time from --from to --to was handed out");
     }
 
     #[test]
@@ -214,8 +224,10 @@ mod tests {
             ..ActionEffect::default()
         };
         let reply = reply(vec![open("", 1_200), open("offer", 1_200)]);
+        let of_part = page(&reply, &[WorkKindArg::HotLead], true);
+        assert!(of_part.ends_with("\nnot handed out in this time: hot_lead"), "{of_part}");
         assert_eq!(
-            page(&reply, &[WorkKindArg::AtRisk, WorkKindArg::HotLead]),
+            page(&reply, &[WorkKindArg::AtRisk, WorkKindArg::HotLead], false),
             "nothing is over as of 2026-01-31T00:00:00Z\nnot over yet: at_risk (1,200 open)\nnever handed out: hot_lead"
         );
     }

@@ -59,7 +59,7 @@ fn notes(shown: usize, first: &ListWorklistResponse) -> String {
         0 => String::new(),
         items => {
             let items = counted(items, "item is", "items are");
-            format!("; {items} left out, since the action costs more than it brings")
+            format!("; {items} left out, since the action is not known to bring more than it costs")
         }
     };
     let places = match places(first.places_used, first.places_left) {
@@ -72,7 +72,7 @@ fn notes(shown: usize, first: &ListWorklistResponse) -> String {
     let without_place = match first.without_place {
         0 => String::new(),
         items => {
-            let items = counted(items, "more item pays and has", "more items pay and have");
+            let items = counted(items, "more item has", "more items have");
             format!("; {items} no place that day")
         }
     };
@@ -364,10 +364,8 @@ mod tests {
         };
         let places = "; 20 of 20 places of the day are left";
         assert!(notes(0).ends_with(places));
-        assert!(notes(1).ends_with(&format!("{places}; 1 more item pays and has no place that day")));
-        assert!(
-            notes(1_234).ends_with(&format!("{places}; 1,234 more items pay and have no place that day"))
-        );
+        assert!(notes(1).ends_with(&format!("{places}; 1 more item has no place that day")));
+        assert!(notes(1_234).ends_with(&format!("{places}; 1,234 more items have no place that day")));
     }
 
     #[test]
@@ -378,8 +376,8 @@ mod tests {
         ──────────────────────────────────────────────────────────────────────────────────
         C1        win_back  1,234.56  1,000.00  62.5 %  A      falling_use  personal call
 
-        showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 items are left out, since the action costs more
-          than it brings
+        showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 items are left out, since the action is not known
+          to bring more than it costs
         value: the value at risk, what is likely to be lost, or, of a lead, to be won
         gain: value at risk · lower end of the effect of the action (1 while nothing is measured) − its
           cost

@@ -23,15 +23,15 @@ pub(super) fn slot_after(now: Time, slot: Time, interval_seconds: i64) -> Time {
 }
 
 /// The slot of the next run for a server that starts `now` with this interval. When the interval changes, it counts from the
-/// slot before, but for the first run, whose slot stays. A run that is due more than the interval and a day ahead was
-/// scheduled by a clock that was wrong; its slot is now.
+/// slot before; a run that is the first one, or has not succeeded yet, keeps its slot. What is due more than the interval
+/// that was and a day ahead was scheduled by a clock that was wrong; its slot is now.
 pub(super) fn moved_slot(job: &StoredJob, interval_seconds: i64, now: Time) -> Time {
-    let slot = match job.run_id {
-        0 => job.slot,
-        _ => later(job.slot, (interval_seconds - job.interval_seconds).saturating_mul(1_000_000)),
-    };
-    let latest = later(now, interval_seconds.saturating_mul(1_000_000)).plus_days(1);
-    if slot.max(job.due) > latest { now } else { slot }
+    let latest = later(now, job.interval_seconds.saturating_mul(1_000_000)).plus_days(1);
+    match (job.run_id, job.retries) {
+        _ if job.slot.max(job.due) > latest => now,
+        (1.., 0) => later(job.slot, (interval_seconds - job.interval_seconds).saturating_mul(1_000_000)),
+        _ => job.slot,
+    }
 }
 
 /// When a run may begin again after so many in a row that did not succeed.
@@ -98,6 +98,11 @@ mod tests {
         assert_eq!([moved(3, 1_200), moved(3, 60)], [1_600, 460].map(|slot| Time(slot * SECOND)));
         assert_eq!(moved(0, 60), Time(1_000 * SECOND), "the first run waits for nothing");
         assert_eq!(moved(3, 600), Time(1_000 * SECOND), "the same interval");
+        // From 30 days to 7, a second after a run.
+        let monthly = job(3, 30 * DAY, 30 * 86_400);
+        assert_eq!(moved_slot(&monthly, 7 * 86_400, Time(SECOND)), Time(7 * DAY));
+        let failed = StoredJob { retries: 2, due: Time(600 * SECOND), ..job(3, 400 * SECOND, 600) };
+        assert_eq!(moved_slot(&failed, 86_400, Time(500 * SECOND)), failed.slot, "it is tried again");
     }
 
     #[test]

@@ -160,7 +160,7 @@ async fn what_has_no_place_is_counted() {
         assert_eq!(listed + without, 20, "with the four items of those who are held out");
         let shown = tally.cli(&["worklist", "list", "--as-of", &as_of.to_string()]);
         let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-        let words = "10 of 10 places of the day are left; 6 more items pay and have no place that day";
+        let words = "10 of 10 places of the day are left; 6 more items have no place that day";
         assert!(shown.contains(words), "{shown}");
         // What was handed out has its place; of what is left, two have one.
         tally.publish_kinds(as_of, &BOTH[..1]).await;
