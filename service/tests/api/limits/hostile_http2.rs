@@ -138,8 +138,8 @@ async fn a_response_that_is_not_read_does_not_grow() {
 async fn small_messages_that_wait_do_not_end_the_connection() {
     let tally = Tally::start(Database::sqlite()).await;
     let mut connection = RawConnection::open(&tally.url).await;
-    // The windows of the server count from here on.
-    assert!(connection.read_until(|frame| frame.kind == SETTINGS).await.is_some());
+    // The window of a stream follows from the settings; that of the connection counts once the server has told it.
+    assert!(connection.read_until(|frame| frame.kind == WINDOW_UPDATE).await.is_some());
     assert!(connection.send(SETTINGS, ACK, 0, &[]).await);
     let call = connection.call("InteractionService/StreamInteractions");
     assert!(connection.send(HEADERS, END_HEADERS, 1, &call).await);
