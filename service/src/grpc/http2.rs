@@ -116,7 +116,8 @@ where
     })
 }
 
-/// Serves a connection until it ends. When it is old or the server stops, the client is told to start no more calls.
+/// Serves a connection until it ends. Tells the client to start no more calls (GOAWAY) when the connection is old or the
+/// server stops.
 async fn until_it_ends<S>(
     serving: Connection<TokioIo<CoalescingConnection<GrpcStream>>, S, CallExecutor>,
     max_age: Option<Duration>,

@@ -32,8 +32,8 @@ const PAGE_ROWS: usize = 1_000;
 /// The rank of a retracted interaction is counted in one pass over it and all others of its moments, not by a count for
 /// each. Hardly any customer has one: others cost a look into the index.
 ///
-/// A limit is a sum, `$2 + 0`: whenever a parameter is bound that is the limit itself, SQLite prepares the statement anew, which
-/// takes much longer than to read a short history.
+/// The limit is written as `$2 + 0`. If the parameter were the whole limit, SQLite would prepare the statement again after each
+/// bind, which takes much longer than reading a short history.
 const HISTORIES: &str = "SELECT group_concat(concat(customer_id, char(29), events, char(29), retracted, char(29), \
                                                     versions, char(29), has_merged), char(30)) \
     FROM (SELECT c.customer_id, c.has_merged, \

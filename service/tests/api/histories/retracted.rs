@@ -30,8 +30,8 @@ async fn retracted_interactions_are_in_order_among_many_of_a_moment(tally: Tally
     assert!(read(&*store, &ids).await == wanted, "packed");
 }
 
-/// Stores so many interactions of a customer, and retracts one in `one_in` of them. A third of the retracted ones are recorded
-/// anew under the same id, and half of those are retracted again. Returns what the history must be.
+/// Stores `count` interactions of a customer and retracts one in `one_in` of them. Records a third of those again under the
+/// same id, and retracts half of them a second time. Returns the expected history.
 async fn stored(store: &dyn Store, state: &mut u64, (id, count, one_in): (&str, u64, u64)) -> History {
     let [first, second, third] = ["2024-05-01", "2024-05-02", "2024-05-03"].map(time);
     let mut kept: Vec<Interaction> = (0..count).map(|n| interaction(state, id, n)).collect();
