@@ -99,7 +99,7 @@ async fn publish_worklist(app: &App, progress: &ProgressListener) -> Result<()> 
     let as_of = app.clock.now().plus_days(-PUBLISHED_DAYS_AGO);
     progress(ProgressStep::Begin("handing out a worklist".to_owned(), 1));
     let kinds = WorkKind::ALL.into_iter().collect();
-    app.insights.publish_worklist(kinds, Some(as_of), &actor::of_this_process()).await?;
+    app.insights.publish_worklist(kinds, Some(as_of), false, &actor::of_this_process()).await?;
     progress(ProgressStep::Done(1));
     Ok(())
 }

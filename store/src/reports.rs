@@ -128,6 +128,8 @@ pub struct CampaignSums {
 pub trait ReportStore: Send + Sync {
     /// Returns when the first purchase happened; None before there is one.
     async fn first_purchase_time(&self) -> Result<Option<Time>>;
+    /// Returns when the last purchase before this moment happened; None before there is one.
+    async fn last_purchase_time(&self, before: Time) -> Result<Option<Time>>;
     /// Sums purchases and returns.
     async fn sales(&self, query: SalesQuery<'_>) -> Result<Sales>;
     /// Returns the cohort of each period, in order. A customer belongs to the period of its first purchase ever, when

@@ -24,10 +24,12 @@ pub struct WorkFilter {
     pub outcome_days: OutcomeDays,
     /// What ranks the items; None for the value at risk.
     pub ranking: Option<WorkRanking>,
+    /// Whether a ranked list has items that do not pay, too.
+    pub include_not_paying: bool,
 }
 
 /// Ranks items by expected gain, value at risk · effect − cost; equal ones by value at risk. What costs more than it
-/// brings, or as much, is left out; those whose value at risk is not known come last.
+/// brings, or as much, is left out unless it is asked for; those whose value at risk is not known come last.
 #[derive(Clone, Debug)]
 pub struct WorkRanking {
     /// What actions bring.
@@ -38,6 +40,15 @@ pub struct WorkRanking {
     pub capacity: Option<i64>,
 }
 
+impl WorkRanking {
+    /// The measured effect of the action of an item.
+    #[must_use]
+    pub fn measured_effect(&self, item: &WorkItem) -> Option<f64> {
+        let of_item = |rule: &&WorkRule| rule.kind == item.kind && rule.action == item.action;
+        self.rules.iter().find(of_item)?.effect
+    }
+}
+
 /// What an action brings.
 #[derive(Clone, Debug)]
 pub struct WorkRule {
@@ -45,8 +56,8 @@ pub struct WorkRule {
     pub kind: WorkKind,
     /// The action.
     pub action: String,
-    /// What a unit of the value at risk is multiplied with.
-    pub effect: f64,
+    /// What a unit of the value at risk is multiplied with; None, which counts as 1, while nothing is measured.
+    pub effect: Option<f64>,
     /// What the action costs, in minor units.
     pub cost_minor: i64,
 }
@@ -93,8 +104,8 @@ pub struct WorkItem {
 /// The place of an item in a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkCursor {
-    /// The bits of the expected gain, of −1 without one.
-    pub gain: i64,
+    /// The bits of the expected gain; None without one.
+    pub gain: Option<i64>,
     /// The value at risk, −1 without one.
     pub value: i64,
     /// The customer.
@@ -240,7 +251,7 @@ pub enum OutcomeResult {
     Recorded(Episode),
     /// No such customer is stored.
     UnknownCustomer,
-    /// The customer has no open episode of the kind.
+    /// The customer has no episode of the kind that is open now, or was when it happened.
     NoOpenEpisode,
     /// The customer is held out: by its own episode, or by the settings when it has none.
     HeldOut,
@@ -301,7 +312,7 @@ pub trait WorklistStore: Send + Sync {
     /// Stores an episode for each item of the list, held-out customers included, but for customers with an open
     /// episode of the kind: one whose window overlaps.
     async fn publish_worklist(&self, filter: &WorkFilter, now: Time, by: &Actor) -> Result<Published>;
-    /// Stores what came of an action in the episode of the customer that is open `now`. The settings say whether a
+    /// Stores what came of an action in the episode of the customer that was open when it happened. The settings say whether a
     /// customer is held out who has episodes only under ids that are merged into it.
     async fn record_outcome(
         &self,
@@ -328,4 +339,6 @@ pub trait WorklistStore: Send + Sync {
     async fn count_episodes(&self, filter: &EpisodeFilter) -> Result<u64>;
     /// Counts episodes, and how many of the customers bought in their window, by what is stored now.
     async fn episode_counts(&self, filter: EffectFilter) -> Result<Vec<EpisodeCount>>;
+    /// Counts episodes whose window is over and ended after this moment.
+    async fn count_ended(&self, filter: EffectFilter, after: Time) -> Result<u64>;
 }

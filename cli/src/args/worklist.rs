@@ -33,6 +33,9 @@ pub struct WorklistArgs {
     /// Customers who are held out, too
     #[arg(long)]
     pub include_held_out: bool,
+    /// Items whose action is not known to bring more than it costs, too
+    #[arg(long)]
+    pub include_not_paying: bool,
     /// How many to list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: u64,
@@ -47,6 +50,9 @@ pub struct PublishArgs {
     /// The list as of this time [default: the latest pass]
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub as_of: Option<Timestamp>,
+    /// Items whose action is not known to bring more than it costs, too, to measure its effect
+    #[arg(long)]
+    pub include_not_paying: bool,
 }
 
 /// What came of which action.
@@ -67,7 +73,7 @@ pub struct OutcomeArgs {
     /// A remark
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub note: String,
-    /// When it happened [default: now]
+    /// When it happened, within the time of the list [default: now]
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub at: Option<Timestamp>,
 }

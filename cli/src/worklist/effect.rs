@@ -8,7 +8,8 @@ use crate::{
     args::{EffectArgs, WorkKindArg},
     connection::Connection,
     error::ClientError,
-    output::{self, DASH, count, datetime, insert_texts, narrow_table, narrow_text, points, ratio},
+    insights::warnings,
+    output::{self, DASH, count, datetime, insert_texts, narrow_table, narrow_text, points, ratio, share},
     time,
 };
 
@@ -25,7 +26,10 @@ pub(super) async fn effect(server: &Connection, args: &EffectArgs, json: bool) -
     let reply = server.insights().get_action_effect(request).await;
     let reply = reply.map_err(|status| server.error(&status))?.into_inner();
     let is_part = args.from.is_some() || args.to.is_some();
-    Ok(output::show(&reply, json, |reply| page(reply, &args.kinds, is_part))?)
+    Ok(output::show(&reply, json, |reply| {
+        let parts = [page(reply, &args.kinds, is_part)].into_iter().chain(warnings(&reply.warnings));
+        parts.collect::<Vec<_>>().join("\n\n")
+    })?)
 }
 
 /// The rows of these kinds, of all lists or of a part of them.
@@ -60,8 +64,16 @@ fn page(reply: &GetActionEffectResponse, kinds: &[WorkKindArg], is_part: bool) -
          open: the time of the list is not over; needed: so many more until an effect of this size shows\n\
          (all): all actions of the kind; treated, held and open of the actions add up to it, the other columns do not"
     );
-    let notes: Vec<String> = [notes].into_iter().chain(unjudged).collect();
+    let notes: Vec<String> = [notes].into_iter().chain(done(&judged)).chain(unjudged).collect();
     format!("{table}\n\n{}", narrow_text(&notes.join("\n")))
+}
+
+/// How much of the lists was worked off, by kind.
+fn done(rows: &[&ActionEffect]) -> Option<String> {
+    let of_kind = rows.iter().filter(|row| row.action.is_empty() && row.treated > 0);
+    let shares = of_kind.map(|row| format!("{} {}", kind(row.kind), share(row.acted, row.treated)));
+    let shares: Vec<String> = shares.collect();
+    (!shares.is_empty()).then(|| format!("reported as done, of the treated: {}", shares.join(", ")))
 }
 
 /// Says which of the kinds have no row: those whose lists are not over, and those of which no list was handed out.
@@ -118,7 +130,7 @@ mod tests {
     use crate::insights::samples::{assert_fits, long_name, moment};
 
     fn reply(rows: Vec<ActionEffect>) -> GetActionEffectResponse {
-        GetActionEffectResponse { rows, known_time: moment("2026-01-31") }
+        GetActionEffectResponse { rows, known_time: moment("2026-01-31"), warnings: Vec::new() }
     }
 
     #[test]
@@ -161,6 +173,7 @@ mod tests {
         open: the time of the list is not over; needed: so many more until an effect of this size shows
         (all): all actions of the kind; treated, held and open of the actions add up to it, the other
           columns do not
+        reported as done, of the treated: at_risk 71.4 %
         not over yet: care_date (12 open)
         never handed out: win_back, hot_lead, neglected
         ");

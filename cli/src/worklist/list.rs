@@ -30,6 +30,7 @@ pub(super) async fn list(server: &Connection, args: &WorklistArgs, json: bool) -
             kinds: numbers(&args.kinds),
             as_of_time: args.as_of.map(time::timestamp),
             include_held_out: args.include_held_out,
+            include_not_paying: args.include_not_paying,
             page_size,
             page_token,
         };
@@ -59,7 +60,9 @@ fn notes(shown: usize, first: &ListWorklistResponse) -> String {
         0 => String::new(),
         items => {
             let items = counted(items, "item is", "items are");
-            format!("; {items} left out, since the action is not known to bring more than it costs")
+            format!(
+                "; {items} left out, since the action is not known to bring more than it costs (see --include-not-paying)"
+            )
         }
     };
     let places = match places(first.places_used, first.places_left) {
@@ -98,9 +101,11 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
         notes.to_owned(),
         "value: the value at risk, what is likely to be lost, or, of a lead, to be won".to_owned(),
     ];
-    lines.extend(is_ranked.then(|| {
-        "gain: value at risk · lower end of the effect of the action (1 while nothing is measured) − its cost".to_owned()
-    }));
+    lines.extend(
+        is_ranked
+            .then(|| "gain: value at risk · lower end of the effect of the action − its cost".to_owned()),
+    );
+    lines.extend(unmeasured(items));
     lines.push("P: the probability that the customer leaves, or that the lead buys".to_owned());
     if items.iter().any(is_likely_to_stay) {
         lines.push(
@@ -120,6 +125,21 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
     lines.extend(uncertain(items));
     lines.extend(currency.note());
     format!("{table}\n\n{}", narrow_text(&lines.join("\n")))
+}
+
+/// The actions whose effect counts as 1.
+fn unmeasured(items: &[WorkItem]) -> Option<String> {
+    let is_unmeasured =
+        |item: &&WorkItem| item.expected_gain_minor.is_some() && item.measured_effect.is_none();
+    let found: BTreeSet<(String, String)> =
+        items.iter().filter(is_unmeasured).map(|item| (kind(item.kind), cut(&item.action, ACTION))).collect();
+    let named: Vec<String> =
+        found.iter().take(REMARKED).map(|(kind, action)| format!("{kind} {action}")).collect();
+    let more = found.len().saturating_sub(REMARKED);
+    let more =
+        if more > 0 { format!(", and {}", counted(more as i64, "more", "more")) } else { String::new() };
+    (!named.is_empty())
+        .then(|| format!("effect not measured, so that it counts as 1: {}{more}", named.join(", ")))
 }
 
 /// Whether the item names a cause of leaving of a customer who probably stays.
@@ -377,13 +397,29 @@ mod tests {
         C1        win_back  1,234.56  1,000.00  62.5 %  A      falling_use  personal call
 
         showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 items are left out, since the action is not known
-          to bring more than it costs
+          to bring more than it costs (see --include-not-paying)
         value: the value at risk, what is likely to be lost, or, of a lead, to be won
-        gain: value at risk · lower end of the effect of the action (1 while nothing is measured) − its
-          cost
+        gain: value at risk · lower end of the effect of the action − its cost
+        effect not measured, so that it counts as 1: win_back personal call
         P: the probability that the customer leaves, or that the lead buys
         amounts in EUR
         ");
+    }
+
+    #[test]
+    fn actions_that_are_not_measured_are_named() {
+        let ranked = |action: &str, measured_effect| WorkItem {
+            expected_gain_minor: Some(100_000),
+            action: action.to_owned(),
+            measured_effect,
+            ..item("C1", WorkKind::WinBack)
+        };
+        let text = shown(&[ranked("call", Some(0.25)), ranked("visit", Some(0.0))], 0);
+        assert!(!text.contains("not measured"), "{text}");
+        let text = shown(&[ranked("call", Some(0.25)), ranked("visit", None), ranked("visit", None)], 0);
+        assert!(text.contains("\neffect not measured, so that it counts as 1: win_back visit\n"), "{text}");
+        let many: Vec<WorkItem> = (0..7).map(|n| ranked(&format!("action {n}"), None)).collect();
+        assert!(shown(&many, 0).contains("win_back action 4, and 2 more\n"));
     }
 
     #[test]

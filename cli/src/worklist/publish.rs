@@ -15,8 +15,11 @@ use crate::{
 
 /// Publishes a list and prints what came of it.
 pub(super) async fn publish(server: &Connection, args: &PublishArgs, json: bool) -> Result<(), ClientError> {
-    let request =
-        PublishWorklistRequest { kinds: numbers(&args.kinds), as_of_time: args.as_of.map(time::timestamp) };
+    let request = PublishWorklistRequest {
+        kinds: numbers(&args.kinds),
+        as_of_time: args.as_of.map(time::timestamp),
+        include_not_paying: args.include_not_paying,
+    };
     let reply = server.insights().publish_worklist(request).await;
     let reply = reply.map_err(|status| server.error(&status))?.into_inner();
     if let Some(note) = time_over(&reply, system_clock()) {

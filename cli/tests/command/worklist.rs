@@ -34,11 +34,12 @@ async fn arguments_become_requests() {
     for (line, request) in [
         ("list", InsightRequest::Worklist(ListWorklistRequest { page_size: 20, ..Default::default() })),
         (
-            "list at_risk hot_lead --as-of 2011-09-09 --include-held-out --limit 5000",
+            "list at_risk hot_lead --as-of 2011-09-09 --include-held-out --include-not-paying --limit 5000",
             InsightRequest::Worklist(ListWorklistRequest {
                 kinds: vec![WorkKind::AtRisk.into(), WorkKind::HotLead.into()],
                 as_of_time: Some(DAY),
                 include_held_out: true,
+                include_not_paying: true,
                 page_size: 1_000,
                 ..Default::default()
             }),
@@ -48,6 +49,14 @@ async fn arguments_become_requests() {
             InsightRequest::Publish(PublishWorklistRequest {
                 kinds: vec![WorkKind::WinBack.into()],
                 as_of_time: Some(DAY),
+                ..Default::default()
+            }),
+        ),
+        (
+            "publish --include-not-paying",
+            InsightRequest::Publish(PublishWorklistRequest {
+                include_not_paying: true,
+                ..Default::default()
             }),
         ),
         ("outcome C1 at_risk not_reached", InsightRequest::Outcome(outcome.clone())),

@@ -27,6 +27,7 @@ pub struct PopulationSample {
     value: ValueSample,
     contact_kinds: u64,
     costs_recorded: bool,
+    beyond_range: u64,
 }
 
 /// A customer with a purchase in the window.
@@ -81,6 +82,7 @@ impl PopulationSample {
         self.customers += 1;
         self.contact_kinds |= facts.contact_kinds;
         self.costs_recorded |= facts.cost_stated;
+        self.beyond_range += u64::from(facts.ever.is_cut());
         for (name, value) in attributes.into_iter().flatten() {
             let types = AttributeTypes::from(value);
             match self.attributes.get_mut(name) {
@@ -106,6 +108,7 @@ impl PopulationSample {
         self.customers += other.customers;
         self.contact_kinds |= other.contact_kinds;
         self.costs_recorded |= other.costs_recorded;
+        self.beyond_range += other.beyond_range;
         self.buyers.extend(other.buyers);
         self.intervals.extend(other.intervals);
         self.value.merge(other.value);
@@ -155,6 +158,7 @@ impl PopulationSample {
             contacts_recorded: self.contact_kinds != 0,
             contact_kinds_recorded: Some(self.contact_kinds),
             costs_recorded: Some(self.costs_recorded),
+            beyond_range: self.beyond_range,
             models: Vec::new(),
             outcomes: Vec::new(),
         }
@@ -203,6 +207,9 @@ pub struct Population {
     /// Whether a cost of any customer is known, be it 0; None of populations that were stored before this was noted.
     #[serde(default)]
     pub costs_recorded: Option<bool>,
+    /// Customers whose money is beyond the range of 64 bits ([`Money::is_cut`](super::Money::is_cut)).
+    #[serde(default)]
+    pub beyond_range: u64,
     /// The names of the models that score the customers, such as `churn/7`.
     #[serde(default)]
     pub models: Vec<String>,
@@ -254,6 +261,19 @@ impl Population {
         (self.spec.abc.by == AbcBy::Profit && self.is_without_costs()).then(|| {
             format!(
                 "{NO_COST}, so that profit is net revenue, and the classes by profit are those by net revenue"
+            )
+        })
+    }
+
+    /// The warning that sums count less than the amounts of some customers. None when all money fits.
+    #[must_use]
+    pub fn range_warning(&self) -> Option<String> {
+        (self.beyond_range > 0).then(|| {
+            format!(
+                "money beyond the range of 64 bits, {} minor units, is counted as the end of the range; customers with such \
+                 money: {}. Are their amounts right?",
+                i64::MAX,
+                self.beyond_range
             )
         })
     }

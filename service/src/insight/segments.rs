@@ -108,6 +108,7 @@ impl Insights {
         let first = self.first_purchase().await?;
         let growth = growth_warning(pass.as_of, pass.population.spec.window_days, first);
         let of_segments = growth.into_iter().chain(segmentation.warning(&pass.population));
+        let of_segments = of_segments.chain(pass.population.range_warning());
         Ok(of_segments.chain(pass.population.value.warnings()).collect())
     }
 

@@ -189,8 +189,11 @@ impl From<StoreError> for Error {
             StoreError::Aborted => Self::Aborted,
             StoreError::SumTooLarge => Self::Precondition {
                 reason: "SUM_TOO_LARGE",
-                message: "the amounts add up to more than 64 bits hold; choose less, such as a shorter range"
-                    .to_owned(),
+                message: format!(
+                    "the amounts add up to more than 64 bits hold, {} minor units. Are they right? Where a range can be \
+                     chosen, a shorter one has less",
+                    i64::MAX
+                ),
             },
             StoreError::StorageFull => Self::StorageFull,
             StoreError::Unavailable(detail) => Self::Unavailable(detail),

@@ -36,15 +36,15 @@ pub(super) async fn list(
     let kinds = kinds(&mut validator, &request.kinds);
     let as_of = request.as_of_time.as_ref().map(|time| validator.time("as_of_time", time));
     let (size, kinds, as_of) = validator.finish((size, kinds, as_of))?;
-    let include_held_out = request.include_held_out;
-    let scope = ("ListWorklist", kinds.0, include_held_out, as_of);
+    let (include_held_out, include_not_paying) = (request.include_held_out, request.include_not_paying);
+    let scope = ("ListWorklist", kinds.0, include_held_out, include_not_paying, as_of);
     let after: Option<WorklistCursor> = rpc.page_tokens.open(&scope, &request.page_token)?;
     // All pages are of one pass.
     let pass = match &after {
         None => rpc.insights.pass(as_of).await?,
         Some(after) => rpc.insights.pass_of_page(after.pass_id).await?,
     };
-    let request = WorklistRequest { kinds, include_held_out, limit: size + 1 };
+    let request = WorklistRequest { kinds, include_held_out, include_not_paying, limit: size + 1 };
     let found = rpc.insights.worklist(&pass, request, after).await?;
     let warnings = rpc.insights.worklist_warnings(&pass, kinds);
     let (items, last) = page::cut(found.items, size, |listed| listed.cursor.clone(), item);
@@ -72,7 +72,8 @@ pub(super) async fn publish(
     let kinds = kinds(&mut validator, &request.kinds);
     let as_of = request.as_of_time.as_ref().map(|time| validator.time("as_of_time", time));
     let (kinds, as_of) = validator.finish((kinds, as_of))?;
-    let (pass, published, places) = rpc.insights.publish_worklist(kinds, as_of, &by).await?;
+    let published = rpc.insights.publish_worklist(kinds, as_of, request.include_not_paying, &by);
+    let (pass, published, places) = published.await?;
     Ok(PublishWorklistResponse {
         published: published.published,
         held_out: published.held_out,
@@ -131,10 +132,11 @@ pub(super) async fn effect(
     let (kinds, from, to) = validator.finish((kinds, from, to))?;
     let insights = rpc.insights.clone();
     let filter = EffectFilter { kinds, from, to, now };
-    let lines = rpc.insights.report(async move { insights.action_effect(filter).await }).await?;
+    let found = rpc.insights.report(async move { insights.action_effect(filter).await }).await?;
     Ok(GetActionEffectResponse {
-        rows: lines.into_iter().map(action_effect).collect(),
+        rows: found.lines.into_iter().map(action_effect).collect(),
         known_time: Some(timestamp(now)),
+        warnings: found.warnings,
     })
 }
 
@@ -201,7 +203,16 @@ const fn cause(cause: Cause) -> v1::Cause {
 }
 
 fn item(listed: ListedWork) -> v1::WorkItem {
-    let ListedWork { item, probability, cause: of_item, reasons, next_to_buy: next, open, .. } = listed;
+    let ListedWork {
+        item,
+        probability,
+        cause: of_item,
+        reasons,
+        next_to_buy: next,
+        open,
+        measured_effect,
+        ..
+    } = listed;
     let due = item.next_care.filter(|_| item.kind == WorkKind::CareDate);
     v1::WorkItem {
         customer_id: item.customer_id,
@@ -218,6 +229,7 @@ fn item(listed: ListedWork) -> v1::WorkItem {
         held_out: item.held_out,
         next_to_buy: next.into_iter().map(next_to_buy).collect(),
         expected_gain_minor: item.gain.map(|gain| gain.round() as i64),
+        measured_effect,
         open_episode: open.map(open_episode),
     }
 }

@@ -2,10 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use tally_model::insight::{Arm, Effect, WorkKind, effect, more_needed};
+use tally_model::{
+    insight::{Arm, Effect, WorkKind, effect, more_needed},
+    time::Time,
+};
 use tally_store::{EffectFilter, EpisodeCount};
 
 use crate::{insight::Insights, platform::error::Result};
+
+/// So many days without any purchase may be chance. After that, purchases may be missing.
+const QUIET_DAYS: i64 = 7;
+
+/// What actions did.
+pub struct ActionEffects {
+    /// By kind and action; the row of all actions of a kind comes first.
+    pub lines: Vec<EffectLine>,
+    /// What makes the rates questionable.
+    pub warnings: Vec<String>,
+}
 
 /// What an action did.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,12 +43,27 @@ pub struct EffectLine {
 }
 
 impl Insights {
-    /// What actions did, by kind and action; the row of all actions of a kind comes first.
+    /// What actions did.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn action_effect(&self, filter: EffectFilter) -> Result<Vec<EffectLine>> {
-        Ok(lines(&self.store.episode_counts(filter).await?))
+    pub async fn action_effect(&self, filter: EffectFilter) -> Result<ActionEffects> {
+        let lines = lines(&self.store.episode_counts(filter).await?);
+        Ok(ActionEffects { lines, warnings: self.unheard(filter).await?.into_iter().collect() })
+    }
+
+    /// Says that purchases may be missing in windows that are over: a list would seem to have done nothing.
+    async fn unheard(&self, filter: EffectFilter) -> Result<Option<String>> {
+        let last = self.store.last_purchase_time(filter.now).await?;
+        let unheard = self.store.count_ended(filter, last.unwrap_or(Time(0)).plus_days(QUIET_DAYS)).await?;
+        let what = match last {
+            None => "none is stored".to_owned(),
+            Some(last) => format!(
+                "the last that is stored is of {last}, and of the episodes that are over, {unheard} ended more than \
+                 {QUIET_DAYS} days later"
+            ),
+        };
+        Ok((unheard > 0).then(|| format!("purchases may be missing, which do not count then: {what}")))
     }
 }
 

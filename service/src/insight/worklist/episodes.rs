@@ -18,7 +18,7 @@ use crate::{
 
 impl Insights {
     /// Stores an episode for each item of the list about `as_of`, or of the latest pass, but for customers who have an
-    /// open one, and for no more than the day has places. Returns the pass, what was stored, and the places of the day
+    /// open one, for no more than the day has places, and for those that do not pay only if asked for. Returns the pass, what was stored, and the places of the day
     /// afterwards; None without a capacity.
     ///
     /// # Errors
@@ -28,6 +28,7 @@ impl Insights {
         &self,
         kinds: WorkKinds,
         as_of: Option<Time>,
+        include_not_paying: bool,
         by: &Actor,
     ) -> Result<(Pass, Published, Option<Places>)> {
         let now = self.clock.now();
@@ -45,6 +46,7 @@ impl Insights {
         }
         let now = self.clock.now();
         let filter = self.work_filter(&pass, kinds, now).await?;
+        let filter = WorkFilter { include_not_paying, ..filter };
         let published = match pass.population.customers {
             // Lists of a later time of the day may have handed out something.
             0 => self.nothing_published(&filter).await?,
@@ -65,8 +67,8 @@ impl Insights {
     /// Stores what came of an action, in place of what was reported before.
     ///
     /// # Errors
-    /// NOT_FOUND (CUSTOMER_NOT_FOUND, NO_OPEN_EPISODE); FAILED_PRECONDITION (HELD_OUT); INVALID_ARGUMENT when it did
-    /// not happen within the window of the episode; when the store fails.
+    /// NOT_FOUND (CUSTOMER_NOT_FOUND, NO_OPEN_EPISODE); FAILED_PRECONDITION (HELD_OUT); INVALID_ARGUMENT when there is an
+    /// open episode, but none was open when it happened; when the store fails.
     pub async fn record_outcome(&self, outcome: NewOutcome) -> Result<Episode> {
         let (customer_id, kind, occur_time) =
             (outcome.customer_id.clone(), outcome.kind.name(), outcome.occur_time);
@@ -78,7 +80,8 @@ impl Insights {
                 reason: "NO_OPEN_EPISODE",
                 message: format!(
                     "customer `{customer_id}` has no open episode of {kind}: it was not on a list that was \
-                     handed out, or its time is over"
+                     handed out, or its time is over (what was done in time can still be reported with the time when \
+                     it was done)"
                 ),
                 about: vec![("customer_id", customer_id), ("kind", kind.to_owned())],
             }),

@@ -39,6 +39,8 @@ pub struct WorklistRequest {
     pub kinds: WorkKinds,
     /// Whether to list customers who are held out, too.
     pub include_held_out: bool,
+    /// Whether to list items that are not known to pay, too.
+    pub include_not_paying: bool,
     /// The most items.
     pub limit: usize,
 }
@@ -99,6 +101,8 @@ pub struct ListedWork {
     pub next_to_buy: Vec<NextToBuy>,
     /// The episode of the kind that is open now.
     pub open: Option<Episode>,
+    /// The effect behind the gain; None while nothing is measured, or without a gain.
+    pub measured_effect: Option<f64>,
     /// Where the list goes on after it.
     pub cursor: WorklistCursor,
 }
@@ -116,6 +120,7 @@ impl Insights {
     ) -> Result<Worklist> {
         let measured_until = after.as_ref().map_or_else(|| self.clock.now(), |after| after.measured_until);
         let filter = self.work_filter(pass, request.kinds, measured_until).await?;
+        let filter = WorkFilter { include_not_paying: request.include_not_paying, ..filter };
         let after = after.map(|after| after.item);
         let held_out = request.include_held_out;
         let items = self.store.work_items(&filter, held_out, after.as_ref(), request.limit).await?;
@@ -144,6 +149,7 @@ impl Insights {
                 reasons: of_score.into_iter().chain(remarks(&item, cause, interval)).collect(),
                 next_to_buy: next.get(&item.customer_id).cloned().unwrap_or_default(),
                 open: open.remove(&(item.customer_id.clone(), item.kind)),
+                measured_effect: item.gain.and_then(|_| filter.ranking.as_ref()?.measured_effect(&item)),
                 cursor: WorklistCursor { pass_id: pass.pass_id, measured_until, item: cursor(&item) },
                 item,
             }
@@ -176,7 +182,14 @@ impl Insights {
             }
         };
         let outcome_days = spec.worklist.outcome_days;
-        Ok(WorkFilter { pass_id: pass.pass_id, as_of: pass.as_of, kinds, outcome_days, ranking })
+        Ok(WorkFilter {
+            pass_id: pass.pass_id,
+            as_of: pass.as_of,
+            kinds,
+            outcome_days,
+            ranking,
+            include_not_paying: false,
+        })
     }
 
     async fn work_counts(&self, pass: &Pass) -> Result<Arc<[WorkCount]>> {
@@ -256,7 +269,7 @@ impl Insights {
 /// The place of an item.
 fn cursor(item: &WorkItem) -> WorkCursor {
     WorkCursor {
-        gain: item.gain.unwrap_or(-1.0).to_bits().cast_signed(),
+        gain: item.gain.map(|gain| gain.to_bits().cast_signed()),
         value: item.value_at_risk.unwrap_or(-1),
         customer_id: item.customer_id.clone(),
         kind: item.kind.bit(),
@@ -270,8 +283,7 @@ fn total(counts: &[WorkCount], request: WorklistRequest) -> i64 {
     listed.map(|count| items(count) * count.customers).sum()
 }
 
-/// What each action of the playbook brings: the lower end of the interval of its measured effect, at least 0, and 1
-/// while nothing is measured.
+/// What each action of the playbook brings: the lower end of the interval of its measured effect, at least 0.
 fn rules(spec: &InsightSpec, kinds: WorkKinds, counts: &[EpisodeCount]) -> Vec<WorkRule> {
     let actions: BTreeSet<(&str, i64)> =
         spec.playbook.iter().map(|entry| (entry.action.as_str(), entry.cost_minor)).collect();
@@ -285,8 +297,7 @@ fn rules(spec: &InsightSpec, kinds: WorkKinds, counts: &[EpisodeCount]) -> Vec<W
     let rule = |kind: WorkKind, (action, cost_minor): (&str, i64)| WorkRule {
         kind,
         action: action.to_owned(),
-        effect: effect(arm(kind, action, false), arm(kind, action, true))
-            .map_or(1.0, |found| found.lower.max(0.0)),
+        effect: effect(arm(kind, action, false), arm(kind, action, true)).map(|found| found.lower.max(0.0)),
         cost_minor,
     };
     kinds

@@ -35,6 +35,9 @@ async fn money_beyond_64_bits_is_a_warning(tally: Tally) {
         ada.warnings[0].starts_with("the money of this customer is beyond the range of 64 bits"),
         "{ada:?}"
     );
+    let warnings = tally.segments("abc", Some(AS_OF)).await.warnings;
+    let words = "is counted as the end of the range; customers with such money: 1. Are";
+    assert!(warnings.iter().any(|warning| warning.contains(words)), "{warnings:?}");
 }
 
 async fn a_customer_is_known_as_its_interactions_tell(tally: Tally) {

@@ -89,6 +89,16 @@ impl<B: Backend> ReportStore for B {
         Ok(first.and_then(|(time,)| time).map(|time| time.0))
     }
 
+    async fn last_purchase_time(&self, before: Time) -> Result<Option<Time>> {
+        let mut select = Statement::new(
+            "SELECT max(occur_time) FROM interactions WHERE kind IN ('purchase', 'return') AND kind = 'purchase' \
+             AND occur_time < ",
+        );
+        select.push_bind(before);
+        let last: Option<(Option<Stamp>,)> = self.read_one(select).await?;
+        Ok(last.and_then(|(time,)| time).map(|time| time.0))
+    }
+
     async fn sales(&self, query: SalesQuery<'_>) -> Result<Sales> {
         sales::sales(self, query).await
     }

@@ -1,6 +1,7 @@
 //! The episodes whose window is over, and how many of their customers bought in it.
 
 use sqlx::FromRow;
+use tally_model::time::Time;
 
 use super::{BOUGHT, CHOSEN, PURCHASES, kind};
 use crate::{
@@ -36,14 +37,27 @@ pub(super) async fn counts<B: Backend>(store: &B, filter: EffectFilter) -> Resul
     rows.into_iter().map(count).collect()
 }
 
-/// An episode of an id that was merged is of its survivor, and so are all purchases of both.
-fn select(filter: EffectFilter) -> Statement {
-    let mut statement = Statement::new(CHOSEN).planned_anew();
+pub(super) async fn count_ended<B: Backend>(store: &B, filter: EffectFilter, after: Time) -> Result<u64> {
+    let mut select =
+        Statement::new("SELECT count(*) FROM worklist_episodes AS e WHERE e.kind IN (").planned_anew();
+    push_filter(&mut select, filter);
+    select.push(" AND e.until_time < ").push_bind(filter.now).push(" AND e.until_time > ").push_bind(after);
+    store.count(select).await
+}
+
+/// Appends the kinds of a filter, which are in parentheses, and its other conditions.
+fn push_filter(statement: &mut Statement, filter: EffectFilter) {
     statement.push_list(filter.kinds.kinds().map(|kind| kind.name().into()));
     statement.push(") AND e.as_of_time < ").push_bind(filter.to);
     if let Some(from) = filter.from {
         statement.push(" AND e.as_of_time >= ").push_bind(from);
     }
+}
+
+/// An episode of an id that was merged is of its survivor, and so are all purchases of both.
+fn select(filter: EffectFilter) -> Statement {
+    let mut statement = Statement::new(CHOSEN).planned_anew();
+    push_filter(&mut statement, filter);
     // SQLite finds the index of purchases and returns by that.
     statement.push(PURCHASES).push_bind(filter.now).push(" AND i.kind IN ('purchase', 'return')");
     statement.push(BOUGHT).push("SELECT e.kind, e.action, e.held_out, ");

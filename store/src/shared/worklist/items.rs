@@ -23,11 +23,17 @@ const COLUMNS: &str = "f.customer_id, c.name, f.life_cycle, f.value_at_risk_mino
 const CUSTOMERS: &str = " FROM customer_insights AS f JOIN customers AS c \
      ON c.customer_id = f.customer_id AND c.merged_into IS NULL";
 
-/// Whether an item pays. One whose gain is not known may, and an action that costs nothing has nothing to lose.
-const PAYS: &str = "(gain IS NULL OR gain > 0 OR (gain = 0 AND cost = 0))";
+/// Which items a ranked list may have: those that pay, or all. One whose gain is not known may pay, and an action that
+/// costs nothing has nothing to lose.
+const fn pays(filter: &WorkFilter) -> &'static str {
+    if filter.include_not_paying { "true" } else { "(gain IS NULL OR gain > 0 OR (gain = 0 AND cost = 0))" }
+}
 
-/// The order of a ranked list.
-const BY_GAIN: &str = " ORDER BY coalesce(gain, -1) DESC, worklist_order DESC, customer_id, bit";
+/// The order of a ranked list. A gain that is not known is less than any that 64 bits of minor units hold.
+const BY_GAIN: &str = " ORDER BY coalesce(gain, -1e19) DESC, worklist_order DESC, customer_id, bit";
+
+/// What orders an item without a gain.
+const UNKNOWN_GAIN: f64 = -1e19;
 
 /// The columns of [`COLUMNS`].
 #[derive(Clone, FromRow)]
@@ -173,9 +179,9 @@ pub(super) async fn by_gain<B: Backend>(
         select.push(" AND NOT held_out");
     }
     if let Some(after) = after {
-        let gain = f64::from_bits(after.gain.cast_unsigned());
-        select.push(" AND coalesce(gain, -1) <= ").push_bind(gain);
-        select.push(" AND (coalesce(gain, -1) < ").push_bind(gain);
+        let gain = after.gain.map_or(UNKNOWN_GAIN, |bits| f64::from_bits(bits.cast_unsigned()));
+        select.push(" AND coalesce(gain, -1e19) <= ").push_bind(gain);
+        select.push(" AND (coalesce(gain, -1e19) < ").push_bind(gain);
         select.push(" OR worklist_order < ").push_bind(after.value);
         select.push(" OR (worklist_order = ").push_bind(after.value);
         select.push(" AND (customer_id > ").push_bind(after.customer_id.as_str());
@@ -199,7 +205,7 @@ pub(super) async fn ranked_count<B: Backend>(
     select.push(" OR NOT held_out), (SELECT count(*) FROM items WHERE (");
     push_wanted(&mut select, filter);
     select.push(") AND (").push_bind(include_held_out);
-    select.push(" OR NOT held_out)), (SELECT count(*) FROM items WHERE NOT ").push(PAYS);
+    select.push(" OR NOT held_out)), (SELECT count(*) FROM items WHERE NOT ").push(pays(filter));
     select.push(" AND is_of_day = 0 AND (").push_bind(include_held_out).push(" OR NOT held_out)), ");
     push_handed_out(&mut select, filter.as_of);
     let counted: Option<(i64, i64, i64, i64)> = store.read_one(select).await?;
@@ -279,7 +285,7 @@ fn push_wanted(statement: &mut Statement, filter: &WorkFilter) {
     let has_capacity = filter.ranking.as_ref().is_some_and(|ranking| ranking.capacity.is_some());
     statement.push("is_of_day = 1 OR (");
     // What lists of another day have handed out needs no place of this one.
-    statement.push(if has_capacity { "is_open = 0 AND " } else { "" }).push(PAYS).push(")");
+    statement.push(if has_capacity { "is_open = 0 AND " } else { "" }).push(pays(filter)).push(")");
 }
 
 /// Appends `rules`, what each action brings by kind. Without a ranking it has the kinds, for any action.
@@ -302,7 +308,7 @@ fn push_rules(statement: &mut Statement, filter: &WorkFilter) {
             for (n, rule) in wanted.enumerate() {
                 begin(statement, n, rule.kind);
                 statement.push_bind(rule.action.as_str()).push(" AS action, ");
-                statement.push_bind(rule.effect).push(" AS effect, ");
+                statement.push_bind(rule.effect.unwrap_or(1.0)).push(" AS effect, ");
                 statement.push_bind(rule.cost_minor as f64).push(" AS cost");
             }
         }

@@ -107,4 +107,8 @@ impl<B: Backend> WorklistStore for B {
     async fn episode_counts(&self, filter: EffectFilter) -> Result<Vec<EpisodeCount>> {
         effect::counts(self, filter).await
     }
+
+    async fn count_ended(&self, filter: EffectFilter, after: Time) -> Result<u64> {
+        effect::count_ended(self, filter, after).await
+    }
 }

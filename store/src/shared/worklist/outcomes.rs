@@ -7,7 +7,7 @@ use tally_model::{
 
 use super::episodes::read_open;
 use crate::{
-    error::Result,
+    error::{Result, StoreError},
     shared::{Backend, Statement, merges::survivor, transaction::repeatable},
     worklist::{Episode, NewOutcome, OutcomeResult},
 };
@@ -24,8 +24,15 @@ pub(super) async fn record<B: Backend>(
         let Some(customer_id) = survivor::<B>(&mut tx, &outcome.customer_id).await? else {
             return Ok(OutcomeResult::UnknownCustomer);
         };
-        let mut open = read_open::<B>(&mut tx, std::slice::from_ref(&customer_id), now).await?;
-        open.retain(|episode| episode.kind == outcome.kind);
+        let mut of_kind = async |at: Time| {
+            let mut open = read_open::<B>(&mut tx, std::slice::from_ref(&customer_id), at).await?;
+            open.retain(|episode| episode.kind == outcome.kind);
+            Ok::<_, StoreError>(open)
+        };
+        let mut open = of_kind(outcome.occur_time).await?;
+        if open.is_empty() {
+            open = of_kind(now).await?;
+        }
         // The customer may have come off or onto the holdout by a merge; then what it is itself counts.
         let own = open.iter().find(|episode| episode.published_id == customer_id);
         let held_out = own.map_or_else(

@@ -101,7 +101,8 @@ async fn a_day_without_places_left_says_so() {
         let tally = start(database, 3, &[ids(5, false), ids(2, true)].concat()).await;
         let publish = async |as_of: Time| {
             let as_of_time = Some(timestamp(as_of));
-            let request = v1::PublishWorklistRequest { as_of_time, kinds: vec![WorkKind::WinBack.into()] };
+            let kinds = vec![WorkKind::WinBack.into()];
+            let request = v1::PublishWorklistRequest { as_of_time, kinds, ..Default::default() };
             tally.insights().publish_worklist(request).await.unwrap().into_inner()
         };
         let (as_of, later) = (noon(5), an_hour_after(noon(5)));

@@ -1,6 +1,6 @@
 //! Episodes: from a list that is handed out to what came of its actions.
 
-use tally_model::time::Time;
+use tally_model::time::{DAY, Time};
 use tally_proto::v1::{self, Outcome, WorkKind};
 use tally_service::platform::clock::system_clock;
 use tonic::Code;
@@ -23,6 +23,23 @@ async fn an_episode_is_open_until_its_window_is_over(tally: Tally) {
     let id = treated[0].as_str();
     let none = tally.report(id, WorkKind::WinBack, Outcome::Done).await;
     assert_refused(none, Code::NotFound, "NO_OPEN_EPISODE", &[]);
+    // What was done in time can be reported later.
+    let done_at = |when: Time| v1::RecordActionOutcomeRequest {
+        customer_id: id.to_owned(),
+        kind: WorkKind::WinBack.into(),
+        outcome: Outcome::Done.into(),
+        occur_time: Some(timestamp(when)),
+        ..Default::default()
+    };
+    for (when, has_episode) in [(-1, false), (0, true), (90 * DAY, true), (90 * DAY + 1, false)] {
+        let reported = tally.insights().record_action_outcome(done_at(Time(over.0 + when))).await;
+        match reported {
+            Ok(reported) => assert!(has_episode && reported.get_ref().as_of_time == Some(timestamp(over))),
+            Err(_) if !has_episode => assert_refused(reported, Code::NotFound, "NO_OPEN_EPISODE", &[]),
+            Err(status) => panic!("{when}: {status}"),
+        }
+    }
+    assert_eq!(tally.effect(WorkKind::WinBack).await[0].acted, 1);
 
     // Its time is over, so that another one begins; reading a list changes nothing.
     let before = tally.all_work(open).await;
@@ -53,7 +70,7 @@ async fn an_episode_is_open_until_its_window_is_over(tally: Tally) {
         occur_time: Some(timestamp(Time(open.0 + 5))),
     };
     tally.insights().record_action_outcome(request.clone()).await.unwrap();
-    assert_eq!(stored("outcome IS NOT NULL").await, 1);
+    assert_eq!(stored("outcome IS NOT NULL").await, 2, "with that of the first list");
     assert_eq!(
         stored("outcome = 'DONE' AND outcome_action = 'visit' AND outcome_note = 'Rang twice.'").await,
         1
@@ -64,7 +81,7 @@ async fn an_episode_is_open_until_its_window_is_over(tally: Tally) {
     let other = tally.report(id, WorkKind::AtRisk, Outcome::Done).await;
     assert_refused(other, Code::NotFound, "NO_OPEN_EPISODE", &[]);
     let early =
-        v1::RecordActionOutcomeRequest { occur_time: Some(timestamp(Time(open.0 - 1))), ..request.clone() };
+        v1::RecordActionOutcomeRequest { occur_time: Some(timestamp(Time(over.0 - 1))), ..request.clone() };
     let early = tally.insights().record_action_outcome(early).await;
     assert_refused(early, Code::InvalidArgument, "INVALID_REQUEST", &["occur_time"]);
     let at_the_beginning = v1::RecordActionOutcomeRequest { occur_time: Some(timestamp(open)), ..request };

@@ -60,6 +60,7 @@ async fn a_list_may_be_of_some_kinds(tally: Tally) {
     let request = v1::PublishWorklistRequest {
         kinds: vec![WorkKind::CareDate.into()],
         as_of_time: Some(timestamp(as_of)),
+        ..Default::default()
     };
     let published = tally.insights().publish_worklist(request).await.unwrap().into_inner();
     assert_eq!((published.published, published.still_open), (12, 0));
@@ -193,6 +194,10 @@ async fn what_does_not_pay_is_left_out() {
         let list = limited.worklist(win_backs(as_of)).await.unwrap();
         assert_eq!((list.total_size, list.without_place + list.not_paying), (3, 37));
         assert!(list.not_paying > 5 && list.without_place > 2, "{}", list.not_paying);
+        let all = v1::ListWorklistRequest { include_not_paying: true, ..win_backs(as_of) };
+        let all = limited.worklist(all).await.unwrap();
+        assert_eq!((all.total_size, all.without_place, all.not_paying), (3, 37, 0));
+        assert_eq!(all.items, list.items, "what pays has the places");
         let tally = start(database, &playbook).await;
         assert_costs(&tally, as_of, cost).await;
     }
@@ -220,10 +225,15 @@ async fn assert_costs(tally: &Tally, as_of: Time, cost: i64) {
     assert!(before.not_paying > 5 && before.items.len() > 5, "{} {}", before.items.len(), before.not_paying);
     for item in &before.items {
         // Nothing is measured.
+        assert_eq!(item.measured_effect, None);
         assert_eq!(item.expected_gain_minor, item.value_at_risk_minor.map(|value| value - cost));
         assert!(item.expected_gain_minor > Some(0));
     }
     assert!(before.items.is_sorted_by(|a, b| a.expected_gain_minor >= b.expected_gain_minor));
+    // What does not pay follows when it is asked for.
+    let all = list_all(tally, as_of).await;
+    assert_eq!(all[..before.items.len()], before.items);
+    assert!(all[before.items.len()..].iter().all(|item| item.expected_gain_minor <= Some(0)));
     tally.publish(as_of).await.unwrap();
     let handed_out = &tally.effect(WorkKind::WinBack).await[0];
     assert!(handed_out.treated > 5 && handed_out.held_out > 5, "{handed_out:?}");
@@ -231,6 +241,19 @@ async fn assert_costs(tally: &Tally, as_of: Time, cost: i64) {
     // Nobody has bought since: the lower end is below 0, and nothing pays any more.
     let useless = list(as_of.plus_days(98)).await;
     assert_eq!((useless.items.len(), useless.not_paying), (0, 40));
+    for item in list_all(tally, as_of.plus_days(98)).await {
+        assert_eq!((item.measured_effect, item.expected_gain_minor), (Some(0.0), Some(-cost)));
+    }
+    // It is handed out only when that is asked for.
+    let publish = async |include_not_paying| {
+        let as_of_time = Some(timestamp(as_of.plus_days(98)));
+        let kinds = vec![WorkKind::WinBack.into()];
+        let request = v1::PublishWorklistRequest { kinds, as_of_time, include_not_paying };
+        tally.insights().publish_worklist(request).await.unwrap().into_inner()
+    };
+    assert_eq!(publish(false).await.published, 0);
+    let measured = publish(true).await;
+    assert_eq!((measured.published - measured.held_out, measured.still_open), (40, 0));
 
     // All of the treated have, and none of the others; then they cancel again.
     let [bought, ended] = [1, 2].map(|days| as_of.plus_days(days).to_string());
@@ -246,6 +269,20 @@ async fn assert_costs(tally: &Tally, as_of: Time, cost: i64) {
     assert!(!useful.items.is_empty());
     for item in &useful.items {
         let gain = lower * item.value_at_risk_minor.unwrap() as f64 - cost as f64;
-        assert_eq!(item.expected_gain_minor, Some(gain.round() as i64));
+        assert_eq!(
+            (item.expected_gain_minor, item.measured_effect),
+            (Some(gain.round() as i64), Some(lower))
+        );
     }
+}
+
+/// All items of the kind, page by page, also those that do not pay.
+async fn list_all(tally: &Tally, as_of: Time) -> Vec<v1::WorkItem> {
+    let request = v1::ListWorklistRequest { include_not_paying: true, ..win_backs(as_of) };
+    let reply = tally.worklist(request.clone()).await.unwrap();
+    assert_eq!((reply.items.len(), reply.total_size, reply.not_paying), (40, 40, 0));
+    let paged = v1::ListWorklistRequest { page_size: 7, ..request };
+    assert_eq!(tally.work_of_all_pages(paged).await, reply.items);
+    assert!(reply.items.is_sorted_by(|a, b| a.expected_gain_minor >= b.expected_gain_minor));
+    reply.items
 }

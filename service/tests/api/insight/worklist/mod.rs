@@ -86,6 +86,7 @@ impl Tally {
         let request = v1::PublishWorklistRequest {
             kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
             as_of_time: Some(timestamp(as_of)),
+            ..Default::default()
         };
         self.insights().publish_worklist(request).await.unwrap().into_inner().published
     }
