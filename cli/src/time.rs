@@ -56,9 +56,21 @@ impl Moment {
             Self::Day(day) => day.to_zoned(zone.clone()).map_or(jiff::Timestamp::MAX, |day| day.timestamp()),
         }
     }
+
+    /// The moment; of a day the last one in UTC, or `now` while the day is not over.
+    pub(crate) fn end(self, now: jiff::Timestamp) -> jiff::Timestamp {
+        match self {
+            Self::Time(time) => time,
+            Self::Day(day) => {
+                let last = day.at(23, 59, 59, 999_999_000).to_zoned(TimeZone::UTC);
+                let begin = self.begin(&TimeZone::UTC);
+                last.map_or(begin, |last| last.timestamp()).min(now.max(begin))
+            }
+        }
+    }
 }
 
-/// Reads a time with an offset, or a date, for [`Moment::begin`].
+/// Reads a time with an offset, or a date, for [`Moment::begin`] and [`Moment::end`].
 pub(crate) fn moment(text: &str) -> Result<Moment, InvalidTime> {
     let time = parse(text)?;
     let day = civil(text).filter(|(_, is_date)| *is_date && with_offset(text) == Ok(None));
@@ -225,6 +237,15 @@ mod tests {
         assert_eq!(begin("2026-01-01", "UTC"), "2026-01-01T00:00:00Z");
         assert_eq!(begin("2026-01-01T00:00:00Z", "America/New_York"), "2026-01-01T00:00:00Z");
         assert!(moment("2026-01-32").is_err());
+        let end = |text: &str, now: &str| moment(text).unwrap().end(parse(now).unwrap()).to_string();
+        assert_eq!(end("2026-03-14T07:00:00Z", "2026-03-14T06:00:00Z"), "2026-03-14T07:00:00Z");
+        assert_eq!(end("2026-03-14", "2026-03-15"), "2026-03-14T23:59:59.999999Z");
+        assert_eq!(end("2026-03-14", "2026-03-14T06:00:00Z"), "2026-03-14T06:00:00Z");
+        assert_eq!(
+            end("2026-03-14", "2026-03-13T06:00:00Z"),
+            "2026-03-14T00:00:00Z",
+            "the server refuses it"
+        );
     }
 
     #[test]

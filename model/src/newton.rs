@@ -209,7 +209,10 @@ impl<const N: usize> Ascent<N> {
         if !point.log_likelihood.is_finite() {
             Some("the likelihood is not finite".to_owned())
         } else if !bounded.is_empty() {
-            Some(format!("no maximum inside the bounds: {}", bounded.join(", ")))
+            Some(format!(
+                "no maximum inside the bounds: {}; the values at the bounds are used",
+                bounded.join(", ")
+            ))
         } else if !self.converged || self.gradient > TOLERANCE {
             Some(format!(
                 "no maximum after {} steps: the gradient is {:.1e} a customer, allowed is {TOLERANCE:.0e}",

@@ -28,8 +28,9 @@ pub struct WorkFilter {
     pub include_not_paying: bool,
 }
 
-/// Ranks items by expected gain, value at risk · effect − cost; equal ones by value at risk. What costs more than it
-/// brings, or as much, is left out unless it is asked for; those whose value at risk is not known come last.
+/// Ranks items by expected gain, value at risk · effect − cost, as far as it is positive; the others follow by value at
+/// risk. What costs more than it brings, or as much, is left out unless it is asked for; those whose value at risk is not
+/// known come last.
 #[derive(Clone, Debug)]
 pub struct WorkRanking {
     /// What actions bring.
@@ -104,8 +105,8 @@ pub struct WorkItem {
 /// The place of an item in a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkCursor {
-    /// The bits of the expected gain; None without one.
-    pub gain: Option<i64>,
+    /// The bits of the expected gain, or of 0 where there is none or it is less.
+    pub gain: i64,
     /// The value at risk, −1 without one.
     pub value: i64,
     /// The customer.

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use tally_proto::v1::{Outcome, WorkKind};
 
-use crate::time;
+use crate::time::{self, Moment};
 
 /// What to do with the worklist.
 #[derive(Subcommand, Debug)]
@@ -73,9 +73,9 @@ pub struct OutcomeArgs {
     /// A remark
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub note: String,
-    /// When it happened, within the time of the list [default: now]
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
-    pub at: Option<Timestamp>,
+    /// When it happened, within the time of the list; a date is the end of that day, in UTC [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    pub at: Option<Moment>,
 }
 
 /// Which episodes to list.

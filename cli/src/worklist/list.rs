@@ -101,10 +101,9 @@ fn page(items: &[WorkItem], notes: &str, currency: &Currency) -> String {
         notes.to_owned(),
         "value: the value at risk, what is likely to be lost, or, of a lead, to be won".to_owned(),
     ];
-    lines.extend(
-        is_ranked
-            .then(|| "gain: value at risk · lower end of the effect of the action − its cost".to_owned()),
-    );
+    lines.extend(is_ranked.then(|| {
+        "gain: value at risk · lower end of the effect of the action, at least 0, − its cost".to_owned()
+    }));
     lines.extend(unmeasured(items));
     lines.push("P: the probability that the customer leaves, or that the lead buys".to_owned());
     if items.iter().any(is_likely_to_stay) {
@@ -399,7 +398,7 @@ mod tests {
         showing 1 of 1,234 as of 2026-01-31T00:00:00Z; 5 items are left out, since the action is not known
           to bring more than it costs (see --include-not-paying)
         value: the value at risk, what is likely to be lost, or, of a lead, to be won
-        gain: value at risk · lower end of the effect of the action − its cost
+        gain: value at risk · lower end of the effect of the action, at least 0, − its cost
         effect not measured, so that it counts as 1: win_back personal call
         P: the probability that the customer leaves, or that the lead buys
         amounts in EUR

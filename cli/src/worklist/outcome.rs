@@ -6,6 +6,7 @@ use super::names::kind;
 use crate::{
     args::OutcomeArgs,
     connection::Connection,
+    environment::system_clock,
     error::ClientError,
     output::{self, datetime, moment, printable},
     time,
@@ -19,7 +20,7 @@ pub(super) async fn outcome(server: &Connection, args: &OutcomeArgs, json: bool)
         action: args.action.clone(),
         outcome: args.outcome.number(),
         note: args.note.clone(),
-        occur_time: args.at.map(time::timestamp),
+        occur_time: args.at.map(|at| time::timestamp(at.end(system_clock()))),
     };
     let reply = server.insights().record_action_outcome(request).await;
     let reply = reply.map_err(|status| server.error(&status))?.into_inner();

@@ -9,6 +9,7 @@ use crate::{
     connection::Connection,
     environment::system_clock,
     error::ClientError,
+    insights::warnings,
     output::{self, count, counted, moment},
     time,
 };
@@ -25,7 +26,10 @@ pub(super) async fn publish(server: &Connection, args: &PublishArgs, json: bool)
     if let Some(note) = time_over(&reply, system_clock()) {
         output::remark(&note);
     }
-    Ok(output::show(&reply, json, published)?)
+    Ok(output::show(&reply, json, |reply| {
+        let parts = [published(reply)].into_iter().chain(warnings(&reply.warnings));
+        parts.collect::<Vec<_>>().join("\n")
+    })?)
 }
 
 /// That the time of what was handed out began long ago: purchases before the publication count, too.
@@ -34,9 +38,9 @@ fn time_over(reply: &PublishWorklistResponse, now: Timestamp) -> Option<String> 
     let days = (now.as_second() - as_of.seconds) / 86_400;
     (days > 0).then(|| {
         format!(
-            "note: the time of this list began when it was made, and {} over already; \
+            "note: the time of this list began {} ago, at the moment that it is about, and purchases since then count; \
              `tally insights refresh` makes a list about now",
-            counted(days, "day of it is", "days of it are")
+            counted(days, "day", "days")
         )
     })
 }
@@ -71,8 +75,8 @@ mod tests {
             time_over(&reply, time::parse(now).unwrap())
         };
         assert_eq!(note(1, "2026-01-31T23:59:59Z"), None);
-        assert!(note(1, "2026-02-01").unwrap().contains(", and 1 day of it is over already;"));
-        assert!(note(1, "2026-04-01T13:00:00Z").unwrap().contains(", and 60 days of it are over already;"));
+        assert!(note(1, "2026-02-01").unwrap().contains(" began 1 day ago, at the moment"));
+        assert!(note(1, "2026-04-01T13:00:00Z").unwrap().contains(" began 60 days ago, at the moment"));
         assert_eq!(note(0, "2026-04-01"), None, "nothing was handed out");
         assert_eq!(note(1, "2026-01-01"), None, "the clocks differ");
     }
@@ -85,7 +89,7 @@ mod tests {
             as_of_time: moment("2026-01-31"),
             ..PublishWorklistResponse::default()
         };
-        let text = |still_open| published(&PublishWorklistResponse { still_open, ..reply });
+        let text = |still_open| published(&PublishWorklistResponse { still_open, ..reply.clone() });
         assert_eq!(text(0), "published 1,200 items as of 2026-01-31T00:00:00Z, 120 of them held out");
         assert!(text(7).ends_with("; 7 were handed out before, and their time is not over"));
         assert!(text(1).ends_with("; 1 was handed out before, and its time is not over"));
@@ -94,14 +98,18 @@ mod tests {
             held_out: 0,
             places_used: Some(20),
             places_left: Some(0),
-            ..reply
+            ..reply.clone()
         };
         assert_eq!(
             published(&none),
             "published 0 items as of 2026-01-31T00:00:00Z, 0 of them held out; all 20 places of the day are used"
         );
-        let some =
-            PublishWorklistResponse { published: 1, places_used: Some(1), places_left: Some(19), ..reply };
+        let some = PublishWorklistResponse {
+            published: 1,
+            places_used: Some(1),
+            places_left: Some(19),
+            ..reply.clone()
+        };
         assert!(published(&some).starts_with("published 1 item as of"));
         assert!(published(&some).ends_with("; 19 of 20 places of the day are left"));
     }

@@ -61,7 +61,7 @@ async fn arguments_become_requests() {
         ),
         ("outcome C1 at_risk not_reached", InsightRequest::Outcome(outcome.clone())),
         (
-            "outcome C1 at_risk not_reached --action visit --note later --at 2011-09-10",
+            "outcome C1 at_risk not_reached --action visit --note later --at 2011-09-10T00:00:00Z",
             InsightRequest::Outcome(RecordActionOutcomeRequest {
                 action: "visit".to_owned(),
                 note: "later".to_owned(),

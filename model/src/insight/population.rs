@@ -161,6 +161,7 @@ impl PopulationSample {
             beyond_range: self.beyond_range,
             models: Vec::new(),
             outcomes: Vec::new(),
+            silences: Vec::new(),
         }
     }
 }
@@ -216,6 +217,9 @@ pub struct Population {
     /// What these models predict.
     #[serde(default)]
     pub outcomes: Vec<LabelDefinition>,
+    /// That the data of what they predict stop long before the moment, so that everybody looks inactive, in words.
+    #[serde(default)]
+    pub silences: Vec<String>,
 }
 
 impl Population {

@@ -131,6 +131,12 @@ impl Default for LifeCycleSpec {
 }
 
 impl InsightSpec {
+    /// Whether the worklist is ranked by expected gain: when the day has a capacity or an action costs something.
+    #[must_use]
+    pub fn ranks_by_gain(&self) -> bool {
+        self.worklist.capacity.is_some() || self.playbook.iter().any(|entry| entry.cost_minor > 0)
+    }
+
     /// Whether customers have the same class, stage and value by both.
     #[must_use]
     pub fn values_as(&self, other: &Self) -> bool {

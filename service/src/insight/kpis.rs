@@ -23,6 +23,10 @@ use crate::{
     },
 };
 
+/// What is said where the revenue of a customer does not fit.
+const REVENUE_IS_CUT: &str = "revenue_share_top_20: the revenue of a customer in a period is beyond the range of 64 bits, \
+                              9223372036854775807 minor units; the end of the range is counted instead. Are its amounts right?";
+
 /// What is asked for.
 pub struct KpiRequest {
     /// The key figures, in the order in which they are reported.
@@ -47,8 +51,8 @@ pub struct KpiReport {
     pub rows: Vec<KpiRow>,
     /// The typical interval as of the end of the range.
     pub typical_interval: Interval,
-    /// What makes the values of before questionable.
-    pub warning: Option<String>,
+    /// What makes values questionable.
+    pub warnings: Vec<String>,
 }
 
 /// A key figure of a period.
@@ -85,7 +89,7 @@ impl Insights {
         if request.periods.is_empty() {
             // Nothing was bought before the end of the range.
             let typical_interval = configured.unwrap_or(Interval::DEFAULT);
-            return Ok(KpiReport { rows: Vec::new(), typical_interval, warning: None });
+            return Ok(KpiReport { rows: Vec::new(), typical_interval, warnings: Vec::new() });
         }
         self.scoring.wait_for_writes().await;
         let needed = request.metrics.iter().any(|metric| metric.needs_typical_interval());
@@ -104,9 +108,11 @@ impl Insights {
         });
         let Counted { counts, intervals } = self.count(&question, typical.is_none()).await?;
         let typical_interval = typical.unwrap_or_else(|| median_or_default(intervals));
-        let warning = kpi_warning(&request.periods, self.first_purchase().await?);
+        let cut = counts.is_cut().then(|| REVENUE_IS_CUT.to_owned());
+        let warnings =
+            kpi_warning(&request.periods, self.first_purchase().await?).into_iter().chain(cut).collect();
         let rows = run_blocking(move || rows(&request, &question, counts)).await?;
-        Ok(KpiReport { rows, typical_interval, warning })
+        Ok(KpiReport { rows, typical_interval, warnings })
     }
 
     /// The median interval of the customers.

@@ -45,7 +45,7 @@ use segment_cache::SegmentCache;
 pub use segments::{AttributeCoverage, Segments, ValuedMember, segment_growth};
 pub use value::{Backtest, BacktestSums, ValueReport};
 use worklist::CountCache;
-pub use worklist::{EffectLine, ListedWork, Worklist, WorklistCursor, WorklistRequest};
+pub use worklist::{EffectLine, HandedOut, ListedWork, Worklist, WorklistCursor, WorklistRequest};
 
 /// Reports that are computed at a time: more could take all connections from those who score and write.
 const REPORTS: usize = 2;

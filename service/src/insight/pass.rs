@@ -71,6 +71,17 @@ pub struct InsightPass {
     _making: OwnedMutexGuard<()>,
 }
 
+/// The texts that differ: models that go by the same data say the same.
+fn once(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for text in texts {
+        if !found.contains(&text) {
+            found.push(text);
+        }
+    }
+    found
+}
+
 /// What a part of a page becomes.
 struct PassChunk {
     /// One a model.
@@ -174,6 +185,8 @@ impl InsightPass {
                 model.finish(&self.insights.scored).await?;
             }
         }
+        let silences = once(self.models.iter().filter_map(ModelRun::silence_text));
+        Arc::make_mut(&mut self.population).silences = silences;
         let on_demand = self.purpose == PassPurpose::OnDemand;
         self.insights.store.complete_pass(self.pass_id, &self.population, on_demand).await?;
         self.over = true;
@@ -193,8 +206,9 @@ impl InsightPass {
                  pass; leave as_of_time out for a pass about now"
             )
         });
-        let warnings = ahead.into_iter().chain(self.models.iter().map(ModelRun::warning));
-        warnings.filter(|warning| !warning.is_empty()).collect::<Vec<_>>().join("; ")
+        let of_models = self.models.iter().map(ModelRun::warning).filter(|warning| !warning.is_empty());
+        let warnings = ahead.into_iter().chain(once(of_models)).chain(self.population.range_warning());
+        warnings.collect::<Vec<_>>().join("; ")
     }
 
     /// Scores and places the customers of a page, and begins to store them.

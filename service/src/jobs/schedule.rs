@@ -23,12 +23,14 @@ pub(super) fn slot_after(now: Time, slot: Time, interval_seconds: i64) -> Time {
 }
 
 /// The slot of the next run for a server that starts `now` with this interval. When the interval changes, it counts from the
-/// slot before; a run that is the first one, or has not succeeded yet, keeps its slot. What is due more than the interval
+/// slot before; a run that is the first one, is due, or has not succeeded yet keeps its slot. What is due more than the interval
 /// that was and a day ahead was scheduled by a clock that was wrong; its slot is now.
 pub(super) fn moved_slot(job: &StoredJob, interval_seconds: i64, now: Time) -> Time {
     let latest = later(now, job.interval_seconds.saturating_mul(1_000_000)).plus_days(1);
     match (job.run_id, job.retries) {
         _ if job.slot.max(job.due) > latest => now,
+        // Perhaps it was stopped with its server, to be repeated at once.
+        _ if job.due <= now => job.slot,
         (1.., 0) => later(job.slot, (interval_seconds - job.interval_seconds).saturating_mul(1_000_000)),
         _ => job.slot,
     }
@@ -103,6 +105,9 @@ mod tests {
         assert_eq!(moved_slot(&monthly, 7 * 86_400, Time(SECOND)), Time(7 * DAY));
         let failed = StoredJob { retries: 2, due: Time(600 * SECOND), ..job(3, 400 * SECOND, 600) };
         assert_eq!(moved_slot(&failed, 86_400, Time(500 * SECOND)), failed.slot, "it is tried again");
+        let stopped = job(3, 400 * SECOND, 600);
+        assert_eq!(moved_slot(&stopped, 86_400, Time(400 * SECOND)), stopped.slot, "it is repeated");
+        assert_eq!(moved_slot(&stopped, 60, Time(400 * SECOND)), stopped.slot, "it is due");
     }
 
     #[test]

@@ -266,10 +266,17 @@ impl ModelRun {
 
     /// What makes the scores questionable, after the last page, with its remedy; empty otherwise.
     pub(crate) fn warning(&self) -> String {
-        let as_of = self.request.as_of;
-        let Some(silence) = self.silence() else { return String::new() };
         let listed = if self.is_listed() { "" } else { "; the predictions are stored, but not listed" };
-        format!("{}{listed}; {}", silence.message(as_of), silence.remedy())
+        self.silence().map(|silence| self.silence_with(&silence, listed)).unwrap_or_default()
+    }
+
+    /// That the data stop long before the moment, after the last page, with the remedy.
+    pub(crate) fn silence_text(&self) -> Option<String> {
+        Some(self.silence_with(&self.silence()?, ""))
+    }
+
+    fn silence_with(&self, silence: &Silence, listed: &str) -> String {
+        format!("{}{listed}; {}", silence.message(self.request.as_of), silence.remedy())
     }
 
     /// Whether the scores can mean anything: not when what decides the outcome has not happened for as long as they

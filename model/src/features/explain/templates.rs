@@ -109,11 +109,10 @@ impl Sentence<'_> {
                 self.count(raw, kind::PURCHASE).text(" to be expected in the next ").whole_days(*days)
             }
             Measure::NoPurchaseProbability { days } => self
-                .text("No purchase in the next ")
-                .whole_days(*days)
-                .text(" to ")
                 .percent(raw)
-                .text(" by the purchases so far"),
+                .text(" likely to buy nothing in the next ")
+                .whole_days(*days)
+                .text(", by the purchases so far"),
             Measure::Attribute { name, .. } => self.words(name).text(" is ").attribute(measure, raw),
         }
     }

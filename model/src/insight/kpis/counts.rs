@@ -143,6 +143,13 @@ impl KpiCounts {
         }
     }
 
+    /// Whether the revenue of a customer in a span is beyond what fits into 64 bits, and stays at the end of the range. Only
+    /// where revenues are kept.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.spans.iter().any(|span| span.revenues.contains(&i64::MAX))
+    }
+
     pub(super) fn add(&mut self, cell: usize, count: Count, units: i128) {
         let sum = &mut self.cells[cell].0[count as usize];
         *sum = sum.saturating_add(units);

@@ -48,7 +48,7 @@ pub(super) async fn kpis(rpc: &InsightRpc, request: GetKpisRequest) -> Result<Ge
         definitions,
         typical_interval_days: report.typical_interval.as_days(),
         known_time: Some(timestamp(now)),
-        warnings: report.warning.into_iter().collect(),
+        warnings: report.warnings,
     })
 }
 

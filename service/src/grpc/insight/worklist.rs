@@ -23,7 +23,7 @@ use crate::{
         },
         status::about,
     },
-    insight::{EffectLine, ListedWork, WorklistCursor, WorklistRequest},
+    insight::{EffectLine, HandedOut, ListedWork, WorklistCursor, WorklistRequest},
 };
 
 /// ListWorklist.
@@ -46,7 +46,6 @@ pub(super) async fn list(
     };
     let request = WorklistRequest { kinds, include_held_out, include_not_paying, limit: size + 1 };
     let found = rpc.insights.worklist(&pass, request, after).await?;
-    let warnings = rpc.insights.worklist_warnings(&pass, kinds);
     let (items, last) = page::cut(found.items, size, |listed| listed.cursor.clone(), item);
     Ok(ListWorklistResponse {
         items,
@@ -57,7 +56,7 @@ pub(super) async fn list(
         not_paying: found.not_paying,
         places_left: found.places.map(|places| places.left),
         places_used: found.places.map(|places| places.used),
-        warnings,
+        warnings: found.warnings,
         without_place: found.without_place,
     })
 }
@@ -73,7 +72,7 @@ pub(super) async fn publish(
     let as_of = request.as_of_time.as_ref().map(|time| validator.time("as_of_time", time));
     let (kinds, as_of) = validator.finish((kinds, as_of))?;
     let published = rpc.insights.publish_worklist(kinds, as_of, request.include_not_paying, &by);
-    let (pass, published, places) = published.await?;
+    let HandedOut { pass, published, places, warnings } = published.await?;
     Ok(PublishWorklistResponse {
         published: published.published,
         held_out: published.held_out,
@@ -81,6 +80,7 @@ pub(super) async fn publish(
         as_of_time: Some(timestamp(pass.as_of)),
         places_left: places.map(|places| places.left),
         places_used: places.map(|places| places.used),
+        warnings,
     })
 }
 

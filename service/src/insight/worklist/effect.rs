@@ -53,7 +53,7 @@ impl Insights {
     }
 
     /// Says that purchases may be missing in windows that are over: a list would seem to have done nothing.
-    async fn unheard(&self, filter: EffectFilter) -> Result<Option<String>> {
+    pub(super) async fn unheard(&self, filter: EffectFilter) -> Result<Option<String>> {
         let last = self.store.last_purchase_time(filter.now).await?;
         let unheard = self.store.count_ended(filter, last.unwrap_or(Time(0)).plus_days(QUIET_DAYS)).await?;
         let what = match last {

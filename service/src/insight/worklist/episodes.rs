@@ -16,10 +16,21 @@ use crate::{
     },
 };
 
+/// What a publication did.
+pub struct HandedOut {
+    /// The pass whose list it is.
+    pub pass: Pass,
+    /// What was stored.
+    pub published: Published,
+    /// The places of the day afterwards; None without a capacity.
+    pub places: Option<Places>,
+    /// What makes the list questionable.
+    pub warnings: Vec<String>,
+}
+
 impl Insights {
     /// Stores an episode for each item of the list about `as_of`, or of the latest pass, but for customers who have an
-    /// open one, for no more than the day has places, and for those that do not pay only if asked for. Returns the pass, what was stored, and the places of the day
-    /// afterwards; None without a capacity.
+    /// open one, for no more than the day has places, and for those that do not pay only if asked for.
     ///
     /// # Errors
     /// FAILED_PRECONDITION when the moment is in the future (NOT_YET), or when the pass is of other settings than those
@@ -30,7 +41,7 @@ impl Insights {
         as_of: Option<Time>,
         include_not_paying: bool,
         by: &Actor,
-    ) -> Result<(Pass, Published, Option<Places>)> {
+    ) -> Result<HandedOut> {
         let now = self.clock.now();
         if let Some(as_of) = as_of.filter(|as_of| *as_of > now) {
             return Err(Error::Precondition {
@@ -52,7 +63,9 @@ impl Insights {
             0 => self.nothing_published(&filter).await?,
             _ => self.store.publish_worklist(&filter, now, by).await?,
         };
-        Ok((pass, published, Places::of(self.spec.worklist.capacity, published.handed_out)))
+        let places = Places::of(self.spec.worklist.capacity, published.handed_out);
+        let warnings = self.missing_data(&pass, kinds).await?;
+        Ok(HandedOut { pass, published, places, warnings })
     }
 
     /// What the publication of a list without customers does.

@@ -66,6 +66,8 @@ pub struct Worklist {
     pub not_paying: i64,
     /// How many are left out because its UTC day has no place for them; 0 without a capacity.
     pub without_place: i64,
+    /// What makes the list questionable.
+    pub warnings: Vec<String>,
     /// The places of its UTC day; None without a capacity.
     pub places: Option<Places>,
 }
@@ -132,6 +134,7 @@ impl Insights {
             Some(_) => self.store.ranked_count(&filter, held_out).await?,
         };
         let capacity = pass.population.spec.worklist.capacity;
+        let warnings = self.worklist_warnings(pass, request.kinds).await?;
         let (scores, next, mut open) = tokio::try_join!(
             self.scores(pass, &items),
             self.next_of_buyers(pass, &items),
@@ -159,6 +162,7 @@ impl Insights {
             total: count.items,
             not_paying: count.not_paying,
             without_place: count.without_place,
+            warnings,
             places: Places::of(capacity, Some(count.handed_out)),
         })
     }
@@ -171,15 +175,13 @@ impl Insights {
         measured_until: Time,
     ) -> Result<WorkFilter> {
         let spec = &pass.population.spec;
-        let has_costs = spec.playbook.iter().any(|entry| entry.cost_minor > 0);
-        let ranking = match spec.worklist.capacity {
-            None if !has_costs => None,
-            capacity => {
-                let filter = EffectFilter { kinds, from: None, to: measured_until, now: measured_until };
-                let counts = self.store.episode_counts(filter).await?;
-                let rules = rules(spec, kinds, &counts);
-                Some(WorkRanking { rules, capacity: capacity.map(i64::from) })
-            }
+        let ranking = if spec.ranks_by_gain() {
+            let filter = EffectFilter { kinds, from: None, to: measured_until, now: measured_until };
+            let counts = self.store.episode_counts(filter).await?;
+            let rules = rules(spec, kinds, &counts);
+            Some(WorkRanking { rules, capacity: spec.worklist.capacity.map(i64::from) })
+        } else {
+            None
         };
         let outcome_days = spec.worklist.outcome_days;
         Ok(WorkFilter {
@@ -269,7 +271,7 @@ impl Insights {
 /// The place of an item.
 fn cursor(item: &WorkItem) -> WorkCursor {
     WorkCursor {
-        gain: item.gain.map(|gain| gain.to_bits().cast_signed()),
+        gain: item.gain.unwrap_or(0.0).max(0.0).to_bits().cast_signed(),
         value: item.value_at_risk.unwrap_or(-1),
         customer_id: item.customer_id.clone(),
         kind: item.kind.bit(),

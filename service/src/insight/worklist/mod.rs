@@ -10,5 +10,6 @@ mod warnings;
 
 pub(super) use counts::CountCache;
 pub use effect::EffectLine;
+pub use episodes::HandedOut;
 pub(super) use facts::work;
 pub use list::{ListedWork, Worklist, WorklistCursor, WorklistRequest};

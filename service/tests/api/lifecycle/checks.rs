@@ -84,6 +84,18 @@ async fn a_silence_before_the_training_blocks_promotion_unless_it_is_forced(tall
     let warned = warning(&tally, "2024-12-20").await;
     assert!(warned.contains(remedy) && warned.contains("stored, but not listed"), "{warned}");
     assert_eq!(tally.latest_predictions(v1::Target::Churn).await, [], "everybody looks gone");
+    // Nor is a list of that moment of any use, and what is handed out cannot be taken back.
+    for (as_of, is_silent) in [("2024-12-20", true), (NOW, false)] {
+        let as_of_time = Some(timestamp(time(as_of)));
+        let list = v1::ListWorklistRequest { as_of_time, ..Default::default() };
+        let listed = tally.insights().list_worklist(list).await.unwrap().into_inner().warnings;
+        let publish = v1::PublishWorklistRequest { as_of_time, ..Default::default() };
+        let published = tally.insights().publish_worklist(publish).await.unwrap().into_inner().warnings;
+        for warnings in [listed, published] {
+            let silent = warnings.iter().filter(|warning| warning.contains(remedy)).count();
+            assert_eq!(silent, usize::from(is_silent), "{as_of}: {warnings:?}");
+        }
+    }
     assert_eq!(warning(&tally, NOW).await, "");
     assert!(!tally.latest_predictions(v1::Target::Churn).await.is_empty());
     // Nothing is stored of most of the horizon of the last predictions.

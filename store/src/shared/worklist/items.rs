@@ -29,11 +29,16 @@ const fn pays(filter: &WorkFilter) -> &'static str {
     if filter.include_not_paying { "true" } else { "(gain IS NULL OR gain > 0 OR (gain = 0 AND cost = 0))" }
 }
 
-/// The order of a ranked list. A gain that is not known is less than any that 64 bits of minor units hold.
-const BY_GAIN: &str = " ORDER BY coalesce(gain, -1e19) DESC, worklist_order DESC, customer_id, bit";
+/// What orders a ranked list first. Items that are not known to gain anything are alike: by gain, those with a cost would
+/// come after all without one, the cheapest of them first, and what their actions do would never be measured.
+macro_rules! positive_gain {
+    () => {
+        "CASE WHEN gain > 0 THEN gain ELSE 0 END"
+    };
+}
 
-/// What orders an item without a gain.
-const UNKNOWN_GAIN: f64 = -1e19;
+/// The order of a ranked list.
+const BY_GAIN: &str = concat!(" ORDER BY ", positive_gain!(), " DESC, worklist_order DESC, customer_id, bit");
 
 /// The columns of [`COLUMNS`].
 #[derive(Clone, FromRow)]
@@ -179,9 +184,9 @@ pub(super) async fn by_gain<B: Backend>(
         select.push(" AND NOT held_out");
     }
     if let Some(after) = after {
-        let gain = after.gain.map_or(UNKNOWN_GAIN, |bits| f64::from_bits(bits.cast_unsigned()));
-        select.push(" AND coalesce(gain, -1e19) <= ").push_bind(gain);
-        select.push(" AND (coalesce(gain, -1e19) < ").push_bind(gain);
+        let gain = f64::from_bits(after.gain.cast_unsigned());
+        select.push(concat!(" AND ", positive_gain!(), " <= ")).push_bind(gain);
+        select.push(concat!(" AND (", positive_gain!(), " < ")).push_bind(gain);
         select.push(" OR worklist_order < ").push_bind(after.value);
         select.push(" OR (worklist_order = ").push_bind(after.value);
         select.push(" AND (customer_id > ").push_bind(after.customer_id.as_str());
@@ -206,7 +211,8 @@ pub(super) async fn ranked_count<B: Backend>(
     push_wanted(&mut select, filter);
     select.push(") AND (").push_bind(include_held_out);
     select.push(" OR NOT held_out)), (SELECT count(*) FROM items WHERE NOT ").push(pays(filter));
-    select.push(" AND is_of_day = 0 AND (").push_bind(include_held_out).push(" OR NOT held_out)), ");
+    select.push(if has_capacity(filter) { " AND is_open = 0" } else { "" });
+    select.push(" AND (").push_bind(include_held_out).push(" OR NOT held_out)), ");
     push_handed_out(&mut select, filter.as_of);
     let counted: Option<(i64, i64, i64, i64)> = store.read_one(select).await?;
     let (items, wanted, not_paying, handed_out) = counted.unwrap_or_default();
@@ -279,13 +285,19 @@ pub(super) fn push_listed(statement: &mut Statement, filter: &WorkFilter) {
     statement.push(")");
 }
 
-/// Appends which `items` would be on a ranked list whose day had places for all. What the lists of the day have handed out
-/// stays, and has taken its place from the others of the day.
+/// Appends which `items` would be on a ranked list whose day had places for all. With a capacity, what the lists of the day
+/// have handed out stays, and has taken its place from the others of the day; what lists of another day have handed out
+/// needs no place of this one.
 fn push_wanted(statement: &mut Statement, filter: &WorkFilter) {
-    let has_capacity = filter.ranking.as_ref().is_some_and(|ranking| ranking.capacity.is_some());
-    statement.push("is_of_day = 1 OR (");
-    // What lists of another day have handed out needs no place of this one.
-    statement.push(if has_capacity { "is_open = 0 AND " } else { "" }).push(pays(filter)).push(")");
+    if has_capacity(filter) {
+        statement.push("is_of_day = 1 OR (is_open = 0 AND ").push(pays(filter)).push(")");
+    } else {
+        statement.push(pays(filter));
+    }
+}
+
+fn has_capacity(filter: &WorkFilter) -> bool {
+    filter.ranking.as_ref().is_some_and(|ranking| ranking.capacity.is_some())
 }
 
 /// Appends `rules`, what each action brings by kind. Without a ranking it has the kinds, for any action.

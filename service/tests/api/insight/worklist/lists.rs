@@ -121,7 +121,7 @@ async fn what_costs_nothing_stays() {
     for database in Database::both().await {
         let settings = "[worklist]\ncapacity = 1000\n[[playbook]]\nabc = \"A\"\naction = \"call\"\n\
                         [[playbook]]\naction = \"letter\"";
-        let tally = start(database, settings).await;
+        let tally = start(database.again(), settings).await;
         let as_of = days_ago(system_clock(), 100);
         let customers = [ids(40, false), ids(40, true)].concat();
         let all = customers.iter().enumerate().flat_map(|(n, id)| cancelled(id, n, as_of));
@@ -137,6 +137,13 @@ async fn what_costs_nothing_stays() {
         // Nobody has bought since.
         let useless = gains(&tally, as_of.plus_days(98)).await;
         assert!(useless.iter().all(|(gain, ..)| *gain == 0), "{useless:?}");
+        // With a cost, calls are still tried, where they matter as much as letters.
+        let costly = settings.replace("action = \"call\"", "action = \"call\"\ncost_minor = 5");
+        let costly = start(database.again(), &costly).await;
+        let all = list_all(&costly, as_of.plus_days(98)).await;
+        assert!(all.iter().any(|item| item.expected_gain_minor == Some(-5)));
+        assert!(all.is_sorted_by(|a, b| a.value_at_risk_minor >= b.value_at_risk_minor));
+        drop(costly);
         // Who was called has, and cancelled again.
         let [bought, ended] = [1, 2].map(|days| as_of.plus_days(days).to_string());
         let again = called.iter().flat_map(|id| {
@@ -198,6 +205,18 @@ async fn what_does_not_pay_is_left_out() {
         let all = limited.worklist(all).await.unwrap();
         assert_eq!((all.total_size, all.without_place, all.not_paying), (3, 37, 0));
         assert_eq!(all.items, list.items, "what pays has the places");
+        // What is handed out is left out of the next day for that, and not because it does not pay.
+        let wide = start(database.again(), &format!("[worklist]\ncapacity = 1000\n{playbook}")).await;
+        let request = v1::PublishWorklistRequest {
+            as_of_time: Some(timestamp(as_of)),
+            include_not_paying: true,
+            ..Default::default()
+        };
+        let published = wide.insights().publish_worklist(request).await.unwrap().into_inner();
+        assert_eq!(published.published, 80);
+        let next = wide.worklist(win_backs(as_of.plus_days(1))).await.unwrap();
+        assert_eq!((next.total_size, next.not_paying, next.without_place), (0, 0, 0));
+        database.sql("DELETE FROM worklist_episodes").await;
         let tally = start(database, &playbook).await;
         assert_costs(&tally, as_of, cost).await;
     }
@@ -254,6 +273,10 @@ async fn assert_costs(tally: &Tally, as_of: Time, cost: i64) {
     assert_eq!(publish(false).await.published, 0);
     let measured = publish(true).await;
     assert_eq!((measured.published - measured.held_out, measured.still_open), (40, 0));
+    for days in [98, 99] {
+        let list = list(as_of.plus_days(days)).await;
+        assert_eq!((list.items.len(), list.not_paying), (0, 40), "handed out or not, it does not pay");
+    }
 
     // All of the treated have, and none of the others; then they cancel again.
     let [bought, ended] = [1, 2].map(|days| as_of.plus_days(days).to_string());
@@ -283,6 +306,8 @@ async fn list_all(tally: &Tally, as_of: Time) -> Vec<v1::WorkItem> {
     assert_eq!((reply.items.len(), reply.total_size, reply.not_paying), (40, 40, 0));
     let paged = v1::ListWorklistRequest { page_size: 7, ..request };
     assert_eq!(tally.work_of_all_pages(paged).await, reply.items);
-    assert!(reply.items.is_sorted_by(|a, b| a.expected_gain_minor >= b.expected_gain_minor));
+    // What is not known to gain anything follows by value at risk.
+    let order = |item: &v1::WorkItem| (item.expected_gain_minor.max(Some(0)), item.value_at_risk_minor);
+    assert!(reply.items.is_sorted_by(|a, b| order(a) >= order(b)));
     reply.items
 }
