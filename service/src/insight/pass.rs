@@ -243,6 +243,8 @@ impl InsightPass {
         let mut stored = Vec::new();
         if self.purpose == PassPurpose::Refresh {
             stored.extend(self.models.iter_mut().zip(scored).map(|(model, scored)| model.store(scored)));
+        } else {
+            self.models.iter_mut().zip(&scored).for_each(|(model, scored)| model.observe(scored));
         }
         let (store, pass_id) = (Arc::clone(&self.insights.store), self.pass_id);
         let store = async move {

@@ -215,6 +215,11 @@ impl ModelRun {
         }
     }
 
+    /// Notes what was known of customers whose scores are not stored.
+    pub(crate) fn observe(&mut self, scored: &[ScoredChunk]) {
+        scored.iter().for_each(|chunk| self.activity.merge(&chunk.activity));
+    }
+
     /// Counts the scores of a page, and stores them when the future runs, which returns their number.
     pub(crate) fn store(
         &mut self,
