@@ -140,8 +140,11 @@ fn value(insight: &CustomerInsight, currency: &Currency) -> Vec<Line> {
     let amount = |minor: Option<i64>| minor.map(|minor| currency.money(minor));
     let clv = amount(insight.clv_minor).unwrap_or_else(|| DASH.to_owned());
     let interval = insight.clv_lower_minor.zip(insight.clv_upper_minor);
-    let interval = interval
-        .map(|(lower, upper)| format!("; 95 %: {} to {}", currency.amount(lower), currency.money(upper)));
+    let interval = interval.map(|(lower, upper)| {
+        // The value is a mean: a few who buy much lift it above what nearly all bring.
+        let mostly_nothing = if upper == 0 { ", most likely it brings nothing" } else { "" };
+        format!("; 95 %: {} to {}{mostly_nothing}", currency.amount(lower), currency.money(upper))
+    });
     let purchases = insight.expected_purchases.map(|_| {
         let expected = format!("{} purchase days expected", decimals(insight.expected_purchases, 1));
         // After one purchase, the model knows nothing of leaving, and the probability is 1 whatever happens.

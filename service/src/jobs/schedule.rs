@@ -30,7 +30,7 @@ pub(super) fn moved_slot(job: &StoredJob, interval_seconds: i64, now: Time) -> T
     match (job.run_id, job.retries) {
         _ if job.slot.max(job.due) > latest => now,
         // Perhaps it was stopped with its server, to be repeated at once.
-        _ if job.due <= now => job.slot,
+        _ if job.slot <= now => job.slot,
         (1.., 0) => later(job.slot, (interval_seconds - job.interval_seconds).saturating_mul(1_000_000)),
         _ => job.slot,
     }

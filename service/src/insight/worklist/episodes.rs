@@ -107,7 +107,9 @@ impl Insights {
             }),
             OutcomeResult::OutsideWindow(Episode { as_of, until, .. }) => Err(Error::invalid(
                 "occur_time",
-                format!("is {occur_time}; allowed are times within the episode, from {as_of} to {until}"),
+                format!(
+                    "is {occur_time}, when no episode was open; the present one is from {as_of} to {until}"
+                ),
             )),
         }
     }
