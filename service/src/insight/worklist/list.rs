@@ -8,9 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tally_model::{
-    history::Packed,
     insight::{Arm, Cause, InsightSpec, LifeCycle, WorkKind, WorkKinds, effect},
-    parallel::par_map,
     scoring::Reason,
     spec::Target,
     time::Time,
@@ -248,21 +246,25 @@ impl Insights {
             .collect();
         let ids: Vec<String> = targets.keys().cloned().collect();
         let histories = self.store.histories(&ids).await?;
-        let score = move |(id, history): (String, Option<Packed>)| {
-            // Who was erased meanwhile has no history.
-            let (Some(history), Some(request)) = (history, targets.get(&id).and_then(|of| requests.get(of)))
-            else {
-                return Ok(None);
-            };
-            match history.with(|history| request.score(id.clone(), history))? {
-                Ok(score) => Ok(Some((id, score))),
-                // What it had bought was retracted meanwhile.
-                Err(Error::Precondition { .. }) => Ok(None),
-                Err(error) => Err(error),
+        let score = move || {
+            let mut scores = HashMap::new();
+            for (id, history) in ids.into_iter().zip(histories) {
+                // Who was erased meanwhile has no history.
+                let (Some(history), Some(request)) =
+                    (history, targets.get(&id).and_then(|of| requests.get(of)))
+                else {
+                    continue;
+                };
+                match history.with(|history| request.score(id.clone(), history))? {
+                    Ok(score) => drop(scores.insert(id, score)),
+                    // What it had bought was retracted meanwhile.
+                    Err(Error::Precondition { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
+            Ok(scores)
         };
-        let scores = run_blocking(move || par_map(ids.into_iter().zip(histories), score)).await?;
-        scores.into_iter().filter_map(Result::transpose).collect()
+        run_blocking(score).await?
     }
 }
 
