@@ -11,8 +11,8 @@ use crate::{
     error::ClientError,
     insights::{currency, warnings},
     output::{
-        self, Currency, DASH, counted, cut, date, insert_names, moment, narrow_table, narrow_text, percent,
-        printable,
+        self, Currency, DASH, count, counted, cut, date, insert_names, moment, narrow_table, narrow_text,
+        percent, printable,
     },
     paging, time,
 };
@@ -135,8 +135,7 @@ fn unmeasured(items: &[WorkItem]) -> Option<String> {
     let named: Vec<String> =
         found.iter().take(REMARKED).map(|(kind, action)| format!("{kind} {action}")).collect();
     let more = found.len().saturating_sub(REMARKED);
-    let more =
-        if more > 0 { format!(", and {}", counted(more as i64, "more", "more")) } else { String::new() };
+    let more = if more > 0 { format!(", and {} more", count(more as i64)) } else { String::new() };
     (!named.is_empty())
         .then(|| format!("effect not measured, so that it counts as 1: {}{more}", named.join(", ")))
 }
