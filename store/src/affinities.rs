@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use tally_model::{
-    insight::{Affinity, AffinityCounter},
+    insight::{Affinity, AffinityCounter, AffinityIndex},
     time::Time,
 };
 
@@ -64,19 +64,6 @@ pub struct Baskets {
     pub counter: AffinityCounter,
 }
 
-/// A value that a customer has never bought, but is likely to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NextToBuy {
-    /// The value.
-    pub value: String,
-    /// The value bought in the window that speaks for it most.
-    pub because: String,
-    /// Of the affinity between the two.
-    pub confidence_lower: f64,
-    /// Of the affinity between the two.
-    pub lift: f64,
-}
-
 /// Stores and reads affinities.
 ///
 /// Every method fails with a [`StoreError`](crate::StoreError) when the database does.
@@ -105,14 +92,14 @@ pub trait AffinityStore: Send + Sync {
         after: Option<i64>,
         limit: usize,
     ) -> Result<Vec<(i64, Affinity)>>;
-    /// Returns for each of these customers at most `limit` values that it, and the ids merged into it, has not bought up
-    /// to `until`, by the affinities of the values bought after `after`: the greatest `confidence_lower` first, then
-    /// the greatest lift, then by value. Customers without any are left out.
-    async fn next_to_buy(
+    /// Returns the affinities of a list for looking up what they lead to; empty when the list is gone.
+    async fn affinity_index(&self, list_id: i64) -> Result<AffinityIndex>;
+    /// Returns which values of a list each of these customers, and the ids merged into it, bought up to `until`: their
+    /// numbers in the list, with the time of the last purchase. Customers without any are left out.
+    async fn values_bought(
         &self,
         list: &AffinityList,
         customer_ids: &[String],
-        (after, until): (Time, Time),
-        limit: usize,
-    ) -> Result<HashMap<String, Vec<NextToBuy>>>;
+        until: Time,
+    ) -> Result<HashMap<String, Vec<(usize, Time)>>>;
 }

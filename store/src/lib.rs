@@ -200,7 +200,7 @@ mod sqlite;
 mod url;
 mod worklist;
 
-pub use affinities::{AffinityList, AffinityStore, BasketQuery, Baskets, NewAffinityList, NextToBuy};
+pub use affinities::{AffinityList, AffinityStore, BasketQuery, Baskets, NewAffinityList};
 pub use alerts::{
     Acknowledgement, Alert, AlertDeliveryStore, AlertFilter, AlertSourceStore, AlertStore, ComplaintNews,
     ComplaintQuery, Delivery, DeliveryResult, DeliveryState, Lease, NewAlert, OpenComplaint,

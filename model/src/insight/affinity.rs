@@ -2,9 +2,13 @@
 //!
 //! A basket is the set of values that customers bought; how often and in which order does not count.
 
+mod next;
+
 use std::cmp::Ordering;
 
 use crate::evaluation::intervals::Interval;
+
+pub use next::{AffinityIndex, NextToBuy};
 
 /// The fewest customers who bought both values of an affinity.
 pub const LEAST_CUSTOMERS: i64 = 10;
@@ -39,14 +43,18 @@ impl Affinity {
 
 /// An affinity by the numbers of its values.
 #[derive(Clone, Copy, Debug)]
-struct Pair {
-    from: usize,
-    to: usize,
-    confidence_lower: f64,
-    lift: f64,
+pub struct AffinityPair {
+    /// The number of the value that they bought.
+    pub from: usize,
+    /// The number of the value that they bought as well.
+    pub to: usize,
+    /// See [`Affinity::confidence_lower`].
+    pub confidence_lower: f64,
+    /// See [`Affinity::lift`].
+    pub lift: f64,
 }
 
-impl Pair {
+impl AffinityPair {
     /// An affinity among `customers`; None when it is not listed. Listed are those of [`LEAST_CUSTOMERS`] or more whose
     /// confidence is above the share of all customers who bought the second value, also at the lower end of its interval.
     fn listed(
@@ -64,12 +72,15 @@ impl Pair {
         })
     }
 
-    /// The order of the list: the greatest `confidence_lower` first, then the greatest lift, then by values.
+    /// The greatest `confidence_lower` first, then the greatest lift.
+    fn strength(&self, other: &Self) -> Ordering {
+        let by_confidence = other.confidence_lower.total_cmp(&self.confidence_lower);
+        by_confidence.then_with(|| other.lift.total_cmp(&self.lift))
+    }
+
+    /// The order of the list: the strongest first, then by values.
     fn order(&self, other: &Self, values: &[String]) -> Ordering {
-        other
-            .confidence_lower
-            .total_cmp(&self.confidence_lower)
-            .then_with(|| other.lift.total_cmp(&self.lift))
+        self.strength(other)
             .then_with(|| values[self.from].cmp(&values[other.from]))
             .then_with(|| values[self.to].cmp(&values[other.to]))
     }
@@ -79,12 +90,12 @@ impl Pair {
 struct Strongest<'a> {
     values: &'a [String],
     most: usize,
-    pairs: Vec<Pair>,
+    pairs: Vec<AffinityPair>,
     left_out: usize,
 }
 
 impl Strongest<'_> {
-    fn add(&mut self, pair: Pair) {
+    fn add(&mut self, pair: AffinityPair) {
         self.pairs.push(pair);
         if self.pairs.len() >= 2 * self.most.max(1) {
             self.cut();
@@ -157,7 +168,7 @@ impl AffinityCounter {
                 let both = self.count(a, b);
                 for [from, to] in [[a, b], [b, a]] {
                     let counts = [self.count(from, from), self.count(to, to), both];
-                    Pair::listed([from, to], counts, self.customers)
+                    AffinityPair::listed([from, to], counts, self.customers)
                         .into_iter()
                         .for_each(|pair| strongest.add(pair));
                 }
@@ -174,8 +185,8 @@ impl AffinityCounter {
         self.counts.get(place(a.min(b), a.max(b))).copied().unwrap_or_default()
     }
 
-    fn affinity(&self, pair: &Pair, values: &[String]) -> Affinity {
-        let Pair { from, to, confidence_lower, lift } = *pair;
+    fn affinity(&self, pair: &AffinityPair, values: &[String]) -> Affinity {
+        let AffinityPair { from, to, confidence_lower, lift } = *pair;
         Affinity {
             from_value: values[from].clone(),
             to_value: values[to].clone(),

@@ -21,7 +21,7 @@ mod spec;
 mod value;
 mod worklist;
 
-pub use affinity::{Affinity, AffinityCounter, LEAST_CUSTOMERS};
+pub use affinity::{Affinity, AffinityCounter, AffinityIndex, AffinityPair, LEAST_CUSTOMERS, NextToBuy};
 pub use affinity_spec::AffinitySpec;
 pub use coverage::{growth_warning, kpi_warning, sales_warning};
 pub use facts::{Facts, Money, PurchaseDays, growth};

@@ -3,11 +3,17 @@
 //! They belong to a pass and a property, and are computed when they are first asked for. A pass is not slowed down by
 //! what nobody asks.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use tally_model::{insight::Affinity, time::Time};
+use tally_model::{
+    insight::{Affinity, AffinityIndex, NextToBuy},
+    time::Time,
+};
 use tally_proto::limits;
-use tally_store::{AffinityList, BasketQuery, NewAffinityList, NextToBuy, Pass};
+use tally_store::{AffinityList, BasketQuery, NewAffinityList, Pass};
 use tracing::Instrument;
 
 use super::{Insights, passes::NOBODY};
@@ -15,6 +21,21 @@ use crate::platform::{
     blocking::run_blocking,
     error::{Error, Result},
 };
+
+/// The index of the list that was asked for last, with the number of the list: what a list has does not change.
+#[derive(Default)]
+pub(super) struct IndexCache(Mutex<Option<(i64, Arc<AffinityIndex>)>>);
+
+impl IndexCache {
+    fn get(&self, list_id: i64) -> Option<Arc<AffinityIndex>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(of, _)| *of == list_id).map(|(_, index)| Arc::clone(index))
+    }
+
+    fn keep(&self, list_id: i64, index: Arc<AffinityIndex>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((list_id, index));
+    }
+}
 
 impl Insights {
     /// The affinities of a property in a pass, which are computed if nobody has asked for them before. Callers who want
@@ -77,8 +98,23 @@ impl Insights {
             Some(list) => list,
             None => self.affinity_list(pass, property).await?,
         };
-        let window = (as_of.plus_days(-i64::from(spec.window_days)), as_of);
-        Ok(self.store.next_to_buy(&list, customer_ids, window, limits::NEXT_TO_BUY).await?)
+        let after = as_of.plus_days(-i64::from(spec.window_days));
+        let bought = self.store.values_bought(&list, customer_ids, as_of).await?;
+        if bought.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let index = self.affinity_index(list.list_id).await?;
+        let next = |bought: Vec<_>| index.next_to_buy(&bought, after, limits::NEXT_TO_BUY);
+        Ok(bought.into_iter().map(|(id, bought)| (id, next(bought))).collect())
+    }
+
+    async fn affinity_index(&self, list_id: i64) -> Result<Arc<AffinityIndex>> {
+        if let Some(kept) = self.affinity_index.get(list_id) {
+            return Ok(kept);
+        }
+        let index = Arc::new(self.store.affinity_index(list_id).await?);
+        self.affinity_index.keep(list_id, Arc::clone(&index));
+        Ok(index)
     }
 
     /// The list that is stored, unless a customer was erased or merged since it was computed.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tally_model::{
     history::{AttributeValue, Attributes, Packed, kind},
     insight::{
-        BuyerPurchases, CustomerValue, Facts, Placement, Population, ValueModel, is_held_out, next_care_time,
+        BuyerPurchases, CustomerValue, Facts, NextToBuy, Placement, Population, ValueModel, is_held_out,
+        next_care_time,
     },
     spec::Target,
     time::Time,
 };
-use tally_store::{Contact, Customer, NextToBuy, Pass, Prediction};
+use tally_store::{Contact, Customer, Pass, Prediction};
 
 use super::Insights;
 use crate::{

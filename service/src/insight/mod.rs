@@ -32,6 +32,7 @@ use crate::{
     scoring::{PopulationScored, Scoring},
 };
 
+use affinities::IndexCache;
 pub use alerts::{AlertSettings, Alerts, Webhook};
 pub use campaigns::CampaignLine;
 pub use cohorts::CohortLine;
@@ -64,6 +65,8 @@ pub struct Insights {
     making: Arc<Mutex<()>>,
     /// Held while affinities are computed: those of one property at a time.
     affinities: Arc<Mutex<()>>,
+    /// The affinities that were looked up last.
+    affinity_index: Arc<IndexCache>,
     /// The sums of segments that were asked for.
     sums: Arc<SegmentCache>,
     /// How many customers need which kinds of work.
@@ -93,6 +96,7 @@ impl Insights {
             scored,
             making: Arc::default(),
             affinities: Arc::default(),
+            affinity_index: Arc::default(),
             sums: Arc::default(),
             work_counts: Arc::default(),
             reports: Arc::new(Semaphore::new(REPORTS)),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use sqlx::FromRow;
 use tally_model::{
-    insight::{Affinity, AffinityCounter, LEAST_CUSTOMERS},
+    insight::{Affinity, AffinityCounter, AffinityIndex, AffinityPair, LEAST_CUSTOMERS},
     time::Time,
 };
 
@@ -17,7 +17,7 @@ use super::{
     transaction::repeatable,
 };
 use crate::{
-    affinities::{AffinityList, AffinityStore, BasketQuery, Baskets, NewAffinityList, NextToBuy},
+    affinities::{AffinityList, AffinityStore, BasketQuery, Baskets, NewAffinityList},
     error::{Result, StoreError},
 };
 
@@ -82,13 +82,21 @@ impl From<AffinityRow> for (i64, Affinity) {
     }
 }
 
+/// A value of a list with its number, or an affinity between two numbers.
 #[derive(FromRow)]
-struct NextRow {
+struct IndexRow {
+    number: i64,
+    value: Option<String>,
+    to_number: Option<i64>,
+    confidence_lower: Option<f64>,
+    lift: Option<f64>,
+}
+
+#[derive(FromRow)]
+struct BoughtRow {
     customer: String,
-    value: String,
-    because: String,
-    confidence_lower: f64,
-    lift: f64,
+    number: i64,
+    last_time: Stamp,
 }
 
 /// A value with its number and how many values there are, or a basket of such numbers with how many customers have it.
@@ -268,14 +276,22 @@ async fn insert_parts<B: Backend, const N: usize>(
     Ok(())
 }
 
-/// What customers bought, with the time of the last purchase, and what the affinities of it lead to, each by the
-/// strongest of them.
-fn select_next<B: ReportSql>(
-    list: &AffinityList,
-    customer_ids: &[String],
-    (after, until): (Time, Time),
-    limit: usize,
-) -> Statement {
+/// The values and the affinities of a list, in one statement, so that they are of the same list when it is replaced.
+fn select_index(list_id: i64) -> Statement {
+    Statement::new(
+        "SELECT number, value, NULL AS to_number, NULL AS confidence_lower, NULL AS lift, number AS place \
+         FROM affinity_values WHERE list_id = $1 \
+         UNION ALL SELECT from_number, NULL, to_number, confidence_lower, lift, place FROM affinities WHERE list_id = $2 \
+         ORDER BY place",
+    )
+    .bind(list_id)
+    .bind(list_id)
+}
+
+/// The values of a list that customers bought, with the time of the last purchase.
+fn select_bought<B: ReportSql>(list: &AffinityList, customer_ids: &[String], until: Time) -> Statement {
+    // A condition on the value in the inner statement would have PostgreSQL parse the properties of interactions of all
+    // kinds; purchases without a value find none to join.
     let mut select = Statement::new(concat!(
         "WITH bought AS MATERIALIZED (SELECT customer, value, max(occur_time) AS last_time FROM (SELECT ",
         customer!(),
@@ -289,37 +305,10 @@ fn select_next<B: ReportSql>(
         .push(" AND i.occur_time <= ")
         .push_bind(until)
         .push(
-            ") AS purchases WHERE value IS NOT NULL GROUP BY customer, value), \
-             known AS MATERIALIZED (SELECT b.customer, v.number, b.last_time FROM bought AS b \
+            ") AS purchases GROUP BY customer, value) SELECT b.customer, v.number, b.last_time FROM bought AS b \
              JOIN affinity_values AS v ON v.value = b.value WHERE v.list_id = ",
         )
-        .push_bind(list.list_id)
-        .push(
-            // One row for each value that an affinity leads to, and one without a place for each that was bought: a join
-            // against what was bought would be a loop over both, since no planner knows how many rows these have.
-            "), likely AS (SELECT k.customer, a.to_number, a.place FROM known AS k \
-             JOIN affinities AS a ON a.from_number = k.number WHERE a.list_id = ",
-        )
-        .push_bind(list.list_id)
-        .push(" AND k.last_time > ")
-        .push_bind(after)
-        .push(
-            " UNION ALL SELECT customer, number, NULL FROM known), \
-             best AS MATERIALIZED (SELECT customer, min(place) AS place FROM likely GROUP BY customer, to_number \
-             HAVING count(*) = count(place)), \
-             ranked AS (SELECT b.customer, t.value, f.value AS because, a.confidence_lower, a.lift, \
-             row_number() OVER (PARTITION BY b.customer \
-             ORDER BY a.confidence_lower DESC, a.lift DESC, t.value) AS next_place FROM best AS b \
-             JOIN affinities AS a ON a.place = b.place \
-             JOIN affinity_values AS f ON f.list_id = a.list_id AND f.number = a.from_number \
-             JOIN affinity_values AS t ON t.list_id = a.list_id AND t.number = a.to_number WHERE a.list_id = ",
-        )
-        .push_bind(list.list_id)
-        .push(
-            ") SELECT customer, value, because, confidence_lower, lift FROM ranked WHERE next_place <= ",
-        )
-        .push_bind(limit as i64)
-        .push(" ORDER BY next_place");
+        .push_bind(list.list_id);
     select
 }
 
@@ -370,21 +359,40 @@ impl<B: Backend> AffinityStore for B {
         Ok(self.read::<AffinityRow>(select).await?.into_iter().map(Into::into).collect())
     }
 
-    async fn next_to_buy(
+    async fn affinity_index(&self, list_id: i64) -> Result<AffinityIndex> {
+        let (mut values, mut pairs) = (Vec::new(), Vec::new());
+        let add = |row: IndexRow| {
+            if let Some(value) = row.value {
+                values.push(value);
+            } else if let Some(((to, confidence_lower), lift)) =
+                row.to_number.zip(row.confidence_lower).zip(row.lift)
+            {
+                pairs.push(AffinityPair {
+                    from: row.number as usize,
+                    to: to as usize,
+                    confidence_lower,
+                    lift,
+                });
+            }
+        };
+        self.read_each(select_index(list_id), add).await?;
+        Ok(AffinityIndex::new(values, pairs))
+    }
+
+    async fn values_bought(
         &self,
         list: &AffinityList,
         customer_ids: &[String],
-        window: (Time, Time),
-        limit: usize,
-    ) -> Result<HashMap<String, Vec<NextToBuy>>> {
-        let mut next: HashMap<String, Vec<NextToBuy>> = HashMap::new();
+        until: Time,
+    ) -> Result<HashMap<String, Vec<(usize, Time)>>> {
+        let mut bought: HashMap<String, Vec<(usize, Time)>> = HashMap::new();
         if list.affinities == 0 || customer_ids.is_empty() {
-            return Ok(next);
+            return Ok(bought);
         }
-        let rows: Vec<NextRow> = self.read(select_next::<B>(list, customer_ids, window, limit)).await?;
-        for NextRow { customer, value, because, confidence_lower, lift } in rows {
-            next.entry(customer).or_default().push(NextToBuy { value, because, confidence_lower, lift });
+        let rows: Vec<BoughtRow> = self.read(select_bought::<B>(list, customer_ids, until)).await?;
+        for BoughtRow { customer, number, last_time } in rows {
+            bought.entry(customer).or_default().push((number as usize, last_time.0));
         }
-        Ok(next)
+        Ok(bought)
     }
 }

@@ -4,6 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::*;
+use crate::time::Time;
 
 /// Values with these numbers.
 fn values(count: usize) -> Vec<String> {
@@ -32,7 +33,8 @@ fn the_interval_is_the_one_that_is_published() {
 
 #[test]
 fn ten_customers_who_bought_both_are_enough() {
-    let listed = |both, from, to, customers| Pair::listed([0, 1], [from, to, both], customers).is_some();
+    let listed =
+        |both, from, to, customers| AffinityPair::listed([0, 1], [from, to, both], customers).is_some();
     assert!(listed(10, 10, 10, 1_000));
     assert!(!listed(9, 9, 9, 1_000));
     // The lower end for 10 of 10 is 0.7225, just below and just above the share of those who bought B.
@@ -129,4 +131,34 @@ fn the_strongest_are_kept_and_the_others_counted() {
     for most in [0, 1, 7, 100, all.len() - 1, all.len()] {
         assert_eq!(counter.affinities(&values(30), most), (all[..most].to_vec(), all.len() - most));
     }
+}
+
+#[test]
+fn what_leads_to_a_value_first_in_the_list_speaks_for_it() {
+    let pair = |from, to, confidence_lower, lift| AffinityPair { from, to, confidence_lower, lift };
+    let pairs = vec![
+        pair(0, 3, 0.9, 2.0),
+        pair(1, 2, 0.8, 3.0),
+        pair(0, 2, 0.8, 2.0),
+        pair(1, 4, 0.8, 3.0),
+        pair(0, 1, 0.7, 2.0),
+        pair(5, 6, 0.9, 2.0),
+        pair(0, 7, 1.0, 9.0),
+    ];
+    let index = AffinityIndex::new(values(7), pairs);
+    let next = |bought: &[(usize, i64)], most| -> Vec<(String, String)> {
+        let bought: Vec<(usize, Time)> = bought.iter().map(|(number, time)| (*number, Time(*time))).collect();
+        let found = index.next_to_buy(&bought, Time(10), most).into_iter();
+        found.map(|next| (next.value, next.because)).collect()
+    };
+    let named = |pairs: &[[usize; 2]]| -> Vec<(String, String)> {
+        pairs.iter().map(|[to, from]| (format!("v{to:03}"), format!("v{from:03}"))).collect()
+    };
+    assert_eq!(next(&[(0, 11), (1, 11)], 5), named(&[[3, 0], [2, 1], [4, 1]]));
+    assert_eq!(next(&[(1, 11), (0, 11)], 2), named(&[[3, 0], [2, 1]]));
+    // What was bought only before the window speaks for nothing, but was bought.
+    assert_eq!(next(&[(0, 11), (1, 10)], 5), named(&[[3, 0], [2, 0]]));
+    assert_eq!(next(&[(0, 11), (3, 10)], 5), named(&[[2, 0], [1, 0]]));
+    assert_eq!(next(&[(5, 11), (9, 11)], 5), named(&[[6, 5]]), "numbers without a value lead nowhere");
+    assert_eq!(next(&[], 5), []);
 }

@@ -1,8 +1,7 @@
 //! What customers buy together.
 
-use tally_model::insight::Affinity;
+use tally_model::insight::{Affinity, NextToBuy};
 use tally_proto::v1::{self, ListAffinitiesRequest, ListAffinitiesResponse};
-use tally_store::NextToBuy;
 use tonic::Status;
 
 use super::InsightRpc;

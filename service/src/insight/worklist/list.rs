@@ -8,14 +8,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tally_model::{
-    insight::{Arm, Cause, InsightSpec, LifeCycle, WorkKind, WorkKinds, effect},
+    insight::{Arm, Cause, InsightSpec, LifeCycle, NextToBuy, WorkKind, WorkKinds, effect},
     scoring::Reason,
     spec::Target,
     time::Time,
 };
 use tally_store::{
-    EffectFilter, Episode, EpisodeCount, NextToBuy, Pass, Prediction, RankedCount, WorkCount, WorkCursor,
-    WorkFilter, WorkItem, WorkRanking, WorkRule,
+    EffectFilter, Episode, EpisodeCount, Pass, Prediction, RankedCount, WorkCount, WorkCursor, WorkFilter,
+    WorkItem, WorkRanking, WorkRule,
 };
 
 use super::remarks::remarks;

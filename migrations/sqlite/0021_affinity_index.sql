@@ -1,0 +1,2 @@
+-- Affinities are looked up in memory.
+DROP INDEX affinities_by_value;
