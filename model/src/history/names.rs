@@ -22,7 +22,8 @@ impl NameTable {
         if self.list.len() > Self::FEW {
             return self.slots.get(name).copied();
         }
-        self.list.iter().position(|known| known == name).map(|slot| slot as u32)
+        let is_name = |known: &String| are_equal(known.as_bytes(), name.as_bytes());
+        self.list.iter().position(is_name).map(|slot| slot as u32)
     }
 
     pub(super) fn slot_or_new(&mut self, name: &str) -> u32 {
@@ -43,7 +44,7 @@ impl NameTable {
         for name in names {
             let name = name?;
             match self.list.get_mut(length) {
-                Some(known) if known.as_bytes() == name => {}
+                Some(known) if are_equal(known.as_bytes(), name) => {}
                 Some(old) => {
                     text(name)?.clone_into(old);
                     same = false;
@@ -70,4 +71,10 @@ impl NameTable {
             self.slots.extend(new.map(|(slot, name)| (name.clone(), slot as u32)));
         }
     }
+}
+
+/// Whether two names are equal. The channel's name is empty, and an empty slice may point anywhere: glibc 2.36 on a processor
+/// with AVX-512 then takes 120 ns to compare nothing, since it suppresses a fault, instead of 2 ns.
+fn are_equal(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && (one.is_empty() || one == other)
 }
