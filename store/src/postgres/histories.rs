@@ -100,12 +100,13 @@ macro_rules! histories {
     };
 }
 
-/// The interactions of a customer in order.
-const EVENTS: &str = "(SELECT occur_time, record_time, kind, amount_minor, channel, properties, interaction_id \
-     FROM interactions WHERE customer_id = $1 AND NOT long ORDER BY occur_time, interaction_id) \
-    UNION ALL \
-    (SELECT occur_time, record_time, kind, amount_minor, channel, properties, interaction_id \
-     FROM interactions WHERE customer_id = $1 AND long ORDER BY occur_time, interaction_id) \
+/// The interactions of a customer in order. Their ids only order them, and are not sent.
+const EVENTS: &str = "SELECT occur_time, record_time, kind, amount_minor, channel, properties \
+    FROM ((SELECT occur_time, record_time, kind, amount_minor, channel, properties, interaction_id \
+           FROM interactions WHERE customer_id = $1 AND NOT long ORDER BY occur_time, interaction_id) \
+          UNION ALL \
+          (SELECT occur_time, record_time, kind, amount_minor, channel, properties, interaction_id \
+           FROM interactions WHERE customer_id = $1 AND long ORDER BY occur_time, interaction_id)) AS own \
     ORDER BY occur_time, interaction_id";
 
 impl HistorySql for Postgres {
@@ -348,7 +349,7 @@ fn event(fields: [Option<&[u8]>; 6]) -> Result<RawEvent<'_>> {
         record_time: binary::time(recorded)?,
         amount_minor: amount.map(binary::int).transpose()?,
         channel: binary::text(channel)?,
-        properties: properties.map(binary::text).transpose()?,
+        properties: properties.filter(|json| *json != b"{}").map(binary::text).transpose()?,
     })
 }
 
